@@ -1,0 +1,49 @@
+"""What runs in the cluster from its start: its DNS."""
+
+from __future__ import annotations
+
+from string import Template
+from typing import TYPE_CHECKING
+
+from clusterlib import controlplane, images, paths, waiting
+from clusterlib.processes import run
+
+if TYPE_CHECKING:
+    from clusterlib.api import Api
+    from clusterlib.components import Components
+    from clusterlib.layout import Layout
+    from clusterlib.state import State
+
+DNS_MANIFEST = paths.HACK / "clusterlib" / "coredns.yaml"
+DNS_TIMEOUT_SECONDS = 60.0
+_DNS_DEPLOYMENT = "/apis/apps/v1/namespaces/kube-system/deployments/coredns"
+
+
+def apply_dns(state: State, layout: Layout, components: Components) -> None:
+    """Create CoreDNS and its Service in the cluster."""
+    manifest = Template(DNS_MANIFEST.read_text()).substitute(
+        image=images.reference(images.COREDNS, components),
+        address=layout.dns_service,
+        domain=controlplane.CLUSTER_DOMAIN,
+    )
+    kubectl = [str(components.program("kubectl")), f"--kubeconfig={state.kubeconfig}"]
+    run([*kubectl, "apply", "--filename=-"], what="creating the cluster's DNS", text=manifest)
+
+
+def dns_is_ready(api: Api) -> bool:
+    """Tell whether CoreDNS is ready: it is once it has read the cluster's Services."""
+    return api.has_condition(_DNS_DEPLOYMENT, "Available")
+
+
+def wait_for_dns(state: State, api: Api) -> None:
+    """Wait until CoreDNS is ready.
+
+    Raises:
+        ClusterError: it did not become ready in time.
+    """
+    waiting.until(
+        lambda: dns_is_ready(api),
+        what="the cluster's DNS; `kubectl -n kube-system describe pods` tells more",
+        timeout_seconds=DNS_TIMEOUT_SECONDS,
+        log=state.logs / "kubelet.log",
+    )

@@ -1,0 +1,260 @@
+"""Brings a cluster up and takes it down, step by step."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from clusterlib import (
+    addons,
+    builds,
+    controlplane,
+    debian,
+    images,
+    layout,
+    locks,
+    namespace,
+    node,
+    paths,
+    processes,
+    waiting,
+)
+from clusterlib.api import Api
+from clusterlib.errors import ClusterError
+from clusterlib.progress import Progress
+from clusterlib.state import Record, State, taken_slots
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from subprocess import Popen
+
+    from clusterlib.components import Components
+    from clusterlib.images import Image
+    from clusterlib.processes import Command
+
+APISERVER_TIMEOUT_SECONDS = 60.0
+
+ROOT_NEEDED = "a cluster with a node needs root; `--control-plane-only` does not"
+NO_SLOT = "all {slots} places for such clusters are taken; `hack/cluster down --name NAME` one"
+OTHER_KIND = "cluster {name} exists and is of the other kind; take another --name, or `down` first"
+
+
+@dataclass(frozen=True)
+class ComponentStatus:
+    """One line of `hack/cluster status`.
+
+    Attributes:
+        name: the component.
+        ok: whether it runs, or is ready.
+        words: what was found.
+    """
+
+    name: str
+    ok: bool
+    words: str
+
+
+class Cluster:
+    """One cluster of this machine.
+
+    Args:
+        state: its files.
+        components: the programs and packages that it is made of.
+    """
+
+    def __init__(self, state: State, components: Components) -> None:
+        self._state = state
+        self._components = components
+
+    def up(self, *, with_node: bool) -> None:
+        """Bring the cluster up; do nothing if it already is.
+
+        Args:
+            with_node: whether it has a node, or is a control plane only.
+
+        Raises:
+            ClusterError: a step failed. What runs is left for a look at it; the next `up` or
+                `down` clears it.
+        """
+        if with_node and os.geteuid() != 0:
+            raise ClusterError(ROOT_NEEDED)
+        with locks.exclusive(self._state.lock):
+            record = self._state.read_record()
+            if record is not None and all(line.ok for line in self.status()):
+                if record.node != with_node:
+                    raise ClusterError(OTHER_KIND.format(name=self._state.name))
+                return
+            install(self._components, with_node=with_node)
+            self._clear()
+            record = self._claim_slot(with_node=with_node)
+            if with_node:
+                self._bring_up_node(record)
+            else:
+                self._bring_up_control_plane(record)
+
+    def down(self) -> None:
+        """Take the cluster down and delete everything of it; do nothing if nothing is there."""
+        with locks.exclusive(self._state.lock):
+            self._clear()
+
+    def status(self) -> list[ComponentStatus]:
+        """Return what runs and what is ready; nothing if there is no such cluster."""
+        record = self._state.read_record()
+        if record is None:
+            return []
+        found = set(processes.running(self._state.directory).values())
+        lines = [
+            ComponentStatus(name, name in found, "runs" if name in found else "does not run")
+            for name in component_names(with_node=record.node)
+        ]
+        api = Api(self._state, record)
+        ready = {"kube-apiserver ready": api.is_ready}
+        if record.node:
+            ready |= {
+                "node ready": lambda: node.is_ready(self._state, api),
+                "cluster DNS ready": lambda: addons.dns_is_ready(api),
+            }
+        for name, condition in ready.items():
+            ok = condition()
+            lines.append(ComponentStatus(name, ok, "yes" if ok else "no"))
+        return lines
+
+    def _clear(self) -> None:
+        """Remove what there is of the cluster: running, crashed or half-made."""
+        processes.kill_all(self._state.directory)
+        namespace.remove(self._state)
+        self._state.remove()
+
+    def _claim_slot(self, *, with_node: bool) -> Record:
+        with locks.exclusive(paths.cache() / "locks" / "slots"):
+            slots = layout.NODE_SLOTS if with_node else layout.CONTROL_PLANE_SLOTS
+            taken = taken_slots(node=with_node)
+            while (slot := layout.free_slot(slots, taken)) is not None:
+                record = Record(node=with_node, slot=slot)
+                if with_node or _ports_are_free(record.layout):
+                    self._state.write_record(record)
+                    return record
+                taken.add(slot)
+            raise ClusterError(NO_SLOT.format(slots=slots))
+
+    def _bring_up_control_plane(self, record: Record) -> None:
+        progress = Progress(2)
+        with progress.step("making certificates"):
+            controlplane.make_credentials(self._state, record.layout)
+        self._start_storage_and_api(record, progress, prefix=[])
+
+    def _bring_up_node(self, record: Record) -> None:
+        state, addresses, components = self._state, record.layout, self._components
+        progress = Progress(7)
+        with progress.step("making certificates"):
+            controlplane.make_credentials(state, addresses)
+        with progress.step("making the node's namespaces and its network link"):
+            prefix = namespace.create(state, record)
+        self._start_storage_and_api(record, progress, prefix)
+        api = Api(state, record)
+        with progress.step("starting the controllers and the scheduler"):
+            self._start(
+                [
+                    controlplane.kube_controller_manager(state, addresses, components),
+                    controlplane.kube_scheduler(state, components),
+                ],
+                prefix,
+            )
+        with progress.step("starting containerd and loading images"):
+            self._start([node.containerd(state, components)], prefix)
+            node.wait_for_containerd(state, prefix)
+            images.load(images.INFRASTRUCTURE, state, components)
+        with progress.step("starting kubelet, kube-proxy and kube-router"):
+            node.write_configuration(state, addresses)
+            self._start(node.agents(state, addresses, components), prefix)
+        with progress.step("waiting for the node to be ready"):
+            node.wait_until_ready(state, api)
+        with progress.step("waiting for the cluster's DNS"):
+            addons.apply_dns(state, addresses, components)
+            addons.wait_for_dns(state, api)
+
+    def _start_storage_and_api(
+        self, record: Record, progress: Progress, prefix: list[str]
+    ) -> None:
+        state, addresses, components = self._state, record.layout, self._components
+        etcd = controlplane.etcd(state, addresses, components)
+        apiserver = controlplane.kube_apiserver(state, addresses, components, node=record.node)
+        with progress.step("starting etcd and kube-apiserver"):
+            # kube-apiserver waits for etcd by itself.
+            started = self._start([etcd, apiserver], prefix)
+            waiting.until(
+                Api(state, record).is_ready,
+                what="kube-apiserver to be ready",
+                timeout_seconds=APISERVER_TIMEOUT_SECONDS,
+                log=state.logs / "kube-apiserver.log",
+                alive=lambda: all(process.poll() is None for process in started),
+            )
+
+    def _start(self, commands: list[Command], prefix: list[str]) -> list[Popen[bytes]]:
+        return [
+            processes.start(
+                command, cluster=self._state.directory, logs=self._state.logs, prefix=prefix
+            )
+            for command in commands
+        ]
+
+
+def component_names(*, with_node: bool) -> list[str]:
+    """Return the components that a cluster runs as processes."""
+    names = [*controlplane.STORAGE_AND_API]
+    return names + [*controlplane.CONTROLLERS, *node.AGENTS] if with_node else names
+
+
+def programs(*, with_node: bool) -> list[str]:
+    """Return the programs to build for a cluster, in the order in which they are wanted."""
+    names = [*controlplane.STORAGE_AND_API, "kubectl"]
+    if with_node:
+        names += [*controlplane.CONTROLLERS, *node.BUILT_AGENTS]
+    return names
+
+
+def install(components: Components, *, with_node: bool) -> None:
+    """Install the Debian packages and build the programs and images that are missing.
+
+    Raises:
+        ClusterError: a package could not be installed or a build failed.
+    """
+    packages = [*components.debian["control-plane"]]
+    if with_node:
+        packages += components.debian["node"]
+    absent = builds.missing(components, programs(with_node=with_node))
+    progress = Progress(len(absent) + bool(debian.missing(packages)))
+    debian.install_missing(packages, progress)
+    builds.build_missing(components, absent, progress)
+    if with_node:
+        build_images(images.INFRASTRUCTURE, components)
+
+
+def build_images(wanted: Iterable[Image], components: Components) -> None:
+    """Build images, with what they need, if the cache does not hold them.
+
+    Raises:
+        ClusterError: a package could not be installed or a build failed.
+    """
+    everything = images.with_base(wanted)
+    programs = [image.program for image in everything if image.program is not None]
+    absent, packages = builds.missing(components, programs), components.debian["images"]
+    progress = Progress(len(absent) + bool(debian.missing(packages)))
+    debian.install_missing(packages, progress)
+    builds.build_missing(components, absent, progress)
+    # Which images are missing is known only now, as it depends on what the programs are.
+    missing = images.Builder(components).missing(everything)
+    images.build_missing(missing, components, Progress(len(missing)))
+
+
+def _ports_are_free(addresses: layout.Layout) -> bool:
+    for port in layout.ports(addresses):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((str(addresses.node), port))
+            except OSError:
+                return False
+    return True

@@ -1,0 +1,97 @@
+"""Reads hack/components.toml: which programs and packages, at which versions."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from clusterlib import paths
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class GoGroup:
+    """Programs that are built from one Go module of hack/tools.
+
+    Attributes:
+        name: the folder of hack/tools.
+        version: the version of `module`, with its v.
+        module: the Go module that gives the group its version.
+        programs: the package to build for each program.
+        ldflags: linker settings, filled in.
+    """
+
+    name: str
+    version: str
+    module: str
+    programs: dict[str, str]
+    ldflags: str
+
+    @property
+    def folder(self) -> Path:
+        """Where the group's go.mod is."""
+        return paths.TOOLS / self.name
+
+    @property
+    def directory(self) -> Path:
+        """Where the built programs are; another version, or another build, is elsewhere."""
+        digest = hashlib.sha256(self.ldflags.encode())
+        for file in sorted(self.folder.glob("*")):
+            digest.update(file.read_bytes())
+        return paths.cache() / "bin" / f"{self.name}-{self.version}-{digest.hexdigest()[:8]}"
+
+
+@dataclass(frozen=True)
+class Components:
+    """All of hack/components.toml.
+
+    Attributes:
+        groups: the Go groups by name.
+        debian: the Debian packages by what needs them.
+    """
+
+    groups: dict[str, GoGroup]
+    debian: dict[str, list[str]]
+
+    def group_of(self, program: str) -> GoGroup:
+        """Return the group that a program belongs to.
+
+        Raises:
+            KeyError: no group has this program.
+        """
+        for group in self.groups.values():
+            if program in group.programs:
+                return group
+        raise KeyError(program)
+
+    def has(self, program: str) -> bool:
+        """Tell whether there is such a program."""
+        return any(program in group.programs for group in self.groups.values())
+
+    def program(self, name: str) -> Path:
+        """Return where a program is, or will be once it is built."""
+        return self.group_of(name).directory / name
+
+
+def load(path: Path = paths.COMPONENTS) -> Components:
+    """Read the components file."""
+    document = tomllib.loads(path.read_text())
+    groups = {name: _group(name, entry) for name, entry in document["go"].items()}
+    return Components(groups=groups, debian=document["debian"])
+
+
+def _group(name: str, entry: dict[str, object]) -> GoGroup:
+    version, module, programs = entry["version"], entry["module"], entry["programs"]
+    flags = entry.get("ldflags", [])
+    assert isinstance(version, str)
+    assert isinstance(module, str)
+    assert isinstance(programs, dict)
+    assert isinstance(flags, list)
+    number = version.removeprefix("v")
+    major, minor, _ = number.split(".", maxsplit=2)
+    filled = " ".join(flags).format(version=version, number=number, major=major, minor=minor)
+    return GoGroup(name, version, module, programs, f"-s -w {filled}".rstrip())

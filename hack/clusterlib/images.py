@@ -1,0 +1,316 @@
+"""Builds container images without a registry, and loads them into a node.
+
+An image is an archive in the cache, named by a digest of everything that goes into it: what has
+not changed is not built again, and not loaded again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clusterlib import debian, locks, namespace, paths, processes
+from clusterlib.errors import ClusterError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from clusterlib.components import Components
+    from clusterlib.progress import Progress
+    from clusterlib.state import State
+
+DOCKERFILES = paths.HACK / "images.d"
+BASE_PACKAGES = "python3,python3-venv,ca-certificates"
+# What builds the package inside the image.
+BUILD_PACKAGES = ("setuptools>=80", "wheel")
+ROOT_NEEDED = "building images needs root"
+UNKNOWN = "no image {name!r}; there are: {names}"
+
+# Older archives of an image are deleted beyond this many: another checkout may use them.
+KEPT_ARCHIVES = 3
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image.
+
+    Attributes:
+        name: its name, below localhost/.
+        dockerfile: how it is built.
+        program: the built program that it contains and has its version from, if any.
+        sources: what of the checkout it contains, relative.
+        python: whether it is built on the base image, with wheels at hand.
+    """
+
+    name: str
+    dockerfile: Path
+    program: str | None = None
+    sources: tuple[str, ...] = ()
+    python: bool = False
+
+
+BASE = Image("base", DOCKERFILES / "base" / "Dockerfile")
+PAUSE = Image("pause", DOCKERFILES / "pause" / "Dockerfile", program="pause")
+COREDNS = Image("coredns", DOCKERFILES / "coredns" / "Dockerfile", program="coredns")
+KOPIA = Image("kopia", DOCKERFILES / "kopia" / "Dockerfile", program="kopia")
+CONTROLLER = Image(
+    "repository-server-controller",
+    paths.CHECKOUT / "Dockerfile",
+    sources=(
+        "LICENSE",
+        "README.md",
+        "pyproject.toml",
+        "setup.cfg",
+        "requirements/runtime.txt",
+        "controller",
+        "reconcilers",
+    ),
+    python=True,
+)
+
+# What a node needs to start, and what the project is about.
+INFRASTRUCTURE = (PAUSE, COREDNS)
+PROJECT = (KOPIA, CONTROLLER)
+
+
+def by_name(names: Iterable[str]) -> list[Image]:
+    """Return the project's images of these names, all of them for no name.
+
+    Raises:
+        ClusterError: there is no such image.
+    """
+    known = {image.name: image for image in PROJECT}
+    wanted = list(names) or list(known)
+    for name in wanted:
+        if name not in known:
+            raise ClusterError(UNKNOWN.format(name=name, names=", ".join(known)))
+    return [known[name] for name in wanted]
+
+
+def reference(image: Image, components: Components) -> str:
+    """Return the name under which pods refer to the image."""
+    if image.program is None:
+        return f"localhost/{image.name}:dev"
+    version = components.group_of(image.program).version.removeprefix("v")
+    return f"localhost/{image.name}:{version}"
+
+
+class Builder:
+    """Builds images into the cache.
+
+    Args:
+        components: the programs that the images contain.
+    """
+
+    def __init__(self, components: Components) -> None:
+        self._components = components
+        self._directory = paths.cache() / "images"
+        self._log = paths.cache() / "logs" / "images.log"
+
+    def missing(self, images: Iterable[Image]) -> list[Image]:
+        """Return those of the images that the cache does not hold as they should be now.
+
+        The programs of the images must be built.
+        """
+        return [image for image in images if not self.archive(image).exists()]
+
+    def archive(self, image: Image) -> Path:
+        """Return where an image's archive is, or will be once it is built."""
+        digest = hashlib.sha256(image.dockerfile.read_bytes())
+        if image is BASE:
+            digest.update(BASE_PACKAGES.encode())
+        if image.python:
+            digest.update(self.archive(BASE).name.encode())
+        for name, source in sorted(self._context(image).items()):
+            digest.update(f"{name}\0{source.stat().st_mode}\0".encode())
+            digest.update(source.read_bytes())
+        return self._directory / f"{image.name}-{digest.hexdigest()[:16]}.tar"
+
+    def build(self, image: Image) -> None:
+        """Build an image, if the cache does not hold it as it should be now.
+
+        Raises:
+            ClusterError: not root, or the build failed.
+        """
+        if os.geteuid() != 0:
+            raise ClusterError(ROOT_NEEDED)
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with locks.exclusive(paths.cache() / "locks" / "images"):
+            archive = self.archive(image)
+            if archive.exists():
+                return
+            self._directory.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self._directory) as scratch:
+                unfinished = Path(scratch) / "image.tar"
+                self._build_archive(image, Path(scratch), unfinished)
+                unfinished.rename(archive)
+            self._prune(image)
+
+    def _build_archive(self, image: Image, scratch: Path, archive: Path) -> None:
+        context = scratch / "context"
+        context.mkdir()
+        for name, source in self._context(image).items():
+            (context / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, context / name)
+        if image is BASE:
+            _bootstrap(context / "base.tar", self._log)
+        arguments = [f"--file={image.dockerfile}"]
+        if image.python:
+            arguments += [
+                f"--build-arg=BASE_IMAGE=docker-archive:{self.archive(BASE)}",
+                f"--volume={self._wheels()}:/wheels:ro",
+                "--build-arg=PIP_NO_INDEX=1",
+                "--build-arg=PIP_FIND_LINKS=/wheels",
+            ]
+        name = reference(image, self._components)
+        what = f"building the image {name}"
+        buildah = _buildah(scratch)
+        try:
+            built = [*buildah, "build", f"--tag={name}", *arguments, str(context)]
+            _logged(built, what, self._log)
+            _logged([*buildah, "push", name, f"docker-archive:{archive}:{name}"], what, self._log)
+        finally:
+            # Its layers are mounts and files of other owners: buildah removes them best.
+            _logged([*buildah, "rmi", "--all", "--force"], what, self._log)
+
+    def _context(self, image: Image) -> dict[str, Path]:
+        """Return the files that the image is built from, by their names in the build."""
+        files = {}
+        if image.program is not None:
+            files[image.program] = self._components.program(image.program)
+        if image is KOPIA:
+            files["busybox"] = _busybox()
+            files["ca-certificates.crt"] = Path("/etc/ssl/certs/ca-certificates.crt")
+        for source in image.sources:
+            path = paths.CHECKOUT / source
+            inside = [path] if path.is_file() else path.rglob("*")
+            for file in inside:
+                if file.is_file() and "__pycache__" not in file.parts:
+                    files[str(file.relative_to(paths.CHECKOUT))] = file
+        return files
+
+    def _wheels(self) -> Path:
+        """Return the directory with the wheels of the pinned requirements; fetch them once."""
+        requirements = paths.CHECKOUT / "requirements" / "runtime.txt"
+        digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:16]
+        directory = paths.cache() / "wheels" / digest
+        if directory.exists():
+            return directory
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        what = "fetching the wheels of requirements/runtime.txt"
+        with tempfile.TemporaryDirectory(dir=directory.parent) as scratch:
+            environment, fetched = Path(scratch) / "venv", Path(scratch) / "wheels"
+            _logged([sys.executable, "-m", "venv", str(environment)], what, self._log)
+            download = [str(environment / "bin" / "pip"), "download", "--quiet"]
+            # For the image's Python, whichever runs this. The package itself is built in the
+            # image, with setuptools.
+            download += ["--only-binary=:all:", "--python-version=3.11"]
+            download += [f"--dest={fetched}", f"--requirement={requirements}", *BUILD_PACKAGES]
+            _logged(download, what, self._log)
+            fetched.rename(directory)
+        return directory
+
+    def _prune(self, image: Image) -> None:
+        archives = self._directory.glob(f"{image.name}-{'[0-9a-f]' * 16}.tar")
+        newest_first = sorted(archives, key=lambda path: path.stat().st_mtime, reverse=True)
+        for archive in newest_first[KEPT_ARCHIVES:]:
+            archive.unlink()
+
+
+def build_missing(
+    images: Iterable[Image], components: Components, progress: Progress
+) -> None:
+    """Build what the cache does not hold, one step for each image.
+
+    Raises:
+        ClusterError: a build failed.
+    """
+    builder = Builder(components)
+    for image in builder.missing(images):
+        with progress.step(f"building the image {reference(image, components)}"):
+            builder.build(image)
+
+
+def with_base(images: Iterable[Image]) -> list[Image]:
+    """Return the images with the base image before them, if one of them needs it."""
+    wanted = list(images)
+    return [BASE, *wanted] if any(image.python for image in wanted) else wanted
+
+
+def load(images: Iterable[Image], state: State, components: Components) -> list[str]:
+    """Load the built images into a cluster's node, unless they are there.
+
+    Returns:
+        The names of those that were loaded.
+
+    Raises:
+        ClusterError: the node does not run or its containerd refuses.
+    """
+    builder, loaded = Builder(components), []
+    for image in images:
+        archive, name = builder.archive(image), reference(image, components)
+        note = state.directory / "node" / f"loaded-{image.name}"
+        if note.exists() and note.read_text() == archive.name:
+            continue
+        command = ["ctr", "--namespace=k8s.io", "images", "import", str(archive)]
+        processes.run([*namespace.enter(state), *command], what=f"loading the image {name}")
+        note.write_text(archive.name)
+        loaded.append(name)
+    return loaded
+
+
+def _bootstrap(target: Path, log: Path) -> None:
+    """Make the base image's file system from the Debian that this machine's apt settings name."""
+    form = "deb $(REPO_URI) $(RELEASE) $(COMPONENT)"
+    query = ["apt-get", "indextargets", "--format", form, "Identifier: Packages", "Origin: Debian"]
+    what = "asking apt for the machine's Debian mirrors"
+    sources = "\n".join(sorted(set(processes.run(query, what=what).splitlines())))
+    options = ["--variant=minbase", f"--include={BASE_PACKAGES}"]
+    for folder in ("doc", "man", "locale", "info"):
+        options.append(f"--dpkgopt=path-exclude=/usr/share/{folder}/*")
+    # The mirror is this machine's affair; it has no place in an image.
+    options.append('--customize-hook=rm -rf "$1"/etc/apt/sources.list*')
+    # Without a suite, mmdebstrap reads the sources from its standard input.
+    _logged(["mmdebstrap", *options, "", str(target), "-"], "making the base image", log, sources)
+
+
+def _busybox() -> Path:
+    """Return a static busybox; the package is unpacked only, as it would replace another one."""
+    directory = paths.cache() / "busybox"
+    program = directory / "bin" / "busybox"
+    if not program.exists():
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=directory.parent) as scratch:
+            debian.unpack("busybox-static", Path(scratch))
+            Path(scratch).joinpath("unpacked").rename(directory)
+    return program
+
+
+def _buildah(scratch: Path) -> list[str]:
+    """Return buildah with a storage of its own that ends with the scratch directory."""
+    return [
+        "env",
+        "BUILDAH_ISOLATION=chroot",
+        "STORAGE_DRIVER=overlay",
+        "buildah",
+        f"--root={scratch / 'storage'}",
+        f"--runroot={scratch / 'run'}",
+    ]
+
+
+def _logged(arguments: list[str], what: str, log: Path, text: str | None = None) -> None:
+    with log.open("a") as output:
+        output.write(f"$ {' '.join(arguments)}\n")
+        output.flush()
+        result = subprocess.run(
+            arguments, input=text, text=True, stdout=output, stderr=output, check=False
+        )
+    if result.returncode != 0:
+        raise ClusterError(f"{what} failed", log)

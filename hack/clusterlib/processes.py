@@ -1,0 +1,169 @@
+"""Starts the cluster's processes, finds them again and ends them, and never anybody else's.
+
+Processes are found by a mark in their environment, not by recorded process ids: after a crash or
+a reboot a recorded id can belong to a stranger, while the mark is only on what was started here.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clusterlib import waiting
+from clusterlib.errors import ClusterError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CLUSTER_MARK = "REPOSITORY_SERVER_CLUSTER"
+COMPONENT_MARK = "REPOSITORY_SERVER_CLUSTER_COMPONENT"
+PROC = Path("/proc")
+KILL_TIMEOUT_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Command:
+    """One component to run.
+
+    Attributes:
+        name: the component: "kube-apiserver". Names the log file too.
+        arguments: the program, absolute, and its arguments.
+    """
+
+    name: str
+    arguments: list[str]
+
+
+def start(
+    command: Command, *, cluster: Path, logs: Path, prefix: Sequence[str] = ()
+) -> subprocess.Popen[bytes]:
+    """Start a component in the background, in a session of its own, with its output in a file.
+
+    Args:
+        command: what to run.
+        cluster: the cluster's state directory: the mark by which the process is found again.
+        logs: the directory for `NAME.log`.
+        prefix: a command that runs the component, such as nsenter with its options.
+
+    Returns:
+        The process, for asking whether it still runs; it outlives this one.
+    """
+    # No proxy settings of the caller: the components only talk to each other.
+    kept = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
+    environment = {**kept, CLUSTER_MARK: str(cluster), COMPONENT_MARK: command.name}
+    with (logs / f"{command.name}.log").open("ab") as log:
+        return subprocess.Popen(
+            [*prefix, *command.arguments],
+            cwd="/",
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def running(cluster: Path) -> dict[int, str]:
+    """Return the component's name for each process id that carries the cluster's mark."""
+    found = {}
+    for entry in PROC.iterdir():
+        if entry.name.isdigit():
+            component = _component_of(int(entry.name), cluster)
+            if component is not None:
+                found[int(entry.name)] = component
+    return found
+
+
+def kill_all(cluster: Path) -> int:
+    """Kill every process that carries the cluster's mark and wait until none is left.
+
+    Returns:
+        How many were killed.
+
+    Raises:
+        ClusterError: some did not end.
+    """
+    killed = 0
+
+    def none_left() -> bool:
+        nonlocal killed
+        found = running(cluster)
+        killed += sum(_kill(pid, cluster) for pid in found)
+        return not found
+
+    waiting.until(none_left, what="the processes to end", timeout_seconds=KILL_TIMEOUT_SECONDS)
+    return killed
+
+
+def id_in_own_namespace(pid: int) -> int | None:
+    """Return the id that a process has in its own process namespace, None if it has ended."""
+    try:
+        status = (PROC / str(pid) / "status").read_text()
+    except OSError:
+        return None
+    ids = next(line for line in status.splitlines() if line.startswith("NSpid:"))
+    return int(ids.split()[-1])
+
+
+def _component_of(pid: int, cluster: Path) -> str | None:
+    try:
+        # Empty for a zombie, which has nothing left to kill.
+        environment = (PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return None  # ended meanwhile, or another user's
+    if f"{CLUSTER_MARK}={cluster}".encode() not in environment:
+        return None
+    mark = f"{COMPONENT_MARK}=".encode()
+    names = [entry[len(mark) :].decode() for entry in environment if entry.startswith(mark)]
+    return names[0] if names else ""
+
+
+def _kill(pid: int, cluster: Path) -> bool:
+    """Kill the process, if it still is the one that carried the mark."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return False
+    try:
+        # The handle stays with this very process. If the mark is still seen now, then the handle
+        # was opened on a marked process, and the id cannot have passed to a stranger in between.
+        if _component_of(pid, cluster) is None:
+            return False
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(handle)
+    return True
+
+
+def run(
+    arguments: Sequence[str], *, what: str, text: str | None = None, log: Path | None = None
+) -> str:
+    """Run a command to its end and return what it printed.
+
+    Args:
+        arguments: the program and its arguments.
+        what: what it does, for the error: "making the CA".
+        text: given to it on standard input.
+        log: shown with the error.
+
+    Raises:
+        ClusterError: the command failed; the message has the end of what it printed.
+    """
+    result = subprocess.run(
+        list(arguments), input=text, capture_output=True, text=True, check=False
+    )
+    if result.returncode != 0:
+        said = (result.stderr or result.stdout).strip()[-800:]
+        raise ClusterError(f"{what}: `{arguments[0]}` failed: {said}", log)
+    return result.stdout
+
+
+def succeeds(arguments: Sequence[str]) -> bool:
+    """Run a command, hide what it prints, and tell whether it succeeded."""
+    return subprocess.run(list(arguments), capture_output=True, check=False).returncode == 0

@@ -1,0 +1,48 @@
+"""Waiting for a condition with a deadline: the one place of the commands that sleeps."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from clusterlib.errors import ClusterError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+INTERVAL_SECONDS = 0.1
+
+
+def seconds() -> float:
+    """Return the monotonic time in seconds."""
+    return time.monotonic()
+
+
+def until(
+    condition: Callable[[], bool],
+    *,
+    what: str,
+    timeout_seconds: float,
+    log: Path | None = None,
+    alive: Callable[[], bool] | None = None,
+) -> None:
+    """Return as soon as the condition holds.
+
+    Args:
+        condition: asked every tenth of a second.
+        what: the condition in words, for the error: "etcd answers".
+        timeout_seconds: how long to ask.
+        log: shown with the error.
+        alive: asked as well; once false, waiting has no point and ends at once.
+
+    Raises:
+        ClusterError: the condition did not come to hold.
+    """
+    deadline = seconds() + timeout_seconds
+    while not condition():
+        if alive is not None and not alive():
+            raise ClusterError(f"waited for: {what}; the process ended instead", log)
+        if seconds() > deadline:
+            raise ClusterError(f"waited {timeout_seconds:.0f} s for: {what}", log)
+        time.sleep(INTERVAL_SECONDS)

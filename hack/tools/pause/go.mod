@@ -1,0 +1,3 @@
+module repository-server-controller/hack/tools/pause
+
+go 1.26
