@@ -1,0 +1,217 @@
+"""What can go wrong when talking to the API server, and how to tell it apart.
+
+Two kinds: no HTTP answer came (:class:`TransportError`), or one came and says no
+(:class:`ApiError`, with one subclass for each answer that code branches on). The predicates at the
+end follow k8s.io/apimachinery ``pkg/api/errors`` and client-go ``tools/cache/reflector.go``. The
+module imports nothing of Kubernetes, so that decision code may name its errors.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+CAUSE_RESOURCE_VERSION_TOO_LARGE = "ResourceVersionTooLarge"
+"""Cause of a timeout: the server's cache is older than the version asked for (1.18.6 and later)."""
+
+REASON_ALREADY_EXISTS = "AlreadyExists"
+REASON_EXPIRED = "Expired"
+REASON_INTERNAL_ERROR = "InternalError"
+
+_MAX_MESSAGE_LENGTH = 1024
+"""Characters kept of an answer that is no Status: a proxy's error page can be long."""
+
+
+class ConfigError(ValueError):
+    """No usable configuration to reach an API server; the message says what to set."""
+
+
+class ClientError(Exception):
+    """A request to the API server failed."""
+
+
+class TransportError(ClientError):
+    """No HTTP answer, or one cut short: refused, reset, timed out, TLS, broken JSON.
+
+    Whether the server acted on the request is unknown.
+
+    Attributes:
+        refused: True if nothing listens at the address, so that the request certainly had no
+            effect.
+    """
+
+    def __init__(self, message: str, *, refused: bool = False) -> None:
+        super().__init__(message)
+        self.refused = refused
+
+
+class ApiError(ClientError):
+    """The server's answer was an error.
+
+    Attributes:
+        status: the HTTP status code.
+        reason: the machine-readable reason of the Status object, "" if the answer was none.
+        message: the server's words.
+        retry_after: seconds the server asks to wait, None if it does not say.
+        causes: the reasons in ``details.causes`` of the Status object.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        message: str,
+        retry_after: float | None = None,
+        causes: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(f"{message} ({status} {reason})" if reason else f"{message} ({status})")
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.retry_after = retry_after
+        self.causes = causes
+
+
+class BadRequest(ApiError):  # noqa: N818 (named as the reason in the API)
+    """400: the request makes no sense to the server."""
+
+
+class Unauthorized(ApiError):  # noqa: N818
+    """401: the credentials are missing, wrong or expired."""
+
+
+class Forbidden(ApiError):  # noqa: N818
+    """403: the credentials do not allow this."""
+
+
+class NotFound(ApiError):  # noqa: N818
+    """404: no such object, or no such resource."""
+
+
+class AlreadyExists(ApiError):  # noqa: N818
+    """409 on a create: an object of that name exists."""
+
+
+class Conflict(ApiError):  # noqa: N818
+    """409: the object changed in between, or a precondition does not hold."""
+
+
+class Gone(ApiError):  # noqa: N818
+    """410, or reason Expired: the resource version asked for is no longer kept."""
+
+
+class Invalid(ApiError):  # noqa: N818
+    """422: the object breaks a rule of its schema."""
+
+
+class TooManyRequests(ApiError):  # noqa: N818
+    """429: the server sheds load."""
+
+
+class ServerUnavailable(ApiError):  # noqa: N818
+    """5xx: the server, or what stands before it, failed."""
+
+
+_BY_STATUS: Mapping[int, type[ApiError]] = {
+    HTTPStatus.BAD_REQUEST: BadRequest,
+    HTTPStatus.UNAUTHORIZED: Unauthorized,
+    HTTPStatus.FORBIDDEN: Forbidden,
+    HTTPStatus.NOT_FOUND: NotFound,
+    HTTPStatus.CONFLICT: Conflict,
+    HTTPStatus.GONE: Gone,
+    HTTPStatus.UNPROCESSABLE_ENTITY: Invalid,
+    HTTPStatus.TOO_MANY_REQUESTS: TooManyRequests,
+}
+
+
+def from_status(
+    status_code: int, body: bytes | Mapping[str, Any], *, retry_after: float | None = None
+) -> ApiError:
+    """Make the error that stands for an answer.
+
+    Args:
+        status_code: the HTTP status; for an ERROR event of a watch, the ``code`` in its Status.
+        body: the body as it came, or a Status object. A body that is no Status (a proxy's page)
+            becomes the message.
+        retry_after: seconds of the ``Retry-After`` header; ``details.retryAfterSeconds`` of the
+            Status counts where the header is missing.
+
+    Returns:
+        The most specific error, to be raised by the caller.
+    """
+    status = body if isinstance(body, Mapping) else _parse_status(body)
+    details = status.get("details") or {}
+    reason = str(status.get("reason") or "")
+    error_type = _error_type(status_code, reason)
+    if retry_after is None and details.get("retryAfterSeconds"):
+        retry_after = float(details["retryAfterSeconds"])
+    return error_type(
+        status_code,
+        reason,
+        str(status.get("message") or _phrase(status_code)),
+        retry_after,
+        tuple(str(cause.get("reason", "")) for cause in details.get("causes") or ()),
+    )
+
+
+def _error_type(status_code: int, reason: str) -> type[ApiError]:
+    if reason == REASON_ALREADY_EXISTS:
+        return AlreadyExists
+    if reason == REASON_EXPIRED:
+        return Gone
+    if status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return ServerUnavailable
+    return _BY_STATUS.get(status_code, ApiError)
+
+
+def _parse_status(body: bytes) -> Mapping[str, Any]:
+    """Read a Status object, or make one of a body that is something else."""
+    text = body.decode(errors="replace").strip()
+    try:
+        parsed = json.loads(text)
+    except ValueError:
+        return {"message": text[:_MAX_MESSAGE_LENGTH]}
+    return parsed if isinstance(parsed, dict) else {"message": text[:_MAX_MESSAGE_LENGTH]}
+
+
+def _phrase(status_code: int) -> str:
+    try:
+        return HTTPStatus(status_code).phrase
+    except ValueError:
+        return "unknown status"
+
+
+def is_expired(error: ClientError) -> bool:
+    """Tell whether the resource version is too old to list or watch from.
+
+    Servers answer with HTTP 410 on a request and with an ERROR event on an open watch, with reason
+    Expired or Gone (reflector.go ``isExpiredError``).
+    """
+    return isinstance(error, Gone)
+
+
+def is_too_large_resource_version(error: ClientError) -> bool:
+    """Tell whether the resource version is newer than what this server has seen.
+
+    Happens behind a load balancer, and after etcd was restored from a backup (reflector.go
+    ``isTooLargeResourceVersionError``; the form of servers before 1.18.6 is left out).
+    """
+    return isinstance(error, ApiError) and CAUSE_RESOURCE_VERSION_TOO_LARGE in error.causes
+
+
+def is_watch_error_retriable(error: ClientError) -> bool:
+    """Tell whether to open the same watch again after a pause, without a new list.
+
+    Either the server is not up yet or it sheds load; a list would make both worse (reflector.go
+    ``isWatchErrorRetriable``).
+    """
+    if isinstance(error, TransportError):
+        return error.refused
+    return isinstance(error, TooManyRequests)
+
+
+def is_internal_error(error: ClientError) -> bool:
+    """Tell whether the server itself names an internal error (apimachinery ``IsInternalError``)."""
+    return isinstance(error, ApiError) and error.reason == REASON_INTERNAL_ERROR

@@ -1,0 +1,117 @@
+"""Answers of the API server become the errors that code branches on."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from controller import errors
+
+
+def status(**fields: object) -> dict[str, Any]:
+    return {"kind": "Status", "apiVersion": "v1", "status": "Failure", **fields}
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "expected"),
+    [
+        pytest.param(400, "BadRequest", errors.BadRequest, id="400 is a bad request"),
+        pytest.param(401, "Unauthorized", errors.Unauthorized, id="401 is unauthorized"),
+        pytest.param(403, "Forbidden", errors.Forbidden, id="403 is forbidden"),
+        pytest.param(404, "NotFound", errors.NotFound, id="404 is not found"),
+        pytest.param(409, "AlreadyExists", errors.AlreadyExists, id="409 on create: it exists"),
+        pytest.param(409, "Conflict", errors.Conflict, id="409 otherwise is a conflict"),
+        pytest.param(410, "Gone", errors.Gone, id="410 is gone"),
+        pytest.param(410, "Expired", errors.Gone, id="410 of newer servers says Expired"),
+        pytest.param(0, "Expired", errors.Gone, id="the reason alone is enough"),
+        pytest.param(422, "Invalid", errors.Invalid, id="422 is invalid"),
+        pytest.param(429, "TooManyRequests", errors.TooManyRequests, id="429 sheds load"),
+        pytest.param(500, "InternalError", errors.ServerUnavailable, id="500 is the server's"),
+        pytest.param(503, "", errors.ServerUnavailable, id="so is every other 5xx"),
+        pytest.param(418, "", errors.ApiError, id="a status nobody branches on stays general"),
+    ],
+)
+def test_the_status_chooses_the_class(
+    code: int, reason: str, expected: type[errors.ApiError]
+) -> None:
+    error = errors.from_status(code, status(reason=reason, message="no"))
+
+    assert type(error) is expected
+    assert (error.status, error.reason, error.message) == (code, reason, "no")
+
+
+def test_the_words_name_message_status_and_reason() -> None:
+    error = errors.from_status(404, status(reason="NotFound", message='pods "a" not found'))
+
+    assert str(error) == 'pods "a" not found (404 NotFound)'
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        pytest.param(b"<h1>Bad gateway</h1>", "<h1>Bad gateway</h1>", id="a proxy's page"),
+        pytest.param(b"", "Bad Gateway", id="nothing: the standard phrase"),
+        pytest.param(b"[1, 2]", "[1, 2]", id="JSON that is no object"),
+        pytest.param(b"\xff\xfe", "��", id="bytes that are no text"),
+        pytest.param(b"x" * 5000, "x" * 1024, id="a long page is cut"),
+    ],
+)
+def test_a_body_that_is_no_status_is_kept_as_message(body: bytes, message: str) -> None:
+    error = errors.from_status(502, body)
+
+    assert isinstance(error, errors.ServerUnavailable)
+    assert error.message == message
+
+
+def test_an_unheard_of_status_code_still_makes_an_error() -> None:
+    assert errors.from_status(799, b"").message == "unknown status"
+
+
+@pytest.mark.parametrize(
+    ("details", "header", "expected"),
+    [
+        pytest.param({}, None, None, id="the server does not say"),
+        pytest.param({"retryAfterSeconds": 3}, None, 3.0, id="the Status says"),
+        pytest.param({"retryAfterSeconds": 3}, 7.0, 7.0, id="the header wins"),
+        pytest.param(None, 7.0, 7.0, id="details may be null"),
+    ],
+)
+def test_retry_after(
+    details: dict[str, Any] | None, header: float | None, expected: float | None
+) -> None:
+    body = json.dumps(status(details=details)).encode()
+
+    assert errors.from_status(429, body, retry_after=header).retry_after == expected
+
+
+def too_large() -> errors.ApiError:
+    causes = [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
+    return errors.from_status(504, status(reason="Timeout", details={"causes": causes}))
+
+
+@pytest.mark.parametrize(
+    ("error", "true_for"),
+    [
+        pytest.param(errors.from_status(410, b""), {"expired"}, id="410"),
+        pytest.param(too_large(), {"too_large"}, id="a version from the future"),
+        pytest.param(errors.from_status(504, b""), set(), id="another timeout"),
+        pytest.param(errors.from_status(429, b""), {"retriable"}, id="429"),
+        pytest.param(errors.TransportError("x", refused=True), {"retriable"}, id="refused"),
+        pytest.param(errors.TransportError("reset"), set(), id="a connection that broke"),
+        pytest.param(
+            errors.from_status(500, status(reason="InternalError")), {"internal"}, id="500"
+        ),
+        pytest.param(errors.from_status(500, b"oops"), set(), id="500 of a proxy"),
+    ],
+)
+def test_predicates(error: errors.ClientError, true_for: set[str]) -> None:
+    predicates = {
+        "expired": errors.is_expired,
+        "too_large": errors.is_too_large_resource_version,
+        "retriable": errors.is_watch_error_retriable,
+        "internal": errors.is_internal_error,
+    }
+
+    assert {name for name, holds in predicates.items() if holds(error)} == true_for
