@@ -1,0 +1,104 @@
+"""Time as a dependency: the only module that reads or waits for the system's clock.
+
+Everything that measures, waits or expires takes a `Clock`, so that a test moves time by hand
+instead of sleeping. The linter bans the functions of `time` and `datetime` everywhere else.
+"""
+
+import threading
+import time
+from datetime import UTC, datetime
+from typing import Protocol, Self
+
+from attrs import frozen
+
+
+class Clock(Protocol):
+    """What the runtime needs of time."""
+
+    def now(self) -> datetime:
+        """Return the wall-clock time, aware and in UTC: for what is shown or stored."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never run backwards, from an arbitrary origin: for durations."""
+
+    def wait(self, condition: threading.Condition, timeout: float | None) -> bool:
+        """Wait as `condition.wait(timeout)` does; the caller holds the condition's lock.
+
+        Args:
+            condition: What to wait for. The wait may also end for no reason, so loop.
+            timeout: Seconds, or None to wait until notified.
+
+        Returns:
+            False when the timeout has passed, True otherwise.
+        """
+
+    def wait_event(self, event: threading.Event, timeout: float | None) -> bool:
+        """Wait as `event.wait(timeout)` does: a sleep that a stop event ends.
+
+        Args:
+            event: What ends the wait early.
+            timeout: Seconds, or None to wait until the event is set.
+
+        Returns:
+            Whether the event is set.
+        """
+
+
+class SystemClock:
+    """The machine's own time."""
+
+    def now(self) -> datetime:
+        """Return the wall-clock time, aware and in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Return seconds since an arbitrary origin; a change of the wall clock moves it not."""
+        return time.monotonic()
+
+    def wait(self, condition: threading.Condition, timeout: float | None) -> bool:
+        """Wait for a notification, for at most `timeout` seconds."""
+        return condition.wait(timeout)
+
+    def wait_event(self, event: threading.Event, timeout: float | None) -> bool:
+        """Wait for the event to be set, for at most `timeout` seconds."""
+        return event.wait(timeout)
+
+
+class DeadlineExceeded(TimeoutError):
+    """The time allowed for a piece of work has passed."""
+
+
+@frozen
+class Deadline:
+    """A point in time by which a piece of work must be done.
+
+    Python cannot cancel a thread as a Go context does: whoever may block takes a deadline,
+    derives its timeouts from `remaining`, and calls `check` between steps.
+    """
+
+    clock: Clock
+    #: Monotonic seconds of `clock`.
+    at: float
+
+    @classmethod
+    def after(cls, clock: Clock, seconds: float) -> Self:
+        """Return the deadline that lies `seconds` ahead."""
+        return cls(clock, clock.monotonic() + seconds)
+
+    def remaining(self) -> float:
+        """Return the seconds left, 0.0 when there are none."""
+        return max(0.0, self.at - self.clock.monotonic())
+
+    @property
+    def expired(self) -> bool:
+        """Whether no time is left."""
+        return self.clock.monotonic() >= self.at
+
+    def check(self) -> None:
+        """Return while time is left.
+
+        Raises:
+            DeadlineExceeded: No time is left.
+        """
+        if self.expired:
+            raise DeadlineExceeded("the deadline has passed")

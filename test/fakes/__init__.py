@@ -1,0 +1,1 @@
+"""Stand-ins that unit tests share: time and the API server, without either."""

@@ -1,0 +1,87 @@
+"""A clock that only a test moves."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+#: Real seconds after which a test that waits for threads is stuck, not slow.
+STUCK_AFTER = 10.0
+
+#: Real seconds between looks at an event: an event can be waited for, but not together with the
+#: fake time, and waking it through its own condition would mislead whoever else waits for it.
+EVENT_POLL = 0.001
+
+
+class FakeClock:
+    """Time that stands still until `step`, for `controller.clock.Clock`."""
+
+    def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
+        self._start = start
+        self._elapsed = 0.0
+        # Guards all fields; notified whenever the number of waiters changes.
+        self._changed = threading.Condition(threading.Lock())
+        # One entry a thread inside `wait`: its condition and when it times out, None for never.
+        self._conditions: list[tuple[threading.Condition, float | None]] = []
+        # The threads inside `wait_event`.
+        self._event_waiters = 0
+
+    def now(self) -> datetime:
+        return self._start + timedelta(seconds=self.monotonic())
+
+    def monotonic(self) -> float:
+        with self._changed:
+            return self._elapsed
+
+    def wait(self, condition: threading.Condition, timeout: float | None) -> bool:
+        with self._changed:
+            ends = None if timeout is None else self._elapsed + timeout
+            if ends is not None and ends <= self._elapsed:
+                return False
+            entry = (condition, ends)
+            self._conditions.append(entry)
+            self._changed.notify_all()
+        # The caller has held the condition's lock since before the entry was made, so neither a
+        # notification nor a step, which takes that lock to notify, can slip in before this wait.
+        try:
+            condition.wait()
+        finally:
+            with self._changed:
+                self._conditions.remove(entry)
+                self._changed.notify_all()
+        return ends is None or self.monotonic() < ends
+
+    def wait_event(self, event: threading.Event, timeout: float | None) -> bool:
+        with self._changed:
+            ends = None if timeout is None else self._elapsed + timeout
+            self._event_waiters += 1
+            self._changed.notify_all()
+        try:
+            while ends is None or self.monotonic() < ends:
+                if event.wait(EVENT_POLL):
+                    return True
+            return event.is_set()
+        finally:
+            with self._changed:
+                self._event_waiters -= 1
+                self._changed.notify_all()
+
+    def step(self, seconds: float) -> None:
+        """Move time forward and wake the waits that it ends."""
+        with self._changed:
+            self._elapsed += seconds
+            due = {
+                condition
+                for condition, ends in self._conditions
+                if ends is not None and ends <= self._elapsed
+            }
+        for condition in due:
+            with condition:
+                condition.notify_all()
+
+    def block_until_waiters(self, count: int) -> None:
+        """Return once at least `count` threads wait for this clock, with or without a timeout."""
+        with self._changed:
+            reached = self._changed.wait_for(lambda: self._waiters() >= count, STUCK_AFTER)
+            assert reached, f"{self._waiters()} threads wait for the clock, expected {count}"
+
+    def _waiters(self) -> int:
+        return len(self._conditions) + self._event_waiters
