@@ -5,18 +5,16 @@ from __future__ import annotations
 from string import Template
 from typing import TYPE_CHECKING
 
-from clusterlib import controlplane, images, paths, waiting
+from clusterlib import controlplane, dns, images, paths, waiting
 from clusterlib.processes import run
 
 if TYPE_CHECKING:
-    from clusterlib.api import Api
     from clusterlib.components import Components
     from clusterlib.layout import Layout
     from clusterlib.state import State
 
 DNS_MANIFEST = paths.HACK / "clusterlib" / "coredns.yaml"
 DNS_TIMEOUT_SECONDS = 60.0
-_DNS_DEPLOYMENT = "/apis/apps/v1/namespaces/kube-system/deployments/coredns"
 
 
 def apply_dns(state: State, layout: Layout, components: Components) -> None:
@@ -30,19 +28,20 @@ def apply_dns(state: State, layout: Layout, components: Components) -> None:
     run([*kubectl, "apply", "--filename=-"], what="creating the cluster's DNS", text=manifest)
 
 
-def dns_is_ready(api: Api) -> bool:
-    """Tell whether CoreDNS is ready: it is once it has read the cluster's Services."""
-    return api.has_condition(_DNS_DEPLOYMENT, "Available")
+def dns_is_ready(layout: Layout) -> bool:
+    """Tell whether the cluster's DNS answers with the address of the Service `kubernetes`."""
+    name = f"kubernetes.default.svc.{controlplane.CLUSTER_DOMAIN}"
+    return dns.lookup(str(layout.dns_service), name) == str(layout.kubernetes_service)
 
 
-def wait_for_dns(state: State, api: Api) -> None:
-    """Wait until CoreDNS is ready.
+def wait_for_dns(state: State, layout: Layout) -> None:
+    """Wait until the cluster's DNS answers.
 
     Raises:
-        ClusterError: it did not become ready in time.
+        ClusterError: it did not in time.
     """
     waiting.until(
-        lambda: dns_is_ready(api),
+        lambda: dns_is_ready(layout),
         what="the cluster's DNS; `kubectl -n kube-system describe pods` tells more",
         timeout_seconds=DNS_TIMEOUT_SECONDS,
         log=state.logs / "kubelet.log",

@@ -40,6 +40,8 @@ ROOT_NEEDED = "a cluster with a node needs root; `--control-plane-only` does not
 NO_SLOT = "all {slots} places for such clusters are taken; `hack/cluster down --name NAME` one"
 OTHER_KIND = "cluster {name} exists and is of the other kind; take another --name, or `down` first"
 
+NOT_WELL = "{line.name}: {line.words}; `hack/cluster up --name {name}` again begins anew"
+
 
 @dataclass(frozen=True)
 class ComponentStatus:
@@ -93,6 +95,7 @@ class Cluster:
                 self._bring_up_node(record)
             else:
                 self._bring_up_control_plane(record)
+            self._check()
 
     def down(self) -> None:
         """Take the cluster down and delete everything of it; do nothing if nothing is there."""
@@ -114,12 +117,20 @@ class Cluster:
         if record.node:
             ready |= {
                 "node ready": lambda: node.is_ready(self._state, api),
-                "cluster DNS ready": lambda: addons.dns_is_ready(api),
+                "NetworkPolicies enforced": lambda: node.policies_are_enforced(self._state),
+                "cluster DNS answers": lambda: addons.dns_is_ready(record.layout),
             }
         for name, condition in ready.items():
             ok = condition()
             lines.append(ComponentStatus(name, ok, "yes" if ok else "no"))
         return lines
+
+    def _check(self) -> None:
+        """Notice a component that started and ended."""
+        for line in self.status():
+            if not line.ok:
+                log = self._state.logs / f"{line.name}.log"
+                raise ClusterError(NOT_WELL.format(line=line, name=self._state.name), log)
 
     def _clear(self) -> None:
         """Remove what there is of the cluster: running, crashed or half-made."""
@@ -147,7 +158,7 @@ class Cluster:
 
     def _bring_up_node(self, record: Record) -> None:
         state, addresses, components = self._state, record.layout, self._components
-        progress = Progress(7)
+        progress = Progress(9)
         with progress.step("making certificates"):
             controlplane.make_credentials(state, addresses)
         with progress.step("making the node's namespaces and its network link"):
@@ -166,14 +177,17 @@ class Cluster:
             self._start([node.containerd(state, components)], prefix)
             node.wait_for_containerd(state, prefix)
             images.load(images.INFRASTRUCTURE, state, components)
-        with progress.step("starting kubelet, kube-proxy and kube-router"):
+        with progress.step("starting kubelet and kube-proxy"):
             node.write_configuration(state, addresses)
             self._start(node.agents(state, addresses, components), prefix)
         with progress.step("waiting for the node to be ready"):
             node.wait_until_ready(state, api)
+        with progress.step("starting kube-router"):
+            self._start([node.policy_agent(state, addresses, components)], prefix)
+            node.wait_for_policies(state)
         with progress.step("waiting for the cluster's DNS"):
             addons.apply_dns(state, addresses, components)
-            addons.wait_for_dns(state, api)
+            addons.wait_for_dns(state, addresses)
 
     def _start_storage_and_api(
         self, record: Record, progress: Progress, prefix: list[str]

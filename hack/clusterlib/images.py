@@ -253,14 +253,14 @@ def load(images: Iterable[Image], state: State, components: Components) -> list[
     Raises:
         ClusterError: the node does not run or its containerd refuses.
     """
-    builder, loaded = Builder(components), []
+    builder, inside, loaded = Builder(components), namespace.enter(state), []
     for image in images:
         archive, name = builder.archive(image), reference(image, components)
         note = state.directory / "node" / f"loaded-{image.name}"
         if note.exists() and note.read_text() == archive.name:
             continue
         command = ["ctr", "--namespace=k8s.io", "images", "import", str(archive)]
-        processes.run([*namespace.enter(state), *command], what=f"loading the image {name}")
+        processes.run([*inside, *command], what=f"loading the image {name}")
         note.write_text(archive.name)
         loaded.append(name)
     return loaded

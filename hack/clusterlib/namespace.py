@@ -22,7 +22,7 @@ REMOVE_TIMEOUT_SECONDS = 20.0
 NOT_RUNNING = "cluster {name} has no running node; `hack/cluster up --name {name}` makes one"
 
 _GROUPS = Path("/sys/fs/cgroup")
-_PROJECT_GROUP = "repository-server-controller"
+_PROJECT = "repository-server-controller"
 
 
 def create(state: State, record: Record) -> list[str]:
@@ -63,8 +63,6 @@ def enter(state: State) -> list[str]:
 def remove(state: State) -> None:
     """Remove what outlives the node's processes, once these are killed; nothing if none is left.
 
-    The kernel takes the mounts, the network namespace and the link; this waits for it.
-
     Raises:
         ClusterError: a control group still has processes.
     """
@@ -73,14 +71,10 @@ def remove(state: State) -> None:
         what="the containers to end and the control groups to be free",
         timeout_seconds=REMOVE_TIMEOUT_SECONDS,
     )
-    record = state.read_record()
-    if record is not None and record.node:
-        device = Path("/sys/class/net") / host_device(record)
-        waiting.until(
-            lambda: not device.exists(),
-            what="the network link to disappear",
-            timeout_seconds=REMOVE_TIMEOUT_SECONDS,
-        )
+    # The kernel would take the link as well, but only when the last connection in the node's
+    # network namespace has timed out.
+    for device in _links(state):
+        run(["ip", "link", "delete", device], what="removing the node's network link")
 
 
 def host_device(record: Record) -> str:
@@ -90,7 +84,7 @@ def host_device(record: Record) -> str:
 
 def group_of(state: State) -> str:
     """Return the node's control group, as a path below each hierarchy."""
-    return f"/{_PROJECT_GROUP}/{state.name}"
+    return f"/{_PROJECT}/{state.name}"
 
 
 def _create_link(state: State, record: Record) -> None:
@@ -100,6 +94,7 @@ def _create_link(state: State, record: Record) -> None:
     for command in (
         ["ip", "link", "add", device, "type", "veth"]
         + ["peer", "name", NODE_DEVICE, "netns", str(pid)],
+        ["ip", "link", "set", device, "alias", _alias(state)],
         ["ip", "address", "add", f"{addresses.host}/{length}", "dev", device],
         ["ip", "link", "set", device, "up"],
         [*inside, "address", "add", f"{addresses.node}/{length}", "dev", NODE_DEVICE],
@@ -110,6 +105,21 @@ def _create_link(state: State, record: Record) -> None:
         ["ip", "route", "add", str(addresses.services), "via", str(addresses.node)],
     ):
         run(command, what="making the node's network link")
+
+
+def _alias(state: State) -> str:
+    """Return the words by which the machine's end of the link is recognised as this cluster's."""
+    return f"{_PROJECT} cluster {state.name}"
+
+
+def _links(state: State) -> list[str]:
+    devices = Path("/sys/class/net").iterdir()
+    aliases = {device.name: device / "ifalias" for device in devices}
+    return [
+        name
+        for name, alias in aliases.items()
+        if alias.exists() and alias.read_text().strip() == _alias(state)
+    ]
 
 
 def _init_pid(state: State) -> int | None:
@@ -153,7 +163,7 @@ def _hand_down(group: Path) -> None:
 def _remove_groups(state: State) -> bool:
     """Remove the node's control groups, deepest first; tell whether all are gone."""
     for hierarchy in _hierarchies():
-        project = hierarchy / _PROJECT_GROUP
+        project = hierarchy / _PROJECT
         group = project / state.name
         for directory, _, _ in os.walk(group, topdown=False):
             try:

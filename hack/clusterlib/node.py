@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from clusterlib import controlplane, images, namespace, processes, waiting
+from clusterlib.errors import ClusterError
 from clusterlib.processes import Command
 
 if TYPE_CHECKING:
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
     from clusterlib.layout import Layout
     from clusterlib.state import State
 
+POLICY_AGENT = "kube-router"
 # What is built here runs beside Debian's containerd, in the order in which it starts.
-BUILT_AGENTS = ("kubelet", "kube-proxy", "kube-router")
+BUILT_AGENTS = ("kubelet", "kube-proxy", POLICY_AGENT)
 AGENTS = (namespace.INIT, "containerd", *BUILT_AGENTS)
 
 CONTAINERD_TIMEOUT_SECONDS = 20.0
 NODE_TIMEOUT_SECONDS = 90.0
+POLICY_TIMEOUT_SECONDS = 30.0
 
 # Inside the node, whose /run and /var/lib are its own; outside nothing is there.
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
@@ -68,7 +71,7 @@ def wait_for_containerd(state: State, prefix: list[str]) -> None:
 
 
 def agents(state: State, layout: Layout, components: Components) -> list[Command]:
-    """Return the command lines of kubelet, kube-proxy and kube-router."""
+    """Return the command lines of kubelet and kube-proxy."""
     directory, name = _directory(state), controlplane.node_name(state)
     kubelet = [
         f"--config={directory / 'kubelet.json'}",
@@ -77,16 +80,26 @@ def agents(state: State, layout: Layout, components: Components) -> list[Command
         f"--node-ip={layout.node}",
     ]
     kube_proxy = [f"--config={directory / 'kube-proxy.json'}", f"--hostname-override={name}"]
-    kube_router = [
-        f"--kubeconfig={state.component_kubeconfig('kube-router')}",
-        f"--hostname-override={name}",
-        f"--service-cluster-ip-range={layout.services}",
-        "--run-firewall=true",
-        "--run-router=false",
-        "--run-service-proxy=false",
+    return [
+        Command("kubelet", [str(components.program("kubelet")), *kubelet]),
+        Command("kube-proxy", [str(components.program("kube-proxy")), *kube_proxy]),
     ]
-    arguments = {"kubelet": kubelet, "kube-proxy": kube_proxy, "kube-router": kube_router}
-    return [Command(a, [str(components.program(a)), *arguments[a]]) for a in BUILT_AGENTS]
+
+
+def policy_agent(state: State, layout: Layout, components: Components) -> Command:
+    """Return kube-router's command line; it ends at once where the node is not registered."""
+    return Command(
+        POLICY_AGENT,
+        [
+            str(components.program(POLICY_AGENT)),
+            f"--kubeconfig={state.component_kubeconfig(POLICY_AGENT)}",
+            f"--hostname-override={controlplane.node_name(state)}",
+            f"--service-cluster-ip-range={layout.services}",
+            "--run-firewall=true",
+            "--run-router=false",
+            "--run-service-proxy=false",
+        ],
+    )
 
 
 def write_configuration(state: State, layout: Layout) -> None:
@@ -94,7 +107,7 @@ def write_configuration(state: State, layout: Layout) -> None:
     directory = _directory(state)
     _write(directory / "kubelet.json", kubelet_configuration(state, layout))
     _write(directory / "kube-proxy.json", kube_proxy_configuration(state, layout))
-    (directory / "cni").mkdir()
+    (directory / "cni").mkdir(exist_ok=True)  # containerd makes it as well
     _write(directory / "cni" / "bridge.conflist", network_configuration(layout))
 
 
@@ -175,6 +188,29 @@ def wait_until_ready(state: State, api: Api) -> None:
         what="the node to be ready",
         timeout_seconds=NODE_TIMEOUT_SECONDS,
         log=state.logs / "kubelet.log",
+    )
+
+
+def policies_are_enforced(state: State) -> bool:
+    """Tell whether kube-router has set up its filter, through which all packets to pods go."""
+    try:
+        inside = namespace.enter(state)
+    except ClusterError:
+        return False
+    return processes.succeeds([*inside, "iptables", "--list-rules", "KUBE-ROUTER-FORWARD"])
+
+
+def wait_for_policies(state: State) -> None:
+    """Wait until NetworkPolicies are enforced.
+
+    Raises:
+        ClusterError: they were not in time.
+    """
+    waiting.until(
+        lambda: policies_are_enforced(state),
+        what="NetworkPolicies to be enforced",
+        timeout_seconds=POLICY_TIMEOUT_SECONDS,
+        log=state.logs / f"{POLICY_AGENT}.log",
     )
 
 
