@@ -1,0 +1,275 @@
+"""The manifests as files: what holds of them without an API server."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from reconcilers.repositoryserver import api, repository_config, secrets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Object = dict[str, Any]
+
+MANIFESTS = Path(__file__).parents[2] / "manifests"
+CONTROLLER = MANIFESTS / "controller"
+SAMPLES = MANIFESTS / "samples"
+
+KUSTOMIZATION = "kustomization.yaml"
+
+# Settings of a kustomization, not a resource of one.
+NO_RESOURCES = {"images.yaml"}
+
+# Their comments say where these come from: a script, or the reader.
+SECRETS_MADE_ELSEWHERE = {
+    "file-store-tls",
+    "s3-admin",
+    "s3-repository-password",
+    "s3-tls",
+    "s3-users",
+}
+
+# What the manager takes at most to stop.
+GRACEFUL_TIMEOUT_SECONDS = 30
+
+
+def load(path: Path) -> list[Object]:
+    return [document for document in yaml.safe_load_all(path.read_text()) if document]
+
+
+def resources(folder: Path) -> list[Object]:
+    """Load what the kustomization of a folder lists, without what it has kustomize change."""
+    (kustomization,) = load(folder / KUSTOMIZATION)
+    found: list[Object] = []
+    for name in kustomization["resources"]:
+        path = folder / name
+        found.extend(resources(path) if path.is_dir() else load(path))
+    return found
+
+
+def find(objects: list[Object], kind: str, name: str = "") -> Object:
+    (found,) = (
+        obj for obj in objects if obj["kind"] == kind and name in ("", obj["metadata"]["name"])
+    )
+    return found
+
+
+def container(pod_spec: Object) -> Object:
+    (found,) = pod_spec["containers"]
+    return dict(found)
+
+
+def schema_fields(schema: Object, path: str = "") -> Iterator[tuple[str, Object]]:
+    """Walk a schema: each field with its path, list items and map values included."""
+    yield path, schema
+    for name, child in schema.get("properties", {}).items():
+        yield from schema_fields(child, f"{path}.{name}")
+    for keyword, mark in (("items", "[]"), ("additionalProperties", "{}")):
+        if keyword in schema:
+            yield from schema_fields(schema[keyword], path + mark)
+
+
+def crd_fields() -> dict[str, Object]:
+    crd = find(resources(MANIFESTS / "crd"), "CustomResourceDefinition")
+    (version,) = crd["spec"]["versions"]
+    return dict(schema_fields(version["schema"]["openAPIV3Schema"]))
+
+
+FIELDS = crd_fields()
+RULES = [
+    pytest.param(rule, id=f"{path or 'root'}-{number}")
+    for path, schema in FIELDS.items()
+    for number, rule in enumerate(schema.get("x-kubernetes-validations", []))
+]
+FOLDERS = [path.parent for path in sorted(MANIFESTS.rglob(KUSTOMIZATION))]
+
+
+@pytest.fixture
+def deployment() -> Object:
+    return find(resources(CONTROLLER), "Deployment")
+
+
+@pytest.fixture
+def file_store() -> list[Object]:
+    return resources(SAMPLES / "file-store")
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_kustomization_lists_every_file_beside_it(folder: Path) -> None:
+    (kustomization,) = load(folder / KUSTOMIZATION)
+    beside = {path.name for path in folder.glob("*.yaml")} - {KUSTOMIZATION} - NO_RESOURCES
+
+    listed = {name for name in kustomization["resources"] if name.endswith(".yaml")}
+
+    assert listed == beside
+
+
+class TestCustomResourceDefinition:
+    # The API server describes metadata itself and refuses a description of ours.
+    @pytest.mark.parametrize("path", sorted(set(FIELDS) - {".metadata"}))
+    def test_a_field_says_in_sentences_what_it_is(self, path: str) -> None:
+        description = FIELDS[path].get("description", "")
+
+        assert description[:1].isupper()
+        assert description.endswith(".")
+
+    @pytest.mark.parametrize("rule", RULES)
+    def test_a_rule_says_the_fix(self, rule: Object) -> None:
+        assert rule["message"]
+
+    def test_a_status_of_the_removed_controller_lacks_nothing_required(self) -> None:
+        required = {
+            path: schema["required"]
+            for path, schema in FIELDS.items()
+            if path.startswith(".status") and "required" in schema
+        }
+
+        assert required == {".status.conditions[]": ["type"]}
+
+
+class TestRights:
+    @pytest.fixture
+    def role(self) -> Object:
+        return find(resources(CONTROLLER), "Role")
+
+    def test_are_in_one_namespace(self) -> None:
+        kinds = {obj["kind"] for obj in resources(CONTROLLER)}
+
+        assert not kinds & {"ClusterRole", "ClusterRoleBinding"}
+
+    def test_are_given_by_name(self, role: Object) -> None:
+        assert "*" not in str(role["rules"])
+
+    def test_reach_the_service_account_of_the_pod(self, deployment: Object) -> None:
+        (subject,) = find(resources(CONTROLLER), "RoleBinding")["subjects"]
+        account = find(resources(CONTROLLER), "ServiceAccount")
+
+        assert subject["name"] == account["metadata"]["name"]
+        assert (
+            deployment["spec"]["template"]["spec"]["serviceAccountName"]
+            == account["metadata"]["name"]
+        )
+
+
+class TestDeployment:
+    def test_gives_the_manager_time_to_stop(self, deployment: Object) -> None:
+        pod = deployment["spec"]["template"]["spec"]
+
+        assert pod["terminationGracePeriodSeconds"] > GRACEFUL_TIMEOUT_SECONDS
+
+    @pytest.mark.parametrize(
+        ("port", "variable"),
+        [
+            pytest.param("metrics", "RSC_METRICS_BIND_ADDRESS", id="metrics"),
+            pytest.param("probes", "RSC_HEALTH_PROBE_BIND_ADDRESS", id="probes"),
+        ],
+    )
+    def test_binds_the_ports_that_it_names(
+        self, deployment: Object, port: str, variable: str
+    ) -> None:
+        controller = container(deployment["spec"]["template"]["spec"])
+        ports = {port["name"]: port["containerPort"] for port in controller["ports"]}
+        environment = {entry["name"]: entry.get("value") for entry in controller["env"]}
+
+        assert environment[variable] == f":{ports[port]}"
+
+    @pytest.mark.parametrize("kind", ["Service", "NetworkPolicy"])
+    def test_is_selected_by(self, deployment: Object, kind: str) -> None:
+        selector = find(resources(CONTROLLER), kind)["spec"]
+        labels = selector.get("selector") or selector["podSelector"]["matchLabels"]
+
+        assert labels == deployment["spec"]["template"]["metadata"]["labels"]
+
+
+class TestSamples:
+    @pytest.mark.parametrize("sample", ["file-store", "s3"])
+    def test_name_secrets_that_there_are(self, sample: str) -> None:
+        objects = resources(SAMPLES / sample)
+        there = {obj["metadata"]["name"] for obj in objects if obj["kind"] == "Secret"}
+
+        named = api.secret_names(in_namespace(find(objects, api.KIND)))
+
+        assert named <= there | SECRETS_MADE_ELSEWHERE
+
+    @pytest.mark.parametrize("sample", ["file-store", "s3", "client"])
+    def test_hold_no_password_but_placeholders(self, sample: str) -> None:
+        confidential = {
+            key: value
+            for obj in resources(SAMPLES / sample)
+            if obj["kind"] == "Secret" and obj.get("type") != secrets.TYPE_LOCATION
+            for key, value in obj["stringData"].items()
+            if key != "username"
+        }
+
+        assert confidential
+        assert all(value.startswith("placeholder-") for value in confidential.values())
+
+    def test_make_the_repository_where_the_server_looks_for_it(
+        self, file_store: list[Object]
+    ) -> None:
+        server = api.parse(in_namespace(find(file_store, api.KIND)))
+        location = secrets.location(
+            secrets.read(
+                server.location,
+                as_stored(find(file_store, "Secret", server.location.name)),
+                (secrets.TYPE_LOCATION,),
+            )
+        )
+        job = container(find(file_store, "Job")["spec"]["template"]["spec"])
+        environment = {entry["name"]: entry.get("value") for entry in job["env"]}
+        (mount,) = (mount for mount in job["volumeMounts"] if mount["name"] == "data")
+
+        path = repository_config.repository_path(location, server.root_path)
+
+        assert Path(environment["REPOSITORY"]) == Path(mount["mountPath"]) / path
+        assert find(file_store, "PersistentVolumeClaim")["metadata"]["name"] == location.claim_name
+
+    def test_let_the_client_in(self, file_store: list[Object]) -> None:
+        client = resources(SAMPLES / "client")
+        (peer,) = find(file_store, api.KIND)["spec"]["server"]["networkPolicy"]["from"]
+
+        assert peer["namespaceSelector"]["matchLabels"] == {
+            "kubernetes.io/metadata.name": find(client, "Namespace")["metadata"]["name"]
+        }
+        assert peer["podSelector"]["matchLabels"] == find(client, "Pod")["metadata"]["labels"]
+
+    def test_give_the_client_the_password_of_its_user(self, file_store: list[Object]) -> None:
+        users = find(file_store, "Secret", "file-store-users")["stringData"]
+        client = resources(SAMPLES / "client")
+        (arguments,) = container(find(client, "Pod")["spec"])["args"]
+        server = api.parse(in_namespace(find(file_store, api.KIND)))
+
+        assert f"--override-username={server.access.username} " in arguments
+        assert all(f"--override-hostname={host}\n" in arguments for host in users)
+        assert list(users.values()) == [find(client, "Secret")["stringData"]["password"]]
+
+    def test_run_the_kopia_of_the_servers(
+        self, file_store: list[Object], deployment: Object
+    ) -> None:
+        controller = container(deployment["spec"]["template"]["spec"])
+        environment = {entry["name"]: entry.get("value") for entry in controller["env"]}
+        pods = [
+            find(file_store, "Job")["spec"]["template"]["spec"],
+            find(resources(SAMPLES / "client"), "Pod")["spec"],
+        ]
+
+        assert {container(pod)["image"] for pod in pods} == {environment["RSC_SERVER_IMAGE"]}
+
+
+def in_namespace(obj: Object) -> Object:
+    """Add what the API server and the kustomization give an object."""
+    return {**obj, "metadata": {**obj["metadata"], "namespace": "kanister", "uid": "1"}}
+
+
+def as_stored(secret: Object) -> Object:
+    """Return a Secret as the API server does, its text encoded."""
+    data = {
+        key: base64.b64encode(value.encode()).decode()
+        for key, value in secret["stringData"].items()
+    }
+    return {**secret, "data": data}
