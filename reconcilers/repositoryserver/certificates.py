@@ -1,0 +1,75 @@
+"""The server's certificate: does it fit its key, and until when."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from reconcilers.repositoryserver.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from reconcilers.repositoryserver.secrets import SecretData
+
+REASON_INVALID = "CertificateInvalid"
+REASON_EXPIRED = "CertificateExpired"
+
+NOT_PEM = "key {key} of Secret {ref}, named by {field}, is not {what} in PEM; replace its value"
+MISMATCH = (
+    "tls.crt and tls.key of Secret {ref}, named by {field}, do not belong together; "
+    "put the key of the first certificate of tls.crt into tls.key"
+)
+EXPIRED = (
+    "the certificate in key tls.crt of Secret {ref}, named by {field}, expired at {when}; "
+    "put a renewed one and its key into the Secret"
+)
+
+
+@frozen
+class ServerCertificate:
+    """Certificate and key of a server.
+
+    Attributes:
+        certificate: PEM, the leaf first; a chain may follow.
+        key: PEM of the leaf's private key.
+        fingerprint: SHA-256 over the leaf's DER, lower-case hexadecimal without colons, as Kopia's
+            clients take it.
+        not_after: When the leaf expires.
+    """
+
+    certificate: str = field(repr=False)
+    key: str = field(repr=False)
+    fingerprint: str
+    not_after: datetime
+
+
+def server_certificate(secret: SecretData) -> ServerCertificate:
+    """Read the certificate, whose first block is the server's, and its key.
+
+    Raises:
+        InvalidInput: One is missing or not PEM, or they do not belong together.
+    """
+    certificate = secret.text("tls.crt")
+    key = secret.text("tls.key")
+    words = {"ref": secret.ref, "field": secret.ref.field}
+    try:
+        leaf = x509.load_pem_x509_certificates(certificate.encode())[0]
+    except ValueError:
+        message = NOT_PEM.format(key="tls.crt", what="a certificate", **words)
+        raise InvalidInput(REASON_INVALID, message) from None
+    try:
+        private_key = load_pem_private_key(key.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        message = NOT_PEM.format(key="tls.key", what="an unencrypted private key", **words)
+        raise InvalidInput(REASON_INVALID, message) from None
+    if private_key.public_key() != leaf.public_key():
+        raise InvalidInput(REASON_INVALID, MISMATCH.format(**words))
+    return ServerCertificate(
+        certificate, key, leaf.fingerprint(hashes.SHA256()).hex(), leaf.not_valid_after_utc
+    )

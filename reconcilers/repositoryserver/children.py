@@ -1,0 +1,366 @@
+"""The objects that make up a server, as they should be: pure functions of the resource.
+
+| child         | name               | lives as long as                                     |
+| Secret        | `<name>-<digest>`  | a pod uses it; immutable                             |
+| Pod           | `<name>-<digest>`  | it is the newest, or serves until the newest does    |
+| Service       | `repo-server-<name>` | the resource                                       |
+| NetworkPolicy | `repo-server-<name>` | the resource                                       |
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+
+from reconcilers.repositoryserver import kopia, repository_config
+from reconcilers.repositoryserver.api import PORT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconcilers.repositoryserver.api import RepositoryServer
+    from reconcilers.repositoryserver.certificates import ServerCertificate
+    from reconcilers.repositoryserver.secrets import Admin, Location
+
+MANAGER = "repository-server-controller"
+CONTAINER = "repo-server-container"
+DEFAULT_USER = 65532
+GATE = "cr.kanister.io/users-registered"
+
+LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+LABEL_INSTANCE = "cr.kanister.io/repository-server"
+LABEL_DIGEST = "cr.kanister.io/digest"
+ANNOTATION_FINGERPRINT = "cr.kanister.io/tls-fingerprint"
+ANNOTATION_APPLIED = "cr.kanister.io/applied"
+
+KEY_CONFIG = "repository.config"
+KEY_PASSWORD = "repository-password"  # noqa: S105 - a key's name
+KEY_ADMIN_USERNAME = "admin-username"
+KEY_ADMIN_PASSWORD = "admin-password"  # noqa: S105 - a key's name
+KEY_CERTIFICATE = "tls.crt"
+KEY_PRIVATE_KEY = "tls.key"
+
+CONFIG_DIRECTORY = "/etc/kopia"
+
+# A Service name is a DNS label: 63 characters. Pod names may be longer, host names may not.
+_LABEL_LENGTH = 63
+_DIGEST_LENGTH = 10
+_CACHE_SLACK_MB = 1024
+
+# Fields whose value must be as written, not merely hold what was written: one selector label too
+# many and a Service selects nothing, one peer too many and a stranger may connect.
+_EXACT = frozenset({"selector", "podSelector", "ingress", "policyTypes", "matchLabels"})
+
+
+@frozen
+class ServerInputs:
+    """All that a server process is started with: one consistent reading of the user's Secrets.
+
+    Attributes:
+        location: Where the storage is.
+        config: Kopia's repository configuration as JSON.
+        password: The repository password.
+        admin: The server's administrator.
+        certificate: Certificate and key.
+        image: Image with Kopia.
+    """
+
+    location: Location
+    config: str = field(repr=False)
+    password: str = field(repr=False)
+    admin: Admin
+    certificate: ServerCertificate
+    image: str
+
+    def secret_data(self) -> dict[str, str]:
+        """Return the contents of the snapshot Secret."""
+        return {
+            KEY_CONFIG: self.config,
+            KEY_PASSWORD: self.password,
+            KEY_ADMIN_USERNAME: self.admin.username,
+            KEY_ADMIN_PASSWORD: self.admin.password,
+            KEY_CERTIFICATE: self.certificate.certificate,
+            KEY_PRIVATE_KEY: self.certificate.key,
+        }
+
+
+def digest(server: RepositoryServer, inputs: ServerInputs) -> str:
+    """Return the digest over all that a running server cannot take up.
+
+    The private key is part of it, so that nothing can be learnt from it about a weak password.
+    """
+    content = {"secret": inputs.secret_data(), "pod": _pod_spec(server, inputs, "")}
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:_DIGEST_LENGTH]
+
+
+def versioned_name(server: RepositoryServer, digest_: str) -> str:
+    """Return the name of the Secret and the Pod with a digest."""
+    return f"{_label(server.name, _LABEL_LENGTH - _DIGEST_LENGTH - 1)}-{digest_}"
+
+
+def stable_name(server: RepositoryServer) -> str:
+    """Return the name of the Service and the NetworkPolicy."""
+    prefix = "repo-server-"
+    return prefix + _label(server.name, _LABEL_LENGTH - len(prefix))
+
+
+def snapshot_secret(server: RepositoryServer, inputs: ServerInputs, digest_: str) -> dict[str, Any]:
+    """Return the immutable Secret that holds all the Pod needs."""
+    data = {
+        key: base64.b64encode(value.encode()).decode()
+        for key, value in inputs.secret_data().items()
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": _metadata(server, versioned_name(server, digest_), digest_),
+        "type": "Opaque",
+        "immutable": True,
+        "data": data,
+    }
+
+
+def pod(server: RepositoryServer, inputs: ServerInputs, digest_: str) -> dict[str, Any]:
+    """Return the Pod that runs the server."""
+    name = versioned_name(server, digest_)
+    metadata = _metadata(server, name, digest_)
+    metadata["annotations"] = {ANNOTATION_FINGERPRINT: inputs.certificate.fingerprint}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata,
+        "spec": _pod_spec(server, inputs, name),
+    }
+
+
+def service(server: RepositoryServer, serving: str) -> dict[str, Any]:
+    """Return the Service.
+
+    Args:
+        server: The resource.
+        serving: Digest of the Pod that it routes to.
+    """
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _metadata(server, stable_name(server)),
+        "spec": {
+            "type": "ClusterIP",
+            "selector": {**_selector(server), LABEL_DIGEST: serving},
+            "ports": [{"name": "https", "port": PORT, "protocol": "TCP", "targetPort": PORT}],
+        },
+    }
+
+
+def network_policy(server: RepositoryServer) -> dict[str, Any]:
+    """Return the NetworkPolicy: the server's port, from its namespace and the named peers only."""
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": _metadata(server, stable_name(server)),
+        "spec": {
+            "podSelector": {"matchLabels": _selector(server)},
+            "policyTypes": ["Ingress"],
+            "ingress": [
+                {
+                    "from": [{"podSelector": {}}, *server.peers],
+                    "ports": [{"port": PORT, "protocol": "TCP"}],
+                }
+            ],
+        },
+    }
+
+
+def applied_annotation(desired: Mapping[str, Any]) -> str:
+    """Return a digest of a desired object, by which a field that is no longer wished is noticed."""
+    canonical = json.dumps(desired, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:_DIGEST_LENGTH]
+
+
+def differs(desired: Any, observed: Any, key: str = "") -> bool:  # noqa: ANN401 - JSON values
+    """Return whether an observed object lacks something of the desired one.
+
+    What the API server or others add is let be, except in selectors and rules, where an addition
+    changes who connects to what.
+
+    Args:
+        desired: The object as it should be.
+        observed: The object as it is.
+        key: The field that both are the value of.
+    """
+    if key in _EXACT:
+        return bool(desired != observed)
+    if isinstance(desired, dict):
+        return not isinstance(observed, dict) or any(
+            differs(value, observed.get(name), name) for name, value in desired.items()
+        )
+    if isinstance(desired, list):
+        return (
+            not isinstance(observed, list)
+            or len(desired) != len(observed)
+            or any(differs(*pair) for pair in zip(desired, observed, strict=True))
+        )
+    return bool(desired != observed)
+
+
+def _label(name: str, length: int) -> str:
+    label = re.sub(r"[^a-z0-9-]", "-", name)
+    if label == name and len(name) <= length:
+        return name
+    # Two names that become one when shortened or without dots stay apart by their digest.
+    suffix = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{label[: length - len(suffix) - 1].rstrip('-')}-{suffix}"
+
+
+def _metadata(server: RepositoryServer, name: str, digest_: str = "") -> dict[str, Any]:
+    labels = {LABEL_MANAGED_BY: MANAGER, **_selector(server)}
+    if digest_:
+        labels[LABEL_DIGEST] = digest_
+    return {
+        "name": name,
+        "namespace": server.namespace,
+        "labels": labels,
+        "ownerReferences": [server.owner_reference()],
+    }
+
+
+def _selector(server: RepositoryServer) -> dict[str, str]:
+    return {LABEL_INSTANCE: _label(server.name, _LABEL_LENGTH)}
+
+
+def run_as_user(server: RepositoryServer) -> int:
+    """Return the user id that the server process has."""
+    return DEFAULT_USER if server.run_as_user is None else server.run_as_user
+
+
+def _pod_spec(server: RepositoryServer, inputs: ServerInputs, secret: str) -> dict[str, Any]:
+    user = run_as_user(server)
+    cache_mb = server.content_cache_mb + server.metadata_cache_mb + _CACHE_SLACK_MB
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "readinessGates": [{"conditionType": GATE}],
+        "securityContext": {
+            "runAsNonRoot": user != 0,
+            "runAsUser": user,
+            "runAsGroup": user,
+            "seccompProfile": {"type": "RuntimeDefault"},
+            # A file store that nobody owns in particular is made usable for the default user's
+            # group. Who names the owner wants the files left as they are.
+            **(
+                {"fsGroup": user, "fsGroupChangePolicy": "OnRootMismatch"}
+                if server.run_as_user is None
+                else {}
+            ),
+        },
+        "containers": [_container(inputs, secret)],
+        "volumes": [
+            {
+                "name": "config",
+                "secret": {
+                    "secretName": secret,
+                    # Readable by any user id: the pod has one process, and passwords are not here.
+                    "defaultMode": 0o444,
+                    "items": [
+                        {"key": key, "path": key}
+                        for key in (KEY_CONFIG, KEY_CERTIFICATE, KEY_PRIVATE_KEY)
+                    ],
+                },
+            },
+            {"name": "cache", "emptyDir": {"sizeLimit": f"{cache_mb}M"}},
+            {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}},
+            {
+                "name": "data",
+                "persistentVolumeClaim": {"claimName": inputs.location.claim_name},
+            },
+        ],
+    }
+
+
+def _container(inputs: ServerInputs, secret: str) -> dict[str, Any]:
+    return {
+        "name": CONTAINER,
+        "image": inputs.image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": [kopia.EXECUTABLE],
+        "args": [
+            "--no-auto-maintenance",
+            "--disable-file-logging",
+            "--log-level=info",
+            "server",
+            "start",
+            f"--address=https://:{PORT}",
+            f"--tls-cert-file={CONFIG_DIRECTORY}/{KEY_CERTIFICATE}",
+            f"--tls-key-file={CONFIG_DIRECTORY}/{KEY_PRIVATE_KEY}",
+            "--no-ui",
+        ],
+        "env": _environment(inputs, secret),
+        "ports": [{"name": "https", "containerPort": PORT, "protocol": "TCP"}],
+        "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}},
+        # Kopia listens once it has opened the repository, however long that takes: ten minutes are
+        # what the removed controller gave it.
+        "startupProbe": {**_process_probe(), "periodSeconds": 1, "failureThreshold": 600},
+        # The lock is free and the repository was opened; that the storage answers it does not say.
+        "readinessProbe": {
+            "exec": {"command": list(kopia.STATUS)},
+            "periodSeconds": 10,
+            "timeoutSeconds": 5,
+            "failureThreshold": 3,
+        },
+        # Answers without the server's lock, so that a storage that is away restarts nothing.
+        "livenessProbe": {
+            **_process_probe(),
+            "periodSeconds": 10,
+            "timeoutSeconds": 5,
+            "failureThreshold": 3,
+        },
+        # The kubelet takes the end of Kopia's log as the reason why the container ended.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [
+            {"name": "config", "mountPath": CONFIG_DIRECTORY, "readOnly": True},
+            {"name": "cache", "mountPath": repository_config.CACHE_DIRECTORY},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the container's own
+            {"name": "data", "mountPath": repository_config.DATA_DIRECTORY},
+        ],
+    }
+
+
+def _process_probe() -> dict[str, Any]:
+    # Of the paths that need no password only this one answers 200; a bare TCP probe would fill the
+    # log with TLS handshake errors.
+    return {"httpGet": {"path": "/metrics", "port": PORT, "scheme": "HTTPS"}}
+
+
+def _environment(inputs: ServerInputs, secret: str) -> list[dict[str, Any]]:
+    def from_secret(name: str, key: str) -> dict[str, Any]:
+        return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
+
+    return [
+        {"name": "HOME", "value": "/tmp"},  # noqa: S108 - the container's own
+        {"name": "KOPIA_CHECK_FOR_UPDATES", "value": "false"},
+        {"name": "KOPIA_PERSIST_CREDENTIALS_ON_CONNECT", "value": "false"},
+        {"name": "KOPIA_CONFIG_PATH", "value": f"{CONFIG_DIRECTORY}/{KEY_CONFIG}"},
+        from_secret("KOPIA_PASSWORD", KEY_PASSWORD),
+        # The server reads the administrator from both pairs; its command-line client, which the
+        # readiness probe and the refresh use, from the first.
+        from_secret("KOPIA_SERVER_USERNAME", KEY_ADMIN_USERNAME),
+        from_secret("KOPIA_SERVER_PASSWORD", KEY_ADMIN_PASSWORD),
+        from_secret("KOPIA_SERVER_CONTROL_USER", KEY_ADMIN_USERNAME),
+        from_secret("KOPIA_SERVER_CONTROL_PASSWORD", KEY_ADMIN_PASSWORD),
+        {"name": "KOPIA_SERVER_ADDRESS", "value": f"https://localhost:{PORT}"},
+        {
+            "name": "KOPIA_SERVER_CERT_FINGERPRINT",
+            "value": inputs.certificate.fingerprint,
+        },
+    ]

@@ -1,0 +1,205 @@
+"""The user's Secrets, checked and read.
+
+Types and keys are those of the removed controller; the spellings of Kanister's design document are
+accepted beside them. Every refusal names the Secret, the key, the field that refers to it, and the
+fix. Nothing here logs, and no message ever holds a value.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+
+from reconcilers.repositoryserver.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconcilers.repositoryserver.api import SecretRef
+
+TYPE_LOCATION = "secrets.kanister.io/storage-location"
+TYPE_PASSWORD = "secrets.kanister.io/kopia-repository/password"  # noqa: S105 - a Secret's type
+TYPE_ADMIN = "secrets.kanister.io/kopia-repository/serveradmin"
+TYPE_USERS = "secrets.kanister.io/kopia-repository/serveruser"
+TYPE_TLS = "kubernetes.io/tls"
+# The removed controller looked at no type, so its users' untyped Secrets have to go on working.
+TYPE_OPAQUE = "Opaque"
+
+LOCATION_FILESTORE = "filestore"
+# Spelling of the design document, of the library, and of Kanister's own documentation.
+LOCATION_TYPES = {
+    "filestore": LOCATION_FILESTORE,
+    "fileStore": LOCATION_FILESTORE,
+    "file-store": LOCATION_FILESTORE,
+}
+
+REASON_MISSING = "SecretMissing"
+REASON_TYPE = "SecretTypeWrong"
+REASON_KEY = "SecretKeyMissing"
+REASON_LOCATION_TYPE = "LocationTypeUnknown"
+REASON_KEY_ENCODING = "SecretValueInvalid"
+
+MISSING = "Secret {ref}, named by {field}, does not exist; create it or correct {field}"
+WRONG_TYPE = (
+    "Secret {ref}, named by {field}, is of type {actual}, expected {expected}; "
+    "delete it and create it again with `type: {expected}`"
+)
+KEY_MISSING = "Secret {ref}, named by {field}, has no key {key}; add it"
+KEY_EMPTY = "key {key} of Secret {ref}, named by {field}, is empty; give it a value"
+NOT_TEXT = "key {key} of Secret {ref}, named by {field}, is not UTF-8 text; correct its value"
+NO_USERS = "Secret {ref}, named by {field}, has no keys; add one for each user that may connect"
+UNKNOWN_LOCATION = (
+    "key type of Secret {ref}, named by {field}, is {value!r}, which is no location type; "
+    "use one of {known}"
+)
+
+
+@frozen
+class SecretData:
+    """A Secret as it was read, with the field that refers to it for messages.
+
+    Attributes:
+        ref: The reference by which it was found.
+        type_: The Secret's type.
+        values: Decoded values by key; never shown in a representation.
+    """
+
+    ref: SecretRef
+    type_: str
+    values: Mapping[str, bytes] = field(repr=False)
+
+    def text(self, *keys: str) -> str:
+        """Return the text under the first of the keys that is there.
+
+        Args:
+            keys: Spellings of one key; messages name the first.
+
+        Raises:
+            InvalidInput: None is there, or the value is empty or not UTF-8.
+        """
+        value = self._find(keys)
+        words = {"ref": self.ref, "field": self.ref.field, "key": keys[0]}
+        if value is None:
+            raise InvalidInput(REASON_KEY, KEY_MISSING.format(**words))
+        if not value.strip():
+            raise InvalidInput(REASON_KEY, KEY_EMPTY.format(**words))
+        return self._decode(value, keys[0])
+
+    def optional(self, *keys: str) -> str:
+        """Return the text under the first of the keys that is there, or an empty string.
+
+        Raises:
+            InvalidInput: The value is not UTF-8.
+        """
+        value = self._find(keys)
+        return "" if value is None else self._decode(value, keys[0])
+
+    def _find(self, keys: tuple[str, ...]) -> bytes | None:
+        return next((self.values[key] for key in keys if key in self.values), None)
+
+    def _decode(self, value: bytes, key: str) -> str:
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            words = {"ref": self.ref, "field": self.ref.field, "key": key}
+            raise InvalidInput(REASON_KEY_ENCODING, NOT_TEXT.format(**words)) from None
+
+
+def read(ref: SecretRef, obj: Mapping[str, Any] | None, types: tuple[str, ...]) -> SecretData:
+    """Take a Secret as the API server returned it.
+
+    Args:
+        ref: The reference by which it was looked up.
+        obj: The Secret; None if there is none.
+        types: Types that fit, the recommended one first; `Opaque` always fits.
+
+    Raises:
+        InvalidInput: It does not exist or is of another type.
+    """
+    if obj is None:
+        raise InvalidInput(REASON_MISSING, MISSING.format(ref=ref, field=ref.field))
+    type_ = obj.get("type") or TYPE_OPAQUE
+    if type_ not in (*types, TYPE_OPAQUE):
+        raise InvalidInput(
+            REASON_TYPE,
+            WRONG_TYPE.format(ref=ref, field=ref.field, actual=type_, expected=types[0]),
+        )
+    values: dict[str, bytes] = {}
+    for key, encoded in (obj.get("data") or {}).items():
+        try:
+            values[key] = base64.b64decode(encoded or "", validate=True)
+        except binascii.Error:  # pragma: no cover - the API server refuses such a Secret
+            values[key] = b""
+    return SecretData(ref, type_, values)
+
+
+@frozen
+class Location:
+    """Where the repository's storage is.
+
+    Attributes:
+        kind: One of the values of `LOCATION_TYPES`.
+        secret: The Secret that says so, for messages.
+        prefix: Path that all repositories of the location share; may be empty.
+        claim_name: The PersistentVolumeClaim of a file store.
+    """
+
+    kind: str
+    secret: SecretRef
+    prefix: str
+    claim_name: str = ""
+
+
+def location(secret: SecretData) -> Location:
+    """Read a storage location.
+
+    Raises:
+        InvalidInput: The type is unknown, or a key that it needs is missing or empty.
+    """
+    value = secret.text("type")
+    kind = LOCATION_TYPES.get(value.strip())
+    if kind is None:
+        raise InvalidInput(
+            REASON_LOCATION_TYPE,
+            UNKNOWN_LOCATION.format(
+                ref=secret.ref,
+                field=secret.ref.field,
+                value=value,
+                known=", ".join(sorted(set(LOCATION_TYPES.values()))),
+            ),
+        )
+    return Location(
+        kind=kind,
+        secret=secret.ref,
+        prefix=secret.optional("prefix", "path"),
+        claim_name=secret.text("claimName"),
+    )
+
+
+@frozen
+class Admin:
+    """The server's administrator, who also controls it."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+def admin(secret: SecretData) -> Admin:
+    """Read the administrator's name and password.
+
+    Raises:
+        InvalidInput: A key is missing or empty.
+    """
+    return Admin(secret.text("username"), secret.text("password"))
+
+
+def repository_password(secret: SecretData) -> str:
+    """Read the repository password, byte for byte: Kopia takes white space as part of it.
+
+    Raises:
+        InvalidInput: The key is missing or empty.
+    """
+    return secret.text("repo-password")

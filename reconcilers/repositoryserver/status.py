@@ -1,0 +1,355 @@
+"""From what was seen to the status: conditions, progress and server info, as pure functions.
+
+A server comes up in `STEPS`, each with a condition of the last shipped contract. A step is True,
+False, or Unknown while it waits for the one before it. `Ready` sums them up.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+from controller.conditions import get_condition, set_condition
+
+from reconcilers.repositoryserver import kopia
+from reconcilers.repositoryserver.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+SERVER_SETUP = "ServerSetup"
+REPOSITORY_CONNECTED = "RepositoryConnected"
+SERVER_INITIALIZED = "ServerInitialized"
+CLIENT_USER_INITIALIZED = "ClientUserInitialized"
+SERVER_REFRESHED = "ServerRefreshed"
+READY = "Ready"
+
+# In the order in which a server comes up; with the last shipped reasons for True and False.
+STEPS = {
+    SERVER_SETUP: (
+        "KopiaRepositoryServerSetupSucceeded",
+        "KopiaRepositoryServerSetupFailed",
+    ),
+    REPOSITORY_CONNECTED: (
+        "KopiaRepositoryConnectionSucceeded",
+        "KopiaRepositoryConnectionFailed",
+    ),
+    SERVER_INITIALIZED: (
+        "KopiaRepositoryServerInitializationSucceeded",
+        "KopiaRepositoryServerInitializationFailed",
+    ),
+    CLIENT_USER_INITIALIZED: (
+        "ClientInitializationSucceeded",
+        "ClientInitializationFailed",
+    ),
+    SERVER_REFRESHED: ("ServerRefreshed", "ServerRefreshFailed"),
+}
+
+# What these say is over with the process. Registered users, by contrast, stay in the repository.
+_OF_THE_PROCESS = frozenset({REPOSITORY_CONNECTED, SERVER_INITIALIZED})
+
+PROGRESS_PENDING = "Pending"
+PROGRESS_READY = "Ready"
+PROGRESS_FAILED = "Failed"
+
+REASON_READY = "ServerReady"
+REASON_PENDING = "Pending"
+
+MESSAGES = {
+    SERVER_SETUP: "Secrets are valid; pod, service and network policy are in place",
+    REPOSITORY_CONNECTED: "Kopia has opened the repository",
+    SERVER_INITIALIZED: "the Kopia server answers",
+    CLIENT_USER_INITIALIZED: "the users of the access Secret are registered",
+    SERVER_REFRESHED: "the server has taken up the registered users",
+}
+READY_MESSAGE = "clients can connect to service {service}"
+WAITS = "waits for {step}"
+
+REASON_UNSCHEDULABLE = "PodUnschedulable"
+REASON_CLAIM_MISSING = "ClaimMissing"
+REASON_IMAGE = "ImagePullFailed"
+REASON_CONTAINER = "ContainerNotCreated"
+CLAIM_MISSING = (
+    "PersistentVolumeClaim {namespace}/{claim}, named by key claimName of Secret {location}, does "
+    "not exist; create it or correct the key"
+)
+UNSCHEDULABLE = "no node takes pod {pod}: {cause}"
+IMAGE = "image {image} of pod {pod} cannot be pulled: {cause}"
+CONTAINER = "the container of pod {pod} cannot be created: {cause}"
+
+WAITING_POD = "pod {pod} is being created"
+WAITING_DELETION = "pod {pod} is being deleted and will be made again"
+WAITING_CONTAINER = "the container of pod {pod} is starting"
+WAITING_SERVER = "Kopia is opening the repository in pod {pod}"
+WAITING_RESTART = "Kopia ended with exit code {code} in pod {pod}; the kubelet starts it again"
+WAITING_PROBE = "pod {pod} does not answer its readiness probe"
+WAITING_USERS = "users are being registered"
+WAITING_ENDPOINT = "pod {pod} is about to become Ready"
+
+_IMAGE_REASONS = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
+)
+_CREATION_REASONS = frozenset(
+    {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+)
+CRASH_LOOP = "CrashLoopBackOff"
+
+
+@frozen
+class Waiting:
+    """A step that is under way.
+
+    Attributes:
+        step: Type of its condition.
+        message: What is being waited for.
+    """
+
+    step: str
+    message: str
+
+
+@frozen
+class PodContext:
+    """What messages about a pod name besides it.
+
+    Attributes:
+        claim: Name of the PersistentVolumeClaim.
+        setting: What messages about Kopia name.
+    """
+
+    claim: str
+    setting: kopia.Setting
+
+
+def examine_pod(
+    pod: Mapping[str, Any] | None, name: str, context: PodContext
+) -> Problem | Waiting | None:
+    """Say what keeps the server's process from answering.
+
+    Args:
+        pod: The newest pod; None while there is none.
+        name: The name that it has or will have.
+        context: What messages name.
+
+    Returns:
+        A problem, what is being waited for, or None when the container is ready.
+    """
+    if pod is None:
+        return Waiting(SERVER_SETUP, WAITING_POD.format(pod=name))
+    if pod["metadata"].get("deletionTimestamp"):
+        return Waiting(SERVER_SETUP, WAITING_DELETION.format(pod=name))
+    for check in POD_CHECKS:
+        verdict = check(pod, context)
+        if verdict is not None:
+            return verdict
+    return None
+
+
+def _unschedulable(pod: Mapping[str, Any], context: PodContext) -> Problem | Waiting | None:
+    scheduled = get_condition(pod.get("status", {}).get("conditions", []), "PodScheduled")
+    if scheduled is None or scheduled["status"] != "False":
+        return None
+    cause = scheduled.get("message", "")
+    if f'persistentvolumeclaim "{context.claim}" not found' in cause:
+        message = CLAIM_MISSING.format(
+            namespace=pod["metadata"]["namespace"],
+            claim=context.claim,
+            location=context.setting.location,
+        )
+        return Problem(SERVER_SETUP, REASON_CLAIM_MISSING, message)
+    message = UNSCHEDULABLE.format(pod=pod["metadata"]["name"], cause=cause)
+    return Problem(SERVER_SETUP, REASON_UNSCHEDULABLE, message)
+
+
+def _not_created(pod: Mapping[str, Any], _context: PodContext) -> Problem | Waiting | None:
+    status = container_status(pod)
+    if status is None:
+        return Waiting(SERVER_SETUP, WAITING_CONTAINER.format(pod=pod["metadata"]["name"]))
+    waiting = status["state"].get("waiting")
+    if waiting is None or waiting.get("reason") == CRASH_LOOP:
+        return None
+    words = {"pod": pod["metadata"]["name"], "cause": waiting.get("message", "")}
+    if waiting.get("reason") in _IMAGE_REASONS:
+        message = IMAGE.format(image=pod["spec"]["containers"][0]["image"], **words)
+        return Problem(SERVER_SETUP, REASON_IMAGE, message)
+    if waiting.get("reason") in _CREATION_REASONS:
+        return Problem(SERVER_SETUP, REASON_CONTAINER, CONTAINER.format(**words))
+    return Waiting(SERVER_SETUP, WAITING_CONTAINER.format(pod=pod["metadata"]["name"]))
+
+
+def _ended(pod: Mapping[str, Any], context: PodContext) -> Problem | Waiting | None:
+    status = container_status(pod)
+    ended = last_end(pod)
+    if status is None or ended is None or status.get("ready"):
+        return None
+    looping = (status["state"].get("waiting") or {}).get("reason") == CRASH_LOOP
+    explanation = kopia.explain(
+        ended.get("message", ""),
+        ended["exitCode"],
+        context.setting,
+        out_of_memory=ended.get("reason") == "OOMKilled",
+    )
+    # A single end without a known cause is a kill; the kubelet mends it within a second.
+    if explanation.reason == kopia.REASON_EXITED and not looping:
+        message = WAITING_RESTART.format(code=ended["exitCode"], pod=pod["metadata"]["name"])
+        return Waiting(SERVER_INITIALIZED, message)
+    step = SERVER_INITIALIZED if explanation.opened else REPOSITORY_CONNECTED
+    return Problem(step, explanation.reason, explanation.message)
+
+
+def _not_started(pod: Mapping[str, Any], _context: PodContext) -> Waiting | None:
+    status = container_status(pod)
+    if status is not None and not status.get("started"):
+        return Waiting(REPOSITORY_CONNECTED, WAITING_SERVER.format(pod=pod["metadata"]["name"]))
+    return None
+
+
+def _not_answering(pod: Mapping[str, Any], _context: PodContext) -> Waiting | None:
+    status = container_status(pod)
+    if status is not None and not status.get("ready"):
+        return Waiting(SERVER_INITIALIZED, WAITING_PROBE.format(pod=pod["metadata"]["name"]))
+    return None
+
+
+# From the outside in: a pod without a node has no container, a container that was never created
+# cannot have ended, and one that has ended is not about to answer.
+POD_CHECKS: tuple[Callable[[Mapping[str, Any], PodContext], Problem | Waiting | None], ...] = (
+    _unschedulable,
+    _not_created,
+    _ended,
+    _not_started,
+    _not_answering,
+)
+
+
+def container_status(pod: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the status of the pod's one container; None before the kubelet has written it."""
+    statuses = pod.get("status", {}).get("containerStatuses") or []
+    return statuses[0] if statuses else None
+
+
+def last_end(pod: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return how the container ended last: its state if it has ended, else its last state."""
+    status = container_status(pod)
+    if status is None:
+        return None
+    ended: dict[str, Any] | None = status["state"].get("terminated") or (
+        status.get("lastState") or {}
+    ).get("terminated")
+    return ended
+
+
+def pod_ready(pod: Mapping[str, Any]) -> bool:
+    """Return whether the pod is Ready, gate included, and stays."""
+    ready = get_condition(pod.get("status", {}).get("conditions", []), "Ready")
+    return (
+        ready is not None
+        and ready["status"] == "True"
+        and not pod["metadata"].get("deletionTimestamp")
+    )
+
+
+@frozen
+class Outcome:
+    """What a reconcile has found and done.
+
+    Attributes:
+        verdicts: What keeps the newest server from being Ready, in the order of `STEPS`; empty if
+            nothing does.
+        serving: Whether a pod, be it the newest or the one before, serves clients.
+        pod_name: Pod that the Service routes to.
+        service_name: The Service; empty before there is one.
+        network_policy_name: The NetworkPolicy; empty before there is one.
+        fingerprint: Of the certificate that the Service's pod shows.
+        registered_users: Users that this controller has registered.
+    """
+
+    verdicts: tuple[Problem | Waiting, ...]
+    serving: bool
+    pod_name: str = ""
+    service_name: str = ""
+    network_policy_name: str = ""
+    fingerprint: str = ""
+    registered_users: tuple[str, ...] = field(default=())
+
+
+def desired_status(
+    current: Mapping[str, Any], outcome: Outcome, *, generation: int, now: datetime
+) -> dict[str, Any]:
+    """Return the status that tells the outcome.
+
+    Args:
+        current: The status as it is, from this controller or the removed one.
+        outcome: What was found.
+        generation: Generation of the resource that was looked at.
+        now: The time for conditions that change.
+    """
+    conditions = list(current.get("conditions") or [])
+    for type_, (value, reason, message) in _conditions(conditions, outcome).items():
+        conditions = set_condition(
+            conditions, type_, value, reason, message, generation=generation, now=now
+        )
+    info = {
+        "podName": outcome.pod_name,
+        "serviceName": outcome.service_name,
+        "networkPolicyName": outcome.network_policy_name,
+        "tlsFingerprint": outcome.fingerprint,
+    }
+    status: dict[str, Any] = {
+        **current,
+        "conditions": conditions,
+        "progress": progress(outcome),
+        "observedGeneration": generation,
+        "registeredUsers": sorted(outcome.registered_users),
+    }
+    # What is not known at the moment is left as it was: clients hold on to the last known name.
+    status["serverInfo"] = {
+        **(current.get("serverInfo") or {}),
+        **{key: value for key, value in info.items() if value},
+    }
+    return status
+
+
+def progress(outcome: Outcome) -> str:
+    """Return the word of `status.progress`."""
+    if _first_problem(outcome) is not None:
+        return PROGRESS_FAILED
+    return PROGRESS_READY if outcome.serving else PROGRESS_PENDING
+
+
+def _first_problem(outcome: Outcome) -> Problem | None:
+    return next((v for v in outcome.verdicts if isinstance(v, Problem)), None)
+
+
+def _conditions(current: list[dict[str, Any]], outcome: Outcome) -> dict[str, tuple[str, str, str]]:
+    by_step = {verdict.step: verdict for verdict in reversed(outcome.verdicts)}
+    found: dict[str, tuple[str, str, str]] = {}
+    blocker = ""
+    for step, (succeeded, failed) in STEPS.items():
+        verdict = by_step.get(step)
+        if verdict is not None:
+            blocker = blocker or step
+            if isinstance(verdict, Problem):
+                found[step] = ("False", failed, verdict.message)
+            elif not outcome.serving or get_condition(current, step) is None:
+                found[step] = ("Unknown", REASON_PENDING, verdict.message)
+        elif not blocker:
+            found[step] = ("True", succeeded, MESSAGES[step])
+        elif get_condition(current, step) is None or (
+            step in _OF_THE_PROCESS and not outcome.serving
+        ):
+            found[step] = ("Unknown", REASON_PENDING, WAITS.format(step=blocker))
+    found[READY] = _ready(outcome)
+    return found
+
+
+def _ready(outcome: Outcome) -> tuple[str, str, str]:
+    problem = _first_problem(outcome)
+    if problem is not None:
+        return ("False", problem.reason, problem.message)
+    if outcome.serving:
+        return ("True", REASON_READY, READY_MESSAGE.format(service=outcome.service_name))
+    if outcome.verdicts:
+        return ("False", REASON_PENDING, outcome.verdicts[0].message)
+    return ("False", REASON_PENDING, WAITING_ENDPOINT.format(pod=outcome.pod_name))

@@ -1,0 +1,264 @@
+"""Access users: who may connect, who is registered in Kopia, and what brings the two together.
+
+Passwords are compared by Kopia's own hashes (kopia internal/user/password_hashings.go): scrypt for
+version 1, PBKDF2-HMAC-SHA256 for version 2, each stored as salt and key of 32 bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import json
+import os
+import re
+from typing import TYPE_CHECKING, Protocol
+
+from attrs import field, frozen
+from cachetools import LRUCache
+from cryptography.exceptions import InvalidKey
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+from reconcilers.repositoryserver import secrets
+from reconcilers.repositoryserver.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from reconcilers.repositoryserver.api import UserAccess
+    from reconcilers.repositoryserver.secrets import SecretData
+
+# kopia internal/user/user_manager.go
+USER_PATTERN = re.compile(r"[a-z0-9\-_.]+@[a-z0-9\-_.]+")
+AT = "_at_"
+
+HASH_SCRYPT = 1
+HASH_PBKDF2 = 2
+SALT_BYTES = 32
+KEY_BYTES = 32
+
+REASON_NAME = "UserNameInvalid"
+REASON_NO_USERS = "NoUsers"
+
+BAD_NAME = (
+    "key {key} of Secret {ref}, named by {field}, makes the user {user}, which Kopia refuses; "
+    "user and host may hold lower-case letters, digits, `-`, `_` and `.` only"
+)
+BAD_USERNAME = (
+    "spec.server.userAccess.username {username!r} is refused by Kopia; "
+    "use lower-case letters, digits, `-`, `_` and `.` only"
+)
+NOT_A_USER = (
+    "key {key} of Secret {ref}, named by {field}, does not name a user; write user and host as "
+    "user_at_host, or name the user in spec.server.userAccess and let the keys be host names"
+)
+AMBIGUOUS = (
+    "key {key} of Secret {ref}, named by {field}, holds `_at_` more than once, so that user and "
+    "host cannot be told apart; use spec.server.userAccess for this user"
+)
+
+
+class UserListError(Exception):
+    """What Kopia printed is not a list of users."""
+
+
+@frozen
+class RegisteredUser:
+    """A user as Kopia lists it."""
+
+    name: str
+    version: int
+    hash_: str = field(repr=False)
+
+
+@frozen
+class Plan:
+    """Commands that bring the registered users to the desired ones.
+
+    Attributes:
+        add: Names to add, with the hash each gets.
+        set_: Names whose hash is replaced.
+        delete: Names to remove.
+    """
+
+    add: Mapping[str, str] = field(repr=False)
+    set_: Mapping[str, str] = field(repr=False)
+    delete: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        """Return whether there is anything to do."""
+        return bool(self.add or self.set_ or self.delete)
+
+    def summary(self) -> str:
+        """Return the names by what happens to them, for an event."""
+        parts = (
+            ("added", tuple(self.add)),
+            ("changed", tuple(self.set_)),
+            ("removed", self.delete),
+        )
+        return "; ".join(f"{verb} {', '.join(names)}" for verb, names in parts if names)
+
+
+def desired_users(access: UserAccess, secret: SecretData) -> dict[str, str]:
+    """Return the password of each user that may connect, by `user@host`.
+
+    Raises:
+        InvalidInput: There is none, a key makes no user that Kopia takes, or a password is
+            empty.
+    """
+    if not secret.values:
+        message = secrets.NO_USERS.format(ref=secret.ref, field=secret.ref.field)
+        raise InvalidInput(REASON_NO_USERS, message)
+    if access.username and not USER_PATTERN.fullmatch(f"{access.username}@h"):
+        raise InvalidInput(REASON_NAME, BAD_USERNAME.format(username=access.username))
+    users: dict[str, str] = {}
+    for key in sorted(secret.values):
+        user = f"{access.username}@{key}" if access.username else _split(key, secret)
+        if not USER_PATTERN.fullmatch(user):
+            words = {"key": key, "ref": secret.ref, "field": secret.ref.field}
+            raise InvalidInput(REASON_NAME, BAD_NAME.format(user=user, **words))
+        users[user] = secret.text(key)
+    return users
+
+
+def _split(key: str, secret: SecretData) -> str:
+    words = {"key": key, "ref": secret.ref, "field": secret.ref.field}
+    parts = key.split(AT)
+    if len(parts) == 1:
+        raise InvalidInput(REASON_NAME, NOT_A_USER.format(**words))
+    if len(parts) > 2:  # noqa: PLR2004 - a user and a host
+        raise InvalidInput(REASON_NAME, AMBIGUOUS.format(**words))
+    return "@".join(parts)
+
+
+def parse_users(text: bytes) -> list[RegisteredUser]:
+    """Read the output of `kopia server user list --json`.
+
+    Raises:
+        UserListError: It is something else.
+    """
+    try:
+        return [
+            RegisteredUser(
+                item["username"],
+                # Kopia leaves the version out of entries older than the field; they are scrypt.
+                item.get("passwordHashVersion") or HASH_SCRYPT,
+                item.get("passwordHash", ""),
+            )
+            for item in json.loads(text)
+        ]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserListError(f"unreadable user list: {type(error).__name__}") from None
+
+
+def plan(
+    desired: Mapping[str, str],
+    registered: Collection[RegisteredUser],
+    owned: Collection[str],
+    hasher: PasswordHasher,
+) -> Plan:
+    """Decide what is to be done to the registered users.
+
+    Args:
+        desired: Passwords by user, from the access Secret.
+        registered: What Kopia lists.
+        owned: Users that this controller registered; nobody else is ever removed.
+        hasher: Makes and verifies hashes.
+
+    Returns:
+        The plan; false if everything is as it should be.
+    """
+    present = {user.name: user for user in registered}
+    return Plan(
+        add={
+            name: hasher.encode(password)
+            for name, password in desired.items()
+            if name not in present
+        },
+        set_={
+            name: hasher.encode(password)
+            for name, password in desired.items()
+            if name in present and not hasher.verify(password, present[name])
+        },
+        delete=tuple(sorted(set(owned) & set(present) - set(desired))),
+    )
+
+
+class PasswordHasher(Protocol):
+    """Kopia's password hashes."""
+
+    def encode(self, password: str) -> str:
+        """Return what `kopia server user add --user-password-hash` takes for the password."""
+        ...
+
+    def verify(self, password: str, user: RegisteredUser) -> bool:
+        """Return whether the password is the user's."""
+        ...
+
+
+class KopiaHasher:
+    """Hashes as Kopia does, and remembers what it has verified.
+
+    A scrypt verification takes about 0.2 s and 64 MB. What is remembered is a keyed digest under a
+    key that lives as long as the process, so memory holds neither passwords nor anything to try
+    passwords on.
+    """
+
+    # Guarded by the interpreter lock: single operations on the cache, and a lost entry costs only
+    # one more verification.
+    def __init__(self, *, remembered: int = 100_000) -> None:
+        """Start with an empty memory.
+
+        Args:
+            remembered: How many verified passwords are kept; the longest unused go first.
+        """
+        self._key = os.urandom(32)
+        self._verified: LRUCache[bytes, bool] = LRUCache(remembered)
+
+    def encode(self, password: str) -> str:
+        """Return what `kopia server user add --user-password-hash` takes for the password.
+
+        Version 1, which Kopia 0.21 to 0.23 make by default.
+        """
+        salt = os.urandom(SALT_BYTES)
+        key = _scrypt(salt).derive(password.encode())
+        hash_ = base64.b64encode(salt + key).decode()
+        self._remember(password, hash_)
+        document = {"passwordHashVersion": HASH_SCRYPT, "passwordHash": hash_}
+        return base64.b64encode(json.dumps(document).encode()).decode()
+
+    def verify(self, password: str, user: RegisteredUser) -> bool:
+        """Return whether the password is the user's; False as well for a hash nobody can read."""
+        if self._digest(password, user.hash_) in self._verified:
+            return True
+        try:
+            raw = base64.b64decode(user.hash_, validate=True)
+        except binascii.Error:
+            return False
+        if len(raw) != SALT_BYTES + KEY_BYTES or user.version not in _KDF:
+            return False
+        try:
+            _KDF[user.version](raw[:SALT_BYTES]).verify(password.encode(), raw[SALT_BYTES:])
+        except InvalidKey:
+            return False
+        self._remember(password, user.hash_)
+        return True
+
+    def _remember(self, password: str, hash_: str) -> None:
+        self._verified[self._digest(password, hash_)] = True
+
+    def _digest(self, password: str, hash_: str) -> bytes:
+        return hmac.digest(self._key, f"{hash_}\0{password}".encode(), "sha256")
+
+
+def _scrypt(salt: bytes) -> Scrypt:
+    return Scrypt(salt=salt, length=KEY_BYTES, n=65536, r=8, p=1)
+
+
+def _pbkdf2(salt: bytes) -> PBKDF2HMAC:
+    return PBKDF2HMAC(hashes.SHA256(), length=KEY_BYTES, salt=salt, iterations=600_000)
+
+
+_KDF = {HASH_SCRYPT: _scrypt, HASH_PBKDF2: _pbkdf2}
