@@ -141,22 +141,20 @@ def _list(_: argparse.Namespace) -> int:
 
 
 def _build_images(arguments: argparse.Namespace) -> int:
-    known, wanted = components.load(), images.by_name(arguments.images)
-    cluster.build_images(wanted, known)
-    for image in wanted:
-        print(images.reference(image, known))
+    for name in cluster.build_images(images.by_name(arguments.images), components.load()):
+        print(name)
     return 0
 
 
 def _load_images(arguments: argparse.Namespace) -> int:
-    known, wanted = components.load(), images.by_name(arguments.images)
     state = State(arguments.name)
-    cluster.build_images(wanted, known)
-    progress = Progress(len(wanted))
+    archives = cluster.build_images(images.by_name(arguments.images), components.load())
+    progress = Progress(len(archives))
     with locks.exclusive(state.lock):
-        for image in wanted:
-            with progress.step(f"loading {images.reference(image, known)} into {state.name}"):
-                images.load([image], state, known)
+        for name, archive in archives.items():
+            with progress.step(f"loading {name} into {state.name}"):
+                images.load(name, archive, state)
+            print(name)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from dataclasses import dataclass
@@ -27,7 +28,8 @@ from clusterlib.progress import Progress
 from clusterlib.state import Record, State, taken_slots
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
+    from pathlib import Path
     from subprocess import Popen
 
     from clusterlib.components import Components
@@ -176,7 +178,8 @@ class Cluster:
         with progress.step("starting containerd and loading images"):
             self._start([node.containerd(state, components)], prefix)
             node.wait_for_containerd(state, prefix)
-            images.load(images.INFRASTRUCTURE, state, components)
+            for name, archive in build_images(images.INFRASTRUCTURE, components).items():
+                images.load(name, archive, state)
         with progress.step("starting kubelet and kube-proxy"):
             node.write_configuration(state, addresses)
             self._start(node.agents(state, addresses, components), prefix)
@@ -246,8 +249,11 @@ def install(components: Components, *, with_node: bool) -> None:
         build_images(images.INFRASTRUCTURE, components)
 
 
-def build_images(wanted: Iterable[Image], components: Components) -> None:
+def build_images(wanted: Sequence[Image], components: Components) -> dict[str, Path]:
     """Build images, with what they need, if the cache does not hold them.
+
+    Returns:
+        The archive of each wanted image, by the image's reference.
 
     Raises:
         ClusterError: a package could not be installed or a build failed.
@@ -259,8 +265,15 @@ def build_images(wanted: Iterable[Image], components: Components) -> None:
     debian.install_missing(packages, progress)
     builds.build_missing(components, absent, progress)
     # Which images are missing is known only now, as it depends on what the programs are.
-    missing = images.Builder(components).missing(everything)
-    images.build_missing(missing, components, Progress(len(missing)))
+    builder = images.Builder(components)
+    missing = builder.missing(everything)
+    progress, archives = Progress(len(missing)), {}
+    for image in everything:
+        name = images.reference(image, components)
+        step = progress.step(f"building the image {name}")
+        with step if image in missing else contextlib.nullcontext():
+            archives[name] = builder.build(image)
+    return {name: archives[name] for name in (images.reference(i, components) for i in wanted)}
 
 
 def _ports_are_free(addresses: layout.Layout) -> bool:

@@ -182,6 +182,8 @@ def kube_controller_manager(state: State, layout: Layout, components: Components
             f"--cluster-cidr={layout.pods}",
             # The one node has all of it.
             f"--node-cidr-mask-size={layout.pods.prefixlen}",
+            # A claim that comes after its volume waits for the next round: 15 s by default.
+            "--pvclaimbinder-sync-period=1s",
             "--leader-elect=false",
             "--bind-address=127.0.0.1",
         ],

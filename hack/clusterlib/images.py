@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from clusterlib.components import Components
-    from clusterlib.progress import Progress
     from clusterlib.state import State
 
 DOCKERFILES = paths.HACK / "images.d"
@@ -122,19 +121,14 @@ class Builder:
         return [image for image in images if not self.archive(image).exists()]
 
     def archive(self, image: Image) -> Path:
-        """Return where an image's archive is, or will be once it is built."""
-        digest = hashlib.sha256(image.dockerfile.read_bytes())
-        if image is BASE:
-            digest.update(BASE_PACKAGES.encode())
-        if image.python:
-            digest.update(self.archive(BASE).name.encode())
-        for name, source in sorted(self._context(image).items()):
-            digest.update(f"{name}\0{source.stat().st_mode}\0".encode())
-            digest.update(source.read_bytes())
-        return self._directory / f"{image.name}-{digest.hexdigest()[:16]}.tar"
+        """Return where the archive is, or would be, of the image as its sources are now."""
+        return self._archive(image, self._context(image))
 
-    def build(self, image: Image) -> None:
+    def build(self, image: Image) -> Path:
         """Build an image, if the cache does not hold it as it should be now.
+
+        Returns:
+            The image's archive.
 
         Raises:
             ClusterError: not root, or the build failed.
@@ -142,26 +136,38 @@ class Builder:
         if os.geteuid() != 0:
             raise ClusterError(ROOT_NEEDED)
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        with locks.exclusive(paths.cache() / "locks" / "images"):
+        self._directory.mkdir(parents=True, exist_ok=True)
+        with (
+            locks.exclusive(paths.cache() / "locks" / "images"),
+            tempfile.TemporaryDirectory(dir=self._directory) as scratch,
+        ):
             archive = self.archive(image)
-            if archive.exists():
-                return
-            self._directory.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=self._directory) as scratch:
+            if not archive.exists():
+                # Sources may be edited meanwhile: the copy is what is built and what counts.
+                copy = Path(scratch) / "context"
+                snapshot = _copy(self._context(image), copy)
+                archive = self._archive(image, snapshot)
                 unfinished = Path(scratch) / "image.tar"
-                self._build_archive(image, Path(scratch), unfinished)
+                self._build_archive(image, copy, unfinished)
                 unfinished.rename(archive)
-            self._prune(image)
+                self._prune(image)
+            return archive
 
-    def _build_archive(self, image: Image, scratch: Path, archive: Path) -> None:
-        context = scratch / "context"
-        context.mkdir()
-        for name, source in self._context(image).items():
-            (context / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, context / name)
+    def _archive(self, image: Image, context: dict[str, Path]) -> Path:
+        digest = hashlib.sha256(image.dockerfile.read_bytes())
+        if image is BASE:
+            digest.update(BASE_PACKAGES.encode())
+        if image.python:
+            digest.update(self.archive(BASE).name.encode())
+        for name, source in sorted(context.items()):
+            digest.update(f"{name}\0{source.stat().st_mode}\0".encode())
+            digest.update(source.read_bytes())
+        return self._directory / f"{image.name}-{digest.hexdigest()[:16]}.tar"
+
+    def _build_archive(self, image: Image, context: Path, archive: Path) -> None:
         if image is BASE:
             _bootstrap(context / "base.tar", self._log)
-        arguments = [f"--file={image.dockerfile}"]
+        arguments = ["--layers", f"--file={image.dockerfile}"]
         if image.python:
             arguments += [
                 f"--build-arg=BASE_IMAGE=docker-archive:{self.archive(BASE)}",
@@ -171,14 +177,9 @@ class Builder:
             ]
         name = reference(image, self._components)
         what = f"building the image {name}"
-        buildah = _buildah(scratch)
-        try:
-            built = [*buildah, "build", f"--tag={name}", *arguments, str(context)]
-            _logged(built, what, self._log)
-            _logged([*buildah, "push", name, f"docker-archive:{archive}:{name}"], what, self._log)
-        finally:
-            # Its layers are mounts and files of other owners: buildah removes them best.
-            _logged([*buildah, "rmi", "--all", "--force"], what, self._log)
+        built = [*_buildah(), "build", f"--tag={name}", *arguments, str(context)]
+        _logged(built, what, self._log)
+        _logged([*_buildah(), "push", name, f"docker-archive:{archive}:{name}"], what, self._log)
 
     def _context(self, image: Image) -> dict[str, Path]:
         """Return the files that the image is built from, by their names in the build."""
@@ -224,46 +225,39 @@ class Builder:
             archive.unlink()
 
 
-def build_missing(
-    images: Iterable[Image], components: Components, progress: Progress
-) -> None:
-    """Build what the cache does not hold, one step for each image.
-
-    Raises:
-        ClusterError: a build failed.
-    """
-    builder = Builder(components)
-    for image in builder.missing(images):
-        with progress.step(f"building the image {reference(image, components)}"):
-            builder.build(image)
-
-
 def with_base(images: Iterable[Image]) -> list[Image]:
     """Return the images with the base image before them, if one of them needs it."""
     wanted = list(images)
     return [BASE, *wanted] if any(image.python for image in wanted) else wanted
 
 
-def load(images: Iterable[Image], state: State, components: Components) -> list[str]:
-    """Load the built images into a cluster's node, unless they are there.
+def load(name: str, archive: Path, state: State) -> None:
+    """Load an image into a cluster's node, unless this very archive was loaded before.
 
-    Returns:
-        The names of those that were loaded.
+    Args:
+        name: the reference under which pods will find it.
+        archive: the image.
+        state: the cluster.
 
     Raises:
         ClusterError: the node does not run or its containerd refuses.
     """
-    builder, inside, loaded = Builder(components), namespace.enter(state), []
-    for image in images:
-        archive, name = builder.archive(image), reference(image, components)
-        note = state.directory / "node" / f"loaded-{image.name}"
-        if note.exists() and note.read_text() == archive.name:
-            continue
-        command = ["ctr", "--namespace=k8s.io", "images", "import", str(archive)]
-        processes.run([*inside, *command], what=f"loading the image {name}")
-        note.write_text(archive.name)
-        loaded.append(name)
-    return loaded
+    inside = namespace.enter(state)
+    note = state.directory / "node" / f"loaded-{archive.name.rpartition('-')[0]}"
+    if note.exists() and note.read_text() == archive.name:
+        return
+    command = ["ctr", "--namespace=k8s.io", "images", "import", str(archive)]
+    processes.run([*inside, *command], what=f"loading the image {name}")
+    note.write_text(archive.name)
+
+
+def _copy(files: dict[str, Path], directory: Path) -> dict[str, Path]:
+    """Copy files into a directory under the names given; return where they are now."""
+    directory.mkdir()
+    for name, source in files.items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, directory / name)
+    return {name: directory / name for name in files}
 
 
 def _bootstrap(target: Path, log: Path) -> None:
@@ -293,15 +287,16 @@ def _busybox() -> Path:
     return program
 
 
-def _buildah(scratch: Path) -> list[str]:
-    """Return buildah with a storage of its own that ends with the scratch directory."""
+def _buildah() -> list[str]:
+    """Return buildah with a storage of its own, which keeps the layers for the next build."""
+    storage = paths.cache() / "buildah"
     return [
         "env",
         "BUILDAH_ISOLATION=chroot",
         "STORAGE_DRIVER=overlay",
         "buildah",
-        f"--root={scratch / 'storage'}",
-        f"--runroot={scratch / 'run'}",
+        f"--root={storage / 'storage'}",
+        f"--runroot={storage / 'run'}",
     ]
 
 

@@ -1,0 +1,27 @@
+# The controller's image. Where a registry is reached: docker build -t repository-server-controller .
+# Where none is: hack/images build, which gives a base image and the wheels made on the machine.
+ARG BASE_IMAGE=docker.io/library/python:3.11-slim
+
+FROM ${BASE_IMAGE} AS build
+# Both are read by pip itself; empty, it asks its usual index.
+ARG PIP_NO_INDEX=
+ARG PIP_FIND_LINKS=
+ARG PIP_NO_CACHE_DIR=1
+WORKDIR /source
+COPY requirements/runtime.txt requirements/
+RUN python3 -m venv --without-pip /opt/controller \
+    && python3 -m venv /opt/pip \
+    && /opt/pip/bin/pip --python /opt/controller/bin/python install -r requirements/runtime.txt
+COPY LICENSE README.md pyproject.toml setup.cfg ./
+COPY controller controller
+COPY reconcilers reconcilers
+RUN /opt/pip/bin/pip --python /opt/controller/bin/python install --no-deps --prefix /package .
+
+FROM ${BASE_IMAGE}
+# Apart, so that a changed line of code makes a small layer.
+COPY --from=build /opt/controller /opt/controller
+COPY --from=build /package /opt/controller
+# Logs appear when they are written; bytecode is in the image, whose file system may be read-only.
+ENV PATH=/opt/controller/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+USER 65532:65532
+ENTRYPOINT ["repository-server-controller"]
