@@ -1,27 +1,25 @@
 """What can go wrong when talking to the API server, and how to tell it apart.
 
-Two kinds: no HTTP answer came (:class:`TransportError`), or one came and says no
-(:class:`ApiError`, with one subclass for each answer that code branches on). The predicates at the
-end follow k8s.io/apimachinery ``pkg/api/errors`` and client-go ``tools/cache/reflector.go``. The
+Two kinds: no HTTP answer came (`TransportError`), or one came and says no
+(`ApiError`, with one subclass for each answer that code branches on). The predicates at the
+end follow k8s.io/apimachinery `pkg/api/errors` and client-go `tools/cache/reflector.go`. The
 module imports nothing of Kubernetes, so that decision code may name its errors.
 """
-
-from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+#: Cause of a timeout: the server's cache is older than the version asked for.
 CAUSE_RESOURCE_VERSION_TOO_LARGE = "ResourceVersionTooLarge"
-"""Cause of a timeout: the server's cache is older than the version asked for (1.18.6 and later)."""
 
 REASON_ALREADY_EXISTS = "AlreadyExists"
 REASON_EXPIRED = "Expired"
 REASON_INTERNAL_ERROR = "InternalError"
 
+#: Characters kept of an answer that is no Status: a proxy's error page can be long.
 _MAX_MESSAGE_LENGTH = 1024
-"""Characters kept of an answer that is no Status: a proxy's error page can be long."""
 
 
 class ConfigError(ValueError):
@@ -55,7 +53,7 @@ class ApiError(ClientError):
         reason: the machine-readable reason of the Status object, "" if the answer was none.
         message: the server's words.
         retry_after: seconds the server asks to wait, None if it does not say.
-        causes: the reasons in ``details.causes`` of the Status object.
+        causes: the reasons in `details.causes` of the Status object.
     """
 
     def __init__(
@@ -132,10 +130,10 @@ def from_status(
     """Make the error that stands for an answer.
 
     Args:
-        status_code: the HTTP status; for an ERROR event of a watch, the ``code`` in its Status.
+        status_code: the HTTP status; for an ERROR event of a watch, the `code` in its Status.
         body: the body as it came, or a Status object. A body that is no Status (a proxy's page)
             becomes the message.
-        retry_after: seconds of the ``Retry-After`` header; ``details.retryAfterSeconds`` of the
+        retry_after: seconds of the `Retry-After` header; `details.retryAfterSeconds` of the
             Status counts where the header is missing.
 
     Returns:
@@ -187,7 +185,7 @@ def is_expired(error: ClientError) -> bool:
     """Tell whether the resource version is too old to list or watch from.
 
     Servers answer with HTTP 410 on a request and with an ERROR event on an open watch, with reason
-    Expired or Gone (reflector.go ``isExpiredError``).
+    Expired or Gone (reflector.go `isExpiredError`).
     """
     return isinstance(error, Gone)
 
@@ -196,7 +194,7 @@ def is_too_large_resource_version(error: ClientError) -> bool:
     """Tell whether the resource version is newer than what this server has seen.
 
     Happens behind a load balancer, and after etcd was restored from a backup (reflector.go
-    ``isTooLargeResourceVersionError``; the form of servers before 1.18.6 is left out).
+    `isTooLargeResourceVersionError`; the form of servers before 1.18.6 is left out).
     """
     return isinstance(error, ApiError) and CAUSE_RESOURCE_VERSION_TOO_LARGE in error.causes
 
@@ -205,7 +203,7 @@ def is_watch_error_retriable(error: ClientError) -> bool:
     """Tell whether to open the same watch again after a pause, without a new list.
 
     Either the server is not up yet or it sheds load; a list would make both worse (reflector.go
-    ``isWatchErrorRetriable``).
+    `isWatchErrorRetriable`).
     """
     if isinstance(error, TransportError):
         return error.refused
@@ -213,5 +211,5 @@ def is_watch_error_retriable(error: ClientError) -> bool:
 
 
 def is_internal_error(error: ClientError) -> bool:
-    """Tell whether the server itself names an internal error (apimachinery ``IsInternalError``)."""
+    """Tell whether the server itself names an internal error (apimachinery `IsInternalError`)."""
     return isinstance(error, ApiError) and error.reason == REASON_INTERNAL_ERROR

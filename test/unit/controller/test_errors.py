@@ -1,7 +1,5 @@
 """Answers of the API server become the errors that code branches on."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,0 +1,592 @@
+"""Requests to the API server: objects as plain JSON, over the official client's connections.
+
+The `kubernetes` package does authentication, TLS, proxies and the connection pool. Its generated
+models are left out: they are slow and drop fields they do not know. Every request has a connect
+and a read timeout. Nothing is sent twice behind the caller's back but a read on a kept-alive
+connection that the server closed meanwhile.
+"""
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import urlencode, urlsplit
+
+import kubernetes.client
+import urllib3
+from attrs import frozen
+
+from controller.clock import Clock, Deadline, DeadlineExceeded
+from controller.errors import TransportError, from_status
+from controller.metrics import Metrics
+from controller.resource import Object, Resource
+
+__all__ = ["Client", "Object", "Resource", "WatchStream"]
+
+JSON: Final = "application/json"
+MERGE_PATCH: Final = "application/merge-patch+json"
+STRATEGIC_PATCH: Final = "application/strategic-merge-patch+json"
+#: JSON is YAML, and the type that servers of every supported version know.
+APPLY_PATCH: Final = "application/apply-patch+yaml"
+#: No fallback to full objects follows: a Secret's data must not arrive where metadata was wanted.
+METADATA: Final = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
+METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
+
+#: The code label of a request that got no HTTP answer (client-go rest/request.go).
+NO_ANSWER: Final = "<error>"
+
+_READ_SIZE: Final = 64 * 1024
+
+#: The official client's refresh hook reads a token file or runs a credential plugin, and is not
+#: made for several threads at once.
+_REFRESH: Final = threading.Lock()
+
+
+class WatchStream:
+    """The events of one watch, as `{"type": ..., "object": ...}`.
+
+    A context manager: leaving it gives the connection up. Iterating ends when the server ends the
+    watch in good order, or when another thread calls `close`.
+    """
+
+    def __init__(self, response: urllib3.BaseHTTPResponse, description: str) -> None:
+        self._response = response
+        self._description = description
+        self._closed = threading.Event()
+
+    def __enter__(self) -> Self:
+        """Take the stream over."""
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Give the connection up."""
+        self._response.close()
+
+    def __iter__(self) -> Iterator[Object]:
+        """Yield the events as they come.
+
+        Raises:
+            TransportError: The connection broke, was silent for longer than the read timeout, or
+                carried broken JSON.
+        """
+        for line in self._lines():
+            try:
+                event = json.loads(line)
+            except ValueError as error:
+                raise TransportError(f"{self._description}: broken JSON: {error}") from error
+            yield event
+
+    def close(self) -> None:
+        """End the iteration at once, from any thread; a stream that has ended stays so."""
+        self._closed.set()
+        # Only the reader's own `close` may free the connection; this wakes it from its read.
+        with contextlib.suppress(OSError, RuntimeError, ValueError):
+            self._response.shutdown()
+
+    def _lines(self) -> Iterator[bytes]:
+        """Split the stream at newlines; an event may span many reads and a read many events."""
+        partial: list[bytes] = []
+        while chunk := self._read():
+            *lines, rest = chunk.split(b"\n")
+            for line in lines:
+                partial.append(line)
+                if complete := b"".join(partial):
+                    yield complete
+                partial.clear()
+            partial.append(rest)
+        if any(partial) and not self._closed.is_set():
+            raise TransportError(f"{self._description}: the stream ended inside an event")
+
+    def _read(self) -> bytes:
+        """Return what has arrived, b"" at the end."""
+        if self._closed.is_set():
+            return b""
+        try:
+            return self._response.read1(_READ_SIZE)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            if self._closed.is_set():
+                return b""
+            raise transport_error(self._description, error) from error
+        except (AttributeError, ValueError):
+            # A TLS socket that another thread shuts down loses its state between two bytecodes of
+            # the reader, which the ssl module answers with one of these.
+            if self._closed.is_set():
+                return b""
+            raise
+
+
+class Client:
+    """Reads and writes objects of any resource. Safe to share between threads.
+
+    Every method raises `ApiError` (the subclass for the status) when the server refuses,
+    `TransportError` when no answer came, and `DeadlineExceeded` when the deadline given has
+    passed.
+    """
+
+    def __init__(
+        self,
+        api_client: kubernetes.client.ApiClient,
+        *,
+        field_manager: str,
+        clock: Clock,
+        metrics: Metrics,
+        connect_timeout: float = 5.0,
+        read_timeout: float = 30.0,
+    ) -> None:
+        """Make a client.
+
+        Args:
+            api_client: Where to connect and how to authenticate; see `controller.kubeconfig`.
+            field_manager: The owner's name for the fields this client writes.
+            clock: Measures requests.
+            metrics: Where requests are counted.
+            connect_timeout: Seconds until a connection must stand.
+            read_timeout: Seconds the server may be silent before and in an answer.
+        """
+        self._api_client = api_client
+        self._pool = api_client.rest_client.pool_manager
+        self._field_manager = field_manager
+        self._clock = clock
+        self._metrics = metrics
+        self._connect_timeout = connect_timeout
+        self._read_timeout = read_timeout
+        self._host = host_label(api_client.configuration.host)
+
+    def get(
+        self, resource: Resource, namespace: str, name: str, *, deadline: Deadline | None = None
+    ) -> Object:
+        """Return one object as the server has it now."""
+        return self._request(_Call("GET", resource.path(namespace, name), deadline=deadline))
+
+    def list(
+        self,
+        resource: Resource,
+        namespace: str,
+        *,
+        resource_version: str | None = None,
+        resource_version_match: str | None = None,
+        label_selector: str = "",
+        field_selector: str = "",
+        metadata_only: bool = False,
+        limit: int = 0,
+        continue_token: str = "",
+        deadline: Deadline | None = None,
+    ) -> Object:
+        """Return the list object: `items`, and `metadata` with resourceVersion and continue.
+
+        Args:
+            resource: What to list.
+            namespace: "" for all.
+            resource_version: "0" is served from the server's cache, None or "" is the newest.
+            resource_version_match: "NotOlderThan" or "Exact".
+            label_selector: As on the command line.
+            field_selector: As on the command line.
+            metadata_only: No spec, status or data: not even sent.
+            limit: Objects a page, 0 for all at once.
+            continue_token: Of the page before.
+            deadline: For the whole request.
+        """
+        query = {
+            "resourceVersion": resource_version,
+            "resourceVersionMatch": resource_version_match,
+            "labelSelector": label_selector,
+            "fieldSelector": field_selector,
+            "limit": limit or None,
+            "continue": continue_token,
+        }
+        return self._request(
+            _Call(
+                "GET",
+                resource.path(namespace),
+                query=query,
+                accept=METADATA_LIST if metadata_only else JSON,
+                deadline=deadline,
+            )
+        )
+
+    def watch(
+        self,
+        resource: Resource,
+        namespace: str,
+        *,
+        resource_version: str,
+        timeout_seconds: int,
+        read_timeout: float,
+        allow_bookmarks: bool = True,
+        send_initial_events: bool = False,
+        label_selector: str = "",
+        field_selector: str = "",
+        metadata_only: bool = False,
+    ) -> WatchStream:
+        """Open a watch.
+
+        Args:
+            resource: What to watch.
+            namespace: "" for all.
+            resource_version: Events after this one.
+            timeout_seconds: How long the server keeps the watch open.
+            read_timeout: Seconds of silence after which the connection counts as dead. With
+                bookmarks the server speaks about once a minute.
+            allow_bookmarks: Ask for bookmarks.
+            send_initial_events: Begin with the objects there are, then a bookmark with the
+                annotation `k8s.io/initial-events-end`.
+            label_selector: As on the command line.
+            field_selector: As on the command line.
+            metadata_only: No spec, status or data: not even sent.
+
+        Returns:
+            The open stream; the caller enters it as a context manager.
+        """
+        query = {
+            "watch": "true",
+            "resourceVersion": resource_version,
+            "timeoutSeconds": timeout_seconds,
+            "allowWatchBookmarks": "true" if allow_bookmarks else None,
+            "labelSelector": label_selector,
+            "fieldSelector": field_selector,
+        }
+        if send_initial_events:
+            query |= {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
+        path = resource.path(namespace)
+        response = self._open(
+            _Call(
+                "GET",
+                path,
+                query=query,
+                accept=METADATA if metadata_only else JSON,
+                read_timeout=read_timeout,
+            )
+        )
+        return WatchStream(response, f"WATCH {path}")
+
+    def create(
+        self, resource: Resource, namespace: str, body: Object, *, deadline: Deadline | None = None
+    ) -> Object:
+        """Create an object; `metadata.generateName` may stand for its name."""
+        return self._request(
+            _Call(
+                "POST",
+                resource.path(namespace),
+                query={"fieldManager": self._field_manager},
+                body=body,
+                content_type=JSON,
+                deadline=deadline,
+            )
+        )
+
+    def apply(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        body: Object,
+        *,
+        subresource: str = "",
+        force: bool = True,
+        deadline: Deadline | None = None,
+    ) -> Object:
+        """Create or change an object by server-side apply.
+
+        Args:
+            resource: Of which kind.
+            namespace: Of the object.
+            name: Of the object.
+            body: The fields this client owns from now on, with apiVersion, kind and name; a field
+                it owned before and that is missing now is removed.
+            subresource: For example "status".
+            force: Take fields that another manager owns; without it that is a `Conflict`.
+            deadline: For the whole request.
+
+        Returns:
+            The object as stored.
+        """
+        return self._request(
+            _Call(
+                "PATCH",
+                resource.path(namespace, name, subresource),
+                query={"fieldManager": self._field_manager, "force": "true" if force else None},
+                body=body,
+                content_type=APPLY_PATCH,
+                deadline=deadline,
+            )
+        )
+
+    def merge_patch(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        body: Object,
+        *,
+        subresource: str = "",
+        deadline: Deadline | None = None,
+    ) -> Object:
+        """Change an object by a JSON merge patch (RFC 7386): lists are replaced, null removes.
+
+        With `metadata.resourceVersion` in the body, an object that changed in between is a
+        `Conflict`.
+        """
+        return self._request(
+            _Call(
+                "PATCH",
+                resource.path(namespace, name, subresource),
+                query={"fieldManager": self._field_manager},
+                body=body,
+                content_type=MERGE_PATCH,
+                deadline=deadline,
+            )
+        )
+
+    def strategic_patch(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        body: Object,
+        *,
+        subresource: str = "",
+        deadline: Deadline | None = None,
+    ) -> Object:
+        """Change an object of a built-in kind; lists merge by the key their type declares."""
+        return self._request(
+            _Call(
+                "PATCH",
+                resource.path(namespace, name, subresource),
+                query={"fieldManager": self._field_manager},
+                body=body,
+                content_type=STRATEGIC_PATCH,
+                deadline=deadline,
+            )
+        )
+
+    def delete(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        *,
+        uid: str = "",
+        grace_seconds: int | None = None,
+        propagation: str = "Background",
+        deadline: Deadline | None = None,
+    ) -> None:
+        """Ask for an object's deletion.
+
+        Args:
+            resource: Of which kind.
+            namespace: Of the object.
+            name: Of the object.
+            uid: Delete only this one; a successor of the same name is a `Conflict`.
+            grace_seconds: None for the object's own.
+            propagation: What becomes of dependents: "Background", "Foreground" or "Orphan".
+            deadline: For the whole request.
+
+        Raises:
+            NotFound: It is gone already.
+        """
+        options: Object = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": propagation,
+        }
+        if uid:
+            options["preconditions"] = {"uid": uid}
+        if grace_seconds is not None:
+            options["gracePeriodSeconds"] = grace_seconds
+        self._request(
+            _Call(
+                "DELETE",
+                resource.path(namespace, name),
+                body=options,
+                content_type=JSON,
+                deadline=deadline,
+            )
+        )
+
+    def _request(self, call: "_Call") -> Object:
+        """Send a request and return the answer's JSON object."""
+        content = self._read_body(self._open(call), call)
+        try:
+            answer = json.loads(content)
+        except ValueError as error:
+            raise TransportError(f"{call.description}: broken JSON: {error}") from error
+        if not isinstance(answer, dict):
+            raise TransportError(f"{call.description}: the answer is no JSON object")
+        return answer
+
+    def _open(self, call: "_Call") -> urllib3.BaseHTTPResponse:
+        """Send a request and return the successful response, its body unread."""
+        try:
+            response = self._send(call)
+        except urllib3.exceptions.HTTPError as error:
+            raise call.failure(error) from error
+        if response.status >= HTTPStatus.BAD_REQUEST:
+            retry_after = _retry_after_seconds(response.headers.get("Retry-After", ""))
+            content = self._read_body(response, call)
+            raise from_status(response.status, content, retry_after=retry_after)
+        return response
+
+    def _send(self, call: "_Call") -> urllib3.BaseHTTPResponse:
+        """Send, and once more if a read met a connection that the server had just closed.
+
+        A kept-alive connection can be closed while the request is on its way. A read may then be
+        repeated; a write may have been carried out, so its caller decides.
+        """
+        try:
+            return self._send_once(call)
+        except urllib3.exceptions.ProtocolError:
+            if call.method != "GET":
+                raise
+        self._metrics.rest_request_retries_total.labels(
+            code=NO_ANSWER, verb=call.method, host=self._host
+        ).inc()
+        return self._send_once(call)
+
+    def _send_once(self, call: "_Call") -> urllib3.BaseHTTPResponse:
+        """Send and count one request."""
+        timeout = call.timeout(self._connect_timeout, self._read_timeout)
+        content = None if call.body is None else json.dumps(call.body).encode()
+        started = self._clock.monotonic()
+        code = NO_ANSWER
+        try:
+            response: urllib3.BaseHTTPResponse = self._pool.urlopen(
+                call.method,
+                self._api_client.configuration.host + call.target,
+                body=content,
+                headers=request_headers(self._api_client) | call.headers,
+                timeout=timeout,
+                retries=False,
+                redirect=False,
+                preload_content=False,
+            )
+            code = str(response.status)
+        finally:
+            self._metrics.rest_requests_total.labels(
+                code=code, method=call.method, host=self._host
+            ).inc()
+            self._metrics.rest_request_duration_seconds.labels(
+                verb=call.method, host=self._host
+            ).observe(self._clock.monotonic() - started)
+            self._metrics.rest_request_size_bytes.labels(verb=call.method, host=self._host).observe(
+                len(content or b"")
+            )
+        return response
+
+    def _read_body(self, response: urllib3.BaseHTTPResponse, call: "_Call") -> bytes:
+        chunks = []
+        try:
+            for chunk in response.stream(_READ_SIZE):
+                chunks.append(chunk)
+                if call.deadline is not None:
+                    call.deadline.check()
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            # DeadlineExceeded is an OSError too; `failure` makes it come out as such.
+            response.close()
+            raise call.failure(error) from error
+        content = b"".join(chunks)
+        self._metrics.rest_response_size_bytes.labels(verb=call.method, host=self._host).observe(
+            len(content)
+        )
+        return content
+
+
+@frozen
+class _Call:
+    """One request, before the server's address and the credentials are added."""
+
+    method: str
+    path: str
+    #: Parameters that are None or "" are left out.
+    query: Mapping[str, Any] = {}
+    body: Object | None = None
+    content_type: str = ""
+    accept: str = JSON
+    #: Seconds of silence allowed, None for the client's own.
+    read_timeout: float | None = None
+    deadline: Deadline | None = None
+
+    @property
+    def description(self) -> str:
+        """What an error message calls this request."""
+        return f"{self.method} {self.path}"
+
+    @property
+    def target(self) -> str:
+        """The path with the query."""
+        query = {name: value for name, value in self.query.items() if value not in (None, "")}
+        return f"{self.path}?{urlencode(query)}" if query else self.path
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the request says of its content and of the answer's."""
+        content_type = {"Content-Type": self.content_type} if self.content_type else {}
+        return {"Accept": self.accept, **content_type}
+
+    def timeout(self, connect: float, read: float) -> urllib3.Timeout:
+        """Return the timeouts, none longer than the deadline leaves time for."""
+        read = self.read_timeout or read
+        if self.deadline is None:
+            return urllib3.Timeout(connect=connect, read=read)
+        self.deadline.check()
+        remaining = self.deadline.remaining()
+        return urllib3.Timeout(connect=min(connect, remaining), read=min(read, remaining))
+
+    def failure(self, error: Exception) -> TransportError | DeadlineExceeded:
+        """Return what a failed transport means to the caller."""
+        if self.deadline is not None and self.deadline.expired:
+            return DeadlineExceeded(f"{self.description}: the deadline has passed")
+        return transport_error(self.description, error)
+
+
+def transport_error(description: str, error: Exception) -> TransportError:
+    """Return the error for a request that got no answer, or half of one.
+
+    Args:
+        description: Method and path.
+        error: What urllib3, ssl or the socket raised.
+    """
+    return TransportError(f"{description}: {error}", refused=_was_refused(error))
+
+
+def _was_refused(error: BaseException | None) -> bool:
+    """Look for a refused connection among the causes: urllib3 wraps it once or twice."""
+    while error is not None:
+        if isinstance(error, ConnectionRefusedError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _retry_after_seconds(header: str) -> float | None:
+    """Read a Retry-After header in seconds; the API server sends no dates."""
+    try:
+        return max(0.0, float(header))
+    except ValueError:
+        return None
+
+
+def host_label(url: str) -> str:
+    """Return host and port of a URL, for a metric: never the user and password it may hold."""
+    parts = urlsplit(url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    return f"{host}:{parts.port}" if parts.port else host
+
+
+def request_headers(api_client: kubernetes.client.ApiClient) -> dict[str, str]:
+    """Return the headers that every request carries: who asks, and the credentials.
+
+    The token is read anew when it is due: a service account token is replaced on disk within the
+    hour, and the official client's hook looks once a minute.
+    """
+    headers: dict[str, str] = dict(api_client.default_headers)
+    with _REFRESH:
+        api_client.update_params_for_auth(headers, [], ["BearerToken"], "", "", None)
+    return headers

@@ -1,0 +1,109 @@
+"""Where the API server is and how to authenticate: a kubeconfig file or a pod's service account."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+import kubernetes.client
+import kubernetes.config
+import yaml
+
+from controller.errors import ConfigError
+
+#: Kept-alive connections: one for each watch and each worker, and some for events and leader
+#: election. More connections than these still work, they are just not kept.
+POOL_SIZE: Final = 64
+
+SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+USER_AGENT: Final = "repository-server-controller"
+
+#: What reading a kubeconfig raises when it is not there, not YAML, or not a kubeconfig.
+_UNUSABLE: Final = (
+    kubernetes.config.ConfigException,
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    yaml.YAMLError,
+)
+
+
+def load_api_client(
+    kubeconfig: str = "", context: str = "", *, user_agent: str = USER_AGENT
+) -> kubernetes.client.ApiClient:
+    """Find out where the API server is and how to authenticate.
+
+    The order is that of controller-runtime (pkg/client/config): the file named, the service
+    account of the pod this runs in, then $KUBECONFIG or ~/.kube/config.
+
+    Args:
+        kubeconfig: Path of a kubeconfig file, "" to look around.
+        context: The context in it, "" for its current one.
+        user_agent: How the server's audit log knows this process.
+
+    Raises:
+        ConfigError: Nothing was found, or what was found cannot be used.
+    """
+    configuration = kubernetes.client.Configuration()
+    configuration.connection_pool_maxsize = POOL_SIZE
+    if not kubeconfig and in_cluster():
+        _load_service_account(configuration)
+    else:
+        _load_kubeconfig(configuration, kubeconfig, context)
+    api_client = kubernetes.client.ApiClient(configuration)
+    api_client.user_agent = user_agent
+    return api_client
+
+
+def in_cluster() -> bool:
+    """Tell whether this process runs in a pod that has a service account's token."""
+    return "KUBERNETES_SERVICE_HOST" in os.environ and (SERVICE_ACCOUNT / "token").is_file()
+
+
+def _load_service_account(configuration: kubernetes.client.Configuration) -> None:
+    try:
+        kubernetes.config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
+    except (kubernetes.config.ConfigException, OSError) as error:
+        raise ConfigError(f"the pod's service account cannot be used: {error}") from error
+
+
+def _load_kubeconfig(
+    configuration: kubernetes.client.Configuration, kubeconfig: str, context: str
+) -> None:
+    source = kubeconfig or kubernetes.config.KUBE_CONFIG_DEFAULT_LOCATION
+    try:
+        kubernetes.config.load_kube_config(  # type: ignore[no-untyped-call]
+            config_file=source,
+            context=context or None,
+            client_configuration=configuration,
+            persist_config=False,
+        )
+    except _UNUSABLE as error:
+        raise ConfigError(
+            f"kubeconfig {source}: {error} (name one with --kubeconfig or KUBECONFIG,"
+            " or run in a pod with a service account)"
+        ) from error
+
+
+def current_namespace(kubeconfig: str = "", context: str = "") -> str:
+    """Return the namespace this process works in.
+
+    Args:
+        kubeconfig: As for `load_api_client`.
+        context: As for `load_api_client`.
+
+    Returns:
+        The pod's own, else that of the kubeconfig's context, else "default".
+    """
+    if not kubeconfig and in_cluster():
+        return (SERVICE_ACCOUNT / "namespace").read_text().strip()
+    source = kubeconfig or kubernetes.config.KUBE_CONFIG_DEFAULT_LOCATION
+    try:
+        contexts, current = kubernetes.config.list_kube_config_contexts(  # type: ignore[no-untyped-call]
+            source
+        )
+    except _UNUSABLE:
+        return "default"
+    chosen = next((entry for entry in contexts if entry["name"] == context), current)
+    return str(chosen["context"].get("namespace") or "default")

@@ -1,0 +1,313 @@
+"""An API server on loopback that does what a script says, misbehaviour included.
+
+A test lists the answers in the order of the requests it expects; what was asked is recorded. A
+request beyond the script gets silence: its connection stays open and nothing comes.
+"""
+
+import json
+import socket
+import ssl
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+from urllib.parse import parse_qsl, urlsplit
+
+import kubernetes.client
+from attrs import frozen
+
+Object = dict[str, Any]
+
+#: Real seconds after which a test that waits for a request is stuck, not slow.
+STUCK_AFTER = 10.0
+
+#: How a watch ends: in good order, torn off between events, inside one, or never (half-open).
+End = Literal["clean", "cut", "truncated", "silent"]
+
+
+@frozen
+class RecordedRequest:
+    """What a client sent."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: Any
+
+    @property
+    def verb(self) -> str:
+        """The Kubernetes verb, as in a Role."""
+        if self.method != "GET":
+            return self.method.lower()
+        return "watch" if self.query.get("watch") else "get or list"
+
+
+Answer = Callable[["_Handler"], None]
+
+
+class FakeApiServer:
+    """A server for one test; a context manager that frees the port and all connections."""
+
+    def __init__(self, *script: Answer, tls: Path | None = None) -> None:
+        """Start listening.
+
+        Args:
+            script: The answers, in the order of the requests.
+            tls: A PEM file with certificate and key, None for plain HTTP.
+        """
+        self._lock = threading.Condition()
+        self._script = deque(script)
+        self._requests: list[RecordedRequest] = []
+        self._tls = tls
+        self.closing = threading.Event()
+        self._listener = self._listen(0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.closing.set()
+        self.stop_listening()
+
+    @property
+    def url(self) -> str:
+        scheme = "https" if self._tls else "http"
+        return f"{scheme}://127.0.0.1:{self._port}"
+
+    @property
+    def requests(self) -> list[RecordedRequest]:
+        with self._lock:
+            return list(self._requests)
+
+    def api_client(self) -> kubernetes.client.ApiClient:
+        configuration = kubernetes.client.Configuration(host=self.url)
+        configuration.proxy = None
+        if self._tls:
+            configuration.ssl_ca_cert = str(self._tls)
+        return kubernetes.client.ApiClient(configuration)
+
+    def expect(self, *answers: Answer) -> None:
+        """Append to the script."""
+        with self._lock:
+            self._script.extend(answers)
+
+    def wait_for_requests(self, count: int) -> list[RecordedRequest]:
+        """Return all requests once there are `count`."""
+        with self._lock:
+            reached = self._lock.wait_for(lambda: len(self._requests) >= count, STUCK_AFTER)
+            assert reached, f"{len(self._requests)} requests came, expected {count}"
+            return list(self._requests)
+
+    def stop_listening(self) -> None:
+        """Refuse connections from now on; those that stand stay."""
+        self._listener.shutdown()
+        self._listener.server_close()
+
+    def listen_again(self) -> None:
+        """Accept connections at the old port."""
+        self._listener = self._listen(self._port)
+
+    def record(self, request: RecordedRequest) -> Answer:
+        """Take a request down and return the answer to it."""
+        with self._lock:
+            self._requests.append(request)
+            self._lock.notify_all()
+            return self._script.popleft() if self._script else silence
+
+    def _listen(self, port: int) -> "_Listener":
+        listener = _Listener(("127.0.0.1", port), _Handler)
+        listener.fake = self
+        self._port: int = listener.server_address[1]
+        if self._tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self._tls)
+            listener.socket = context.wrap_socket(listener.socket, server_side=True)
+        threading.Thread(
+            target=listener.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        ).start()
+        return listener
+
+
+class _Listener(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    fake: FakeApiServer
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Listener
+
+    def handle_any(self) -> None:
+        url = urlsplit(self.path)
+        content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        answer = self.server.fake.record(
+            RecordedRequest(
+                method=self.command,
+                path=url.path,
+                query=dict(parse_qsl(url.query)),
+                headers={name.lower(): value for name, value in self.headers.items()},
+                body=json.loads(content) if content else None,
+            )
+        )
+        answer(self)
+
+    do_GET = do_POST = do_PATCH = do_DELETE = handle_any  # noqa: N815
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Keep the tests' output clean."""
+
+    def hang(self) -> None:
+        """Say nothing more until the test is over."""
+        self.server.fake.closing.wait()
+        self.close_connection = True
+
+    def tear(self) -> None:
+        """Drop the connection in mid-sentence."""
+        self.close_connection = True
+        self.wfile.flush()
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+    def send_chunk(self, content: bytes) -> None:
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(content), content))
+        self.wfile.flush()
+
+
+def answer(status: int, body: Object | bytes, **headers: str) -> Answer:
+    """Answer a request; an underscore in a header's name stands for a hyphen."""
+
+    def send(handler: _Handler) -> None:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        handler.send_response(status)
+        handler.send_header("Content-Type", "application/json")
+        handler.send_header("Content-Length", str(len(content)))
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    return send
+
+
+def ok(body: Object) -> Answer:
+    """Answer with an object."""
+    return answer(200, body)
+
+
+def failure(status: int, reason: str = "", *causes: str, **headers: str) -> Answer:
+    """Answer with a Status object."""
+    return answer(status, status_object(status, reason, *causes), **headers)
+
+
+def dropped(handler: _Handler) -> None:
+    """Close the connection without an answer."""
+    handler.tear()
+
+
+def silence(handler: _Handler) -> None:
+    """Keep the connection open and never answer."""
+    handler.hang()
+
+
+def half_an_answer(handler: _Handler) -> None:
+    """Announce more bytes than are sent."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000")
+    handler.end_headers()
+    handler.wfile.write(b'{"half": ')
+    handler.tear()
+
+
+def watch(*events: Object, end: End = "clean") -> Answer:
+    """Answer a watch with events."""
+
+    def send(handler: _Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "application/json")
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        handler.wfile.flush()
+        for event in events:
+            handler.send_chunk(json.dumps(event).encode() + b"\n")
+        match end:
+            case "clean":
+                handler.send_chunk(b"")
+            case "cut":
+                handler.tear()
+            case "truncated":
+                handler.send_chunk(b'{"type": "ADDED", "obj')
+                handler.send_chunk(b"")
+            case "silent":
+                handler.hang()
+
+    return send
+
+
+def pod(name: str, version: int, *, uid: str = "", **fields: Any) -> Object:  # noqa: ANN401
+    """Make a small object; its content is its resource version."""
+    metadata = {
+        "namespace": "ns",
+        "name": name,
+        "uid": uid or f"uid-{name}",
+        "resourceVersion": str(version),
+    }
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, **fields}
+
+
+def event(type_: str, obj: Object) -> Object:
+    return {"type": type_, "object": obj}
+
+
+def added(name: str, version: int) -> Object:
+    return event("ADDED", pod(name, version))
+
+
+def modified(name: str, version: int) -> Object:
+    return event("MODIFIED", pod(name, version))
+
+
+def deleted(name: str, version: int) -> Object:
+    return event("DELETED", pod(name, version))
+
+
+def bookmark(version: int) -> Object:
+    return event("BOOKMARK", {"kind": "Pod", "metadata": {"resourceVersion": str(version)}})
+
+
+def initial_events_end(version: int) -> Object:
+    """Make the bookmark after the last object that existed when the watch began."""
+    mark = bookmark(version)
+    mark["object"]["metadata"]["annotations"] = {"k8s.io/initial-events-end": "true"}
+    return mark
+
+
+def error_event(status: int, reason: str = "") -> Object:
+    return event("ERROR", status_object(status, reason))
+
+
+def status_object(status: int, reason: str = "", *causes: str) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "Status",
+        "status": "Failure",
+        "code": status,
+        "reason": reason,
+        "message": "said the script",
+        "details": {"causes": [{"reason": cause} for cause in causes]},
+    }
+
+
+def pod_list(items: Iterable[Object], version: int, *, continue_token: str = "") -> Object:
+    """Make a list; its items lack kind and apiVersion, as those of a real server do."""
+    bare = [{k: v for k, v in item.items() if k not in ("kind", "apiVersion")} for item in items]
+    metadata = {"resourceVersion": str(version), "continue": continue_token}
+    return {"apiVersion": "v1", "kind": "PodList", "metadata": metadata, "items": bare}

@@ -1,0 +1,113 @@
+"""Finding the API server: the file named, the pod's service account, or the user's kubeconfig."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from controller import kubeconfig
+from controller.errors import ConfigError
+
+CLUSTERS: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "Config",
+    "current-context": "first",
+    "clusters": [
+        {"name": "one", "cluster": {"server": "https://one:6443"}},
+        {"name": "two", "cluster": {"server": "https://two:6443"}},
+    ],
+    "users": [{"name": "me", "user": {"token": "made-up"}}],
+    "contexts": [
+        {"name": "first", "context": {"cluster": "one", "user": "me", "namespace": "backup"}},
+        {"name": "second", "context": {"cluster": "two", "user": "me"}},
+    ],
+}
+
+
+@pytest.fixture(autouse=True)
+def outside_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+
+
+@pytest.fixture
+def config_file(tmp_path: Path) -> str:
+    file = tmp_path / "config"
+    file.write_text(yaml.safe_dump(CLUSTERS))
+    return str(file)
+
+
+@pytest.fixture
+def service_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Make this process look as if it ran in a pod."""
+    folder = tmp_path / "serviceaccount"
+    folder.mkdir()
+    (folder / "token").write_text("pod-token")
+    (folder / "ca.crt").write_text("certificate")
+    (folder / "namespace").write_text("kanister\n")
+    loader = "kubernetes.config.incluster_config"
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    monkeypatch.setattr(kubeconfig, "SERVICE_ACCOUNT", folder)
+    monkeypatch.setattr(f"{loader}.SERVICE_TOKEN_FILENAME", str(folder / "token"))
+    monkeypatch.setattr(f"{loader}.SERVICE_CERT_FILENAME", str(folder / "ca.crt"))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("context", "host", "namespace"),
+    [
+        pytest.param("", "https://one:6443", "backup", id="the current context"),
+        pytest.param("second", "https://two:6443", "default", id="the one named, no namespace"),
+    ],
+)
+def test_a_kubeconfig(config_file: str, context: str, host: str, namespace: str) -> None:
+    configuration = kubeconfig.load_api_client(config_file, context).configuration
+
+    assert configuration.host == host
+    assert configuration.connection_pool_maxsize == kubeconfig.POOL_SIZE
+    assert kubeconfig.current_namespace(config_file, context) == namespace
+
+
+@pytest.mark.parametrize(
+    ("content", "context"),
+    [
+        pytest.param(None, "", id="no such file"),
+        pytest.param("", "", id="an empty file"),
+        pytest.param("a: [", "", id="no YAML"),
+        pytest.param("[1]", "", id="no kubeconfig"),
+        pytest.param("kind: Config", "", id="nothing in it"),
+        pytest.param(yaml.safe_dump(CLUSTERS), "third", id="no such context"),
+    ],
+)
+def test_an_unusable_kubeconfig_is_named(tmp_path: Path, content: str | None, context: str) -> None:
+    file = tmp_path / "config"
+    if content is not None:
+        file.write_text(content)
+
+    with pytest.raises(ConfigError, match=str(file)):
+        kubeconfig.load_api_client(str(file), context)
+
+
+def test_no_kubeconfig_means_the_default_namespace(tmp_path: Path) -> None:
+    assert kubeconfig.current_namespace(str(tmp_path / "none")) == "default"
+
+
+@pytest.mark.usefixtures("service_account")
+def test_in_a_pod_its_service_account_is_used() -> None:
+    configuration = kubeconfig.load_api_client().configuration
+
+    assert configuration.host == "https://10.0.0.1:443"
+    assert kubeconfig.current_namespace() == "kanister"
+
+
+def test_a_service_account_without_certificate_is_refused(service_account: Path) -> None:
+    (service_account / "ca.crt").unlink()
+
+    with pytest.raises(ConfigError, match="service account"):
+        kubeconfig.load_api_client()
+
+
+@pytest.mark.usefixtures("service_account")
+def test_a_kubeconfig_that_is_named_wins_over_the_pod(config_file: str) -> None:
+    assert kubeconfig.load_api_client(config_file).configuration.host == "https://one:6443"
