@@ -1,0 +1,641 @@
+"""The RepositoryServer resource, as a real API server takes it."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from controller.client import Client, Object, Resource
+from controller.clock import Deadline, SystemClock
+from controller.errors import Invalid, NotFound, TooManyRequests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MANIFEST = Path(__file__).parents[2] / "manifests" / "crd" / "repositoryservers.yaml"
+
+DEFINITIONS = Resource(
+    "apiextensions.k8s.io",
+    "v1",
+    "customresourcedefinitions",
+    "CustomResourceDefinition",
+    namespaced=False,
+)
+REPOSITORY_SERVERS = Resource("cr.kanister.io", "v1alpha1", "repositoryservers", "RepositoryServer")
+
+# The same schema in another API group, for a test that changes it under the feet of its objects.
+GROUP_OF_COPY = "copy.kanister.io"
+COPIES = Resource(GROUP_OF_COPY, "v1alpha1", "repositoryservers", "RepositoryServer")
+
+# Takes a field out of an object, where other rows of a table put one in.
+ABSENT = object()
+
+SERVER: Object = {
+    "apiVersion": "cr.kanister.io/v1alpha1",
+    "kind": "RepositoryServer",
+    "metadata": {"name": "server"},
+    "spec": {
+        "storage": {"secretRef": {"name": "location"}},
+        "repository": {"rootPath": "repository", "passwordSecretRef": {"name": "password"}},
+        "server": {
+            "adminSecretRef": {"name": "admin"},
+            "tlsSecretRef": {"name": "tls"},
+            "userAccess": {"username": "backup", "userAccessSecretRef": {"name": "users"}},
+        },
+    },
+}
+
+# What users of the removed controller have in their folders, with what kubectl, kustomize and
+# the Go client add.
+LEGACY_SERVER: Object = {
+    "apiVersion": "cr.kanister.io/v1alpha1",
+    "kind": "RepositoryServer",
+    "metadata": {
+        "name": "kopia-repo-server",
+        "creationTimestamp": None,
+        "labels": {"app": "kanister"},
+        "annotations": {
+            "kubectl.kubernetes.io/last-applied-configuration": "{}",
+            "kubectl.kubernetes.io/restartedAt": "2026-08-01T00:00:00Z",
+        },
+    },
+    "spec": {
+        "storage": {
+            "secretRef": {"name": "s3-location", "namespace": "kanister"},
+            "credentialSecretRef": {"name": "s3-creds", "namespace": "kanister"},
+        },
+        "repository": {
+            "rootPath": "/repo-controller/",
+            "passwordSecretRef": {"name": "repo-pass", "namespace": "kanister"},
+            "username": "repository-user",
+            "hostname": "localhost",
+            "cacheSizeSettings": {"metadata": 1000, "content": 2000},
+            "configuration": {
+                "cacheDirectory": "/tmp/kopia-cache",  # noqa: S108 - a value, nothing is written
+                "logDirectory": "",
+                "configFilePath": "",
+            },
+        },
+        "server": {
+            "adminSecretRef": {"name": "admin-user", "namespace": "kanister"},
+            "tlsSecretRef": {"name": "tls-cert", "namespace": "kanister"},
+            "userAccess": {
+                "username": "kanister-user",
+                "userAccessSecretRef": {"name": "user-access", "namespace": "kanister"},
+            },
+        },
+    },
+    "status": {"serverInfo": {}},
+}
+
+LEGACY_STATUS: Object = {
+    "conditions": [
+        {
+            "type": "ServerSetup",
+            "status": "True",
+            "reason": "KopiaRepositoryServerSetupSucceeded",
+            "message": "",
+            "lastTransitionTime": "2026-08-01T12:00:00Z",
+        },
+        {
+            "type": "RepositoryConnected",
+            "status": "False",
+            "reason": "KopiaRepositoryConnectionFailed",
+            "message": "repository not found",
+            "lastTransitionTime": "2026-08-01T12:00:05Z",
+        },
+    ],
+    "progress": "Failed",
+    "serverInfo": {"podName": "repo-server-pod-abcde", "serviceName": "repo-server-service-abcde"},
+}
+
+
+def changed(base: Object, changes: dict[str, Any]) -> Object:
+    """Return a copy with fields set, or taken out where the value is ABSENT."""
+    result = copy.deepcopy(base)
+    for path, value in changes.items():
+        *parents, field = path.split(".")
+        node = result
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        if value is ABSENT:
+            del node[field]
+        else:
+            node[field] = value
+    return result
+
+
+def nested(path: str, value: Any) -> Object:  # noqa: ANN401 - any JSON value
+    """Return a merge patch that sets one field."""
+    for field in reversed(path.split(".")):
+        value = {field: value}
+    return dict(value)
+
+
+def eventually(accomplished: Callable[[], bool]) -> None:
+    """Wait until the API server has taken up a definition, which it does behind the answer."""
+    clock = SystemClock()
+    deadline = Deadline.after(clock, 30)
+    while not accomplished():
+        deadline.check()
+        clock.wait_event(threading.Event(), 0.05)
+
+
+def serves(client: Client, resource: Resource) -> bool:
+    try:
+        client.list(resource, "default")
+    except (NotFound, TooManyRequests):  # not yet known, or its storage is being made
+        return False
+    return True
+
+
+def refuses(client: Client, namespace: str, obj: Object) -> bool:
+    try:
+        created = client.create(COPIES, namespace, obj)
+    except Invalid:
+        return True
+    client.delete(COPIES, namespace, created["metadata"]["name"])
+    return False
+
+
+def definition() -> Object:
+    loaded: Object = yaml.safe_load(MANIFEST.read_text())
+    return loaded
+
+
+def schema(definition: Object) -> Object:
+    (version,) = definition["spec"]["versions"]
+    root: Object = version["schema"]["openAPIV3Schema"]
+    return root
+
+
+def described(node: Object, path: str) -> Iterator[tuple[str, str]]:
+    """Yield each field, in the path syntax of `kubectl explain`, with its description."""
+    for name, child in node.get("properties", {}).items():
+        yield f"{path}.{name}", child.get("description", "")
+        yield from described(child, f"{path}.{name}")
+    if "items" in node:
+        yield from described(node["items"], path)
+
+
+def without_rules(node: Any) -> Any:  # noqa: ANN401 - any part of a schema
+    if isinstance(node, dict):
+        return {
+            key: without_rules(value)
+            for key, value in node.items()
+            if key != "x-kubernetes-validations"
+        }
+    if isinstance(node, list):
+        return [without_rules(value) for value in node]
+    return node
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _crd(client: Client) -> None:
+    client.apply(DEFINITIONS, "", "repositoryservers.cr.kanister.io", definition())
+    eventually(lambda: serves(client, REPOSITORY_SERVERS))
+
+
+@pytest.fixture
+def server(client: Client, namespace: str) -> Object:
+    return client.create(REPOSITORY_SERVERS, namespace, SERVER)
+
+
+NETWORK_POLICY = "spec.server.networkPolicy"
+
+
+@pytest.mark.parametrize(
+    "obj",
+    [
+        pytest.param(SERVER, id="a file store without credentials"),
+        pytest.param(LEGACY_SERVER, id="all that the removed controller knew"),
+        pytest.param(
+            changed(
+                LEGACY_SERVER,
+                {
+                    "spec.repository.username": ABSENT,
+                    "spec.repository.hostname": "",
+                    "spec.repository.cacheSizeSettings": {},
+                    "spec.repository.configuration": {},
+                },
+            ),
+            id="the empty fields that the removed controller's Go client writes",
+        ),
+        pytest.param(
+            changed(
+                SERVER,
+                {
+                    "spec.server.userAccess": ABSENT,
+                    "spec.server.userAccessSecretRef": {"name": "users"},
+                },
+            ),
+            id="users written user_at_host",
+        ),
+        pytest.param(
+            changed(SERVER, {"spec.repository.rootPath": ""}), id="a repository at the prefix"
+        ),
+        pytest.param(
+            changed(SERVER, {"spec.repository.rootPath": "a..b/..c/d../..."}),
+            id="dots that climb nowhere",
+        ),
+        pytest.param(
+            changed(SERVER, {"spec.repository.username": "Kopia@Old_Host"}),
+            id="an own identity in the repository that Kopia takes although no user may have it",
+        ),
+        pytest.param(
+            changed(SERVER, {"spec.storage.secretRef.namespace": ""}),
+            id="an empty namespace, meaning that of the object",
+        ),
+        pytest.param(changed(SERVER, {"spec.server.runAsUser": 0}), id="a file store of root"),
+        pytest.param(changed(SERVER, {NETWORK_POLICY: {}}), id="no further peers"),
+        pytest.param(changed(SERVER, {NETWORK_POLICY: {"from": []}}), id="an empty list of peers"),
+        pytest.param(
+            changed(
+                SERVER,
+                {
+                    NETWORK_POLICY: {
+                        "namespaceSelector": {"matchLabels": {"team": "a"}},
+                        "podSelector": {},
+                    }
+                },
+            ),
+            id="one peer as the design document of Kanister writes it",
+        ),
+        pytest.param(
+            changed(
+                SERVER,
+                {
+                    f"{NETWORK_POLICY}.from": [
+                        {"podSelector": {"matchLabels": {"role": "client"}}},
+                        {"namespaceSelector": {}},
+                        {
+                            "podSelector": {
+                                "matchExpressions": [
+                                    {"key": "role", "operator": "In", "values": ["a", ""]},
+                                    {"key": "old", "operator": "DoesNotExist", "values": []},
+                                ]
+                            },
+                            "namespaceSelector": {"matchLabels": {"team": "a"}},
+                        },
+                        {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}},
+                        {"ipBlock": {"cidr": "2001:db8::/64"}},
+                    ]
+                },
+            ),
+            id="every kind of peer",
+        ),
+    ],
+)
+def test_accepts(client: Client, namespace: str, obj: Object) -> None:
+    created = client.create(REPOSITORY_SERVERS, namespace, obj)
+
+    assert created["spec"] == obj["spec"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        pytest.param("spec.storage.secretRef", ABSENT, "Required value", id="no location"),
+        pytest.param("spec.storage.secretRef", {}, "Required value", id="a reference to nothing"),
+        pytest.param(
+            "spec.storage.secretRef.name",
+            "",
+            "give the name of a Secret in this object's namespace",
+            id="an empty name",
+        ),
+        pytest.param(
+            "spec.repository.passwordSecretRef.name",
+            "Repo_Password",
+            "no Secret can have this name",
+            id="a name that no Secret can have",
+        ),
+        pytest.param("spec.repository.rootPath", ABSENT, "Required value", id="no path"),
+        pytest.param("spec.repository.rootPath", 7, 'must be of type string: "integer"', id="type"),
+        pytest.param(
+            "spec.repository.rootPath",
+            "../other",
+            'rootPath must not contain ".."',
+            id="a path that climbs out of the prefix",
+        ),
+        pytest.param(
+            "spec.repository.rootPath",
+            "a/..",
+            "write the path below the prefix of the storage location",
+            id="a path that climbs inside the prefix",
+        ),
+        pytest.param(
+            "spec.repository.cacheSizeSettings",
+            {"content": "500"},
+            'must be of type integer: "string"',
+            id="a cache size as a string",
+        ),
+        pytest.param(
+            "spec.repository.cacheSizeSettings",
+            {"metadata": -1},
+            "should be greater than or equal to 0",
+            id="a negative cache size",
+        ),
+        pytest.param("spec.server.adminSecretRef", ABSENT, "Required value", id="no administrator"),
+        pytest.param("spec.server.tlsSecretRef", ABSENT, "Required value", id="no certificate"),
+        pytest.param(
+            "spec.server.userAccess", ABSENT, "give exactly one of userAccess", id="no users"
+        ),
+        pytest.param(
+            "spec.server.userAccessSecretRef",
+            {"name": "users"},
+            "give exactly one of userAccess",
+            id="users in both forms",
+        ),
+        pytest.param(
+            "spec.server.userAccess.username",
+            "Backup",
+            "use lowercase letters, digits",
+            id="a user name in capitals",
+        ),
+        pytest.param(
+            "spec.server.userAccess.username",
+            "backup@host",
+            "Kopia refuses this user name",
+            id="a user name with its host",
+        ),
+        pytest.param(
+            "spec.server.userAccess.username",
+            "",
+            "Kopia refuses this user name",
+            id="an empty user name",
+        ),
+        pytest.param(
+            "spec.server.runAsUser",
+            -1,
+            "should be greater than or equal to 0",
+            id="a negative user id",
+        ),
+        pytest.param(
+            "spec.server.runAsUser",
+            "root",
+            'must be of type integer: "string"',
+            id="the name of a user",
+        ),
+        pytest.param(
+            f"{NETWORK_POLICY}.from",
+            [{}],
+            "a peer is either an ipBlock, or a podSelector",
+            id="a peer that is nobody",
+        ),
+        pytest.param(
+            f"{NETWORK_POLICY}.from",
+            [{"ipBlock": {"cidr": "10.0.0.0/8"}, "podSelector": {}}],
+            "a peer is either an ipBlock, or a podSelector",
+            id="a peer that is pods and addresses",
+        ),
+        pytest.param(
+            f"{NETWORK_POLICY}.from",
+            [{"ipBlock": {"cidr": "10.0.0.1"}}],
+            "write an address and a prefix length",
+            id="an address for a range",
+        ),
+        pytest.param(
+            NETWORK_POLICY,
+            {"podSelector": {"matchExpressions": [{"key": "role", "operator": "In"}]}},
+            "give values with the operators In and NotIn",
+            id="an operator that lacks its values",
+        ),
+        pytest.param(
+            NETWORK_POLICY,
+            {
+                "podSelector": {
+                    "matchExpressions": [{"key": "role", "operator": "Exists", "values": ["a"]}]
+                }
+            },
+            "and only with these",
+            id="an operator that takes no values",
+        ),
+    ],
+)
+def test_refuses(
+    client: Client,
+    namespace: str,
+    path: str,
+    value: Any,  # noqa: ANN401 - any JSON value
+    message: str,
+) -> None:
+    with pytest.raises(Invalid) as refusal:
+        client.create(REPOSITORY_SERVERS, namespace, changed(SERVER, {path: value}))
+
+    assert message in str(refusal.value)
+    assert path.rpartition(".")[0] in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param(
+            nested("spec.storage.secretRef.name", "new"),
+            "secretRef is immutable: edit the Secret",
+            id="location",
+        ),
+        pytest.param(
+            nested("spec.storage.secretRef.namespace", "kanister"),
+            "secretRef is immutable: edit the Secret",
+            id="namespace of the location",
+        ),
+        pytest.param(
+            nested("spec.repository.rootPath", "new"),
+            "rootPath is immutable: create another RepositoryServer",
+            id="path",
+        ),
+        pytest.param(
+            nested("spec.server.adminSecretRef.name", "new"),
+            "adminSecretRef is immutable: edit the Secret",
+            id="administrator",
+        ),
+        pytest.param(
+            nested("spec.server.tlsSecretRef.name", "new"),
+            "tlsSecretRef is immutable: edit the Secret",
+            id="certificate",
+        ),
+        pytest.param(
+            nested("spec.server.tlsSecretRef", None),
+            "Required value",
+            id="that there is a certificate",
+        ),
+    ],
+)
+def test_keeps(
+    client: Client, namespace: str, server: Object, change: Object, message: str
+) -> None:
+    with pytest.raises(Invalid, match=message):
+        client.merge_patch(REPOSITORY_SERVERS, namespace, server["metadata"]["name"], change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(
+            nested("spec.storage.credentialSecretRef.name", "new"), id="storage credentials"
+        ),
+        pytest.param(
+            nested("spec.repository.passwordSecretRef.name", "new"), id="repository password"
+        ),
+        pytest.param(nested("spec.repository.cacheSizeSettings.content", 1), id="cache size"),
+        pytest.param(nested("spec.server.runAsUser", 1000), id="user id"),
+        pytest.param(
+            nested("spec.server.userAccess.userAccessSecretRef.name", "new"), id="access Secret"
+        ),
+        pytest.param(
+            {"spec": {"server": {"userAccess": None, "userAccessSecretRef": {"name": "new"}}}},
+            id="form of access",
+        ),
+        pytest.param(nested("spec.server.networkPolicy.from", [{"podSelector": {}}]), id="peers"),
+    ],
+)
+def test_lets_change(client: Client, namespace: str, server: Object, change: Object) -> None:
+    updated = client.merge_patch(REPOSITORY_SERVERS, namespace, server["metadata"]["name"], change)
+
+    assert updated["metadata"]["generation"] == server["metadata"]["generation"] + 1
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        pytest.param(LEGACY_STATUS, id="that the removed controller left"),
+        pytest.param({"serverInfo": {}}, id="that the removed controller began with"),
+        pytest.param(
+            {
+                "observedGeneration": 1,
+                "progress": "Ready",
+                "conditions": [{"type": "Ready", "status": "True", "observedGeneration": 1}],
+                "serverInfo": {
+                    "podName": "pod",
+                    "serviceName": "service",
+                    "networkPolicyName": "policy",
+                    "tlsFingerprint": "0" * 64,
+                },
+                "registeredUsers": ["backup@client"],
+            },
+            id="of this controller",
+        ),
+    ],
+)
+def test_stores_a_status(client: Client, namespace: str, server: Object, status: Object) -> None:
+    updated = client.merge_patch(
+        REPOSITORY_SERVERS,
+        namespace,
+        server["metadata"]["name"],
+        {"status": status},
+        subresource="status",
+    )
+
+    assert updated["status"] == status
+    assert updated["metadata"]["generation"] == server["metadata"]["generation"]
+
+
+def test_a_status_is_the_controllers(client: Client, namespace: str) -> None:
+    created = client.create(
+        REPOSITORY_SERVERS, namespace, changed(SERVER, {"status": {"progress": "Ready"}})
+    )
+
+    assert "status" not in created
+
+
+class TestAnObjectFromBeforeTheRules:
+    """Stored with values that a rule refuses by now: it must stay usable."""
+
+    @pytest.fixture
+    def old(self, client: Client, namespace: str) -> Iterator[Object]:
+        """Store an object under a copy of the schema without rules, then bring the rules in."""
+        refused = changed(
+            SERVER,
+            {
+                "apiVersion": COPIES.api_version,
+                "spec.repository.rootPath": "../repository",
+                "spec.server.userAccess.username": "Backup",
+            },
+        )
+        ruled = changed(
+            definition(),
+            {"metadata.name": COPIES.full_name, "spec.group": GROUP_OF_COPY},
+        )
+        ruled["spec"]["names"] = {**ruled["spec"]["names"], "shortNames": []}
+        client.apply(DEFINITIONS, "", COPIES.full_name, without_rules(ruled))
+        eventually(lambda: serves(client, COPIES))
+        stored = client.create(COPIES, namespace, refused)
+
+        client.apply(DEFINITIONS, "", COPIES.full_name, ruled)
+        probe = changed(refused, {"metadata.name": "probe"})
+        eventually(lambda: refuses(client, namespace, probe))
+        yield stored
+        client.delete(DEFINITIONS, "", COPIES.full_name)
+
+    def test_can_be_updated(self, client: Client, namespace: str, old: Object) -> None:
+        name = old["metadata"]["name"]
+
+        client.merge_patch(COPIES, namespace, name, {"status": LEGACY_STATUS}, subresource="status")
+        client.merge_patch(COPIES, namespace, name, nested("spec.server.runAsUser", 1))
+        client.merge_patch(COPIES, namespace, name, nested("metadata.labels.a", "b"))
+        with pytest.raises(Invalid, match="Kopia refuses this user name"):
+            client.merge_patch(
+                COPIES, namespace, name, nested("spec.server.userAccess.username", "BACKUP")
+            )
+        client.merge_patch(
+            COPIES, namespace, name, nested("spec.server.userAccess.username", "backup")
+        )
+
+
+class TestKubectl:
+    @pytest.fixture
+    def kubectl(self, kubeconfig: str) -> Callable[..., str]:
+        def run(*arguments: str) -> str:
+            command = ["kubectl", f"--kubeconfig={kubeconfig}", *arguments]
+            return subprocess.run(  # noqa: S603 - the arguments are those of the tests below
+                command, check=True, capture_output=True, text=True
+            ).stdout
+
+        return run
+
+    def test_explains_every_field(self, kubectl: Callable[..., str]) -> None:
+        for path, description in described(schema(definition()), "repositoryservers"):
+            explanation = " ".join(kubectl("explain", path).split())
+
+            # The API server has its own words for these.
+            if path.split(".")[1] not in ("apiVersion", "kind", "metadata"):
+                assert " ".join(description.split()) in explanation
+            assert "<empty>" not in explanation
+
+    def test_knows_the_short_name(
+        self, kubectl: Callable[..., str], namespace: str, server: Object
+    ) -> None:
+        found = kubectl("get", "reposerver", "--namespace", namespace, "--output", "name")
+
+        assert found.strip() == f"repositoryserver.cr.kanister.io/{server['metadata']['name']}"
+
+    def test_prints_the_story(
+        self, client: Client, kubectl: Callable[..., str], namespace: str, server: Object
+    ) -> None:
+        ready = {"type": "Ready", "status": "False", "reason": "SecretMissing", "message": "Fix!"}
+        info = {"podName": "pod", "serviceName": "service", "tlsFingerprint": "f00d"}
+        client.merge_patch(
+            REPOSITORY_SERVERS,
+            namespace,
+            server["metadata"]["name"],
+            {"status": {"progress": "Failed", "conditions": [ready], "serverInfo": info}},
+            subresource="status",
+        )
+
+        table = kubectl("get", "reposerver", "--namespace", namespace).splitlines()
+        wide = kubectl("get", "reposerver", "--namespace", namespace, "-o", "wide").splitlines()
+
+        assert [line.split()[:3] for line in table] == [
+            ["NAME", "PROGRESS", "SERVICE"],
+            ["server", "Failed", "service"],
+        ]
+        assert [line.split()[4:] for line in wide] == [
+            ["REASON", "MESSAGE", "POD", "FINGERPRINT"],
+            ["SecretMissing", "Fix!", "pod", "f00d"],
+        ]
