@@ -21,17 +21,16 @@ from prometheus_client import CollectorRegistry
 
 import controller
 from controller import log
-from controller.client import Client, ConfigError, current_namespace, load_api_client
+from controller.client import Client
 from controller.clock import SystemClock
+from controller.errors import ConfigError
+from controller.kubeconfig import current_namespace, load_api_client
 from controller.metrics import Metrics
 from controller.mutationcache import MutationCache
 from reconcilers.repositoryserver import api, resources
-from reconcilers.repositoryserver.reconciler import (
-    INDEX_OWNER,
-    Caches,
-    RepositoryServerReconciler,
-    owner_uids,
-)
+from reconcilers.repositoryserver.applier import owner_uids
+from reconcilers.repositoryserver.context import INDEX_OWNER, Caches
+from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
 from reconcilers.repositoryserver.users import KopiaHasher
 
 if TYPE_CHECKING:

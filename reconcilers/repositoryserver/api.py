@@ -106,10 +106,10 @@ class RepositoryServer:
     peers: tuple[Mapping[str, Any], ...] = field(default=())
 
     @property
-    def references(self) -> tuple[SecretRef, ...]:
-        """Return every Secret that the resource names, in the order in which they are checked."""
-        inputs = (self.location, self.credential, self.password, self.admin, self.tls)
-        return (*(ref for ref in inputs if ref is not None), self.access.secret)
+    def inputs(self) -> tuple[SecretRef, ...]:
+        """Return the Secrets that the server process is started with."""
+        refs = (self.location, self.credential, self.password, self.admin, self.tls)
+        return tuple(ref for ref in refs if ref is not None)
 
     def owner_reference(self) -> dict[str, Any]:
         """Return the owner reference by which deleting the resource deletes its children."""
@@ -188,7 +188,7 @@ def secret_names(obj: Mapping[str, Any]) -> set[str]:
     }
 
 
-def _references(node: Any) -> list[Mapping[str, Any]]:  # noqa: ANN401 - any JSON value
+def _references(node: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - any JSON value
     if not isinstance(node, dict):
         return []
     found = [
@@ -201,9 +201,8 @@ def _references(node: Any) -> list[Mapping[str, Any]]:  # noqa: ANN401 - any JSO
     return found
 
 
-def _cache_mb(value: int | str | None, default: int) -> int:
-    # The removed CRD wrote these as strings in its first release and as integers later.
-    return default if value in (None, "") else int(value)  # type: ignore[arg-type]
+def _cache_mb(value: int | None, default: int) -> int:
+    return default if value is None else value
 
 
 def _peers(policy: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -177,10 +177,17 @@ def network_policy(server: RepositoryServer) -> dict[str, Any]:
     }
 
 
-def applied_annotation(desired: Mapping[str, Any]) -> str:
-    """Return a digest of a desired object, by which a field that is no longer wished is noticed."""
+def with_applied(desired: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a desired object with its own digest as an annotation.
+
+    By it a field that is no longer desired is noticed, which a comparison with the observed object
+    cannot see.
+    """
     canonical = json.dumps(desired, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:_DIGEST_LENGTH]
+    applied = hashlib.sha256(canonical.encode()).hexdigest()[:_DIGEST_LENGTH]
+    metadata = desired["metadata"]
+    annotations = {**metadata.get("annotations", {}), ANNOTATION_APPLIED: applied}
+    return {**desired, "metadata": {**metadata, "annotations": annotations}}
 
 
 def differs(desired: Any, observed: Any, key: str = "") -> bool:  # noqa: ANN401 - JSON values

@@ -1,6 +1,6 @@
 """The resources that the reconciler reads and writes."""
 
-from controller.client import Resource
+from controller.resource import Resource
 from reconcilers.repositoryserver import api
 
 REPOSITORY_SERVERS = Resource(api.GROUP, api.VERSION, "repositoryservers", api.KIND)

@@ -6,6 +6,7 @@ False, or Unknown while it waits for the one before it. `Ready` sums them up.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
@@ -16,7 +17,6 @@ from reconcilers.repositoryserver.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
 
 SERVER_SETUP = "ServerSetup"
 REPOSITORY_CONNECTED = "RepositoryConnected"
@@ -238,6 +238,26 @@ def last_end(pod: Mapping[str, Any]) -> dict[str, Any] | None:
         status.get("lastState") or {}
     ).get("terminated")
     return ended
+
+
+def crash_looping(pod: Mapping[str, Any]) -> datetime | None:
+    """Return when the container ended last if the kubelet is waiting to start it again."""
+    status = container_status(pod)
+    ended = last_end(pod)
+    if status is None or ended is None:
+        return None
+    waiting = status["state"].get("waiting") or {}
+    return parse_time(ended["finishedAt"]) if waiting.get("reason") == CRASH_LOOP else None
+
+
+def parse_time(text: str) -> datetime:
+    """Read a time as Kubernetes writes it."""
+    return datetime.fromisoformat(text)
+
+
+def timestamp(when: datetime) -> str:
+    """Write a time as Kubernetes reads it."""
+    return when.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def pod_ready(pod: Mapping[str, Any]) -> bool:

@@ -25,7 +25,7 @@ from reconcilers.repositoryserver import secrets
 from reconcilers.repositoryserver.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from reconcilers.repositoryserver.api import UserAccess
     from reconcilers.repositoryserver.secrets import SecretData
@@ -261,4 +261,7 @@ def _pbkdf2(salt: bytes) -> PBKDF2HMAC:
     return PBKDF2HMAC(hashes.SHA256(), length=KEY_BYTES, salt=salt, iterations=600_000)
 
 
-_KDF = {HASH_SCRYPT: _scrypt, HASH_PBKDF2: _pbkdf2}
+_KDF: dict[int, Callable[[bytes], Scrypt | PBKDF2HMAC]] = {
+    HASH_SCRYPT: _scrypt,
+    HASH_PBKDF2: _pbkdf2,
+}

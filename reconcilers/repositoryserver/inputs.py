@@ -1,0 +1,160 @@
+"""Gathering: the user's Secrets, read by name and only when they have changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from controller.errors import NotFound
+from reconcilers.repositoryserver import (
+    api,
+    certificates,
+    children,
+    kopia,
+    repository_config,
+    resources,
+    secrets,
+    status,
+    users,
+)
+from reconcilers.repositoryserver.context import KnownAccess, KnownInputs
+from reconcilers.repositoryserver.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from controller.client import Client
+    from controller.clock import Clock, Deadline
+    from reconcilers.repositoryserver.context import Caches, Pass
+
+
+class InputReader:
+    """Reads and checks what a RepositoryServer refers to.
+
+    The caches hold no Secret's data. What is read is handed on and forgotten; what is remembered is
+    not secret.
+    """
+
+    def __init__(self, *, client: Client, caches: Caches, clock: Clock, image: str) -> None:
+        """Take the dependencies.
+
+        Args:
+            client: Reads Secrets.
+            caches: Tell whether a Secret has changed.
+            clock: Tells whether a certificate has expired.
+            image: Image with Kopia for the server pods.
+        """
+        self._client = client
+        self._caches = caches
+        self._clock = clock
+        self._image = image
+
+    def server_inputs(self, current: Pass) -> tuple[KnownInputs, children.ServerInputs | None]:
+        """Return what is known of a server's inputs, and themselves if they had to be read.
+
+        Raises:
+            InvalidInput: A Secret is missing or holds what cannot work.
+            ClientError: A Secret could not be read.
+        """
+        known = current.memory.inputs
+        versions = self._versions(current.server)
+        full: children.ServerInputs | None = None
+        if (
+            known is None
+            or known.versions != versions
+            or not self._snapshot_stands(current.server, known.digest)
+        ):
+            # Forgotten first: a refusal must not leave the former inputs for the next pass.
+            current.memory.inputs = None
+            full = self._read(current.server, current.deadline)
+            known = current.memory.inputs = self._known(current.server, versions, full)
+        self._check_expiry(current, known)
+        return known, full
+
+    def access(self, current: Pass) -> KnownAccess:
+        """Return the access users' names, read anew only if their Secret has changed.
+
+        Raises:
+            InvalidInput: The Secret is missing, or Kopia would refuse one of its users.
+            ClientError: It could not be read.
+        """
+        server = current.server
+        version = (str(server.generation), self._version(server.access.secret))
+        known = current.memory.access
+        if known is None or known.version != version:
+            names = frozenset(self.passwords(current))
+            known = current.memory.access = KnownAccess(version, names)
+        return known
+
+    def passwords(self, current: Pass) -> dict[str, str]:
+        """Read the password of each access user.
+
+        Raises:
+            InvalidInput: As for `access`.
+            ClientError: As for `access`.
+        """
+        access = current.server.access
+        obj = self._secret(access.secret, current.deadline)
+        return users.desired_users(access, secrets.read(access.secret, obj, (secrets.TYPE_USERS,)))
+
+    def _read(self, server: api.RepositoryServer, deadline: Deadline) -> children.ServerInputs:
+        def read(ref: api.SecretRef, type_: str) -> secrets.SecretData:
+            return secrets.read(ref, self._secret(ref, deadline), (type_,))
+
+        location = secrets.location(read(server.location, secrets.TYPE_LOCATION))
+        return children.ServerInputs(
+            location=location,
+            config=repository_config.repository_config(server, location),
+            password=secrets.repository_password(read(server.password, secrets.TYPE_PASSWORD)),
+            admin=secrets.admin(read(server.admin, secrets.TYPE_ADMIN)),
+            certificate=certificates.server_certificate(read(server.tls, secrets.TYPE_TLS)),
+            image=self._image,
+        )
+
+    def _known(
+        self, server: api.RepositoryServer, versions: tuple[str, ...], full: children.ServerInputs
+    ) -> KnownInputs:
+        setting = kopia.Setting(
+            storage=repository_config.storage_label(full.location, server.root_path),
+            location=str(server.location),
+            password=str(server.password),
+            user=children.run_as_user(server),
+        )
+        return KnownInputs(
+            versions=versions,
+            digest=children.digest(server, full),
+            not_after=full.certificate.not_after,
+            pod=status.PodContext(full.location.claim_name, setting),
+        )
+
+    def _check_expiry(self, current: Pass, known: KnownInputs) -> None:
+        left = (known.not_after - self._clock.now()).total_seconds()
+        if left <= 0:
+            tls = current.server.tls
+            message = certificates.EXPIRED.format(
+                ref=tls, field=tls.field, when=known.not_after.isoformat()
+            )
+            raise InvalidInput(certificates.REASON_EXPIRED, message)
+        current.look_again(left)
+
+    def _snapshot_stands(self, server: api.RepositoryServer, digest: str) -> bool:
+        """Return whether snapshot and pod exist, so that nobody needs their contents."""
+        name = children.versioned_name(server, digest)
+        return (
+            self._caches.pods.get(server.namespace, name) is not None
+            and self._caches.secrets.get(server.namespace, name) is not None
+        )
+
+    def _versions(self, server: api.RepositoryServer) -> tuple[str, ...]:
+        return (str(server.generation), *(self._version(ref) for ref in server.inputs))
+
+    def _version(self, ref: api.SecretRef) -> str:
+        obj = self._caches.secrets.get(ref.namespace, ref.name)
+        if obj is None:
+            return ""
+        return f"{obj['metadata']['uid']}/{obj['metadata']['resourceVersion']}"
+
+    def _secret(self, ref: api.SecretRef, deadline: Deadline) -> dict[str, Any] | None:
+        if self._caches.secrets.get(ref.namespace, ref.name) is None:
+            return None
+        try:
+            return self._client.get(resources.SECRETS, ref.namespace, ref.name, deadline=deadline)
+        except NotFound:
+            return None

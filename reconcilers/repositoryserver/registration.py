@@ -1,0 +1,207 @@
+"""Acting on users: Kopia's users become those of the access Secret."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from controller.conditions import is_true
+
+from reconcilers.repositoryserver import children, kopia, resources, status, users
+from reconcilers.repositoryserver.context import UserCheck, recorded_users
+from reconcilers.repositoryserver.errors import InvalidInput, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from controller.podexec import ExecResult
+
+    from controller.client import Client
+    from controller.clock import Clock, Deadline
+    from controller.mutationcache import MutationCache
+    from reconcilers.repositoryserver.applier import Teller
+    from reconcilers.repositoryserver.context import KnownAccess, Pass
+    from reconcilers.repositoryserver.inputs import InputReader
+    from reconcilers.repositoryserver.statuswriter import StatusWriter
+
+# Registered users are looked at again this often, so that drift inside Kopia is repaired.
+DEFAULT_CHECK_SECONDS = 1800.0
+
+EVENT_USERS_CHANGED = "UsersChanged"
+
+
+class Executor(Protocol):
+    """Runs commands in containers, as `controller.podexec.Executor`."""
+
+    def run(
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        command: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        deadline: Deadline,
+    ) -> ExecResult:
+        """Run a command to its end."""
+        ...
+
+
+class UserRegistrar:
+    """Keeps Kopia's users as the access Secret has them."""
+
+    def __init__(
+        self,
+        *,
+        client: Client,
+        executor: Executor,
+        pods: MutationCache,
+        reader: InputReader,
+        writer: StatusWriter,
+        tell: Teller,
+        hasher: users.PasswordHasher,
+        clock: Clock,
+        check_seconds: float = DEFAULT_CHECK_SECONDS,
+    ) -> None:
+        """Take the dependencies.
+
+        Args:
+            client: Opens the pod's readiness gate.
+            executor: Runs Kopia in the server's container.
+            pods: Told of the opened gate.
+            reader: Reads the access Secret.
+            writer: Records new users before they exist.
+            tell: Tells of changed users.
+            hasher: Makes and verifies Kopia's password hashes.
+            clock: The time.
+            check_seconds: How often registered users are looked at without a cause.
+        """
+        self._client = client
+        self._executor = executor
+        self._pods = pods
+        self._reader = reader
+        self._writer = writer
+        self._tell = tell
+        self._hasher = hasher
+        self._clock = clock
+        self._check_seconds = check_seconds
+
+    def ensure(
+        self, current: Pass, pod: Mapping[str, Any], access: KnownAccess, setting: kopia.Setting
+    ) -> Problem | None:
+        """Register the access users in a pod whose container is ready, and open its gate.
+
+        Args:
+            current: The pass.
+            pod: The newest pod.
+            access: The version of the access Secret that is to be in force.
+            setting: What messages name.
+
+        Returns:
+            What Kopia refused, or None.
+
+        Raises:
+            ClientError: The API server refused or could not be reached.
+        """
+        left = self._until_check(current, pod, access)
+        if left > 0 and _gate_open(pod):
+            current.look_again(left)
+            return None
+        try:
+            passwords = self._reader.passwords(current)
+        except InvalidInput as error:
+            return Problem(status.CLIENT_USER_INITIALIZED, error.reason, error.message)
+        problem = self._register(current, pod, passwords, setting)
+        if problem is not None:
+            current.look_again(current.retry_pause)
+            return problem
+        current.owned_users = frozenset(passwords)
+        current.memory.checked = UserCheck(
+            pod["metadata"]["uid"], access.version, self._clock.monotonic()
+        )
+        current.look_again(self._check_seconds)
+        if not _gate_open(pod):
+            self._open_gate(current, pod)
+        return None
+
+    def _until_check(self, current: Pass, pod: Mapping[str, Any], access: KnownAccess) -> float:
+        checked = current.memory.checked
+        if (
+            checked is None
+            or checked.pod != pod["metadata"]["uid"]
+            or checked.version != access.version
+        ):
+            return 0.0
+        return checked.at + self._check_seconds - self._clock.monotonic()
+
+    def _register(
+        self,
+        current: Pass,
+        pod: Mapping[str, Any],
+        passwords: Mapping[str, str],
+        setting: kopia.Setting,
+    ) -> Problem | None:
+        listed = self._exec(current, pod, kopia.LIST_USERS)
+        if listed.exit_code != 0:
+            return _refused(status.CLIENT_USER_INITIALIZED, listed, setting)
+        try:
+            registered = users.parse_users(listed.stdout)
+        except users.UserListError as error:
+            message = f"Kopia printed an {error}"
+            return Problem(status.CLIENT_USER_INITIALIZED, kopia.REASON_EXITED, message)
+        plan = users.plan(passwords, registered, current.owned_users, self._hasher)
+        checked = current.memory.checked
+        seen = checked is not None and checked.pod == pod["metadata"]["uid"]
+        # A pod that this process sees for the first time may have read users that somebody, such
+        # as this controller before it was killed, has changed since.
+        if not plan and seen:
+            return None
+        if not set(plan.add) <= recorded_users(current.obj):
+            # Whoever dies between the two would leave users behind that nobody dares to delete.
+            self._writer.record_users(current, recorded_users(current.obj) | set(plan.add))
+        changed = self._exec(current, pod, kopia.CHANGE_USERS, kopia.change_users_input(plan))
+        if changed.exit_code != 0:
+            refreshing = kopia.USERS_CHANGED in changed.stdout
+            step = status.SERVER_REFRESHED if refreshing else status.CLIENT_USER_INITIALIZED
+            return _refused(step, changed, setting)
+        if plan:
+            self._tell(current, EVENT_USERS_CHANGED, plan.summary(), "RegisterUsers")
+        return None
+
+    def _exec(
+        self, current: Pass, pod: Mapping[str, Any], command: Sequence[str], stdin: bytes = b""
+    ) -> ExecResult:
+        return self._executor.run(
+            pod["metadata"]["namespace"],
+            pod["metadata"]["name"],
+            children.CONTAINER,
+            command,
+            stdin=stdin,
+            deadline=current.deadline,
+        )
+
+    def _open_gate(self, current: Pass, pod: Mapping[str, Any]) -> None:
+        condition = {
+            "type": children.GATE,
+            "status": "True",
+            "lastTransitionTime": status.timestamp(self._clock.now()),
+        }
+        patched = self._client.strategic_patch(
+            resources.PODS,
+            pod["metadata"]["namespace"],
+            pod["metadata"]["name"],
+            # The uid keeps the gate of a namesake closed.
+            {"metadata": {"uid": pod["metadata"]["uid"]}, "status": {"conditions": [condition]}},
+            subresource="status",
+            deadline=current.deadline,
+        )
+        self._pods.mutated(patched)
+
+
+def _gate_open(pod: Mapping[str, Any]) -> bool:
+    return is_true(pod.get("status", {}).get("conditions") or [], children.GATE)
+
+
+def _refused(step: str, result: ExecResult, setting: kopia.Setting) -> Problem:
+    output = result.stderr.decode(errors="replace")
+    explanation = kopia.explain(output, result.exit_code, setting)
+    return Problem(step, explanation.reason, explanation.message)

@@ -1,0 +1,127 @@
+"""Telling: the status, written once and only if it changed, and the events of its transitions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import structlog
+from controller.conditions import get_condition
+
+from reconcilers.repositoryserver import resources, status
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from controller.client import Client
+    from controller.clock import Clock, Deadline
+    from controller.mutationcache import MutationCache
+    from reconcilers.repositoryserver.context import Pass
+
+EVENT_NOT_READY = "NotReady"
+
+_log = structlog.get_logger()
+
+
+class Recorder(Protocol):
+    """Records events, as `controller.events.EventRecorder`."""
+
+    def event(
+        self, obj: Mapping[str, Any], type_: str, reason: str, note: str, action: str
+    ) -> None:
+        """Record one event; never blocks."""
+        ...
+
+
+class StatusWriter:
+    """Writes the status of RepositoryServers and tells when they become Ready or stop being it."""
+
+    def __init__(
+        self, *, client: Client, servers: MutationCache, recorder: Recorder, clock: Clock
+    ) -> None:
+        """Take the dependencies.
+
+        Args:
+            client: Writes.
+            servers: The latest known status; told what was written.
+            recorder: Takes events.
+            clock: The time of transitions.
+        """
+        self._client = client
+        self._servers = servers
+        self._recorder = recorder
+        self._clock = clock
+
+    def tell(self, current: Pass, reason: str, note: str, action: str) -> None:
+        """Tell of something done, in a Normal event and in the log."""
+        _log.info(note, reason=reason)
+        self._recorder.event(current.obj, "Normal", reason, note, action)
+
+    def record_users(self, current: Pass, names: Collection[str]) -> None:
+        """Put users into the status before they are registered in Kopia.
+
+        Raises:
+            ClientError: The API server refused or could not be reached.
+        """
+        current.obj = self._patch(current.obj, {"registeredUsers": sorted(names)}, current.deadline)
+
+    def write(self, obj: Mapping[str, Any], outcome: status.Outcome, deadline: Deadline) -> None:
+        """Write the status that tells an outcome, if it is another than the present one.
+
+        Args:
+            obj: The resource that was looked at.
+            outcome: What was found.
+            deadline: Until when.
+
+        Raises:
+            Conflict: The resource has changed since.
+            ClientError: The API server refused or could not be reached.
+        """
+        metadata = obj["metadata"]
+        # Users may have been recorded since the pass began; the cache has that.
+        latest = self._servers.get(metadata["namespace"], metadata["name"])
+        if latest is None or latest["metadata"]["uid"] != metadata["uid"]:
+            return
+        before = latest.get("status") or {}
+        after = status.desired_status(
+            before, outcome, generation=metadata.get("generation", 0), now=self._clock.now()
+        )
+        if after != before:
+            self._patch(latest, after, deadline)
+            self._tell_transition(obj, before, after)
+
+    def _patch(
+        self, obj: Mapping[str, Any], change: Mapping[str, Any], deadline: Deadline
+    ) -> dict[str, Any]:
+        metadata = obj["metadata"]
+        patched = self._client.merge_patch(
+            resources.REPOSITORY_SERVERS,
+            metadata["namespace"],
+            metadata["name"],
+            # The version turns a decision on an outdated resource into a conflict.
+            {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "status": change},
+            subresource="status",
+            deadline=deadline,
+        )
+        self._servers.mutated(patched)
+        return patched
+
+    def _tell_transition(
+        self, obj: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[str, Any]
+    ) -> None:
+        old = get_condition(before.get("conditions") or [], status.READY)
+        new = get_condition(after["conditions"], status.READY)
+        if new is None or (old is not None and _said(old) == _said(new)):
+            return
+        if new["status"] == "True":
+            _log.info("ready")
+            self._recorder.event(obj, "Normal", new["reason"], new["message"], "Reconcile")
+        elif after["progress"] == status.PROGRESS_FAILED:
+            _log.warning("failed", reason=new["reason"], cause=new["message"])
+            self._recorder.event(obj, "Warning", new["reason"], new["message"], "Reconcile")
+        elif old is not None and old["status"] == "True":
+            _log.warning("no longer ready", cause=new["message"])
+            self._recorder.event(obj, "Warning", EVENT_NOT_READY, new["message"], "Reconcile")
+
+
+def _said(condition: Mapping[str, Any]) -> tuple[str, str, str]:
+    return condition["status"], condition["reason"], condition["message"]
