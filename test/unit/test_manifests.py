@@ -22,9 +22,6 @@ SAMPLES = MANIFESTS / "samples"
 
 KUSTOMIZATION = "kustomization.yaml"
 
-# Settings of a kustomization, not a resource of one.
-NO_RESOURCES = {"images.yaml"}
-
 # Their comments say where these come from: a script, or the reader.
 SECRETS_MADE_ELSEWHERE = {
     "file-store-tls",
@@ -102,7 +99,7 @@ def file_store() -> list[Object]:
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_a_kustomization_lists_every_file_beside_it(folder: Path) -> None:
     (kustomization,) = load(folder / KUSTOMIZATION)
-    beside = {path.name for path in folder.glob("*.yaml")} - {KUSTOMIZATION} - NO_RESOURCES
+    beside = {path.name for path in folder.glob("*.yaml")} - {KUSTOMIZATION}
 
     listed = {name for name in kustomization["resources"] if name.endswith(".yaml")}
 

@@ -1,0 +1,266 @@
+"""`kubectl apply -k manifests` on a real API server, and what the controller may do there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from controller.client import Client, Object, Resource
+from controller.errors import Forbidden
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MANIFESTS = Path(__file__).parents[2] / "manifests"
+NAMESPACE = "kanister"
+SERVICE_ACCOUNT = f"system:serviceaccount:{NAMESPACE}:repository-server-controller"
+
+NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
+PODS = Resource("", "v1", "pods", "Pod")
+REVIEWS = Resource(
+    "authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False
+)
+
+OVERLAY = """
+resources: [{manifests}]
+namespace: backup
+images:
+  - {{name: repository-server-controller, newName: registry.example/controller, newTag: 1.2.3}}
+patches:
+  - patch: |
+      apiVersion: apps/v1
+      kind: Deployment
+      metadata:
+        name: repository-server-controller
+      spec:
+        template:
+          spec:
+            containers:
+              - name: controller
+                env:
+                  - {{name: RSC_SERVER_IMAGE, value: registry.example/kopia:1.2.3}}
+"""
+
+
+def find(objects: list[Object], kind: str) -> Object:
+    (found,) = (obj for obj in objects if obj["kind"] == kind)
+    return found
+
+
+@pytest.fixture(scope="module")
+def kubectl(kubeconfig: str) -> Callable[..., str]:
+    def run(*arguments: str) -> str:
+        command = ["kubectl", f"--kubeconfig={kubeconfig}", *arguments]
+        return subprocess.run(  # noqa: S603 - the arguments are those of the tests below
+            command, check=True, capture_output=True, text=True
+        ).stdout
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def build(kubectl: Callable[..., str]) -> Callable[[Path], list[Object]]:
+    def run(folder: Path) -> list[Object]:
+        return list(yaml.safe_load_all(kubectl("kustomize", str(folder))))
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def _applied(kubectl: Callable[..., str]) -> None:
+    kubectl("apply", "--kustomize", str(MANIFESTS))
+
+
+@pytest.mark.usefixtures("_applied")
+class TestApply:
+    def test_leaves_nothing_to_apply(self, kubectl: Callable[..., str]) -> None:
+        again = kubectl("apply", "--kustomize", str(MANIFESTS), "--dry-run=server")
+
+        assert {line.split()[1] for line in again.splitlines()} == {"unchanged"}
+
+    @pytest.mark.parametrize("sample", ["file-store", "s3"])
+    def test_takes_the_samples(self, kubectl: Callable[..., str], sample: str) -> None:
+        applied = kubectl(
+            "apply", "--kustomize", str(MANIFESTS / "samples" / sample), "--dry-run=server"
+        )
+
+        assert "repositoryserver.cr.kanister.io" in applied
+
+    def test_makes_a_certificate_once(self, kubeconfig: str, kubectl: Callable[..., str]) -> None:
+        script = MANIFESTS / "samples" / "file-store" / "tls-secret.sh"
+        read = ("get", "secret", "file-store-tls", f"--namespace={NAMESPACE}", "--output=yaml")
+        command = [str(script), NAMESPACE, f"--kubeconfig={kubeconfig}"]
+
+        subprocess.run(command, check=True)  # noqa: S603 - a script of ours
+        made = kubectl(*read)
+        subprocess.run(command, check=True)  # noqa: S603 - a script of ours
+
+        assert yaml.safe_load(made)["type"] == "kubernetes.io/tls"
+        assert kubectl(*read) == made
+
+
+class TestRemove:
+    def test_keeps_what_is_the_users(self, build: Callable[[Path], list[Object]]) -> None:
+        kinds = {obj["kind"] for obj in build(MANIFESTS / "controller")}
+
+        assert not kinds & {"Namespace", "CustomResourceDefinition"}
+
+
+class TestOverlay:
+    @pytest.fixture
+    def objects(self, tmp_path: Path, build: Callable[[Path], list[Object]]) -> list[Object]:
+        text = OVERLAY.format(manifests=os.path.relpath(MANIFESTS, tmp_path.resolve()))
+        (tmp_path / "kustomization.yaml").write_text(text)
+        return build(tmp_path)
+
+    def test_moves_all_to_its_namespace(self, objects: list[Object]) -> None:
+        namespaces = {obj["metadata"].get("namespace") for obj in objects}
+        (subject,) = find(objects, "RoleBinding")["subjects"]
+
+        assert namespaces == {None, "backup"}
+        assert find(objects, "Namespace")["metadata"]["name"] == "backup"
+        assert subject["namespace"] == "backup"
+
+    def test_sets_both_images(self, objects: list[Object]) -> None:
+        pod = find(objects, "Deployment")["spec"]["template"]["spec"]
+        (controller,) = pod["containers"]
+        environment = {entry["name"]: entry.get("value") for entry in controller["env"]}
+
+        assert controller["image"] == "registry.example/controller:1.2.3"
+        assert environment["RSC_SERVER_IMAGE"] == "registry.example/kopia:1.2.3"
+        assert environment["RSC_LOG_FORMAT"] == "json"
+
+
+class TestPodSecurity:
+    @pytest.fixture
+    def restricted(self, client: Client, namespace: str) -> str:
+        """Have the API server refuse pods that do not meet the restricted profile."""
+        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        client.merge_patch(NAMESPACES, "", namespace, {"metadata": {"labels": labels}})
+        return namespace
+
+    @pytest.mark.parametrize(
+        ("folder", "kind"),
+        [
+            pytest.param("controller", "Deployment", id="controller"),
+            pytest.param("samples/file-store", "Job", id="job that makes the repository"),
+            pytest.param("samples/client", "Pod", id="client"),
+        ],
+    )
+    def test_restricted_admits(
+        self,
+        client: Client,
+        restricted: str,
+        build: Callable[[Path], list[Object]],
+        folder: str,
+        kind: str,
+    ) -> None:
+        owner = find(build(MANIFESTS / folder), kind)
+        template = owner if kind == "Pod" else owner["spec"]["template"]
+
+        created = client.create(PODS, restricted, pod(template["spec"]))
+
+        assert created["status"]["phase"] == "Pending"
+
+    def test_restricted_refuses_another_pod(self, client: Client, restricted: str) -> None:
+        with pytest.raises(Forbidden, match="restricted"):
+            client.create(PODS, restricted, pod({"containers": [{"name": "a", "image": "a"}]}))
+
+
+def pod(spec: Object) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"generateName": "admitted-"},
+        "spec": spec,
+    }
+
+
+def attributes(resource: str, verb: str, **others: str) -> dict[str, str]:
+    """Return a request for a review: `resource` is `plural[/subresource][.group]`."""
+    path, _, group = resource.partition(".")
+    plural, _, subresource = path.partition("/")
+    request = {"group": group, "resource": plural, "subresource": subresource, "verb": verb}
+    return {"namespace": NAMESPACE, **request, **others}
+
+
+@pytest.mark.usefixtures("_applied")
+class TestRights:
+    @pytest.fixture
+    def may(self, client: Client) -> Callable[[dict[str, str]], bool]:
+        def review(request: dict[str, str]) -> bool:
+            answer = client.create(
+                REVIEWS,
+                "",
+                {
+                    "apiVersion": REVIEWS.api_version,
+                    "kind": REVIEWS.kind,
+                    "spec": {"user": SERVICE_ACCOUNT, "resourceAttributes": request},
+                },
+            )
+            return bool(answer["status"]["allowed"])
+
+        return review
+
+    @pytest.mark.parametrize(
+        ("resource", "verbs"),
+        [
+            ("repositoryservers.cr.kanister.io", "get list watch"),
+            ("repositoryservers/status.cr.kanister.io", "patch"),
+            ("repositoryservers/finalizers.cr.kanister.io", "update"),
+            ("pods", "get list watch create patch delete"),
+            ("pods/status", "patch"),
+            ("pods/exec", "get create"),
+            ("services", "get list watch create patch delete"),
+            ("networkpolicies.networking.k8s.io", "get list watch create patch delete"),
+            ("secrets", "get list watch create patch delete"),
+            ("persistentvolumeclaims", "get"),
+            ("events.events.k8s.io", "create patch"),
+            ("leases.coordination.k8s.io", "create"),
+        ],
+    )
+    def test_suffice(
+        self, may: Callable[[dict[str, str]], bool], resource: str, verbs: str
+    ) -> None:
+        refused = [verb for verb in verbs.split() if not may(attributes(resource, verb))]
+
+        assert refused == []
+
+    @pytest.mark.parametrize("verb", ["get", "update"])
+    def test_suffice_for_its_own_lease(
+        self, may: Callable[[dict[str, str]], bool], verb: str
+    ) -> None:
+        lease = "leases.coordination.k8s.io"
+
+        assert may(attributes(lease, verb, name="repository-server-controller"))
+        assert not may(attributes(lease, verb, name="another"))
+
+    @pytest.mark.parametrize(
+        "request_",
+        [
+            pytest.param(attributes("secrets", "get", namespace="default"), id="Secrets elsewhere"),
+            pytest.param(attributes("secrets", "list", namespace=""), id="all Secrets"),
+            pytest.param(
+                attributes("pods/exec", "create", namespace="default"), id="commands elsewhere"
+            ),
+            pytest.param(
+                attributes("repositoryservers.cr.kanister.io", "patch"), id="the users' wishes"
+            ),
+            pytest.param(attributes("secrets", "deletecollection"), id="all Secrets at once"),
+            pytest.param(
+                attributes("roles.rbac.authorization.k8s.io", "create"), id="further rights"
+            ),
+            pytest.param(attributes("serviceaccounts/token", "create"), id="others' tokens"),
+            pytest.param(attributes("persistentvolumeclaims", "delete"), id="the users' data"),
+            pytest.param(attributes("nodes", "list", namespace=""), id="nodes"),
+        ],
+    )
+    def test_do_not_reach(
+        self, may: Callable[[dict[str, str]], bool], request_: dict[str, str]
+    ) -> None:
+        assert not may(request_)
