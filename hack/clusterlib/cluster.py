@@ -109,7 +109,7 @@ class Cluster:
         record = self._state.read_record()
         if record is None:
             return []
-        found = set(processes.running(self._state.directory).values())
+        found = processes.running_components(self._state.directory)
         lines = [
             ComponentStatus(name, name in found, "runs" if name in found else "does not run")
             for name in component_names(with_node=record.node)

@@ -71,10 +71,11 @@ def remove(state: State) -> None:
         what="the containers to end and the control groups to be free",
         timeout_seconds=REMOVE_TIMEOUT_SECONDS,
     )
-    # The kernel would take the link as well, but only when the last connection in the node's
-    # network namespace has timed out.
-    for device in _links(state):
-        run(["ip", "link", "delete", device], what="removing the node's network link")
+    waiting.until(
+        lambda: _remove_links(state),
+        what="the node's network link to be removed",
+        timeout_seconds=REMOVE_TIMEOUT_SECONDS,
+    )
 
 
 def host_device(record: Record) -> str:
@@ -112,14 +113,22 @@ def _alias(state: State) -> str:
     return f"{_PROJECT} cluster {state.name}"
 
 
-def _links(state: State) -> list[str]:
-    devices = Path("/sys/class/net").iterdir()
-    aliases = {device.name: device / "ifalias" for device in devices}
-    return [
-        name
-        for name, alias in aliases.items()
-        if alias.exists() and alias.read_text().strip() == _alias(state)
-    ]
+def _remove_links(state: State) -> bool:
+    """Remove the cluster's links; tell whether there was none left.
+
+    The kernel takes the link by itself, possibly right now, but only when the last connection in
+    the node's network namespace has timed out.
+    """
+    found = False
+    for device in Path("/sys/class/net").iterdir():
+        try:
+            alias = (device / "ifalias").read_text().strip()
+        except OSError:
+            continue  # gone meanwhile, or no device but a file
+        if alias == _alias(state):
+            found = True
+            processes.succeeds(["ip", "link", "delete", device.name])
+    return not found
 
 
 def _init_pid(state: State) -> int | None:

@@ -78,6 +78,15 @@ def running(cluster: Path) -> dict[int, str]:
     return found
 
 
+def running_components(cluster: Path) -> set[str]:
+    """Return the components that run.
+
+    A mark alone does not tell: containerd's children inherit its mark and survive it. What was
+    started here leads a session.
+    """
+    return {name for pid, name in running(cluster).items() if _leads_session(pid)}
+
+
 def kill_all(cluster: Path) -> int:
     """Kill every process that carries the cluster's mark and wait until none is left.
 
@@ -107,6 +116,13 @@ def id_in_own_namespace(pid: int) -> int | None:
         return None
     ids = next(line for line in status.splitlines() if line.startswith("NSpid:"))
     return int(ids.split()[-1])
+
+
+def _leads_session(pid: int) -> bool:
+    try:
+        return os.getsid(pid) == pid
+    except ProcessLookupError:
+        return False
 
 
 def _component_of(pid: int, cluster: Path) -> str | None:
