@@ -219,7 +219,6 @@ class TestRights:
             ("services", "get list watch create patch delete"),
             ("networkpolicies.networking.k8s.io", "get list watch create patch delete"),
             ("secrets", "get list watch create patch delete"),
-            ("persistentvolumeclaims", "get"),
             ("events.events.k8s.io", "create patch"),
             ("leases.coordination.k8s.io", "create"),
         ],
@@ -256,7 +255,7 @@ class TestRights:
                 attributes("roles.rbac.authorization.k8s.io", "create"), id="further rights"
             ),
             pytest.param(attributes("serviceaccounts/token", "create"), id="others' tokens"),
-            pytest.param(attributes("persistentvolumeclaims", "delete"), id="the users' data"),
+            pytest.param(attributes("persistentvolumeclaims", "delete"), id="the users' backups"),
             pytest.param(attributes("nodes", "list", namespace=""), id="nodes"),
         ],
     )
