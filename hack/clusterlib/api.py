@@ -37,9 +37,7 @@ class Api:
                 urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
             )
             with opener.open(self._server + path, timeout=TIMEOUT_SECONDS) as response:
-                body = response.read()
-                assert isinstance(body, bytes)
-                return body
+                return bytes(response.read())
         except (OSError, urllib.error.URLError):
             return None
 

@@ -39,7 +39,8 @@ def build_missing(components: Components, programs: Iterable[str], progress: Pro
         group = components.group_of(name)
         log = paths.cache() / "logs" / f"build-{name}.log"
         with progress.step(
-            f"building {name} {group.version}", lambda log=log: _compiled(log)  # type: ignore[misc]
+            f"building {name} {group.version}",
+            lambda log=log: _compiled(log),  # type: ignore[misc]
         ):
             _build(group, name, log)
 

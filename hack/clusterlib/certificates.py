@@ -51,8 +51,10 @@ class Authority:
         constraints = ["-addext", "basicConstraints=critical,CA:TRUE"]
         constraints += ["-addext", "keyUsage=critical,keyCertSign,cRLSign,digitalSignature"]
         run(
-            ["openssl", "req", "-x509", *_CURVE, "-subj", "/CN=cluster-ca", "-days", DAYS]
-            + [*constraints, "-keyout", str(self.key), "-out", str(self.certificate)],
+            [
+                *("openssl", "req", "-x509", *_CURVE, "-subj", "/CN=cluster-ca", "-days", DAYS),
+                *(*constraints, "-keyout", str(self.key), "-out", str(self.certificate)),
+            ],
             what="making the certificate authority",
         )
 

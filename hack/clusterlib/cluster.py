@@ -192,9 +192,7 @@ class Cluster:
             addons.apply_dns(state, addresses, components)
             addons.wait_for_dns(state, addresses)
 
-    def _start_storage_and_api(
-        self, record: Record, progress: Progress, prefix: list[str]
-    ) -> None:
+    def _start_storage_and_api(self, record: Record, progress: Progress, prefix: list[str]) -> None:
         state, addresses, components = self._state, record.layout, self._components
         etcd = controlplane.etcd(state, addresses, components)
         apiserver = controlplane.kube_apiserver(state, addresses, components, node=record.node)
@@ -221,7 +219,7 @@ class Cluster:
 def component_names(*, with_node: bool) -> list[str]:
     """Return the components that a cluster runs as processes."""
     names = [*controlplane.STORAGE_AND_API]
-    return names + [*controlplane.CONTROLLERS, *node.AGENTS] if with_node else names
+    return [*names, *controlplane.CONTROLLERS, *node.AGENTS] if with_node else names
 
 
 def programs(*, with_node: bool) -> list[str]:

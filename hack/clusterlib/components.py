@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clusterlib import paths
 
@@ -84,14 +84,15 @@ def load(path: Path = paths.COMPONENTS) -> Components:
     return Components(groups=groups, debian=document["debian"])
 
 
-def _group(name: str, entry: dict[str, object]) -> GoGroup:
-    version, module, programs = entry["version"], entry["module"], entry["programs"]
-    flags = entry.get("ldflags", [])
-    assert isinstance(version, str)
-    assert isinstance(module, str)
-    assert isinstance(programs, dict)
-    assert isinstance(flags, list)
+def _group(name: str, entry: dict[str, Any]) -> GoGroup:
+    version = entry["version"]
     number = version.removeprefix("v")
     major, minor, _ = number.split(".", maxsplit=2)
-    filled = " ".join(flags).format(version=version, number=number, major=major, minor=minor)
-    return GoGroup(name, version, module, programs, f"-s -w {filled}".rstrip())
+    flags = " ".join(["-s -w", *entry.get("ldflags", [])])
+    return GoGroup(
+        name=name,
+        version=version,
+        module=entry["module"],
+        programs=entry["programs"],
+        ldflags=flags.format(version=version, number=number, major=major, minor=minor),
+    )

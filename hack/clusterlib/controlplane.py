@@ -111,9 +111,7 @@ def etcd(state: State, layout: Layout, components: Components) -> Command:
     )
 
 
-def kube_apiserver(
-    state: State, layout: Layout, components: Components, *, node: bool
-) -> Command:
+def kube_apiserver(state: State, layout: Layout, components: Components, *, node: bool) -> Command:
     """Return kube-apiserver's command line.
 
     Args:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 DOCKERFILES = paths.HACK / "images.d"
 BASE_PACKAGES = "python3,python3-venv,ca-certificates"
+# Of /usr/share, what nobody reads in a container.
+_UNREAD = ("doc", "man", "locale", "info")
 # What builds the package inside the image.
 BUILD_PACKAGES = ("setuptools>=80", "wheel")
 ROOT_NEEDED = "building images needs root"
@@ -266,11 +268,14 @@ def _bootstrap(target: Path, log: Path) -> None:
     query = ["apt-get", "indextargets", "--format", form, "Identifier: Packages", "Origin: Debian"]
     what = "asking apt for the machine's Debian mirrors"
     sources = "\n".join(sorted(set(processes.run(query, what=what).splitlines())))
-    options = ["--variant=minbase", f"--include={BASE_PACKAGES}"]
-    for folder in ("doc", "man", "locale", "info"):
-        options.append(f"--dpkgopt=path-exclude=/usr/share/{folder}/*")
-    # The mirror is this machine's affair; it has no place in an image.
-    options.append('--customize-hook=rm -rf "$1"/etc/apt/sources.list*')
+    unread = [f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in _UNREAD]
+    options = [
+        "--variant=minbase",
+        f"--include={BASE_PACKAGES}",
+        *unread,
+        # The mirror is this machine's affair; it has no place in an image.
+        '--customize-hook=rm -rf "$1"/etc/apt/sources.list*',
+    ]
     # Without a suite, mmdebstrap reads the sources from its standard input.
     _logged(["mmdebstrap", *options, "", str(target), "-"], "making the base image", log, sources)
 

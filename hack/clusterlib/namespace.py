@@ -92,9 +92,9 @@ def _create_link(state: State, record: Record) -> None:
     addresses, device, pid = record.layout, host_device(record), _init_pid(state)
     length = addresses.link_prefix
     inside = [*enter(state), "ip"]
+    other_end = ["type", "veth", "peer", "name", NODE_DEVICE, "netns", str(pid)]
     for command in (
-        ["ip", "link", "add", device, "type", "veth"]
-        + ["peer", "name", NODE_DEVICE, "netns", str(pid)],
+        ["ip", "link", "add", device, *other_end],
         ["ip", "link", "set", device, "alias", _alias(state)],
         ["ip", "address", "add", f"{addresses.host}/{length}", "dev", device],
         ["ip", "link", "set", device, "up"],

@@ -17,7 +17,7 @@ from pathlib import Path
 
 
 def mount(*arguments: str) -> None:
-    """Run mount(8)."""
+    """Call the mount program."""
     subprocess.run(["mount", *arguments], check=True)
 
 

@@ -1,4 +1,8 @@
-"""Waiting for a condition with a deadline: the one place of the commands that sleeps."""
+"""Waiting for a condition with a deadline.
+
+The commands run without the controller's package and its clock; of them, only this module reads
+the time and sleeps.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ INTERVAL_SECONDS = 0.1
 
 def seconds() -> float:
     """Return the monotonic time in seconds."""
-    return time.monotonic()
+    return time.monotonic()  # noqa: TID251 - see above
 
 
 def until(
@@ -45,4 +49,4 @@ def until(
             raise ClusterError(f"waited for: {what}; the process ended instead", log)
         if seconds() > deadline:
             raise ClusterError(f"waited {timeout_seconds:.0f} s for: {what}", log)
-        time.sleep(INTERVAL_SECONDS)
+        time.sleep(INTERVAL_SECONDS)  # noqa: TID251 - see above

@@ -1,0 +1,87 @@
+"""Only what was started here is found and killed, whatever process ids say."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from clusterlib import processes
+from clusterlib.errors import ClusterError
+from clusterlib.processes import Command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SLEEP = ["/bin/sleep", "60"]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    processes.kill_all(tmp_path)
+
+
+def start(cluster: Path, name: str, arguments: list[str]) -> subprocess.Popen[bytes]:
+    return processes.start(Command(name, arguments), cluster=cluster, logs=cluster)
+
+
+def test_what_was_started_is_found_by_its_mark(cluster: Path) -> None:
+    started = start(cluster, "etcd", SLEEP)
+
+    assert processes.running(cluster) == {started.pid: "etcd"}
+    assert processes.running_components(cluster) == {"etcd"}
+
+
+def test_a_cluster_whose_name_begins_alike_is_another(cluster: Path) -> None:
+    start(cluster, "etcd", SLEEP)
+
+    assert processes.running(cluster.with_name(cluster.name[:-1])) == {}
+
+
+def test_everything_of_the_cluster_is_killed_and_nothing_else(cluster: Path) -> None:
+    with subprocess.Popen(SLEEP) as stranger:  # noqa: S603 - a constant of this file
+        mine = [start(cluster, "etcd", SLEEP), start(cluster, "kubelet", SLEEP)]
+
+        killed = processes.kill_all(cluster)
+
+        assert killed == len(mine)
+        assert [process.wait(timeout=5) for process in mine] == [-9, -9]
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+def test_killing_nothing_is_no_error(cluster: Path) -> None:
+    assert processes.kill_all(cluster) == 0
+
+
+def test_a_child_that_outlives_its_component_is_not_taken_for_it(cluster: Path) -> None:
+    # As containerd's shims do: they inherit the mark.
+    script = "import subprocess; subprocess.Popen(['/bin/sleep', '60'])"
+    start(cluster, "containerd", [sys.executable, "-c", script]).wait(timeout=10)
+
+    assert list(processes.running(cluster).values()) == ["containerd"]
+    assert processes.running_components(cluster) == set()
+
+
+def test_output_goes_to_the_log_of_the_component(cluster: Path) -> None:
+    start(cluster, "etcd", ["/bin/echo", "hello"]).wait(timeout=5)
+
+    assert (cluster / "etcd.log").read_text() == "hello\n"
+
+
+def test_components_do_not_inherit_a_proxy(cluster: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test")
+
+    start(cluster, "etcd", ["/usr/bin/env"]).wait(timeout=5)
+
+    assert "proxy.test" not in (cluster / "etcd.log").read_text()
+
+
+def test_a_failed_command_says_what_it_was_for_and_what_it_said() -> None:
+    script = "import sys; sys.exit('no such device')"
+
+    with pytest.raises(ClusterError, match=r"making the link: .* failed: no such device"):
+        processes.run([sys.executable, "-c", script], what="making the link")
