@@ -1,0 +1,92 @@
+"""The cluster with a node that the end-to-end tests share."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clusterlib import components, images, paths
+from clusterlib.errors import ClusterError
+from clusterlib.state import State, all_names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from testlib.interruption import Foreground
+
+# What the tests are told, in variables. A user who sets the first has a cluster of his own.
+KUBECONFIG = "RSC_TEST_KUBECONFIG"
+CLUSTER = "RSC_TEST_CLUSTER"
+CONTROLLER_IMAGE = "RSC_TEST_CONTROLLER_IMAGE"
+SERVER_IMAGE = "RSC_TEST_SERVER_IMAGE"
+
+NAME = "test-e2e-{pid}"
+NAME_PATTERN = re.compile(r"test-e2e-(\d+)")
+
+FAILED = "`{command}` failed; what it printed above says why"
+
+
+@contextlib.contextmanager
+def for_tests(given: Mapping[str, str], foreground: Foreground) -> Iterator[Mapping[str, str]]:
+    """Bring a cluster up with the images in it, and take it down in the end.
+
+    Args:
+        given: the variables so far. If they name the kubeconfig of a cluster, then that is used
+            as it is, with images that its user has put there.
+        foreground: runs the commands.
+
+    Yields:
+        The variables for the tests.
+
+    Raises:
+        ClusterError: the cluster did not come up.
+    """
+    if KUBECONFIG in given:
+        yield given
+        return
+    _take_down_orphans(foreground)
+    state, known = State(NAME.format(pid=os.getpid())), components.load()
+    try:
+        _run(["cluster", "up", "--name", state.name], given, foreground)
+        _run(["images", "load", "--name", state.name], given, foreground)
+        kubectl = known.program("kubectl").parent
+        yield {
+            **given,
+            "PATH": os.pathsep.join([str(kubectl), given["PATH"]]),
+            KUBECONFIG: str(state.kubeconfig),
+            CLUSTER: state.name,
+            CONTROLLER_IMAGE: images.reference(images.CONTROLLER, known),
+            SERVER_IMAGE: images.reference(images.KOPIA, known),
+        }
+    finally:
+        _take_down(state.name, foreground)
+
+
+def orphans(names: Iterable[str], runs: Callable[[int], bool]) -> list[str]:
+    """Return the clusters whose run of the tests was killed before it could take them down.
+
+    Args:
+        names: the clusters that there are.
+        runs: tells whether there is a process of an id.
+    """
+    matches = [NAME_PATTERN.fullmatch(name) for name in names]
+    return [match[0] for match in matches if match is not None and not runs(int(match[1]))]
+
+
+def _take_down_orphans(foreground: Foreground) -> None:
+    for name in orphans(all_names(), lambda pid: Path(f"/proc/{pid}").exists()):
+        _take_down(name, foreground)
+
+
+def _take_down(name: str, foreground: Foreground) -> None:
+    foreground.clean_up([str(paths.HACK / "cluster"), "down", "--name", name], paths.CHECKOUT)
+
+
+def _run(arguments: list[str], environment: Mapping[str, str], foreground: Foreground) -> None:
+    program, *rest = arguments
+    command = [str(paths.HACK / program), *rest]
+    if foreground.run(command, environment, paths.CHECKOUT) != 0:
+        raise ClusterError(FAILED.format(command=f"hack/{' '.join(arguments)}"))
