@@ -56,6 +56,7 @@ class WatchStream:
         self._response = response
         self._description = description
         self._closed = threading.Event()
+        self._lines = self._split_lines()
 
     def __enter__(self) -> Self:
         """Take the stream over."""
@@ -71,18 +72,23 @@ class WatchStream:
         self._response.close()
 
     def __iter__(self) -> Iterator[Object]:
-        """Yield the events as they come.
+        """Return the stream itself: a loop may be left and another one goes on from there."""
+        return self
+
+    def __next__(self) -> Object:
+        """Wait for the next event.
 
         Raises:
+            StopIteration: The server ended the watch in good order, or `close` was called.
             TransportError: The connection broke, was silent for longer than the read timeout, or
                 carried broken JSON.
         """
-        for line in self._lines():
-            try:
-                event = json.loads(line)
-            except ValueError as error:
-                raise TransportError(f"{self._description}: broken JSON: {error}") from error
-            yield event
+        line = next(self._lines)
+        try:
+            event: Object = json.loads(line)
+        except ValueError as error:
+            raise TransportError(f"{self._description}: broken JSON: {error}") from error
+        return event
 
     def close(self) -> None:
         """End the iteration at once, from any thread; a stream that has ended stays so."""
@@ -91,7 +97,7 @@ class WatchStream:
         with contextlib.suppress(OSError, RuntimeError, ValueError):
             self._response.shutdown()
 
-    def _lines(self) -> Iterator[bytes]:
+    def _split_lines(self) -> Iterator[bytes]:
         """Split the stream at newlines; an event may span many reads and a read many events."""
         partial: list[bytes] = []
         while chunk := self._read():

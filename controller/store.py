@@ -12,8 +12,8 @@ from controller.resource import Object
 #: Namespace and name; the namespace of a cluster-wide object is "".
 Key = tuple[str, str]
 
-#: A list that is the caller's own, of objects that are not. It has a name because `Store.list` hides
-#: the built-in one.
+#: A list that is the caller's own, of objects that are not. Named because `Store.list` hides the
+#: built-in one.
 Objects = list[Object]
 
 #: Finds the values under which an object is listed in an index: none, one or several.

@@ -227,8 +227,8 @@ def half_an_answer(handler: _Handler) -> None:
     handler.tear()
 
 
-def watch(*events: Object, end: End = "clean") -> Answer:
-    """Answer a watch with events."""
+def watch(*events: Object | Callable[[], object], end: End = "clean") -> Answer:
+    """Answer a watch with events; a function among them holds the stream until it returns."""
 
     def send(handler: _Handler) -> None:
         handler.send_response(200)
@@ -237,7 +237,10 @@ def watch(*events: Object, end: End = "clean") -> Answer:
         handler.end_headers()
         handler.wfile.flush()
         for event in events:
-            handler.send_chunk(json.dumps(event).encode() + b"\n")
+            if callable(event):
+                event()
+            else:
+                handler.send_chunk(json.dumps(event).encode() + b"\n")
         match end:
             case "clean":
                 handler.send_chunk(b"")

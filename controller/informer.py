@@ -1,0 +1,260 @@
+"""A local copy of one resource that tells its handlers what changed.
+
+Follows client-go tools/cache/shared_informer.go, with the cache options that controller-runtime
+sets (pkg/cache). Handlers are called one after the other on the informer's thread: they must only
+enqueue, and so need no buffer of their own.
+"""
+
+import random
+import threading
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+from controller.client import Client
+from controller.clock import Clock
+from controller.metrics import Metrics
+from controller.reflector import READ_TIMEOUT, Reflector
+from controller.resource import Object, Resource
+from controller.store import IndexFunction, Store, key_of
+
+LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+
+#: Seconds between two resyncs, give or take a tenth (controller-runtime pkg/cache/cache.go).
+RESYNC_PERIOD: Final = 36000.0
+
+
+class Handler(Protocol):
+    """Who wants to know what changed. The objects belong to the store: never change them."""
+
+    def on_add(self, obj: Object, *, initial: bool) -> None:
+        """Learn of an object.
+
+        Args:
+            obj: Its state.
+            initial: True if it was there before the handler was, False if it is new.
+        """
+
+    def on_update(self, old: Object, new: Object) -> None:
+        """Learn of a change; in a resync both are the same object."""
+
+    def on_delete(self, obj: Object) -> None:
+        """Learn of a deletion.
+
+        Args:
+            obj: The last state known; older than the deletion if that was not seen itself.
+        """
+
+
+def default_trim(obj: Object) -> Object:
+    """Drop what no reconciler reads and what makes up a third of an object's size or more.
+
+    With the annotation that `kubectl apply` leaves goes a Secret's data, which it holds in full
+    even where only metadata is watched.
+    """
+    metadata = obj["metadata"]
+    metadata.pop("managedFields", None)
+    annotations = metadata.get("annotations")
+    if annotations:
+        annotations.pop(LAST_APPLIED, None)
+    return obj
+
+
+class Informer:
+    """Keeps a store like the API server and tells handlers what changed in it."""
+
+    def __init__(
+        self,
+        client: Client,
+        resource: Resource,
+        namespace: str,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        metadata_only: bool = False,
+        label_selector: str = "",
+        indexers: Mapping[str, IndexFunction] | None = None,
+        trim: Callable[[Object], Object] = default_trim,
+        resync_period: float = RESYNC_PERIOD,
+        uniform: Callable[[float, float], float] = random.uniform,
+        read_timeout: float = READ_TIMEOUT,
+    ) -> None:
+        """Make an informer; `run` starts it.
+
+        Args:
+            client: Whom to ask.
+            resource: What to follow.
+            namespace: "" for all.
+            clock: For pauses and ages.
+            metrics: Where size, age and relists are shown.
+            metadata_only: Hold no spec, status or data.
+            label_selector: Follow only objects with these labels.
+            indexers: Index functions of the store, by index name.
+            trim: Gets each object on arrival, before the indices, and returns what to keep; it may
+                change the object.
+            resync_period: Seconds between two resyncs, give or take a tenth.
+            uniform: Draws a number between two, as `random.uniform`.
+            read_timeout: Seconds of silence after which a watch counts as dead.
+        """
+        self.resource = resource
+        self.store = Store(indexers)
+        self._clock = clock
+        self._resync_period = resync_period
+        self._uniform = uniform
+        self._processor = _Processor(self.store, trim)
+        self._reflector = Reflector(
+            client,
+            resource,
+            namespace,
+            self._processor,
+            clock=clock,
+            metrics=metrics,
+            metadata_only=metadata_only,
+            label_selector=label_selector,
+            on_contact=self._on_contact,
+            uniform=uniform,
+            read_timeout=read_timeout,
+        )
+        # Monotonic seconds; written by the informer's thread only.
+        self._last_contact = clock.monotonic()
+        self._next_resync = self._draw_next_resync()
+        labels = {"resource": resource.full_name}
+        metrics.informer_store_objects.labels(**labels).set_function(lambda: len(self.store))
+        metrics.informer_last_contact_seconds.labels(**labels).set_function(self.last_contact_age)
+
+    def add_handler(self, handler: Handler) -> None:
+        """Tell a handler all that is there, then all that changes.
+
+        A handler added before `run` gets the initial objects as they arrive. All calls to handlers
+        are in one order, in the calling thread for what is there already, then in the informer's.
+        """
+        self._processor.add_handler(handler)
+
+    def run(self, stop: threading.Event) -> None:
+        """Follow the resource until told to stop; returns within a second of it.
+
+        Trouble with the server is logged and tried again for ever.
+
+        Args:
+            stop: Ends this.
+
+        Raises:
+            Exception: A handler or an index function failed. What they missed is lost, so the
+                process must not go on.
+        """
+        self._last_contact = self._clock.monotonic()
+        closer = threading.Thread(
+            target=self._close_when, args=(stop,), name=f"close-{self.resource.plural}", daemon=True
+        )
+        closer.start()
+        self._reflector.run(stop)
+
+    def has_synced(self) -> bool:
+        """Tell whether the initial objects are in the store and the handlers know them."""
+        return self._processor.synced.is_set()
+
+    def last_contact_age(self) -> float:
+        """Return the seconds since the server was last heard.
+
+        The server speaks about once a minute even when nothing changes. An age of more than two
+        minutes means that the store is stale.
+        """
+        return self._clock.monotonic() - self._last_contact
+
+    def _close_when(self, stop: threading.Event) -> None:
+        stop.wait()
+        self._reflector.close()
+
+    def _on_contact(self) -> None:
+        """Note that the server was heard, and resync when it is time.
+
+        Bookmarks come every minute, which is precise enough for a period of hours.
+        """
+        self._last_contact = self._clock.monotonic()
+        if self._last_contact >= self._next_resync:
+            self._next_resync = self._draw_next_resync()
+            self._processor.resync()
+
+    def _draw_next_resync(self) -> float:
+        return self._clock.monotonic() + self._resync_period * self._uniform(0.9, 1.1)
+
+
+class _Processor:
+    """Puts what the reflector brings into the store and tells the handlers, in this order.
+
+    Whoever hears of an object finds it, or something newer, in the store.
+    """
+
+    def __init__(self, store: Store, trim: Callable[[Object], Object]) -> None:
+        self.synced = threading.Event()
+        self._store = store
+        self._trim = trim
+        # Held while the store changes and the handlers are told: a handler that joins sees each
+        # object exactly once. Re-entrant: a handler may add another one.
+        self._lock = threading.RLock()
+        self._handlers: list[Handler] = []
+
+    def add_handler(self, handler: Handler) -> None:
+        with self._lock:
+            for obj in self._store.list():
+                handler.on_add(obj, initial=True)
+            self._handlers.append(handler)
+
+    def add(self, obj: Object) -> None:
+        self._put(self._trim(obj))
+
+    def update(self, obj: Object) -> None:
+        self._put(self._trim(obj))
+
+    def delete(self, obj: Object) -> None:
+        obj = self._trim(obj)
+        with self._lock:
+            if self._store.get(*key_of(obj)) is not None:
+                self._store.delete(obj)
+                self._tell_deleted(obj)
+
+    def replace(self, objects: list[Object]) -> None:
+        objects = [self._trim(obj) for obj in objects]
+        with self._lock:
+            before = {key_of(obj): obj for obj in self._store.list()}
+            for vanished in self._store.replace(objects):
+                self._tell_deleted(vanished)
+            for obj in objects:
+                self._tell(before.get(key_of(obj)), obj, initial=not self.synced.is_set())
+            self.synced.set()
+
+    def resync(self) -> None:
+        """Tell the handlers each object again, as an update from itself."""
+        with self._lock:
+            for obj in self._store.list():
+                for handler in self._handlers:
+                    handler.on_update(obj, obj)
+
+    def _put(self, obj: Object) -> None:
+        with self._lock:
+            old = self._store.get(*key_of(obj))
+            self._store.update(obj)
+            self._tell(old, obj, initial=False)
+
+    def _tell(self, old: Object | None, new: Object, *, initial: bool) -> None:
+        if old is not None and _uid(old) != _uid(new):
+            # Deleted and created again under the same name while nobody looked: what depends on
+            # the old one must hear of its end.
+            self._tell_deleted(old)
+            old = None
+        for handler in self._handlers:
+            if old is None:
+                handler.on_add(new, initial=initial)
+            elif _version(old) != _version(new):
+                handler.on_update(old, new)
+
+    def _tell_deleted(self, obj: Object) -> None:
+        for handler in self._handlers:
+            handler.on_delete(obj)
+
+
+def _uid(obj: Object) -> object:
+    return obj["metadata"].get("uid")
+
+
+def _version(obj: Object) -> object:
+    return obj["metadata"].get("resourceVersion")

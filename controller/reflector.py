@@ -1,0 +1,491 @@
+"""Mirrors one resource of the API server into a sink: list, then watch, for ever.
+
+Follows client-go tools/cache/reflector.go, rule by rule; the method names are its own, so that the
+two can be read side by side. What Python changes: a watch has a read timeout, because no context
+ends a read on a connection whose other end is gone, and `close` wakes the reader from another
+thread.
+"""
+
+import math
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, nullcontext
+from typing import Final, Protocol
+
+import structlog
+
+from controller.client import Client, WatchStream
+from controller.clock import Clock
+from controller.errors import (
+    ApiError,
+    ClientError,
+    TooManyRequests,
+    TransportError,
+    from_status,
+    is_expired,
+    is_internal_error,
+    is_too_large_resource_version,
+    is_watch_error_retriable,
+)
+from controller.metrics import Metrics
+from controller.resource import Object, Resource
+from controller.store import Store
+
+#: Pauses after a failure: 0.8, 1.6, 3.2 ... 30 s, each times a random factor of [1, 2), so that
+#: clients cut off together do not come back together. With the cap and the mean factor of 1.5, an
+#: API server that is down gets one request every 45 s from each reflector, 0.02 a second.
+BACKOFF_BASE: Final = 0.8
+BACKOFF_FACTOR: Final = 2.0
+BACKOFF_CAP: Final = 30.0
+BACKOFF_JITTER: Final = 1.0
+#: Seconds without a failure after which the next pause is the shortest again.
+BACKOFF_RESET: Final = 120.0
+
+#: The server ends a watch after 5 to 10 minutes, at random: watches spread out over the servers
+#: behind a load balancer again after one of them restarted, at the cost of one request every
+#: 7.5 minutes.
+MIN_WATCH_TIMEOUT: Final = 300
+
+#: Seconds of silence after which a connection counts as dead. The server sends a bookmark about
+#: once a minute (cacher.go: every 60 s, give or take 15 s), so 90 s without one is a half-open
+#: connection. Found wrongly it costs one new watch.
+READ_TIMEOUT: Final = 90.0
+
+#: Seconds after which a stream that began without its initial events' end is given up for a list.
+#: A server that knows the parameter sends the end within a second; one that ignores it never does.
+INITIAL_EVENTS_TIMEOUT: Final = 30.0
+
+#: A watch that ends sooner than this many seconds and without an event is a failure: otherwise a
+#: server that ends each watch at once would be asked again without a pause.
+VERY_SHORT_WATCH: Final = 1.0
+
+#: Seconds for which a watch that the server ends with an internal error is opened again, before
+#: the objects are listed anew (what kube-apiserver gives its own reflectors).
+MAX_INTERNAL_ERROR_RETRY: Final = 30.0
+
+#: Seconds without an internal error after which the next one begins a new series.
+INTERNAL_ERROR_SERIES_GAP: Final = 60.0
+
+#: Objects a page where the list cannot come from the server's cache (client-go tools/pager).
+PAGE_SIZE: Final = 500
+
+INITIAL_EVENTS_END: Final = "k8s.io/initial-events-end"
+
+
+class Sink(Protocol):
+    """What a reflector writes to. Called on the reflector's thread, in the order of the events."""
+
+    def add(self, obj: Object) -> None:
+        """Take an object that was created, or that is there when a watch begins."""
+
+    def update(self, obj: Object) -> None:
+        """Take an object that was changed."""
+
+    def delete(self, obj: Object) -> None:
+        """Take the last state of an object that was deleted."""
+
+    def replace(self, objects: list[Object]) -> None:
+        """Take all objects there are; those not among them are gone."""
+
+
+class WatchError(ClientError):
+    """A watch did what no watch of a sound server does."""
+
+
+class Backoff:
+    """Growing pauses with jitter, for one thread (apimachinery wait.Backoff with reset)."""
+
+    def __init__(self, clock: Clock, uniform: Callable[[float, float], float]) -> None:
+        """Begin with the shortest pause.
+
+        Args:
+            clock: Measures the time since the last failure.
+            uniform: Draws a number between two, as `random.uniform`.
+        """
+        self._clock = clock
+        self._uniform = uniform
+        self._pause = BACKOFF_BASE
+        self._last_failure = clock.monotonic()
+
+    def next_pause(self) -> float:
+        """Return how many seconds to pause after a failure now."""
+        now = self._clock.monotonic()
+        if now - self._last_failure > BACKOFF_RESET:
+            self._pause = BACKOFF_BASE
+        self._last_failure = now
+        pause = self._pause
+        self._pause = min(self._pause * BACKOFF_FACTOR, BACKOFF_CAP)
+        return pause * self._uniform(1.0, 1.0 + BACKOFF_JITTER)
+
+
+class RetryWindow:
+    """Whether to put up with an error that keeps coming (reflector.go RetryWithDeadline)."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._first = self._last = -math.inf
+
+    def still_open(self) -> bool:
+        """Note an error now and tell whether the first of this series is recent enough."""
+        now = self._clock.monotonic()
+        if now - self._last >= INTERNAL_ERROR_SERIES_GAP:
+            self._first = now
+        self._last = now
+        return now - self._first <= MAX_INTERNAL_ERROR_RETRY
+
+
+class Reflector:
+    """Keeps a sink equal to what the API server has, for one resource in one namespace or all."""
+
+    def __init__(
+        self,
+        client: Client,
+        resource: Resource,
+        namespace: str,
+        sink: Sink,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        metadata_only: bool = False,
+        label_selector: str = "",
+        on_contact: Callable[[], None] = lambda: None,
+        uniform: Callable[[float, float], float] = random.uniform,
+        read_timeout: float = READ_TIMEOUT,
+    ) -> None:
+        """Make a reflector; `run` starts it.
+
+        Args:
+            client: Whom to ask.
+            resource: What to mirror.
+            namespace: "" for all.
+            sink: Where to.
+            clock: For pauses and durations.
+            metrics: Where relists are counted.
+            metadata_only: Mirror no spec, status or data.
+            label_selector: Mirror only objects with these labels.
+            on_contact: Called on the reflector's thread whenever the server was heard, bookmarks
+                included.
+            uniform: Draws a number between two, as `random.uniform`.
+            read_timeout: Seconds of silence after which a watch counts as dead.
+        """
+        self._client = client
+        self._resource = resource
+        self._namespace = namespace
+        self._sink = sink
+        self._clock = clock
+        self._relists = metrics.informer_relists_total.labels(resource=resource.full_name)
+        self._metadata_only = metadata_only
+        self._label_selector = label_selector
+        self._on_contact = on_contact
+        self._uniform = uniform
+        self._read_timeout = read_timeout
+        self._backoff = Backoff(clock, uniform)
+        self._log = structlog.get_logger().bind(resource=resource.full_name)
+
+        # The version up to which the sink is complete, "" before the first list.
+        self._last_sync_resource_version = ""
+        # True after the server said that it cannot serve that version: the next list asks for the
+        # newest state, straight from etcd.
+        self._is_last_sync_resource_version_unavailable = False
+
+        # Guards the field below and the closing of what it holds.
+        self._stream_lock = threading.Lock()
+        # The stream being read, None between two.
+        self._stream: WatchStream | None = None
+
+    def run(self, stop: threading.Event) -> None:
+        """Mirror until told to stop. Failures of the server are logged and tried again for ever.
+
+        Args:
+            stop: Set it, then call `close`, to end this within a moment.
+        """
+        while not stop.is_set():
+            try:
+                self._list_and_watch(stop)
+            except ClientError as error:
+                self._log.warning("list and watch failed", error=str(error))
+                self._pause_after(error, stop)
+            else:
+                self._pause_after(None, stop)
+
+    def close(self) -> None:
+        """Wake the thread that reads, from another one; to be called after `stop` is set."""
+        with self._stream_lock:
+            if self._stream is not None:
+                self._stream.close()
+
+    def _list_and_watch(self, stop: threading.Event) -> None:
+        """Bring the sink up to date, then follow the changes until that no longer works."""
+        stream = self._watch_list_or_none(stop)
+        with stream or nullcontext():
+            if stop.is_set():
+                return
+            if stream is None:
+                self._list()
+            self._watch(stream, stop)
+
+    # The initial state: streamed where the server can, listed otherwise.
+
+    def _watch_list_or_none(self, stop: threading.Event) -> WatchStream | None:
+        """Return a stream that has delivered the initial state, None if a list must do.
+
+        Whatever goes wrong, a list is tried next: a server without the feature refuses the
+        parameter (422), a server or proxy that does not know it ignores it.
+        """
+        try:
+            return self._watch_list(stop)
+        except ClientError as error:
+            if not stop.is_set():
+                self._log.info("no streaming list, falling back to a list", error=str(error))
+            return None
+
+    def _watch_list(self, stop: threading.Event) -> WatchStream:
+        """Stream the initial state into the sink and return the stream, still open."""
+        while True:
+            try:
+                return self._stream_initial_state(stop)
+            except ClientError as error:
+                if not self._may_stream_again(error, stop) or stop.is_set():
+                    raise
+
+    def _may_stream_again(self, error: ClientError, stop: threading.Event) -> bool:
+        """Get ready to ask for the stream once more, or tell that it makes no sense."""
+        if is_watch_error_retriable(error):
+            self._pause_after(error, stop)
+            return True
+        if is_expired(error) or is_too_large_resource_version(error):
+            first_time = not self._is_last_sync_resource_version_unavailable
+            self._is_last_sync_resource_version_unavailable = True
+            return first_time
+        return False
+
+    def _stream_initial_state(self, stop: threading.Event) -> WatchStream:
+        with ExitStack() as on_failure:
+            stream = self._open_watch(
+                self._rewatch_resource_version(), stop, send_initial_events=True
+            )
+            on_failure.enter_context(stream)
+            objects, resource_version = self._receive_initial_events(stream)
+            self._sync_with(objects, resource_version)
+            on_failure.pop_all()
+        return stream
+
+    def _receive_initial_events(self, stream: WatchStream) -> tuple[list[Object], str]:
+        """Collect the objects up to the bookmark that says they are all there.
+
+        They reach the sink all at once: a stream that breaks half-way must not look like the
+        deletion of the other half.
+        """
+        collected = Store()
+        last_object = self._clock.monotonic()
+        for event_type, obj, resource_version in self._events(stream):
+            if event_type == "BOOKMARK":
+                if _is_initial_events_end(obj):
+                    return collected.list(), resource_version
+                if self._clock.monotonic() - last_object > INITIAL_EVENTS_TIMEOUT:
+                    raise WatchError(f"no {INITIAL_EVENTS_END} bookmark: is it ignored?")
+                continue
+            last_object = self._clock.monotonic()
+            self._handle_event(collected, event_type, obj)
+        raise WatchError(f"the stream ended before the {INITIAL_EVENTS_END} bookmark")
+
+    def _list(self) -> None:
+        """Bring the sink up to date by a list."""
+        try:
+            objects, resource_version = self._list_pages(self._relist_resource_version())
+        except ApiError as error:
+            if not (is_expired(error) or is_too_large_resource_version(error)):
+                raise
+            # At once, without a pause: the newest state can always be had.
+            self._is_last_sync_resource_version_unavailable = True
+            objects, resource_version = self._list_pages(self._relist_resource_version())
+        self._sync_with(objects, resource_version)
+
+    def _list_pages(self, resource_version: str) -> tuple[list[Object], str]:
+        """Return all objects and the version they are at.
+
+        With a version the list comes from the server's cache, which has no pages.
+        """
+        limit = 0 if resource_version else PAGE_SIZE
+        objects: list[Object] = []
+        token = ""
+        while True:
+            page = self._client.list(
+                self._resource,
+                self._namespace,
+                resource_version="" if token else resource_version,
+                limit=limit,
+                continue_token=token,
+                label_selector=self._label_selector,
+                metadata_only=self._metadata_only,
+            )
+            try:
+                objects += [self._identified(obj) for obj in page["items"] or ()]
+                token = page["metadata"].get("continue", "")
+                resource_version_of_list = page["metadata"]["resourceVersion"]
+            except (AttributeError, KeyError, TypeError) as error:
+                raise TransportError("LIST: the answer is no list") from error
+            if not token:
+                return objects, resource_version_of_list
+
+    def _sync_with(self, objects: list[Object], resource_version: str) -> None:
+        self._sink.replace(objects)
+        self._last_sync_resource_version = resource_version
+        self._is_last_sync_resource_version_unavailable = False
+        self._relists.inc()
+        self._on_contact()
+
+    def _relist_resource_version(self) -> str:
+        """Return the version a list asks for.
+
+        Any ("0", from the server's cache) at first, so that a start costs etcd nothing; then
+        nothing older than what the sink has, so that time does not run backwards when another
+        server answers; the newest ("") where that version cannot be had.
+        """
+        if self._is_last_sync_resource_version_unavailable:
+            return ""
+        return self._last_sync_resource_version or "0"
+
+    def _rewatch_resource_version(self) -> str:
+        """Return the version a streaming list asks for: as for a list, but the newest at first."""
+        if self._is_last_sync_resource_version_unavailable:
+            return ""
+        return self._last_sync_resource_version
+
+    # The changes after it.
+
+    def _watch(self, stream: WatchStream | None, stop: threading.Event) -> None:
+        """Follow the changes, over as many watches as it takes, until only a list can help.
+
+        Args:
+            stream: An open one, None to open the first as well.
+            stop: Ends this in good order.
+
+        Raises:
+            ClientError: Why the watch cannot go on.
+        """
+        internal_errors = RetryWindow(self._clock)
+        while not stop.is_set():
+            # Before the request: some proxies hold the headers back until the first event.
+            started = self._clock.monotonic()
+            try:
+                if stream is None:
+                    stream = self._open_watch(self._last_sync_resource_version, stop)
+            except ClientError as error:
+                if not is_watch_error_retriable(error):
+                    raise
+                self._log.info("watch refused, trying again", error=str(error))
+                self._pause_after(error, stop)
+                continue
+            try:
+                with stream:
+                    self._handle_watch(stream, started, stop)
+            except TooManyRequests as error:
+                self._log.info("watch ended by the server's load", error=str(error))
+                self._pause_after(error, stop)
+            except ApiError as error:
+                if is_expired(error):
+                    self._log.info("watch fell behind, listing anew", error=str(error))
+                    return
+                if not (is_internal_error(error) and internal_errors.still_open()):
+                    raise
+                self._log.info("watch ended by an internal error", error=str(error))
+                self._pause_after(error, stop)
+            stream = None
+
+    def _handle_watch(self, stream: WatchStream, started: float, stop: threading.Event) -> None:
+        """Pass the events of one watch on, until it ends.
+
+        A connection that breaks ends the watch like any other: the next one begins where this one
+        came to, so nothing is missed.
+
+        Raises:
+            ApiError: The server says why it ended the watch.
+            WatchError: It ended before it began.
+        """
+        # The objects that a watch from no particular version begins with come in any order: the
+        # versions they carry say nothing about what has been seen.
+        live = self._last_sync_resource_version not in ("", "0")
+        count = 0
+        try:
+            for event_type, obj, resource_version in self._events(stream):
+                self._handle_event(self._sink, event_type, obj)
+                live = live or event_type != "ADDED"
+                if live:
+                    self._last_sync_resource_version = resource_version
+                count += 1
+        except TransportError as error:
+            self._log.info("watch broke, opening it again", error=str(error), events=count)
+        if stop.is_set():
+            return
+        if count == 0 and self._clock.monotonic() - started < VERY_SHORT_WATCH:
+            raise WatchError("very short watch: it ended within a second and without an event")
+
+    def _handle_event(self, sink: "Sink | Store", event_type: str, obj: Object) -> None:
+        match event_type:
+            case "ADDED":
+                sink.add(obj)
+            case "MODIFIED":
+                sink.update(obj)
+            case "DELETED":
+                sink.delete(obj)
+            case "BOOKMARK":
+                pass
+            case _:
+                self._log.warning("watch event of an unknown type", type=event_type)
+
+    def _open_watch(
+        self, resource_version: str, stop: threading.Event, *, send_initial_events: bool = False
+    ) -> WatchStream:
+        stream = self._client.watch(
+            self._resource,
+            self._namespace,
+            resource_version=resource_version,
+            timeout_seconds=int(self._uniform(MIN_WATCH_TIMEOUT, 2 * MIN_WATCH_TIMEOUT)),
+            read_timeout=self._read_timeout,
+            send_initial_events=send_initial_events,
+            label_selector=self._label_selector,
+            metadata_only=self._metadata_only,
+        )
+        with self._stream_lock:
+            self._stream = stream
+        # `close` may have come while there was no stream to close.
+        if stop.is_set():
+            stream.close()
+        self._on_contact()
+        return stream
+
+    def _events(self, stream: WatchStream) -> Iterator[tuple[str, Object, str]]:
+        """Yield type, object and resource version of each event; an ERROR event is raised."""
+        for event in stream:
+            self._on_contact()
+            try:
+                event_type, obj = event["type"], event["object"]
+                if event_type == "ERROR":
+                    raise from_status(obj.get("code", 0), obj)
+                version = obj["metadata"]["resourceVersion"]
+            except (AttributeError, KeyError, TypeError) as error:
+                raise WatchError("what the stream carries is no watch event") from error
+            yield event_type, self._identified(obj), version
+
+    def _identified(self, obj: Object) -> Object:
+        """Make an object say what it is.
+
+        The items of a list do not, and metadata alone says PartialObjectMetadata.
+        """
+        obj["apiVersion"] = self._resource.api_version
+        obj["kind"] = self._resource.kind
+        return obj
+
+    def _pause_after(self, error: ClientError | None, stop: threading.Event) -> None:
+        """Wait before the next attempt, for at least as long as the server asks."""
+        pause = self._backoff.next_pause()
+        if isinstance(error, ApiError) and error.retry_after is not None:
+            pause = max(pause, error.retry_after)
+        self._clock.wait_event(stop, pause)
+
+
+def _is_initial_events_end(bookmark: Object) -> bool:
+    annotations = bookmark["metadata"].get("annotations") or {}
+    return bool(annotations.get(INITIAL_EVENTS_END) == "true")
