@@ -49,7 +49,7 @@ REASON_STORAGE = "StorageUnavailable"
 REASON_OUT_OF_MEMORY = "OutOfMemory"
 REASON_EXITED = "KopiaExited"
 
-WRONG_PASSWORD = (
+NOT_OPENED = (
     "Kopia cannot open the repository at {storage}: key repo-password of Secret {password} is not "
     "its password; correct the key"
 )
@@ -125,7 +125,7 @@ def explain(
     if out_of_memory:
         return Explanation(True, REASON_OUT_OF_MEMORY, OUT_OF_MEMORY.format(code=code))  # noqa: FBT003
     if "invalid repository password" in output:
-        message = WRONG_PASSWORD.format(storage=setting.storage, password=setting.password)
+        message = NOT_OPENED.format(storage=setting.storage, password=setting.password)
         return Explanation(False, REASON_PASSWORD, message)  # noqa: FBT003
     if denied := re.search(r"(/\S+): (?:permission denied|operation not permitted)", output):
         message = PERMISSION_DENIED.format(

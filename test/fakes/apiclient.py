@@ -1,0 +1,170 @@
+"""An API server in memory, for reconcilers: it keeps objects, and a record of every request."""
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import define, field, frozen
+
+from controller.clock import Deadline
+from controller.errors import ApiError, NotFound
+from controller.mutationcache import MutationCache
+from controller.resource import Object, Resource
+from controller.store import IndexFunction, Store
+
+
+@frozen
+class Action:
+    """A request as a test states it: the verb, the plural with its subresource, and the name."""
+
+    verb: str
+    resource: str
+    name: str
+
+
+@define
+class FakeClient:
+    """The part of `controller.client.Client` that reconcilers use.
+
+    Writes reach the stores at once, as if the watch were instantaneous; a test that wants the watch
+    to lag takes objects out of a store again.
+    """
+
+    stores: dict[Resource, Store] = field(factory=dict)
+    actions: list[Action] = field(factory=list)
+    bodies: list[Mapping[str, Any]] = field(factory=list)
+    #: Raised instead of carrying out the action.
+    failures: dict[Action, Exception] = field(factory=dict)
+    #: Told of deletions, as the handlers of an informer.
+    watchers: list[MutationCache] = field(factory=list)
+    _version: int = 100
+
+    def store(
+        self, resource: Resource, indexers: Mapping[str, IndexFunction] | None = None
+    ) -> Store:
+        """Return the store of a resource, made on first use."""
+        return self.stores.setdefault(resource, Store(indexers))
+
+    def put(self, resource: Resource, obj: Mapping[str, Any]) -> Object:
+        """Store an object as somebody else wrote it."""
+        stored = copy.deepcopy(dict(obj))
+        self._version += 1
+        stored["metadata"]["resourceVersion"] = str(self._version)
+        stored["metadata"].setdefault("uid", f"uid-{self._version}")
+        store = self.store(resource)
+        namespace, name = stored["metadata"]["namespace"], stored["metadata"]["name"]
+        (store.add if store.get(namespace, name) is None else store.update)(stored)
+        return stored
+
+    def drop(self, resource: Resource, namespace: str, name: str) -> None:
+        """Remove an object as somebody else did."""
+        obj = self.store(resource).get(namespace, name)
+        assert obj is not None
+        self.store(resource).delete(obj)
+        for watcher in self.watchers:
+            watcher.on_delete(obj)
+
+    def get(
+        self, resource: Resource, namespace: str, name: str, *, deadline: Deadline | None = None
+    ) -> Object:
+        self._act("get", resource, name)
+        return copy.deepcopy(self._existing(resource, namespace, name))
+
+    def apply(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        body: Mapping[str, Any],
+        *,
+        deadline: Deadline | None = None,
+    ) -> Object:
+        self._act("apply", resource, name, body)
+        before = self.store(resource).get(namespace, name) or {}
+        merged = _merged(before, body)
+        # The API's schema calls a selector atomic: it is taken whole.
+        if "selector" in body.get("spec", {}):
+            merged["spec"]["selector"] = body["spec"]["selector"]
+        return self.put(resource, merged)
+
+    def merge_patch(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        body: Mapping[str, Any],
+        *,
+        subresource: str = "",
+        deadline: Deadline | None = None,
+    ) -> Object:
+        self._act("patch", resource, name, body, subresource)
+        return self.put(resource, _merged(self._existing(resource, namespace, name), body))
+
+    def strategic_patch(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        body: Mapping[str, Any],
+        *,
+        subresource: str = "",
+        deadline: Deadline | None = None,
+    ) -> Object:
+        self._act("patch", resource, name, body, subresource)
+        before = self._existing(resource, namespace, name)
+        after = copy.deepcopy(before)
+        conditions = after.setdefault("status", {}).setdefault("conditions", [])
+        conditions.extend(body["status"]["conditions"])
+        return self.put(resource, after)
+
+    def delete(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        *,
+        uid: str = "",
+        grace_seconds: int | None = None,
+        deadline: Deadline | None = None,
+    ) -> None:
+        self._act("delete", resource, name)
+        assert self._existing(resource, namespace, name)["metadata"]["uid"] == uid
+        self.drop(resource, namespace, name)
+
+    def taken(self) -> list[Action]:
+        """Return the actions since the last call."""
+        actions, self.actions = self.actions, []
+        return actions
+
+    def _act(
+        self,
+        verb: str,
+        resource: Resource,
+        name: str,
+        body: Mapping[str, Any] | None = None,
+        subresource: str = "",
+    ) -> None:
+        plural = resource.plural + (f"/{subresource}" if subresource else "")
+        action = Action(verb, plural, name)
+        self.actions.append(action)
+        if body is not None:
+            self.bodies.append(copy.deepcopy(dict(body)))
+        if action in self.failures:
+            raise self.failures[action]
+
+    def _existing(self, resource: Resource, namespace: str, name: str) -> Object:
+        obj = self.store(resource).get(namespace, name)
+        if obj is None:
+            raise NotFound(404, "NotFound", f"{resource.plural} {name} not found")
+        return obj
+
+
+def _merged(before: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge as a JSON merge patch, which is near enough to what the reconciler sends."""
+    merged = copy.deepcopy(dict(before))
+    for key, value in patch.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = _merged(merged[key], value)
+        else:
+            merged[key] = copy.deepcopy(value)
+    return merged

@@ -1,0 +1,713 @@
+"""What the reconciler does, told by the exact requests it sends and the status it writes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from attrs import define, field
+from fakes import objects
+from fakes.apiclient import Action, FakeClient
+from fakes.clock import FakeClock
+from fakes.kopia import FakeKopia, FakeResult, PlainHasher
+
+from controller.clock import Deadline
+from controller.conditions import get_condition
+from controller.controller import Request, Result
+from controller.errors import Conflict, Forbidden
+from controller.mutationcache import MutationCache
+from reconcilers.repositoryserver import children, resources, status
+from reconcilers.repositoryserver.applier import owner_uids
+from reconcilers.repositoryserver.context import INDEX_OWNER, Caches
+from reconcilers.repositoryserver.reconciler import UNREADY_RECHECK_SECONDS
+from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler as Reconciler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from controller.resource import Object
+
+REQUEST = Request(objects.NAMESPACE, objects.NAME)
+SERVICE = f"repo-server-{objects.NAME}"
+USER = "backup@app"
+
+SECRETS = [
+    Action("get", "secrets", name)
+    for name in (
+        objects.LOCATION,
+        objects.REPOSITORY_PASSWORD,
+        objects.ADMIN,
+        objects.TLS,
+    )
+]
+READ_USERS = Action("get", "secrets", objects.USERS)
+WRITE_STATUS = Action("patch", "repositoryservers/status", objects.NAME)
+
+
+@define
+class FakeRecorder:
+    """Keeps events as `TYPE REASON: note`."""
+
+    events: list[str] = field(factory=list)
+
+    def event(
+        self, obj: Mapping[str, Any], type_: str, reason: str, note: str, action: str
+    ) -> None:
+        self.events.append(f"{type_} {reason}: {note}")
+
+
+class World:
+    """A reconciler with everything around it in memory."""
+
+    def __init__(self) -> None:
+        self.api = FakeClient()
+        self.kopia = FakeKopia()
+        self.recorder = FakeRecorder()
+        self.clock = FakeClock(objects.NOW)
+        self.restart()
+        for secret in objects.all_secrets():
+            self.api.put(resources.SECRETS, secret)
+        self.api.put(resources.REPOSITORY_SERVERS, objects.repository_server())
+
+    def restart(self) -> None:
+        """Start the controller anew: what it remembered is gone."""
+        self.reconciler = Reconciler(
+            client=self.api,  # type: ignore[arg-type]  # the fake has what is called
+            executor=self.kopia,  # type: ignore[arg-type]
+            caches=Caches(
+                servers=self._cache(resources.REPOSITORY_SERVERS),
+                pods=self._cache(resources.PODS),
+                services=self._cache(resources.SERVICES),
+                network_policies=self._cache(resources.NETWORK_POLICIES),
+                secrets=self._cache(resources.SECRETS),
+            ),
+            recorder=self.recorder,
+            hasher=PlainHasher(),
+            clock=self.clock,
+            image=objects.IMAGE,
+        )
+
+    def _cache(self, resource: Any) -> MutationCache:  # noqa: ANN401
+        indexers = {INDEX_OWNER: owner_uids}
+        store = self.api.store(resource, indexers)
+        cache = MutationCache(store, clock=self.clock, indexers=indexers)
+        self.api.watchers.append(cache)
+        return cache
+
+    def reconcile(self) -> Result:
+        return self.reconciler.reconcile(REQUEST, Deadline.after(self.clock, 120))
+
+    def server(self) -> Object:
+        return self._one(resources.REPOSITORY_SERVERS, objects.NAME)
+
+    def pods(self) -> list[Object]:
+        return self.api.store(resources.PODS).list()
+
+    def pod(self) -> Object:
+        (pod,) = self.pods()
+        return pod
+
+    def selected(self) -> str:
+        """Return the digest that the Service selects."""
+        service = self._one(resources.SERVICES, SERVICE)
+        digest: str = service["spec"]["selector"][children.LABEL_DIGEST]
+        return digest
+
+    def kubelet(self, pod: Object, status_: Object) -> None:
+        """Write a pod's status as the kubelet does; it leaves the gate as it is."""
+        gates = [
+            condition
+            for condition in pod.get("status", {}).get("conditions", [])
+            if condition["type"] == children.GATE
+        ]
+        others = [c for c in status_.get("conditions", []) if c["type"] != children.GATE]
+        self.api.put(
+            resources.PODS, {**pod, "status": {**status_, "conditions": others + gates}}
+        )
+
+    def condition(self, type_: str) -> tuple[str, str, str]:
+        found = get_condition(self.server()["status"]["conditions"], type_)
+        assert found is not None, f"no condition {type_}"
+        return found["status"], found["reason"], found["message"]
+
+    def progress(self) -> str:
+        progress: str = self.server()["status"]["progress"]
+        return progress
+
+    def change_secret(self, secret: Object) -> None:
+        self.api.put(resources.SECRETS, secret)
+
+    def _one(self, resource: Any, name: str) -> Object:  # noqa: ANN401
+        obj = self.api.store(resource).get(objects.NAMESPACE, name)
+        assert obj is not None
+        return obj
+
+    def settle(self) -> None:
+        """Bring the server up as the kubelet and the events do, and forget what was needed."""
+        self.reconcile()
+        self.kubelet(self.pod(), objects.ready())
+        self.reconcile()
+        self.kubelet(self.pod(), objects.serving())
+        self.reconcile()
+        self.api.taken()
+        self.kopia.ran()
+        self.recorder.events.clear()
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def settled(world: World) -> World:
+    world.settle()
+    return world
+
+
+def test_a_new_server_gets_its_children_in_the_order_of_their_need(world: World) -> None:
+    world.reconcile()
+
+    pod = world.pod()["metadata"]["name"]
+    assert world.api.taken() == [
+        Action("apply", "networkpolicies", SERVICE),
+        READ_USERS,
+        *SECRETS,
+        Action("apply", "secrets", pod),
+        Action("apply", "pods", pod),
+        Action("apply", "services", SERVICE),
+        WRITE_STATUS,
+    ]
+    assert world.progress() == "Pending"
+    assert world.condition("Ready")[0] == "False"
+    assert world.recorder.events == [f"Normal PodCreated: created pod {pod}"]
+
+
+def test_users_are_in_the_status_before_they_are_in_kopia(world: World) -> None:
+    world.reconcile()
+
+    assert world.kopia.ran() == []
+    assert world.server()["status"]["registeredUsers"] == [USER]
+
+
+def test_a_ready_container_gets_its_users_and_then_the_gate_is_opened(world: World) -> None:
+    world.reconcile()
+    world.kubelet(world.pod(), objects.ready())
+    world.api.taken()
+
+    world.reconcile()
+
+    assert world.kopia.ran() == ["list", "change"]
+    assert world.kopia.served == {USER: f"hash-of-{objects.USER_PASSWORD_VALUE}"}
+    assert world.api.taken() == [
+        READ_USERS,
+        Action("patch", "pods/status", world.pod()["metadata"]["name"]),
+        WRITE_STATUS,
+    ]
+    assert world.progress() == "Pending"
+
+
+def test_a_pod_that_is_ready_makes_the_server_ready(world: World) -> None:
+    world.settle()
+
+    assert world.progress() == "Ready"
+    assert world.server()["status"]["serverInfo"] == {
+        "podName": world.pod()["metadata"]["name"],
+        "serviceName": SERVICE,
+        "networkPolicyName": SERVICE,
+        "tlsFingerprint": world.pod()["metadata"]["annotations"][children.ANNOTATION_FINGERPRINT],
+    }
+    for step in status.STEPS:
+        assert world.condition(step)[0] == "True"
+
+
+def test_becoming_ready_is_told_once(world: World) -> None:
+    world.reconcile()
+    world.kubelet(world.pod(), objects.ready())
+    world.reconcile()
+    world.kubelet(world.pod(), objects.serving())
+    world.recorder.events.clear()
+
+    world.reconcile()
+    world.reconcile()
+
+    assert world.recorder.events == [
+        f"Normal ServerReady: clients can connect to service {SERVICE}"
+    ]
+
+
+def test_a_steady_server_costs_no_request(settled: World) -> None:
+    settled.reconcile()
+
+    assert settled.api.taken() == []
+    assert settled.kopia.ran() == []
+    assert settled.recorder.events == []
+
+
+def test_a_restarted_controller_reads_the_secrets_and_writes_nothing(settled: World) -> None:
+    settled.restart()
+
+    settled.reconcile()
+
+    assert settled.api.taken() == [READ_USERS, *SECRETS, READ_USERS]
+    # The refresh is for users that the former process registered without living to refresh.
+    assert settled.kopia.ran() == ["list", "change"]
+
+
+def test_users_are_looked_at_again_after_half_an_hour(settled: World) -> None:
+    settled.kopia.users.clear()
+    settled.clock.step(1801)
+
+    settled.reconcile()
+
+    assert settled.kopia.ran() == ["list", "change"]
+    assert USER in settled.kopia.served
+    assert settled.api.taken() == [READ_USERS]
+
+
+@pytest.mark.parametrize(
+    ("passwords", "served", "event"),
+    [
+        pytest.param(
+            {"app": "other"},
+            {USER: "hash-of-other"},
+            f"Normal UsersChanged: changed {USER}",
+            id="a changed password replaces the old one",
+        ),
+        pytest.param(
+            {"app": objects.USER_PASSWORD_VALUE, "new": "n"},
+            {USER: f"hash-of-{objects.USER_PASSWORD_VALUE}", "backup@new": "hash-of-n"},
+            "Normal UsersChanged: added backup@new",
+            id="a new key adds a user",
+        ),
+        pytest.param(
+            {"new": "n"},
+            {"backup@new": "hash-of-n"},
+            f"Normal UsersChanged: added backup@new; removed {USER}",
+            id="a user that leaves the Secret leaves Kopia",
+        ),
+    ],
+)
+def test_a_changed_access_secret_changes_users_and_restarts_nothing(
+    settled: World, passwords: dict[str, str], served: dict[str, str], event: str
+) -> None:
+    pod = settled.pod()
+    settled.change_secret(objects.users_secret(passwords))
+
+    settled.reconcile()
+
+    assert settled.kopia.served == served
+    assert settled.recorder.events == [event]
+    assert settled.pod() == pod
+    assert settled.server()["status"]["registeredUsers"] == sorted(served)
+    assert settled.progress() == "Ready"
+
+
+def test_users_of_others_are_never_removed(settled: World) -> None:
+    settled.kopia.users["somebody@else"] = "hash-of-x"
+    settled.change_secret(objects.users_secret({"new": "n"}))
+
+    settled.reconcile()
+
+    assert sorted(settled.kopia.served) == ["backup@new", "somebody@else"]
+
+
+def test_a_user_added_by_a_controller_that_died_is_still_removed(settled: World) -> None:
+    settled.kopia.failures["change"] = FakeResult(1, stderr=b"killed")
+    settled.change_secret(objects.users_secret({"app": objects.USER_PASSWORD_VALUE, "new": "n"}))
+    settled.reconcile()
+    settled.kopia.failures.clear()
+    settled.kopia.users["backup@new"] = "hash-of-n"
+    settled.restart()
+    settled.change_secret(objects.users_secret())
+
+    settled.reconcile()
+
+    assert sorted(settled.kopia.served) == [USER]
+
+
+def test_a_failed_refresh_is_told_on_its_step(settled: World) -> None:
+    settled.kopia.failures["change"] = FakeResult(1, b"users-changed\n", b"connection refused")
+    settled.change_secret(objects.users_secret({"app": "other"}))
+
+    settled.reconcile()
+
+    assert settled.condition("ServerRefreshed")[:2] == ("False", "ServerRefreshFailed")
+    assert settled.condition("ClientUserInitialized")[0] == "True"
+    assert settled.progress() == "Failed"
+
+
+def test_a_deleted_pod_comes_back_under_its_name(settled: World) -> None:
+    name = settled.pod()["metadata"]["name"]
+    settled.api.drop(resources.PODS, objects.NAMESPACE, name)
+
+    settled.reconcile()
+
+    assert settled.pod()["metadata"]["name"] == name
+    assert settled.progress() == "Pending"
+    assert settled.condition("ServerInitialized")[0] == "Unknown"
+    assert settled.condition("ClientUserInitialized")[0] == "True"
+
+
+def test_a_pod_that_is_going_away_is_waited_for(settled: World) -> None:
+    settled.api.put(resources.PODS, objects.terminating(settled.pod()))
+
+    settled.reconcile()
+
+    assert settled.api.taken() == [WRITE_STATUS]
+    assert settled.condition("Ready")[2].endswith("is being deleted and will be made again")
+
+
+def test_an_evicted_pod_is_replaced(settled: World) -> None:
+    settled.kubelet(settled.pod(), objects.evicted())
+    evicted = settled.pod()["metadata"]["uid"]
+
+    settled.reconcile()
+    settled.reconcile()
+
+    assert settled.pod()["metadata"]["uid"] != evicted
+
+
+def _add_port(service: Object) -> None:
+    service["spec"]["ports"].append({"name": "x", "port": 1, "protocol": "TCP", "targetPort": 1})
+
+
+def _widen_selector(service: Object) -> None:
+    service["spec"]["selector"]["app"] = "other"
+
+
+def _open_to_all(policy: Object) -> None:
+    policy["spec"]["ingress"] = [{}]
+
+
+def _drop_labels(obj: Object) -> None:
+    del obj["metadata"]["labels"]
+
+
+@pytest.mark.parametrize(
+    ("resource", "change"),
+    [
+        pytest.param(resources.SERVICES, _add_port, id="a port added to the Service"),
+        pytest.param(resources.SERVICES, _widen_selector, id="a label added to its selector"),
+        pytest.param(resources.NETWORK_POLICIES, _open_to_all, id="an opened NetworkPolicy"),
+        pytest.param(resources.NETWORK_POLICIES, _drop_labels, id="labels taken away"),
+    ],
+)
+def test_what_is_changed_by_hand_is_put_back(
+    settled: World, resource: Any, change: Callable[[Object], None]
+) -> None:
+    store = settled.api.store(resource)
+    before = store.list()[0]
+    changed = objects.merged(before, {})
+    change(changed)
+    settled.api.put(resource, changed)
+
+    settled.reconcile()
+
+    assert settled.api.taken() == [Action("apply", resource.plural, SERVICE)]
+    assert store.list()[0]["spec"] == before["spec"]
+    settled.reconcile()
+    assert settled.api.taken() == []
+
+
+def test_a_renewed_certificate_moves_the_service_only_to_a_ready_pod(settled: World) -> None:
+    old = settled.pod()
+    settled.change_secret(objects.tls_secret(objects.key_pair("renewed")))
+
+    settled.reconcile()
+
+    (new,) = [pod for pod in settled.pods() if pod["metadata"]["uid"] != old["metadata"]["uid"]]
+    assert settled.selected() == old["metadata"]["labels"][children.LABEL_DIGEST]
+    assert settled.progress() == "Ready"
+    fingerprint = new["metadata"]["annotations"][children.ANNOTATION_FINGERPRINT]
+    assert settled.server()["status"]["serverInfo"]["tlsFingerprint"] != fingerprint
+
+    settled.kubelet(new, objects.ready())
+    settled.reconcile()
+    settled.kubelet(_named(settled, new), objects.serving())
+    settled.reconcile()
+
+    assert settled.selected() == new["metadata"]["labels"][children.LABEL_DIGEST]
+    assert settled.pod()["metadata"]["uid"] == new["metadata"]["uid"]
+    assert settled.server()["status"]["serverInfo"]["tlsFingerprint"] == fingerprint
+    snapshots = [
+        secret
+        for secret in settled.api.store(resources.SECRETS).list()
+        if children.LABEL_DIGEST in secret["metadata"].get("labels", {})
+    ]
+    assert [secret["metadata"]["name"] for secret in snapshots] == [new["metadata"]["name"]]
+
+
+def _named(world: World, pod: Object) -> Object:
+    (found,) = [p for p in world.pods() if p["metadata"]["name"] == pod["metadata"]["name"]]
+    return found
+
+
+def test_a_label_on_a_secret_restarts_nothing(settled: World) -> None:
+    labelled = objects.merged(objects.tls_secret(), {"metadata": {"labels": {"a": "b"}}})
+    settled.change_secret(labelled)
+
+    settled.reconcile()
+
+    assert settled.api.taken() == SECRETS
+    settled.reconcile()
+    assert settled.api.taken() == []
+
+
+def test_the_children_of_the_removed_controller_go_when_the_new_ones_serve(world: World) -> None:
+    owner = objects.repository_server()["metadata"]["uid"]
+    legacy = {
+        "metadata": {
+            "name": "repo-server-pod-x7k2p",
+            "namespace": objects.NAMESPACE,
+            "ownerReferences": [
+                {"apiVersion": "cr.kanister.io/v1alpha1", "kind": "RepositoryServer", "uid": owner}
+            ],
+        },
+        "status": objects.serving(),
+    }
+    world.api.put(resources.PODS, legacy)
+    world.reconcile()
+    (new,) = [pod for pod in world.pods() if pod["metadata"]["name"] != "repo-server-pod-x7k2p"]
+    world.kubelet(new, objects.ready())
+    world.reconcile()
+    assert len(world.pods()) == 2
+
+    world.kubelet(_named(world, new), objects.serving())
+    world.reconcile()
+
+    assert [pod["metadata"]["name"] for pod in world.pods()] == [new["metadata"]["name"]]
+
+
+def test_a_kill_of_the_server_is_noticed_and_is_no_failure(settled: World) -> None:
+    settled.kubelet(settled.pod(), objects.killed())
+
+    settled.reconcile()
+
+    assert settled.progress() == "Pending"
+    assert settled.condition("Ready")[:2] == ("False", "Pending")
+    assert "exit code 137" in settled.condition("Ready")[2]
+    assert settled.condition("ClientUserInitialized")[0] == "True"
+
+    settled.kubelet(settled.pod(), objects.serving())
+    settled.reconcile()
+
+    assert settled.progress() == "Ready"
+
+
+def test_a_crashing_server_is_explained_and_tried_again(world: World) -> None:
+    world.reconcile()
+    message = "ERROR unable to open repository: invalid repository password"
+    world.kubelet(world.pod(), objects.crash_looping(message))
+    first = world.pod()["metadata"]["uid"]
+    world.recorder.events.clear()
+
+    # The container ended ten seconds before; five are enough.
+    world.reconcile()
+
+    assert world.condition("RepositoryConnected")[:2] == (
+        "False",
+        "KopiaRepositoryConnectionFailed",
+    )
+    assert world.condition("Ready")[1] == "RepositoryPasswordWrong"
+    assert world.progress() == "Failed"
+    world.reconcile()
+    assert world.pod()["metadata"]["uid"] != first
+
+
+def test_a_crashing_server_is_tried_less_often_the_longer_it_fails(world: World) -> None:
+    world.reconcile()
+    world.kubelet(world.pod(), objects.crash_looping("repository not initialized"))
+    first = world.pod()["metadata"]["uid"]
+    world.clock.step(3600)
+    ended = objects.NOW + timedelta(seconds=3600 - 20)
+    pod = world.pod()
+    last = pod["status"]["containerStatuses"][0]["lastState"]["terminated"]
+    last["finishedAt"] = ended.isoformat()
+
+    result = world.reconcile()
+
+    assert world.pod()["metadata"]["uid"] == first
+    assert result.requeue_after == UNREADY_RECHECK_SECONDS
+
+
+def _without(name: str) -> Callable[[World], None]:
+    return lambda world: world.api.drop(resources.SECRETS, objects.NAMESPACE, name)
+
+
+def _with(secret: Object) -> Callable[[World], None]:
+    return lambda world: world.change_secret(secret)
+
+
+def _retyped(secret: Object) -> Callable[[World], None]:
+    return _with({**secret, "type": "example.com/other"})
+
+
+EXPIRED = objects.NOW - timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "step", "reason", "words"),
+    [
+        pytest.param(
+            _without(objects.ADMIN),
+            "ServerSetup",
+            "SecretMissing",
+            (f"{objects.NAMESPACE}/{objects.ADMIN}", "spec.server.adminSecretRef", "create it"),
+            id="a Secret that is missing is named with the field that names it",
+        ),
+        pytest.param(
+            _retyped(objects.password_secret()),
+            "ServerSetup",
+            "SecretTypeWrong",
+            (objects.REPOSITORY_PASSWORD, "secrets.kanister.io/kopia-repository/password"),
+            id="a Secret of another type is named with the type it should have",
+        ),
+        pytest.param(
+            _with(objects.location_secret({"type": "filestore"})),
+            "ServerSetup",
+            "SecretKeyMissing",
+            (objects.LOCATION, "claimName", "add it"),
+            id="a missing key is named",
+        ),
+        pytest.param(
+            _with(objects.password_secret("")),
+            "ServerSetup",
+            "SecretKeyMissing",
+            (objects.REPOSITORY_PASSWORD, "repo-password", "is empty"),
+            id="an empty key is named",
+        ),
+        pytest.param(
+            _with(objects.location_secret({"type": "ftp", "claimName": "c"})),
+            "ServerSetup",
+            "LocationTypeUnknown",
+            (objects.LOCATION, "'ftp'", "filestore"),
+            id="an unknown location type is named with those that are known",
+        ),
+        pytest.param(
+            _with(objects.tls_secret(objects.key_pair(not_after=EXPIRED))),
+            "ServerSetup",
+            "CertificateExpired",
+            (objects.TLS, "expired at"),
+            id="an expired certificate is named with its date",
+        ),
+        pytest.param(
+            _without(objects.USERS),
+            "ClientUserInitialized",
+            "SecretMissing",
+            (objects.USERS, "spec.server.userAccess.userAccessSecretRef"),
+            id="a missing access Secret fails the users, not the server",
+        ),
+        pytest.param(
+            _with(objects.users_secret({"App": "x"})),
+            "ClientUserInitialized",
+            "UserNameInvalid",
+            ("backup@App", "lower-case"),
+            id="a host that Kopia refuses is named with what it takes",
+        ),
+    ],
+)
+def test_bad_input_is_told_once_and_mends_itself(
+    world: World,
+    spoil: Callable[[World], None],
+    step: str,
+    reason: str,
+    words: tuple[str, ...],
+) -> None:
+    spoil(world)
+
+    world.reconcile()
+    world.reconcile()
+
+    assert world.progress() == "Failed"
+    assert world.condition("Ready")[:2] == ("False", reason)
+    assert world.condition(step)[:2] == ("False", status.STEPS[step][1])
+    for word in words:
+        assert word in world.condition(step)[2]
+    warnings = [event for event in world.recorder.events if event.startswith("Warning")]
+    assert warnings == [f"Warning {reason}: {world.condition('Ready')[2]}"]
+
+    for secret in objects.all_secrets():
+        world.change_secret(secret)
+    world.settle()
+    assert world.progress() == "Ready"
+
+
+def test_bad_input_leaves_a_running_server_alone(settled: World) -> None:
+    pod = settled.pod()
+    _without(objects.TLS)(settled)
+
+    settled.reconcile()
+
+    assert settled.progress() == "Failed"
+    assert settled.pod() == pod
+    assert settled.condition("ServerInitialized")[0] == "True"
+    assert settled.selected() == pod["metadata"]["labels"][children.LABEL_DIGEST]
+
+
+def test_a_reference_into_another_namespace_is_refused(world: World) -> None:
+    elsewhere = {"spec": {"server": {"tlsSecretRef": {"namespace": "other"}}}}
+    world.api.put(resources.REPOSITORY_SERVERS, objects.repository_server(elsewhere))
+
+    world.reconcile()
+
+    assert world.api.taken() == [WRITE_STATUS]
+    assert world.condition("Ready")[1] == "ReferenceInOtherNamespace"
+    assert "spec.server.tlsSecretRef" in world.condition("Ready")[2]
+
+
+def test_a_name_that_is_taken_is_not_taken_over(world: World) -> None:
+    strange = {
+        "metadata": {"name": SERVICE, "namespace": objects.NAMESPACE},
+        "spec": {"selector": {"app": "other"}},
+    }
+    world.api.put(resources.SERVICES, strange)
+
+    world.reconcile()
+
+    assert world.condition("Ready")[1] == "NameTaken"
+    assert Action("apply", "services", SERVICE) not in world.api.taken()
+
+
+def test_a_refused_request_is_told_and_tried_again_by_the_queue(world: World) -> None:
+    refused = Action("apply", "networkpolicies", SERVICE)
+    world.api.failures[refused] = Forbidden(403, "Forbidden", "networkpolicies is forbidden")
+
+    with pytest.raises(Forbidden):
+        world.reconcile()
+
+    assert world.condition("Ready")[1] == "ApiRequestRefused"
+
+
+def test_a_conflict_is_no_error(world: World) -> None:
+    world.api.failures[WRITE_STATUS] = Conflict(409, "Conflict", "the object has been modified")
+
+    assert world.reconcile() == Result(requeue=True)
+
+
+def test_a_deleted_server_is_left_to_the_garbage_collector(settled: World) -> None:
+    settled.api.drop(resources.REPOSITORY_SERVERS, objects.NAMESPACE, objects.NAME)
+
+    assert settled.reconcile() == Result()
+    assert settled.api.taken() == []
+
+
+def test_no_secret_value_is_written_anywhere_but_into_the_snapshot(world: World) -> None:
+    world.settle()
+    world.change_secret(objects.users_secret({"app": "another-pass-9b"}))
+    world.reconcile()
+    values = (
+        objects.REPOSITORY_PASSWORD_VALUE,
+        objects.ADMIN_PASSWORD_VALUE,
+        objects.USER_PASSWORD_VALUE,
+        "another-pass-9b",
+    )
+
+    written = [body for body in world.api.bodies if body.get("kind") != "Secret"]
+
+    assert written
+    for value in values:
+        assert value not in repr(written)
+        assert value not in repr(world.recorder.events)
+        assert value not in repr(world.server())
