@@ -146,7 +146,8 @@ class Cluster:
             taken = taken_slots(node=with_node)
             while (slot := layout.free_slot(slots, taken)) is not None:
                 record = Record(node=with_node, slot=slot)
-                if with_node or _ports_are_free(record.layout):
+                # Whoever has them: a slot that others use in part is none of ours.
+                if not namespace.has_link(record) if with_node else _ports_are_free(record.layout):
                     self._state.write_record(record)
                     return record
                 taken.add(slot)

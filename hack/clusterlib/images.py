@@ -32,6 +32,7 @@ _UNREAD = ("doc", "man", "locale", "info")
 # What builds the package inside the image.
 BUILD_PACKAGES = ("setuptools>=80", "wheel")
 ROOT_NEEDED = "building images needs root"
+NO_MIRROR = "apt knows no Debian mirror, or not yet what it offers; try `apt-get update`"
 UNKNOWN = "no image {name!r}; there are: {names}"
 
 # Older archives of an image are deleted beyond this many: another checkout may use them.
@@ -268,6 +269,8 @@ def _bootstrap(target: Path, log: Path) -> None:
     query = ["apt-get", "indextargets", "--format", form, "Identifier: Packages", "Origin: Debian"]
     what = "asking apt for the machine's Debian mirrors"
     sources = "\n".join(sorted(set(processes.run(query, what=what).splitlines())))
+    if not sources:
+        raise ClusterError(NO_MIRROR)
     unread = [f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in _UNREAD]
     options = [
         "--variant=minbase",

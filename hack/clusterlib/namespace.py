@@ -57,7 +57,8 @@ def enter(state: State) -> list[str]:
     pid = _init_pid(state)
     if pid is None:
         raise ClusterError(NOT_RUNNING.format(name=state.name))
-    return ["nsenter", f"--target={pid}", "--mount", "--net", "--pid", "--uts", "--"]
+    # --root: the root that process 1 sees, should this machine itself be a directory of another.
+    return ["nsenter", f"--target={pid}", "--mount", "--root", "--net", "--pid", "--uts", "--"]
 
 
 def remove(state: State) -> None:
@@ -81,6 +82,11 @@ def remove(state: State) -> None:
 def host_device(record: Record) -> str:
     """Return the name of the machine's end of the link."""
     return f"reposerver{record.slot}"
+
+
+def has_link(record: Record) -> bool:
+    """Tell whether the machine has a link of the record's slot."""
+    return (Path("/sys/class/net") / host_device(record)).exists()
 
 
 def group_of(state: State) -> str:
