@@ -207,8 +207,11 @@ def _cache_mb(value: int | None, default: int) -> int:
 
 def _peers(policy: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     peers = list(policy.get("from") or [])
+    # An empty selector selects everything; only one left out selects nothing.
     selectors = {
-        key: policy[key] for key in ("namespaceSelector", "podSelector") if policy.get(key)
+        key: policy[key]
+        for key in ("namespaceSelector", "podSelector")
+        if policy.get(key) is not None
     }
     if selectors:
         peers.append(selectors)

@@ -1,0 +1,289 @@
+"""A RepositoryServer as users write it becomes the attrs classes."""
+
+from typing import Any
+
+import pytest
+
+from fakes import objects
+from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver.errors import InvalidInput
+
+Object = dict[str, Any]
+
+
+def reference(field: str, name: str) -> api.SecretRef:
+    return api.SecretRef(field, objects.NAMESPACE, name)
+
+
+def nested(path: str, value: Any) -> Object:  # noqa: ANN401 - any JSON value
+    """Return the merge patch that sets one field: `spec.server.runAsUser`."""
+    patch: Any = value
+    for name in reversed(path.split(".")):
+        patch = {name: patch}
+    return dict(patch)
+
+
+ACCESS_BY_USER = {
+    "userAccess": None,
+    "userAccessSecretRef": {"name": objects.USERS, "namespace": objects.NAMESPACE},
+}
+
+REFERENCES = [
+    "spec.storage.secretRef",
+    "spec.storage.credentialSecretRef",
+    "spec.repository.passwordSecretRef",
+    "spec.server.adminSecretRef",
+    "spec.server.tlsSecretRef",
+    "spec.server.userAccess.userAccessSecretRef",
+]
+
+
+def test_a_resource_of_the_removed_controller_is_read_whole() -> None:
+    obj = objects.repository_server(
+        {
+            "spec": {
+                "storage": {
+                    "credentialSecretRef": {
+                        "name": objects.CREDENTIAL,
+                        "namespace": objects.NAMESPACE,
+                    }
+                },
+                "repository": {
+                    "username": "server",
+                    "hostname": "localhost",
+                    "cacheSizeSettings": {"metadata": 200, "content": 100},
+                    # Accepted and without effect: the container's paths are fixed.
+                    "configuration": {"cacheDirectory": "/tmp/kopia-cache"},  # noqa: S108
+                },
+            }
+        }
+    )
+
+    assert api.parse(obj) == api.RepositoryServer(
+        namespace=objects.NAMESPACE,
+        name=objects.NAME,
+        uid=objects.UID,
+        generation=1,
+        location=reference("spec.storage.secretRef", objects.LOCATION),
+        credential=reference("spec.storage.credentialSecretRef", objects.CREDENTIAL),
+        root_path="files",
+        username="server",
+        hostname="localhost",
+        content_cache_mb=100,
+        metadata_cache_mb=200,
+        password=reference("spec.repository.passwordSecretRef", objects.REPOSITORY_PASSWORD),
+        admin=reference("spec.server.adminSecretRef", objects.ADMIN),
+        tls=reference("spec.server.tlsSecretRef", objects.TLS),
+        access=api.UserAccess(
+            reference("spec.server.userAccess.userAccessSecretRef", objects.USERS), "backup"
+        ),
+        run_as_user=None,
+        peers=(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "attribute", "expected"),
+    [
+        pytest.param({}, "username", "repository-server", id="no user name: one that owns nothing"),
+        pytest.param({}, "hostname", "files.backup", id="no host name: the resource's own"),
+        pytest.param({}, "content_cache_mb", 0, id="no content cache limit: the removed default"),
+        pytest.param(
+            {}, "metadata_cache_mb", 500, id="no metadata cache limit: the removed default"
+        ),
+        pytest.param(
+            nested("spec.repository.cacheSizeSettings.metadata", 0),
+            "metadata_cache_mb",
+            0,
+            id="a limit of 0 is a limit, not the default",
+        ),
+        pytest.param(
+            nested("spec.repository.cacheSizeSettings.content", 7),
+            "metadata_cache_mb",
+            500,
+            id="one limit given: the other keeps its default",
+        ),
+        pytest.param({}, "credential", None, id="a file store needs no credential"),
+        pytest.param(
+            nested("spec.storage.credentialSecretRef", {}),
+            "credential",
+            None,
+            id="an empty reference to a credential is none",
+        ),
+        pytest.param({}, "run_as_user", None, id="no user id: left to the default"),
+        pytest.param(
+            nested("spec.server.runAsUser", 0), "run_as_user", 0, id="user id 0 is taken as root"
+        ),
+        pytest.param(
+            nested("spec.repository.rootPath", ""), "root_path", "", id="the prefix itself"
+        ),
+        pytest.param(
+            nested("metadata.generation", None), "generation", 0, id="no generation counts as 0"
+        ),
+    ],
+)
+def test_what_is_left_out_gets_its_default(change: Object, attribute: str, expected: Any) -> None:  # noqa: ANN401
+    server = api.parse(objects.repository_server(change))
+
+    assert getattr(server, attribute) == expected
+
+
+def test_the_users_may_be_whole_users_in_place_of_hosts() -> None:
+    server = api.parse(objects.repository_server({"spec": {"server": ACCESS_BY_USER}}))
+
+    assert server.access == api.UserAccess(
+        reference("spec.server.userAccessSecretRef", objects.USERS), username=""
+    )
+
+
+@pytest.mark.parametrize("path", REFERENCES)
+def test_a_reference_without_a_namespace_means_the_resources_own(path: str) -> None:
+    obj = objects.repository_server(nested(path, {"name": "secret", "namespace": None}))
+
+    server = api.parse(obj)
+
+    assert reference(path, "secret") in (*server.inputs, server.access.secret)
+
+
+@pytest.mark.parametrize("path", REFERENCES)
+def test_a_reference_to_another_namespace_is_refused(path: str) -> None:
+    obj = objects.repository_server(nested(path, {"name": "secret", "namespace": "elsewhere"}))
+
+    with pytest.raises(InvalidInput) as caught:
+        api.parse(obj)
+
+    assert caught.value.reason == "ReferenceInOtherNamespace"
+    assert caught.value.message == (
+        f"{path} names Secret elsewhere/secret, but a RepositoryServer reads Secrets of its own "
+        f"namespace only; copy the Secret to namespace backup and set {path}.namespace to it"
+    )
+
+
+def test_the_second_form_of_access_may_not_leave_the_namespace_either() -> None:
+    access = objects.merged(ACCESS_BY_USER, {"userAccessSecretRef": {"namespace": "elsewhere"}})
+    obj = objects.repository_server()
+    obj["spec"]["server"].update(access)
+    del obj["spec"]["server"]["userAccess"]
+
+    with pytest.raises(InvalidInput, match=r"^spec\.server\.userAccessSecretRef names Secret "):
+        api.parse(obj)
+
+
+NAMESPACES = {"namespaceSelector": {"matchLabels": {"team": "a"}}}
+PODS = {"podSelector": {"matchLabels": {"app": "client"}}}
+
+
+@pytest.mark.parametrize(
+    ("policy", "peers"),
+    [
+        pytest.param(None, (), id="no policy adds nobody"),
+        pytest.param({"from": []}, (), id="an empty list adds nobody"),
+        pytest.param({"from": [NAMESPACES, PODS]}, (NAMESPACES, PODS), id="any peer suffices"),
+        pytest.param(NAMESPACES, (NAMESPACES,), id="pods of the namespaces with a label"),
+        pytest.param(PODS, (PODS,), id="pods with a label, of the own namespace"),
+        pytest.param(
+            {**NAMESPACES, **PODS},
+            ({**NAMESPACES, **PODS},),
+            id="both selectors narrow each other, as the fields of one peer do",
+        ),
+        pytest.param(
+            {"from": [PODS], **NAMESPACES},
+            (PODS, NAMESPACES),
+            id="the list and the selectors add up",
+        ),
+        pytest.param(
+            {"namespaceSelector": {}},
+            ({"namespaceSelector": {}},),
+            id="an empty selector means every namespace, as in a NetworkPolicy",
+        ),
+        pytest.param(
+            {"namespaceSelector": {}, **PODS},
+            ({"namespaceSelector": {}, **PODS},),
+            id="pods with a label, of every namespace",
+        ),
+    ],
+)
+def test_peers_are_those_of_the_policy(policy: Object | None, peers: tuple[Object, ...]) -> None:
+    obj = objects.repository_server(nested("spec.server.networkPolicy", policy))
+
+    assert api.parse(obj).peers == peers
+
+
+class TestInputs:
+    def test_the_server_starts_with_all_secrets_but_that_of_the_users(self) -> None:
+        obj = objects.repository_server(
+            nested("spec.storage.credentialSecretRef", {"name": objects.CREDENTIAL})
+        )
+
+        names = [ref.name for ref in api.parse(obj).inputs]
+
+        assert names == [
+            objects.LOCATION,
+            objects.CREDENTIAL,
+            objects.REPOSITORY_PASSWORD,
+            objects.ADMIN,
+            objects.TLS,
+        ]
+
+    def test_without_a_credential_there_is_one_less(self) -> None:
+        names = [ref.name for ref in api.parse(objects.repository_server()).inputs]
+
+        assert objects.CREDENTIAL not in names
+
+
+class TestSecretNames:
+    def test_every_reference_counts(self) -> None:
+        obj = objects.repository_server(
+            nested("spec.storage.credentialSecretRef", {"name": objects.CREDENTIAL})
+        )
+
+        assert api.secret_names(obj) == {
+            objects.LOCATION,
+            objects.CREDENTIAL,
+            objects.REPOSITORY_PASSWORD,
+            objects.ADMIN,
+            objects.TLS,
+            objects.USERS,
+        }
+
+    def test_so_does_the_second_form_of_access(self) -> None:
+        obj = objects.repository_server({"spec": {"server": ACCESS_BY_USER}})
+
+        assert objects.USERS in api.secret_names(obj)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            pytest.param(
+                nested("spec.server.tlsSecretRef.namespace", "elsewhere"),
+                id="a Secret of another namespace wakes nobody",
+            ),
+            pytest.param(
+                nested("spec.server.tlsSecretRef.name", None), id="a reference without a name"
+            ),
+            pytest.param(nested("spec.server.tlsSecretRef", None), id="a reference left out"),
+        ],
+    )
+    def test_a_wrong_reference_hides_no_other(self, change: Object) -> None:
+        names = api.secret_names(objects.repository_server(change))
+
+        assert names == {
+            objects.LOCATION,
+            objects.REPOSITORY_PASSWORD,
+            objects.ADMIN,
+            objects.USERS,
+        }
+
+    def test_a_resource_without_a_spec_has_none(self) -> None:
+        assert api.secret_names({"metadata": {"namespace": objects.NAMESPACE}}) == set()
+
+
+def test_children_are_deleted_with_the_resource() -> None:
+    assert api.parse(objects.repository_server()).owner_reference() == {
+        "apiVersion": "cr.kanister.io/v1alpha1",
+        "kind": "RepositoryServer",
+        "name": objects.NAME,
+        "uid": objects.UID,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
