@@ -1,13 +1,13 @@
 """An API server in memory, for reconcilers: it keeps objects, and a record of every request."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import define, field, frozen
 
 from controller.clock import Deadline
-from controller.errors import ApiError, NotFound
+from controller.errors import NotFound
 from controller.mutationcache import MutationCache
 from controller.resource import Object, Resource
 from controller.store import IndexFunction, Store

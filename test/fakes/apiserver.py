@@ -255,7 +255,7 @@ def watch(*events: Object | Callable[[], object], end: End = "clean") -> Answer:
     return send
 
 
-def pod(name: str, version: int, *, uid: str = "", **fields: Any) -> Object:  # noqa: ANN401
+def pod(name: str, version: int, *, uid: str = "", **fields: Any) -> Object:
     """Make a small object; its content is its resource version."""
     metadata = {
         "namespace": "ns",

@@ -51,7 +51,7 @@ ADMIN_PASSWORD_VALUE = "admin-pass-81fe"
 USER_PASSWORD_VALUE = "user-pass-c3a7"
 
 
-def merged(base: Any, patch: Any) -> Any:  # noqa: ANN401 - JSON values
+def merged(base: Any, patch: Any) -> Any:
     """Apply a JSON merge patch (RFC 7386) to a copy: None removes a field, a list replaces one."""
     if not isinstance(patch, dict):
         return copy.deepcopy(patch)

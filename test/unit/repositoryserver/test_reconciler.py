@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from attrs import define, field
+from controller.controller import Request, Result
+
+from controller.clock import Deadline
+from controller.conditions import get_condition
+from controller.errors import Conflict, Forbidden
+from controller.mutationcache import MutationCache
 from fakes import objects
 from fakes.apiclient import Action, FakeClient
 from fakes.clock import FakeClock
 from fakes.kopia import FakeKopia, FakeResult, PlainHasher
-
-from controller.clock import Deadline
-from controller.conditions import get_condition
-from controller.controller import Request, Result
-from controller.errors import Conflict, Forbidden
-from controller.mutationcache import MutationCache
 from reconcilers.repositoryserver import children, resources, status
 from reconcilers.repositoryserver.applier import owner_uids
 from reconcilers.repositoryserver.context import INDEX_OWNER, Caches
@@ -88,7 +88,7 @@ class World:
             image=objects.IMAGE,
         )
 
-    def _cache(self, resource: Any) -> MutationCache:  # noqa: ANN401
+    def _cache(self, resource: Any) -> MutationCache:
         indexers = {INDEX_OWNER: owner_uids}
         store = self.api.store(resource, indexers)
         cache = MutationCache(store, clock=self.clock, indexers=indexers)
@@ -122,9 +122,7 @@ class World:
             if condition["type"] == children.GATE
         ]
         others = [c for c in status_.get("conditions", []) if c["type"] != children.GATE]
-        self.api.put(
-            resources.PODS, {**pod, "status": {**status_, "conditions": others + gates}}
-        )
+        self.api.put(resources.PODS, {**pod, "status": {**status_, "conditions": others + gates}})
 
     def condition(self, type_: str) -> tuple[str, str, str]:
         found = get_condition(self.server()["status"]["conditions"], type_)
@@ -138,7 +136,7 @@ class World:
     def change_secret(self, secret: Object) -> None:
         self.api.put(resources.SECRETS, secret)
 
-    def _one(self, resource: Any, name: str) -> Object:  # noqa: ANN401
+    def _one(self, resource: Any, name: str) -> Object:
         obj = self.api.store(resource).get(objects.NAMESPACE, name)
         assert obj is not None
         return obj
