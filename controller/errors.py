@@ -72,43 +72,43 @@ class ApiError(ClientError):
         self.causes = causes
 
 
-class BadRequest(ApiError):  # noqa: N818 (named as the reason in the API)
+class BadRequest(ApiError):
     """400: the request makes no sense to the server."""
 
 
-class Unauthorized(ApiError):  # noqa: N818
+class Unauthorized(ApiError):
     """401: the credentials are missing, wrong or expired."""
 
 
-class Forbidden(ApiError):  # noqa: N818
+class Forbidden(ApiError):
     """403: the credentials do not allow this."""
 
 
-class NotFound(ApiError):  # noqa: N818
+class NotFound(ApiError):
     """404: no such object, or no such resource."""
 
 
-class AlreadyExists(ApiError):  # noqa: N818
+class AlreadyExists(ApiError):
     """409 on a create: an object of that name exists."""
 
 
-class Conflict(ApiError):  # noqa: N818
+class Conflict(ApiError):
     """409: the object changed in between, or a precondition does not hold."""
 
 
-class Gone(ApiError):  # noqa: N818
+class Gone(ApiError):
     """410, or reason Expired: the resource version asked for is no longer kept."""
 
 
-class Invalid(ApiError):  # noqa: N818
+class Invalid(ApiError):
     """422: the object breaks a rule of its schema."""
 
 
-class TooManyRequests(ApiError):  # noqa: N818
+class TooManyRequests(ApiError):
     """429: the server sheds load."""
 
 
-class ServerUnavailable(ApiError):  # noqa: N818
+class ServerUnavailable(ApiError):
     """5xx: the server, or what stands before it, failed."""
 
 

@@ -46,7 +46,7 @@ class RecordedRequest:
         return "watch" if self.query.get("watch") else "get or list"
 
 
-Answer = Callable[["_Handler"], None]
+Answer = Callable[["Handler"], None]
 
 
 class FakeApiServer:
@@ -124,7 +124,7 @@ class FakeApiServer:
             return self._script.popleft() if self._script else silence
 
     def _listen(self, port: int) -> "_Listener":
-        listener = _Listener(("127.0.0.1", port), _Handler)
+        listener = _Listener(("127.0.0.1", port), Handler)
         listener.fake = self
         self._port: int = listener.server_address[1]
         if self._tls:
@@ -143,7 +143,7 @@ class _Listener(ThreadingHTTPServer):
     fake: FakeApiServer
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: _Listener
 
@@ -185,7 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
 def answer(status: int, body: Object | bytes, **headers: str) -> Answer:
     """Answer a request; an underscore in a header's name stands for a hyphen."""
 
-    def send(handler: _Handler) -> None:
+    def send(handler: Handler) -> None:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         handler.send_response(status)
         handler.send_header("Content-Type", "application/json")
@@ -208,17 +208,17 @@ def failure(status: int, reason: str = "", *causes: str, **headers: str) -> Answ
     return answer(status, status_object(status, reason, *causes), **headers)
 
 
-def dropped(handler: _Handler) -> None:
+def dropped(handler: Handler) -> None:
     """Close the connection without an answer."""
     handler.tear()
 
 
-def silence(handler: _Handler) -> None:
+def silence(handler: Handler) -> None:
     """Keep the connection open and never answer."""
     handler.hang()
 
 
-def half_an_answer(handler: _Handler) -> None:
+def half_an_answer(handler: Handler) -> None:
     """Announce more bytes than are sent."""
     handler.send_response(200)
     handler.send_header("Content-Length", "1000")
@@ -230,7 +230,7 @@ def half_an_answer(handler: _Handler) -> None:
 def watch(*events: Object | Callable[[], object], end: End = "clean") -> Answer:
     """Answer a watch with events; a function among them holds the stream until it returns."""
 
-    def send(handler: _Handler) -> None:
+    def send(handler: Handler) -> None:
         handler.send_response(200)
         handler.send_header("Content-Type", "application/json")
         handler.send_header("Transfer-Encoding", "chunked")

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from fakes.apiserver import Answer, _Handler
+from fakes.apiserver import Answer, Handler
 
 #: From RFC 6455: proves to the client that the server speaks WebSocket.
 HANDSHAKE_SUFFIX = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -19,7 +19,7 @@ OPCODE_CLOSE = 8
 class ExecStream:
     """What a script of an exec can do."""
 
-    def __init__(self, handler: _Handler) -> None:
+    def __init__(self, handler: Handler) -> None:
         self._handler = handler
 
     def send(self, channel: int, content: bytes) -> None:
@@ -65,7 +65,7 @@ def exec_session(
         protocol: The one the server chooses.
     """
 
-    def serve(handler: _Handler) -> None:
+    def serve(handler: Handler) -> None:
         key = handler.headers["Sec-WebSocket-Key"].encode()
         # SHA-1 is the handshake's, and no secret depends on it.
         digest = hashlib.sha1(key + HANDSHAKE_SUFFIX, usedforsecurity=False).digest()

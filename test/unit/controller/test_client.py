@@ -14,15 +14,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from fakes import apiserver
-from fakes.apiserver import FakeApiServer
-from fakes.clock import FakeClock
 from prometheus_client import CollectorRegistry
 
 from controller import errors
 from controller.client import Client, Resource, host_label
 from controller.clock import Deadline, DeadlineExceeded, SystemClock
 from controller.metrics import Metrics
+from fakes import apiserver
+from fakes.apiserver import FakeApiServer
+from fakes.clock import FakeClock
 
 PODS = Resource("", "v1", "pods", "Pod")
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
@@ -347,7 +347,7 @@ def test_the_token_is_read_anew_for_each_request(server: FakeApiServer) -> None:
     api_client = server.api_client()
     api_client.configuration.api_key["BearerToken"] = "bearer expired"
 
-    def refresh(configuration: Any) -> None:  # noqa: ANN401
+    def refresh(configuration: Any) -> None:
         configuration.api_key["BearerToken"] = f"bearer {next(tokens)}"
 
     api_client.configuration.refresh_api_key_hook = refresh
@@ -368,7 +368,7 @@ def test_the_token_is_read_anew_for_each_request(server: FakeApiServer) -> None:
     ]
 
 
-def open_watch(client: Client, read_timeout: float = 5.0) -> Any:  # noqa: ANN401
+def open_watch(client: Client, read_timeout: float = 5.0) -> Any:
     return client.watch(
         PODS,
         "ns",

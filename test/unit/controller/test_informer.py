@@ -6,6 +6,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
+
+from controller.client import Client
+from controller.clock import SystemClock
+from controller.informer import Informer, default_trim
+from controller.metrics import Metrics
+from controller.resource import Object, Resource
 from fakes import apiserver
 from fakes.apiserver import (
     FakeApiServer,
@@ -19,13 +26,6 @@ from fakes.apiserver import (
     watch,
 )
 from fakes.clock import STUCK_AFTER, FakeClock
-from prometheus_client import CollectorRegistry
-
-from controller.client import Client
-from controller.clock import SystemClock
-from controller.informer import Informer, default_trim
-from controller.metrics import Metrics
-from controller.resource import Object, Resource
 
 PODS = Resource("", "v1", "pods", "Pod")
 
@@ -67,7 +67,7 @@ class Listener:
 def make_informer(
     server: FakeApiServer,
     clock: FakeClock | None = None,
-    **options: Any,  # noqa: ANN401
+    **options: Any,
 ) -> Informer:
     metrics = options.pop("metrics", None) or Metrics(CollectorRegistry())
     client = Client(

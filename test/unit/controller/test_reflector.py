@@ -9,6 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from prometheus_client import CollectorRegistry
+
+from controller.client import Client, Resource
+from controller.clock import SystemClock
+from controller.metrics import Metrics
+from controller.reflector import Backoff, Reflector, RetryWindow
+from controller.resource import Object
 from fakes import apiserver
 from fakes.apiserver import (
     FakeApiServer,
@@ -24,13 +31,6 @@ from fakes.apiserver import (
     watch,
 )
 from fakes.clock import STUCK_AFTER, FakeClock
-from prometheus_client import CollectorRegistry
-
-from controller.client import Client, Resource
-from controller.clock import SystemClock
-from controller.metrics import Metrics
-from controller.reflector import Backoff, Reflector, RetryWindow
-from controller.resource import Object
 
 PODS = Resource("", "v1", "pods", "Pod")
 
@@ -406,7 +406,7 @@ def test_a_server_that_restarts_is_waited_for_without_a_relist() -> None:
     mirror = Mirror()
     with FakeApiServer() as server:
 
-        def go_down(handler: apiserver._Handler) -> None:
+        def go_down(handler: apiserver.Handler) -> None:
             server.stop_listening()
             streamed(modified("a", 7), end="cut")(handler)
 
