@@ -60,7 +60,8 @@ def server_certificate(secret: SecretData) -> ServerCertificate:
     words = {"ref": secret.ref, "field": secret.ref.field}
     try:
         leaf = x509.load_pem_x509_certificates(certificate.encode())[0]
-    except ValueError:
+        public_key = leaf.public_key()
+    except (ValueError, UnsupportedAlgorithm):
         message = NOT_PEM.format(key="tls.crt", what="a certificate", **words)
         raise InvalidInput(REASON_INVALID, message) from None
     try:
@@ -68,7 +69,7 @@ def server_certificate(secret: SecretData) -> ServerCertificate:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         message = NOT_PEM.format(key="tls.key", what="an unencrypted private key", **words)
         raise InvalidInput(REASON_INVALID, message) from None
-    if private_key.public_key() != leaf.public_key():
+    if private_key.public_key() != public_key:
         raise InvalidInput(REASON_INVALID, MISMATCH.format(**words))
     return ServerCertificate(
         certificate, key, leaf.fingerprint(hashes.SHA256()).hex(), leaf.not_valid_after_utc

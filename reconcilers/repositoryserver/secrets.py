@@ -52,8 +52,7 @@ KEY_EMPTY = "key {key} of Secret {ref}, named by {field}, is empty; give it a va
 NOT_TEXT = "key {key} of Secret {ref}, named by {field}, is not UTF-8 text; correct its value"
 NO_USERS = "Secret {ref}, named by {field}, has no keys; add one for each user that may connect"
 UNKNOWN_LOCATION = (
-    "key type of Secret {ref}, named by {field}, is {value!r}, which is no location type; "
-    "use one of {known}"
+    "key type of Secret {ref}, named by {field}, is no location type; use one of {known}"
 )
 
 
@@ -159,15 +158,14 @@ def location(secret: SecretData) -> Location:
     Raises:
         InvalidInput: The type is unknown, or a key that it needs is missing or empty.
     """
-    value = secret.text("type")
-    kind = LOCATION_TYPES.get(value.strip())
+    # Neither a type nor a claim's name holds white space; `echo` adds a line end.
+    kind = LOCATION_TYPES.get(secret.text("type").strip())
     if kind is None:
         raise InvalidInput(
             REASON_LOCATION_TYPE,
             UNKNOWN_LOCATION.format(
                 ref=secret.ref,
                 field=secret.ref.field,
-                value=value,
                 known=", ".join(sorted(set(LOCATION_TYPES.values()))),
             ),
         )
@@ -175,7 +173,7 @@ def location(secret: SecretData) -> Location:
         kind=kind,
         secret=secret.ref,
         prefix=secret.optional("prefix", "path"),
-        claim_name=secret.text("claimName"),
+        claim_name=secret.text("claimName").strip(),
     )
 
 
@@ -197,7 +195,7 @@ def admin(secret: SecretData) -> Admin:
 
 
 def repository_password(secret: SecretData) -> str:
-    """Read the repository password, byte for byte: Kopia takes white space as part of it.
+    """Read the repository password, byte for byte; Kopia itself trims white space around it.
 
     Raises:
         InvalidInput: The key is missing or empty.

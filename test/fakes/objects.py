@@ -9,18 +9,20 @@ import base64
 import copy
 import functools
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from attrs import frozen
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import NameOID
 
 from reconcilers.repositoryserver import api, children, secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 
 Object = dict[str, Any]
 
@@ -178,6 +180,7 @@ class KeyPair:
 def key_pair(
     name: str = "files",
     *,
+    key: CertificateIssuerPrivateKeyTypes | None = None,
     issuer: KeyPair | None = None,
     not_after: datetime = NOW + timedelta(days=365),
 ) -> KeyPair:
@@ -185,16 +188,19 @@ def key_pair(
 
     Args:
         name: Common name.
+        key: The private key; a new one on an elliptic curve by default.
         issuer: Who signs; the certificate itself by default.
         not_after: When it expires.
     """
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = key or ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    signer: Any = key
-    issued_by = subject
+    issued_by, signer = subject, key
     if issuer is not None:
-        signer = serialization.load_pem_private_key(issuer.key.encode(), password=None)
         issued_by = x509.load_pem_x509_certificate(issuer.certificate.encode()).subject
+        signer = cast(
+            "CertificateIssuerPrivateKeyTypes",
+            serialization.load_pem_private_key(issuer.key.encode(), password=None),
+        )
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -203,7 +209,7 @@ def key_pair(
         .serial_number(x509.random_serial_number())
         .not_valid_before(not_after - timedelta(days=400))
         .not_valid_after(not_after)
-        .sign(signer, hashes.SHA256())
+        .sign(signer, None if isinstance(signer, ed25519.Ed25519PrivateKey) else hashes.SHA256())
     )
     return KeyPair(
         certificate.public_bytes(serialization.Encoding.PEM).decode(),

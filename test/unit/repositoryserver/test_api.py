@@ -15,7 +15,7 @@ def reference(field: str, name: str) -> api.SecretRef:
     return api.SecretRef(field, objects.NAMESPACE, name)
 
 
-def nested(path: str, value: Any) -> Object:  # noqa: ANN401 - any JSON value
+def nested(path: str, value: Any) -> Object:
     """Return the merge patch that sets one field: `spec.server.runAsUser`."""
     patch: Any = value
     for name in reversed(path.split(".")):
@@ -122,7 +122,7 @@ def test_a_resource_of_the_removed_controller_is_read_whole() -> None:
         ),
     ],
 )
-def test_what_is_left_out_gets_its_default(change: Object, attribute: str, expected: Any) -> None:  # noqa: ANN401
+def test_what_is_left_out_gets_its_default(change: Object, attribute: str, expected: Any) -> None:
     server = api.parse(objects.repository_server(change))
 
     assert getattr(server, attribute) == expected

@@ -1,0 +1,285 @@
+"""The user's Secrets are checked; a refusal names the Secret, the key, the field and the fix."""
+
+from typing import Any
+
+import pytest
+
+from fakes import objects
+from reconcilers.repositoryserver import secrets
+from reconcilers.repositoryserver.api import SecretRef
+from reconcilers.repositoryserver.errors import InvalidInput
+
+Object = dict[str, Any]
+
+VALUE = "value-4e1b"
+LOCATION = SecretRef("spec.storage.secretRef", objects.NAMESPACE, objects.LOCATION)
+PASSWORD = SecretRef(
+    "spec.repository.passwordSecretRef", objects.NAMESPACE, objects.REPOSITORY_PASSWORD
+)
+ADMIN = SecretRef("spec.server.adminSecretRef", objects.NAMESPACE, objects.ADMIN)
+
+
+def location(values: dict[str, str | bytes]) -> secrets.SecretData:
+    return secrets.read(LOCATION, objects.location_secret(values), (secrets.TYPE_LOCATION,))
+
+
+def file_store(values: dict[str, str | bytes] | None = None) -> secrets.SecretData:
+    return location({"type": "filestore", "claimName": "data", **(values or {})})
+
+
+class TestRead:
+    @pytest.mark.parametrize(
+        "type_",
+        [
+            pytest.param("secrets.kanister.io/storage-location", id="the removed controller's"),
+            pytest.param("Opaque", id="Opaque, which the removed controller never minded"),
+            pytest.param("", id="no type is Opaque"),
+            pytest.param(None, id="and so is one left out"),
+        ],
+    )
+    def test_a_type_that_fits(self, type_: str | None) -> None:
+        obj = objects.merged(objects.location_secret(), {"type": type_})
+
+        assert secrets.read(LOCATION, obj, (secrets.TYPE_LOCATION,)).text("type") == "filestore"
+
+    def test_a_missing_secret(self) -> None:
+        with pytest.raises(InvalidInput) as caught:
+            secrets.read(LOCATION, None, (secrets.TYPE_LOCATION,))
+
+        assert caught.value.reason == "SecretMissing"
+        assert caught.value.message == (
+            "Secret backup/files-location, named by spec.storage.secretRef, does not exist; "
+            "create it or correct spec.storage.secretRef"
+        )
+
+    def test_a_wrong_type(self) -> None:
+        obj = objects.merged(objects.location_secret(), {"type": "kubernetes.io/tls"})
+
+        with pytest.raises(InvalidInput) as caught:
+            secrets.read(LOCATION, obj, (secrets.TYPE_LOCATION,))
+
+        assert caught.value.reason == "SecretTypeWrong"
+        assert caught.value.message == (
+            "Secret backup/files-location, named by spec.storage.secretRef, is of type "
+            "kubernetes.io/tls, expected secrets.kanister.io/storage-location; delete it and "
+            "create it again with `type: secrets.kanister.io/storage-location`"
+        )
+
+    @pytest.mark.parametrize(
+        ("data", "values"),
+        [
+            pytest.param(None, {}, id="a Secret without data has no keys"),
+            pytest.param({"prefix": ""}, {"prefix": b""}, id="an empty value is empty"),
+            pytest.param({"prefix": None}, {"prefix": b""}, id="and so is null"),
+        ],
+    )
+    def test_data_that_are_not_there(self, data: Object | None, values: dict[str, bytes]) -> None:
+        obj = {**objects.location_secret(), "data": data}
+
+        assert secrets.read(LOCATION, obj, (secrets.TYPE_LOCATION,)).values == values
+
+
+class TestText:
+    def test_a_key_missing(self) -> None:
+        with pytest.raises(InvalidInput) as caught:
+            location({}).text("bucket")
+
+        assert caught.value.reason == "SecretKeyMissing"
+        assert caught.value.message == (
+            "Secret backup/files-location, named by spec.storage.secretRef, has no key bucket; "
+            "add it"
+        )
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            pytest.param("", id="nothing"),
+            pytest.param(" \n", id="white space, which Kopia would trim to nothing"),
+        ],
+    )
+    def test_a_key_empty(self, value: str) -> None:
+        with pytest.raises(InvalidInput) as caught:
+            location({"bucket": value}).text("bucket")
+
+        assert caught.value.reason == "SecretKeyMissing"
+        assert caught.value.message == (
+            "key bucket of Secret backup/files-location, named by spec.storage.secretRef, is "
+            "empty; give it a value"
+        )
+
+    def test_a_value_that_is_no_text(self) -> None:
+        with pytest.raises(InvalidInput) as caught:
+            location({"bucket": b"\xff\xfe"}).text("bucket")
+
+        assert caught.value.reason == "SecretValueInvalid"
+        assert caught.value.message == (
+            "key bucket of Secret backup/files-location, named by spec.storage.secretRef, is not "
+            "UTF-8 text; correct its value"
+        )
+        # The decoder's error quotes the bytes.
+        assert caught.value.__suppress_context__
+
+    @pytest.mark.parametrize(
+        ("values", "expected"),
+        [
+            pytest.param({"new": "n"}, "n", id="the first spelling"),
+            pytest.param({"old": "o"}, "o", id="the second"),
+            pytest.param({"new": "n", "old": "o"}, "n", id="both: the first one counts"),
+            pytest.param({"new": " n\n"}, " n\n", id="white space around a value is left"),
+        ],
+    )
+    def test_one_of_several_spellings(self, values: dict[str, str | bytes], expected: str) -> None:
+        assert location(values).text("new", "old") == expected
+
+    def test_no_spelling_at_all_is_named_by_the_first(self) -> None:
+        with pytest.raises(InvalidInput, match="has no key new; "):
+            location({}).text("new", "old")
+
+    @pytest.mark.parametrize(
+        ("values", "expected"),
+        [
+            pytest.param({}, "", id="left out"),
+            pytest.param({"prefix": ""}, "", id="empty"),
+            pytest.param({"prefix": "p"}, "p", id="given"),
+        ],
+    )
+    def test_an_optional_key(self, values: dict[str, str | bytes], expected: str) -> None:
+        assert location(values).optional("prefix") == expected
+
+    def test_an_optional_key_must_be_text_too(self) -> None:
+        with pytest.raises(InvalidInput, match=r"^key prefix of Secret .* is not UTF-8 text"):
+            location({"prefix": b"\xff"}).optional("prefix")
+
+
+class TestLocation:
+    @pytest.mark.parametrize(
+        "type_",
+        [
+            pytest.param("filestore", id="filestore, as the removed controller read it"),
+            pytest.param("fileStore", id="fileStore, as Kanister's documentation has it"),
+            pytest.param("file-store", id="file-store, as the design document has it"),
+            pytest.param("filestore\n", id="with the line end that echo adds"),
+        ],
+    )
+    def test_a_file_store(self, type_: str) -> None:
+        values: dict[str, str | bytes] = {"type": type_, "prefix": "backups", "claimName": "data"}
+
+        assert secrets.location(location(values)) == secrets.Location(
+            kind="filestore", secret=LOCATION, prefix="backups", claim_name="data"
+        )
+
+    @pytest.mark.parametrize(
+        ("values", "prefix"),
+        [
+            pytest.param({"prefix": "backups"}, "backups", id="prefix, as it was read"),
+            pytest.param({"path": "backups"}, "backups", id="path, as the design document has it"),
+            pytest.param({"prefix": "a", "path": "b"}, "a", id="both: prefix counts"),
+            pytest.param({}, "", id="none"),
+            pytest.param({"prefix": "/a//b/"}, "/a//b/", id="taken as written"),
+        ],
+    )
+    def test_both_spellings_of_the_prefix(
+        self, values: dict[str, str | bytes], prefix: str
+    ) -> None:
+        assert secrets.location(file_store(values)).prefix == prefix
+
+    def test_the_claim_loses_the_line_end_that_echo_adds(self) -> None:
+        assert secrets.location(file_store({"claimName": "data\n"})).claim_name == "data"
+
+    @pytest.mark.parametrize(
+        "type_",
+        [
+            pytest.param("s4", id="a type that nobody knows"),
+            pytest.param("FileStore", id="letter case counts"),
+        ],
+    )
+    def test_an_unknown_type(self, type_: str) -> None:
+        with pytest.raises(InvalidInput) as caught:
+            secrets.location(location({"type": type_}))
+
+        assert caught.value.reason == "LocationTypeUnknown"
+        assert caught.value.message == (
+            "key type of Secret backup/files-location, named by spec.storage.secretRef, is no "
+            "location type; use one of filestore"
+        )
+
+    @pytest.mark.parametrize(
+        ("values", "message"),
+        [
+            pytest.param({}, "has no key type; add it", id="no type"),
+            pytest.param({"type": ""}, "is empty; give it a value", id="an empty type"),
+            pytest.param({"type": "filestore"}, "has no key claimName; add it", id="no claim"),
+            pytest.param(
+                {"type": "filestore", "claimName": ""},
+                "^key claimName of Secret .* is empty; give it a value",
+                id="an empty claim",
+            ),
+        ],
+    )
+    def test_a_key_that_a_file_store_needs(
+        self, values: dict[str, str | bytes], message: str
+    ) -> None:
+        with pytest.raises(InvalidInput, match=message):
+            secrets.location(location(values))
+
+
+class TestAdmin:
+    def test_name_and_password_as_written(self) -> None:
+        data = secrets.read(ADMIN, objects.admin_secret("pass word\n"), (secrets.TYPE_ADMIN,))
+
+        assert secrets.admin(data) == secrets.Admin("admin@files", "pass word\n")
+
+    @pytest.mark.parametrize("key", ["username", "password"])
+    def test_each_key_is_needed(self, key: str) -> None:
+        obj = objects.merged(objects.admin_secret(), {"data": {key: None}})
+
+        with pytest.raises(InvalidInput, match=f"has no key {key}; add it"):
+            secrets.admin(secrets.read(ADMIN, obj, (secrets.TYPE_ADMIN,)))
+
+
+class TestRepositoryPassword:
+    def test_the_password_as_written(self) -> None:
+        obj = objects.password_secret("pass word\n")
+
+        data = secrets.read(PASSWORD, obj, (secrets.TYPE_PASSWORD,))
+
+        assert secrets.repository_password(data) == "pass word\n"
+
+    def test_the_key_is_needed(self) -> None:
+        obj = objects.secret(objects.REPOSITORY_PASSWORD, secrets.TYPE_PASSWORD, {"password": "p"})
+
+        with pytest.raises(InvalidInput) as caught:
+            secrets.repository_password(secrets.read(PASSWORD, obj, (secrets.TYPE_PASSWORD,)))
+
+        assert caught.value.message == (
+            "Secret backup/files-repository-password, named by "
+            "spec.repository.passwordSecretRef, has no key repo-password; add it"
+        )
+
+
+class TestNoValueIsShown:
+    @pytest.mark.parametrize(
+        "holder",
+        [
+            pytest.param(location({"type": VALUE}), id="SecretData"),
+            pytest.param(secrets.Admin("admin", VALUE), id="Admin"),
+        ],
+    )
+    def test_in_a_representation(self, holder: object) -> None:
+        assert VALUE not in repr(holder)
+        assert VALUE not in str(holder)
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            pytest.param({"type": VALUE}, id="where a location type is expected"),
+            pytest.param({"type": "filestore", "x": VALUE}, id="where a key is missing"),
+            pytest.param({"type": "filestore", "claimName": " ", "x": VALUE}, id="or empty"),
+            pytest.param({"type": VALUE.encode() + b"\xff"}, id="where it is no text"),
+        ],
+    )
+    def test_in_a_message(self, values: dict[str, str | bytes]) -> None:
+        with pytest.raises(InvalidInput) as caught:
+            secrets.location(location(values))
+
+        assert VALUE not in caught.value.message
