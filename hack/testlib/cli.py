@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from clusterlib import paths, waiting
 from clusterlib.errors import ClusterError
-
 from testlib import cluster, gate
 from testlib.environment import Environment, left_behind, variables
 from testlib.interruption import EXIT_INTERRUPTED, Foreground, Interrupted

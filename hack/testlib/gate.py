@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from clusterlib import debian, paths
 from clusterlib.errors import ClusterError
 from clusterlib.progress import Progress
-
 from testlib.environment import left_behind
 
 if TYPE_CHECKING:

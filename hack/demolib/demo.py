@@ -1,0 +1,220 @@
+"""The demo, step by step: controller, repository, server, client, backup, restore."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clusterlib import paths, processes
+from clusterlib.progress import Progress
+from demolib import objects
+from demolib.backup import Client
+
+if TYPE_CHECKING:
+    from demolib.kubectl import Kubectl
+    from demolib.objects import Images
+    from demolib.target import Target
+
+MANIFESTS = paths.CHECKOUT / "manifests"
+SAMPLE = MANIFESTS / "samples" / "file-store"
+CLIENT = MANIFESTS / "samples" / "client"
+
+# Names that the manifests give.
+NAMESPACE = "kanister"
+IN_NAMESPACE = [f"--namespace={NAMESPACE}"]
+CLIENT_NAMESPACE = "backup-client"
+CONTROLLER = "deployment/repository-server-controller"
+DEFINITION = "customresourcedefinition/repositoryservers.cr.kanister.io"
+SERVER_RESOURCE, SERVER_NAME = "repositoryserver", "file-store"
+SERVER = f"{SERVER_RESOURCE}/{SERVER_NAME}"
+REPOSITORY_JOB = "job/file-store-repository"
+CLAIM = "persistentvolumeclaim/file-store"
+TLS_SECRET = "file-store-tls"  # noqa: S105 - a Secret's name
+CLIENT_POD = "client"
+
+STEPS = 9
+PASSWORD_BYTES = 24
+EVIDENCE_LINES = 30
+TIMEOUT = "--timeout=180s"
+
+
+class Demo:
+    """One run of the demo. What is there already is kept; the backup is a new one each time.
+
+    Args:
+        kubectl: asks the cluster.
+        images: what the cluster has or can pull.
+        target: the cluster.
+    """
+
+    def __init__(self, kubectl: Kubectl, images: Images, target: Target) -> None:
+        self._kubectl = kubectl
+        self._images = images
+        self._target = target
+        self._progress = Progress(STEPS)
+        # What kubectl shows about the step that runs, should it fail.
+        self._evidence: list[list[str]] = []
+
+    def run(self) -> None:
+        """Run all steps.
+
+        Raises:
+            ClusterError: a step failed.
+        """
+        self._deploy_controller()
+        self._make_secrets()
+        self._make_repository()
+        self._make_server()
+        self._connect_client()
+        self._back_up_and_restore()
+
+    def describe(self) -> str:
+        """Return how kubectl describes the RepositoryServer.
+
+        Raises:
+            ClusterError: the cluster does not answer.
+        """
+        return self._in_namespace("describe", SERVER, what="describing the RepositoryServer")
+
+    def evidence(self) -> str:
+        """Return what the cluster says about the step that has failed."""
+        parts = []
+        for arguments in self._evidence:
+            lines = self._kubectl.look(*arguments).splitlines()
+            parts += [f"\n$ kubectl {shlex.join(arguments)}", *lines[-EVIDENCE_LINES:]]
+        return "\n".join(parts)
+
+    def _deploy_controller(self) -> None:
+        self._evidence = [
+            ["describe", CONTROLLER, *IN_NAMESPACE],
+            ["describe", "pods", *IN_NAMESPACE],
+            ["logs", CONTROLLER, *IN_NAMESPACE],
+        ]
+        with self._progress.step("deploying the controller from manifests/", self._controller_now):
+            wanted = objects.with_images(self._kubectl.render(MANIFESTS), self._images)
+            outcome = self._kubectl.apply(wanted)
+            self._wait("condition=Established", DEFINITION)
+            # Not only Available: one that an older version gave up does not count.
+            what = "waiting for the controller"
+            self._in_namespace("rollout", "status", CONTROLLER, TIMEOUT, what=what)
+        note(str(outcome))
+
+    def _controller_now(self) -> str:
+        """Say what keeps the controller's pod from running: ErrImagePull, CrashLoopBackOff."""
+        reasons = "jsonpath={.items[*].status.containerStatuses[*].state.waiting.reason}"
+        pods = ["pods", "--selector=app.kubernetes.io/name=repository-server-controller"]
+        return self._kubectl.look("get", *pods, *IN_NAMESPACE, "--output", reasons)
+
+    def _make_secrets(self) -> None:
+        self._evidence = [["get", "secrets", *IN_NAMESPACE]]
+        with self._progress.step("making the passwords and the certificate"):
+            client = self._kubectl.render(CLIENT)
+            self._kubectl.apply(objects.of_kind(client, "Namespace"))
+            wanted = objects.of_kind([*self._kubectl.render(SAMPLE), *client], "Secret")
+            existing = self._kubectl.existing(wanted)
+            missing = objects.missing_secrets(wanted, existing, _generate_password)
+            self._kubectl.create(missing)
+            made = [objects.identity(secret) for secret in missing]
+            made += self._make_certificate()
+        note(f"{len(made)} Secrets made, {len(wanted) + 1 - len(made)} as before")
+
+    def _make_certificate(self) -> list[objects.Identity]:
+        """Make the Secret with the server's certificate, and return it, if it is missing."""
+        whose = objects.Identity("Secret", NAMESPACE, TLS_SECRET)
+        metadata = {"name": whose.name, "namespace": whose.namespace}
+        secret = {"apiVersion": "v1", "kind": whose.kind, "metadata": metadata}
+        if self._kubectl.existing([secret]):
+            return []
+        directory = str(Path(self._kubectl.program).parent)
+        path = os.pathsep.join([directory, os.environ.get("PATH", os.defpath)])
+        script = [str(SAMPLE / "tls-secret.sh"), NAMESPACE, *self._kubectl.options]
+        processes.run(["env", f"PATH={path}", *script], what="making the certificate")
+        arguments = ["label", "secret", TLS_SECRET, objects.SELECTOR]
+        self._in_namespace(*arguments, what="labelling the certificate")
+        return [whose]
+
+    def _make_repository(self) -> None:
+        self._evidence = [
+            ["describe", CLAIM, *IN_NAMESPACE],
+            ["describe", REPOSITORY_JOB, *IN_NAMESPACE],
+            ["describe", "pods", "--selector=job-name=file-store-repository", *IN_NAMESPACE],
+            ["logs", REPOSITORY_JOB, *IN_NAMESPACE],
+        ]
+        with self._progress.step("making a Kopia repository on a volume"):
+            sample = objects.with_images(self._kubectl.render(SAMPLE), self._images)
+            claims = objects.of_kind(sample, "PersistentVolumeClaim")
+            jobs = objects.of_kind(sample, "Job")
+            # A Job does not change: one that has made its repository is done.
+            if self._kubectl.existing(jobs):
+                jobs = []
+            outcome = self._kubectl.apply([*claims, *self._target.volumes(claims), *jobs])
+            self._wait("condition=Complete", REPOSITORY_JOB)
+        note(str(outcome))
+
+    def _make_server(self) -> None:
+        self._evidence = [
+            ["describe", SERVER, *IN_NAMESPACE],
+            ["describe", "pods", *IN_NAMESPACE],
+            ["logs", CONTROLLER, *IN_NAMESPACE],
+        ]
+        with self._progress.step("waiting for the RepositoryServer to be Ready", self._server_now):
+            sample = self._kubectl.render(SAMPLE)
+            outcome = self._kubectl.apply(objects.of_kind(sample, "RepositoryServer"))
+            self._wait("condition=Ready", SERVER)
+        note(str(outcome))
+
+    def _server_now(self) -> str:
+        ready = '{.status.conditions[?(@.type=="Ready")].message}'
+        template = f"jsonpath={ready}"
+        return self._kubectl.look("get", SERVER, *IN_NAMESPACE, "--output", template)
+
+    def _connect_client(self) -> None:
+        inside = f"--namespace={CLIENT_NAMESPACE}"
+        self._evidence = [["describe", "pod", CLIENT_POD, inside], ["logs", CLIENT_POD, inside]]
+        with self._progress.step(f"connecting a client in namespace {CLIENT_NAMESPACE}"):
+            server = self._kubectl.get(SERVER_RESOURCE, SERVER_NAME, NAMESPACE)
+            connection = objects.connection(server, CLIENT_NAMESPACE)
+            outcome = self._kubectl.apply([connection])
+            if outcome.changed:
+                # A pod reads its environment once.
+                options = [inside, "--ignore-not-found"]
+                what = "deleting the client of the former server"
+                self._kubectl.run("delete", "pod", CLIENT_POD, *options, what=what)
+            client = objects.with_images(self._kubectl.render(CLIENT), self._images)
+            self._kubectl.apply(objects.of_kind(client, "Pod"))
+            self._wait("condition=Ready", f"pod/{CLIENT_POD}", CLIENT_NAMESPACE)
+        note(connection["data"]["url"])
+        note(f"certificate {connection['data']['fingerprint']}")
+
+    def _back_up_and_restore(self) -> None:
+        client = Client(self._kubectl, CLIENT_NAMESPACE, CLIENT_POD)
+        with self._progress.step("writing a folder of random files in the client"):
+            client.write_folder()
+        with self._progress.step("backing it up through the server"):
+            snapshot = client.back_up()
+        note(str(snapshot))
+        with self._progress.step("restoring it to another folder"):
+            client.restore(snapshot)
+        with self._progress.step("comparing the two"):
+            client.compare(snapshot)
+        note("the same, byte for byte")
+
+    def _wait(self, condition: str, resource: str, namespace: str = NAMESPACE) -> None:
+        options = [f"--for={condition}", f"--namespace={namespace}", TIMEOUT]
+        self._kubectl.run("wait", resource, *options, what=f"waiting for {resource}")
+
+    def _in_namespace(self, *arguments: str, what: str) -> str:
+        return self._kubectl.run(*arguments, *IN_NAMESPACE, what=what)
+
+
+def note(words: str) -> None:
+    """Print what came of a step below it."""
+    print(f"      {words}", file=sys.stderr)
+
+
+def _generate_password() -> str:
+    return secrets.token_urlsafe(PASSWORD_BYTES)

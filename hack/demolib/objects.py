@@ -1,0 +1,265 @@
+"""Kubernetes objects as the demo handles them: pure functions over plain dicts."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+Object = dict[str, Any]
+
+# On every object that the demo makes, and how `--down` knows them again.
+LABEL = "app.kubernetes.io/managed-by"
+LABEL_VALUE = "hack-demo"
+SELECTOR = f"{LABEL}={LABEL_VALUE}"
+
+# Marks what the samples leave to the reader to replace. The same one twice is the same password.
+PLACEHOLDER = "placeholder-"
+
+SERVER_IMAGE_VARIABLE = "RSC_SERVER_IMAGE"
+
+# Changes with the image's content where its name stays, so that a new build is rolled out.
+BUILD_ANNOTATION = "hack-demo/build"
+
+
+class Identity(NamedTuple):
+    """What tells one object from all others.
+
+    Attributes:
+        kind: as in the manifest.
+        namespace: empty for what has none.
+        name: the object's name.
+    """
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        inside = f" in {self.namespace}" if self.namespace else ""
+        return f"{self.kind} {self.name}{inside}"
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images that a cluster has or can pull.
+
+    Attributes:
+        controller: the controller's.
+        kopia: the one of the server, the client and the Job that makes the repository; empty for
+            the one that the manifests name.
+        build: tells one build of the controller's image from another of the same name.
+    """
+
+    controller: str
+    kopia: str
+    build: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do about wanted objects.
+
+    Attributes:
+        apply: those that are missing or the demo's own.
+        foreign: those that somebody else made; the demo leaves them as they are.
+    """
+
+    apply: list[Object]
+    foreign: list[Identity]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an apply has done.
+
+    Attributes:
+        made: how many objects were not there before.
+        changed: how many were there and are another now.
+        same: how many were there and are what they were.
+        foreign: what is not the demo's, and was left alone.
+    """
+
+    made: int = 0
+    changed: int = 0
+    same: int = 0
+    foreign: tuple[Identity, ...] = ()
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        counts = {"made": self.made, "changed": self.changed, "as before": self.same}
+        words = [f"{count} {word}" for word, count in counts.items() if count]
+        words += [f"left alone, as others made it: {foreign}" for foreign in self.foreign]
+        return "; ".join(words)
+
+
+def parse(text: str) -> list[Object]:
+    """Return the objects of kubectl's JSON: nothing, one, several one after the other, or Lists."""
+    decoder, rest = json.JSONDecoder(), text.lstrip()
+    found: list[Object] = []
+    while rest:
+        document, end = decoder.raw_decode(rest)
+        found += document["items"] if document["kind"] == "List" else [document]
+        rest = rest[end:].lstrip()
+    return found
+
+
+def identity(obj: Mapping[str, Any]) -> Identity:
+    """Return what tells the object from all others."""
+    metadata = obj["metadata"]
+    return Identity(obj["kind"], metadata.get("namespace", ""), metadata["name"])
+
+
+def of_kind(objects: Iterable[Object], *kinds: str) -> list[Object]:
+    """Return the objects of some kinds."""
+    return [obj for obj in objects if obj["kind"] in kinds]
+
+
+def labelled(objects: Iterable[Object]) -> list[Object]:
+    """Return copies that carry the demo's label."""
+    copies = copy.deepcopy(list(objects))
+    for obj in copies:
+        obj["metadata"].setdefault("labels", {})[LABEL] = LABEL_VALUE
+    return copies
+
+
+def is_ours(obj: Mapping[str, Any]) -> bool:
+    """Tell whether the demo made the object."""
+    return bool(obj["metadata"].get("labels", {}).get(LABEL) == LABEL_VALUE)
+
+
+def with_images(objects: Iterable[Object], images: Images) -> list[Object]:
+    """Return copies whose containers, and the controller's servers, take the images given.
+
+    Args:
+        objects: of the manifests; what has no containers is copied only.
+        images: in place of the names that the manifests give.
+    """
+    copies = copy.deepcopy(list(objects))
+    for obj in copies:
+        pod = _pod_of(obj)
+        for container in pod.get("spec", {}).get("containers", []):
+            if container["name"] == "controller":
+                container["image"] = images.controller
+            elif images.kopia:
+                container["image"] = images.kopia
+            for variable in container.get("env", []):
+                if variable["name"] == SERVER_IMAGE_VARIABLE and images.kopia:
+                    variable["value"] = images.kopia
+        if obj["kind"] == "Deployment" and images.build:
+            pod["metadata"].setdefault("annotations", {})[BUILD_ANNOTATION] = images.build
+    return copies
+
+
+def plan(wanted: Sequence[Object], existing: Sequence[Object]) -> Plan:
+    """Decide about wanted objects: the demo never changes what it did not make."""
+    foreign = [identity(obj) for obj in existing if not is_ours(obj)]
+    return Plan([obj for obj in wanted if identity(obj) not in foreign], foreign)
+
+
+def compare(
+    before: Iterable[Object], after: Sequence[Object], foreign: Iterable[Identity] = ()
+) -> Outcome:
+    """Say what an apply has done, by the versions of the objects before and after it."""
+    versions = {identity(obj): obj["metadata"]["resourceVersion"] for obj in before}
+    found = [versions.get(identity(obj)) for obj in after]
+    made = found.count(None)
+    same = sum(
+        version == obj["metadata"]["resourceVersion"]
+        for version, obj in zip(found, after, strict=True)
+    )
+    return Outcome(made, len(after) - made - same, same, tuple(foreign))
+
+
+def missing_secrets(
+    wanted: Iterable[Object], existing: Sequence[Object], generate: Callable[[], str]
+) -> list[Object]:
+    """Return the Secrets to create, with passwords in place of the samples' placeholders.
+
+    A placeholder that stands in a Secret that exists already has that Secret's value everywhere.
+
+    Args:
+        wanted: Secrets of the samples, with `stringData`.
+        existing: those of them that the cluster has, with `data`.
+        generate: makes a new password.
+    """
+    there = {identity(obj): obj for obj in existing}
+    secrets, passwords = list(wanted), dict[str, str]()
+    for secret in secrets:
+        data = there.get(identity(secret), {}).get("data", {})
+        for key, value in secret["stringData"].items():
+            if value.startswith(PLACEHOLDER) and key in data:
+                passwords[value] = base64.b64decode(data[key]).decode()
+    missing = copy.deepcopy([secret for secret in secrets if identity(secret) not in there])
+    for secret in missing:
+        for key, value in secret["stringData"].items():
+            if value.startswith(PLACEHOLDER):
+                secret["stringData"][key] = passwords.setdefault(value, generate())
+    return missing
+
+
+def local_volume(claim: Mapping[str, Any], path: str) -> Object:
+    """Return a volume for a claim on a cluster that provisions none.
+
+    Args:
+        claim: the PersistentVolumeClaim, which this volume is kept for.
+        path: the folder on the node, which must be there.
+    """
+    whose = identity(claim)
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": f"{whose.namespace}-{whose.name}"},
+        "spec": {
+            "accessModes": claim["spec"]["accessModes"],
+            "capacity": claim["spec"]["resources"]["requests"],
+            "claimRef": {"namespace": whose.namespace, "name": whose.name},
+            "hostPath": {"path": path, "type": "Directory"},
+            "persistentVolumeReclaimPolicy": "Retain",
+        },
+    }
+
+
+def connection(server: Mapping[str, Any], namespace: str) -> Object:
+    """Return the ConfigMap that tells the sample's client where the server is.
+
+    Args:
+        server: the RepositoryServer, which is Ready: its status names Service and fingerprint.
+        namespace: the client's.
+    """
+    info = server["status"]["serverInfo"]
+    url = f"https://{info['serviceName']}.{server['metadata']['namespace']}.svc:51515"
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "repository-server", "namespace": namespace},
+        "data": {"url": url, "fingerprint": info["tlsFingerprint"]},
+    }
+
+
+def others(objects: Iterable[Object]) -> list[Identity]:
+    """Return what in a namespace neither the demo nor the cluster made.
+
+    What has an owner goes with it, and is not counted.
+    """
+    from_the_cluster = {("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt")}
+    return [
+        identity(obj)
+        for obj in objects
+        if not is_ours(obj)
+        and not obj["metadata"].get("ownerReferences")
+        and not obj["metadata"].get("deletionTimestamp")
+        and (obj["kind"], obj["metadata"]["name"]) not in from_the_cluster
+    ]
+
+
+def _pod_of(obj: Object) -> Object:
+    """Return the Pod, or the template of one, that an object has; else something empty."""
+    template: Object = obj.get("spec", {}).get("template", {})
+    return obj if obj["kind"] == "Pod" else template

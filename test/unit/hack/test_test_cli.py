@@ -1,0 +1,90 @@
+"""Which stages `hack/test` runs, and how it ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from clusterlib.errors import ClusterError
+from testlib import cli
+from testlib.cli import Timing
+from testlib.interruption import Interrupted
+
+ALL = ["gate", "unit", "integration", "e2e"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stages", "pytest_arguments"),
+    [
+        pytest.param([], ALL, [], id="none: all stages"),
+        pytest.param(["unit"], ["unit"], [], id="one alone"),
+        pytest.param(["e2e", "gate"], ["gate", "e2e"], [], id="two run in their own order"),
+        pytest.param(["unit", "--", "-k", "x"], ["unit"], ["-k", "x"], id="the rest is pytest's"),
+        pytest.param(["--", "-x"], ALL, ["-x"], id="pytest's alone"),
+        pytest.param(["--", "-k", "--"], ALL, ["-k", "--"], id="only the first -- is ours"),
+    ],
+)
+def test_the_arguments_name_the_stages(
+    arguments: list[str], stages: list[str], pytest_arguments: list[str]
+) -> None:
+    parsed = cli.parse(arguments)
+
+    assert parsed.stages == stages
+    assert parsed.pytest == pytest_arguments
+
+
+def test_an_unknown_stage_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        cli.parse(["units"])
+
+    assert raised.value.code == 2
+    assert "no stage 'units'" in capsys.readouterr().err
+
+
+class TestRun:
+    """The outcome of a run of the stages a, b and c."""
+
+    @staticmethod
+    def run(outcome_of_b: bool | BaseException) -> tuple[list[str], int, str]:
+        def stage(name: str) -> bool:
+            if name == "b" and isinstance(outcome_of_b, BaseException):
+                raise outcome_of_b
+            return name != "b" or outcome_of_b is True
+
+        timings = [Timing(name) for name in "abc"]
+        code, words = cli.run_stages(timings, stage)
+        return [timing.outcome for timing in timings], code, words
+
+    def test_all_pass(self) -> None:
+        assert self.run(outcome_of_b=True) == (["passed", "passed", "passed"], 0, "passed")
+
+    def test_a_failure_is_the_end_and_says_what_to_run_next(self) -> None:
+        outcomes, code, words = self.run(outcome_of_b=False)
+
+        assert outcomes == ["passed", "FAILED", "not run"]
+        assert code == 1
+        assert "hack/test b -- " in words
+
+    def test_a_stage_that_cannot_run_has_failed(self, capsys: pytest.CaptureFixture[str]) -> None:
+        outcomes, code, _ = self.run(ClusterError("no network"))
+
+        assert outcomes == ["passed", "FAILED", "not run"]
+        assert code == 1
+        assert "error: no network" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("interruption", [Interrupted(), KeyboardInterrupt()])
+    def test_an_interruption_is_no_failure_of_the_tests(self, interruption: BaseException) -> None:
+        outcomes, code, words = self.run(interruption)
+
+        assert outcomes[2] == "not run"
+        assert code == 130
+        assert words == "interrupted in b"
+
+
+def test_the_summary_has_a_line_for_each_stage() -> None:
+    timings = [Timing("unit", "passed", 12.34), Timing("integration")]
+
+    assert cli.summary(timings).splitlines() == [
+        "",
+        "  unit           12.3 s  passed",
+        "  integration            not run",
+    ]
