@@ -1,15 +1,15 @@
-"""Makes `clusterlib` importable, which lives beside the commands and is not installed."""
+"""What the tests of the commands share."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[3] / "hack"))
-
 from clusterlib import paths
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from clusterlib import cli
 from clusterlib.state import Record, State
 

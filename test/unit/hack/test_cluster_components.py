@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+
 from clusterlib import components, paths
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 import pytest
+
 from clusterlib import dns
 
 ASKED = dns.question("a.test", identifier=7)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+
 from clusterlib import components, images, paths
 from clusterlib.errors import ClusterError
 from clusterlib.images import Builder, Image

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
 from clusterlib import namespace
 from clusterlib.state import State
 

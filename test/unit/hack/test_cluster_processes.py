@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
 from clusterlib import processes
 from clusterlib.errors import ClusterError
 from clusterlib.processes import Command

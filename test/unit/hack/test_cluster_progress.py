@@ -6,6 +6,7 @@ import io
 import re
 
 import pytest
+
 from clusterlib.progress import Progress
 
 

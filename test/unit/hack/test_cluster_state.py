@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
 from clusterlib.errors import ClusterError
 from clusterlib.state import Record, State, all_names, taken_slots
 
