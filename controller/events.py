@@ -1,0 +1,252 @@
+"""Events, as `kubectl describe` shows them.
+
+Follows client-go tools/events/event_broadcaster.go: events.k8s.io/v1, repeats told as a series,
+delivery apart from whoever records. Other than there, the note is part of an event's identity: two
+messages with one reason are two events.
+"""
+
+from __future__ import annotations
+
+import queue
+import socket
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from attrs import define, field, frozen
+
+from controller.errors import ApiError, ClientError, NotFound, ServerUnavailable, TooManyRequests
+from controller.resource import Object, Resource
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from controller.client import Client
+    from controller.clock import Clock
+
+NORMAL = "Normal"
+WARNING = "Warning"
+
+EVENTS = Resource("events.k8s.io", "v1", "events", "Event")
+
+# The API server refuses longer ones (pkg/apis/core/validation/events.go).
+NOTE_LENGTH = 1024
+
+# tools/events/event_broadcaster.go: 12 tries, 10 s apart, series ended after 6 minutes without a
+# repeat and refreshed after 30; tools/record/event.go: a thousand events wait, more are dropped.
+TRIES = 12
+RETRY_SECONDS = 10.0
+FINISH_SECONDS = 360.0
+REFRESH_SECONDS = 1800.0
+QUEUE_LENGTH = 1000
+
+# Time for what still waits when the process ends.
+FLUSH_SECONDS = 5.0
+_POLL_SECONDS = 1.0
+
+_log = structlog.get_logger()
+
+
+@frozen
+class _Recorded:
+    """One call of `event`. What is equal in the key is the same event, repeated."""
+
+    regarding: tuple[tuple[str, str], ...]
+    type_: str
+    reason: str
+    note: str
+    action: str
+    at: datetime = field(eq=False)
+
+
+@define
+class _Series:
+    """An event that was written, and how often it has been recorded since.
+
+    Attributes:
+        written: The event as the API server has it.
+        count: How often it was recorded.
+        told: The count that the API server knows.
+        last: When it was recorded last.
+        touched: The same in monotonic seconds.
+        synced: When the API server was told last, in monotonic seconds.
+    """
+
+    written: Object
+    count: int
+    told: int
+    last: datetime
+    touched: float
+    synced: float
+
+
+class EventRecorder:
+    """Records events without ever blocking, and delivers them from its own thread."""
+
+    name = "events"
+
+    def __init__(self, client: Client, *, component: str, clock: Clock) -> None:
+        """Take the dependencies.
+
+        Args:
+            client: Delivers.
+            component: The name under which the events are reported.
+            clock: The time.
+        """
+        self._client = client
+        self._component = component
+        self._instance = f"{component}-{socket.gethostname()}"
+        self._clock = clock
+        self._waiting: queue.Queue[_Recorded] = queue.Queue(QUEUE_LENGTH)
+        # Only the delivering thread touches these. Oldest series first, so that ending them looks
+        # at no more than have to end.
+        self._series: dict[_Recorded, _Series] = {}
+        self._sequence = 0
+
+    def event(
+        self, obj: Mapping[str, Any], type_: str, reason: str, note: str, action: str
+    ) -> None:
+        """Record an event; drop it if too many wait.
+
+        Args:
+            obj: The object that it is about, with apiVersion and kind.
+            type_: `Normal` or `Warning`.
+            reason: CamelCase word: why.
+            note: For people; cut at 1024 characters.
+            action: CamelCase word: what was done or tried.
+        """
+        recorded = _Recorded(_reference(obj), type_, reason, _cut(note), action, self._clock.now())
+        try:
+            self._waiting.put_nowait(recorded)
+        except queue.Full:
+            _log.warning("event dropped: too many wait", reason=reason)
+
+    def run(self, stop: threading.Event) -> None:
+        """Deliver until the event is set, then what still waits, for five seconds at most."""
+        while not stop.is_set():
+            try:
+                recorded = self._waiting.get(timeout=_POLL_SECONDS)
+            except queue.Empty:
+                pass
+            else:
+                self._record(recorded, stop)
+            self._end_series(stop)
+        self._flush(stop)
+
+    def _flush(self, stop: threading.Event) -> None:
+        ends = self._clock.monotonic() + FLUSH_SECONDS
+        while self._clock.monotonic() < ends:
+            try:
+                self._record(self._waiting.get_nowait(), stop)
+            except queue.Empty:
+                break
+        for series in self._series.values():
+            if self._clock.monotonic() < ends:
+                self._tell(series, stop)
+
+    def _record(self, recorded: _Recorded, stop: threading.Event) -> None:
+        series = self._series.pop(recorded, None)
+        now = self._clock.monotonic()
+        if series is None:
+            written = self._deliver(recorded, stop)
+            if written is not None:
+                self._series[recorded] = _Series(written, 1, 1, recorded.at, now, now)
+            return
+        series.count += 1
+        series.last = recorded.at
+        series.touched = now
+        self._series[recorded] = series
+        # The first repeat makes it a series, which readers should see; later ones only count.
+        if series.told == 1:
+            self._tell(series, stop)
+
+    def _end_series(self, stop: threading.Event) -> None:
+        now = self._clock.monotonic()
+        for recorded, series in list(self._series.items()):
+            if now - series.touched >= FINISH_SECONDS:
+                del self._series[recorded]
+            elif now - series.synced < REFRESH_SECONDS:
+                continue
+            self._tell(series, stop)
+
+    def _tell(self, series: _Series, stop: threading.Event) -> None:
+        """Bring the API server's count up to date."""
+        if series.count == series.told:
+            return
+        metadata = series.written["metadata"]
+        body = {"series": {"count": series.count, "lastObservedTime": _micro_time(series.last)}}
+
+        def patch() -> Object:
+            return self._client.merge_patch(EVENTS, metadata["namespace"], metadata["name"], body)
+
+        if self._tried(patch, stop) is not None:
+            series.told = series.count
+        series.synced = self._clock.monotonic()
+
+    def _deliver(self, recorded: _Recorded, stop: threading.Event) -> Object | None:
+        regarding = dict(recorded.regarding)
+        body: Object = {
+            "apiVersion": EVENTS.api_version,
+            "kind": EVENTS.kind,
+            "metadata": {
+                "name": self._name(regarding["name"], recorded.at),
+                "namespace": regarding["namespace"],
+            },
+            "eventTime": _micro_time(recorded.at),
+            "reportingController": self._component,
+            "reportingInstance": self._instance,
+            "action": recorded.action,
+            "reason": recorded.reason,
+            "regarding": regarding,
+            "note": recorded.note,
+            "type": recorded.type_,
+        }
+        return self._tried(lambda: self._client.create(EVENTS, regarding["namespace"], body), stop)
+
+    def _tried(self, request: Callable[[], Object], stop: threading.Event) -> Object | None:
+        """Send a request, again and again while nobody has refused it; None if it was lost."""
+        for attempt in range(1, TRIES + 1):
+            try:
+                return request()
+            except NotFound:
+                # The event has expired, or its namespace is gone.
+                return None
+            except ClientError as error:
+                if _is_final(error) or attempt == TRIES:
+                    _log.warning("event lost", error=str(error))
+                    return None
+            if self._clock.wait_event(stop, RETRY_SECONDS):
+                return None
+        return None
+
+    def _name(self, regarding: str, at: datetime) -> str:
+        # Unique as long as one process records fewer than a thousand events a microsecond.
+        self._sequence = (self._sequence + 1) % 1000
+        nanoseconds = int(at.timestamp() * 1_000_000) * 1000 + self._sequence
+        return f"{regarding}.{nanoseconds:x}"
+
+
+def _is_final(error: ClientError) -> bool:
+    return isinstance(error, ApiError) and not isinstance(
+        error, TooManyRequests | ServerUnavailable
+    )
+
+
+def _reference(obj: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    metadata = obj["metadata"]
+    return (
+        ("apiVersion", obj["apiVersion"]),
+        ("kind", obj["kind"]),
+        ("namespace", metadata["namespace"]),
+        ("name", metadata["name"]),
+        ("uid", metadata["uid"]),
+    )
+
+
+def _cut(note: str) -> str:
+    return note if len(note) <= NOTE_LENGTH else note[: NOTE_LENGTH - 1] + "…"
+
+
+def _micro_time(when: datetime) -> str:
+    return when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

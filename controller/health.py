@@ -1,0 +1,204 @@
+"""The HTTP servers for the kubelet's probes and for Prometheus.
+
+Follows controller-runtime pkg/healthz/healthz.go and pkg/metrics/server: paths, words and status
+codes are the same, so that probes and dashboards made for it fit.
+"""
+
+from __future__ import annotations
+
+import socket
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+import structlog
+from prometheus_client.exposition import MetricsHandler
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Collection, Mapping
+
+    from prometheus_client import CollectorRegistry
+
+    # Returns why the check fails, and nothing when all is well.
+    Check = Callable[[], str]
+
+DISABLED = "0"
+
+# How long a stop can go unnoticed while no request comes.
+_POLL_SECONDS = 0.25
+# A client that says nothing for this long holds a thread no longer.
+_CLIENT_TIMEOUT_SECONDS = 10.0
+
+_log = structlog.get_logger()
+
+
+def ping() -> str:
+    """Be well: the check of an endpoint that has none."""
+    return ""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    timeout = _POLL_SECONDS
+
+    def __init__(self, address: str, handler: type[BaseHTTPRequestHandler]) -> None:
+        host, _, port = address.rpartition(":")
+        host = host.strip("[]")
+        if ":" in host or (not host and socket.has_dualstack_ipv6()):
+            self.address_family = socket.AF_INET6
+        super().__init__((host, int(port)), handler)
+
+    def server_bind(self) -> None:
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
+
+
+class _HttpRunnable:
+    """Serves one address until it is told to stop."""
+
+    def __init__(self, name: str, address: str, handler: type[BaseHTTPRequestHandler]) -> None:
+        self.name = name
+        # Here and not in `run`: a port that is taken is an error of the start.
+        self._server = None if address == DISABLED else _Server(address, handler)
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on; 0 if it is switched off."""
+        return 0 if self._server is None else self._server.server_port
+
+    def run(self, stop: threading.Event) -> None:
+        """Serve until the event is set."""
+        if self._server is None:
+            stop.wait()
+            return
+        _log.info("serving", server=self.name, port=self.port)
+        with self._server as server:
+            while not stop.is_set():
+                server.handle_request()
+
+
+class MetricsServer(_HttpRunnable):
+    """Serves a registry's metrics on every path."""
+
+    def __init__(self, address: str, registry: CollectorRegistry) -> None:
+        """Open the port.
+
+        Args:
+            address: `host:port` or `:port`; `0` for none.
+            registry: What is served.
+
+        Raises:
+            OSError: The port cannot be had.
+        """
+
+        class Handler(MetricsHandler):
+            timeout = _CLIENT_TIMEOUT_SECONDS
+
+        Handler.registry = registry
+        super().__init__("metrics", address, Handler)
+
+
+class HealthServer(_HttpRunnable):
+    """Serves `/healthz` and `/readyz`."""
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        healthz: Mapping[str, Check] | None = None,
+        readyz: Mapping[str, Check] | None = None,
+    ) -> None:
+        """Open the port.
+
+        Args:
+            address: `host:port` or `:port`; `0` for none.
+            healthz: Checks of the process by name. Without them there is no such path; an empty
+                mapping is well.
+            readyz: Checks of its readiness, likewise.
+
+        Raises:
+            OSError: The port cannot be had.
+        """
+        endpoints = {
+            name: checks or {"ping": ping}
+            for name, checks in (("healthz", healthz), ("readyz", readyz))
+            if checks is not None
+        }
+
+        class Handler(_HealthHandler):
+            pass
+
+        Handler.endpoints = endpoints
+        super().__init__("health probes", address, Handler)
+
+
+class _HealthHandler(BaseHTTPRequestHandler):
+    endpoints: Mapping[str, Mapping[str, Check]] = {}
+    timeout = _CLIENT_TIMEOUT_SECONDS
+
+    def do_GET(self) -> None:
+        target = urlsplit(self.path)
+        query = parse_qs(target.query, keep_blank_values=True)
+        endpoint, _, check = target.path.strip("/").partition("/")
+        checks = self.endpoints.get(endpoint)
+        if checks is None or (check and check not in checks):
+            self._answer(HTTPStatus.NOT_FOUND, "404 page not found\n")
+        elif check:
+            self._answer(*_one(checks[check]))
+        else:
+            excluded = query.get("exclude", [])
+            self._answer(*_all(endpoint, checks, excluded, verbose="verbose" in query))
+
+    def log_message(self, *_arguments: object) -> None:
+        """Say nothing: probes come every few seconds."""
+
+    def _answer(self, status: HTTPStatus, text: str) -> None:
+        body = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "text/plain; charset=utf-8")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def _one(check: Check) -> tuple[HTTPStatus, str]:
+    reason = check()
+    if reason:
+        return HTTPStatus.INTERNAL_SERVER_ERROR, f"internal server error: {reason}\n"
+    return HTTPStatus.OK, "ok"
+
+
+def _all(
+    endpoint: str, checks: Mapping[str, Check], excluded: Collection[str], *, verbose: bool
+) -> tuple[HTTPStatus, str]:
+    lines = []
+    failed = []
+    for name in sorted(checks):
+        if name in excluded:
+            lines.append(f"[+]{name} excluded: ok")
+            continue
+        reason = checks[name]()
+        if reason:
+            # The reason is for the log: whoever can reach the port needs no details.
+            _log.warning("check failed", endpoint=endpoint, check=name, reason=reason)
+            failed.append(name)
+            lines.append(f"[-]{name} failed: reason withheld")
+        else:
+            lines.append(f"[+]{name} ok")
+    unknown = sorted(set(excluded) - set(checks))
+    if unknown:
+        quoted = ", ".join(f'"{name}"' for name in unknown)
+        lines.append(f"warn: some health checks cannot be excluded: no matches for {quoted}")
+    if failed:
+        return HTTPStatus.INTERNAL_SERVER_ERROR, _text(lines, f"{endpoint} check failed")
+    if verbose:
+        return HTTPStatus.OK, _text(lines, f"{endpoint} check passed")
+    return HTTPStatus.OK, "ok"
+
+
+def _text(lines: Collection[str], verdict: str) -> str:
+    return "".join(f"{line}\n" for line in (*lines, verdict))

@@ -1,0 +1,248 @@
+"""Events: what is written, how repeats are told, and what happens when nobody takes them."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from attrs import define, field
+
+from controller.errors import Forbidden, NotFound, TransportError
+from controller.events import FINISH_SECONDS, QUEUE_LENGTH, RETRY_SECONDS, TRIES, EventRecorder
+from fakes.clock import FakeClock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from controller.resource import Object, Resource
+
+SERVER = {
+    "apiVersion": "cr.kanister.io/v1alpha1",
+    "kind": "RepositoryServer",
+    "metadata": {"namespace": "backup", "name": "files", "uid": "u1", "resourceVersion": "7"},
+    "spec": {},
+}
+
+
+@define
+class FakeClient:
+    """Keeps what is written; `failures` are raised first, one a request."""
+
+    created: list[Object] = field(factory=list)
+    patched: list[tuple[str, Object]] = field(factory=list)
+    failures: list[Exception] = field(factory=list)
+    requests: int = 0
+    changed: threading.Condition = field(factory=threading.Condition)
+
+    def create(self, resource: Resource, namespace: str, body: Object) -> Object:
+        self._request()
+        with self.changed:
+            self.created.append(body)
+            self.changed.notify_all()
+        return body
+
+    def merge_patch(self, resource: Resource, namespace: str, name: str, body: Object) -> Object:
+        self._request()
+        with self.changed:
+            self.patched.append((name, body))
+            self.changed.notify_all()
+        return body
+
+    def wait(self, *, created: int = 0, patched: int = 0, requests: int = 0) -> None:
+        def reached() -> bool:
+            seen = (len(self.created), len(self.patched), self.requests)
+            return all(map(int.__ge__, seen, (created, patched, requests)))
+
+        with self.changed:
+            assert self.changed.wait_for(reached, 5)
+
+    def _request(self) -> None:
+        with self.changed:
+            self.requests += 1
+            self.changed.notify_all()
+        if self.failures:
+            raise self.failures.pop(0)
+
+
+class Delivery:
+    """A recorder whose thread runs."""
+
+    def __init__(self) -> None:
+        self.client = FakeClient()
+        self.clock = FakeClock()
+        self.recorder = EventRecorder(
+            self.client,  # type: ignore[arg-type]  # the fake has what is called
+            component="test-controller",
+            clock=self.clock,
+        )
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self.recorder.run, args=(self.stop,))
+
+    def start(self) -> None:
+        self.thread.start()
+
+    def finish(self) -> None:
+        self.stop.set()
+        if self.thread.is_alive():
+            self.thread.join(5)
+        assert not self.thread.is_alive()
+
+    def tell(self, note: str = "all is well", reason: str = "Ready", **change: Any) -> None:
+        obj = {**SERVER, **change}
+        self.recorder.event(obj, "Normal", reason, note, "Reconcile")
+
+
+@pytest.fixture
+def delivery() -> Iterator[Delivery]:
+    made = Delivery()
+    yield made
+    made.finish()
+
+
+def test_an_event_is_about_its_object(delivery: Delivery) -> None:
+    delivery.start()
+    delivery.tell()
+    delivery.client.wait(created=1)
+
+    (event,) = delivery.client.created
+    assert event["metadata"]["name"].startswith("files.")
+    assert event["metadata"]["namespace"] == "backup"
+    assert event["regarding"] == {
+        "apiVersion": "cr.kanister.io/v1alpha1",
+        "kind": "RepositoryServer",
+        "namespace": "backup",
+        "name": "files",
+        "uid": "u1",
+    }
+    assert (event["type"], event["reason"], event["action"], event["note"]) == (
+        "Normal",
+        "Ready",
+        "Reconcile",
+        "all is well",
+    )
+    assert event["eventTime"] == "2026-01-01T00:00:00.000000Z"
+    assert event["reportingController"] == "test-controller"
+    assert event["reportingInstance"].startswith("test-controller-")
+
+
+def test_repeats_are_one_event_with_a_count(delivery: Delivery) -> None:
+    for _ in range(100):
+        delivery.tell()
+    delivery.start()
+    delivery.client.wait(created=1, patched=1)
+    delivery.finish()
+
+    (event,) = delivery.client.created
+    assert [body["series"]["count"] for _, body in delivery.client.patched] == [2, 100]
+    assert {name for name, _ in delivery.client.patched} == {event["metadata"]["name"]}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"note": "other"}, id="another note"),
+        pytest.param({"reason": "Other"}, id="another reason"),
+        pytest.param(
+            {"metadata": {"namespace": "backup", "name": "files", "uid": "u2"}},
+            id="another object of the same name",
+        ),
+    ],
+)
+def test_what_differs_is_an_event_of_its_own(delivery: Delivery, change: dict[str, Any]) -> None:
+    delivery.start()
+    delivery.tell()
+    delivery.tell(**change)
+
+    delivery.client.wait(created=2)
+    names = {event["metadata"]["name"] for event in delivery.client.created}
+    assert len(names) == 2
+    assert delivery.client.patched == []
+
+
+def test_a_repeat_long_after_is_a_new_event(delivery: Delivery) -> None:
+    delivery.start()
+    delivery.tell()
+    delivery.client.wait(created=1)
+    delivery.clock.step(FINISH_SECONDS)
+    # Another event shows that the thread has been round, and has ended what is old.
+    delivery.tell(reason="Other")
+    delivery.client.wait(created=2)
+
+    delivery.tell()
+
+    delivery.client.wait(created=3)
+
+
+def test_a_long_note_is_cut_to_what_the_api_server_takes(delivery: Delivery) -> None:
+    delivery.start()
+    delivery.tell(note="x" * 5000)
+
+    delivery.client.wait(created=1)
+    assert len(delivery.client.created[0]["note"]) == 1024
+
+
+def test_an_api_server_that_is_away_is_tried_again(delivery: Delivery) -> None:
+    delivery.client.failures = [TransportError("refused"), TransportError("refused")]
+    delivery.start()
+    delivery.tell()
+
+    for attempt in (1, 2):
+        delivery.client.wait(requests=attempt)
+        delivery.clock.block_until_waiters(1)
+        delivery.clock.step(RETRY_SECONDS)
+
+    delivery.client.wait(created=1)
+    assert delivery.client.requests == 3
+
+
+def test_it_is_tried_twelve_times_and_no_more(delivery: Delivery) -> None:
+    delivery.client.failures = [TransportError("refused")] * TRIES
+    delivery.start()
+    delivery.tell()
+    for attempt in range(1, TRIES):
+        delivery.client.wait(requests=attempt)
+        delivery.clock.block_until_waiters(1)
+        delivery.clock.step(RETRY_SECONDS)
+
+    delivery.tell(reason="Next")
+
+    delivery.client.wait(created=1)
+    assert delivery.client.created[0]["reason"] == "Next"
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        pytest.param(Forbidden(403, "Forbidden", "no"), id="forbidden"),
+        pytest.param(NotFound(404, "NotFound", "no such namespace"), id="namespace gone"),
+    ],
+)
+def test_a_refusal_is_final(delivery: Delivery, refusal: Exception) -> None:
+    delivery.client.failures = [refusal]
+    delivery.start()
+    delivery.tell()
+    delivery.tell(reason="Next")
+
+    delivery.client.wait(created=1)
+    assert delivery.client.requests == 2
+
+
+def test_recording_never_blocks_and_drops_what_is_too_much(delivery: Delivery) -> None:
+    for number in range(QUEUE_LENGTH + 10):
+        delivery.tell(reason=f"R{number}")
+    delivery.start()
+
+    delivery.finish()
+
+    assert len(delivery.client.created) == QUEUE_LENGTH
+
+
+def test_what_waits_at_the_end_is_still_delivered(delivery: Delivery) -> None:
+    delivery.stop.set()
+    delivery.tell()
+    delivery.start()
+
+    delivery.finish()
+
+    assert len(delivery.client.created) == 1

@@ -1,0 +1,124 @@
+"""The endpoints of the probes, word for word, and that of the metrics."""
+
+import http.client
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+
+from controller.health import HealthServer, MetricsServer
+
+
+def broken() -> str:
+    return "the informer of pods has not synced"
+
+
+def well() -> str:
+    return ""
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[HealthServer | MetricsServer], int]]:
+    stop = threading.Event()
+    threads = []
+
+    def start(server: HealthServer | MetricsServer) -> int:
+        thread = threading.Thread(target=server.run, args=(stop,))
+        thread.start()
+        threads.append(thread)
+        return server.port
+
+    yield start
+    stop.set()
+    for thread in threads:
+        thread.join(5)
+        assert not thread.is_alive()
+
+
+def fetch(port: int, path: str) -> tuple[int, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection.request("GET", path)
+    response = connection.getresponse()
+    return response.status, response.read().decode()
+
+
+ALL_WELL = "[+]a ok\n[+]b ok\nhealthz check passed\n"
+ONE_BROKEN = "[+]a ok\n[-]broken failed: reason withheld\nreadyz check failed\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "text"),
+    [
+        pytest.param("/healthz", 200, "ok", id="all well is ok"),
+        pytest.param("/healthz/", 200, "ok", id="a slash at the end changes nothing"),
+        pytest.param("/healthz?verbose", 200, ALL_WELL, id="verbose lists the checks by name"),
+        pytest.param("/healthz/a", 200, "ok", id="a check has a path of its own"),
+        pytest.param("/readyz", 500, ONE_BROKEN, id="a failure is always verbose"),
+        pytest.param(
+            "/readyz/broken",
+            500,
+            "internal server error: the informer of pods has not synced\n",
+            id="a check's own path tells its reason",
+        ),
+        pytest.param("/readyz?exclude=broken", 200, "ok", id="what is excluded does not count"),
+        pytest.param(
+            "/readyz?exclude=broken&exclude=x&verbose",
+            200,
+            "[+]a ok\n[+]broken excluded: ok\n"
+            'warn: some health checks cannot be excluded: no matches for "x"\n'
+            "readyz check passed\n",
+            id="an unknown exclusion is a warning",
+        ),
+        pytest.param("/readyz/none", 404, "404 page not found\n", id="an unknown check is 404"),
+        pytest.param("/other", 404, "404 page not found\n", id="an unknown path is 404"),
+    ],
+)
+def test_health_endpoints(
+    serve: Callable[[HealthServer], int], path: str, status: int, text: str
+) -> None:
+    server = HealthServer(
+        "127.0.0.1:0", healthz={"b": well, "a": well}, readyz={"a": well, "broken": broken}
+    )
+
+    assert fetch(serve(server), path) == (status, text)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        pytest.param("/healthz?verbose", (200, "[+]ping ok\nhealthz check passed\n"), id="empty"),
+        pytest.param("/readyz", (404, "404 page not found\n"), id="never added"),
+    ],
+)
+def test_without_checks(
+    serve: Callable[[HealthServer], int], path: str, expected: tuple[int, str]
+) -> None:
+    assert fetch(serve(HealthServer("127.0.0.1:0", healthz={})), path) == expected
+
+
+def test_metrics(serve: Callable[[MetricsServer], int]) -> None:
+    registry = CollectorRegistry()
+    Counter("backups", "Backups made.", registry=registry).inc(3)
+
+    status, text = fetch(serve(MetricsServer("127.0.0.1:0", registry)), "/metrics")
+
+    assert status == 200
+    assert "backups_total 3.0" in text
+
+
+def test_an_address_without_a_host_is_reached_by_ipv4(
+    serve: Callable[[HealthServer], int],
+) -> None:
+    assert fetch(serve(HealthServer(":0", healthz={})), "/healthz") == (200, "ok")
+
+
+def test_a_port_that_is_taken_is_an_error_of_the_start() -> None:
+    first = HealthServer("127.0.0.1:0", healthz={})
+
+    with pytest.raises(OSError, match="in use"):
+        HealthServer(f"127.0.0.1:{first.port}", healthz={})
+
+
+def test_zero_switches_a_server_off(serve: Callable[[HealthServer], int]) -> None:
+    assert serve(HealthServer("0", healthz={})) == 0
