@@ -43,7 +43,8 @@ QUEUE_LENGTH = 1000
 
 # Time for what still waits when the process ends.
 FLUSH_SECONDS = 5.0
-_POLL_SECONDS = 1.0
+# How long a stop can go unnoticed while nothing is recorded.
+_POLL_SECONDS = 0.2
 
 _log = structlog.get_logger()
 
