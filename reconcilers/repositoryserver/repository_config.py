@@ -22,9 +22,12 @@ DATA_DIRECTORY = "/mnt/data"
 CACHE_DIRECTORY = "/cache"
 
 REASON_PATH = "RepositoryPathInvalid"
-PATH_LEAVES = (
-    "spec.repository.rootPath {root_path!r} below the prefix {prefix!r} of Secret {ref} climbs out "
-    "of its place; take the `..` out"
+ROOT_LEAVES = (
+    "spec.repository.rootPath {root_path!r} leaves the prefix of the storage location; take the "
+    "`..` out"
+)
+PREFIX_LEAVES = (
+    "key prefix of Secret {ref}, named by {field}, leaves the storage; take the `..` out"
 )
 
 
@@ -35,13 +38,13 @@ def repository_path(location: Location, root_path: str) -> str:
     the root path as it was written. Existing repositories are found only so.
 
     Raises:
-        InvalidInput: The path climbs out of the prefix.
+        InvalidInput: The root path climbs out of the prefix, or the prefix out of the storage.
     """
-    if _climbs(root_path) or _climbs(location.prefix):
-        raise InvalidInput(
-            REASON_PATH,
-            PATH_LEAVES.format(root_path=root_path, prefix=location.prefix, ref=location.secret),
-        )
+    if _climbs(location.prefix):
+        ref = location.secret
+        raise InvalidInput(REASON_PATH, PREFIX_LEAVES.format(ref=ref, field=ref.field))
+    if _climbs(root_path):
+        raise InvalidInput(REASON_PATH, ROOT_LEAVES.format(root_path=root_path))
     if not location.prefix:
         return root_path
     return _clean(f"{location.prefix}/{root_path}") + "/"
@@ -71,7 +74,7 @@ def repository_config(server: RepositoryServer, location: Location) -> str:
     """Return the repository configuration file as JSON, the same text for the same input.
 
     Raises:
-        InvalidInput: The path climbs out of the prefix.
+        InvalidInput: As for `repository_path`.
     """
     config = {
         "storage": STORAGE[location.kind](location, server.root_path),

@@ -7,7 +7,6 @@ version 1, PBKDF2-HMAC-SHA256 for version 2, each stored as salt and key of 32 b
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 import json
 import os
@@ -119,7 +118,9 @@ def desired_users(access: UserAccess, secret: SecretData) -> dict[str, str]:
         if not USER_PATTERN.fullmatch(user):
             words = {"key": key, "ref": secret.ref, "field": secret.ref.field}
             raise InvalidInput(REASON_NAME, BAD_NAME.format(user=user, **words))
-        users[user] = secret.text(key)
+        # Kopia's client trims the password that it is given (cli/password.go), so a line end in the
+        # Secret would lock the user out.
+        users[user] = secret.text(key).strip()
     return users
 
 
@@ -145,7 +146,7 @@ def parse_users(text: bytes) -> list[RegisteredUser]:
                 item["username"],
                 # Kopia leaves the version out of entries older than the field; they are scrypt.
                 item.get("passwordHashVersion") or HASH_SCRYPT,
-                item.get("passwordHash", ""),
+                item.get("passwordHash") or "",
             )
             for item in json.loads(text)
         ]
@@ -235,7 +236,7 @@ class KopiaHasher:
             return True
         try:
             raw = base64.b64decode(user.hash_, validate=True)
-        except binascii.Error:
+        except ValueError:
             return False
         if len(raw) != SALT_BYTES + KEY_BYTES or user.version not in _KDF:
             return False
