@@ -1,0 +1,70 @@
+"""A proxy on loopback that breaks connections to a real server, as networks do."""
+
+import contextlib
+import socket
+import threading
+from types import TracebackType
+from typing import Self
+
+
+class TcpProxy:
+    """Passes bytes on, until told to cut or to freeze what is connected. A context manager."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._lock = threading.Lock()
+        self._connections: list[tuple[socket.socket, threading.Event]] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        _end(self._listener)
+        self.cut()
+
+    def cut(self) -> None:
+        """Close all connections."""
+        with self._lock:
+            for end, _ in self._connections:
+                _end(end)
+            self._connections.clear()
+
+    def freeze(self) -> None:
+        """Let nothing more through on the connections there are, which stay open: half-open."""
+        with self._lock:
+            for _, frozen in self._connections:
+                frozen.set()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(self._target)
+                frozen = threading.Event()
+                with self._lock:
+                    self._connections += [(client, frozen), (server, frozen)]
+                for source, sink in ((client, server), (server, client)):
+                    threading.Thread(target=_pump, args=(source, sink, frozen), daemon=True).start()
+
+
+def _pump(source: socket.socket, sink: socket.socket, frozen: threading.Event) -> None:
+    with contextlib.suppress(OSError):
+        while content := source.recv(65536):
+            if not frozen.is_set():
+                sink.sendall(content)
+    if not frozen.is_set():
+        _end(sink)
+
+
+def _end(end: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
+    end.close()

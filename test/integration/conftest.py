@@ -1,0 +1,71 @@
+"""A real API server for the tests: the one named, or a control plane made for this run."""
+
+import os
+import shlex
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from controller.client import Client
+from controller.clock import SystemClock
+from controller.kubeconfig import load_api_client
+from controller.metrics import Metrics
+from controller.resource import Resource
+
+#: Names the kubeconfig of a cluster to use; its user must be an administrator.
+KUBECONFIG_VARIABLE: Final = "RSC_TEST_KUBECONFIG"
+
+CLUSTER: Final = Path(__file__).parents[2] / "hack" / "cluster"
+
+NAMESPACES: Final = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
+
+
+@pytest.fixture(scope="session")
+def kubeconfig() -> Iterator[str]:
+    """Give the path of a kubeconfig."""
+    if named := os.environ.get(KUBECONFIG_VARIABLE):
+        yield named
+        return
+    name = f"it-{uuid.uuid4().hex[:6]}"
+    try:
+        run_cluster("up", "--control-plane-only", "--name", name)
+        exports = run_cluster("env", "--name", name)
+        variables = dict(word.split("=", 1) for word in shlex.split(exports) if "=" in word)
+        with pytest.MonkeyPatch.context() as environment:
+            # For kubectl.
+            environment.setenv("PATH", variables["PATH"])
+            yield variables["KUBECONFIG"]
+    finally:
+        run_cluster("down", "--name", name)
+
+
+def run_cluster(*arguments: str) -> str:
+    finished = subprocess.run(  # noqa: S603 - a program of this project
+        [CLUSTER, *arguments], check=True, stdout=subprocess.PIPE, text=True
+    )
+    return finished.stdout
+
+
+@pytest.fixture(scope="session")
+def client(kubeconfig: str) -> Client:
+    return Client(
+        load_api_client(kubeconfig),
+        field_manager="integration-test",
+        clock=SystemClock(),
+        metrics=Metrics(CollectorRegistry()),
+    )
+
+
+@pytest.fixture
+def namespace(client: Client) -> Iterator[str]:
+    """Give a namespace of the test's own."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    client.create(NAMESPACES, "", body)
+    yield name
+    client.delete(NAMESPACES, "", name)
