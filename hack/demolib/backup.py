@@ -24,8 +24,9 @@ date >{FOLDER}/text
 : >{FOLDER}/empty
 chmod 0640 {FOLDER}/text
 """
+# What differs goes where kubectl's complaint goes, into the error.
 COMPARE = f"""\
-diff -r {FOLDER} {RESTORED}
+diff -r {FOLDER} {RESTORED} >&2
 find {RESTORED} -type f | wc -l
 """
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
+import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from clusterlib import builds, cluster, components, debian, images, locks
+from clusterlib import debian, paths
+from clusterlib.errors import ClusterError
 from clusterlib.progress import Progress
 from clusterlib.state import State
 from demolib import objects, teardown
@@ -17,14 +20,14 @@ from demolib.objects import Images
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from clusterlib.components import Components
     from demolib.objects import Object
 
 KUBECTL = "kubectl"
+IMAGES = ["kopia", "repository-server-controller"]
 OPENSSL = "openssl"
 # As whom the pods of the samples run.
 SAMPLE_USER = 65532
-NOT_THERE = "there is no cluster {name}; hack/demo without --down makes it"
+FAILED = "`{command}` failed; what it printed above says why"
 
 
 class Target(Protocol):
@@ -81,19 +84,11 @@ class OwnCluster:
         Raises:
             ClusterError: a step failed.
         """
-        state, known = State(self.name), components.load()
-        cluster.Cluster(state, known).up(with_node=True)
-        archives = cluster.build_images(images.PROJECT, known)
-        progress = Progress(len(archives))
-        with locks.exclusive(state.lock):
-            for name, archive in archives.items():
-                with progress.step(f"loading {name} into {self.name}"):
-                    images.load(name, archive, state)
-        controller = images.reference(images.CONTROLLER, known)
-        kopia = images.reference(images.KOPIA, known)
-        # The archive's name has a digest of what the image was built from.
-        build = archives[controller].stem.rpartition("-")[2]
-        return self._kubectl(state, known), Images(controller, kopia, build)
+        command("cluster", "up", "--name", self.name)
+        # What it prints are the names under which pods find the images.
+        kopia, controller = command("images", "load", "--name", self.name, *IMAGES).split()
+        images = Images(controller, kopia, self._digest(controller))
+        return Kubectl(_built_kubectl(), (f"--kubeconfig={State(self.name).kubeconfig}",)), images
 
     def volumes(self, claims: Sequence[Object]) -> list[Object]:
         """Return volumes in folders of the node, whose owner is the user that the samples run as.
@@ -111,11 +106,14 @@ class OwnCluster:
 
     def take_down(self) -> None:
         """Take the cluster down, with everything in it."""
-        with Progress(1).step(f"taking down the cluster {self.name}"):
-            cluster.Cluster(State(self.name), components.load()).down()
+        with Progress(1).step(f"taking down {self.words}"):
+            command("cluster", "down", "--name", self.name)
 
-    def _kubectl(self, state: State, known: Components) -> Kubectl:
-        return Kubectl(str(known.program(KUBECTL)), (f"--kubeconfig={state.kubeconfig}",))
+    def _digest(self, image: str) -> str:
+        """Return the digest that the node knows the image by."""
+        listed = ["ctr", "--namespace=k8s.io", "images", "list", f"name=={image}"]
+        table = command("cluster", "exec", "--name", self.name, "--", *listed)
+        return next(word for word in table.split() if word.startswith("sha256:"))
 
 
 @dataclass(frozen=True)
@@ -169,9 +167,25 @@ class GivenCluster:
         teardown.take_down(self._kubectl())
 
     def _kubectl(self) -> Kubectl:
-        there = shutil.which(KUBECTL)
-        if there is not None:
-            return Kubectl(there, self.options)
-        known = components.load()
-        builds.build_missing(known, [KUBECTL], Progress(1))
-        return Kubectl(str(known.program(KUBECTL)), self.options)
+        return Kubectl(shutil.which(KUBECTL) or _built_kubectl(), self.options)
+
+
+def command(name: str, *arguments: str) -> str:
+    """Run another command of this folder, whose progress is shown.
+
+    Returns:
+        What it prints on standard output.
+
+    Raises:
+        ClusterError: it failed; it has said why.
+    """
+    result = subprocess.run(
+        [paths.HACK / name, *arguments], stdout=subprocess.PIPE, text=True, check=False
+    )
+    if result.returncode != 0:
+        raise ClusterError(FAILED.format(command=shlex.join([f"hack/{name}", *arguments])))
+    return result.stdout
+
+
+def _built_kubectl() -> str:
+    return command("cluster", "build", KUBECTL).strip()

@@ -31,7 +31,9 @@ EPILOG = f"""\
 stages:
 {chr(10).join(f"  {name:<12} {text}" for name, text in STAGES.items())}
 
-What follows -- goes to pytest: hack/test unit -- -k workqueue -x
+What follows -- goes to pytest:
+  hack/test unit -- -k workqueue -x
+  hack/test unit -- test/unit/hack
 
 {cluster.KUBECONFIG} names the kubeconfig of a cluster for e2e, in place of one that is made for the
 run. Its images are then named by {cluster.CONTROLLER_IMAGE} and {cluster.SERVER_IMAGE}.
@@ -187,5 +189,7 @@ class Stages:
 
     def _test(self, stage: str, told: Mapping[str, str]) -> bool:
         cache = f"cache_dir={left_behind() / 'pytest'}"
-        command = ["pytest", f"test/{stage}", "--override-ini", cache, *self._pytest]
+        named = [argument for argument in self._pytest if argument.startswith(f"test/{stage}")]
+        folder = [] if named else [f"test/{stage}"]
+        command = ["pytest", *folder, "--override-ini", cache, *self._pytest]
         return self._foreground.run(command, told, paths.CHECKOUT) == 0

@@ -50,7 +50,7 @@ def test_all_files_restored_and_none_different_is_a_success(
 
 
 def test_a_difference_is_a_failure_that_names_it(kubectl: Callable[[str], Kubectl]) -> None:
-    client = Client(kubectl("echo 'Files a and b differ'; exit 1"), "backup-client", "client")
+    client = Client(kubectl("echo 'Files a and b differ' >&2; exit 1"), "backup-client", "client")
 
     with pytest.raises(ClusterError, match="Files a and b differ"):
         client.compare(SNAPSHOT)
