@@ -9,7 +9,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from clusterlib import builds, cluster, components, images, locks, namespace
+from clusterlib import cluster, components, images, installation, locks, namespace
 from clusterlib.cluster import Cluster
 from clusterlib.errors import ClusterError
 from clusterlib.progress import Progress
@@ -116,14 +116,14 @@ def _env(arguments: argparse.Namespace) -> int:
 
 def _build(arguments: argparse.Namespace) -> int:
     known = components.load()
-    if not arguments.programs:
-        cluster.install(known, with_node=not arguments.control_plane_only)
-        return 0
     unknown = [name for name in arguments.programs if not known.has(name)]
     if unknown:
         raise ClusterError(f"hack/components.toml has no {', '.join(unknown)}")
-    absent = builds.missing(known, arguments.programs)
-    builds.build_missing(known, absent, Progress(len(absent)))
+    if arguments.programs:
+        missing = installation.plan(known, programs=arguments.programs)
+    else:
+        missing = cluster.installation(known, with_node=not arguments.control_plane_only)
+    missing.carry_out(Progress(missing.steps))
     for name in arguments.programs:
         print(known.program(name))
     return 0
@@ -147,11 +147,12 @@ def _build_images(arguments: argparse.Namespace) -> int:
 
 
 def _load_images(arguments: argparse.Namespace) -> int:
-    state = State(arguments.name)
-    archives = cluster.build_images(images.by_name(arguments.images), components.load())
-    progress = Progress(len(archives))
+    known, wanted = components.load(), images.by_name(arguments.images)
+    state, missing = State(arguments.name), installation.plan(known, wanted_images=wanted)
+    progress = Progress(missing.steps + len(wanted))
+    missing.carry_out(progress)
     with locks.exclusive(state.lock):
-        for name, archive in archives.items():
+        for name, archive in installation.archives(wanted, known).items():
             with progress.step(f"loading {name} into {state.name}"):
                 images.load(name, archive, state)
             print(name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 from dataclasses import dataclass
@@ -10,9 +9,7 @@ from typing import TYPE_CHECKING
 
 from clusterlib import (
     addons,
-    builds,
     controlplane,
-    debian,
     images,
     layout,
     locks,
@@ -24,6 +21,7 @@ from clusterlib import (
 )
 from clusterlib.api import Api
 from clusterlib.errors import ClusterError
+from clusterlib.installation import Installation, archives, plan
 from clusterlib.progress import Progress
 from clusterlib.state import Record, State, taken_slots
 
@@ -37,6 +35,10 @@ if TYPE_CHECKING:
     from clusterlib.processes import Command
 
 APISERVER_TIMEOUT_SECONDS = 60.0
+
+# How many steps `_bring_up_control_plane` and `_bring_up_node` show.
+CONTROL_PLANE_STEPS = 2
+NODE_STEPS = 9
 
 ROOT_NEEDED = "a cluster with a node needs root; `--control-plane-only` does not"
 NO_SLOT = "all {slots} places for such clusters are taken; `hack/cluster down --name NAME` one"
@@ -90,13 +92,16 @@ class Cluster:
                 if record.node != with_node:
                     raise ClusterError(OTHER_KIND.format(name=self._state.name))
                 return
-            install(self._components, with_node=with_node)
+            missing = installation(self._components, with_node=with_node)
+            steps = NODE_STEPS if with_node else CONTROL_PLANE_STEPS
+            progress = Progress(missing.steps + steps)
+            missing.carry_out(progress)
             self._clear()
             record = self._claim_slot(with_node=with_node)
             if with_node:
-                self._bring_up_node(record)
+                self._bring_up_node(record, progress)
             else:
-                self._bring_up_control_plane(record)
+                self._bring_up_control_plane(record, progress)
             self._check()
 
     def down(self) -> None:
@@ -153,15 +158,13 @@ class Cluster:
                 taken.add(slot)
             raise ClusterError(NO_SLOT.format(slots=slots))
 
-    def _bring_up_control_plane(self, record: Record) -> None:
-        progress = Progress(2)
+    def _bring_up_control_plane(self, record: Record, progress: Progress) -> None:
         with progress.step("making certificates"):
             controlplane.make_credentials(self._state, record.layout)
         self._start_storage_and_api(record, progress, prefix=[])
 
-    def _bring_up_node(self, record: Record) -> None:
+    def _bring_up_node(self, record: Record, progress: Progress) -> None:
         state, addresses, components = self._state, record.layout, self._components
-        progress = Progress(9)
         with progress.step("making certificates"):
             controlplane.make_credentials(state, addresses)
         with progress.step("making the node's namespaces and its network link"):
@@ -179,7 +182,7 @@ class Cluster:
         with progress.step("starting containerd and loading images"):
             self._start([node.containerd(state, components)], prefix)
             node.wait_for_containerd(state, prefix)
-            for name, archive in build_images(images.INFRASTRUCTURE, components).items():
+            for name, archive in archives(images.INFRASTRUCTURE, components).items():
                 images.load(name, archive, state)
         with progress.step("starting kubelet and kube-proxy"):
             node.write_configuration(state, addresses)
@@ -231,21 +234,14 @@ def programs(*, with_node: bool) -> list[str]:
     return names
 
 
-def install(components: Components, *, with_node: bool) -> None:
-    """Install the Debian packages and build the programs and images that are missing.
-
-    Raises:
-        ClusterError: a package could not be installed or a build failed.
-    """
-    packages = [*components.debian["control-plane"]]
-    if with_node:
-        packages += components.debian["node"]
-    absent = builds.missing(components, programs(with_node=with_node))
-    progress = Progress(len(absent) + bool(debian.missing(packages)))
-    debian.install_missing(packages, progress)
-    builds.build_missing(components, absent, progress)
-    if with_node:
-        build_images(images.INFRASTRUCTURE, components)
+def installation(components: Components, *, with_node: bool) -> Installation:
+    """Return what is missing on this machine for a cluster."""
+    return plan(
+        components,
+        packages_for=["control-plane", "node"] if with_node else ["control-plane"],
+        programs=programs(with_node=with_node),
+        wanted_images=images.INFRASTRUCTURE if with_node else (),
+    )
 
 
 def build_images(wanted: Sequence[Image], components: Components) -> dict[str, Path]:
@@ -257,22 +253,9 @@ def build_images(wanted: Sequence[Image], components: Components) -> dict[str, P
     Raises:
         ClusterError: a package could not be installed or a build failed.
     """
-    everything = images.with_base(wanted)
-    programs = [image.program for image in everything if image.program is not None]
-    absent, packages = builds.missing(components, programs), components.debian["images"]
-    progress = Progress(len(absent) + bool(debian.missing(packages)))
-    debian.install_missing(packages, progress)
-    builds.build_missing(components, absent, progress)
-    # Which images are missing is known only now, as it depends on what the programs are.
-    builder = images.Builder(components)
-    missing = builder.missing(everything)
-    progress, archives = Progress(len(missing)), {}
-    for image in everything:
-        name = images.reference(image, components)
-        step = progress.step(f"building the image {name}")
-        with step if image in missing else contextlib.nullcontext():
-            archives[name] = builder.build(image)
-    return {name: archives[name] for name in (images.reference(i, components) for i in wanted)}
+    missing = plan(components, wanted_images=wanted)
+    missing.carry_out(Progress(missing.steps))
+    return archives(wanted, components)
 
 
 def _ports_are_free(addresses: layout.Layout) -> bool:

@@ -116,15 +116,11 @@ class Builder:
         self._directory = paths.cache() / "images"
         self._log = paths.cache() / "logs" / "images.log"
 
-    def missing(self, images: Iterable[Image]) -> list[Image]:
-        """Return those of the images that the cache does not hold as they should be now.
-
-        The programs of the images must be built.
-        """
-        return [image for image in images if not self.archive(image).exists()]
-
     def archive(self, image: Image) -> Path:
-        """Return where the archive is, or would be, of the image as its sources are now."""
+        """Return where the archive is, or would be, of the image as its sources are now.
+
+        The program that the image contains must be built.
+        """
         return self._archive(image, self._context(image))
 
     def build(self, image: Image) -> Path:

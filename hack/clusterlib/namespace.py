@@ -19,6 +19,10 @@ NODE_DEVICE = "eth0"
 CREATE_TIMEOUT_SECONDS = 20.0
 REMOVE_TIMEOUT_SECONDS = 20.0
 
+NOT_HANDED_DOWN = (
+    "the controller {} of the control group {} cannot be used by groups below it: {}; "
+    "a container needs a control group namespace whose root holds no process"
+)
 NOT_RUNNING = "cluster {name} has no running node; `hack/cluster up --name {name}` makes one"
 
 _GROUPS = Path("/sys/fs/cgroup")
@@ -172,7 +176,10 @@ def _hand_down(group: Path) -> None:
     if group.is_relative_to(_GROUPS / "unified") or not available.exists():
         return
     for controller in available.read_text().split():
-        (group / "cgroup.subtree_control").write_text(f"+{controller}")
+        try:
+            (group / "cgroup.subtree_control").write_text(f"+{controller}")
+        except OSError as error:
+            raise ClusterError(NOT_HANDED_DOWN.format(controller, group, error)) from error
 
 
 def _remove_groups(state: State) -> bool:
