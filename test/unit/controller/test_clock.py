@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
-from fakes.clock import FakeClock
 
 from controller.clock import Clock, Deadline, DeadlineExceeded, SystemClock
+from fakes.clock import FakeClock
 
 
 @pytest.fixture(params=[SystemClock, FakeClock], ids=["the system's", "the fake"])

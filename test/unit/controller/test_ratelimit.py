@@ -1,9 +1,9 @@
 """The delays that client-go's limiters give, so that a failing object is retried as often."""
 
 import pytest
-from fakes.clock import FakeClock
 
 from controller.ratelimit import BucketRateLimiter, ExponentialRateLimiter, MaxOf
+from fakes.clock import FakeClock
 
 
 @pytest.mark.parametrize(
