@@ -16,6 +16,7 @@ from typing import Any, Final, Self
 from urllib.parse import urlencode, urlsplit
 
 import kubernetes.client
+import kubernetes.config
 import urllib3
 from attrs import frozen
 
@@ -127,6 +128,54 @@ class WatchStream:
             if self._closed.is_set():
                 return b""
             raise
+
+
+@frozen
+class _Call:
+    """One request, before the server's address and the credentials are added."""
+
+    method: str
+    path: str
+    #: Parameters that are None or "" are left out.
+    query: Mapping[str, Any] = {}
+    body: Object | None = None
+    content_type: str = ""
+    accept: str = JSON
+    #: Seconds of silence allowed, None for the client's own.
+    read_timeout: float | None = None
+    deadline: Deadline | None = None
+
+    @property
+    def description(self) -> str:
+        """What an error message calls this request."""
+        return f"{self.method} {self.path}"
+
+    @property
+    def target(self) -> str:
+        """The path with the query."""
+        query = {name: value for name, value in self.query.items() if value not in (None, "")}
+        return f"{self.path}?{urlencode(query)}" if query else self.path
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the request says of its content and of the answer's."""
+        content_type = {"Content-Type": self.content_type} if self.content_type else {}
+        return {"Accept": self.accept, **content_type}
+
+    def timeout(self, connect: float, read: float) -> urllib3.Timeout:
+        """Return the timeouts, none longer than the deadline leaves time for."""
+        read = self.read_timeout or read
+        if self.deadline is None:
+            return urllib3.Timeout(connect=connect, read=read)
+        self.deadline.check()
+        remaining = self.deadline.remaining()
+        return urllib3.Timeout(connect=min(connect, remaining), read=min(read, remaining))
+
+    def failure(self, error: Exception) -> TransportError | DeadlineExceeded:
+        """Return what a failed transport means to the caller."""
+        if self.deadline is not None and self.deadline.expired:
+            return DeadlineExceeded(f"{self.description}: the deadline has passed")
+        return transport_error(self.description, error)
 
 
 class Client:
@@ -417,7 +466,7 @@ class Client:
             )
         )
 
-    def _request(self, call: "_Call") -> Object:
+    def _request(self, call: _Call) -> Object:
         """Send a request and return the answer's JSON object."""
         content = self._read_body(self._open(call), call)
         try:
@@ -428,7 +477,7 @@ class Client:
             raise TransportError(f"{call.description}: the answer is no JSON object")
         return answer
 
-    def _open(self, call: "_Call") -> urllib3.BaseHTTPResponse:
+    def _open(self, call: _Call) -> urllib3.BaseHTTPResponse:
         """Send a request and return the successful response, its body unread."""
         try:
             response = self._send(call)
@@ -440,7 +489,7 @@ class Client:
             raise from_status(response.status, content, retry_after=retry_after)
         return response
 
-    def _send(self, call: "_Call") -> urllib3.BaseHTTPResponse:
+    def _send(self, call: _Call) -> urllib3.BaseHTTPResponse:
         """Send, and once more if a read met a connection that the server had just closed.
 
         A kept-alive connection can be closed while the request is on its way. A read may then be
@@ -456,7 +505,7 @@ class Client:
         ).inc()
         return self._send_once(call)
 
-    def _send_once(self, call: "_Call") -> urllib3.BaseHTTPResponse:
+    def _send_once(self, call: _Call) -> urllib3.BaseHTTPResponse:
         """Send and count one request."""
         timeout = call.timeout(self._connect_timeout, self._read_timeout)
         content = None if call.body is None else json.dumps(call.body).encode()
@@ -486,7 +535,7 @@ class Client:
             )
         return response
 
-    def _read_body(self, response: urllib3.BaseHTTPResponse, call: "_Call") -> bytes:
+    def _read_body(self, response: urllib3.BaseHTTPResponse, call: _Call) -> bytes:
         chunks = []
         try:
             for chunk in response.stream(_READ_SIZE):
@@ -502,54 +551,6 @@ class Client:
             len(content)
         )
         return content
-
-
-@frozen
-class _Call:
-    """One request, before the server's address and the credentials are added."""
-
-    method: str
-    path: str
-    #: Parameters that are None or "" are left out.
-    query: Mapping[str, Any] = {}
-    body: Object | None = None
-    content_type: str = ""
-    accept: str = JSON
-    #: Seconds of silence allowed, None for the client's own.
-    read_timeout: float | None = None
-    deadline: Deadline | None = None
-
-    @property
-    def description(self) -> str:
-        """What an error message calls this request."""
-        return f"{self.method} {self.path}"
-
-    @property
-    def target(self) -> str:
-        """The path with the query."""
-        query = {name: value for name, value in self.query.items() if value not in (None, "")}
-        return f"{self.path}?{urlencode(query)}" if query else self.path
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """What the request says of its content and of the answer's."""
-        content_type = {"Content-Type": self.content_type} if self.content_type else {}
-        return {"Accept": self.accept, **content_type}
-
-    def timeout(self, connect: float, read: float) -> urllib3.Timeout:
-        """Return the timeouts, none longer than the deadline leaves time for."""
-        read = self.read_timeout or read
-        if self.deadline is None:
-            return urllib3.Timeout(connect=connect, read=read)
-        self.deadline.check()
-        remaining = self.deadline.remaining()
-        return urllib3.Timeout(connect=min(connect, remaining), read=min(read, remaining))
-
-    def failure(self, error: Exception) -> TransportError | DeadlineExceeded:
-        """Return what a failed transport means to the caller."""
-        if self.deadline is not None and self.deadline.expired:
-            return DeadlineExceeded(f"{self.description}: the deadline has passed")
-        return transport_error(self.description, error)
 
 
 def transport_error(description: str, error: Exception) -> TransportError:
@@ -591,8 +592,14 @@ def request_headers(api_client: kubernetes.client.ApiClient) -> dict[str, str]:
 
     The token is read anew when it is due: a service account token is replaced on disk within the
     hour, and the official client's hook looks once a minute.
+
+    Raises:
+        TransportError: The credentials cannot be read now; a later request may find them.
     """
     headers: dict[str, str] = dict(api_client.default_headers)
-    with _REFRESH:
-        api_client.update_params_for_auth(headers, [], ["BearerToken"], "", "", None)
+    try:
+        with _REFRESH:
+            api_client.update_params_for_auth(headers, [], ["BearerToken"], "", "", None)
+    except (OSError, kubernetes.config.ConfigException) as error:
+        raise TransportError(f"the credentials cannot be renewed: {error}") from error
     return headers

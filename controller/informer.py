@@ -121,6 +121,11 @@ class Informer:
         metrics.informer_store_objects.labels(**labels).set_function(lambda: len(self.store))
         metrics.informer_last_contact_seconds.labels(**labels).set_function(self.last_contact_age)
 
+    @property
+    def name(self) -> str:
+        """Name it in logs and errors."""
+        return f"informer of {self.resource.full_name}"
+
     def add_handler(self, handler: Handler) -> None:
         """Tell a handler all that is there, then all that changes.
 
@@ -130,9 +135,10 @@ class Informer:
         self._processor.add_handler(handler)
 
     def run(self, stop: threading.Event) -> None:
-        """Follow the resource until told to stop; returns within a second of it.
+        """Follow the resource until told to stop.
 
-        Trouble with the server is logged and tried again for ever.
+        Returns within a moment of it, or, if a request was just waiting for its answer to begin,
+        after that request's timeout. Trouble with the server is logged and tried again for ever.
 
         Args:
             stop: Ends this.

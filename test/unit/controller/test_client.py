@@ -368,6 +368,27 @@ def test_the_token_is_read_anew_for_each_request(server: FakeApiServer) -> None:
     ]
 
 
+def test_credentials_that_cannot_be_renewed_are_no_bug(server: FakeApiServer) -> None:
+    api_client = server.api_client()
+    api_client.configuration.api_key["BearerToken"] = "bearer expired"
+
+    def refresh(_configuration: Any) -> None:
+        raise FileNotFoundError("token")
+
+    api_client.configuration.refresh_api_key_hook = refresh
+    client = Client(
+        api_client,
+        field_manager="tester",
+        clock=SystemClock(),
+        metrics=Metrics(CollectorRegistry()),
+    )
+
+    with pytest.raises(errors.TransportError, match="credentials"):
+        client.get(PODS, "ns", "a")
+
+    assert server.requests == []
+
+
 def open_watch(client: Client, read_timeout: float = 5.0) -> Any:
     return client.watch(
         PODS,
