@@ -103,5 +103,8 @@ def storage_label(location: Location, root_path: str) -> str:
 
 def _cache_limits(soft: str, hard: str, megabytes: int) -> dict[str, int]:
     # Both keys: Kopia sweeps down to the first and never grows past the second. Sizes are decimal,
-    # as those of `--content-cache-size-limit-mb`.
-    return {soft: megabytes * 1000 * 1000, hard: megabytes * 1000 * 1000} if megabytes else {}
+    # as those of `--content-cache-size-limit-mb`. Never 0: with a cache directory and a cache of no
+    # size Kopia 0.23.1 dies of a nil pointer at the first read (internal/cache/content_cache.go).
+    # With a limit of one byte it holds what it read last.
+    limit = max(megabytes * 1000 * 1000, 1)
+    return {soft: limit, hard: limit}
