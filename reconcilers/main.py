@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from attrs import frozen
-from controller.controller import Controller, Request
-from controller.events import EventRecorder
-from controller.health import HealthServer, MetricsServer
-from controller.informer import Informer
-from controller.manager import Manager, RunnableFailed, install_signal_handlers
-from controller.podexec import Executor
 from prometheus_client import CollectorRegistry
 
 import controller
 from controller import log
 from controller.client import Client
 from controller.clock import SystemClock
+from controller.controller import Controller, Request
 from controller.errors import ConfigError
+from controller.events import EventRecorder
+from controller.health import HealthServer, MetricsServer
+from controller.informer import Informer
 from controller.kubeconfig import current_namespace, load_api_client
+from controller.manager import Group, Manager, RunnableFailed, install_signal_handlers
 from controller.metrics import Metrics
 from controller.mutationcache import MutationCache
+from controller.podexec import Executor
 from reconcilers.repositoryserver import api, resources
 from reconcilers.repositoryserver.applier import owner_uids
 from reconcilers.repositoryserver.context import INDEX_OWNER, Caches
@@ -258,12 +258,19 @@ def build(options: Options, namespace: str, api_client: ApiClient) -> Manager:
         loop.watch(children, owners)
 
     manager = Manager(clock=clock)
+    manager.add(recorder, Group.RECORDERS)
+    manager.add(
+        HealthServer(
+            options.health_probe_bind_address,
+            healthz=manager.healthz(),
+            readyz=manager.readyz(),
+        ),
+        Group.SERVERS,
+    )
+    manager.add(MetricsServer(options.metrics_bind_address, registry), Group.SERVERS)
     for source in (servers, pods, services, policies, secrets):
-        manager.add_informer(source)
-    manager.add_controller(loop)
-    manager.add_server(HealthServer(options.health_probe_bind_address, manager.checks()))
-    manager.add_server(MetricsServer(options.metrics_bind_address, registry))
-    manager.add(recorder)
+        manager.add_cache(source)
+    manager.add(loop, Group.CONTROLLERS)
     return manager
 
 

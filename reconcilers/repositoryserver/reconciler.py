@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from controller.clock import Deadline
 from controller.conditions import get_condition
 from controller.controller import Request, Result
-
-from controller.clock import Deadline
 from controller.errors import Conflict, Forbidden, Invalid
 from reconcilers.repositoryserver import api, children, resources, status
 from reconcilers.repositoryserver.applier import ChildApplier

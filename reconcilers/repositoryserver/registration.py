@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from controller.conditions import is_true
-
 from reconcilers.repositoryserver import children, kopia, resources, status, users
 from reconcilers.repositoryserver.context import UserCheck, recorded_users
 from reconcilers.repositoryserver.errors import InvalidInput, Problem
@@ -13,11 +12,10 @@ from reconcilers.repositoryserver.errors import InvalidInput, Problem
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from controller.podexec import ExecResult
-
     from controller.client import Client
     from controller.clock import Clock, Deadline
     from controller.mutationcache import MutationCache
+    from controller.podexec import ExecResult
     from reconcilers.repositoryserver.applier import Teller
     from reconcilers.repositoryserver.context import KnownAccess, Pass
     from reconcilers.repositoryserver.inputs import InputReader

@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
-from controller.conditions import get_condition, set_condition
 
+from controller.conditions import get_condition, set_condition
 from reconcilers.repositoryserver import kopia
 from reconcilers.repositoryserver.errors import Problem
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
-from controller.conditions import get_condition
 
+from controller.conditions import get_condition
 from reconcilers.repositoryserver import resources, status
 
 if TYPE_CHECKING:

@@ -6,9 +6,11 @@ import base64
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 import yaml
 
+from reconcilers import main
 from reconcilers.repositoryserver import api, repository_config, secrets
 
 if TYPE_CHECKING:
@@ -174,6 +176,14 @@ class TestDeployment:
         environment = {entry["name"]: entry.get("value") for entry in controller["env"]}
 
         assert environment[variable] == f":{ports[port]}"
+
+    def test_sets_what_the_command_knows(self, deployment: Object) -> None:
+        controller = container(deployment["spec"]["template"]["spec"])
+        given = {entry["name"]: entry.get("value", "from-a-field") for entry in controller["env"]}
+
+        understood = attrs.asdict(main.parse_options([], given))
+
+        assert given == {name: understood[name.removeprefix("RSC_").lower()] for name in given}
 
     @pytest.mark.parametrize("kind", ["Service", "NetworkPolicy"])
     def test_is_selected_by(self, deployment: Object, kind: str) -> None:
