@@ -580,7 +580,7 @@ EXPIRED = objects.NOW - timedelta(days=1)
             _with(objects.location_secret({"type": "ftp", "claimName": "c"})),
             "ServerSetup",
             "LocationTypeUnknown",
-            (objects.LOCATION, "'ftp'", "filestore"),
+            (objects.LOCATION, "key type", "filestore"),
             id="an unknown location type is named with those that are known",
         ),
         pytest.param(
