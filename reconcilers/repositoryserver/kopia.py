@@ -28,13 +28,14 @@ USERS_CHANGED = b"users-changed"
 # Reads lines of verb, user and hash up to `end`: an exec's standard input cannot be closed in the
 # protocol that every API server speaks. Stops at the first command that fails, and refreshes the
 # server at the end. A hash is an argument of the Kopia process for a quarter of a second; it never
-# leaves the container.
+# leaves the container. A user's name may begin with a dash, so it stands behind `--`.
 _CHANGE_USERS_SCRIPT = f"""
 while read -r verb user hash; do
   case "$verb" in
-    add | set) {EXECUTABLE} {" ".join(GLOBAL_FLAGS)} server user "$verb" "$user" \
---user-password-hash="$hash" >/dev/null || exit ;;
-    delete) {EXECUTABLE} {" ".join(GLOBAL_FLAGS)} server user delete "$user" >/dev/null || exit ;;
+    add | set) {EXECUTABLE} {" ".join(GLOBAL_FLAGS)} server user "$verb" \
+--user-password-hash="$hash" -- "$user" >/dev/null || exit ;;
+    delete) {EXECUTABLE} {" ".join(GLOBAL_FLAGS)} server user delete -- "$user" \
+>/dev/null || exit ;;
     end) echo {USERS_CHANGED.decode()} && exec {" ".join(REFRESH)} ;;
   esac
 done
@@ -132,7 +133,11 @@ def explain(
             user=setting.user, path=denied.group(1), storage=setting.storage
         )
         return Explanation(False, REASON_PERMISSION, message)  # noqa: FBT003
-    if re.search(r"repository not initialized|no such file or directory", output):
+    if re.search(
+        r"repository not initialized|kopia\.repository blob: BLOB not found"
+        r"|no such file or directory",
+        output,
+    ):
         message = NO_REPOSITORY.format(storage=setting.storage, location=setting.location)
         return Explanation(False, REASON_NO_REPOSITORY, message)  # noqa: FBT003
     if re.search(r"cannot (?:open|access) storage|can't connect to storage", output):

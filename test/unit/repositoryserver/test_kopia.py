@@ -1,0 +1,293 @@
+"""The commands that are run beside the server, and what Kopia's words mean to the user."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from reconcilers.repositoryserver import kopia
+from reconcilers.repositoryserver.users import Plan
+
+SETTING = kopia.Setting(
+    storage="backups/files/ on PersistentVolumeClaim backup/files-data",
+    location="backup/files-location",
+    password="backup/files-repository-password",
+    user=65532,
+)
+
+NO_REPOSITORY = (
+    "there is no Kopia repository at backups/files/ on PersistentVolumeClaim backup/files-data; "
+    "correct spec.repository.rootPath or Secret backup/files-location, or create the repository "
+    "with `kopia repository create`"
+)
+
+
+@pytest.mark.parametrize("command", [kopia.LIST_USERS, kopia.REFRESH, kopia.STATUS])
+def test_a_command_leaves_the_repository_and_the_disk_alone(command: tuple[str, ...]) -> None:
+    assert command[:4] == (
+        "/bin/kopia",
+        "--no-auto-maintenance",
+        "--disable-file-logging",
+        "--log-level=error",
+    )
+
+
+class TestChangeUsersInput:
+    def test_every_change_is_a_line_and_the_end_one_as_well(self) -> None:
+        plan = Plan(add={"a@h": "HA", "b@h": "HB"}, set_={"c@h": "HC"}, delete=("d@h", "e@h"))
+
+        assert kopia.change_users_input(plan).decode().splitlines() == [
+            "delete d@h -",
+            "delete e@h -",
+            "add a@h HA",
+            "add b@h HB",
+            "set c@h HC",
+            "end - -",
+        ]
+
+    def test_without_changes_the_server_is_only_refreshed(self) -> None:
+        assert kopia.change_users_input(Plan({}, {}, ())) == b"end - -\n"
+
+
+class Container:
+    """Runs `CHANGE_USERS` with a stand-in for Kopia, which notes its arguments and may fail."""
+
+    def __init__(self, folder: Path) -> None:
+        self._log = folder / "calls"
+        self._log.touch()
+        self._kopia = folder / "kopia"
+        self.fail_on("nothing")
+
+    def fail_on(self, words: str) -> None:
+        self._kopia.write_text(
+            "#!/bin/sh\n"
+            f'echo "$*" >> {self._log}\n'
+            f'case "$*" in *"{words}"*) echo "kopia says no" >&2; exit 7 ;; esac\n'
+            "echo chatter\n"
+        )
+        self._kopia.chmod(0o755)
+
+    def run(self, lines: bytes, *, close: bool = False) -> tuple[int, bytes, bytes]:
+        """Feed the script; its standard input stays open, as that of an exec, unless told."""
+        shell, option, script = kopia.CHANGE_USERS
+        script = script.replace(kopia.EXECUTABLE, str(self._kopia))
+        with subprocess.Popen(  # noqa: S603 - the script under test
+            [shell, option, script],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdin.write(lines)
+            process.stdin.flush()
+            if close:
+                process.stdin.close()
+            code = process.wait(timeout=10)
+            return code, process.stdout.read(), process.stderr.read()
+
+    def calls(self) -> list[str]:
+        """Return the arguments of each call, without the flags that all have."""
+        flags = " ".join(kopia.GLOBAL_FLAGS) + " "
+        return [line.removeprefix(flags) for line in self._log.read_text().splitlines()]
+
+
+@pytest.fixture
+def container(tmp_path: Path) -> Container:
+    return Container(tmp_path)
+
+
+class TestChangeUsers:
+    def test_each_line_is_one_command_and_the_refresh_is_last(self, container: Container) -> None:
+        plan = Plan(add={"a@h": "HA"}, set_={"c@h": "HC"}, delete=("d@h",))
+
+        code, stdout, _ = container.run(kopia.change_users_input(plan))
+
+        assert code == 0
+        assert container.calls() == [
+            "server user delete -- d@h",
+            "server user add --user-password-hash=HA -- a@h",
+            "server user set --user-password-hash=HC -- c@h",
+            "server refresh",
+        ]
+        assert kopia.USERS_CHANGED in stdout
+
+    def test_a_name_that_begins_with_a_dash_is_no_flag(self, container: Container) -> None:
+        container.run(kopia.change_users_input(Plan({"--help@h": "H"}, {}, ())))
+
+        assert container.calls()[0] == "server user add --user-password-hash=H -- --help@h"
+
+    @pytest.mark.parametrize("verb", ["delete", "add", "set"])
+    def test_the_first_failure_ends_it_before_the_refresh(
+        self, container: Container, verb: str
+    ) -> None:
+        container.fail_on(f"user {verb}")
+        plan = Plan(add={"a@h": "HA"}, set_={"c@h": "HC"}, delete=("d@h",))
+
+        code, stdout, stderr = container.run(kopia.change_users_input(plan))
+
+        assert code == 7
+        assert kopia.USERS_CHANGED not in stdout
+        assert stderr == b"kopia says no\n"
+        assert "refresh" not in container.calls()[-1]
+
+    def test_a_failed_refresh_comes_after_changed_users(self, container: Container) -> None:
+        container.fail_on("server refresh")
+
+        code, stdout, _ = container.run(kopia.change_users_input(Plan({"a@h": "H"}, {}, ())))
+
+        assert code == 7
+        assert kopia.USERS_CHANGED in stdout
+
+    def test_an_input_that_breaks_off_is_a_failure(self, container: Container) -> None:
+        code, stdout, _ = container.run(b"add a@h H\n", close=True)
+
+        assert code == 1
+        assert stdout == b""
+        assert len(container.calls()) == 1
+
+
+# What Kopia 0.23.1 printed when it was tried.
+START = "Server will allow connections from users whose accounts are stored in the repository.\n"
+WRONG_PASSWORD = START + (
+    "failed to open repository: unable to create format manager: invalid repository password\n"
+    "unable to initialize repository: error opening repository: unable to open repository: unable "
+    "to create format manager: invalid repository password\n"
+)
+PATH_MISSING = START + (
+    "failed to open repository: cannot open storage: cannot access storage path: stat "
+    "/mnt/data/backups/files: no such file or directory\n"
+)
+PATH_EMPTY = START + (
+    "failed to open repository: unable to create format manager: unable to read format blob: error "
+    "getting kopia.repository blob: BLOB not found\n"
+)
+FOLDER_OF_ROOT = START + (
+    "failed to open repository: unable to create format manager: unable to read format blob: error "
+    "getting kopia.repository blob: error determining sharded path: error getting sharding "
+    "parameters for storage: unable to complete GetBlobFromPath:/mnt/data/backups/files/.shards "
+    "despite 10 retries: open /mnt/data/backups/files/.shards: permission denied\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("output", "code", "expected"),
+    [
+        pytest.param(
+            WRONG_PASSWORD,
+            1,
+            kopia.Explanation(
+                opened=False,
+                reason="RepositoryPasswordWrong",
+                message="Kopia cannot open the repository at backups/files/ on "
+                "PersistentVolumeClaim backup/files-data: key repo-password of Secret "
+                "backup/files-repository-password is not its password; correct the key",
+            ),
+            id="the repository password is wrong",
+        ),
+        pytest.param(
+            PATH_MISSING,
+            1,
+            kopia.Explanation(opened=False, reason="RepositoryMissing", message=NO_REPOSITORY),
+            id="the path does not exist",
+        ),
+        pytest.param(
+            PATH_EMPTY,
+            1,
+            kopia.Explanation(opened=False, reason="RepositoryMissing", message=NO_REPOSITORY),
+            id="the path exists and holds no repository",
+        ),
+        pytest.param(
+            "repository not initialized in the provided storage",
+            1,
+            kopia.Explanation(opened=False, reason="RepositoryMissing", message=NO_REPOSITORY),
+            id="the same in the words of other commands",
+        ),
+        pytest.param(
+            FOLDER_OF_ROOT,
+            1,
+            kopia.Explanation(
+                opened=False,
+                reason="StoragePermissionDenied",
+                message="Kopia runs as user 65532 and may not use "
+                "/mnt/data/backups/files/.shards of backups/files/ on PersistentVolumeClaim "
+                "backup/files-data; set spec.server.runAsUser to the owner of the files, or change "
+                "their owner",
+            ),
+            id="the files belong to another user",
+        ),
+        pytest.param(
+            "cannot open storage: mkdir /mnt/data/x: operation not permitted",
+            1,
+            kopia.Explanation(
+                opened=False,
+                reason="StoragePermissionDenied",
+                message="Kopia runs as user 65532 and may not use /mnt/data/x of backups/files/ on "
+                "PersistentVolumeClaim backup/files-data; set spec.server.runAsUser to the owner "
+                "of the files, or change their owner",
+            ),
+            id="the kernel's other words for it",
+        ),
+        pytest.param(
+            "can't connect to storage: stat /mnt/data: stale NFS file handle",
+            1,
+            kopia.Explanation(
+                opened=False,
+                reason="StorageUnavailable",
+                message="Kopia cannot reach backups/files/ on PersistentVolumeClaim "
+                "backup/files-data: can't connect to storage: stat /mnt/data: stale NFS file "
+                "handle",
+            ),
+            id="the storage cannot be reached: in Kopia's words",
+        ),
+        pytest.param(
+            "SERVER ADDRESS: https://[::]:51515\ntls: private key does not match public key\n",
+            1,
+            kopia.Explanation(
+                opened=True,
+                reason="KopiaExited",
+                message="Kopia ended with exit code 1: tls: private key does not match public key",
+            ),
+            id="anything else: its last line, and the repository had been opened",
+        ),
+        pytest.param(
+            "",
+            137,
+            kopia.Explanation(
+                opened=True,
+                reason="KopiaExited",
+                message="Kopia ended with exit code 137: it printed nothing",
+            ),
+            id="killed without a word",
+        ),
+    ],
+)
+def test_what_kopia_says_is_explained(output: str, code: int, expected: kopia.Explanation) -> None:
+    assert kopia.explain(output, code, SETTING) == expected
+
+
+def test_want_of_memory_explains_more_than_what_was_printed_before() -> None:
+    explanation = kopia.explain(WRONG_PASSWORD, 137, SETTING, out_of_memory=True)
+
+    assert explanation == kopia.Explanation(
+        opened=True,
+        reason="OutOfMemory",
+        message="Kopia was killed for want of memory (exit code 137)",
+    )
+
+
+@pytest.mark.parametrize(
+    ("output", "line"),
+    [
+        pytest.param("first\nlast\n", "last", id="the last line"),
+        pytest.param("last\n\n  \n", "last", id="that is not empty"),
+        pytest.param("  indented  ", "indented", id="without white space around"),
+        pytest.param("\x1b[31mERROR\x1b[0m no", "ERROR no", id="without colours"),
+        pytest.param("\x1b[0m\n", "it printed nothing", id="colours alone are nothing"),
+        pytest.param("x" * 301, "x" * 300, id="cut to fit a condition"),
+        pytest.param("", "it printed nothing", id="nothing"),
+    ],
+)
+def test_the_last_line_that_says_something(output: str, line: str) -> None:
+    assert kopia.last_line(output) == line
