@@ -161,8 +161,8 @@ class Informer:
     def last_contact_age(self) -> float:
         """Return the seconds since the server was last heard.
 
-        The server speaks about once a minute even when nothing changes. An age of more than two
-        minutes means that the store is stale.
+        A bookmark comes once a minute, and after 90 s of silence the watch is opened anew, which
+        counts as well. An age of more than two minutes means that the store is stale.
         """
         return self._clock.monotonic() - self._last_contact
 
@@ -173,7 +173,7 @@ class Informer:
     def _on_contact(self) -> None:
         """Note that the server was heard, and resync when it is time.
 
-        Bookmarks come every minute, which is precise enough for a period of hours.
+        That is every 90 s at least, which is precise enough for a period of hours.
         """
         self._last_contact = self._clock.monotonic()
         if self._last_contact >= self._next_resync:

@@ -47,6 +47,8 @@ def load_api_client(
     """
     configuration = kubernetes.client.Configuration()
     configuration.connection_pool_maxsize = POOL_SIZE
+    # As client-go does: load balancers forget connections that are idle for a few minutes.
+    configuration.keep_alive = True
     if not kubeconfig and in_cluster():
         _load_service_account(configuration)
     else:

@@ -1,5 +1,6 @@
 """Finding the API server: the file named, the pod's service account, or the user's kubeconfig."""
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +63,18 @@ def service_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     ],
 )
 def test_a_kubeconfig(config_file: str, context: str, host: str, namespace: str) -> None:
-    configuration = kubeconfig.load_api_client(config_file, context).configuration
+    api_client = kubeconfig.load_api_client(config_file, context)
 
-    assert configuration.host == host
-    assert configuration.connection_pool_maxsize == kubeconfig.POOL_SIZE
+    assert api_client.configuration.host == host
     assert kubeconfig.current_namespace(config_file, context) == namespace
+
+
+def test_connections_are_kept_and_probed(config_file: str) -> None:
+    pool = kubeconfig.load_api_client(config_file).rest_client.pool_manager
+
+    options = pool.connection_pool_kw
+    assert options["maxsize"] == kubeconfig.POOL_SIZE
+    assert (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1) in options["socket_options"]
 
 
 @pytest.mark.parametrize(
