@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from controller.clock import Deadline
+from controller.clock import Deadline, DeadlineExceeded
 from controller.conditions import get_condition
 from controller.controller import Request, Result
 from controller.errors import Conflict, Forbidden, Invalid
@@ -43,6 +43,8 @@ RETRY_MAX_SECONDS = 60.0
 
 REASON_REFUSED = "ApiRequestRefused"
 REFUSED = "the API server refuses a request of the controller: {message}"
+REASON_OUT_OF_TIME = "ReconcileOutOfTime"
+OUT_OF_TIME = "a reconcile ran out of time and is tried again: {message}"
 
 
 class RepositoryServerReconciler:
@@ -118,9 +120,8 @@ class RepositoryServerReconciler:
             return Result(requeue_after=UNREADY_RECHECK_SECONDS)
         except Conflict:
             return Result(requeue=True)
-        except (Forbidden, Invalid) as error:
-            message = REFUSED.format(message=error.message)
-            problem = Problem(status.SERVER_SETUP, REASON_REFUSED, message)
+        except (Forbidden, Invalid, DeadlineExceeded) as error:
+            problem = _unfinished(error)
             self._writer.write(obj, self._unexamined(obj, problem), deadline)
             raise
         if outcome.verdicts or not outcome.serving:
@@ -252,6 +253,13 @@ class RepositoryServerReconciler:
             serving=any(status.pod_ready(pod) for pod in pods),
             registered_users=tuple(recorded_users(obj)),
         )
+
+
+def _unfinished(error: Forbidden | Invalid | DeadlineExceeded) -> Problem:
+    if isinstance(error, DeadlineExceeded):
+        message = OUT_OF_TIME.format(message=error)
+        return Problem(status.SERVER_SETUP, REASON_OUT_OF_TIME, message)
+    return Problem(status.SERVER_SETUP, REASON_REFUSED, REFUSED.format(message=error.message))
 
 
 def _digest(pod: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ import pytest
 from attrs import define, field
 from controller.controller import Request, Result
 
-from controller.clock import Deadline
+from controller.clock import Deadline, DeadlineExceeded
 from controller.conditions import get_condition
 from controller.errors import Conflict, Forbidden
 from controller.mutationcache import MutationCache
@@ -676,6 +676,16 @@ def test_a_refused_request_is_told_and_tried_again_by_the_queue(world: World) ->
         world.reconcile()
 
     assert world.condition("Ready")[1] == "ApiRequestRefused"
+
+
+def test_a_reconcile_that_ran_out_of_time_still_tells_so(world: World) -> None:
+    slow = Action("apply", "networkpolicies", SERVICE)
+    world.api.failures[slow] = DeadlineExceeded("patch networkpolicies: no answer in 110 s")
+
+    with pytest.raises(DeadlineExceeded):
+        world.reconcile()
+
+    assert world.condition("Ready")[1] == "ReconcileOutOfTime"
 
 
 def test_a_conflict_is_no_error(world: World) -> None:
