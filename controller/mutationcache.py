@@ -89,15 +89,12 @@ class MutationCache:
 
     def by_index(self, index: str, value: str) -> list[dict[str, Any]]:
         """Return the objects with a value in an index; they must not be changed."""
-        found = {_key(obj): obj for obj in self._store.by_index(index, value)}
+        keys = dict.fromkeys(_key(obj) for obj in self._store.by_index(index, value))
         with self._lock:
-            unseen = [key for key in self._mutations if key not in found]
-        merged = [self._newer(key, obj) for key, obj in found.items()]
-        for key in unseen:
-            obj = self._newer(key, self._store.get(*key))
-            if obj is not None and value in self._indexers[index](obj):
-                merged.append(obj)
-        return [obj for obj in merged if obj is not None]
+            keys.update(dict.fromkeys(self._mutations))
+        newest = (self._newer(key, self._store.get(*key)) for key in keys)
+        # A write may have given the object another value.
+        return [obj for obj in newest if obj is not None and value in self._indexers[index](obj)]
 
     def _newer(self, key: tuple[str, str], stored: dict[str, Any] | None) -> dict[str, Any] | None:
         with self._lock:

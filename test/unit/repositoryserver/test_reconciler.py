@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from attrs import define, field
-from controller.controller import Request, Result
 
 from controller.clock import Deadline, DeadlineExceeded
 from controller.conditions import get_condition
+from controller.controller import Request, Result
 from controller.errors import Conflict, Forbidden
 from controller.mutationcache import MutationCache
 from fakes import objects

@@ -1,0 +1,125 @@
+"""Reading one's own writes: which of two states of an object is seen, and for how long."""
+
+from typing import Any
+
+import pytest
+
+from controller.mutationcache import MutationCache
+from controller.resource import Object
+from controller.store import Store
+from fakes.clock import FakeClock
+
+
+def owners(obj: Object) -> list[str]:
+    owner: list[str] = obj["metadata"].get("owners", [])
+    return owner
+
+
+def pod(version: int, **metadata: Any) -> Object:
+    return {
+        "metadata": {
+            "namespace": "backup",
+            "name": "files",
+            "resourceVersion": str(version),
+            **metadata,
+        }
+    }
+
+
+class Caches:
+    """A store and a cache over it."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.store = Store({"owner": owners})
+        self.cache = MutationCache(
+            self.store, clock=self.clock, indexers={"owner": owners}, ttl=60.0
+        )
+
+    def seen(self) -> str | None:
+        found = self.cache.get("backup", "files")
+        return None if found is None else found["metadata"]["resourceVersion"]
+
+
+@pytest.fixture
+def caches() -> Caches:
+    return Caches()
+
+
+@pytest.mark.parametrize(
+    ("stored", "written", "seen"),
+    [
+        pytest.param(5, 6, "6", id="a write is seen before the watch shows it"),
+        pytest.param(None, 6, "6", id="so is a new object"),
+        pytest.param(7, 6, "7", id="what came after the write is seen"),
+        pytest.param(6, 6, "6", id="the watch has caught up"),
+        pytest.param(9, 10, "10", id="versions are numbers: 10 comes after 9"),
+    ],
+)
+def test_the_newer_state_is_seen(
+    caches: Caches, stored: int | None, written: int, seen: str
+) -> None:
+    if stored is not None:
+        caches.store.add(pod(stored))
+    caches.cache.mutated(pod(written))
+
+    assert caches.seen() == seen
+
+
+def test_a_write_that_the_watch_has_shown_is_forgotten(caches: Caches) -> None:
+    caches.cache.mutated(pod(6))
+    caches.store.add(pod(6))
+    assert caches.seen() == "6"
+
+    caches.store.delete(pod(6))
+
+    assert caches.seen() is None
+
+
+def test_a_write_that_the_watch_never_shows_is_forgotten_in_time(caches: Caches) -> None:
+    caches.cache.mutated(pod(6))
+    caches.clock.step(59.0)
+    assert caches.seen() == "6"
+
+    caches.clock.step(1.0)
+
+    assert caches.seen() is None
+
+
+@pytest.mark.parametrize(
+    ("deleted", "seen"),
+    [
+        pytest.param(7, None, id="a deletion after the write ends it"),
+        pytest.param(5, "6", id="the deletion of a namesake before it does not"),
+    ],
+)
+def test_a_deletion_that_the_watch_shows(caches: Caches, deleted: int, seen: str | None) -> None:
+    caches.cache.mutated(pod(6))
+
+    caches.cache.on_delete(pod(deleted))
+
+    assert caches.seen() == seen
+
+
+@pytest.mark.parametrize(
+    ("stored", "written", "versions"),
+    [
+        pytest.param(None, {"owners": ["u1"]}, ["6"], id="a new object is found by its index"),
+        pytest.param({"owners": ["u1"]}, {"owners": ["u1"]}, ["6"], id="a changed one once"),
+        pytest.param(None, {"owners": ["u2"]}, [], id="another value is another entry"),
+        pytest.param({"owners": ["u1"]}, {}, [], id="an object that has let go is not found"),
+    ],
+)
+def test_an_index_shows_writes(
+    caches: Caches,
+    stored: dict[str, Any] | None,
+    written: dict[str, Any],
+    versions: list[str],
+) -> None:
+    if stored is not None:
+        caches.store.add(pod(5, **stored))
+    caches.cache.mutated(pod(6, **written))
+
+    found = caches.cache.by_index("owner", "u1")
+
+    assert [obj["metadata"]["resourceVersion"] for obj in found] == versions
