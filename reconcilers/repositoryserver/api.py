@@ -215,4 +215,13 @@ def _peers(policy: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     }
     if selectors:
         peers.append(selectors)
-    return peers
+    # The API server drops what is empty below a selector; it would differ from it for ever.
+    return [{kind: _without_empty(part) for kind, part in peer.items()} for peer in peers]
+
+
+def _without_empty(node: Any) -> Any:  # noqa: ANN401 - any JSON value
+    if isinstance(node, list):
+        return [_without_empty(item) for item in node]
+    if isinstance(node, dict):
+        return {key: _without_empty(value) for key, value in node.items() if value not in ({}, [])}
+    return node

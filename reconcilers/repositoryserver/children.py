@@ -56,6 +56,10 @@ _CACHE_SLACK_MB = 1024
 # many and a Service selects nothing, one peer too many and a stranger may connect.
 _EXACT = frozenset({"selector", "podSelector", "ingress", "policyTypes", "matchLabels"})
 
+# Lists that others may add to, with the field that tells their items apart: an owner of their own,
+# the container of a service mesh.
+_KEYED = {"ownerReferences": "uid", "containers": "name"}
+
 
 @frozen
 class ServerInputs:
@@ -207,6 +211,9 @@ def differs(desired: Any, observed: Any, key: str = "") -> bool:  # noqa: ANN401
         return not isinstance(observed, dict) or any(
             differs(value, observed.get(name), name) for name, value in desired.items()
         )
+    if key in _KEYED:
+        items = {item[_KEYED[key]]: item for item in observed or ()}
+        return any(differs(item, items.get(item[_KEYED[key]])) for item in desired)
     if isinstance(desired, list):
         return (
             not isinstance(observed, list)

@@ -201,6 +201,27 @@ PODS = {"podSelector": {"matchLabels": {"app": "client"}}}
             ({"namespaceSelector": {}, **PODS},),
             id="pods with a label, of every namespace",
         ),
+        pytest.param(
+            {
+                "from": [
+                    {
+                        "podSelector": {"matchLabels": {}, "matchExpressions": []},
+                        "namespaceSelector": {
+                            "matchExpressions": [{"key": "a", "operator": "Exists", "values": []}]
+                        },
+                    },
+                    {"ipBlock": {"cidr": "192.0.2.0/24", "except": []}},
+                ]
+            },
+            (
+                {
+                    "podSelector": {},
+                    "namespaceSelector": {"matchExpressions": [{"key": "a", "operator": "Exists"}]},
+                },
+                {"ipBlock": {"cidr": "192.0.2.0/24"}},
+            ),
+            id="without the empty parts, which the API server drops: no difference for ever",
+        ),
     ],
 )
 def test_peers_are_those_of_the_policy(policy: Object | None, peers: tuple[Object, ...]) -> None:
