@@ -144,7 +144,7 @@ class Demo:
             ["describe", "pods", "--selector=job-name=file-store-repository", *IN_NAMESPACE],
             ["logs", REPOSITORY_JOB, *IN_NAMESPACE],
         ]
-        with self._progress.step("making a Kopia repository on a volume"):
+        with self._progress.step("making a Kopia repository on a volume", self._repository_now):
             sample = objects.with_images(self._kubectl.render(SAMPLE), self._images)
             claims = objects.of_kind(sample, "PersistentVolumeClaim")
             jobs = objects.of_kind(sample, "Job")
@@ -154,6 +154,10 @@ class Demo:
             outcome = self._kubectl.apply([*claims, *self._target.volumes(claims), *jobs])
             self._wait("condition=Complete", REPOSITORY_JOB)
         note(str(outcome))
+
+    def _repository_now(self) -> str:
+        """Return the last words of the Job: one that has failed for good has lost its pods."""
+        return self._kubectl.look("logs", REPOSITORY_JOB, *IN_NAMESPACE, "--tail=1")
 
     def _make_server(self) -> None:
         self._evidence = [

@@ -35,8 +35,9 @@ What follows -- goes to pytest:
   hack/test unit -- -k workqueue -x
   hack/test unit -- test/unit/hack
 
-{cluster.KUBECONFIG} names the kubeconfig of a cluster for e2e, in place of one that is made for the
-run. Its images are then named by {cluster.CONTROLLER_IMAGE} and {cluster.SERVER_IMAGE}.
+{cluster.KUBECONFIG} names the kubeconfig of a cluster for integration and e2e, in place of those
+that are made for the run. {cluster.CONTROLLER_IMAGE} and {cluster.SERVER_IMAGE}
+then name images that it can pull.
 """
 
 PASSED, FAILED, NOT_RUN = "passed", "FAILED", "not run"
