@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
-from controller.conditions import get_condition, set_condition
-from reconcilers.repositoryserver import kopia
+from controller.conditions import get_condition, is_true, set_condition
+from reconcilers.repositoryserver import children, kopia
 from reconcilers.repositoryserver.errors import Problem
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ CONTAINER = "the container of pod {pod} cannot be created: {cause}"
 
 WAITING_POD = "pod {pod} is being created"
 WAITING_DELETION = "pod {pod} is being deleted and will be made again"
+WAITING_REPLACEMENT = "pod {pod} has ended for good and will be made again"
 WAITING_CONTAINER = "the container of pod {pod} is starting"
 WAITING_SERVER = "Kopia is opening the repository in pod {pod}"
 WAITING_RESTART = "Kopia ended with exit code {code} in pod {pod}; the kubelet starts it again"
@@ -94,6 +95,8 @@ _CREATION_REASONS = frozenset(
     {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 )
 CRASH_LOOP = "CrashLoopBackOff"
+# Phases that a pod does not come back from.
+ENDED_PHASES = frozenset({"Failed", "Succeeded"})
 
 
 @frozen
@@ -146,6 +149,12 @@ def examine_pod(
     return None
 
 
+def _over(pod: Mapping[str, Any], _context: PodContext) -> Waiting | None:
+    if pod.get("status", {}).get("phase") in ENDED_PHASES:
+        return Waiting(SERVER_SETUP, WAITING_REPLACEMENT.format(pod=pod["metadata"]["name"]))
+    return None
+
+
 def _unschedulable(pod: Mapping[str, Any], context: PodContext) -> Problem | Waiting | None:
     scheduled = get_condition(pod.get("status", {}).get("conditions", []), "PodScheduled")
     if scheduled is None or scheduled["status"] != "False":
@@ -171,7 +180,7 @@ def _not_created(pod: Mapping[str, Any], _context: PodContext) -> Problem | Wait
         return None
     words = {"pod": pod["metadata"]["name"], "cause": waiting.get("message", "")}
     if waiting.get("reason") in _IMAGE_REASONS:
-        message = IMAGE.format(image=pod["spec"]["containers"][0]["image"], **words)
+        message = IMAGE.format(image=status["image"], **words)
         return Problem(SERVER_SETUP, REASON_IMAGE, message)
     if waiting.get("reason") in _CREATION_REASONS:
         return Problem(SERVER_SETUP, REASON_CONTAINER, CONTAINER.format(**words))
@@ -181,7 +190,8 @@ def _not_created(pod: Mapping[str, Any], _context: PodContext) -> Problem | Wait
 def _ended(pod: Mapping[str, Any], context: PodContext) -> Problem | Waiting | None:
     status = container_status(pod)
     ended = last_end(pod)
-    if status is None or ended is None or status.get("ready"):
+    # Of a process that has got as far as listening, an end before tells nothing any more.
+    if status is None or ended is None or status.get("started"):
         return None
     looping = (status["state"].get("waiting") or {}).get("reason") == CRASH_LOOP
     explanation = kopia.explain(
@@ -212,9 +222,11 @@ def _not_answering(pod: Mapping[str, Any], _context: PodContext) -> Waiting | No
     return None
 
 
-# From the outside in: a pod without a node has no container, a container that was never created
-# cannot have ended, and one that has ended is not about to answer.
+# From the outside in: nothing more happens in a pod that is over, a pod without a node has no
+# container, a container that was never created cannot have ended, and one that has ended is not
+# about to answer.
 POD_CHECKS: tuple[Callable[[Mapping[str, Any], PodContext], Problem | Waiting | None], ...] = (
+    _over,
     _unschedulable,
     _not_created,
     _ended,
@@ -224,9 +236,12 @@ POD_CHECKS: tuple[Callable[[Mapping[str, Any], PodContext], Problem | Waiting | 
 
 
 def container_status(pod: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the status of the pod's one container; None before the kubelet has written it."""
+    """Return the status of the server's container; None before the kubelet has written it.
+
+    By name: a service mesh may have put a container beside it.
+    """
     statuses = pod.get("status", {}).get("containerStatuses") or []
-    return statuses[0] if statuses else None
+    return next((status for status in statuses if status["name"] == children.CONTAINER), None)
 
 
 def last_end(pod: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -262,12 +277,8 @@ def timestamp(when: datetime) -> str:
 
 def pod_ready(pod: Mapping[str, Any]) -> bool:
     """Return whether the pod is Ready, gate included, and stays."""
-    ready = get_condition(pod.get("status", {}).get("conditions", []), "Ready")
-    return (
-        ready is not None
-        and ready["status"] == "True"
-        and not pod["metadata"].get("deletionTimestamp")
-    )
+    conditions = pod.get("status", {}).get("conditions", [])
+    return is_true(conditions, "Ready") and not pod["metadata"].get("deletionTimestamp")
 
 
 @frozen
@@ -352,13 +363,12 @@ def _conditions(current: list[dict[str, Any]], outcome: Outcome) -> dict[str, tu
             blocker = blocker or step
             if isinstance(verdict, Problem):
                 found[step] = ("False", failed, verdict.message)
-            elif not outcome.serving or get_condition(current, step) is None:
+            elif not (outcome.serving and is_true(current, step)):
                 found[step] = ("Unknown", REASON_PENDING, verdict.message)
         elif not blocker:
             found[step] = ("True", succeeded, MESSAGES[step])
-        elif get_condition(current, step) is None or (
-            step in _OF_THE_PROCESS and not outcome.serving
-        ):
+        # A failure that no verdict repeats is not known to last.
+        elif not is_true(current, step) or (step in _OF_THE_PROCESS and not outcome.serving):
             found[step] = ("Unknown", REASON_PENDING, WAITS.format(step=blocker))
     found[READY] = _ready(outcome)
     return found
