@@ -359,9 +359,14 @@ def running() -> Object:
     return _status(_RUNNING, phase="Running", started=False)
 
 
-def started() -> Object:
-    """A pod that has passed its startup probe, not yet its readiness probe."""
-    return _status(_RUNNING, phase="Running", started=True)
+def started(*, ended_before: str | None = None) -> Object:
+    """A pod that has passed its startup probe and does not pass its readiness probe.
+
+    Args:
+        ended_before: What Kopia printed when it once ended, if it ever did.
+    """
+    last = None if ended_before is None else _ended(1, ended_before)
+    return _status(_RUNNING, phase="Running", started=True, last_state=last)
 
 
 def ready() -> Object:
