@@ -1,0 +1,595 @@
+"""The worker loop: what each outcome does to queue and metrics, and who may run when."""
+
+import io
+import json
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Any
+
+import pytest
+import structlog
+from attrs import define, field
+from prometheus_client import CollectorRegistry
+
+import controller.controller
+from controller import log
+from controller.clock import Deadline, DeadlineExceeded
+from controller.controller import (
+    CacheSyncTimeout,
+    Controller,
+    Predicate,
+    Request,
+    Result,
+    TerminalError,
+)
+from controller.errors import Conflict, TransportError
+from controller.informer import Handler
+from controller.metrics import Metrics
+from controller.resource import Object, Resource
+from controller.workqueue import LOW_PRIORITY, PriorityQueue
+from fakes.clock import STUCK_AFTER, FakeClock
+
+A = Request("default", "a")
+B = Request("default", "b")
+PODS = Resource("", "v1", "pods", "Pod")
+
+Outcome = Callable[[Request, Deadline], Result]
+
+
+class RecordingQueue(PriorityQueue[Request]):
+    """The real queue, which notes what the controller asks of it."""
+
+    def __init__(self, name: str, **options: Any) -> None:
+        super().__init__(name, **options)
+        self.calls: list[tuple[object, ...]] = []
+
+    def add(
+        self, item: Request, *, priority: int = 0, after: float = 0.0, rate_limited: bool = False
+    ) -> None:
+        how = ("rate limited",) if rate_limited else (after,)
+        self.calls.append(("add", priority, *how))
+        super().add(item, priority=priority, after=after, rate_limited=rate_limited)
+
+    def forget(self, item: Request) -> None:
+        self.calls.append(("forget",))
+        super().forget(item)
+
+    def done(self, item: Request) -> None:
+        self.calls.append(("done",))
+        super().done(item)
+
+
+@define
+class FakeReconciler:
+    outcome: Outcome
+
+    def reconcile(self, request: Request, deadline: Deadline) -> Result:
+        return self.outcome(request, deadline)
+
+
+@define
+class FakeInformer:
+    synced: bool = True
+    resource: Resource = PODS
+    handlers: list[Handler] = field(factory=list)
+
+    def add_handler(self, handler: Handler) -> None:
+        self.handlers.append(handler)
+
+    def has_synced(self) -> bool:
+        return self.synced
+
+
+class Loop:
+    """A controller on a clock that stands still, with a queue that remembers."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.registry = CollectorRegistry()
+        self.stop = threading.Event()
+
+    def controller(self, outcome: Outcome, **options: Any) -> Controller:
+        made = Controller(
+            "loop",
+            FakeReconciler(outcome),
+            clock=self.clock,
+            metrics=Metrics(self.registry),
+            **options,
+        )
+        self.queue = made._queue  # noqa: SLF001 - the seam that the outcomes are about
+        return made
+
+    @property
+    def calls(self) -> list[tuple[object, ...]]:
+        assert isinstance(self.queue, RecordingQueue)
+        return self.queue.calls
+
+    def reconcile_once(self, outcome: Outcome, *, priority: int = 0, **options: Any) -> None:
+        """Run a controller for one reconcile; what it adds anew is delayed, so it stays queued."""
+
+        def stopping(request: Request, deadline: Deadline) -> Result:
+            self.stop.set()
+            return outcome(request, deadline)
+
+        made = self.controller(stopping, **options)
+        made.enqueue(A, priority)
+        self.calls.clear()
+        made.run(self.stop)
+
+    def counts(self) -> dict[str, float]:
+        """Return the controller's counters that are not zero, by name and result."""
+        return {
+            sample.labels.get("result", sample.name.removeprefix("controller_runtime_")): value
+            for family in self.registry.collect()
+            if family.type == "counter" and family.name.startswith("controller_runtime_")
+            for sample in family.samples
+            if (value := sample.value)
+        }
+
+    def value(self, name: str) -> float | None:
+        return self.registry.get_sample_value(f"controller_runtime_{name}", {"controller": "loop"})
+
+
+@pytest.fixture
+def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loop]:
+    monkeypatch.setattr(controller.controller, "PriorityQueue", RecordingQueue)
+    made = Loop()
+    yield made
+    made.stop.set()
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor() as made:
+        yield made
+
+
+@pytest.fixture
+def lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """What has been logged, as it is written."""
+    stream = io.StringIO()
+    log.configure("debug", "json", stream)
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    structlog.reset_defaults()
+
+
+def returns(result: Result) -> Outcome:
+    return lambda _request, _deadline: result
+
+
+def raises(error: BaseException) -> Outcome:
+    def outcome(_request: Request, _deadline: Deadline) -> Result:
+        raise error
+
+    return outcome
+
+
+RETRIED = [("add", 3, "rate limited"), ("done",)]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "calls", "counts"),
+    [
+        pytest.param(
+            returns(Result()),
+            [("forget",), ("done",)],
+            {"success": 1},
+            id="success is forgotten and not repeated",
+        ),
+        pytest.param(
+            returns(Result(requeue_after=60)),
+            [("forget",), ("add", 3, 60), ("done",)],
+            {"requeue_after": 1},
+            id="a repetition after a time is a success: forgotten, then added with its delay",
+        ),
+        pytest.param(
+            returns(Result(requeue_after=60, requeue=True)),
+            [("forget",), ("add", 3, 60), ("done",)],
+            {"requeue_after": 1},
+            id="a time beats the rate limiter",
+        ),
+        pytest.param(
+            returns(Result(requeue_after=0)),
+            [("forget",), ("done",)],
+            {"success": 1},
+            id="a time of zero is no repetition",
+        ),
+        pytest.param(
+            returns(Result(requeue=True)),
+            RETRIED,
+            {"requeue": 1},
+            id="a repetition without a time is rate limited and not forgotten",
+        ),
+        pytest.param(
+            returns(Result(requeue_after=60, priority=-7)),
+            [("forget",), ("add", -7, 60), ("done",)],
+            {"requeue_after": 1},
+            id="the reconciler may change the priority of a repetition after a time",
+        ),
+        pytest.param(
+            returns(Result(requeue=True, priority=9)),
+            [("add", 9, "rate limited"), ("done",)],
+            {"requeue": 1},
+            id="the reconciler may change the priority of a rate limited repetition",
+        ),
+        pytest.param(
+            raises(TransportError("connection refused")),
+            RETRIED,
+            {"error": 1, "reconcile_errors_total": 1},
+            id="no answer of the API server is an error and retried",
+        ),
+        pytest.param(
+            raises(Conflict(409, "Conflict", "the object has been modified")),
+            RETRIED,
+            {"error": 1, "reconcile_errors_total": 1},
+            id="a refusal of the API server is an error and retried",
+        ),
+        pytest.param(
+            raises(TerminalError("no such region")),
+            [("done",)],
+            {"error": 1, "reconcile_errors_total": 1, "terminal_reconcile_errors_total": 1},
+            id="a terminal error is neither retried nor forgotten",
+        ),
+        pytest.param(
+            raises(DeadlineExceeded("of one request")),
+            RETRIED,
+            {"error": 1, "reconcile_errors_total": 1},
+            id="a deadline of the reconciler's own is an error and no timeout of the controller",
+        ),
+        pytest.param(
+            raises(KeyError("spec")),
+            RETRIED,
+            {"error": 1, "reconcile_errors_total": 1, "reconcile_panics_total": 1},
+            id="an exception that nobody means to raise is a panic and retried",
+        ),
+    ],
+)
+def test_outcome(
+    loop: Loop, outcome: Outcome, calls: list[tuple[object, ...]], counts: dict[str, float]
+) -> None:
+    loop.reconcile_once(outcome, priority=3)
+
+    assert loop.calls == calls
+    assert loop.counts() == counts
+
+
+def test_a_reconcile_beyond_its_deadline_is_an_error_and_a_timeout(loop: Loop) -> None:
+    def outcome(_request: Request, deadline: Deadline) -> Result:
+        loop.clock.step(deadline.remaining())
+        deadline.check()
+        return Result()
+
+    loop.reconcile_once(outcome, priority=3, reconcile_timeout=45)
+
+    assert loop.clock.monotonic() == 45
+    assert loop.calls == RETRIED
+    assert loop.counts() == {"error": 1, "reconcile_errors_total": 1, "reconcile_timeouts_total": 1}
+
+
+def test_a_panic_that_is_not_to_be_recovered_ends_the_controller(loop: Loop) -> None:
+    with pytest.raises(KeyError, match="spec"):
+        loop.reconcile_once(raises(KeyError("spec")), recover_panic=False)
+
+    assert loop.calls == [("done",)]
+    assert loop.counts() == {"reconcile_panics_total": 1}
+
+
+def test_the_end_of_the_interpreter_is_no_panic(loop: Loop) -> None:
+    with pytest.raises(SystemExit):
+        loop.reconcile_once(raises(SystemExit()))
+
+    assert loop.counts() == {}
+
+
+class TestMetrics:
+    def test_all_series_are_there_before_the_first_reconcile(self, loop: Loop) -> None:
+        loop.controller(returns(Result()), workers=4)
+
+        assert loop.value("max_concurrent_reconciles") == 4
+        assert loop.value("active_workers") == 0
+        assert loop.value("reconcile_panics_total") == 0
+        for result in ("success", "error", "requeue", "requeue_after"):
+            labels = {"controller": "loop", "result": result}
+            name = "controller_runtime_reconcile_total"
+            assert loop.registry.get_sample_value(name, labels) == 0
+
+    @pytest.mark.parametrize(
+        "ending",
+        [
+            pytest.param(returns(Result()), id="of a success"),
+            pytest.param(raises(KeyError("spec")), id="of a panic"),
+        ],
+    )
+    def test_the_duration_is_observed(self, loop: Loop, ending: Outcome) -> None:
+        active: list[float | None] = []
+
+        def outcome(request: Request, deadline: Deadline) -> Result:
+            active.append(loop.value("active_workers"))
+            loop.clock.step(1.5)
+            return ending(request, deadline)
+
+        loop.reconcile_once(outcome)
+
+        assert active == [1]
+        assert loop.value("active_workers") == 0
+        assert loop.value("reconcile_time_seconds_count") == 1
+        assert loop.value("reconcile_time_seconds_sum") == 1.5
+
+
+class TestLog:
+    def test_every_line_of_a_reconcile_names_the_object_and_the_reconcile(
+        self, loop: Loop, lines: Callable[[], list[dict[str, Any]]]
+    ) -> None:
+        def outcome(_request: Request, _deadline: Deadline) -> Result:
+            structlog.get_logger().info("working")
+            raise TransportError("connection refused")
+
+        loop.reconcile_once(outcome)
+
+        working, failed = lines()
+        context = {"controller": "loop", "namespace": "default", "name": "a"}
+        assert context.items() <= working.items()
+        assert context.items() <= failed.items()
+        assert len(working["reconcileID"]) == 36
+        assert working["reconcileID"] == failed["reconcileID"]
+        assert failed["error"] == "connection refused"
+
+    def test_a_panic_is_logged_with_its_traceback(
+        self, loop: Loop, lines: Callable[[], list[dict[str, Any]]]
+    ) -> None:
+        loop.reconcile_once(raises(KeyError("spec")))
+
+        (line,) = lines()
+        assert line["level"] == "error"
+        assert "in outcome" in line["exception"]
+        assert "KeyError: 'spec'" in line["exception"]
+
+
+def obj(name: str, version: str = "1") -> Object:
+    return {"metadata": {"namespace": "default", "name": name, "resourceVersion": version}}
+
+
+def itself(each: Object) -> Iterable[Request]:
+    return [Request(each["metadata"]["namespace"], each["metadata"]["name"])]
+
+
+Change = Callable[[Handler], None]
+SAME = obj("a")
+
+
+@pytest.mark.parametrize(
+    ("change", "enqueued"),
+    [
+        pytest.param(
+            lambda handler: handler.on_add(obj("a"), initial=False),
+            [(A, 0)],
+            id="a new object at once",
+        ),
+        pytest.param(
+            lambda handler: handler.on_add(obj("a"), initial=True),
+            [(A, LOW_PRIORITY)],
+            id="an object of the first list after what users change",
+        ),
+        pytest.param(
+            lambda handler: handler.on_update(obj("a", "1"), obj("a", "2")),
+            [(A, 0)],
+            id="a change at once, and once for both states",
+        ),
+        pytest.param(
+            lambda handler: handler.on_update(SAME, SAME),
+            [(A, LOW_PRIORITY)],
+            id="a resync after what users change",
+        ),
+        pytest.param(
+            lambda handler: handler.on_update(obj("a", "1"), obj("b", "2")),
+            [(A, 0), (B, 0)],
+            id="what the old state maps to has to let go",
+        ),
+        pytest.param(lambda handler: handler.on_delete(obj("a")), [(A, 0)], id="a deletion"),
+    ],
+)
+def test_what_a_change_enqueues(
+    loop: Loop, change: Change, enqueued: list[tuple[Request, int]]
+) -> None:
+    informer = FakeInformer()
+    loop.controller(returns(Result())).watch(informer, itself)
+    (handler,) = informer.handlers
+
+    change(handler)
+
+    assert len(loop.calls) == len(enqueued)
+    taken = [loop.queue.get() for _ in range(len(loop.queue))]
+    assert taken == enqueued
+
+
+@pytest.mark.parametrize(
+    ("change", "states"),
+    [
+        pytest.param(
+            lambda handler: handler.on_add(obj("a"), initial=True),
+            (None, obj("a")),
+            id="an addition has no old state",
+        ),
+        pytest.param(
+            lambda handler: handler.on_update(obj("a", "1"), obj("a", "2")),
+            (obj("a", "1"), obj("a", "2")),
+            id="a change has both",
+        ),
+        pytest.param(
+            lambda handler: handler.on_delete(obj("a")),
+            (obj("a"), None),
+            id="a deletion has no new state",
+        ),
+    ],
+)
+def test_a_predicate_sees_both_states_and_can_drop_the_change(
+    loop: Loop, change: Change, states: tuple[Object | None, Object | None]
+) -> None:
+    seen: list[tuple[Object | None, Object | None]] = []
+
+    def never(old: Object | None, new: Object | None) -> bool:
+        seen.append((old, new))
+        return False
+
+    predicate: Predicate = never
+    informer = FakeInformer()
+    loop.controller(returns(Result())).watch(informer, itself, predicate=predicate)
+
+    change(informer.handlers[0])
+
+    assert seen == [states]
+    assert len(loop.queue) == 0
+
+
+class TestSync:
+    def test_nothing_is_reconciled_before_every_informer_has_synced(
+        self, loop: Loop, pool: ThreadPoolExecutor
+    ) -> None:
+        informers = [FakeInformer(synced=True), FakeInformer(synced=False)]
+        synced_when_reconciled: list[bool] = []
+
+        def outcome(_request: Request, _deadline: Deadline) -> Result:
+            synced_when_reconciled.append(informers[1].synced)
+            loop.stop.set()
+            return Result()
+
+        made = loop.controller(outcome)
+        for informer in informers:
+            made.watch(informer, itself)
+        made.enqueue(A)
+        running = pool.submit(made.run, loop.stop)
+        loop.clock.block_until_waiters(1)
+        informers[1].synced = True
+        loop.clock.step(1)
+        running.result(timeout=STUCK_AFTER)
+
+        assert synced_when_reconciled == [True]
+
+    def test_an_informer_that_does_not_sync_in_time_is_named(
+        self, loop: Loop, pool: ThreadPoolExecutor
+    ) -> None:
+        made = loop.controller(returns(Result()), cache_sync_timeout=30)
+        made.watch(FakeInformer(synced=False), itself)
+        running = pool.submit(made.run, loop.stop)
+        loop.clock.block_until_waiters(1)
+        loop.clock.step(30)
+
+        with pytest.raises(CacheSyncTimeout, match="loop: no full list of pods within 30 s"):
+            running.result(timeout=STUCK_AFTER)
+
+    def test_a_stop_ends_the_wait(self, loop: Loop, pool: ThreadPoolExecutor) -> None:
+        made = loop.controller(raises(AssertionError("must not be called")))
+        made.watch(FakeInformer(synced=False), itself)
+        made.enqueue(A)
+        running = pool.submit(made.run, loop.stop)
+        loop.clock.block_until_waiters(1)
+        loop.stop.set()
+
+        running.result(timeout=STUCK_AFTER)
+        assert loop.counts() == {}
+
+
+class TestWorkers:
+    def test_as_many_objects_as_workers_are_reconciled_at_once(
+        self, loop: Loop, pool: ThreadPoolExecutor
+    ) -> None:
+        all_there = threading.Barrier(3, action=loop.stop.set)
+
+        def outcome(_request: Request, _deadline: Deadline) -> Result:
+            all_there.wait(STUCK_AFTER)
+            return Result()
+
+        made = loop.controller(outcome, workers=3)
+        for name in "abc":
+            made.enqueue(Request("default", name))
+
+        pool.submit(made.run, loop.stop).result(timeout=STUCK_AFTER)
+        assert loop.counts() == {"success": 3}
+
+    def test_one_object_is_never_reconciled_twice_at_once(
+        self, loop: Loop, pool: ThreadPoolExecutor
+    ) -> None:
+        trace: list[str] = []
+        again = iter([True, False])
+
+        def outcome(_request: Request, _deadline: Deadline) -> Result:
+            trace.append("begin")
+            if next(again):
+                made.enqueue(A)
+                # Both workers have had their chance: one is here, the other waits for work.
+                loop.clock.block_until_waiters(2)
+            else:
+                loop.stop.set()
+            trace.append("end")
+            return Result()
+
+        made = loop.controller(outcome, workers=2)
+        made.enqueue(A)
+
+        pool.submit(made.run, loop.stop).result(timeout=STUCK_AFTER)
+        assert trace == ["begin", "end", "begin", "end"]
+
+    def test_a_stop_waits_for_the_reconcile_under_way_and_starts_no_other(
+        self, loop: Loop, pool: ThreadPoolExecutor
+    ) -> None:
+        begun, may_end = threading.Event(), threading.Event()
+        reconciled: list[Request] = []
+
+        def outcome(request: Request, _deadline: Deadline) -> Result:
+            reconciled.append(request)
+            begun.set()
+            may_end.wait(STUCK_AFTER)
+            return Result()
+
+        made = loop.controller(outcome, workers=2)
+        made.enqueue(A)
+        made.enqueue(B, after=1)
+        running = pool.submit(made.run, loop.stop)
+        begun.wait(STUCK_AFTER)
+        loop.stop.set()
+        assert loop.queue.get() is None, "the queue is shut down while the reconcile goes on"
+        loop.clock.step(1)
+        assert not running.done()
+        may_end.set()
+
+        running.result(timeout=STUCK_AFTER)
+        assert reconciled == [A]
+
+    def test_a_worker_that_fails_ends_the_controller_while_others_are_at_work(
+        self, loop: Loop, pool: ThreadPoolExecutor
+    ) -> None:
+        both_there = threading.Barrier(2)
+        may_end = threading.Event()
+
+        def outcome(request: Request, _deadline: Deadline) -> Result:
+            both_there.wait(STUCK_AFTER)
+            if request == A:
+                raise KeyError("spec")
+            may_end.wait(STUCK_AFTER)
+            return Result()
+
+        made = loop.controller(outcome, workers=2, recover_panic=False)
+        made.enqueue(A)
+        made.enqueue(B)
+        running: Future[None] = pool.submit(made.run, loop.stop)
+        wait([running], STUCK_AFTER, FIRST_COMPLETED)
+        assert not may_end.is_set()
+        may_end.set()
+
+        with pytest.raises(KeyError, match="spec"):
+            running.result(timeout=0)
+
+
+class TestMisuse:
+    def test_a_controller_runs_once(self, loop: Loop) -> None:
+        loop.stop.set()
+        made = loop.controller(returns(Result()))
+        made.run(loop.stop)
+
+        with pytest.raises(RuntimeError, match="controller loop was started before"):
+            made.run(loop.stop)
+
+    def test_a_controller_without_workers_is_refused(self, loop: Loop) -> None:
+        with pytest.raises(ValueError, match="workers is 0, must be 1 or more"):
+            loop.controller(returns(Result()), workers=0)
