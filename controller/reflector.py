@@ -306,7 +306,8 @@ class Reflector:
     def _list_pages(self, resource_version: str) -> tuple[list[Object], str]:
         """Return all objects and the version they are at.
 
-        With a version the list comes from the server's cache, which has no pages.
+        With a version the list comes from the server's cache, which has no pages. The newest one
+        has, and it is not named with the pages that follow the first.
         """
         limit = 0 if resource_version else PAGE_SIZE
         objects: list[Object] = []
@@ -315,7 +316,7 @@ class Reflector:
             page = self._client.list(
                 self._resource,
                 self._namespace,
-                resource_version="" if token else resource_version,
+                resource_version=resource_version,
                 limit=limit,
                 continue_token=token,
                 label_selector=self._label_selector,

@@ -24,8 +24,9 @@ Object = dict[str, Any]
 #: Real seconds after which a test that waits for a request is stuck, not slow.
 STUCK_AFTER = 10.0
 
-#: How a watch ends: in good order, torn off between events, inside one, or never (half-open).
-End = Literal["clean", "cut", "truncated", "silent"]
+#: How a watch ends: in good order, torn off between events, inside one, never (half-open), or not
+#: yet, as more of the script follows.
+End = Literal["clean", "cut", "truncated", "silent", "open"]
 
 
 @frozen
@@ -171,6 +172,11 @@ class Handler(BaseHTTPRequestHandler):
         self.server.fake.closing.wait()
         self.close_connection = True
 
+    def wait_until_closed(self) -> None:
+        """Say nothing more until the client has closed the connection."""
+        self.close_connection = True
+        self.rfile.read(1)
+
     def tear(self) -> None:
         """Drop the connection in mid-sentence."""
         self.close_connection = True
@@ -251,6 +257,8 @@ def watch(*events: Object | Callable[[], object], end: End = "clean") -> Answer:
                 handler.send_chunk(b"")
             case "silent":
                 handler.hang()
+            case "open":
+                pass
 
     return send
 

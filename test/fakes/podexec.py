@@ -31,20 +31,29 @@ class ExecStream:
     def close(self) -> None:
         self._send_frame(OPCODE_CLOSE, struct.pack(">H", 1000))
 
-    def receive(self) -> bytes:
-        """Return the client's next message: the channel's byte and the content."""
+    def receive_all(self) -> list[bytes]:
+        """Return the client's messages, each a channel's byte and content, until it closes."""
+        messages: list[bytes] = []
+        while True:
+            opcode, content = self._receive_frame()
+            if opcode == OPCODE_CLOSE:
+                return messages
+            messages.append(content)
+
+    def hang(self) -> None:
+        self._handler.hang()
+
+    def _receive_frame(self) -> tuple[int, bytes]:
         read = self._handler.rfile.read
-        _, length = read(2)
+        first, length = read(2)
         length &= 0x7F
         if length == 126:
             (length,) = struct.unpack(">H", read(2))
         elif length == 127:
             (length,) = struct.unpack(">Q", read(8))
         mask = read(4)
-        return bytes(byte ^ mask[i % 4] for i, byte in enumerate(read(length)))
-
-    def hang(self) -> None:
-        self._handler.hang()
+        content = bytes(byte ^ mask[i % 4] for i, byte in enumerate(read(length)))
+        return first & 0x0F, content
 
     def _send_frame(self, opcode: int, content: bytes) -> None:
         if len(content) < 126:

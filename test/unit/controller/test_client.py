@@ -291,9 +291,13 @@ def test_a_deadline_that_has_passed_sends_nothing(server: FakeApiServer, client:
 
 def test_a_deadline_bounds_the_wait_for_an_answer(server: FakeApiServer, client: Client) -> None:
     server.expect(apiserver.silence)
+    clock = SystemClock()
+    started = clock.monotonic()
 
     with pytest.raises(DeadlineExceeded):
-        client.get(PODS, "ns", "a", deadline=Deadline.after(SystemClock(), 0.1))
+        client.get(PODS, "ns", "a", deadline=Deadline.after(clock, 0.1))
+
+    assert clock.monotonic() - started < 2.0, "the client's own timeout is 5 s"
 
 
 def test_requests_are_counted(server: FakeApiServer) -> None:

@@ -253,6 +253,17 @@ def test_the_age_of_the_last_contact_grows_in_silence() -> None:
             assert values == {"informer_last_contact_seconds": 75, "informer_store_objects": 2}
 
 
+def test_the_age_begins_with_the_run() -> None:
+    clock = FakeClock()
+    with FakeApiServer(apiserver.failure(429)) as server:
+        informer = make_informer(server, clock)
+        clock.step(500)
+        with running(informer):
+            clock.block_until_waiters(1)
+
+            assert informer.last_contact_age() == 0
+
+
 def test_indices_see_the_trimmed_object() -> None:
     def trim(obj: Object) -> Object:
         obj["metadata"]["name"] += "-trimmed"

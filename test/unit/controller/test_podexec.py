@@ -105,15 +105,18 @@ def test_what_is_asked(server: FakeApiServer) -> None:
 )
 def test_stdin_is_sent_in_pieces(server: FakeApiServer, protocol: str, ends: list[bytes]) -> None:
     messages: list[bytes] = []
+    heard = threading.Event()
 
     def script(stream: ExecStream) -> None:
-        messages.extend(stream.receive() for _ in range(3 + len(ends)))
         succeed(stream)
+        messages.extend(stream.receive_all())
+        heard.set()
 
     server.expect(exec_session(script, protocol=protocol))
     secret = bytes(range(256)) * 300
 
     run(server, stdin=secret)
+    assert heard.wait(5)
 
     pieces, closing = messages[:3], messages[3:]
     assert {piece[0] for piece in pieces} == {0}
@@ -234,6 +237,25 @@ def test_the_deadline_covers_everything(server: FakeApiServer, answer: apiserver
 
     with pytest.raises(DeadlineExceeded, match="EXEC ns/pod-a/kopia"):
         run(server, seconds=0.2)
+
+
+def test_a_command_may_be_silent_for_longer_than_connecting_may_take(
+    server: FakeApiServer,
+) -> None:
+    def script(stream: ExecStream) -> None:
+        threading.Event().wait(0.4)
+        succeed(stream)
+
+    server.expect(exec_session(script))
+    executor = Executor(
+        server.api_client(),
+        clock=SystemClock(),
+        metrics=Metrics(CollectorRegistry()),
+        connect_timeout=0.2,
+    )
+    deadline = Deadline.after(SystemClock(), 5)
+
+    assert executor.run("ns", "pod-a", "kopia", ["true"], deadline=deadline).exit_code == 0
 
 
 def test_after_the_deadline_nothing_is_sent(server: FakeApiServer) -> None:

@@ -217,11 +217,14 @@ def test_without_a_streaming_list_a_list_must_do(refusals: list[apiserver.Answer
 
 
 def test_a_server_that_ignores_the_streaming_parameter_is_found_by_its_bookmarks() -> None:
-    script = [
-        watch(added("a", 1), bookmark(4), bookmark(5), end="silent"),
-        apiserver.ok(pod_list([pod("a", 1)], 5)),
-        SILENT,
-    ]
+    given_up = threading.Event()
+
+    def ignoring(handler: apiserver.Handler) -> None:
+        watch(added("a", 1), bookmark(4), bookmark(5), end="open")(handler)
+        handler.wait_until_closed()
+        given_up.set()
+
+    script = [ignoring, apiserver.ok(pod_list([pod("a", 1)], 5)), SILENT]
     clock = InstantClock()
     mirror = Mirror()
     # Each time the server is heard, 20 s have passed: the second bookmark is 40 s after the object.
@@ -232,6 +235,19 @@ def test_a_server_that_ignores_the_streaming_parameter_is_found_by_its_bookmarks
         mirror.wait_until_told("replace a@1")
 
         assert asked(server, 3) == ["stream from now", "list at 0", "watch from 5"]
+        assert given_up.wait(STUCK_AFTER), "the connection of the stream was kept"
+
+
+def test_a_long_stream_is_not_given_up_while_objects_come() -> None:
+    objects = [added("a", 1), added("b", 2), added("c", 3)]
+    script = watch(*objects, bookmark(4), initial_events_end(5), end="silent")
+    clock = InstantClock()
+    mirror = Mirror()
+    with (
+        FakeApiServer(script) as server,
+        reflecting(server, mirror, clock, on_contact=lambda: clock.step(20)),
+    ):
+        mirror.wait_until_told("replace a@1 b@2 c@3")
 
 
 @pytest.mark.parametrize(
@@ -293,13 +309,17 @@ def test_a_version_that_is_gone_for_the_stream_too_is_given_up() -> None:
         streamed(added("b", 6), end="clean"),
         gone,
         gone,
-        watch(added("a", 1), initial_events_end(20), end="silent"),
+        watch(added("a", 1), initial_events_end(20), added("c", 21)),
+        gone,
+        streamed(),
     ]
     mirror = Mirror()
     with FakeApiServer(*script) as server, reflecting(server, mirror, InstantClock()):
-        mirror.wait_until_told("replace a@1", "add b@6", "replace a@1")
+        mirror.wait_until_told("replace a@1", "add b@6", "replace a@1", "add c@21", "replace a@1")
 
-        assert asked(server, 4)[2:] == ["stream from 6", "stream from now"]
+        assert asked(server, 6)[2:4] == ["stream from 6", "stream from now"]
+        # What the server then gave is good to go on from.
+        assert asked(server, 6)[4:] == ["watch from 21", "stream from 21"]
 
 
 @pytest.mark.parametrize(
