@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
         if parsed.down:
             target.take_down()
             return 0
-        return _run(target, shlex.join(["hack/demo", *arguments, "--down"]))
+        return _run(target)
     except ClusterError as error:
         print(error.report(), file=sys.stderr)
         return 1
@@ -84,7 +84,7 @@ def target_of(parsed: argparse.Namespace) -> Target:
     return OwnCluster(parsed.name or DEFAULT_NAME)
 
 
-def _run(target: Target, down: str) -> int:
+def _run(target: Target) -> int:
     started = waiting.seconds()
     print(f"The demo uses {target.words}.", file=sys.stderr)
     demo = Demo(*target.prepare(), target)
@@ -96,5 +96,6 @@ def _run(target: Target, down: str) -> int:
         raise
     print(f"\n$ kubectl describe --namespace {NAMESPACE} {SERVER}")
     print(demo.describe())
+    down = shlex.join(["hack/demo", *target.arguments, "--down"])
     print(DONE.format(seconds=waiting.seconds() - started, hint=target.hint, down=down))
     return 0

@@ -38,6 +38,10 @@ class Target(Protocol):
         """Which cluster it is."""
 
     @property
+    def arguments(self) -> tuple[str, ...]:
+        """Which cluster it is, in arguments of hack/demo."""
+
+    @property
     def hint(self) -> str:
         """How the reader goes on by himself, in a shell."""
 
@@ -69,6 +73,11 @@ class OwnCluster:
     def words(self) -> str:
         """Which cluster it is."""
         return f"the cluster {self.name} of this machine"
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """Which cluster it is, in arguments of hack/demo."""
+        return (f"--name={self.name}",)
 
     @property
     def hint(self) -> str:
@@ -134,9 +143,14 @@ class GivenCluster:
         return f"the cluster of {' '.join(self.options)}"
 
     @property
+    def arguments(self) -> tuple[str, ...]:
+        """Which cluster it is, in arguments of hack/demo."""
+        return self.options
+
+    @property
     def hint(self) -> str:
         """How the reader goes on by himself, in a shell."""
-        return f"kubectl {' '.join(self.options)}"
+        return shlex.join(["kubectl", *self.options, "get", "all"])
 
     def prepare(self) -> tuple[Kubectl, Images]:
         """Make sure of the tools; nothing is built but kubectl, where there is none.
