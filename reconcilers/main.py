@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import re
 import sys
@@ -105,10 +106,17 @@ class _Parser(argparse.ArgumentParser):
 def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = _Parser(
         prog=PROGRAM,
+        usage="%(prog)s [flags]",
         description="Runs a Kopia repository server for each RepositoryServer of a namespace.",
         epilog="Each flag can be given as an environment variable: --log-level as RSC_LOG_LEVEL.",
+        # Flag and text on one line each, so that all of it fits a screen.
+        formatter_class=functools.partial(argparse.HelpFormatter, max_help_position=40),
+        # A flag cut short would mean another one as soon as there is another one.
+        allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=controller.__version__)
+    parser.add_argument(
+        "--version", action="version", version=controller.__version__, help="print the version"
+    )
 
     def flag(
         name: str, default: str, text: str, type_: Callable[[str], object] = str, metavar: str = ""
@@ -122,16 +130,14 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
             help=text + (f" (default {default})" if default else ""),
         )
 
-    flag("namespace", "", "namespace to serve (default: the controller's own)", _namespace)
-    flag("server-image", DEFAULT_SERVER_IMAGE, "image with Kopia for the servers", _image)
+    flag("namespace", "", "namespace to serve (default: its own)", _namespace)
+    flag("server-image", DEFAULT_SERVER_IMAGE, "image with Kopia", _image)
     flag("workers", "4", "reconciles at the same time", _workers, "N")
     flag("log-level", "info", "debug, info, warning or error")
     flag("log-format", "auto", "json, console, or auto: console on a terminal")
     flag("metrics-bind-address", ":8080", "address of /metrics; 0: none", _address)
     flag("health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0: none", _address)
-    flag(
-        "kubeconfig", "", "path of a kubeconfig (default: in-cluster, then the user's)", str, "PATH"
-    )
+    flag("kubeconfig", "", "path (default: in-cluster, then yours)", str, "PATH")
     return parser
 
 
@@ -175,7 +181,8 @@ def main() -> None:
         api_client = load_api_client(options.kubeconfig)
         namespace = options.namespace or current_namespace(options.kubeconfig)
     except ConfigError as error:
-        sys.stderr.write(f"{PROGRAM}: {error}\n")
+        # A parser of YAML speaks in several lines.
+        sys.stderr.write(f"{PROGRAM}: {' '.join(str(error).split())}\n")
         sys.exit(EXIT_USAGE)
     stop = threading.Event()
     install_signal_handlers(stop)

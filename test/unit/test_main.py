@@ -1,0 +1,232 @@
+"""The command's options: defaults, environment, and refusals in one line."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+import controller
+from reconcilers.main import Options, parse_options
+
+DEFAULTS = Options(
+    namespace="",
+    server_image="kopia/kopia:0.23.1",
+    workers=4,
+    log_level="info",
+    log_format="auto",
+    metrics_bind_address=":8080",
+    health_probe_bind_address=":8081",
+    kubeconfig="",
+)
+
+IMAGE = "registry.example:5000/kopia@sha256:0123"
+GIVEN = [
+    ("namespace", "backup", "backup"),
+    (
+        "server-image",
+        "registry.example:5000/kopia@sha256:0123",
+        "registry.example:5000/kopia@sha256:0123",
+    ),
+    ("workers", "1", 1),
+    ("workers", "256", 256),
+    ("log-level", "debug", "debug"),
+    ("log-level", "warning", "warning"),
+    ("log-level", "error", "error"),
+    ("log-format", "json", "json"),
+    ("log-format", "console", "console"),
+    ("metrics-bind-address", "0", "0"),
+    ("metrics-bind-address", "127.0.0.1:9090", "127.0.0.1:9090"),
+    ("metrics-bind-address", "[::1]:9090", "[::1]:9090"),
+    ("health-probe-bind-address", ":65535", ":65535"),
+    ("kubeconfig", "/path/of/config", "/path/of/config"),
+]
+
+REFUSED = [
+    ("namespace", "Backup", "'Backup' is no name of a namespace"),
+    ("namespace", "a" * 64, f"'{'a' * 64}' is no name of a namespace"),
+    ("namespace", "a\nb", r"'a\nb' is no name of a namespace"),
+    ("namespace", "a/b", "'a/b' is no name of a namespace"),
+    ("server-image", " kopia", "' kopia' is no name of an image"),
+    ("server-image", "kopia kopia", "'kopia kopia' is no name of an image"),
+    ("server-image", ":0.23.1", "':0.23.1' is no name of an image"),
+    ("workers", "0", "'0' is not a number from 1 to 256"),
+    ("workers", "257", "'257' is not a number from 1 to 256"),
+    ("workers", "-1", "'-1' is not a number from 1 to 256"),
+    ("workers", "1.5", "'1.5' is not a number from 1 to 256"),
+    ("workers", "many", "'many' is not a number from 1 to 256"),
+    ("workers", "²", "'²' is not a number from 1 to 256"),
+    ("log-level", "loud", "'loud' is not one of debug, info, warning, error"),
+    ("log-level", "INFO", "'INFO' is not one of debug, info, warning, error"),
+    ("log-format", "xml", "'xml' is not one of auto, json, console"),
+    ("metrics-bind-address", "8080", "'8080' is not an address such as :8080, nor 0"),
+    ("metrics-bind-address", ":0", "':0' is not an address such as :8080, nor 0"),
+    ("metrics-bind-address", ":65536", "':65536' is not an address such as :8080, nor 0"),
+    ("metrics-bind-address", "localhost", "'localhost' is not an address such as :8080, nor 0"),
+    ("health-probe-bind-address", ":http", "':http' is not an address such as :8080, nor 0"),
+]
+
+
+def names(rows: Sequence[tuple[str, str, object]]) -> list[str]:
+    return [f"--{flag}={text!r}" for flag, text, _ in rows]
+
+
+def variable(flag: str) -> str:
+    return "RSC_" + flag.upper().replace("-", "_")
+
+
+def changed(flag: str, value: Any) -> Options:
+    return attrs.evolve(DEFAULTS, **{flag.replace("-", "_"): value})
+
+
+def test_nothing_given_means_the_defaults() -> None:
+    assert parse_options([], {}) == DEFAULTS
+
+
+@pytest.mark.parametrize(("flag", "text", "value"), GIVEN, ids=names(GIVEN))
+class TestGiven:
+    def test_as_a_flag(self, flag: str, text: str, value: object) -> None:
+        assert parse_options([f"--{flag}", text], {}) == changed(flag, value)
+
+    def test_in_the_environment(self, flag: str, text: str, value: object) -> None:
+        assert parse_options([], {variable(flag): text}) == changed(flag, value)
+
+
+def test_a_flag_counts_more_than_the_environment() -> None:
+    assert parse_options(["--workers=2"], {"RSC_WORKERS": "3"}).workers == 2
+
+
+def test_a_flag_saves_a_wrong_value_in_the_environment() -> None:
+    assert parse_options(["--workers=2"], {"RSC_WORKERS": "many"}).workers == 2
+
+
+@pytest.mark.parametrize("flag", sorted({flag for flag, _, _ in GIVEN}))
+def test_an_empty_variable_is_none(flag: str) -> None:
+    assert parse_options([], {variable(flag): ""}) == DEFAULTS
+
+
+def test_other_variables_are_none_of_ours() -> None:
+    assert parse_options([], {"WORKERS": "2", "RSC_OTHER": "x"}) == DEFAULTS
+
+
+@pytest.mark.parametrize(("flag", "text", "reason"), REFUSED, ids=names(REFUSED))
+class TestRefused:
+    def test_as_a_flag(
+        self, flag: str, text: str, reason: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SystemExit) as stopped:
+            parse_options([f"--{flag}={text}"], {})
+
+        assert stopped.value.code == 2
+        assert capsys.readouterr().err == (
+            f"repository-server-controller: argument --{flag}: {reason} (see --help)\n"
+        )
+
+    def test_in_the_environment(
+        self, flag: str, text: str, reason: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SystemExit) as stopped:
+            parse_options([], {variable(flag): text})
+
+        assert stopped.value.code == 2
+        assert capsys.readouterr().err == (
+            f"repository-server-controller: argument --{flag}: {reason} (see --help)\n"
+        )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        pytest.param(["--colour"], "unrecognized arguments: --colour", id="a flag unknown"),
+        pytest.param(["--work=2"], "unrecognized arguments: --work=2", id="a flag cut short"),
+        pytest.param(["backup"], "unrecognized arguments: backup", id="a word of its own"),
+        pytest.param(
+            ["--workers"], "argument --workers: expected one argument", id="a flag without a value"
+        ),
+        pytest.param(
+            ["--server-image="], "argument --server-image: '' is no name of an image", id="no image"
+        ),
+    ],
+)
+def test_an_argument_that_is_none(
+    arguments: list[str], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        parse_options(arguments, {})
+
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == f"repository-server-controller: {reason} (see --help)\n"
+
+
+def test_help_fits_a_screen_and_names_each_flag(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+    with pytest.raises(SystemExit) as stopped:
+        parse_options(["--help"], {})
+
+    assert stopped.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) < 24, "a terminal has 24 lines, one of them the prompt"
+    assert max(map(len, lines)) <= 80
+    text = "\n".join(lines)
+    for field in attrs.fields(Options):
+        assert f"--{field.name.replace('_', '-')} " in text
+
+
+def test_help_shows_the_defaults_whatever_the_environment_says(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        parse_options(["--help"], {"RSC_WORKERS": "200"})
+
+    assert "(default 4)" in capsys.readouterr().out
+
+
+def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        parse_options(["--version"], {})
+
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out == f"{controller.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(None, id="there is none"),
+        pytest.param("", id="it is empty"),
+        pytest.param("{", id="it is no YAML"),
+        pytest.param("current-context: x", id="its context does not exist"),
+    ],
+)
+def test_the_command_refuses_a_kubeconfig_in_one_line(tmp_path: Path, content: str | None) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    if content is not None:
+        kubeconfig.write_text(content)
+
+    done = subprocess.run(  # noqa: S603 - the command under test
+        [
+            sys.executable,
+            "-c",
+            "from reconcilers.main import main; main()",
+            "--kubeconfig",
+            kubeconfig,
+        ],
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("repository-server-controller: ")
+    assert str(kubeconfig) in line
