@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from controller.clock import Deadline
     from controller.mutationcache import MutationCache
     from reconcilers.repositoryserver import api, status
+    from reconcilers.repositoryserver.errors import Problem
 
 INDEX_OWNER = "owner"
 
@@ -81,6 +82,19 @@ class UserCheck:
     at: float
 
 
+@frozen
+class KnownFailure:
+    """The fault that the newest pod had last.
+
+    Attributes:
+        digest: Of the pod; another pod starts with a clean slate.
+        problem: The fault.
+    """
+
+    digest: str
+    problem: Problem
+
+
 @define
 class Memory:
     """What this process remembers of one resource, so that a steady one costs no request."""
@@ -88,6 +102,7 @@ class Memory:
     inputs: KnownInputs | None = None
     access: KnownAccess | None = None
     checked: UserCheck | None = None
+    failure: KnownFailure | None = None
 
 
 @define

@@ -14,7 +14,13 @@ from controller.controller import Request, Result
 from controller.errors import Conflict, Forbidden, Invalid
 from reconcilers.repositoryserver import api, children, resources, status
 from reconcilers.repositoryserver.applier import ChildApplier
-from reconcilers.repositoryserver.context import INDEX_OWNER, Memory, Pass, recorded_users
+from reconcilers.repositoryserver.context import (
+    INDEX_OWNER,
+    KnownFailure,
+    Memory,
+    Pass,
+    recorded_users,
+)
 from reconcilers.repositoryserver.errors import InvalidInput, Problem
 from reconcilers.repositoryserver.inputs import InputReader
 from reconcilers.repositoryserver.registration import UserRegistrar
@@ -164,6 +170,7 @@ class RepositoryServerReconciler:
                 self._retry_crashed(current, pod)
             elif pod is not None and not isinstance(access, Problem):
                 verdict = self._registrar.ensure(current, pod, access, inputs.pod.setting)
+            verdict = _lasting(current.memory, digest, verdict)
         serving = self._serving(server, digest)
         service = self._ensure_service(current, serving, digest)
         self._prune(current, serving, digest)
@@ -253,6 +260,17 @@ class RepositoryServerReconciler:
             serving=any(status.pod_ready(pod) for pod in pods),
             registered_users=tuple(recorded_users(obj)),
         )
+
+
+def _lasting(
+    memory: Memory, digest: str, verdict: Problem | status.Waiting | None
+) -> Problem | status.Waiting | None:
+    """Let a fault of the same pod last while it is tried again, and remember it."""
+    known = memory.failure
+    failure = known.problem if known is not None and known.digest == digest else None
+    verdict = status.lasting_problem(failure, verdict)
+    memory.failure = KnownFailure(digest, verdict) if isinstance(verdict, Problem) else None
+    return verdict
 
 
 def _unfinished(error: Forbidden | Invalid | DeadlineExceeded) -> Problem:

@@ -149,6 +149,27 @@ def examine_pod(
     return None
 
 
+def lasting_problem(
+    failure: Problem | None, verdict: Problem | Waiting | None
+) -> Problem | Waiting | None:
+    """Go on telling a fault while what failed is being tried again.
+
+    Without this every try would look like a recovery, and end in an event of its own.
+
+    Args:
+        failure: The fault at the try before.
+        verdict: What is known of the present one.
+    """
+    if failure is None or verdict is None:
+        return verdict
+    if isinstance(verdict, Waiting):
+        # A try that has got past the step that failed has mended it.
+        order = list(STEPS)
+        return failure if order.index(verdict.step) <= order.index(failure.step) else verdict
+    # The kubelet tells an image's error and that it waits to try again by turns.
+    return failure if verdict.reason == failure.reason == REASON_IMAGE else verdict
+
+
 def _over(pod: Mapping[str, Any], _context: PodContext) -> Waiting | None:
     if pod.get("status", {}).get("phase") in ENDED_PHASES:
         return Waiting(SERVER_SETUP, WAITING_REPLACEMENT.format(pod=pod["metadata"]["name"]))

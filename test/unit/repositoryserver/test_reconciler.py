@@ -514,6 +514,37 @@ def test_a_crashing_server_is_explained_and_tried_again(world: World) -> None:
     assert world.pod()["metadata"]["uid"] != first
 
 
+def test_a_failure_is_told_once_however_often_it_is_tried_again(world: World) -> None:
+    world.reconcile()
+    message = "ERROR unable to open repository: invalid repository password"
+    world.recorder.events.clear()
+    for _ in range(3):
+        world.kubelet(world.pod(), objects.crash_looping(message))
+        world.reconcile()
+        # The pod was deleted; it is made anew and starts.
+        world.reconcile()
+        assert world.progress() == "Failed"
+        world.kubelet(world.pod(), objects.running())
+        world.reconcile()
+        assert world.progress() == "Failed"
+
+    warnings = [event for event in world.recorder.events if event.startswith("Warning")]
+    assert len(warnings) == 1
+
+
+def test_a_failure_ends_when_its_step_is_passed(world: World) -> None:
+    world.reconcile()
+    world.kubelet(world.pod(), objects.crash_looping("repository not initialized"))
+    world.reconcile()
+    world.reconcile()
+    world.kubelet(world.pod(), objects.started())
+
+    world.reconcile()
+
+    assert world.progress() == "Pending"
+    assert world.condition("RepositoryConnected")[0] == "True"
+
+
 def test_a_crashing_server_is_tried_less_often_the_longer_it_fails(world: World) -> None:
     world.reconcile()
     world.kubelet(world.pod(), objects.crash_looping("repository not initialized"))
