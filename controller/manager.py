@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 import structlog
 from attrs import define, field
 
+from controller.clock import Deadline
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import FrameType
 
     from controller.clock import Clock
     from controller.health import Check
@@ -31,6 +32,9 @@ DEFAULT_SYNC_TIMEOUT_SECONDS: Final = 120.0
 STALE_SECONDS: Final = 180.0
 
 _SYNC_POLL_SECONDS: Final = 0.05
+
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+EXIT_AT_ONCE: Final = 1
 
 _log = structlog.get_logger()
 
@@ -73,25 +77,28 @@ class Group(enum.Enum):
 
     # First, so that nothing that happens at the start goes unrecorded.
     RECORDERS = "recorders"
-    # Before the caches: the kubelet would kill a process whose probes do not answer while large
-    # caches fill.
+    # Before the caches: if probes were answered only once large caches are filled, the kubelet
+    # would kill the process before, and so the next one, for ever.
     SERVERS = "servers"
-    # Before all that reads them; the next group starts once every one is filled.
+    # Before all that reads them: a reader that is started first and waits for a cache would wait
+    # for what starts after it. The next group starts once every cache is filled.
     CACHES = "caches"
-    # Needs no lease: works in every replica.
+    # Before the elector, whose lease may never come: these work in every replica.
     OTHERS = "others"
     # Works in one replica at a time. An elector stands between the group before and this one.
     CONTROLLERS = "controllers"
 
 
-# Others end before controllers, whose work they may wake. Caches end after those who read them, or
-# a reconcile would decide on a state that has stopped moving. Servers go on answering probes
-# meanwhile, and recorders deliver what the end has to tell.
 STOP_ORDER: Final = (
+    # Before the controllers, which they feed: a queue that is fed on never runs empty.
     Group.OTHERS,
+    # Before the caches: a reconcile under way that waits to see its own write would wait for a
+    # cache that has stopped, and decide on what is no longer so.
     Group.CONTROLLERS,
     Group.CACHES,
+    # Probes are answered until nothing works any more, or a slow stop would look like a hang.
     Group.SERVERS,
+    # Last: they deliver what the end of the others has to tell.
     Group.RECORDERS,
 )
 
@@ -173,6 +180,7 @@ class Manager:
             if group is Group.CACHES:
                 self._wait_for_sync(stop)
         stop.wait()
+        _log.info("stopping", within_seconds=self._graceful_timeout)
         self._stop_all()
         if self._failure is not None:
             raise self._failure
@@ -182,9 +190,9 @@ class Manager:
             told = self._stops[group]
             try:
                 part.runnable.run(told)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it ends the process
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it ends the process
                 _log.exception("part failed", part=part.runnable.name)
-                self._fail(f"{part.runnable.name} failed: {error}", error, stop)
+                self._fail(f"{part.runnable.name} failed: {error!r}", error, stop)
             else:
                 if not told.is_set():
                     self._fail(f"{part.runnable.name} ended without being told to", None, stop)
@@ -195,7 +203,7 @@ class Manager:
         # Daemons: one that does not end must not keep the process.
         threading.Thread(target=work, name=part.runnable.name, daemon=True).start()
 
-    def _fail(self, message: str, cause: Exception | None, stop: threading.Event) -> None:
+    def _fail(self, message: str, cause: BaseException | None, stop: threading.Event) -> None:
         with self._lock:
             if self._failure is None:
                 self._failure = RunnableFailed(message)
@@ -203,30 +211,26 @@ class Manager:
         stop.set()
 
     def _wait_for_sync(self, stop: threading.Event) -> None:
-        ends = self._clock.monotonic() + self._sync_timeout
-        while not stop.is_set():
-            reason = self._unsynced()
-            if not reason:
-                return
-            if self._clock.monotonic() >= ends:
+        deadline = Deadline.after(self._clock, self._sync_timeout)
+        while (reason := self._unsynced()) and not stop.is_set():
+            if deadline.expired:
                 self._fail(f"{reason} within {self._sync_timeout:g} s", None, stop)
                 return
             self._clock.wait_event(stop, _SYNC_POLL_SECONDS)
 
     def _stop_all(self) -> None:
-        ends = self._clock.monotonic() + self._graceful_timeout
-        late: list[str] = []
+        deadline = Deadline.after(self._clock, self._graceful_timeout)
         for group in STOP_ORDER:
             self._stops[group].set()
-            for part in self._parts[group]:
-                if not part.started:
-                    continue
-                left = max(ends - self._clock.monotonic(), 0.0)
-                if not self._clock.wait_event(part.ended, left):
-                    late.append(part.runnable.name)
-        if late:
-            message = f"still at work after {self._graceful_timeout:g} s: {', '.join(late)}"
-            raise GracefulTimeoutExceeded(message) from self._failure
+            late = [
+                part.runnable.name
+                for part in self._parts[group]
+                if part.started and not self._clock.wait_event(part.ended, deadline.remaining())
+            ]
+            if late:
+                # The groups after this one are left alone: what still works may need them.
+                message = f"still at work after {self._graceful_timeout:g} s: {', '.join(late)}"
+                raise GracefulTimeoutExceeded(message) from self._failure
 
     def _unsynced(self) -> str:
         names = [cache.name for cache in self._caches if not cache.has_synced()]
@@ -242,18 +246,22 @@ class Manager:
 
 
 def install_signal_handlers(stop: threading.Event) -> None:
-    """End in good order at the first SIGTERM or SIGINT, at once at the second.
+    """End in good order at the first SIGTERM or SIGINT, at once with code 1 at the second.
 
-    Follows controller-runtime pkg/manager/signals/signal.go.
+    Follows controller-runtime pkg/manager/signals/signal.go. A thread waits for the signals: a
+    handler of Python's would run in the main thread, amid whatever that does, and setting an event
+    there can wait for a lock that the main thread holds itself.
 
     Args:
         stop: Set at the first.
     """
+    # Inherited by every thread that starts from now on, so call this before any other does.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
 
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
-            os._exit(1)
+    def wait() -> None:
+        signal.sigwait(STOP_SIGNALS)
         stop.set()
+        signal.sigwait(STOP_SIGNALS)
+        os._exit(EXIT_AT_ONCE)
 
-    signal.signal(signal.SIGTERM, handle)
-    signal.signal(signal.SIGINT, handle)
+    threading.Thread(target=wait, name="signals", daemon=True).start()

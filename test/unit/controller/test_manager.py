@@ -1,0 +1,399 @@
+"""What starts and stops when, and that no part ends unnoticed."""
+
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+from attrs import define, field
+
+from controller.manager import (
+    STALE_SECONDS,
+    GracefulTimeoutExceeded,
+    Group,
+    Manager,
+    RunnableFailed,
+)
+from fakes.clock import STUCK_AFTER, FakeClock
+
+
+class Trace:
+    """What happened, in order, for tests that wait for it to happen."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._entries: list[str] = []
+
+    def add(self, entry: str) -> None:
+        with self._changed:
+            self._entries.append(entry)
+            self._changed.notify_all()
+
+    def wait_for(self, *entries: str) -> None:
+        with self._changed:
+            come = self._changed.wait_for(lambda: set(entries) <= set(self._entries), STUCK_AFTER)
+            assert come, f"{entries} not all in {self._entries}"
+
+    def entries(self) -> list[str]:
+        with self._changed:
+            return list(self._entries)
+
+
+def until_stopped(stop: threading.Event) -> None:
+    stop.wait()
+
+
+@define
+class Part:
+    """A runnable, and a cache as well, that notes its start and its end."""
+
+    name: str
+    trace: Trace
+    work: Callable[[threading.Event], None] = until_stopped
+    synced: bool = True
+    age: float = 0.0
+
+    def run(self, stop: threading.Event) -> None:
+        self.trace.add(f"+{self.name}")
+        try:
+            self.work(stop)
+        finally:
+            self.trace.add(f"-{self.name}")
+
+    def has_synced(self) -> bool:
+        return self.synced
+
+    def last_contact_age(self) -> float:
+        return self.age
+
+
+@define
+class Process:
+    """A manager with one part in each group, on a clock that stands still."""
+
+    pool: ThreadPoolExecutor
+    clock: FakeClock = field(factory=FakeClock)
+    trace: Trace = field(factory=Trace)
+    stop: threading.Event = field(factory=threading.Event)
+    parts: dict[Group, Part] = field(init=False)
+    running: Future[None] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.parts = {group: Part(group.value, self.trace) for group in Group}
+
+    def manager(self) -> Manager:
+        made = Manager(clock=self.clock, graceful_timeout=30, sync_timeout=120)
+        for group, part in self.parts.items():
+            if group is Group.CACHES:
+                made.add_cache(part)
+            else:
+                made.add(part, group)
+        return made
+
+    def start(self) -> None:
+        self.running = self.pool.submit(self.manager().run, self.stop)
+
+    def wait_until_all_run(self) -> None:
+        self.trace.wait_for(*(f"+{group.value}" for group in Group))
+
+    def end(self) -> None:
+        self.stop.set()
+        self.result()
+
+    def result(self) -> None:
+        self.running.result(timeout=STUCK_AFTER)
+
+
+@pytest.fixture
+def process() -> Iterator[Process]:
+    with ThreadPoolExecutor() as pool:
+        made = Process(pool)
+        yield made
+        made.stop.set()
+        # Ends what a failed test has left in a wait.
+        made.clock.step(3600)
+
+
+STOPPED_IN_ORDER = ["-others", "-controllers", "-caches", "-servers", "-recorders"]
+
+
+class TestOrder:
+    def test_parts_start_and_stop_in_the_order_of_what_they_depend_on(
+        self, process: Process
+    ) -> None:
+        process.parts[Group.CACHES].synced = False
+        process.start()
+        process.trace.wait_for("+recorders", "+servers", "+caches")
+        process.clock.block_until_waiters(1)
+        begun = process.trace.entries()
+        assert set(begun) == {"+recorders", "+servers", "+caches"}
+
+        process.parts[Group.CACHES].synced = True
+        process.clock.step(1)
+        process.trace.wait_for("+others", "+controllers")
+        process.end()
+
+        assert process.trace.entries()[5:] == STOPPED_IN_ORDER
+
+    def test_a_group_ends_before_the_next_is_told_to(self, process: Process) -> None:
+        may_end = threading.Event()
+
+        def linger(stop: threading.Event) -> None:
+            stop.wait()
+            process.trace.add("controllers linger")
+            may_end.wait(STUCK_AFTER)
+
+        process.parts[Group.CONTROLLERS].work = linger
+        process.start()
+        process.wait_until_all_run()
+        process.stop.set()
+        process.trace.wait_for("controllers linger")
+        process.clock.block_until_waiters(1)
+        assert process.trace.entries()[5:] == ["-others", "controllers linger"]
+        may_end.set()
+
+        process.result()
+        assert process.trace.entries()[7:] == STOPPED_IN_ORDER[1:]
+
+    def test_a_stop_before_the_caches_are_filled_starts_no_reader(self, process: Process) -> None:
+        process.parts[Group.CACHES].synced = False
+        process.start()
+        process.trace.wait_for("+recorders", "+servers", "+caches")
+        process.end()
+
+        assert process.trace.entries()[3:] == ["-caches", "-servers", "-recorders"]
+
+    def test_nothing_starts_after_a_stop(self, process: Process) -> None:
+        process.stop.set()
+        process.start()
+        process.result()
+
+        assert process.trace.entries() == []
+
+
+def fail(_stop: threading.Event) -> None:
+    raise OSError("address already in use")
+
+
+def leave(_stop: threading.Event) -> None:
+    sys.exit(3)
+
+
+def end_at_once(_stop: threading.Event) -> None:
+    pass
+
+
+class TestFailure:
+    @pytest.mark.parametrize(
+        ("work", "message"),
+        [
+            pytest.param(fail, "others failed: OSError.*already in use", id="that raises"),
+            pytest.param(leave, "others failed: SystemExit", id="that ends its thread"),
+            pytest.param(end_at_once, "others ended without being told to", id="that returns"),
+        ],
+    )
+    def test_a_part_takes_all_others_down_with_it(
+        self, process: Process, work: Callable[[threading.Event], None], message: str
+    ) -> None:
+        process.parts[Group.OTHERS].work = work
+        process.start()
+
+        with pytest.raises(RunnableFailed, match=message):
+            process.result()
+        assert process.stop.is_set()
+        begun = [entry[1:] for entry in process.trace.entries() if entry[0] == "+"]
+        ended = [entry[1:] for entry in process.trace.entries() if entry[0] == "-"]
+        assert sorted(ended) == sorted(begun)
+
+    def test_the_cause_is_kept(self, process: Process) -> None:
+        process.parts[Group.SERVERS].work = fail
+        process.start()
+
+        with pytest.raises(RunnableFailed) as caught:
+            process.result()
+        assert isinstance(caught.value.__cause__, OSError)
+
+    def test_the_first_failure_counts(self, process: Process) -> None:
+        def follow(stop: threading.Event) -> None:
+            stop.wait()
+            raise ConnectionError("the cache is gone")
+
+        process.parts[Group.OTHERS].work = fail
+        process.parts[Group.CACHES].work = follow
+        process.start()
+
+        with pytest.raises(RunnableFailed, match="others failed"):
+            process.result()
+
+    def test_a_failure_while_stopping_does_not_go_unnoticed(self, process: Process) -> None:
+        def fail_late(stop: threading.Event) -> None:
+            stop.wait()
+            raise OSError("could not flush")
+
+        process.parts[Group.RECORDERS].work = fail_late
+        process.start()
+        process.wait_until_all_run()
+        process.stop.set()
+
+        with pytest.raises(RunnableFailed, match=r"recorders failed: .*could not flush"):
+            process.result()
+
+    def test_a_cache_that_does_not_fill_is_named(self, process: Process) -> None:
+        process.parts[Group.CACHES].synced = False
+        process.start()
+        process.clock.block_until_waiters(1)
+        process.clock.step(120)
+
+        with pytest.raises(RunnableFailed, match="not synced: caches within 120 s"):
+            process.result()
+        assert "+controllers" not in process.trace.entries()
+
+
+class TestGracefulTimeout:
+    @pytest.fixture
+    def refuse(self, process: Process) -> Iterator[Callable[[threading.Event], None]]:
+        """Work that notes that it is told to stop, and goes on until the test ends."""
+        test_ends = threading.Event()
+
+        def work(stop: threading.Event) -> None:
+            stop.wait()
+            process.trace.add("refused")
+            test_ends.wait()
+
+        yield work
+        test_ends.set()
+
+    def test_a_part_that_does_not_end_is_named_and_keeps_what_it_needs(
+        self, process: Process, refuse: Callable[[threading.Event], None]
+    ) -> None:
+        process.parts[Group.CONTROLLERS].work = refuse
+        process.start()
+        process.wait_until_all_run()
+        process.stop.set()
+        process.trace.wait_for("refused")
+        process.clock.step(30)
+
+        with pytest.raises(GracefulTimeoutExceeded, match=r"after 30 s: controllers$"):
+            process.result()
+        assert process.trace.entries()[5:] == ["-others", "refused"]
+
+    def test_the_failure_that_began_the_stop_is_not_forgotten(
+        self, process: Process, refuse: Callable[[threading.Event], None]
+    ) -> None:
+        process.parts[Group.OTHERS].work = fail
+        process.parts[Group.CACHES].work = refuse
+        process.start()
+        process.trace.wait_for("refused")
+        process.clock.step(30)
+
+        with pytest.raises(GracefulTimeoutExceeded, match="caches") as caught:
+            process.result()
+        assert "others failed" in str(caught.value.__cause__)
+
+
+@pytest.mark.parametrize(
+    ("synced", "age", "ready", "healthy"),
+    [
+        pytest.param(True, 0, "", "", id="a cache that is filled and fresh is well"),
+        pytest.param(
+            False,
+            STALE_SECONDS + 1,
+            "not synced: caches",
+            "",
+            id="a cache that was never filled is not ready, and the sync timeout's to judge",
+        ),
+        pytest.param(True, STALE_SECONDS, "", "", id="a silence of two rounds is no fault yet"),
+        pytest.param(
+            True,
+            STALE_SECONDS + 1,
+            "",
+            "heard nothing for 180 s: caches",
+            id="a longer silence is a fault, though the cache stays ready",
+        ),
+    ],
+)
+def test_checks(process: Process, *, synced: bool, age: float, ready: str, healthy: str) -> None:
+    cache = process.parts[Group.CACHES]
+    manager = process.manager()
+    cache.synced, cache.age = synced, age
+
+    assert manager.readyz()["informers"]() == ready
+    assert manager.healthz()["informers"]() == healthy
+
+
+#: A process that ends when told to, or refuses to if it has an argument.
+PROGRAM = """
+import sys, threading
+from controller.clock import SystemClock
+from controller.manager import Manager, install_signal_handlers
+
+class Part:
+    name = "part"
+    def run(self, stop):
+        print("running", flush=True)
+        stop.wait()
+        print("told to stop", flush=True)
+        if len(sys.argv) > 1:
+            threading.Event().wait()
+
+stop = threading.Event()
+install_signal_handlers(stop)
+manager = Manager(clock=SystemClock(), graceful_timeout=3600)
+manager.add(Part())
+manager.run(stop)
+print("ended", flush=True)
+"""
+
+
+class TestSignals:
+    @pytest.fixture
+    def spawn(self) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+        children: list[subprocess.Popen[str]] = []
+
+        def start(*arguments: str) -> subprocess.Popen[str]:
+            child = subprocess.Popen(  # noqa: S603 - a program of this file
+                [sys.executable, "-c", PROGRAM, *arguments],
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            children.append(child)
+            return child
+
+        yield start
+        for child in children:
+            child.kill()
+            child.wait()
+            if child.stdout:
+                child.stdout.close()
+
+    def expect(self, child: subprocess.Popen[str], line: str) -> None:
+        """Read up to a line of the child's own; the manager logs to the same place."""
+        assert child.stdout is not None
+        for read in child.stdout:
+            if read.strip() == line:
+                return
+        pytest.fail(f"the process ended before it said {line!r}")
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    def test_the_first_ends_in_good_order(
+        self, spawn: Callable[..., subprocess.Popen[str]], number: signal.Signals
+    ) -> None:
+        child = spawn()
+        self.expect(child, "running")
+        child.send_signal(number)
+        self.expect(child, "told to stop")
+        self.expect(child, "ended")
+
+        assert child.wait(STUCK_AFTER) == 0
+
+    def test_the_second_ends_at_once(self, spawn: Callable[..., subprocess.Popen[str]]) -> None:
+        child = spawn("refuse")
+        self.expect(child, "running")
+        child.send_signal(signal.SIGTERM)
+        self.expect(child, "told to stop")
+        child.send_signal(signal.SIGTERM)
+
+        assert child.wait(STUCK_AFTER) == 1
