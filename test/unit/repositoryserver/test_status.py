@@ -226,6 +226,53 @@ def test_the_container_of_a_service_mesh_is_not_looked_at() -> None:
     assert status.examine_pod(objects.pod(of), POD, CONTEXT) is None
 
 
+FAILURE = Problem(SERVER_INITIALIZED, "KopiaExited", "Kopia ended")
+IMAGE_ERROR = Problem(SERVER_SETUP, "ImagePullFailed", "no such image")
+IMAGE_PAUSE = Problem(SERVER_SETUP, "ImagePullFailed", "back-off pulling image")
+
+
+@pytest.mark.parametrize(
+    ("failure", "verdict", "told"),
+    [
+        pytest.param(None, FAILURE, FAILURE, id="nothing failed before: what is seen"),
+        pytest.param(None, None, None, id="nor is anything seen"),
+        pytest.param(FAILURE, None, None, id="all is well again"),
+        pytest.param(
+            FAILURE,
+            Waiting(SERVER_SETUP, "a new pod"),
+            FAILURE,
+            id="a new try has not got as far as the step that failed",
+        ),
+        pytest.param(
+            FAILURE,
+            Waiting(SERVER_INITIALIZED, "a probe"),
+            FAILURE,
+            id="or just as far",
+        ),
+        pytest.param(
+            Problem(SERVER_SETUP, "ClaimMissing", "no claim"),
+            Waiting(REPOSITORY_CONNECTED, "opening"),
+            Waiting(REPOSITORY_CONNECTED, "opening"),
+            id="it has got past it",
+        ),
+        pytest.param(
+            FAILURE, IMAGE_ERROR, IMAGE_ERROR, id="it has found another fault, of an earlier step"
+        ),
+        pytest.param(
+            IMAGE_ERROR,
+            IMAGE_PAUSE,
+            IMAGE_ERROR,
+            id="the pause between two pulls of an image is no news",
+        ),
+        pytest.param(IMAGE_ERROR, FAILURE, FAILURE, id="another fault after that of an image is"),
+    ],
+)
+def test_a_fault_is_told_until_a_try_gets_past_it(
+    failure: Problem | None, verdict: Problem | Waiting | None, told: Problem | Waiting | None
+) -> None:
+    assert status.lasting_problem(failure, verdict) == told
+
+
 class TestCrashLooping:
     def test_the_time_of_the_last_end_is_known_while_the_kubelet_waits(self) -> None:
         since = status.crash_looping(objects.pod(objects.crash_looping()))
