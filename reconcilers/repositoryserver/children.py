@@ -54,7 +54,7 @@ _CACHE_SLACK_MB = 1024
 
 # Fields whose value must be as written, not merely hold what was written: one selector label too
 # many and a Service selects nothing, one peer too many and a stranger may connect.
-_EXACT = frozenset({"selector", "podSelector", "ingress", "policyTypes", "matchLabels"})
+_EXACT = frozenset({"selector", "podSelector", "ingress"})
 
 # Lists that others may add to, with the field that tells their items apart: an owner of their own,
 # the container of a service mesh.

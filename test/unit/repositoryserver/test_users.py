@@ -384,7 +384,8 @@ class TestKopiaHasher:
     def test_a_hash_that_cannot_be_read_is_another_password(self, user: RegisteredUser) -> None:
         assert not KopiaHasher().verify(PASSWORD, user)
 
-    def test_memory_holds_no_password(self, hasher: KopiaHasher) -> None:
+    def test_memory_holds_no_password(self) -> None:
+        hasher = KopiaHasher()
         assert hasher.verify(PASSWORD, decoded(PBKDF2))
 
         assert PASSWORD not in repr(vars(hasher))
