@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from clusterlib import waiting
 from clusterlib.errors import ClusterError
+from demolib import arguments as cluster_arguments
 from demolib.demo import NAMESPACE, SERVER, Demo
-from demolib.objects import Images
-from demolib.target import GivenCluster, OwnCluster, Target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from demolib.target import Target
 
 EXIT_INTERRUPTED = 130
 DEFAULT_NAME = "demo"
@@ -25,9 +26,6 @@ through it from another namespace, restores it and compares the two. Run again, 
 there and makes another backup. Without --kubeconfig and --context it makes a cluster on this
 machine, as root.
 """
-IMAGE_MISSING = "a cluster that is there needs --image: one of the controller that it can pull"
-IMAGE_NOT_TAKEN = "--image and --server-image go with --kubeconfig or --context"
-NAME_NOT_TAKEN = "--name goes with a cluster of this machine, not with --kubeconfig or --context"
 
 LOOK_FURTHER = "To look further:  {hint}"
 DONE = """
@@ -42,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
         The exit code: 0, 1 for an error, 130 after an interruption.
     """
     parsed = parse(arguments)
-    target = target_of(parsed)
+    target = cluster_arguments.target_of(parsed)
     try:
         if parsed.down:
             target.take_down()
@@ -59,29 +57,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the arguments and refuse those that contradict each other."""
     parser = argparse.ArgumentParser(prog="hack/demo", description=DESCRIPTION)
     parser.add_argument("--down", action="store_true", help="remove all that the demo has made")
-    parser.add_argument("--name", help=f"the cluster to make (default: {DEFAULT_NAME})")
-    parser.add_argument("--kubeconfig", help="use the cluster of this file; nothing is built")
-    parser.add_argument("--context", help="use the cluster of this context")
-    parser.add_argument("--image", help="the controller's image, for such a cluster")
-    parser.add_argument("--server-image", help="Kopia's (default: the one in the manifests)")
+    cluster_arguments.add(parser, DEFAULT_NAME)
     parsed = parser.parse_args(arguments)
-    given = parsed.kubeconfig is not None or parsed.context is not None
-    if given and parsed.image is None and not parsed.down:
-        parser.error(IMAGE_MISSING)
-    if given and parsed.name is not None:
-        parser.error(NAME_NOT_TAKEN)
-    if not given and (parsed.image is not None or parsed.server_image is not None):
-        parser.error(IMAGE_NOT_TAKEN)
+    cluster_arguments.check(parser, parsed, image_needed=not parsed.down)
     return parsed
-
-
-def target_of(parsed: argparse.Namespace) -> Target:
-    """Return the cluster that the arguments name."""
-    names = {"--kubeconfig": parsed.kubeconfig, "--context": parsed.context}
-    options = tuple(f"{name}={value}" for name, value in names.items() if value is not None)
-    if options:
-        return GivenCluster(options, Images(parsed.image or "", parsed.server_image or ""))
-    return OwnCluster(parsed.name or DEFAULT_NAME)
 
 
 def _run(target: Target) -> int:

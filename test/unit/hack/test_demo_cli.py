@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from demolib import arguments as cluster_arguments
 from demolib import cli
 from demolib.objects import Images
 from demolib.target import GivenCluster, OwnCluster
@@ -34,7 +35,7 @@ from demolib.target import GivenCluster, OwnCluster
 def test_the_arguments_name_a_cluster(
     arguments: list[str], target: OwnCluster | GivenCluster
 ) -> None:
-    assert cli.target_of(cli.parse(arguments)) == target
+    assert cluster_arguments.target_of(cli.parse(arguments)) == target
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,106 @@
+"""When objects reach what they shall reach, seen by a watch as it happens.
+
+The times in an object's status have whole seconds, and are those of another clock.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from clusterlib import waiting
+from clusterlib.errors import ClusterError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from benchlib.proxy import Proxy
+
+READY = "Ready"
+
+# How long nothing may happen to objects that are not Ready.
+SILENCE_SECONDS = 120.0
+
+# By type of condition, when each object was first seen to have it, by name: seconds of
+# `clusterlib.waiting.seconds`.
+Seen = dict[str, dict[str, float]]
+
+NOT_ALL = (
+    "{count} of {wanted} {what} are Ready; nothing new for {seconds:.0f} s, or the watch ended"
+)
+
+
+@contextmanager
+def watching(
+    proxy: Proxy, collection: str, selector: str, *, wanted: int
+) -> Iterator[Callable[[], Seen]]:
+    """Watch a collection of objects in the background until all are Ready.
+
+    The watch is open when the body begins.
+
+    Args:
+        proxy: asks the cluster.
+        collection: path of the objects.
+        selector: the label selector that finds them.
+        wanted: how many they will be.
+
+    Yields:
+        Waits for the end, and returns what was seen. It raises ClusterError if they did not
+        become Ready.
+
+    Raises:
+        ClusterError: the API server refuses the watch.
+    """
+    listed = proxy.get(f"{collection}?{urlencode({'labelSelector': selector})}")
+    parameters = {
+        "watch": "true",
+        "labelSelector": selector,
+        "resourceVersion": listed["metadata"]["resourceVersion"],
+    }
+    path = f"{collection}?{urlencode(parameters)}"
+    with proxy.stream(path, SILENCE_SECONDS) as lines, ThreadPoolExecutor(1) as pool:
+        noting = pool.submit(note, lines, wanted)
+
+        def wait() -> Seen:
+            seen = noting.result()
+            if len(seen[READY]) < wanted:
+                what = collection.rpartition("/")[2]
+                words = {"wanted": wanted, "what": what, "seconds": SILENCE_SECONDS}
+                raise ClusterError(NOT_ALL.format(count=len(seen[READY]), **words))
+            return seen
+
+        yield wait
+
+
+def note(lines: Iterable[bytes], wanted: int, now: Callable[[], float] = waiting.seconds) -> Seen:
+    """Note when conditions become true, until enough objects are Ready.
+
+    Args:
+        lines: the events of a watch.
+        wanted: how many objects are to become Ready.
+        now: tells the time.
+
+    Returns:
+        What was seen; of fewer objects if the watch ended or fell silent.
+    """
+    seen: Seen = defaultdict(dict)
+    try:
+        for line in lines:
+            at, event = now(), json.loads(line)
+            for condition in true_conditions(event["object"]):
+                seen[condition].setdefault(event["object"]["metadata"]["name"], at)
+            if len(seen[READY]) == wanted:
+                break
+    except TimeoutError:
+        pass
+    return seen
+
+
+def true_conditions(obj: Mapping[str, Any]) -> list[str]:
+    """Return the types of the object's conditions that are true."""
+    conditions = obj.get("status", {}).get("conditions", [])
+    return [condition["type"] for condition in conditions if condition["status"] == "True"]
