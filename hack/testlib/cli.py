@@ -183,6 +183,8 @@ class Stages:
         print(f"\n{stage}: {STAGES[stage]}", flush=True)
         if stage == "gate":
             return gate.run(self._variables)
+        if stage == "integration":
+            cluster.build_control_plane(self._variables, self._foreground)
         if stage == "e2e":
             with cluster.for_tests(self._variables, self._foreground) as told:
                 return self._test(stage, told)

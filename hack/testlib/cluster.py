@@ -1,4 +1,4 @@
-"""The cluster with a node that the end-to-end tests share."""
+"""The clusters of the tests: what their own need, and the one with a node that they share."""
 
 from __future__ import annotations
 
@@ -27,6 +27,20 @@ NAME = "test-e2e-{pid}"
 NAME_PATTERN = re.compile(r"test-e2e-(\d+)")
 
 FAILED = "`{command}` failed; what it printed above says why"
+
+
+def build_control_plane(given: Mapping[str, str], foreground: Foreground) -> None:
+    """Build what the integration tests bring up by themselves, as a first build takes minutes.
+
+    Args:
+        given: the variables of the tests. If they name a cluster, nothing is needed.
+        foreground: runs the command.
+
+    Raises:
+        ClusterError: something did not build.
+    """
+    if KUBECONFIG not in given:
+        _run(["cluster", "build", "--control-plane-only"], given, foreground)
 
 
 @contextlib.contextmanager

@@ -88,6 +88,8 @@ def test_clusters_of_killed_runs_are_orphans() -> None:
 def test_a_given_cluster_is_used_as_it_is() -> None:
     given = {cluster.KUBECONFIG: "mine"}
 
+    # Without programs on PATH, anything that were run would fail.
+    cluster.build_control_plane(given, Foreground())
     with cluster.for_tests(given, Foreground()) as told:
         assert told == given
 
