@@ -7,6 +7,7 @@ messages with one reason are two events.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import socket
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,15 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from attrs import define, field, frozen
 
-from controller.errors import ApiError, ClientError, NotFound, ServerUnavailable, TooManyRequests
+from controller.clock import Deadline, DeadlineExceeded
+from controller.errors import (
+    AlreadyExists,
+    ApiError,
+    ClientError,
+    NotFound,
+    ServerUnavailable,
+    TooManyRequests,
+)
 from controller.resource import Object, Resource
 
 if TYPE_CHECKING:
@@ -30,8 +39,10 @@ WARNING = "Warning"
 
 EVENTS = Resource("events.k8s.io", "v1", "events", "Event")
 
-# The API server refuses longer ones (pkg/apis/core/validation/events.go).
-NOTE_LENGTH = 1024
+# The API server refuses longer notes and names (pkg/apis/core/validation/events.go), in bytes.
+NOTE_BYTES = 1024
+NAME_LENGTH = 253
+_ELLIPSIS = "…"
 
 # tools/events/event_broadcaster.go: 12 tries, 10 s apart, series ended after 6 minutes without a
 # repeat and refreshed after 30; tools/record/event.go: a thousand events wait, more are dropped.
@@ -43,6 +54,10 @@ QUEUE_LENGTH = 1000
 
 # Time for what still waits when the process ends.
 FLUSH_SECONDS = 5.0
+# Time for one try, so that a stop that comes during it does not wait long.
+TRY_SECONDS = 10.0
+# How often series are looked through for those to end or refresh.
+LOOK_SECONDS = 10.0
 # How long a stop can go unnoticed while nothing is recorded.
 _POLL_SECONDS = 0.2
 
@@ -100,10 +115,13 @@ class EventRecorder:
         self._instance = f"{component}-{socket.gethostname()}"
         self._clock = clock
         self._waiting: queue.Queue[_Recorded] = queue.Queue(QUEUE_LENGTH)
-        # Only the delivering thread touches these. Oldest series first, so that ending them looks
-        # at no more than have to end.
+        # Only the delivering thread touches these.
         self._series: dict[_Recorded, _Series] = {}
         self._sequence = 0
+        # When the series are looked through next, in monotonic seconds.
+        self._next_look = clock.monotonic()
+        # Until when anything is tried, once the process ends.
+        self._last_try: Deadline | None = None
 
     def event(
         self, obj: Mapping[str, Any], type_: str, reason: str, note: str, action: str
@@ -114,7 +132,7 @@ class EventRecorder:
             obj: The object that it is about, with apiVersion and kind.
             type_: `Normal` or `Warning`.
             reason: CamelCase word: why.
-            note: For people; cut at 1024 characters.
+            note: For people; cut at 1024 bytes.
             action: CamelCase word: what was done or tried.
         """
         recorded = _Recorded(_reference(obj), type_, reason, _cut(note), action, self._clock.now())
@@ -124,7 +142,10 @@ class EventRecorder:
             _log.warning("event dropped: too many wait", reason=reason)
 
     def run(self, stop: threading.Event) -> None:
-        """Deliver until the event is set, then what still waits, for five seconds at most."""
+        """Deliver until the event is set, then what still waits, for five seconds at most.
+
+        A try that is under way at the stop takes up to ten seconds more.
+        """
         while not stop.is_set():
             try:
                 recorded = self._waiting.get(timeout=_POLL_SECONDS)
@@ -136,14 +157,12 @@ class EventRecorder:
         self._flush(stop)
 
     def _flush(self, stop: threading.Event) -> None:
-        ends = self._clock.monotonic() + FLUSH_SECONDS
-        while self._clock.monotonic() < ends:
-            try:
+        self._last_try = Deadline.after(self._clock, FLUSH_SECONDS)
+        with contextlib.suppress(queue.Empty):
+            while not self._last_try.expired:
                 self._record(self._waiting.get_nowait(), stop)
-            except queue.Empty:
-                break
         for series in self._series.values():
-            if self._clock.monotonic() < ends:
+            if not self._last_try.expired:
                 self._tell(series, stop)
 
     def _record(self, recorded: _Recorded, stop: threading.Event) -> None:
@@ -164,12 +183,15 @@ class EventRecorder:
 
     def _end_series(self, stop: threading.Event) -> None:
         now = self._clock.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + LOOK_SECONDS
         for recorded, series in list(self._series.items()):
-            if now - series.touched >= FINISH_SECONDS:
+            ended = now - series.touched >= FINISH_SECONDS
+            if ended:
                 del self._series[recorded]
-            elif now - series.synced < REFRESH_SECONDS:
-                continue
-            self._tell(series, stop)
+            if ended or now - series.synced >= REFRESH_SECONDS:
+                self._tell(series, stop)
 
     def _tell(self, series: _Series, stop: threading.Event) -> None:
         """Bring the API server's count up to date."""
@@ -178,8 +200,10 @@ class EventRecorder:
         metadata = series.written["metadata"]
         body = {"series": {"count": series.count, "lastObservedTime": _micro_time(series.last)}}
 
-        def patch() -> Object:
-            return self._client.merge_patch(EVENTS, metadata["namespace"], metadata["name"], body)
+        def patch(deadline: Deadline) -> Object:
+            return self._client.merge_patch(
+                EVENTS, metadata["namespace"], metadata["name"], body, deadline=deadline
+            )
 
         if self._tried(patch, stop) is not None:
             series.told = series.count
@@ -203,17 +227,25 @@ class EventRecorder:
             "note": recorded.note,
             "type": recorded.type_,
         }
-        return self._tried(lambda: self._client.create(EVENTS, regarding["namespace"], body), stop)
 
-    def _tried(self, request: Callable[[], Object], stop: threading.Event) -> Object | None:
+        def create(deadline: Deadline) -> Object:
+            try:
+                return self._client.create(EVENTS, regarding["namespace"], body, deadline=deadline)
+            except AlreadyExists:
+                # The name is unique: an earlier try has arrived, but its answer has not.
+                return body
+
+        return self._tried(create, stop)
+
+    def _tried(self, request: Callable[[Deadline], Object], stop: threading.Event) -> Object | None:
         """Send a request, again and again while nobody has refused it; None if it was lost."""
         for attempt in range(1, TRIES + 1):
             try:
-                return request()
+                return request(self._last_try or Deadline.after(self._clock, TRY_SECONDS))
             except NotFound:
                 # The event has expired, or its namespace is gone.
                 return None
-            except ClientError as error:
+            except (ClientError, DeadlineExceeded) as error:
                 if _is_final(error) or attempt == TRIES:
                     _log.warning("event lost", error=str(error))
                     return None
@@ -224,11 +256,11 @@ class EventRecorder:
     def _name(self, regarding: str, at: datetime) -> str:
         # Unique as long as one process records fewer than a thousand events a microsecond.
         self._sequence = (self._sequence + 1) % 1000
-        nanoseconds = int(at.timestamp() * 1_000_000) * 1000 + self._sequence
-        return f"{regarding}.{nanoseconds:x}"
+        suffix = f".{int(at.timestamp() * 1_000_000) * 1000 + self._sequence:x}"
+        return regarding[: NAME_LENGTH - len(suffix)].rstrip("-.") + suffix
 
 
-def _is_final(error: ClientError) -> bool:
+def _is_final(error: Exception) -> bool:
     return isinstance(error, ApiError) and not isinstance(
         error, TooManyRequests | ServerUnavailable
     )
@@ -246,7 +278,12 @@ def _reference(obj: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 def _cut(note: str) -> str:
-    return note if len(note) <= NOTE_LENGTH else note[: NOTE_LENGTH - 1] + "…"
+    encoded = note.encode()
+    if len(encoded) <= NOTE_BYTES:
+        return note
+    room = NOTE_BYTES - len(_ELLIPSIS.encode())
+    # A character that the cut has split is dropped.
+    return encoded[:room].decode(errors="ignore") + _ELLIPSIS
 
 
 def _micro_time(when: datetime) -> str:

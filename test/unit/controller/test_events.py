@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from attrs import define, field
 
-from controller.errors import Forbidden, NotFound, TransportError
-from controller.events import FINISH_SECONDS, QUEUE_LENGTH, RETRY_SECONDS, TRIES, EventRecorder
+from controller.clock import DeadlineExceeded
+from controller.errors import AlreadyExists, Forbidden, NotFound, TransportError
+from controller.events import (
+    FINISH_SECONDS,
+    FLUSH_SECONDS,
+    QUEUE_LENGTH,
+    RETRY_SECONDS,
+    TRIES,
+    TRY_SECONDS,
+    EventRecorder,
+)
 from fakes.clock import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from controller.clock import Deadline
     from controller.resource import Object, Resource
 
 SERVER = {
@@ -33,17 +44,23 @@ class FakeClient:
     patched: list[tuple[str, Object]] = field(factory=list)
     failures: list[Exception] = field(factory=list)
     requests: int = 0
+    #: Seconds that each request was given.
+    allowed: list[float] = field(factory=list)
     changed: threading.Condition = field(factory=threading.Condition)
 
-    def create(self, resource: Resource, namespace: str, body: Object) -> Object:
-        self._request()
+    def create(
+        self, resource: Resource, namespace: str, body: Object, *, deadline: Deadline
+    ) -> Object:
+        self._request(deadline)
         with self.changed:
             self.created.append(body)
             self.changed.notify_all()
         return body
 
-    def merge_patch(self, resource: Resource, namespace: str, name: str, body: Object) -> Object:
-        self._request()
+    def merge_patch(
+        self, resource: Resource, namespace: str, name: str, body: Object, *, deadline: Deadline
+    ) -> Object:
+        self._request(deadline)
         with self.changed:
             self.patched.append((name, body))
             self.changed.notify_all()
@@ -57,9 +74,10 @@ class FakeClient:
         with self.changed:
             assert self.changed.wait_for(reached, 5)
 
-    def _request(self) -> None:
+    def _request(self, deadline: Deadline) -> None:
         with self.changed:
             self.requests += 1
+            self.allowed.append(deadline.remaining())
             self.changed.notify_all()
         if self.failures:
             raise self.failures.pop(0)
@@ -174,12 +192,32 @@ def test_a_repeat_long_after_is_a_new_event(delivery: Delivery) -> None:
     delivery.client.wait(created=3)
 
 
-def test_a_long_note_is_cut_to_what_the_api_server_takes(delivery: Delivery) -> None:
+@pytest.mark.parametrize(
+    ("note", "written"),
+    [
+        pytest.param("x" * 1024, "x" * 1024, id="as long as it may be"),
+        pytest.param("x" * 1025, "x" * 1021 + "…", id="too long"),
+        pytest.param("é" * 1024, "é" * 510 + "…", id="too long in bytes, cut between characters"),
+    ],
+)
+def test_a_long_note_is_cut_to_what_the_api_server_takes(
+    delivery: Delivery, note: str, written: str
+) -> None:
     delivery.start()
-    delivery.tell(note="x" * 5000)
+    delivery.tell(note=note)
 
     delivery.client.wait(created=1)
-    assert len(delivery.client.created[0]["note"]) == 1024
+    assert delivery.client.created[0]["note"] == written
+
+
+def test_the_name_of_an_event_is_a_name_whatever_its_object_is_called(delivery: Delivery) -> None:
+    long = f"{'a' * 234}-.{'b' * 17}"
+    delivery.start()
+    delivery.tell(metadata={"namespace": "backup", "name": long, "uid": "u1"})
+
+    delivery.client.wait(created=1)
+    name = delivery.client.created[0]["metadata"]["name"]
+    assert re.fullmatch(r"a{234}\.[0-9a-f]{16}", name)
 
 
 def test_an_api_server_that_is_away_is_tried_again(delivery: Delivery) -> None:
@@ -194,6 +232,37 @@ def test_an_api_server_that_is_away_is_tried_again(delivery: Delivery) -> None:
 
     delivery.client.wait(created=1)
     assert delivery.client.requests == 3
+
+
+def test_a_try_that_takes_too_long_is_tried_again(delivery: Delivery) -> None:
+    delivery.client.failures = [DeadlineExceeded("no answer")]
+    delivery.start()
+    delivery.tell()
+    delivery.client.wait(requests=1)
+    delivery.clock.block_until_waiters(1)
+    delivery.clock.step(RETRY_SECONDS)
+
+    delivery.client.wait(created=1)
+    assert delivery.client.allowed == [TRY_SECONDS, TRY_SECONDS]
+
+
+def test_a_try_that_arrived_unanswered_is_not_written_twice(delivery: Delivery) -> None:
+    delivery.client.failures = [
+        TransportError("reset"),
+        AlreadyExists(409, "AlreadyExists", "it is there"),
+    ]
+    delivery.start()
+    delivery.tell()
+    delivery.client.wait(requests=1)
+    delivery.clock.block_until_waiters(1)
+    delivery.clock.step(RETRY_SECONDS)
+    delivery.client.wait(requests=2)
+
+    delivery.tell()
+
+    # What counts as written gets a count.
+    delivery.client.wait(patched=1)
+    assert delivery.client.created == []
 
 
 def test_it_is_tried_twelve_times_and_no_more(delivery: Delivery) -> None:
@@ -246,3 +315,27 @@ def test_what_waits_at_the_end_is_still_delivered(delivery: Delivery) -> None:
     delivery.finish()
 
     assert len(delivery.client.created) == 1
+    assert delivery.client.allowed == [FLUSH_SECONDS]
+
+
+def test_the_end_does_not_wait_for_an_api_server_that_is_away(delivery: Delivery) -> None:
+    delivery.client.failures = [TransportError("refused")] * 3
+    delivery.stop.set()
+    for number in range(3):
+        delivery.tell(reason=f"R{number}")
+    delivery.start()
+
+    delivery.finish()
+
+    assert delivery.client.requests == 3
+
+
+def test_the_last_counts_are_written_at_the_end(delivery: Delivery) -> None:
+    delivery.start()
+    for _ in range(5):
+        delivery.tell()
+    delivery.client.wait(created=1, patched=1)
+
+    delivery.finish()
+
+    assert delivery.client.patched[-1][1]["series"]["count"] == 5

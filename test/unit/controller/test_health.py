@@ -44,7 +44,7 @@ def fetch(port: int, path: str) -> tuple[int, str]:
 
 
 ALL_WELL = "[+]a ok\n[+]b ok\nhealthz check passed\n"
-ONE_BROKEN = "[+]a ok\n[-]broken failed: reason withheld\nreadyz check failed\n"
+ONE_BROKEN = "[+]a ok\n[-]broken failed: reason withheld\nhealthz check failed\n"
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ ONE_BROKEN = "[+]a ok\n[-]broken failed: reason withheld\nreadyz check failed\n"
             200,
             "[+]a ok\n[+]broken excluded: ok\n"
             'warn: some health checks cannot be excluded: no matches for "x"\n'
-            "readyz check passed\n",
+            "healthz check passed\n",
             id="an unknown exclusion is a warning",
         ),
         pytest.param("/readyz/none", 404, "404 page not found\n", id="an unknown check is 404"),
