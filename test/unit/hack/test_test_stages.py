@@ -15,7 +15,18 @@ from testlib.environment import Environment
 from testlib.interruption import Foreground, Interrupted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+
+class NothingRuns(Foreground):
+    """Fails the test that runs a command."""
+
+    def run(self, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> int:
+        raise AssertionError(command, environment, folder)
+
+    def clean_up(self, command: Sequence[str], folder: Path) -> int:
+        raise AssertionError(command, folder)
 
 
 @pytest.fixture
@@ -88,9 +99,8 @@ def test_clusters_of_killed_runs_are_orphans() -> None:
 def test_a_given_cluster_is_used_as_it_is() -> None:
     given = {cluster.KUBECONFIG: "mine"}
 
-    # Without programs on PATH, anything that were run would fail.
-    cluster.build_control_plane(given, Foreground())
-    with cluster.for_tests(given, Foreground()) as told:
+    cluster.build_control_plane(given, NothingRuns())
+    with cluster.for_tests(given, NothingRuns()) as told:
         assert told == given
 
 
