@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 import pytest
 
 from controller.conditions import get_condition, is_true, set_condition
+from controller.resource import Object
 
 THEN = "2026-01-01T00:00:00Z"
 NOW = datetime(2026, 1, 1, 1, tzinfo=UTC)
 NOW_TEXT = "2026-01-01T01:00:00Z"
 
-READY = {
+READY: Object = {
     "type": "Ready",
     "status": "True",
     "reason": "Up",
@@ -18,7 +19,7 @@ READY = {
     "observedGeneration": 1,
     "lastTransitionTime": THEN,
 }
-OTHER = {"type": "Other", "status": "False"}
+OTHER: Object = {"type": "Other", "status": "False"}
 
 
 @pytest.mark.parametrize(
