@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from controller.errors import NotFound
-from reconcilers.repositoryserver import api, children, resources
+from reconcilers.repositoryserver import api, children, resources, status
 from reconcilers.repositoryserver.context import INDEX_OWNER
 from reconcilers.repositoryserver.errors import InvalidInput
 
@@ -84,7 +84,7 @@ class ChildApplier:
             if not children.differs(_comparable(resource, wanted), observed):
                 return observed
         applied = self._client.apply(resource, namespace, name, wanted, deadline=current.deadline)
-        if children.differs(_comparable(resource, wanted), applied):
+        if resource != resources.PODS and children.differs(_comparable(resource, wanted), applied):
             # Somebody's addition to a list that server-side apply merges stays in it; a merge
             # patch replaces the list.
             applied = self._client.merge_patch(
@@ -120,7 +120,7 @@ class ChildApplier:
             self._refuse_foreign(current, resources.PODS, observed)
             if observed["metadata"].get("deletionTimestamp"):
                 return observed
-            if observed.get("status", {}).get("phase") in ("Failed", "Succeeded"):
+            if observed.get("status", {}).get("phase") in status.ENDED_PHASES:
                 self.delete(current, resources.PODS, observed, "it has ended for good")
                 return observed
         if inputs is None:

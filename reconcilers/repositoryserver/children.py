@@ -114,6 +114,11 @@ def stable_name(server: RepositoryServer) -> str:
     return prefix + _label(server.name, _LABEL_LENGTH - len(prefix))
 
 
+def run_as_user(server: RepositoryServer) -> int:
+    """Return the user id that the server process has."""
+    return DEFAULT_USER if server.run_as_user is None else server.run_as_user
+
+
 def snapshot_secret(server: RepositoryServer, inputs: ServerInputs, digest_: str) -> dict[str, Any]:
     """Return the immutable Secret that holds all the Pod needs."""
     data = {
@@ -246,11 +251,6 @@ def _metadata(server: RepositoryServer, name: str, digest_: str = "") -> dict[st
 
 def _selector(server: RepositoryServer) -> dict[str, str]:
     return {LABEL_INSTANCE: _label(server.name, _LABEL_LENGTH)}
-
-
-def run_as_user(server: RepositoryServer) -> int:
-    """Return the user id that the server process has."""
-    return DEFAULT_USER if server.run_as_user is None else server.run_as_user
 
 
 def _pod_spec(server: RepositoryServer, inputs: ServerInputs, secret: str) -> dict[str, Any]:

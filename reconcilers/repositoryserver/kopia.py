@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from reconcilers.repositoryserver.repository_config import DATA_DIRECTORY
+
 if TYPE_CHECKING:
     from reconcilers.repositoryserver.users import Plan
 
@@ -63,10 +65,22 @@ PERMISSION_DENIED = (
     "the owner of the files, or change their owner"
 )
 STORAGE_UNAVAILABLE = "Kopia cannot reach {storage}: {cause}"
-OUT_OF_MEMORY = "Kopia was killed for want of memory (exit code {code})"
+OUT_OF_MEMORY = (
+    "Kopia was killed for want of memory (exit code {code}); raise the memory limit that a "
+    "LimitRange of the namespace gives the pod, or give the node more memory"
+)
 EXITED = "Kopia ended with exit code {code}: {cause}"
 
 _CAUSE_LENGTH = 300
+
+# Only what is below the mount of the storage: a cache that cannot be written is another fault.
+_DENIED = re.compile(
+    rf"({DATA_DIRECTORY}\S*): (?:permission denied|operation not permitted)",
+)
+_NO_REPOSITORY = re.compile(
+    r"repository not initialized|kopia\.repository blob: BLOB not found|no such file or directory"
+)
+_NO_STORAGE = re.compile(r"cannot (?:open|access) storage|can't connect to storage")
 
 
 @frozen
@@ -124,30 +138,34 @@ def explain(
     """
     # In this order: a wrong path and a forbidden one both mention the storage.
     if out_of_memory:
-        return Explanation(True, REASON_OUT_OF_MEMORY, OUT_OF_MEMORY.format(code=code))  # noqa: FBT003
+        return Explanation(
+            opened=True, reason=REASON_OUT_OF_MEMORY, message=OUT_OF_MEMORY.format(code=code)
+        )
     if "invalid repository password" in output:
         message = NOT_OPENED.format(storage=setting.storage, password=setting.password)
-        return Explanation(False, REASON_PASSWORD, message)  # noqa: FBT003
-    if denied := re.search(r"(/\S+): (?:permission denied|operation not permitted)", output):
+        return Explanation(opened=False, reason=REASON_PASSWORD, message=message)
+    if denied := _DENIED.search(output):
         message = PERMISSION_DENIED.format(
             user=setting.user, path=denied.group(1), storage=setting.storage
         )
-        return Explanation(False, REASON_PERMISSION, message)  # noqa: FBT003
-    if re.search(
-        r"repository not initialized|kopia\.repository blob: BLOB not found"
-        r"|no such file or directory",
-        output,
-    ):
+        return Explanation(opened=False, reason=REASON_PERMISSION, message=message)
+    if _NO_REPOSITORY.search(output):
         message = NO_REPOSITORY.format(storage=setting.storage, location=setting.location)
-        return Explanation(False, REASON_NO_REPOSITORY, message)  # noqa: FBT003
-    if re.search(r"cannot (?:open|access) storage|can't connect to storage", output):
-        message = STORAGE_UNAVAILABLE.format(storage=setting.storage, cause=last_line(output))
-        return Explanation(False, REASON_STORAGE, message)  # noqa: FBT003
-    return Explanation(True, REASON_EXITED, EXITED.format(code=code, cause=last_line(output)))  # noqa: FBT003
+        return Explanation(opened=False, reason=REASON_NO_REPOSITORY, message=message)
+    cause = last_line(output)
+    if _NO_STORAGE.search(output):
+        message = STORAGE_UNAVAILABLE.format(storage=setting.storage, cause=cause)
+        return Explanation(opened=False, reason=REASON_STORAGE, message=message)
+    message = EXITED.format(code=code, cause=cause)
+    return Explanation(opened=True, reason=REASON_EXITED, message=message)
 
 
 def last_line(output: str) -> str:
-    """Return the last line that says something, without colours, cut to 300 characters."""
+    """Return the line that says why, without colours, cut to 300 characters.
+
+    The last one, unless Kopia panicked: then what follows is a trace of its stack.
+    """
     plain = re.sub(r"\x1b\[[0-9;]*m", "", output)
     lines = [line.strip() for line in plain.splitlines() if line.strip()]
-    return lines[-1][:_CAUSE_LENGTH] if lines else "it printed nothing"
+    panics = [line for line in lines if line.startswith(("panic:", "fatal error:"))]
+    return (*lines, *panics[:1])[-1][:_CAUSE_LENGTH] if lines else "it printed nothing"

@@ -8,7 +8,7 @@ fix. Nothing here logs, and no message ever holds a value.
 from __future__ import annotations
 
 import base64
-import binascii
+import re
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
@@ -54,6 +54,16 @@ NO_USERS = "Secret {ref}, named by {field}, has no keys; add one for each user t
 UNKNOWN_LOCATION = (
     "key type of Secret {ref}, named by {field}, is no location type; use one of {known}"
 )
+
+
+REASON_CLAIM_NAME = "ClaimNameInvalid"
+CLAIM_NAME = (
+    "key claimName of Secret {ref}, named by {field}, is no name that a PersistentVolumeClaim can "
+    "have; put the name of the claim with the file store there"
+)
+
+# DNS subdomain, which names of claims are.
+_OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
 @frozen
@@ -126,12 +136,7 @@ def read(ref: SecretRef, obj: Mapping[str, Any] | None, types: tuple[str, ...]) 
             REASON_TYPE,
             WRONG_TYPE.format(ref=ref, field=ref.field, actual=type_, expected=types[0]),
         )
-    values: dict[str, bytes] = {}
-    for key, encoded in (obj.get("data") or {}).items():
-        try:
-            values[key] = base64.b64decode(encoded or "", validate=True)
-        except binascii.Error:  # pragma: no cover - the API server refuses such a Secret
-            values[key] = b""
+    values = {key: base64.b64decode(value or "") for key, value in (obj.get("data") or {}).items()}
     return SecretData(ref, type_, values)
 
 
@@ -173,8 +178,16 @@ def location(secret: SecretData) -> Location:
         kind=kind,
         secret=secret.ref,
         prefix=secret.optional("prefix", "path"),
-        claim_name=secret.text("claimName").strip(),
+        claim_name=_claim_name(secret),
     )
+
+
+def _claim_name(secret: SecretData) -> str:
+    name = secret.text("claimName").strip()
+    if not _OBJECT_NAME.fullmatch(name):
+        message = CLAIM_NAME.format(ref=secret.ref, field=secret.ref.field)
+        raise InvalidInput(REASON_CLAIM_NAME, message)
+    return name
 
 
 @frozen

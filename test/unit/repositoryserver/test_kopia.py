@@ -175,6 +175,26 @@ FOLDER_OF_ROOT = START + (
     ("output", "code", "expected"),
     [
         pytest.param(
+            "ERROR open /cache/contents: permission denied",
+            1,
+            kopia.Explanation(
+                opened=True,
+                reason="KopiaExited",
+                message="Kopia ended with exit code 1: ERROR open /cache/contents: permission denied",
+            ),
+            id="a cache that cannot be written is no fault of the storage",
+        ),
+        pytest.param(
+            "panic: nil map\n\ngoroutine 1 [running]:\nmain.go:119 +0x2c7",
+            2,
+            kopia.Explanation(
+                opened=True,
+                reason="KopiaExited",
+                message="Kopia ended with exit code 2: panic: nil map",
+            ),
+            id="of a panic the first line counts, not the trace",
+        ),
+        pytest.param(
             WRONG_PASSWORD,
             1,
             kopia.Explanation(
@@ -273,7 +293,7 @@ def test_want_of_memory_explains_more_than_what_was_printed_before() -> None:
     assert explanation == kopia.Explanation(
         opened=True,
         reason="OutOfMemory",
-        message="Kopia was killed for want of memory (exit code 137)",
+        message=kopia.OUT_OF_MEMORY.format(code=137),
     )
 
 

@@ -210,6 +210,11 @@ class TestLocation:
             pytest.param({"type": ""}, "is empty; give it a value", id="an empty type"),
             pytest.param({"type": "filestore"}, "has no key claimName; add it", id="no claim"),
             pytest.param(
+                {"type": "filestore", "claimName": "My_Claim"},
+                "^key claimName of Secret .* is no name that a PersistentVolumeClaim can have",
+                id="a name that no claim can have",
+            ),
+            pytest.param(
                 {"type": "filestore", "claimName": ""},
                 "^key claimName of Secret .* is empty; give it a value",
                 id="an empty claim",

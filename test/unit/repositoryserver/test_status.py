@@ -194,7 +194,7 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
             Problem(
                 SERVER_INITIALIZED,
                 "OutOfMemory",
-                "Kopia was killed for want of memory (exit code 137)",
+                kopia.OUT_OF_MEMORY.format(code=137),
             ),
             id="the kernel killed it for want of memory",
         ),
@@ -203,7 +203,7 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
             Problem(
                 SERVER_INITIALIZED,
                 "OutOfMemory",
-                "Kopia was killed for want of memory (exit code 137)",
+                kopia.OUT_OF_MEMORY.format(code=137),
             ),
             id="even once: the next time will be no better",
         ),
