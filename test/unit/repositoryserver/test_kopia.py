@@ -175,12 +175,12 @@ FOLDER_OF_ROOT = START + (
     ("output", "code", "expected"),
     [
         pytest.param(
-            "ERROR open /cache/contents: permission denied",
+            "ERROR open /cache/x: permission denied",
             1,
             kopia.Explanation(
                 opened=True,
                 reason="KopiaExited",
-                message="Kopia ended with exit code 1: ERROR open /cache/contents: permission denied",
+                message="Kopia ended with exit code 1: ERROR open /cache/x: permission denied",
             ),
             id="a cache that cannot be written is no fault of the storage",
         ),
