@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 import controller
-from reconcilers.main import Options, parse_options
+from reconcilers.options import Options, parse_options
 
 DEFAULTS = Options(
     namespace="",

@@ -10,7 +10,7 @@ import attrs
 import pytest
 import yaml
 
-from reconcilers import main
+from reconcilers import options
 from reconcilers.repositoryserver import api, repository_config, secrets
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class TestDeployment:
         controller = container(deployment["spec"]["template"]["spec"])
         given = {entry["name"]: entry.get("value", "from-a-field") for entry in controller["env"]}
 
-        understood = attrs.asdict(main.parse_options([], given))
+        understood = attrs.asdict(options.parse_options([], given))
 
         assert given == {name: understood[name.removeprefix("RSC_").lower()] for name in given}
 

@@ -1,0 +1,138 @@
+"""The flags of the command, and their environment variables."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import re
+from typing import TYPE_CHECKING, NoReturn
+
+from attrs import frozen
+
+import controller
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+PROGRAM = "repository-server-controller"
+EXIT_USAGE = 2
+
+DEFAULT_SERVER_IMAGE = "kopia/kopia:0.23.1"
+
+
+@frozen
+class Options:
+    """What the command was told.
+
+    Attributes:
+        namespace: Namespace whose RepositoryServers are served; empty for the controller's own.
+        server_image: Image with Kopia for the server pods.
+        workers: How many RepositoryServers are reconciled at the same time.
+        log_level: debug, info, warning or error.
+        log_format: json, console, or auto for console on a terminal and json elsewhere.
+        metrics_bind_address: Where Prometheus scrapes; `0` switches it off.
+        health_probe_bind_address: Where the kubelet probes; `0` switches it off.
+        kubeconfig: Path of a kubeconfig; empty for the pod's own account or the user's default.
+    """
+
+    namespace: str
+    server_image: str
+    workers: int
+    log_level: str
+    log_format: str
+    metrics_bind_address: str
+    health_probe_bind_address: str
+    kubeconfig: str
+
+
+def parse_options(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
+    """Read flags; each can be given as an environment variable RSC_FLAG_NAME as well.
+
+    Exits:
+        With code 2 and one line on standard error when a value is wrong.
+    """
+    parser = _parser(environment)
+    values = vars(parser.parse_args(arguments))
+    for name, value in values.items():
+        # argparse checks a default only if it is a string, and choices not at all.
+        if name in _CHOICES and value not in _CHOICES[name]:
+            flag = name.replace("_", "-")
+            parser.error(f"argument --{flag}: {value!r} is not one of {', '.join(_CHOICES[name])}")
+    return Options(**values)
+
+
+_CHOICES = {
+    "log_level": ("debug", "info", "warning", "error"),
+    "log_format": ("auto", "json", "console"),
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_USAGE, f"{self.prog}: {message} (see --help)\n")
+
+
+def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=PROGRAM,
+        usage="%(prog)s [flags]",
+        description="Runs a Kopia repository server for each RepositoryServer of a namespace.",
+        epilog="Each flag can be given as an environment variable: --log-level as RSC_LOG_LEVEL.",
+        # Flag and text on one line each, so that all of it fits a screen.
+        formatter_class=functools.partial(argparse.HelpFormatter, max_help_position=40),
+        # A flag cut short would mean another one as soon as there is another one.
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--version", action="version", version=controller.__version__, help="print the version"
+    )
+
+    def flag(
+        name: str, default: str, text: str, type_: Callable[[str], object] = str, metavar: str = ""
+    ) -> None:
+        variable = "RSC_" + name.upper().replace("-", "_")
+        parser.add_argument(
+            f"--{name}",
+            default=environment.get(variable) or default,
+            type=type_,
+            metavar=metavar or name.rpartition("-")[2].upper(),
+            help=text + (f" (default {default})" if default else ""),
+        )
+
+    flag("namespace", "", "namespace to serve (default: its own)", _namespace)
+    flag("server-image", DEFAULT_SERVER_IMAGE, "image with Kopia", _image)
+    flag("workers", "4", "reconciles at the same time", _workers, "N")
+    flag("log-level", "info", "debug, info, warning or error")
+    flag("log-format", "auto", "json, console, or auto: console on a terminal")
+    flag("metrics-bind-address", ":8080", "address of /metrics; 0: none", _address)
+    flag("health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0: none", _address)
+    flag("kubeconfig", "", "path (default: in-cluster, then yours)", str, "PATH")
+    return parser
+
+
+def _namespace(text: str) -> str:
+    if text and not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no name of a namespace")
+    return text
+
+
+def _image(text: str) -> str:
+    if not re.fullmatch(r"[^\s:@]\S*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no name of an image")
+    return text
+
+
+def _workers(text: str) -> int:
+    limit = 256
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= limit:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {limit}")
+    return int(text)
+
+
+def _address(text: str) -> str:
+    port = text.rpartition(":")[2]
+    highest = 65535
+    valid = ":" in text and port.isascii() and port.isdigit() and 1 <= int(port) <= highest
+    if text != "0" and not valid:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an address such as :8080, nor 0")
+    return text

@@ -1,0 +1,172 @@
+"""Which informers wake which reconciler, and what it works with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry
+
+from controller.client import Client
+from controller.controller import Controller, Request
+from controller.events import EventRecorder
+from controller.health import HealthServer, MetricsServer
+from controller.informer import RESYNC_PERIOD, Informer
+from controller.manager import Group, Manager
+from controller.metrics import Metrics
+from controller.mutationcache import MutationCache
+from controller.podexec import Executor
+from reconcilers.options import PROGRAM
+from reconcilers.repositoryserver import api, resources
+from reconcilers.repositoryserver.applier import owner_uids
+from reconcilers.repositoryserver.context import INDEX_OWNER, Caches
+from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
+from reconcilers.repositoryserver.users import KopiaHasher
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from kubernetes.client import ApiClient
+
+    from controller.clock import Clock
+    from controller.resource import Object, Resource
+    from controller.store import IndexFunction
+    from reconcilers.options import Options
+    from reconcilers.repositoryserver.registration import Executor as CommandExecutor
+
+CONTROLLER = "repositoryserver"
+
+INDEX_SECRET = "secret"  # noqa: S105 - an index's name
+INDEX_UID = "uid"
+
+
+def build(
+    options: Options,
+    namespace: str,
+    api_client: ApiClient,
+    clock: Clock,
+    *,
+    executor: CommandExecutor | None = None,
+    resync_period: float = RESYNC_PERIOD,
+) -> Manager:
+    """Put the process together; nothing runs yet, but the ports are open.
+
+    Args:
+        options: What the command was told.
+        namespace: The namespace to serve.
+        api_client: A connection to the API server.
+        clock: The time.
+        executor: Runs commands in pods; by exec requests unless given.
+        resync_period: Seconds between two resyncs of the informers.
+
+    Raises:
+        OSError: A port cannot be had.
+    """
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    client = Client(api_client, field_manager=PROGRAM, clock=clock, metrics=metrics)
+    recorder = EventRecorder(client, component=PROGRAM, clock=clock)
+    sources = _Sources(client, namespace, clock, metrics, resync_period)
+    reconciler = RepositoryServerReconciler(
+        client=client,
+        executor=executor or Executor(api_client, clock=clock, metrics=metrics),
+        caches=sources.caches,
+        recorder=recorder,
+        hasher=KopiaHasher(),
+        clock=clock,
+        image=options.server_image,
+    )
+    loop = Controller(CONTROLLER, reconciler, clock=clock, metrics=metrics, workers=options.workers)
+    sources.wake(loop)
+
+    manager = Manager(clock=clock)
+    manager.add(recorder, Group.RECORDERS)
+    manager.add(
+        HealthServer(
+            options.health_probe_bind_address,
+            healthz=manager.healthz(),
+            readyz=manager.readyz(),
+        ),
+        Group.SERVERS,
+    )
+    manager.add(MetricsServer(options.metrics_bind_address, registry), Group.SERVERS)
+    for informer in sources.informers:
+        manager.add_cache(informer)
+    manager.add(loop, Group.CONTROLLERS)
+    return manager
+
+
+class _Sources:
+    """The informers of a namespace and the caches over them."""
+
+    def __init__(
+        self,
+        client: Client,
+        namespace: str,
+        clock: Clock,
+        metrics: Metrics,
+        resync_period: float,
+    ) -> None:
+        self.informers: list[Informer] = []
+
+        def follow(
+            resource: Resource,
+            indexers: Mapping[str, IndexFunction],
+            *,
+            metadata_only: bool = False,
+        ) -> tuple[Informer, MutationCache]:
+            informer = Informer(
+                client,
+                resource,
+                namespace,
+                clock=clock,
+                metrics=metrics,
+                indexers=indexers,
+                metadata_only=metadata_only,
+                resync_period=resync_period,
+            )
+            cache = MutationCache(informer.store, clock=clock, indexers=indexers)
+            informer.add_handler(cache)
+            self.informers.append(informer)
+            return informer, cache
+
+        by_owner = {INDEX_OWNER: owner_uids}
+        self._servers, servers = follow(
+            resources.REPOSITORY_SERVERS, {INDEX_SECRET: api.secret_names, INDEX_UID: _uid}
+        )
+        # Of Secrets only names and versions: no content is ever in memory for longer than a use.
+        self._secrets, secrets = follow(resources.SECRETS, by_owner, metadata_only=True)
+        self._pods, pods = follow(resources.PODS, by_owner)
+        self._services, services = follow(resources.SERVICES, by_owner)
+        self._policies, policies = follow(resources.NETWORK_POLICIES, by_owner)
+        self.caches = Caches(
+            servers=servers,
+            pods=pods,
+            services=services,
+            network_policies=policies,
+            secrets=secrets,
+        )
+
+    def wake(self, loop: Controller) -> None:
+        """Let a controller reconcile what changes concern."""
+        loop.watch(self._servers, lambda obj: [_request(obj)])
+        loop.watch(self._secrets, self._concerned_by_secret)
+        for children in (self._pods, self._services, self._policies):
+            loop.watch(children, self._owners)
+
+    def _owners(self, obj: Object) -> Iterable[Request]:
+        for uid in owner_uids(obj):
+            yield from map(_request, self._servers.store.by_index(INDEX_UID, uid))
+
+    def _concerned_by_secret(self, obj: Object) -> Iterable[Request]:
+        """Name the resources that refer to a Secret, and the one that owns it."""
+        name = obj["metadata"]["name"]
+        yield from map(_request, self._servers.store.by_index(INDEX_SECRET, name))
+        yield from self._owners(obj)
+
+
+def _request(obj: Object) -> Request:
+    return Request(obj["metadata"]["namespace"], obj["metadata"]["name"])
+
+
+def _uid(obj: Object) -> Iterable[str]:
+    return [obj["metadata"]["uid"]]
