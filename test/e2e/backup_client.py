@@ -1,0 +1,146 @@
+"""Kopia's client in a pod of another namespace."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from e2e.cluster import CLIENTS, Cluster
+from e2e.node import parse_checksums
+from e2e.server import HOST, USERNAME
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from controller.resource import Object
+    from e2e.kubectl import Ran
+
+# Files of many sizes, an empty one and one with a space in its name, contents new in each run.
+WRITE_FILES = """
+mkdir -p 'source/a directory/deeper'
+: >source/empty
+for size in 1 1000 100000 5000000; do head -c "$size" /dev/urandom >"source/$size"; done
+head -c 70000 /dev/urandom >'source/a directory/deeper/a file'
+"""
+CHECKSUMS = "cd {folder} && find . -type f -exec sha256sum {{}} +"
+
+# Longer than a refused connection takes; a packet that is dropped is not waited for.
+CONNECT_SECONDS = 15
+
+
+@frozen
+class Login:
+    """As whom and where to connect.
+
+    Attributes:
+        url: Of the server.
+        fingerprint: Of its certificate.
+        password: The user's.
+        username: The user's name.
+        host: The user's host.
+    """
+
+    url: str
+    fingerprint: str
+    password: str
+    username: str = USERNAME
+    host: str = HOST
+
+
+def login(server: Object, password: str, *, host: str = HOST) -> Login:
+    """Return how a client connects to a RepositoryServer, by what its status says."""
+    info = server["status"]["serverInfo"]
+    url = f"https://{info['serviceName']}.{server['metadata']['namespace']}.svc:51515"
+    return Login(url, info["tlsFingerprint"], password, host=host)
+
+
+@frozen
+class Client:
+    """A pod with Kopia.
+
+    Attributes:
+        cluster: Where it is.
+        pod: Its name.
+        labels: Its labels.
+    """
+
+    cluster: Cluster
+    pod: str
+    labels: Mapping[str, str]
+
+    def manifest(self) -> dict[str, Any]:
+        """Return the pod."""
+        return {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": self.pod, "namespace": CLIENTS, "labels": dict(self.labels)},
+            "spec": {
+                "terminationGracePeriodSeconds": 0,
+                "automountServiceAccountToken": False,
+                "containers": [
+                    {
+                        "name": "kopia",
+                        "image": self.cluster.server_image,
+                        "imagePullPolicy": "IfNotPresent",
+                        "command": ["/bin/sh", "-c", "while true; do sleep 3600; done"],
+                    }
+                ],
+            },
+        }
+
+    def connect(self, directory: str, to: Login) -> Ran:
+        """Connect to a server.
+
+        Args:
+            directory: Keeps the connection.
+            to: Where, and as whom.
+        """
+        return self._kopia(
+            directory,
+            to.password,
+            f"timeout {CONNECT_SECONDS} kopia --log-level=error repository connect server"
+            f" --url={to.url} --server-cert-fingerprint={to.fingerprint}"
+            f" --override-username={to.username} --override-hostname={to.host}",
+        )
+
+    def write_files(self, directory: str) -> dict[str, str]:
+        """Write files of random contents and return their checksums."""
+        ran = self._kopia(directory, "", WRITE_FILES + CHECKSUMS.format(folder="source"))
+        assert ran.code == 0, ran
+        return parse_checksums(ran.output)
+
+    def back_up(self, directory: str, to: Login) -> str:
+        """Back the files up, and return the id of the snapshot."""
+        ran = self._kopia(
+            directory, to.password, "kopia snapshot create source --json --no-progress"
+        )
+        assert ran.code == 0, ran
+        snapshot: str = json.loads(ran.output)["id"]
+        return snapshot
+
+    def restore(self, directory: str, to: Login, snapshot: str) -> dict[str, str]:
+        """Restore a snapshot to another place, and return the checksums of what is there."""
+        ran = self._kopia(
+            directory,
+            to.password,
+            f"kopia --log-level=error snapshot restore {snapshot} restored --no-progress >&2\n"
+            + CHECKSUMS.format(folder="restored"),
+        )
+        assert ran.code == 0, ran
+        return parse_checksums(ran.output)
+
+    def _kopia(self, directory: str, password: str, script: str) -> Ran:
+        return self.cluster.kubectl.shell(
+            CLIENTS,
+            self.pod,
+            f"""
+mkdir -p /tmp/{directory} && cd /tmp/{directory}
+export KOPIA_PASSWORD={shlex.quote(password)} KOPIA_PERSIST_CREDENTIALS_ON_CONNECT=false
+export KOPIA_CONFIG_PATH=$PWD/repository.config KOPIA_CACHE_DIRECTORY=$PWD/cache
+export KOPIA_LOG_DIR=$PWD/log KOPIA_CHECK_FOR_UPDATES=false
+{script}
+""",
+        )

@@ -1,0 +1,30 @@
+"""Certificates for servers, valid from now on unless told otherwise."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from e2e.waiting import CLOCK
+from fakes.objects import KeyPair, key_pair
+
+VALID = timedelta(days=30)
+
+
+def make(name: str, *, valid: timedelta = VALID, issuer: KeyPair | None = None) -> KeyPair:
+    """Make a certificate and its key.
+
+    Args:
+        name: Common name.
+        valid: For how long from now; negative for one that has expired.
+        issuer: Who signs it; itself by default.
+    """
+    return key_pair(name, not_after=CLOCK.now() + valid, issuer=issuer)
+
+
+def fingerprint(pair: KeyPair) -> str:
+    """Return the fingerprint of the first certificate as Kopia's clients take it."""
+    leaf = x509.load_pem_x509_certificates(pair.certificate.encode())[0]
+    return leaf.fingerprint(hashes.SHA256()).hex()

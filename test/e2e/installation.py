@@ -1,0 +1,132 @@
+"""The controller, installed in the cluster as a user installs it: an overlay of manifests/."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from attrs import frozen
+
+from e2e.cluster import DEPLOYMENTS, NAMESPACE, Cluster, names
+from e2e.waiting import wait_for
+from reconcilers.repositoryserver import resources
+
+if TYPE_CHECKING:
+    from controller.resource import Object
+    from e2e.node import Node
+
+MANIFESTS = Path(__file__).parents[2] / "manifests"
+DEPLOYMENT = "repository-server-controller"
+SELECTOR = f"app.kubernetes.io/name={DEPLOYMENT}"
+
+READ_METRICS = (
+    "import urllib.request;"
+    "print(urllib.request.urlopen('http://localhost:8080/metrics').read().decode())"
+)
+
+
+@frozen
+class Controller:
+    """The controller's Deployment.
+
+    Attributes:
+        cluster: Where it is.
+    """
+
+    cluster: Cluster
+
+    def install(self, directory: Path) -> None:
+        """Apply the manifests with the images under test, and wait for the controller.
+
+        Args:
+            directory: For the overlay.
+        """
+        content = yaml.safe_dump(self._overlay(directory))
+        (directory / "kustomization.yaml").write_text(content)
+        self.cluster.kubectl.run("apply", f"--kustomize={directory}")
+        self.wait_ready()
+
+    def pod(self) -> Object:
+        """Return its pod."""
+        pods = self._pods()
+        living = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+        assert len(living) == 1, names(pods)
+        return living[0]
+
+    def wait_ready(self) -> None:
+        """Wait until one pod is ready and no other is left."""
+        wait_for(
+            "the controller to be ready",
+            lambda: self.cluster.get(DEPLOYMENTS, DEPLOYMENT),
+            lambda found: found is not None and _rolled_out(found),
+        )
+
+    def kill(self, node: Node) -> None:
+        """Kill its process, as the kernel does when memory is short."""
+        node.kill(self.pod())
+
+    def replace(self) -> None:
+        """Delete its pod, which may have been killed, and wait for the next one.
+
+        A container that was killed often is started again late; a new pod at once.
+        """
+        pod = self.pod()["metadata"]["name"]
+        self.cluster.client.delete(resources.PODS, NAMESPACE, pod, grace_seconds=0)
+        self.wait_ready()
+
+    def scale(self, replicas: int) -> None:
+        """Set how many pods it has, 0 or 1, and wait for it."""
+        self.cluster.client.merge_patch(
+            DEPLOYMENTS, NAMESPACE, DEPLOYMENT, {"spec": {"replicas": replicas}}
+        )
+        if replicas:
+            self.wait_ready()
+            return
+        wait_for("the controller's pods to be gone", self._pods, lambda pods: not pods)
+
+    def metrics(self) -> str:
+        """Return what it tells Prometheus."""
+        pod = self.pod()["metadata"]["name"]
+        command = ["exec", f"--namespace={NAMESPACE}", pod, "--", "python3", "-c", READ_METRICS]
+        return self.cluster.kubectl.run(*command)
+
+    def _pods(self) -> list[Object]:
+        pods: list[Object] = self.cluster.client.list(
+            resources.PODS, NAMESPACE, label_selector=SELECTOR
+        )["items"]
+        return pods
+
+    def _overlay(self, directory: Path) -> dict[str, Any]:
+        name, _, tag = self.cluster.controller_image.rpartition(":")
+        environment = [
+            {"name": "RSC_SERVER_IMAGE", "value": self.cluster.server_image},
+            # Where most could be said that must not be.
+            {"name": "RSC_LOG_LEVEL", "value": "debug"},
+        ]
+        container = {"name": "controller", "env": environment}
+        patch = {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": DEPLOYMENT},
+            "spec": {"template": {"spec": {"containers": [container]}}},
+        }
+        return {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            "namespace": NAMESPACE,
+            # kustomize takes no absolute path.
+            "resources": [os.path.relpath(MANIFESTS, directory.resolve())],
+            "images": [{"name": DEPLOYMENT, "newName": name, "newTag": tag}],
+            "patches": [{"patch": yaml.safe_dump(patch)}],
+        }
+
+
+def _rolled_out(deployment: Object) -> bool:
+    status = deployment.get("status", {})
+    return bool(
+        status.get("observedGeneration") == deployment["metadata"]["generation"]
+        and status.get("replicas") == status.get("updatedReplicas") == 1
+        and status.get("availableReplicas") == 1
+    )

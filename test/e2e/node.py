@@ -1,0 +1,219 @@
+"""A pod that sees the node: for volumes on its disk, and for killing processes of other pods."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from e2e.cluster import LABEL, NAMESPACE, NODES, VOLUMES, Cluster
+from reconcilers.repositoryserver import resources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from controller.resource import Object
+
+POD = "node"
+# On the node; the same path in the pod.
+DIRECTORY = "/var/tmp/repository-server-test"  # noqa: S108 - on the node, removed by `remove`
+
+DEFAULT_OWNER = 65532
+HOSTNAME = "kubernetes.io/hostname"
+
+# The one process of a container that is the first in its own process namespace.
+FIND_PROCESS = """
+pid=$(for file in $(grep -ls {container} /proc/[0-9]*/cgroup); do
+  directory=${{file%/cgroup}}
+  if grep -qs 'NSpid:.*[[:space:]]1$' "$directory/status"; then echo "${{directory#/proc/}}"; fi
+done)
+"""
+
+
+@frozen
+class Node:
+    """The node that all of a test's pods run on.
+
+    Attributes:
+        cluster: Whose node.
+    """
+
+    cluster: Cluster
+
+    def start(self) -> None:
+        """Start the pod."""
+        mount = {"name": "volumes", "mountPath": DIRECTORY}
+        source = {"path": DIRECTORY, "type": "DirectoryOrCreate"}
+        self.cluster.kubectl.create(
+            [
+                {
+                    "apiVersion": "v1",
+                    "kind": "Pod",
+                    "metadata": {"name": POD, "namespace": NAMESPACE},
+                    "spec": {
+                        "hostPID": True,
+                        "terminationGracePeriodSeconds": 0,
+                        "securityContext": {"runAsUser": 0},
+                        "containers": [
+                            {
+                                "name": POD,
+                                "image": self.cluster.server_image,
+                                "imagePullPolicy": "IfNotPresent",
+                                "command": ["/bin/sh", "-c", "while true; do sleep 3600; done"],
+                                "volumeMounts": [mount],
+                            }
+                        ],
+                        "volumes": [{"name": "volumes", "hostPath": source}],
+                    },
+                }
+            ]
+        )
+        self.cluster.kubectl.run(
+            "wait", f"--namespace={NAMESPACE}", "--for=condition=Ready", f"pod/{POD}"
+        )
+
+    def shell(self, script: str) -> str:
+        """Run a script as root, and return what it prints.
+
+        Raises:
+            AssertionError: It failed; the message has what it said.
+        """
+        ran = self.cluster.kubectl.shell(NAMESPACE, POD, script)
+        assert ran.code == 0, f"in the pod {POD}: {ran}"
+        return ran.output
+
+    def remove(self) -> None:
+        """Remove what is on the disk."""
+        self.shell(f"rm -rf {DIRECTORY}/*")
+
+    def make_volume(self, name: str) -> None:
+        """Make an empty volume on the disk, and the claim that is bound to it."""
+        self.shell(f"mkdir -p {DIRECTORY}/{name}")
+        here = {"key": HOSTNAME, "operator": "In", "values": [self._hostname()]}
+        size = {"storage": "1Gi"}
+        shared = {"accessModes": ["ReadWriteOnce"], "storageClassName": ""}
+        self.cluster.kubectl.create(
+            [
+                {
+                    "apiVersion": "v1",
+                    "kind": "PersistentVolume",
+                    "metadata": {"name": f"{NAMESPACE}-{name}", "labels": {LABEL: ""}},
+                    "spec": {
+                        **shared,
+                        "capacity": size,
+                        "claimRef": {"namespace": NAMESPACE, "name": name},
+                        "hostPath": {"path": f"{DIRECTORY}/{name}", "type": "Directory"},
+                        "persistentVolumeReclaimPolicy": "Retain",
+                        "nodeAffinity": {
+                            "required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}
+                        },
+                    },
+                }
+            ]
+        )
+        self.make_claim(name, name)
+
+    def make_claim(self, name: str, volume: str) -> None:
+        """Make a claim for a volume."""
+        self.cluster.kubectl.create(
+            [
+                {
+                    "apiVersion": "v1",
+                    "kind": "PersistentVolumeClaim",
+                    "metadata": {"name": name, "namespace": NAMESPACE},
+                    "spec": {
+                        "accessModes": ["ReadWriteOnce"],
+                        "storageClassName": "",
+                        "volumeName": f"{NAMESPACE}-{volume}",
+                        "resources": {"requests": {"storage": "1Gi"}},
+                    },
+                }
+            ]
+        )
+
+    def remove_volume(self, name: str) -> None:
+        """Remove a volume and what is on the disk; the claim is gone with its users."""
+        self.cluster.delete(VOLUMES, f"{NAMESPACE}-{name}", "")
+        self.shell(f"rm -rf {DIRECTORY}/{name}")
+
+    def make_repository(
+        self, volume: str, path: str, password: str, *, owner: int = DEFAULT_OWNER
+    ) -> None:
+        """Make a Kopia repository on a volume, as its administrator does.
+
+        Args:
+            volume: Name of the volume.
+            path: Of the repository on it.
+            password: Its password.
+            owner: User id that owns all its files; nobody else may read them.
+        """
+        directory = shlex.quote(f"{DIRECTORY}/{volume}/{path}")
+        self.shell(f"""
+export KOPIA_PASSWORD={shlex.quote(password)} KOPIA_CHECK_FOR_UPDATES=false
+export KOPIA_CONFIG_PATH=/tmp/{volume}/repository.config KOPIA_CACHE_DIRECTORY=/tmp/{volume}/cache
+export KOPIA_LOG_DIR=/tmp/{volume}/log KOPIA_PERSIST_CREDENTIALS_ON_CONNECT=false
+kopia --log-level=error repository create filesystem --path={directory} \
+  --override-username=owner --override-hostname=test </dev/null
+rm -rf /tmp/{volume}
+chown -R {owner}:{owner} {DIRECTORY}/{volume}
+chmod -R u=rwX,go= {DIRECTORY}/{volume}
+""")
+
+    def checksums(self, volume: str) -> dict[str, str]:
+        """Return the checksum of each file on a volume."""
+        return parse_checksums(
+            self.shell(f"cd {DIRECTORY}/{volume} && find . -type f -exec sha256sum {{}} +")
+        )
+
+    def kill(self, pod: Object) -> None:
+        """Kill the main process of a pod's container with SIGKILL."""
+        self.shell(f"{_find_process(pod)}\nkill -9 $pid")
+
+    @contextmanager
+    def about_to_kill(self, pod: Object) -> Iterator[Callable[[], None]]:
+        """Get ready to kill the main process of a pod's container within milliseconds.
+
+        Yields:
+            A function that kills it, and returns when it is done.
+        """
+        script = f"{_find_process(pod)}\necho found $pid\nread -r _\nkill -9 $pid"
+        command = self.cluster.kubectl.command(
+            "exec", "--stdin", f"--namespace={NAMESPACE}", POD, "--", "/bin/sh", "-euc", script
+        )
+        with subprocess.Popen(  # noqa: S603 - a program that the test run names
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as shell:
+            assert shell.stdin is not None
+            assert shell.stdout is not None
+            assert shell.stdout.readline().split()[1:], "the container has no process"
+            stdin = shell.stdin
+
+            def kill() -> None:
+                stdin.write("\n")
+                stdin.close()
+                assert shell.wait(timeout=10) == 0
+
+            try:
+                yield kill
+            finally:
+                shell.kill()
+
+    def _hostname(self) -> str:
+        pod = self.cluster.client.get(resources.PODS, NAMESPACE, POD)
+        node = self.cluster.client.get(NODES, "", pod["spec"]["nodeName"])
+        hostname: str = node["metadata"]["labels"][HOSTNAME]
+        return hostname
+
+
+def _find_process(pod: Object) -> str:
+    status = pod["status"]["containerStatuses"][0]
+    return FIND_PROCESS.format(container=status["containerID"].rpartition("/")[2])
+
+
+def parse_checksums(text: str) -> dict[str, str]:
+    """Read what sha256sum prints."""
+    lines = (line.split(maxsplit=1) for line in text.splitlines())
+    return {name: checksum for checksum, name in lines}

@@ -1,0 +1,254 @@
+"""A RepositoryServer under test, with all that belongs to it."""
+
+from __future__ import annotations
+
+import base64
+import copy
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, field
+
+from controller.conditions import get_condition
+from e2e import certificates
+from e2e.cluster import CLAIMS, NAMESPACE, Cluster
+from e2e.waiting import DEFAULT_SECONDS, wait_for
+from reconcilers.repositoryserver import resources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from controller.resource import Object
+    from e2e.node import Node
+    from e2e.witness import Witness
+
+PREFIX = "backups"
+ROOT_PATH = "repository"
+USERNAME = "backup"
+HOST = "client"
+USER = f"{USERNAME}@{HOST}"
+
+# How the pods that may connect are named to the server.
+MAY_CONNECT = {"may-connect": "yes"}
+
+
+@define
+class Server:
+    """A RepositoryServer whose objects are made here, and can be changed before they are created.
+
+    Attributes:
+        cluster: Where it is.
+        node: Keeps its volume.
+        witness: Has seen all its versions.
+        name: Its name and its volume's.
+        secrets: Its Secrets by role: location, password, admin, tls, users. Values are clear text.
+        resource: The RepositoryServer.
+    """
+
+    cluster: Cluster = field(repr=False)
+    node: Node = field(repr=False)
+    witness: Witness = field(repr=False)
+    name: str
+    secrets: dict[str, Object] = field(init=False, repr=False)
+    resource: Object = field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Describe what can work."""
+        password = self.cluster.confidential.password
+        self.secrets = {
+            "location": self.secret(
+                "location",
+                "secrets.kanister.io/storage-location",
+                {"type": "filestore", "prefix": PREFIX, "claimName": self.name},
+            ),
+            "password": self.secret(
+                "password",
+                "secrets.kanister.io/kopia-repository/password",
+                {"repo-password": password("repository password")},
+            ),
+            "admin": self.secret(
+                "admin",
+                "secrets.kanister.io/kopia-repository/serveradmin",
+                {"username": "admin@test", "password": password("administrator's password")},
+            ),
+            "tls": self.secret("tls", "kubernetes.io/tls", self.certificate()),
+            "users": self.secret(
+                "users",
+                "secrets.kanister.io/kopia-repository/serveruser",
+                {HOST: password("user's password")},
+            ),
+        }
+        self.resource = {
+            "apiVersion": "cr.kanister.io/v1alpha1",
+            "kind": "RepositoryServer",
+            "metadata": {"name": self.name, "namespace": NAMESPACE},
+            "spec": {
+                "storage": {"secretRef": self.reference("location")},
+                "repository": {
+                    "rootPath": ROOT_PATH,
+                    "passwordSecretRef": self.reference("password"),
+                },
+                "server": {
+                    "adminSecretRef": self.reference("admin"),
+                    "tlsSecretRef": self.reference("tls"),
+                    "userAccess": {
+                        "username": USERNAME,
+                        "userAccessSecretRef": self.reference("users"),
+                    },
+                    "networkPolicy": {
+                        "from": [
+                            {
+                                "namespaceSelector": {},
+                                "podSelector": {"matchLabels": MAY_CONNECT},
+                            }
+                        ]
+                    },
+                },
+            },
+        }
+
+    def secret(self, role: str, type_: str, values: dict[str, str]) -> Object:
+        """Return a Secret of this server."""
+        return {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": f"{self.name}-{role}", "namespace": NAMESPACE},
+            "type": type_,
+            "stringData": values,
+        }
+
+    def reference(self, role: str) -> Object:
+        """Return a reference to one of the Secrets."""
+        return {"name": f"{self.name}-{role}", "namespace": NAMESPACE}
+
+    def certificate(self, **options: Any) -> dict[str, str]:
+        """Make a certificate and return the values of its Secret."""
+        pair = certificates.make(self.name, **options)
+        key = self.cluster.confidential.remember_key("private key", pair.key)
+        return {"tls.crt": pair.certificate, "tls.key": key}
+
+    def password_of(self, host: str = HOST) -> str:
+        """Return the password of an access user."""
+        password: str = self.secrets["users"]["stringData"][host]
+        return password
+
+    def make_volume(self) -> None:
+        """Make the volume that the location names, without a repository."""
+        self.node.make_volume(self.name)
+
+    def make_repository(self, **options: Any) -> None:
+        """Make the repository that the resource names."""
+        password = self.secrets["password"]["stringData"]["repo-password"]
+        self.node.make_repository(self.name, f"{PREFIX}/{ROOT_PATH}", password, **options)
+
+    def create(self) -> None:
+        """Create the Secrets and the RepositoryServer."""
+        self.cluster.kubectl.create([*self.secrets.values(), self.resource])
+
+    def start(self) -> Object:
+        """Make everything, wait until it is Ready, and return it."""
+        self.make_volume()
+        self.make_repository()
+        self.create()
+        return self.wait_ready()
+
+    def get(self) -> Object:
+        """Return the RepositoryServer as it is now."""
+        return self.cluster.client.get(resources.REPOSITORY_SERVERS, NAMESPACE, self.name)
+
+    def patch(self, change: Object) -> Object:
+        """Change the RepositoryServer by a merge patch."""
+        return self.cluster.client.merge_patch(
+            resources.REPOSITORY_SERVERS, NAMESPACE, self.name, change
+        )
+
+    def set_values(self, role: str, values: dict[str, str | None]) -> None:
+        """Set keys of a Secret on the cluster; None removes one."""
+        secret = self.secrets[role]["stringData"]
+        for key, value in values.items():
+            if value is None:
+                secret.pop(key, None)
+            else:
+                secret[key] = value
+        encoded = {key: None if value is None else _encoded(value) for key, value in values.items()}
+        self.cluster.client.merge_patch(
+            resources.SECRETS, NAMESPACE, f"{self.name}-{role}", {"data": encoded}
+        )
+
+    def replace_secret(self, role: str) -> None:
+        """Delete a Secret of the cluster, if it is there, and create it as it is described here."""
+        self.cluster.delete(resources.SECRETS, f"{self.name}-{role}")
+        self.cluster.kubectl.create([self.secrets[role]])
+
+    def wait(
+        self, what: str, holds: Callable[[Object], object], *, seconds: float = DEFAULT_SECONDS
+    ) -> Object:
+        """Wait until the RepositoryServer is as told, and return it."""
+        return wait_for(f"{self.name} {what}", self.get, holds, seconds=seconds)
+
+    def wait_ready(self, *, seconds: float = DEFAULT_SECONDS) -> Object:
+        """Wait until its present generation is Ready, and return it."""
+        return self.wait("to be Ready", is_ready, seconds=seconds)
+
+    def pod(self) -> Object:
+        """Return the pod that serves."""
+        name = self.get()["status"]["serverInfo"]["podName"]
+        return self.cluster.client.get(resources.PODS, NAMESPACE, name)
+
+    def users(self) -> list[str]:
+        """Return the users that Kopia knows."""
+        pod = self.pod()["metadata"]["name"]
+        command = ["/bin/kopia", "--no-auto-maintenance", "server", "user", "list"]
+        return sorted(
+            self.cluster.kubectl.run(
+                "exec", f"--namespace={NAMESPACE}", pod, "--", *command
+            ).split()
+        )
+
+    def history(self) -> list[str]:
+        """Return the statuses that Ready had so far, each once for every stay in it."""
+        now = self.get()
+        versions = self.witness.versions(now)
+        statuses: list[str] = []
+        for version in versions:
+            ready = condition(version, "Ready")
+            if ready is not None and statuses[-1:] != [ready["status"]]:
+                statuses.append(ready["status"])
+        return statuses
+
+    def remove(self) -> None:
+        """Delete everything that was made for it."""
+        self.cluster.delete(resources.REPOSITORY_SERVERS, self.name)
+        for secret in self.secrets.values():
+            self.cluster.delete(resources.SECRETS, secret["metadata"]["name"])
+        self.cluster.delete(CLAIMS, self.name)
+        self.node.remove_volume(self.name)
+
+
+def condition(server: Object, type_: str) -> dict[str, Any] | None:
+    """Return a condition of a RepositoryServer."""
+    return get_condition(server.get("status", {}).get("conditions", []), type_)
+
+
+def is_ready(server: Object) -> bool:
+    """Return whether a RepositoryServer is Ready as it stands."""
+    ready = condition(server, "Ready")
+    return (
+        ready is not None
+        and ready["status"] == "True"
+        and server["status"]["progress"] == "Ready"
+        and server["status"]["observedGeneration"] == server["metadata"]["generation"]
+    )
+
+
+def events_of(events: Iterable[Object], reason: str) -> list[Object]:
+    """Return the events with a reason."""
+    return [event for event in events if event["reason"] == reason]
+
+
+def copied(obj: Object) -> Object:
+    """Return a copy that can be changed."""
+    return copy.deepcopy(obj)
+
+
+def _encoded(value: str) -> str:
+    return base64.b64encode(value.encode()).decode()

@@ -1,0 +1,250 @@
+"""What breaks a running server, or the controller, is mended by itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from attrs import frozen
+
+from controller.conditions import is_true
+from e2e.backup_client import login
+from e2e.cluster import NAMESPACE, Cluster, names
+from e2e.server import events_of, is_ready
+from e2e.waiting import CLOCK, wait_for
+from reconcilers.repositoryserver import resources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from controller.resource import Object, Resource
+    from e2e.backup_client import Client
+    from e2e.installation import Controller
+    from e2e.node import Node
+    from e2e.server import Server
+
+    RecordSeconds = Callable[[str, float], None]
+
+# Time in which a thing that was changed by hand is as it was.
+PROMPTLY = 15.0
+
+
+def test_a_killed_kopia_is_noticed_and_served_again(
+    server: Server, node: Node, client: Client, record_seconds: RecordSeconds
+) -> None:
+    ready = server.start()
+    pod = server.pod()
+
+    began = CLOCK.monotonic()
+    node.kill(pod)
+    wait_for("the end of Kopia to be noticed", server.history, lambda seen: len(seen) > 2)
+    record_seconds("noticed after", CLOCK.monotonic() - began)
+    server.wait_ready()
+    record_seconds("Ready again after", CLOCK.monotonic() - began)
+
+    assert server.history() == ["False", "True", "False", "True"]
+    assert server.pod()["metadata"]["uid"] == pod["metadata"]["uid"]
+    assert client.connect(server.name, login(ready, server.password_of())).code == 0
+
+
+def test_a_deleted_pod_comes_back(
+    server: Server, cluster: Cluster, client: Client, record_seconds: RecordSeconds
+) -> None:
+    ready = server.start()
+    pod = server.pod()["metadata"]
+
+    began = CLOCK.monotonic()
+    cluster.client.delete(resources.PODS, NAMESPACE, pod["name"])
+    wait_for("the lack of a pod to be noticed", server.history, lambda seen: len(seen) > 2)
+    server.wait_ready()
+    record_seconds("Ready again after", CLOCK.monotonic() - began)
+
+    assert server.history() == ["False", "True", "False", "True"]
+    assert server.pod()["metadata"]["uid"] != pod["uid"]
+    assert client.connect(server.name, login(ready, server.password_of())).code == 0
+
+
+@frozen
+class Tampering:
+    """What somebody does to a child.
+
+    Attributes:
+        resource: Of the child.
+        info: The field of `status.serverInfo` that names it.
+        change: A merge patch.
+    """
+
+    resource: Resource
+    info: str
+    change: Object
+
+
+@pytest.mark.parametrize(
+    "tampering",
+    [
+        pytest.param(
+            Tampering(
+                resources.SERVICES, "serviceName", {"spec": {"selector": {"app": "another"}}}
+            ),
+            id="a Service that selects nothing",
+        ),
+        pytest.param(
+            Tampering(resources.NETWORK_POLICIES, "networkPolicyName", {"spec": {"ingress": [{}]}}),
+            id="a NetworkPolicy that lets everybody in",
+        ),
+    ],
+)
+def test_a_child_that_is_changed_or_deleted_by_hand_comes_back(
+    server: Server, cluster: Cluster, client: Client, tampering: Tampering
+) -> None:
+    resource = tampering.resource
+    ready = server.start()
+    name = ready["status"]["serverInfo"][tampering.info]
+    before = cluster.client.get(resource, NAMESPACE, name)
+
+    cluster.client.merge_patch(resource, NAMESPACE, name, tampering.change)
+    changed_back = wait_for(
+        f"the {resource.kind} to be as it was",
+        lambda: cluster.client.get(resource, NAMESPACE, name),
+        lambda obj: obj["spec"] == before["spec"],
+        seconds=PROMPTLY,
+    )
+    assert changed_back["metadata"]["uid"] == before["metadata"]["uid"]
+    (restored,) = wait_for(
+        "an event that tells of it", lambda: events_of(cluster.events(ready), "ChildRestored")
+    )
+    assert (
+        restored["note"] == f"{resource.kind} {name} was not as it should be and was applied again"
+    )
+
+    cluster.client.delete(resource, NAMESPACE, name)
+    wait_for(
+        f"the {resource.kind} to be there again",
+        lambda: cluster.get(resource, name),
+        lambda obj: obj and without_address(obj["spec"]) == without_address(before["spec"]),
+        seconds=PROMPTLY,
+    )
+    wait_for(
+        "the client to connect",
+        lambda: client.connect(server.name, login(ready, server.password_of())),
+        lambda ran: ran.code == 0,
+    )
+
+
+def without_address(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return a specification without the address that the API server gave."""
+    return {key: value for key, value in spec.items() if not key.startswith("clusterIP")}
+
+
+def snapshot_is_made(obj: Object) -> bool:
+    return "ownerReferences" in obj["metadata"]
+
+
+def pod_is_made(_obj: Object) -> bool:
+    return True
+
+
+def users_are_being_registered(obj: Object) -> bool:
+    """Tell whether Kopia answers, which the controller waits for to run commands in the pod."""
+    return is_true(obj.get("status", {}).get("conditions") or [], "ContainersReady")
+
+
+@pytest.mark.parametrize(
+    ("resource", "moment"),
+    [
+        pytest.param(resources.SECRETS, snapshot_is_made, id="killed before it makes the pod"),
+        pytest.param(resources.PODS, pod_is_made, id="killed when it has made the pod"),
+        pytest.param(
+            resources.PODS, users_are_being_registered, id="killed while it registers users"
+        ),
+    ],
+)
+def test_a_controller_killed_in_the_middle_of_a_reconcile_completes_it_when_it_is_back(
+    server: Server,
+    node: Node,
+    controller: Controller,
+    resource: Resource,
+    moment: Callable[[Object], bool],
+) -> None:
+    password = server.cluster.confidential.password
+    hosts = [f"host{number}" for number in range(5)]
+    server.secrets["users"]["stringData"] = {host: password(host) for host in hosts}
+    server.make_volume()
+    server.make_repository()
+    with node.about_to_kill(controller.pod()) as kill:
+        events = events_from_now(server.cluster, resource, server.name)
+        server.create()
+        next(obj for obj in events if moment(obj))
+        kill()
+    assert not is_ready(server.get()), "the controller was killed too late to prove anything"
+
+    controller.replace()
+    ready = server.wait_ready()
+
+    assert server.users() == [f"backup@{host}" for host in hosts]
+    assert ready["status"]["registeredUsers"] == [f"backup@{host}" for host in hosts]
+    assert_only_children(server, ready)
+
+
+def events_from_now(cluster: Cluster, resource: Resource, name: str) -> Iterator[Object]:
+    """Return the objects of a server as they come and change, from this call on."""
+    version = cluster.client.list(resource, NAMESPACE, limit=1)["metadata"]["resourceVersion"]
+    stream = cluster.client.watch(
+        resource, NAMESPACE, resource_version=version, timeout_seconds=60, read_timeout=60
+    )
+
+    def objects() -> Iterator[Object]:
+        with stream:
+            for event in stream:
+                if event["type"] != "BOOKMARK" and event["object"]["metadata"]["name"].startswith(
+                    name
+                ):
+                    yield event["object"]
+
+    return objects()
+
+
+def assert_only_children(server: Server, ready: Object) -> None:
+    """Assert that what the status names is all that there is."""
+    info = ready["status"]["serverInfo"]
+    owned = wait_for(
+        "leftovers to be gone",
+        lambda: server.cluster.owned(ready["metadata"]["uid"]),
+        lambda found: all(len(objects) == 1 for objects in found.values()),
+    )
+    assert {kind: names(objects) for kind, objects in owned.items()} == {
+        "Pod": [info["podName"]],
+        "Service": [info["serviceName"]],
+        "NetworkPolicy": [info["networkPolicyName"]],
+        "Secret": [info["podName"]],
+    }
+
+
+def test_a_deleted_resource_takes_its_children_with_it_and_leaves_the_repository(
+    server: Server, node: Node, cluster: Cluster, client: Client
+) -> None:
+    ready = server.start()
+    me = login(ready, server.password_of())
+    assert client.connect(server.name, me).code == 0
+    written = client.write_files(server.name)
+    snapshot = client.back_up(server.name, me)
+    before = node.checksums(server.name)
+    assert before
+
+    cluster.delete(resources.REPOSITORY_SERVERS, server.name)
+    wait_for(
+        "the children to be gone",
+        lambda: cluster.owned(ready["metadata"]["uid"]),
+        lambda found: not any(found.values()),
+    )
+
+    after = node.checksums(server.name)
+    assert after.items() >= before.items()
+    # At its end Kopia writes its log into the repository, as its client does.
+    added = after.keys() - before.keys()
+    assert all("/_/log/" in name for name in added), added
+    # The user's Secrets are the user's.
+    server.cluster.kubectl.create([server.resource])
+    again = login(server.wait_ready(), server.password_of())
+    assert client.connect(server.name, again).code == 0
+    assert client.restore(server.name, again, snapshot) == written
