@@ -54,10 +54,10 @@ class Proxy:
             folder = Path(on_failure.enter_context(tempfile.TemporaryDirectory()))
             self._socket = folder / "socket"
             command = [self._kubectl.program, *self._kubectl.options, "proxy"]
-            log = on_failure.enter_context((folder / "log").open("wb"))
+            # What it complains about is shown; where it serves is known.
             process = on_failure.enter_context(
                 subprocess.Popen(
-                    [*command, f"--unix-socket={self._socket}"], stdout=log, stderr=log
+                    [*command, f"--unix-socket={self._socket}"], stdout=subprocess.DEVNULL
                 )
             )
             on_failure.callback(process.terminate)
@@ -65,7 +65,6 @@ class Proxy:
                 self._socket.exists,
                 what="kubectl proxy listens",
                 timeout_seconds=START_TIMEOUT_SECONDS,
-                log=folder / "log",
                 alive=lambda: process.poll() is None,
             )
             self._running = on_failure.pop_all()

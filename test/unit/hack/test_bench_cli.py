@@ -1,0 +1,46 @@
+"""What the arguments of the bench mean."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchlib import cli
+from demolib import arguments as cluster_arguments
+from demolib.objects import Images
+from demolib.target import GivenCluster, OwnCluster
+
+
+def test_without_arguments_twelve_servers_on_a_cluster_of_its_own() -> None:
+    parsed = cli.parse(["ready"])
+
+    assert (parsed.command, parsed.servers, parsed.rounds, parsed.users) == ("ready", 12, 3, 1)
+    assert cluster_arguments.target_of(parsed) == OwnCluster("bench")
+
+
+def test_a_cluster_that_is_there_can_be_named() -> None:
+    parsed = cli.parse(["idle", "--seconds=60", "--kubeconfig=file", "--image=controller:1"])
+
+    assert (parsed.command, parsed.seconds) == ("idle", 60)
+    assert cluster_arguments.target_of(parsed) == GivenCluster(
+        ("--kubeconfig=file",), Images("controller:1", "")
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param([], "required: command", id="what to measure must be said"),
+        pytest.param(["ready", "--servers=0"], "'0' is not a number from 1 on", id="no servers"),
+        pytest.param(["ready", "--rounds=x"], "'x' is not a number from 1 on", id="no number"),
+        pytest.param(["idle", "--rounds=2"], "unrecognized", id="rounds belong to the other"),
+        pytest.param(["idle", "--context=a"], "needs --image", id="nothing says what to run"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as raised:
+        cli.parse(arguments)
+
+    assert raised.value.code == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,97 @@
+"""Requests through `kubectl proxy`, which a script stands for."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchlib.proxy import Proxy
+from clusterlib.errors import ClusterError
+from demolib.kubectl import Kubectl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# Answers at a Unix socket as an API server does, with what it was asked.
+PROXY = """\
+import json, socketserver, sys
+from http.server import BaseHTTPRequestHandler
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def address_string(self):
+        return "socket"
+
+    def do_GET(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+        asked = {"method": self.command, "path": self.path, "body": body}
+        self.send_response(404 if self.path == "/missing" else 200)
+        if "watch" in self.path:
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b'10\\r\\n{"number": "1"}\\n\\r\\n')
+            self.close_connection = False
+            return
+        content = json.dumps(asked).encode()
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_POST = do_DELETE = do_GET
+
+class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+
+(path,) = [word.split("=", 1)[1] for word in sys.argv if word.startswith("--unix-socket=")]
+Server(path, Handler).serve_forever()
+"""
+
+
+def program(folder: Path, script: str) -> Kubectl:
+    file = folder / "kubectl"
+    file.write_text(f"#!{sys.executable}\n{script}")
+    file.chmod(0o755)
+    return Kubectl(str(file), ("--context=some",))
+
+
+@pytest.fixture
+def proxy(tmp_path: Path) -> Iterator[Proxy]:
+    with Proxy(program(tmp_path, PROXY)) as started:
+        yield started
+
+
+def test_requests_carry_method_path_and_body(proxy: Proxy) -> None:
+    assert proxy.get("/a?b=c") == {"method": "GET", "path": "/a?b=c", "body": ""}
+    assert proxy.create("/a", {"kind": "Pod"}) == {
+        "method": "POST",
+        "path": "/a",
+        "body": '{"kind": "Pod"}',
+    }
+    assert '"GET"' in proxy.text("/metrics")
+
+
+def test_a_refusal_is_told_with_the_servers_words(proxy: Proxy) -> None:
+    with pytest.raises(ClusterError, match=r"DELETE /missing: 404: .*missing"):
+        proxy.delete("/missing")
+
+
+def test_a_watch_gives_each_event_as_it_comes_and_tells_silence(proxy: Proxy) -> None:
+    with proxy.stream("/a?watch=true", 0.2) as lines:
+        assert next(lines) == b'{"number": "1"}\n'
+        with pytest.raises(TimeoutError):
+            next(lines)
+
+
+def test_a_proxy_that_ends_is_not_waited_for(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    kubectl = program(tmp_path, "import sys; sys.exit('no such context')")
+
+    with pytest.raises(ClusterError, match="the process ended instead"), Proxy(kubectl):
+        pass
+
+    assert "no such context" in capfd.readouterr().err
