@@ -116,6 +116,7 @@ class Pass:
         deadline: Until when work may go on.
         owned_users: Users that this controller has registered or is about to.
         retry_pause: Seconds between two tries of what fails inside Kopia.
+        passwords: Those of the access users, if this pass has read them.
         requeue_after: Seconds after which to look again, the shortest that was asked for.
     """
 
@@ -125,6 +126,7 @@ class Pass:
     deadline: Deadline
     owned_users: frozenset[str]
     retry_pause: float
+    passwords: Mapping[str, str] | None = field(default=None, repr=False)
     requeue_after: float | None = field(default=None)
 
     def look_again(self, seconds: float) -> None:

@@ -20,6 +20,8 @@ from reconcilers.repositoryserver.context import KnownAccess, KnownInputs
 from reconcilers.repositoryserver.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from controller.client import Client
     from controller.clock import Clock, Deadline
     from reconcilers.repositoryserver.context import Caches, Pass
@@ -83,16 +85,19 @@ class InputReader:
             known = current.memory.access = KnownAccess(version, names)
         return known
 
-    def passwords(self, current: Pass) -> dict[str, str]:
-        """Read the password of each access user.
+    def passwords(self, current: Pass) -> Mapping[str, str]:
+        """Return the password of each access user, read once in a pass.
 
         Raises:
             InvalidInput: As for `access`.
             ClientError: As for `access`.
         """
-        access = current.server.access
-        obj = self._secret(access.secret, current.deadline)
-        return users.desired_users(access, secrets.read(access.secret, obj, (secrets.TYPE_USERS,)))
+        if current.passwords is None:
+            access = current.server.access
+            obj = self._secret(access.secret, current.deadline)
+            secret = secrets.read(access.secret, obj, (secrets.TYPE_USERS,))
+            current.passwords = users.desired_users(access, secret)
+        return current.passwords
 
     def _read(self, server: api.RepositoryServer, deadline: Deadline) -> children.ServerInputs:
         def read(ref: api.SecretRef, type_: str) -> secrets.SecretData:

@@ -36,6 +36,9 @@ while read -r verb user hash; do
   case "$verb" in
     add | set) {EXECUTABLE} {" ".join(GLOBAL_FLAGS)} server user "$verb" \
 --user-password-hash="$hash" -- "$user" >/dev/null || exit ;;
+    put) {{ {EXECUTABLE} {" ".join(GLOBAL_FLAGS)} server user add \
+--user-password-hash="$hash" -- "$user" || {EXECUTABLE} {" ".join(GLOBAL_FLAGS)} server user set \
+--user-password-hash="$hash" -- "$user"; }} >/dev/null || exit ;;
     delete) {EXECUTABLE} {" ".join(GLOBAL_FLAGS)} server user delete -- "$user" \
 >/dev/null || exit ;;
     end) echo {USERS_CHANGED.decode()} && exec {" ".join(REFRESH)} ;;
@@ -120,6 +123,7 @@ def change_users_input(plan: Plan) -> bytes:
     lines = [f"delete {name} -" for name in plan.delete]
     lines += [f"add {name} {hash_}" for name, hash_ in plan.add.items()]
     lines += [f"set {name} {hash_}" for name, hash_ in plan.set_.items()]
+    lines += [f"put {name} {hash_}" for name, hash_ in plan.put.items()]
     return "".join(f"{line}\n" for line in [*lines, "end - -"]).encode()
 
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 # Registered users are looked at again this often, so that drift inside Kopia is repaired.
 DEFAULT_CHECK_SECONDS = 1800.0
 
+# With more users than this, one that is there already makes it dearer not to look first.
+FEW_USERS = 3
+
 EVENT_USERS_CHANGED = "UsersChanged"
 
 
@@ -138,15 +141,9 @@ class UserRegistrar:
         passwords: Mapping[str, str],
         setting: kopia.Setting,
     ) -> Problem | None:
-        listed = self._exec(current, pod, kopia.LIST_USERS)
-        if listed.exit_code != 0:
-            return _refused(status.CLIENT_USER_INITIALIZED, listed, setting)
-        try:
-            registered = users.parse_users(listed.stdout)
-        except users.UserListError as error:
-            message = f"Kopia printed an {error}"
-            return Problem(status.CLIENT_USER_INITIALIZED, kopia.REASON_EXITED, message)
-        plan = users.plan(passwords, registered, current.owned_users, self._hasher)
+        plan = self._plan(current, pod, passwords, setting)
+        if isinstance(plan, Problem):
+            return plan
         checked = current.memory.checked
         seen = checked is not None and checked.pod == pod["metadata"]["uid"]
         # A pod that this process sees for the first time may have read users that somebody, such
@@ -164,6 +161,25 @@ class UserRegistrar:
         if plan:
             self._tell(current, EVENT_USERS_CHANGED, plan.summary(), "RegisterUsers")
         return None
+
+    def _plan(
+        self,
+        current: Pass,
+        pod: Mapping[str, Any],
+        passwords: Mapping[str, str],
+        setting: kopia.Setting,
+    ) -> users.Plan | Problem:
+        if _is_first(current, passwords):
+            return users.first_plan(passwords, self._hasher)
+        listed = self._exec(current, pod, kopia.LIST_USERS)
+        if listed.exit_code != 0:
+            return _refused(status.CLIENT_USER_INITIALIZED, listed, setting)
+        try:
+            registered = users.parse_users(listed.stdout)
+        except users.UserListError as error:
+            message = f"Kopia printed an {error}"
+            return Problem(status.CLIENT_USER_INITIALIZED, kopia.REASON_EXITED, message)
+        return users.plan(passwords, registered, current.owned_users, self._hasher)
 
     def _exec(
         self, current: Pass, pod: Mapping[str, Any], command: Sequence[str], stdin: bytes = b""
@@ -193,6 +209,20 @@ class UserRegistrar:
             deadline=current.deadline,
         )
         self._pods.mutated(patched)
+
+
+def _is_first(current: Pass, passwords: Mapping[str, str]) -> bool:
+    """Return whether users are most likely new, so that it pays not to look first.
+
+    A list costs as much as a change. Nobody can be left to delete: the status has no other users.
+    """
+    conditions = (current.obj.get("status") or {}).get("conditions") or []
+    return (
+        current.memory.checked is None
+        and not is_true(conditions, status.CLIENT_USER_INITIALIZED)
+        and len(passwords) <= FEW_USERS
+        and recorded_users(current.obj) == set(passwords)
+    )
 
 
 def _gate_open(pod: Mapping[str, Any]) -> bool:

@@ -80,7 +80,7 @@ class FakeKopia:
                 return FakeResult(stdout=kopia.USERS_CHANGED)
             if verb == "delete":
                 self.users.pop(user, None)
-            elif (verb == "add") == (user in self.users):
+            elif verb != "put" and (verb == "add") == (user in self.users):
                 return FakeResult(1, stderr=b"user already exists or not found")
             else:
                 self.users[user] = json.loads(base64.b64decode(encoded))["passwordHash"]

@@ -196,7 +196,8 @@ def test_a_ready_container_gets_its_users_and_then_the_gate_is_opened(world: Wor
 
     world.reconcile()
 
-    assert world.kopia.ran() == ["list", "change"]
+    # Nobody is looked up who cannot be there.
+    assert world.kopia.ran() == ["change"]
     assert world.kopia.served == {USER: f"hash-of-{objects.USER_PASSWORD_VALUE}"}
     assert world.api.taken() == [
         READ_USERS,
@@ -204,6 +205,28 @@ def test_a_ready_container_gets_its_users_and_then_the_gate_is_opened(world: Wor
         WRITE_STATUS,
     ]
     assert world.progress() == "Pending"
+
+
+def test_users_that_are_there_already_get_the_password_of_the_secret(world: World) -> None:
+    world.kopia.users = {USER: "hash-of-former", "somebody@else": "hash-of-x"}
+
+    world.settle()
+
+    assert world.kopia.served == {
+        USER: f"hash-of-{objects.USER_PASSWORD_VALUE}",
+        "somebody@else": "hash-of-x",
+    }
+
+
+def test_many_users_are_looked_up_first(world: World) -> None:
+    many = {f"host-{number}": "p" for number in range(4)}
+    world.change_secret(objects.users_secret(many))
+    world.reconcile()
+    world.kubelet(world.pod(), objects.ready())
+
+    world.reconcile()
+
+    assert world.kopia.ran() == ["list", "change"]
 
 
 def test_a_pod_that_is_ready_makes_the_server_ready(world: World) -> None:
@@ -248,7 +271,7 @@ def test_a_restarted_controller_reads_the_secrets_and_writes_nothing(settled: Wo
 
     settled.reconcile()
 
-    assert settled.api.taken() == [READ_USERS, *SECRETS, READ_USERS]
+    assert settled.api.taken() == [READ_USERS, *SECRETS]
     # The refresh is for users that the former process registered without living to refresh.
     assert settled.kopia.ran() == ["list", "change"]
 

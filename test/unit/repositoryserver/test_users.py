@@ -335,7 +335,7 @@ class TestKopiaHasher:
     def test_a_hash_for_kopia_is_versioned_and_salted(self, hasher: KopiaHasher) -> None:
         user = decoded(hasher.encode(PASSWORD))
 
-        assert user.version == 1
+        assert user.version == 2
         assert len(base64.b64decode(user.hash_)) == 64
         # A hasher that remembers nothing computes anew.
         assert KopiaHasher().verify(PASSWORD, user)
