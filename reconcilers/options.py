@@ -101,7 +101,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
 
     flag("namespace", "", "namespace to serve (default: its own)", _namespace)
     flag("server-image", DEFAULT_SERVER_IMAGE, "image with Kopia", _image)
-    flag("workers", "4", "reconciles at the same time", _workers, "N")
+    flag("workers", "10", "reconciles at the same time", _workers, "N")
     flag("log-level", "info", "debug, info, warning or error")
     flag("log-format", "auto", "json, console, or auto: console on a terminal")
     flag("metrics-bind-address", ":8080", "address of /metrics; 0: none", _address)

@@ -11,6 +11,7 @@ import hmac
 import json
 import os
 import re
+import threading
 from typing import TYPE_CHECKING, Protocol
 
 from attrs import field, frozen
@@ -37,6 +38,7 @@ HASH_SCRYPT = 1
 HASH_PBKDF2 = 2
 SALT_BYTES = 32
 KEY_BYTES = 32
+_VERIFICATIONS_AT_ONCE = 2
 
 REASON_NAME = "UserNameInvalid"
 REASON_NO_USERS = "NoUsers"
@@ -225,6 +227,8 @@ class KopiaHasher:
             remembered: How many verified passwords are kept; the longest unused go first.
         """
         self._key = os.urandom(32)
+        # Many workers at once must not take 64 MB each.
+        self._turn = threading.BoundedSemaphore(_VERIFICATIONS_AT_ONCE)
         self._verified: LRUCache[bytes, bool] = LRUCache(remembered)
 
     def encode(self, password: str) -> str:
@@ -251,7 +255,8 @@ class KopiaHasher:
         if len(raw) != SALT_BYTES + KEY_BYTES or user.version not in _KDF:
             return False
         try:
-            _KDF[user.version](raw[:SALT_BYTES]).verify(password.encode(), raw[SALT_BYTES:])
+            with self._turn:
+                _KDF[user.version](raw[:SALT_BYTES]).verify(password.encode(), raw[SALT_BYTES:])
         except InvalidKey:
             return False
         self._remember(password, user.hash_)

@@ -16,7 +16,7 @@ from reconcilers.options import Options, parse_options
 DEFAULTS = Options(
     namespace="",
     server_image="kopia/kopia:0.23.1",
-    workers=4,
+    workers=10,
     log_level="info",
     log_format="auto",
     metrics_bind_address=":8080",
