@@ -77,7 +77,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         prog=PROGRAM,
         usage="%(prog)s [flags]",
         description="Runs a Kopia repository server for each RepositoryServer of a namespace.",
-        epilog="Each flag can be given as an environment variable: --log-level as RSC_LOG_LEVEL.",
+        epilog="Each flag has an environment variable: --log-level is RSC_LOG_LEVEL.",
         # Flag and text on one line each, so that all of it fits a screen.
         formatter_class=functools.partial(argparse.HelpFormatter, max_help_position=40),
         # A flag cut short would mean another one as soon as there is another one.
@@ -101,7 +101,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
 
     flag("namespace", "", "namespace to serve (default: its own)", _namespace)
     flag("server-image", DEFAULT_SERVER_IMAGE, "image with Kopia", _image)
-    flag("workers", "10", "reconciles at the same time", _workers, "N")
+    flag("workers", "10", "reconciles at once", _workers, "N")
     flag("log-level", "info", "debug, info, warning or error")
     flag("log-format", "auto", "json, console, or auto: console on a terminal")
     flag("metrics-bind-address", ":8080", "address of /metrics; 0: none", _address)

@@ -185,7 +185,7 @@ def test_help_shows_the_defaults_whatever_the_environment_says(
     with pytest.raises(SystemExit):
         parse_options(["--help"], {"RSC_WORKERS": "200"})
 
-    assert "(default 4)" in capsys.readouterr().out
+    assert "(default 10)" in capsys.readouterr().out
 
 
 def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
