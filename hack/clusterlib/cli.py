@@ -44,6 +44,10 @@ def cluster_main(arguments: Sequence[str]) -> int:
                 action="store_true",
                 help="kube-apiserver and etcd without a node: ready in seconds, needs no root",
             )
+        if name == "up":
+            command.add_argument(
+                "--audit", action="store_true", help="let kube-apiserver log requests and answers"
+            )
         if name == "exec":
             command.add_argument("argv", nargs="+", metavar="COMMAND")
     parsed = parser.parse_args(arguments)
@@ -83,7 +87,8 @@ def _report_errors(run: Callable[[], int]) -> int:
 
 def _up(arguments: argparse.Namespace) -> int:
     state = State(arguments.name)
-    Cluster(state, components.load()).up(with_node=not arguments.control_plane_only)
+    wanted = Cluster(state, components.load())
+    wanted.up(with_node=not arguments.control_plane_only, audit=arguments.audit)
     print(UP.format(name=state.name), file=sys.stderr)
     return 0
 

@@ -74,11 +74,12 @@ class Cluster:
         self._state = state
         self._components = components
 
-    def up(self, *, with_node: bool) -> None:
+    def up(self, *, with_node: bool, audit: bool = False) -> None:
         """Bring the cluster up; do nothing if it already is.
 
         Args:
             with_node: whether it has a node, or is a control plane only.
+            audit: whether its API server logs the requests; a cluster that is up stays as it is.
 
         Raises:
             ClusterError: a step failed. What runs is left for a look at it; the next `up` or
@@ -97,7 +98,7 @@ class Cluster:
             progress = Progress(missing.steps + steps)
             missing.carry_out(progress)
             self._clear()
-            record = self._claim_slot(with_node=with_node)
+            record = self._claim_slot(with_node=with_node, audit=audit)
             if with_node:
                 self._bring_up_node(record, progress)
             else:
@@ -145,12 +146,12 @@ class Cluster:
         namespace.remove(self._state)
         self._state.remove()
 
-    def _claim_slot(self, *, with_node: bool) -> Record:
+    def _claim_slot(self, *, with_node: bool, audit: bool) -> Record:
         with locks.exclusive(paths.cache() / "locks" / "slots"):
             slots = layout.NODE_SLOTS if with_node else layout.CONTROL_PLANE_SLOTS
             taken = taken_slots(node=with_node)
             while (slot := layout.free_slot(slots, taken)) is not None:
-                record = Record(node=with_node, slot=slot)
+                record = Record(node=with_node, slot=slot, audit=audit)
                 # Whoever has them: a slot that others use in part is none of ours.
                 if not namespace.has_link(record) if with_node else _ports_are_free(record.layout):
                     self._state.write_record(record)
@@ -199,7 +200,7 @@ class Cluster:
     def _start_storage_and_api(self, record: Record, progress: Progress, prefix: list[str]) -> None:
         state, addresses, components = self._state, record.layout, self._components
         etcd = controlplane.etcd(state, addresses, components)
-        apiserver = controlplane.kube_apiserver(state, addresses, components, node=record.node)
+        apiserver = controlplane.kube_apiserver(state, record, components)
         with progress.step("starting etcd and kube-apiserver"):
             # kube-apiserver waits for etcd by itself.
             started = self._start([etcd, apiserver], prefix)

@@ -5,6 +5,7 @@ Pure but for `make_credentials`.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from clusterlib import certificates
@@ -14,13 +15,31 @@ from clusterlib.processes import Command
 if TYPE_CHECKING:
     from clusterlib.components import Components
     from clusterlib.layout import Layout
-    from clusterlib.state import State
+    from clusterlib.state import Record, State
 
 # What each mode runs, in the order in which it starts.
 STORAGE_AND_API = ("etcd", "kube-apiserver")
 CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
 
 CLUSTER_DOMAIN = "cluster.local"
+# Requests and answers in full, but for those that are secret by nature.
+AUDIT_POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [
+        {"level": "None", "resources": [{"group": "coordination.k8s.io"}]},
+        {
+            "level": "Metadata",
+            "resources": [
+                {"group": "", "resources": ["secrets", "serviceaccounts/token"]},
+                {"group": "authentication.k8s.io"},
+            ],
+        },
+        {"level": "RequestResponse"},
+    ],
+}
+
 _SIGNING_KEY = "service-accounts"
 
 
@@ -111,16 +130,18 @@ def etcd(state: State, layout: Layout, components: Components) -> Command:
     )
 
 
-def kube_apiserver(state: State, layout: Layout, components: Components, *, node: bool) -> Command:
-    """Return kube-apiserver's command line.
+def kube_apiserver(state: State, record: Record, components: Components) -> Command:
+    """Write kube-apiserver's audit policy, if it shall have one, and return its command line.
+
+    Without a node nobody makes service accounts and nobody may be told a loopback address as an
+    endpoint, so what does both is switched off.
 
     Args:
         state: the cluster's files.
-        layout: its addresses.
+        record: what the cluster is.
         components: where the programs are.
-        node: whether there is a node. Without one nobody makes service accounts and nobody may
-            be told a loopback address as an endpoint, so what does both is switched off.
     """
+    layout = record.layout
     pki, authority, etcd_authority = (
         state.authority.directory,
         state.authority,
@@ -148,7 +169,11 @@ def kube_apiserver(state: State, layout: Layout, components: Components, *, node
         # The default of a minute keeps a control plane from ending while a watch is open.
         "--shutdown-delay-duration=0s",
     ]
-    if node:
+    if record.audit:
+        policy = state.directory / "audit-policy.json"
+        policy.write_text(json.dumps(AUDIT_POLICY))
+        arguments += [f"--audit-policy-file={policy}", f"--audit-log-path={state.audit_log}"]
+    if record.node:
         arguments += [
             f"--kubelet-client-certificate={authority.certificate_of('kubelet-client')}",
             f"--kubelet-client-key={authority.key_of('kubelet-client')}",

@@ -26,10 +26,12 @@ class Record:
     Attributes:
         node: whether it has a node, or is a control plane only.
         slot: its slot among the clusters of the same kind.
+        audit: whether its API server logs the requests.
     """
 
     node: bool
     slot: int
+    audit: bool = False
 
     @property
     def layout(self) -> layout.Layout:
@@ -56,6 +58,7 @@ class State:
         self.name = name
         self.directory = paths.clusters() / name
         self.logs = self.directory / "logs"
+        self.audit_log = self.logs / "audit.log"
         self.kubeconfig = self.directory / "kubeconfig"
         self.authority = Authority(self.directory / "pki")
         self.etcd_authority = Authority(self.directory / "pki" / "etcd")

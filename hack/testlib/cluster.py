@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # What the tests are told, in variables. A user who sets the first has a cluster of his own.
 KUBECONFIG = "RSC_TEST_KUBECONFIG"
 CLUSTER = "RSC_TEST_CLUSTER"
+AUDIT_LOG = "RSC_TEST_AUDIT_LOG"
 CONTROLLER_IMAGE = "RSC_TEST_CONTROLLER_IMAGE"
 SERVER_IMAGE = "RSC_TEST_SERVER_IMAGE"
 
@@ -64,7 +65,7 @@ def for_tests(given: Mapping[str, str], foreground: Foreground) -> Iterator[Mapp
     _take_down_orphans(foreground)
     state, known = State(NAME.format(pid=os.getpid())), components.load()
     try:
-        _run(["cluster", "up", "--name", state.name], given, foreground)
+        _run(["cluster", "up", "--audit", "--name", state.name], given, foreground)
         _run(["images", "load", "--name", state.name], given, foreground)
         kubectl = known.program("kubectl").parent
         yield {
@@ -72,6 +73,7 @@ def for_tests(given: Mapping[str, str], foreground: Foreground) -> Iterator[Mapp
             "PATH": os.pathsep.join([str(kubectl), given["PATH"]]),
             KUBECONFIG: str(state.kubeconfig),
             CLUSTER: state.name,
+            AUDIT_LOG: str(state.audit_log),
             CONTROLLER_IMAGE: images.reference(images.CONTROLLER, known),
             SERVER_IMAGE: images.reference(images.KOPIA, known),
         }
