@@ -11,6 +11,7 @@ from attrs import define, field
 from controller.conditions import get_condition
 from e2e import certificates
 from e2e.cluster import CLAIMS, NAMESPACE, Cluster
+from e2e.node import DIRECTORY
 from e2e.waiting import DEFAULT_SECONDS, wait_for
 from reconcilers.repositoryserver import resources
 
@@ -40,8 +41,10 @@ class Server:
         node: Keeps its volume.
         witness: Has seen all its versions.
         name: Its name and its volume's.
+        repository_password: What opens its repository.
         secrets: Its Secrets by role: location, password, admin, tls, users. Values are clear text.
         resource: The RepositoryServer.
+        withheld: Roles of Secrets that are not created with the others.
     """
 
     cluster: Cluster = field(repr=False)
@@ -50,10 +53,13 @@ class Server:
     name: str
     secrets: dict[str, Object] = field(init=False, repr=False)
     resource: Object = field(init=False, repr=False)
+    withheld: set[str] = field(init=False, factory=set)
+    repository_password: str = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         """Describe what can work."""
         password = self.cluster.confidential.password
+        self.repository_password = password("repository password")
         self.secrets = {
             "location": self.secret(
                 "location",
@@ -63,7 +69,7 @@ class Server:
             "password": self.secret(
                 "password",
                 "secrets.kanister.io/kopia-repository/password",
-                {"repo-password": password("repository password")},
+                {"repo-password": self.repository_password},
             ),
             "admin": self.secret(
                 "admin",
@@ -137,12 +143,17 @@ class Server:
 
     def make_repository(self, **options: Any) -> None:
         """Make the repository that the resource names."""
-        password = self.secrets["password"]["stringData"]["repo-password"]
-        self.node.make_repository(self.name, f"{PREFIX}/{ROOT_PATH}", password, **options)
+        path = f"{PREFIX}/{ROOT_PATH}"
+        self.node.make_repository(self.name, path, self.repository_password, **options)
+
+    def in_volume(self, script: str) -> None:
+        """Run a script as root in the volume's folder."""
+        self.node.shell(f"cd {DIRECTORY}/{self.name}\n{script}")
 
     def create(self) -> None:
-        """Create the Secrets and the RepositoryServer."""
-        self.cluster.kubectl.create([*self.secrets.values(), self.resource])
+        """Create the Secrets, but for those withheld, and the RepositoryServer."""
+        created = [self.secrets[role] for role in self.secrets if role not in self.withheld]
+        self.cluster.kubectl.create([*created, self.resource])
 
     def start(self) -> Object:
         """Make everything, wait until it is Ready, and return it."""

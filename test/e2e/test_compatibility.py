@@ -1,0 +1,204 @@
+"""What was written for the removed controller, or after Kanister's design document, works."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from e2e.backup_client import Login, login
+from e2e.cluster import NAMESPACE, names
+from e2e.server import PREFIX, condition, is_ready
+from e2e.waiting import wait_for
+from reconcilers.repositoryserver import resources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from controller.resource import Object
+    from e2e.backup_client import Client
+    from e2e.cluster import Cluster
+    from e2e.installation import Controller
+    from e2e.server import Server
+
+ROOT = 0
+
+# Names as the removed controller generated them.
+FORMER_POD = "repo-server-pod-x7k2q"
+FORMER_SERVICE = "repo-server-service-b9d4m"
+
+LONG_AGO = "2025-03-01T09:30:00Z"
+FORMER_STATUS: dict[str, Any] = {
+    "progress": "Ready",
+    "serverInfo": {"podName": FORMER_POD, "serviceName": FORMER_SERVICE},
+    "conditions": [
+        {
+            "type": type_,
+            "status": "True",
+            "reason": reason,
+            "message": "",
+            "lastTransitionTime": LONG_AGO,
+        }
+        for type_, reason in (
+            ("ServerSetup", "KopiaRepositoryServerSetupSucceeded"),
+            ("RepositoryConnected", "KopiaRepositoryConnectionSucceeded"),
+            ("ServerInitialized", "KopiaRepositoryServerInitializationSucceeded"),
+            ("ClientUserInitialized", "ClientInitializationSucceeded"),
+            ("ServerRefreshed", "ServerRefreshed"),
+        )
+    ],
+}
+
+
+@pytest.fixture
+def former(server: Server) -> Server:
+    """Give a server as users of the removed controller have it, beside what that left behind.
+
+    The files are root's, as which that controller ran. The location has a credential, although a
+    file store needs none: it was read in any case. The types of Secrets were not looked at.
+    """
+    server.secrets["credential"] = server.secret("credential", "secrets.kanister.io/filestore", {})
+    server.secrets["users"]["type"] = "Opaque"
+    spec = server.resource["spec"]
+    spec["storage"]["credentialSecretRef"] = server.reference("credential")
+    spec["repository"] |= {
+        # Written with a slash at both ends, as in the documentation.
+        "rootPath": "/repository/",
+        "username": "kopia-user",
+        "hostname": "localhost",
+        "cacheSizeSettings": {"metadata": 500, "content": 100},
+        "configuration": {
+            "cacheDirectory": "/tmp/kopia-cache",  # noqa: S108 - in a pod that is no more
+            "logDirectory": "/tmp/kopia-log",  # noqa: S108 - as above
+            "configFilePath": "/tmp/kopia-repository.config",  # noqa: S108 - as above
+        },
+    }
+    spec["server"]["runAsUser"] = ROOT
+    # It made no network policy.
+    del spec["server"]["networkPolicy"]
+    return server
+
+
+def leave_behind(server: Server) -> Object:
+    """Put what the removed controller left on the cluster, and return the resource."""
+    cluster = server.cluster
+    cluster.client.merge_patch(
+        resources.REPOSITORY_SERVERS,
+        NAMESPACE,
+        server.name,
+        {"status": FORMER_STATUS},
+        subresource="status",
+    )
+    obj = server.get()
+    owner = {
+        "apiVersion": obj["apiVersion"],
+        "kind": obj["kind"],
+        "name": server.name,
+        "uid": obj["metadata"]["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+    labels = {"repo-server-pod-label": "x7k2q", "name": FORMER_SERVICE}
+    cluster.kubectl.create(
+        [
+            {
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": {
+                    "name": FORMER_SERVICE,
+                    "namespace": NAMESPACE,
+                    "ownerReferences": [owner],
+                },
+                "spec": {
+                    "selector": {"name": FORMER_SERVICE},
+                    "ports": [{"port": 51515, "protocol": "TCP"}],
+                },
+            },
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {
+                    "name": FORMER_POD,
+                    "namespace": NAMESPACE,
+                    "labels": labels,
+                    "ownerReferences": [owner],
+                },
+                "spec": {
+                    "terminationGracePeriodSeconds": 0,
+                    "containers": [
+                        {
+                            "name": "repo-server-container",
+                            "image": cluster.server_image,
+                            "imagePullPolicy": "IfNotPresent",
+                            "command": ["/bin/sh", "-c", "tail -f /dev/null"],
+                            "securityContext": {"runAsUser": ROOT},
+                        }
+                    ],
+                },
+            },
+        ]
+    )
+    return obj
+
+
+@pytest.fixture
+def no_controller(controller: Controller) -> Iterator[Controller]:
+    """Give the controller, which does not run until the test scales it up."""
+    controller.scale(0)
+    yield controller
+    controller.scale(1)
+
+
+def test_a_server_of_the_removed_controller_is_taken_over_unchanged(
+    former: Server, no_controller: Controller, cluster: Cluster, client: Client
+) -> None:
+    former.make_volume()
+    former.make_repository(owner=ROOT)
+    former.create()
+    left = leave_behind(former)
+
+    no_controller.scale(1)
+    taken_over = former.wait(
+        "to be taken over",
+        lambda obj: is_ready(obj) and obj["status"]["serverInfo"]["podName"] != FORMER_POD,
+    )
+
+    assert taken_over["spec"] == left["spec"]
+    for step in FORMER_STATUS["conditions"]:
+        found = condition(taken_over, step["type"])
+        assert found is not None
+        assert (found["status"], found["reason"]) == ("True", step["reason"])
+    owned = wait_for(
+        "what the removed controller left to be gone",
+        lambda: cluster.owned(taken_over["metadata"]["uid"]),
+        lambda found: len(found["Pod"]) == len(found["Service"]) == 1,
+    )
+    assert names(owned["Pod"]) == [taken_over["status"]["serverInfo"]["podName"]]
+    assert names(owned["Service"]) == [taken_over["status"]["serverInfo"]["serviceName"]]
+    # The removed controller made no network policy: its users' clients must be let in now.
+    former.patch({"spec": {"server": {"networkPolicy": {"from": [{"namespaceSelector": {}}]}}}})
+    reopened = former.wait_ready()
+    wait_for(
+        "a client to connect",
+        lambda: client.connect(former.name, login(reopened, former.password_of())),
+        lambda ran: ran.code == 0,
+    )
+
+
+def test_the_spelling_of_the_design_document_works(server: Server, client: Client) -> None:
+    password = server.password_of()
+    server.secrets["location"]["stringData"] = {
+        "type": "file-store",
+        "path": PREFIX,
+        "claimName": server.name,
+    }
+    server.secrets["users"]["stringData"] = {"alice_at_host.example": password}
+    access = server.resource["spec"]["server"]
+    access["userAccessSecretRef"] = access.pop("userAccess")["userAccessSecretRef"]
+
+    ready = server.start()
+
+    info = login(ready, password)
+    alice = Login(info.url, info.fingerprint, password, username="alice", host="host.example")
+    connected = client.connect(server.name, alice)
+    assert connected.code == 0, connected
