@@ -157,8 +157,8 @@ class InputReader:
         return f"{obj['metadata']['uid']}/{obj['metadata']['resourceVersion']}"
 
     def _secret(self, ref: api.SecretRef, deadline: Deadline) -> dict[str, Any] | None:
-        if self._caches.secrets.get(ref.namespace, ref.name) is None:
-            return None
+        # Asked for even if the cache has none: the watch of Secrets can lag behind the one that has
+        # brought the resource, and who makes both at once must not be told that one is missing.
         try:
             return self._client.get(resources.SECRETS, ref.namespace, ref.name, deadline=deadline)
         except NotFound:

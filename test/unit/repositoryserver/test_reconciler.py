@@ -13,6 +13,7 @@ from controller.conditions import get_condition
 from controller.controller import Request, Result
 from controller.errors import Conflict, Forbidden
 from controller.mutationcache import MutationCache
+from controller.store import Store
 from fakes import objects
 from fakes.apiclient import Action, FakeClient
 from fakes.clock import FakeClock
@@ -70,8 +71,12 @@ class World:
             self.api.put(resources.SECRETS, secret)
         self.api.put(resources.REPOSITORY_SERVERS, objects.repository_server())
 
-    def restart(self) -> None:
-        """Start the controller anew: what it remembered is gone."""
+    def restart(self, *, secrets: MutationCache | None = None) -> None:
+        """Start the controller anew: what it remembered is gone.
+
+        Args:
+            secrets: In place of a cache that has all Secrets.
+        """
         self.reconciler = Reconciler(
             client=self.api,  # type: ignore[arg-type]  # the fake has what is called
             executor=self.kopia,  # type: ignore[arg-type]
@@ -80,7 +85,7 @@ class World:
                 pods=self._cache(resources.PODS),
                 services=self._cache(resources.SERVICES),
                 network_policies=self._cache(resources.NETWORK_POLICIES),
-                secrets=self._cache(resources.SECRETS),
+                secrets=secrets or self._cache(resources.SECRETS),
             ),
             recorder=self.recorder,
             hasher=PlainHasher(),
@@ -684,6 +689,16 @@ def test_bad_input_is_told_once_and_mends_itself(
         world.change_secret(secret)
     world.settle()
     assert world.progress() == "Ready"
+
+
+def test_a_secret_that_the_cache_does_not_have_yet_is_not_called_missing(world: World) -> None:
+    indexers = {INDEX_OWNER: owner_uids}
+    world.restart(secrets=MutationCache(Store(indexers), clock=world.clock, indexers=indexers))
+
+    world.reconcile()
+
+    assert world.progress() == "Pending"
+    assert not [event for event in world.recorder.events if event.startswith("Warning")]
 
 
 def test_bad_input_leaves_a_running_server_alone(settled: World) -> None:
