@@ -46,7 +46,7 @@ def cluster_main(arguments: Sequence[str]) -> int:
             )
         if name == "up":
             command.add_argument(
-                "--audit", action="store_true", help="let kube-apiserver log requests and answers"
+                "--audit", action="store_true", help="let kube-apiserver log the requests"
             )
         if name == "exec":
             command.add_argument("argv", nargs="+", metavar="COMMAND")

@@ -22,7 +22,7 @@ STORAGE_AND_API = ("etcd", "kube-apiserver")
 CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
 
 CLUSTER_DOMAIN = "cluster.local"
-# Requests and answers in full, but for those that are secret by nature.
+# Requests in full, but for the bodies of those that are secret by nature.
 AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
@@ -36,7 +36,7 @@ AUDIT_POLICY = {
                 {"group": "authentication.k8s.io"},
             ],
         },
-        {"level": "RequestResponse"},
+        {"level": "Request"},
     ],
 }
 

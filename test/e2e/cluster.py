@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -69,12 +70,14 @@ class Cluster:
         except NotFound:
             return None
 
+    def discard(self, resource: Resource, name: str, namespace: str = NAMESPACE) -> None:
+        """Delete an object if it is there, and do not wait for it."""
+        with contextlib.suppress(NotFound):
+            self.client.delete(resource, namespace, name)
+
     def delete(self, resource: Resource, name: str, namespace: str = NAMESPACE) -> None:
         """Delete an object if it is there, and wait until it is gone."""
-        try:
-            self.client.delete(resource, namespace, name)
-        except NotFound:
-            return
+        self.discard(resource, name, namespace)
         wait_for(
             f"{resource.kind} {name} to be gone",
             lambda: self.get(resource, name, namespace),

@@ -11,6 +11,7 @@ import pytest
 
 from controller.kubeconfig import load_api_client
 from e2e import cluster as clusters
+from e2e import descriptions
 from e2e.backup_client import Client
 from e2e.cluster import CLIENTS, NAMESPACE, NAMESPACES, Cluster
 from e2e.installation import Controller
@@ -26,16 +27,18 @@ KUBECONFIG = "RSC_TEST_KUBECONFIG"
 CONTROLLER_IMAGE = "RSC_TEST_CONTROLLER_IMAGE"
 SERVER_IMAGE = "RSC_TEST_SERVER_IMAGE"
 
-# A directory where `kubectl describe` of what the tests see is kept, for docs/.
+# A file for what `kubectl describe` prints of the servers that the tests see.
 DESCRIPTIONS = "RSC_TEST_DESCRIPTIONS"
 
 LAST = "test_confidentiality.py"
 
 RECORDED = pytest.StashKey[list[tuple[str, float]]]()
+DESCRIBED = pytest.StashKey[list[tuple[str, str]]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[RECORDED] = []
+    config.stash[DESCRIBED] = []
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -51,6 +54,13 @@ def pytest_terminal_summary(
         terminalreporter.section("times")
         for what, seconds in recorded:
             terminalreporter.write_line(f"{seconds:6.1f} s  {what}")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    path = os.environ.get(DESCRIPTIONS)
+    if path and exitstatus == pytest.ExitCode.OK:
+        described = session.config.stash[DESCRIBED]
+        Path(path).write_text(descriptions.document(described))
 
 
 @pytest.fixture
@@ -166,15 +176,13 @@ def name_of(item: Any) -> str:
 
 
 @pytest.fixture
-def describe(cluster: Cluster) -> Callable[[Server], None]:
-    """Give a function that keeps what kubectl says of a server, if somebody wants it for docs/."""
-    directory = os.environ.get(DESCRIPTIONS)
+def describe(request: pytest.FixtureRequest, cluster: Cluster) -> Callable[[Server, str], None]:
+    """Give a function that keeps what kubectl says of a server, as an example of something."""
 
-    def keep(described: Server) -> None:
-        if directory:
-            text = cluster.kubectl.run(
-                "describe", f"--namespace={NAMESPACE}", f"repositoryserver/{described.name}"
-            )
-            (Path(directory) / f"{described.name}.txt").write_text(text)
+    def keep(described: Server, heading: str) -> None:
+        text = cluster.kubectl.run(
+            "describe", f"--namespace={NAMESPACE}", f"repositoryserver/{described.name}"
+        )
+        request.config.stash[DESCRIBED].append((heading, text))
 
     return keep

@@ -135,8 +135,8 @@ class Node:
         )
 
     def remove_volume(self, name: str) -> None:
-        """Remove a volume and what is on the disk; the claim is gone with its users."""
-        self.cluster.delete(VOLUMES, f"{NAMESPACE}-{name}", "")
+        """Remove a volume and what is on the disk."""
+        self.cluster.discard(VOLUMES, f"{NAMESPACE}-{name}", "")
         self.shell(f"rm -rf {DIRECTORY}/{name}")
 
     def make_repository(

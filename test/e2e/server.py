@@ -227,11 +227,11 @@ class Server:
         return statuses
 
     def remove(self) -> None:
-        """Delete everything that was made for it."""
-        self.cluster.delete(resources.REPOSITORY_SERVERS, self.name)
+        """Delete everything that was made for it; its pods end meanwhile."""
+        self.cluster.discard(resources.REPOSITORY_SERVERS, self.name)
         for secret in self.secrets.values():
-            self.cluster.delete(resources.SECRETS, secret["metadata"]["name"])
-        self.cluster.delete(CLAIMS, self.name)
+            self.cluster.discard(resources.SECRETS, secret["metadata"]["name"])
+        self.cluster.discard(CLAIMS, self.name)
         self.node.remove_volume(self.name)
 
 

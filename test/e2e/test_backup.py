@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def test_a_client_in_another_namespace_restores_what_it_backed_up(
     server: Server,
     client: Client,
-    describe: Callable[[Server], None],
+    describe: Callable[[Server, str], None],
     record_seconds: Callable[[str, float], None],
 ) -> None:
     server.make_volume()
@@ -26,7 +26,7 @@ def test_a_client_in_another_namespace_restores_what_it_backed_up(
     server.create()
     ready = server.wait_ready()
     record_seconds("Ready after", CLOCK.monotonic() - began)
-    describe(server)
+    describe(server, "a healthy server")
 
     me = login(ready, server.password_of())
     assert client.connect(server.name, me).code == 0

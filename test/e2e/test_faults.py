@@ -31,7 +31,7 @@ def test_a_fault_is_told_and_is_over_when_it_is_mended(
     server: Server,
     cluster: Cluster,
     fault: Fault,
-    describe: Callable[[Server], None],
+    describe: Callable[[Server, str], None],
     record_seconds: Callable[[str, float], None],
 ) -> None:
     server.make_volume()
@@ -49,7 +49,7 @@ def test_a_fault_is_told_and_is_over_when_it_is_mended(
     for seen in (step, ready, failed["status"]):
         assert seen["observedGeneration"] == failed["metadata"]["generation"]
     wait_for("the event", lambda: events_of(cluster.events(failed), fault.reason))
-    describe(server)
+    describe(server, fault.what)
 
     began = CLOCK.monotonic()
     fault.mend(server)
