@@ -97,12 +97,21 @@ class KnownFailure:
 
 @define
 class Memory:
-    """What this process remembers of one resource, so that a steady one costs no request."""
+    """What this process remembers of one resource, so that a steady one costs no request.
+
+    Attributes:
+        inputs: What the server is started with.
+        access: Who may connect.
+        checked: When the registered users were seen to be right.
+        failure: What the newest pod failed at.
+        told_at: When the status was last brought up to date, in monotonic seconds.
+    """
 
     inputs: KnownInputs | None = None
     access: KnownAccess | None = None
     checked: UserCheck | None = None
     failure: KnownFailure | None = None
+    told_at: float | None = None
 
 
 @define

@@ -47,6 +47,9 @@ UNREADY_RECHECK_SECONDS = 30.0
 RETRY_MIN_SECONDS = 5.0
 RETRY_MAX_SECONDS = 60.0
 
+# Of a server that comes up the stages are told no more often than this.
+STAGE_PAUSE_SECONDS = 2.0
+
 REASON_REFUSED = "ApiRequestRefused"
 REFUSED = "the API server refuses a request of the controller: {message}"
 REASON_OUT_OF_TIME = "ReconcileOutOfTime"
@@ -117,22 +120,42 @@ class RepositoryServerReconciler:
             self._memories.pop(request, None)
             return Result()
         try:
+            return self._reconcile(request, obj, deadline)
+        except Conflict:
+            return Result(requeue=True)
+
+    def _reconcile(self, request: Request, obj: dict[str, Any], deadline: Deadline) -> Result:
+        try:
             current = self._begin(request, obj, deadline)
             outcome = self._bring_about(current)
-            self._writer.write(obj, outcome, deadline)
         except InvalidInput as error:
             problem = Problem(status.SERVER_SETUP, error.reason, error.message)
             self._writer.write(obj, self._unexamined(obj, problem), deadline)
             return Result(requeue_after=UNREADY_RECHECK_SECONDS)
-        except Conflict:
-            return Result(requeue=True)
         except (Forbidden, Invalid, DeadlineExceeded) as error:
             problem = _unfinished(error)
             self._writer.write(obj, self._unexamined(obj, problem), deadline)
             raise
+        left = self._stage_pause(current, outcome)
+        if left > 0:
+            current.look_again(left)
+        else:
+            self._writer.write(obj, outcome, deadline)
+            current.memory.told_at = self._clock.monotonic()
         if outcome.verdicts or not outcome.serving:
             current.look_again(UNREADY_RECHECK_SECONDS)
         return Result(requeue_after=current.requeue_after)
+
+    def _stage_pause(self, current: Pass, outcome: status.Outcome) -> float:
+        """Return the seconds for which the next stage of a server that comes up may go untold.
+
+        It passes four within seconds. Each write costs the API server as much as a child does.
+        """
+        before = current.obj.get("status") or {}
+        told_at = current.memory.told_at
+        if told_at is None or not status.is_stage(before, outcome, current.server.generation):
+            return 0.0
+        return told_at + STAGE_PAUSE_SECONDS - self._clock.monotonic()
 
     def _begin(self, request: Request, obj: dict[str, Any], deadline: Deadline) -> Pass:
         server = api.parse(obj)

@@ -370,6 +370,20 @@ def progress(outcome: Outcome) -> str:
     return PROGRESS_READY if outcome.serving else PROGRESS_PENDING
 
 
+def is_stage(current: Mapping[str, Any], outcome: Outcome, generation: int) -> bool:
+    """Return whether an outcome is no more than another stage of a server that comes up.
+
+    Args:
+        current: The status as it is.
+        outcome: What was found.
+        generation: Generation of the resource that was looked at.
+    """
+    return (
+        current.get("progress") == progress(outcome) == PROGRESS_PENDING
+        and current.get("observedGeneration") == generation
+    )
+
+
 def _first_problem(outcome: Outcome) -> Problem | None:
     return next((v for v in outcome.verdicts if isinstance(v, Problem)), None)
 

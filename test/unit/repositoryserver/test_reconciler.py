@@ -21,7 +21,10 @@ from fakes.kopia import FakeKopia, FakeResult, PlainHasher
 from reconcilers.repositoryserver import children, resources, status
 from reconcilers.repositoryserver.applier import owner_uids
 from reconcilers.repositoryserver.context import INDEX_OWNER, Caches
-from reconcilers.repositoryserver.reconciler import UNREADY_RECHECK_SECONDS
+from reconcilers.repositoryserver.reconciler import (
+    STAGE_PAUSE_SECONDS,
+    UNREADY_RECHECK_SECONDS,
+)
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler as Reconciler
 
 if TYPE_CHECKING:
@@ -207,9 +210,23 @@ def test_a_ready_container_gets_its_users_and_then_the_gate_is_opened(world: Wor
     assert world.api.taken() == [
         READ_USERS,
         Action("patch", "pods/status", world.pod()["metadata"]["name"]),
-        WRITE_STATUS,
     ]
     assert world.progress() == "Pending"
+
+
+def test_the_stages_of_a_server_that_comes_up_are_told_in_one(world: World) -> None:
+    world.reconcile()
+    world.kubelet(world.pod(), objects.running())
+    world.api.taken()
+
+    result = world.reconcile()
+
+    assert world.api.taken() == []
+    assert result.requeue_after == STAGE_PAUSE_SECONDS
+    world.clock.step(STAGE_PAUSE_SECONDS)
+    world.reconcile()
+    assert world.api.taken() == [WRITE_STATUS]
+    assert world.condition("RepositoryConnected")[2].startswith("Kopia is opening the repository")
 
 
 def test_users_that_are_there_already_get_the_password_of_the_secret(world: World) -> None:
