@@ -189,10 +189,11 @@ class RepositoryServerReconciler:
             pod = self._applier.ensure_pod(current, full, digest)
             name = children.versioned_name(server, digest)
             verdict = status.examine_pod(pod, name, inputs.pod)
-            if pod is not None and verdict is not None:
+            if pod is not None and status.takes_users(pod) and not isinstance(access, Problem):
+                setting = inputs.pod.setting
+                verdict = self._registrar.ensure(current, pod, access, setting) or verdict
+            elif pod is not None and verdict is not None:
                 self._retry_crashed(current, pod)
-            elif pod is not None and not isinstance(access, Problem):
-                verdict = self._registrar.ensure(current, pod, access, inputs.pod.setting)
             verdict = _lasting(current.memory, digest, verdict)
         serving = self._serving(server, digest)
         service = self._ensure_service(current, serving, digest)

@@ -296,6 +296,22 @@ def timestamp(when: datetime) -> str:
     return when.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def takes_users(pod: Mapping[str, Any]) -> bool:
+    """Return whether users can be registered in a pod.
+
+    They can once Kopia listens, which is what the startup probe has seen. For a new pod that is the
+    moment: its first readiness probe and the opening of its gate then become one change. Later it
+    has to be ready, or Kopia might not answer.
+    """
+    container = container_status(pod)
+    if container is None or pod["metadata"].get("deletionTimestamp"):
+        return False
+    conditions = pod.get("status", {}).get("conditions", [])
+    return bool(container.get("ready")) or (
+        bool(container.get("started")) and not is_true(conditions, children.GATE)
+    )
+
+
 def pod_ready(pod: Mapping[str, Any]) -> bool:
     """Return whether the pod is Ready, gate included, and stays."""
     conditions = pod.get("status", {}).get("conditions", [])

@@ -214,6 +214,27 @@ def test_a_ready_container_gets_its_users_and_then_the_gate_is_opened(world: Wor
     assert world.progress() == "Pending"
 
 
+def test_a_new_pod_gets_its_users_as_soon_as_kopia_listens(world: World) -> None:
+    world.reconcile()
+    world.kubelet(world.pod(), objects.started())
+
+    world.reconcile()
+
+    assert world.kopia.ran() == ["change"]
+    world.clock.step(STAGE_PAUSE_SECONDS)
+    world.reconcile()
+    assert world.condition("ServerInitialized")[0] == "Unknown"
+
+
+def test_a_pod_that_has_stopped_answering_is_asked_nothing(settled: World) -> None:
+    settled.change_secret(objects.users_secret({"app": "other"}))
+    settled.kubelet(settled.pod(), objects.started())
+
+    settled.reconcile()
+
+    assert settled.kopia.ran() == []
+
+
 def test_the_stages_of_a_server_that_comes_up_are_told_in_one(world: World) -> None:
     world.reconcile()
     world.kubelet(world.pod(), objects.running())
