@@ -11,9 +11,9 @@ import pytest
 
 from controller.kubeconfig import load_api_client
 from e2e import cluster as clusters
-from e2e import descriptions
 from e2e.backup_client import Client
 from e2e.cluster import CLIENTS, NAMESPACE, NAMESPACES, Cluster
+from e2e.descriptions import Description, document
 from e2e.installation import Controller
 from e2e.node import Node
 from e2e.server import MAY_CONNECT, Server
@@ -33,7 +33,7 @@ DESCRIPTIONS = "RSC_TEST_DESCRIPTIONS"
 LAST = "test_confidentiality.py"
 
 RECORDED = pytest.StashKey[list[tuple[str, float]]]()
-DESCRIBED = pytest.StashKey[list[tuple[str, str]]]()
+DESCRIBED = pytest.StashKey[list[Description]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -59,8 +59,8 @@ def pytest_terminal_summary(
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     path = os.environ.get(DESCRIPTIONS)
     if path and exitstatus == pytest.ExitCode.OK:
-        described = session.config.stash[DESCRIBED]
-        Path(path).write_text(descriptions.document(described))
+        seen = session.config.stash[DESCRIBED]
+        Path(path).write_text(document(seen))
 
 
 @pytest.fixture
@@ -183,6 +183,7 @@ def describe(request: pytest.FixtureRequest, cluster: Cluster) -> Callable[[Serv
         text = cluster.kubectl.run(
             "describe", f"--namespace={NAMESPACE}", f"repositoryserver/{described.name}"
         )
-        request.config.stash[DESCRIBED].append((heading, text))
+        shown = Description(f"{heading[0].upper()}{heading[1:]}", text)
+        request.config.stash[DESCRIBED].append(shown)
 
     return keep

@@ -2,31 +2,60 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
+from attrs import frozen
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
 INTRODUCTION = """\
 # What a RepositoryServer tells
 
-This is how `kubectl describe repositoryserver` shows a healthy server, and one with each fault that
-the controller tells of, as it was printed by the end-to-end tests. The message of the condition
+How `kubectl describe repositoryserver` shows a healthy server, and one with each fault that the
+controller tells of, as it was printed during the end-to-end tests. The message of the condition
 `Ready`, which is that of the event as well, names the object, the field or key, and the fix. Once a
 fault is mended the server becomes Ready by itself, within seconds.
 
 `hack/describe-failures` writes this file anew.
+
+| | `Ready` | Message |
+|---|---|---|
 """
 
+_READY = re.compile(
+    r"^ +Message: +(?P<message>.*)\n.*\n^ +Reason: +(?P<reason>.*)\n.*\n^ +Type: +Ready$",
+    re.MULTILINE,
+)
 
-def document(descriptions: Iterable[tuple[str, str]]) -> str:
-    """Return the file.
 
-    Args:
-        descriptions: What each server is an example of, and what kubectl printed of it.
+@frozen
+class Description:
+    """A server that is an example of something.
+
+    Attributes:
+        heading: Of what.
+        text: What kubectl printed.
     """
-    sections = [
-        f"## {heading[0].upper()}{heading[1:]}\n\n```\n{text.rstrip()}\n```\n"
-        for heading, text in descriptions
-    ]
-    return "\n".join([INTRODUCTION, *sections])
+
+    heading: str
+    text: str
+
+    def row(self) -> str:
+        """Return its row in the table: a link to its section, and what Ready says."""
+        ready = _READY.search(self.text)
+        assert ready is not None, self.text
+        anchor = self.heading.lower().replace(" ", "-")
+        return f"| [{self.heading}](#{anchor}) | {ready['reason']} | {ready['message']} |\n"
+
+    def section(self) -> str:
+        """Return its section."""
+        return f"\n## {self.heading}\n\n```\n{self.text.rstrip()}\n```\n"
+
+
+def document(descriptions: Sequence[Description]) -> str:
+    """Return the file."""
+    rows = [description.row() for description in descriptions]
+    sections = [description.section() for description in descriptions]
+    return "".join([INTRODUCTION, *rows, *sections])

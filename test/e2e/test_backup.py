@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from e2e.server import Server
 
 
-def test_a_client_in_another_namespace_restores_what_it_backed_up(
+def test_files_are_restored_as_they_were(
     server: Server,
     client: Client,
     describe: Callable[[Server, str], None],
     record_seconds: Callable[[str, float], None],
 ) -> None:
+    """By a client in another namespace, which knows only its password and what the status says."""
     server.make_volume()
     server.make_repository()
     began = CLOCK.monotonic()
