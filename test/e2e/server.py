@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import copy
+import json
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
@@ -206,14 +206,15 @@ class Server:
         return self.cluster.client.get(resources.PODS, NAMESPACE, name)
 
     def users(self) -> list[str]:
-        """Return the users that Kopia knows."""
+        """Return the users that Kopia knows, and remember that their hashes are confidential."""
         pod = self.pod()["metadata"]["name"]
-        command = ["/bin/kopia", "--no-auto-maintenance", "server", "user", "list"]
-        return sorted(
-            self.cluster.kubectl.run(
-                "exec", f"--namespace={NAMESPACE}", pod, "--", *command
-            ).split()
+        kopia = ["/bin/kopia", "--no-auto-maintenance", "server", "user", "list", "--json"]
+        users = json.loads(
+            self.cluster.kubectl.run("exec", f"--namespace={NAMESPACE}", pod, "--", *kopia)
         )
+        for user in users:
+            self.cluster.confidential.remember("hash of a password", user["passwordHash"])
+        return sorted(user["username"] for user in users)
 
     def history(self) -> list[str]:
         """Return the statuses that Ready had so far, each once for every stay in it."""
@@ -254,11 +255,6 @@ def is_ready(server: Object) -> bool:
 def events_of(events: Iterable[Object], reason: str) -> list[Object]:
     """Return the events with a reason."""
     return [event for event in events if event["reason"] == reason]
-
-
-def copied(obj: Object) -> Object:
-    """Return a copy that can be changed."""
-    return copy.deepcopy(obj)
 
 
 def _encoded(value: str) -> str:

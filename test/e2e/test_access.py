@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from e2e import certificates
@@ -138,24 +137,3 @@ def test_the_leaf_of_a_chain_is_the_certificate_that_counts(server: Server, clie
 
     assert ready["status"]["serverInfo"]["tlsFingerprint"] == certificates.fingerprint(leaf)
     assert client.connect(server.name, login(ready, server.password_of())).code == 0
-
-
-def test_hashes_of_passwords_are_looked_for_in_the_end(server: Server) -> None:
-    """Registered here, so that the search at the end of the session knows real ones."""
-    server.start()
-    listed = server.cluster.kubectl.run(
-        "exec",
-        f"--namespace={NAMESPACE}",
-        server.pod()["metadata"]["name"],
-        "--",
-        "/bin/kopia",
-        "--no-auto-maintenance",
-        "server",
-        "user",
-        "list",
-        "--json",
-    )
-
-    (user,) = json.loads(listed)
-
-    server.cluster.confidential.remember("password's hash", user["passwordHash"])

@@ -10,7 +10,7 @@ import base64
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
@@ -19,6 +19,7 @@ from e2e.cluster import NAMESPACE
 from e2e.confidential import Confidential
 from e2e.waiting import wait_for
 from e2e.witness import CONFIG_MAPS
+from reconcilers.repositoryserver import resources
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,26 +51,70 @@ def leaks(texts: Iterable[tuple[str, str]], confidential: Confidential) -> list[
     return [f"{where}: {what}" for where, text in texts for what in confidential.found_in(text)]
 
 
+@pytest.fixture
+def planted() -> Confidential:
+    """Give what is confidential in the tests of the search itself."""
+    confidential = Confidential()
+    confidential.remember("planted password", PLANTED)
+    return confidential
+
+
+def plant(cluster: Cluster, disguised: str) -> str:
+    """Put a password into an object, and return the object's name."""
+    url = f"https://host/?password={disguised}&user=somebody"
+    body = {"metadata": {"generateName": "planted-"}, "data": {"url": url}}
+    name: str = cluster.client.create(CONFIG_MAPS, NAMESPACE, body)["metadata"]["name"]
+    return name
+
+
 @pytest.mark.parametrize("disguised", DISGUISES)
-def test_the_search_finds_what_is_planted(
-    cluster: Cluster, witness: Witness, disguised: str
+def test_the_search_of_objects_finds_what_is_planted(
+    cluster: Cluster, witness: Witness, planted: Confidential, disguised: str
 ) -> None:
-    planted = Confidential()
-    planted.remember("planted password", PLANTED)
-    body = {
-        "metadata": {"generateName": "planted-"},
-        "data": {"url": f"https://host/?q={disguised}&x"},
-    }
-    before = leaks(witness.objects(), planted)
+    name = plant(cluster, disguised)
 
-    created = cluster.client.create(CONFIG_MAPS, NAMESPACE, body)
-
-    (found,) = wait_for(
+    wait_for(
         "the search to find it",
-        lambda: [leak for leak in leaks(witness.objects(), planted) if leak not in before],
+        lambda: leaks(witness.objects(), planted),
+        lambda found: any(leak.startswith(f"ConfigMap {name},") for leak in found),
     )
-    assert found.startswith(f"ConfigMap {created['metadata']['name']},")
-    assert "planted password" in found
+
+
+def test_the_search_of_logs_finds_what_a_pod_said_that_is_gone(
+    cluster: Cluster, witness: Witness, planted: Confidential
+) -> None:
+    container = {
+        "name": "talkative",
+        "image": cluster.server_image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["/bin/sh", "-c", f"echo the password is {PLANTED}"],
+    }
+    metadata = {"name": "talkative", "namespace": NAMESPACE}
+    spec = {"restartPolicy": "Never", "containers": [container]}
+    cluster.kubectl.create(
+        [{"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}]
+    )
+    wait_for(
+        "the pod to have ended",
+        lambda: cluster.client.get(resources.PODS, NAMESPACE, "talkative"),
+        lambda pod: pod["status"].get("phase") == "Succeeded",
+    )
+    cluster.delete(resources.PODS, "talkative")
+
+    found = leaks(witness.logs().items(), planted)
+
+    assert [leak for leak in found if leak.startswith("talkative ")]
+
+
+@needs_audit_log
+def test_the_search_of_requests_finds_what_is_planted(
+    cluster: Cluster, planted: Confidential
+) -> None:
+    plant(cluster, PLANTED)
+
+    found = leaks(requests(), planted)
+
+    assert any(leak.startswith("create /api/v1/namespaces") for leak in found)
 
 
 def test_no_object_holds_a_secret(cluster: Cluster, witness: Witness) -> None:
@@ -99,18 +144,14 @@ def test_no_metric_holds_a_secret(cluster: Cluster, controller: Controller) -> N
 @needs_audit_log
 def test_no_request_to_the_api_server_holds_a_secret(cluster: Cluster) -> None:
     """Addresses of all requests, and the bodies of those that are not about Secrets."""
-    requests = list(audited())
-
-    assert requests
-    texts = ((f"{request['verb']} {request['requestURI']}", line) for request, line in requests)
-    assert leaks(texts, cluster.confidential) == []
+    assert leaks(requests(), cluster.confidential) == []
 
 
 @needs_audit_log
 def test_the_controller_runs_the_same_two_commands_in_every_pod() -> None:
     commands = {
         tuple(parse_qs(urlsplit(request["requestURI"]).query)["command"])
-        for request, _ in audited()
+        for request in map(json.loads, audited())
         if request["user"]["username"] == CONTROLLER_USER
         and request.get("objectRef", {}).get("subresource") == "exec"
     }
@@ -118,8 +159,14 @@ def test_the_controller_runs_the_same_two_commands_in_every_pod() -> None:
     assert len(commands) == 2, commands
 
 
-def audited() -> Iterable[tuple[dict[str, Any], str]]:
-    """Return each request of the audit log, and the line that it stands in."""
+def requests() -> Iterable[tuple[str, str]]:
+    """Return each request that was made, with a word for which it is."""
+    for line in audited():
+        request = json.loads(line)
+        yield f"{request['verb']} {request['requestURI']}", line
+
+
+def audited() -> Iterable[str]:
+    """Return the lines of the audit log."""
     with Path(os.environ[AUDIT_LOG]).open() as lines:
-        for line in lines:
-            yield json.loads(line), line
+        yield from lines

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from attrs import frozen
 
-from controller.conditions import is_true
 from e2e.backup_client import login
 from e2e.cluster import NAMESPACE, Cluster, names
 from e2e.server import events_of, is_ready
@@ -145,8 +144,9 @@ def pod_is_made(_obj: Object) -> bool:
 
 
 def users_are_being_registered(obj: Object) -> bool:
-    """Tell whether Kopia answers, which the controller waits for to run commands in the pod."""
-    return is_true(obj.get("status", {}).get("conditions") or [], "ContainersReady")
+    """Tell whether Kopia listens, which the controller waits for to run commands in the pod."""
+    statuses = obj.get("status", {}).get("containerStatuses") or []
+    return any(status.get("started") for status in statuses)
 
 
 @pytest.mark.parametrize(
