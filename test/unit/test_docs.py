@@ -1,0 +1,90 @@
+"""The documentation says what is so: links, flags, conditions, reasons, metrics, commands."""
+
+import re
+from pathlib import Path
+
+import attrs
+import pytest
+from prometheus_client import CollectorRegistry
+
+from controller.metrics import Metrics
+from reconcilers.options import Options, parse_options
+from reconcilers.repositoryserver import applier, registration, status, statuswriter
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    page
+    for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("manifests/**/*.md"))
+    if ".venv" not in page.parts
+)
+OPERATIONS = (ROOT / "docs/operations.md").read_text()
+
+
+def ids(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
+
+    missing = [
+        target for target in targets if "://" not in target and not (page.parent / target).exists()
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_commands_of_the_checkout_exist(page: Path) -> None:
+    commands = re.findall(
+        r"(?<![\w/-])((?:hack|manifests/samples/[\w-]+)/[\w.-]+)", page.read_text()
+    )
+
+    assert [command for command in commands if not (ROOT / command).exists()] == []
+
+
+def test_every_flag_is_told_with_its_default() -> None:
+    defaults = attrs.asdict(parse_options([], {}))
+    for field in attrs.fields(Options):
+        flag = f"--{field.name.replace('_', '-')}"
+        assert f"`{flag}`" in OPERATIONS
+        default = str(defaults[field.name])
+        if default:
+            (row,) = [
+                line
+                for line in OPERATIONS.splitlines()
+                if f"| `{flag}`" in line or f", `{flag}`" in line
+            ]
+            assert default in row
+
+
+def test_every_condition_is_told() -> None:
+    for type_ in (*status.STEPS, status.READY):
+        assert f"| `{type_}` |" in OPERATIONS
+
+
+def test_every_event_reason_is_told() -> None:
+    reasons = (
+        applier.EVENT_POD_CREATED,
+        applier.EVENT_POD_DELETED,
+        applier.EVENT_CHILD_RESTORED,
+        registration.EVENT_USERS_CHANGED,
+        statuswriter.EVENT_NOT_READY,
+        status.REASON_READY,
+    )
+    for reason in reasons:
+        assert f"`{reason}`" in OPERATIONS
+
+
+def test_every_metric_that_is_told_exists() -> None:
+    registry = CollectorRegistry()
+    Metrics(registry)
+    names = {
+        name for family in registry.collect() for name in (family.name, f"{family.name}_total")
+    }
+    told = set(
+        re.findall(r"`((?:controller_runtime|workqueue|rest_client|informer)_\w+)`", OPERATIONS)
+    )
+
+    assert told
+    assert told <= names
