@@ -131,7 +131,7 @@ def changed(base: Object, changes: dict[str, Any]) -> Object:
     return result
 
 
-def nested(path: str, value: Any) -> Object:  # noqa: ANN401 - any JSON value
+def nested(path: str, value: Any) -> Object:
     """Return a merge patch that sets one field."""
     for field in reversed(path.split(".")):
         value = {field: value}
@@ -184,7 +184,7 @@ def described(node: Object, path: str) -> Iterator[tuple[str, str]]:
         yield from described(node["items"], path)
 
 
-def without_rules(node: Any) -> Any:  # noqa: ANN401 - any part of a schema
+def without_rules(node: Any) -> Any:
     if isinstance(node, dict):
         return {
             key: without_rules(value)
@@ -422,7 +422,7 @@ def test_refuses(
     client: Client,
     namespace: str,
     path: str,
-    value: Any,  # noqa: ANN401 - any JSON value
+    value: Any,
     message: str,
 ) -> None:
     with pytest.raises(Invalid) as refusal:
