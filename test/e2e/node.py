@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from controller.resource import Object
 
 POD = "node"
-# On the node; the same path in the pod.
-DIRECTORY = "/var/tmp/repository-server-test"  # noqa: S108 - on the node, removed by `remove`
+# On the node, and by the same paths in the pod. The first is there on any node.
+TEMPORARY = "/var/tmp"  # noqa: S108 - what is made there is removed by `remove`
+DIRECTORY = f"{TEMPORARY}/repository-server-test"
 
 DEFAULT_OWNER = 65532
 HOSTNAME = "kubernetes.io/hostname"
@@ -44,9 +45,9 @@ class Node:
     cluster: Cluster
 
     def start(self) -> None:
-        """Start the pod."""
-        mount = {"name": "volumes", "mountPath": DIRECTORY}
-        source = {"path": DIRECTORY, "type": "DirectoryOrCreate"}
+        """Start the pod, and remove what a run that was killed has left on the disk."""
+        mount = {"name": "temporary", "mountPath": TEMPORARY}
+        source = {"path": TEMPORARY, "type": "Directory"}
         self.cluster.kubectl.create(
             [
                 {
@@ -66,7 +67,7 @@ class Node:
                                 "volumeMounts": [mount],
                             }
                         ],
-                        "volumes": [{"name": "volumes", "hostPath": source}],
+                        "volumes": [{"name": "temporary", "hostPath": source}],
                     },
                 }
             ]
@@ -74,6 +75,7 @@ class Node:
         self.cluster.kubectl.run(
             "wait", f"--namespace={NAMESPACE}", "--for=condition=Ready", f"pod/{POD}"
         )
+        self.remove()
 
     def shell(self, script: str) -> str:
         """Run a script as root, and return what it prints.
@@ -87,7 +89,7 @@ class Node:
 
     def remove(self) -> None:
         """Remove what is on the disk."""
-        self.shell(f"rm -rf {DIRECTORY}/*")
+        self.shell(f"rm -rf {DIRECTORY}")
 
     def make_volume(self, name: str) -> None:
         """Make an empty volume on the disk, and the claim that is bound to it."""
