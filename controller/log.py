@@ -35,7 +35,12 @@ def configure(level: str, format_: str, stream: TextIO | None = None) -> None:
     ]
     # The console renderer draws tracebacks itself; JSON needs them as text.
     rendering: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=output.isatty())]
+        # The plain traceback: the rich one shows local variables, passwords among them.
+        [
+            structlog.dev.ConsoleRenderer(
+                colors=output.isatty(), exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
         if console
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )

@@ -37,6 +37,13 @@ OWNED = (
 )
 
 
+# What the removed controller called its children, before five random characters.
+REMOVED_CONTROLLER_PREFIXES = {
+    resources.PODS: "repo-server-pod-",
+    resources.SERVICES: "repo-server-service-",
+}
+
+
 class Teller(Protocol):
     """Tells of what was done, in an event and in the log."""
 
@@ -185,7 +192,8 @@ class ChildApplier:
                 metadata = obj["metadata"]
                 if metadata["name"] in keep or metadata.get("deletionTimestamp"):
                     continue
-                if settled or children.LABEL_DIGEST in metadata.get("labels", {}):
+                versioned = children.LABEL_DIGEST in metadata.get("labels", {})
+                if versioned or (settled and _is_of_removed_controller(resource, metadata["name"])):
                     self.delete(current, resource, obj, "a newer one has taken its place")
 
     def _refuse_foreign(
@@ -203,6 +211,12 @@ class ChildApplier:
 
     def _cache(self, resource: Resource) -> MutationCache:
         return self._by_resource[resource]
+
+
+def _is_of_removed_controller(resource: Resource, name: str) -> bool:
+    # By name: others may make the resource the owner of what is theirs, a Secret of the user's say.
+    prefix = REMOVED_CONTROLLER_PREFIXES.get(resource)
+    return prefix is not None and name.startswith(prefix)
 
 
 def owner_uids(obj: Mapping[str, Any]) -> list[str]:

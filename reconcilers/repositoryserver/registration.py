@@ -153,6 +153,9 @@ class UserRegistrar:
         if not set(plan.add) <= recorded_users(current.obj):
             # Whoever dies between the two would leave users behind that nobody dares to delete.
             self._writer.record_users(current, recorded_users(current.obj) | set(plan.add))
+        # Whatever becomes of it, the next pass must refresh: the repository may have changed while
+        # the server has not.
+        current.memory.checked = None
         changed = self._exec(current, pod, kopia.CHANGE_USERS, kopia.change_users_input(plan))
         if changed.exit_code != 0:
             refreshing = kopia.USERS_CHANGED in changed.stdout

@@ -402,6 +402,45 @@ def test_a_failed_refresh_is_told_on_its_step(settled: World) -> None:
     assert settled.progress() == "Failed"
 
 
+def test_a_failed_refresh_is_tried_again_though_the_users_are_right(settled: World) -> None:
+    settled.kopia.users[USER] = "hash-of-other"
+    settled.kopia.failures["change"] = FakeResult(1, b"users-changed\n", b"connection refused")
+    settled.change_secret(objects.users_secret({"app": "other", "new": "n"}))
+    settled.reconcile()
+    settled.kopia.failures.clear()
+    settled.kopia.users["backup@new"] = "hash-of-n"
+    settled.kopia.ran()
+
+    settled.reconcile()
+
+    assert settled.kopia.ran() == ["list", "change"]
+    assert settled.kopia.served == {USER: "hash-of-other", "backup@new": "hash-of-n"}
+    assert settled.progress() == "Ready"
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        pytest.param(resources.SECRETS, id="a Secret"),
+        pytest.param(resources.PODS, id="a pod"),
+        pytest.param(resources.SERVICES, id="a Service"),
+        pytest.param(resources.NETWORK_POLICIES, id="a NetworkPolicy"),
+    ],
+)
+def test_what_others_let_the_server_own_is_theirs(settled: World, resource: Any) -> None:
+    owner = {"apiVersion": "cr.kanister.io/v1alpha1", "kind": "RepositoryServer"}
+    metadata = {
+        "name": "precious",
+        "namespace": objects.NAMESPACE,
+        "ownerReferences": [{**owner, "uid": settled.server()["metadata"]["uid"]}],
+    }
+    settled.api.put(resource, {"metadata": metadata})
+
+    settled.reconcile()
+
+    assert settled.api.taken() == []
+
+
 def test_a_deleted_pod_comes_back_under_its_name(settled: World) -> None:
     name = settled.pod()["metadata"]["name"]
     settled.api.drop(resources.PODS, objects.NAMESPACE, name)
