@@ -363,16 +363,8 @@ class Client:
         Returns:
             The object as stored.
         """
-        return self._request(
-            _Call(
-                "PATCH",
-                resource.path(namespace, name, subresource),
-                query={"fieldManager": self._field_manager, "force": "true" if force else None},
-                body=body,
-                content_type=APPLY_PATCH,
-                deadline=deadline,
-            )
-        )
+        path = resource.path(namespace, name, subresource)
+        return self._patch(APPLY_PATCH, path, body, deadline, force="true" if force else None)
 
     def merge_patch(
         self,
@@ -389,16 +381,8 @@ class Client:
         With `metadata.resourceVersion` in the body, an object that changed in between is a
         `Conflict`.
         """
-        return self._request(
-            _Call(
-                "PATCH",
-                resource.path(namespace, name, subresource),
-                query={"fieldManager": self._field_manager},
-                body=body,
-                content_type=MERGE_PATCH,
-                deadline=deadline,
-            )
-        )
+        path = resource.path(namespace, name, subresource)
+        return self._patch(MERGE_PATCH, path, body, deadline)
 
     def strategic_patch(
         self,
@@ -411,16 +395,8 @@ class Client:
         deadline: Deadline | None = None,
     ) -> Object:
         """Change an object of a built-in kind; lists merge by the key their type declares."""
-        return self._request(
-            _Call(
-                "PATCH",
-                resource.path(namespace, name, subresource),
-                query={"fieldManager": self._field_manager},
-                body=body,
-                content_type=STRATEGIC_PATCH,
-                deadline=deadline,
-            )
-        )
+        path = resource.path(namespace, name, subresource)
+        return self._patch(STRATEGIC_PATCH, path, body, deadline)
 
     def delete(
         self,
@@ -462,6 +438,25 @@ class Client:
                 resource.path(namespace, name),
                 body=options,
                 content_type=JSON,
+                deadline=deadline,
+            )
+        )
+
+    def _patch(
+        self,
+        content_type: str,
+        path: str,
+        body: Object,
+        deadline: Deadline | None,
+        **query: str | None,
+    ) -> Object:
+        return self._request(
+            _Call(
+                "PATCH",
+                path,
+                query={"fieldManager": self._field_manager, **query},
+                body=body,
+                content_type=content_type,
                 deadline=deadline,
             )
         )

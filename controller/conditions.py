@@ -4,12 +4,24 @@ Follows apimachinery pkg/api/meta/conditions.go: the time of transition changes 
 only, so that "since when" can be read from it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 from controller.resource import Object
 
 TRUE = "True"
+
+
+def conditions_of(obj: Mapping[str, Any]) -> list[Object]:
+    """Return the conditions of an object's status; none if it has no status yet."""
+    found: list[Object] = (obj.get("status") or {}).get("conditions") or []
+    return found
+
+
+def timestamp(when: datetime) -> str:
+    """Write a time as Kubernetes reads it, to the second."""
+    return when.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def get_condition(conditions: Iterable[Object], condition_type: str) -> Object | None:
@@ -53,7 +65,7 @@ def set_condition(
         "reason": reason,
         "message": message,
         "observedGeneration": generation,
-        "lastTransitionTime": unchanged or now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "lastTransitionTime": unchanged or timestamp(now),
     }
     if old is None:
         return [*before, new]

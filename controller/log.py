@@ -10,6 +10,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 FORMAT_AUTO = "auto"
 FORMAT_JSON = "json"
 FORMAT_CONSOLE = "console"
+FORMATS = (FORMAT_AUTO, FORMAT_JSON, FORMAT_CONSOLE)
 
 # Nothing of ours logs these. A key that is named so by mistake must not become an incident.
 SECRET_KEYS = frozenset({"password", "token", "secret", "key", "authorization"})

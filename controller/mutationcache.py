@@ -7,15 +7,18 @@ write decides on the state before it, and writes again.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from controller.store import key_of
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping
 
     from controller.clock import Clock
-    from controller.store import Store
+    from controller.resource import Object
+    from controller.store import IndexFunction, Key, Store
 
 # The watch is behind by milliseconds; after this long an object it never showed is gone.
 DEFAULT_TTL_SECONDS = 60.0
@@ -23,7 +26,7 @@ DEFAULT_TTL_SECONDS = 60.0
 
 @frozen
 class _Mutation:
-    obj: dict[str, Any]
+    obj: Object
     expires: float
 
 
@@ -41,7 +44,7 @@ class MutationCache:
         store: Store,
         *,
         clock: Clock,
-        indexers: Mapping[str, Callable[[dict[str, Any]], Iterable[str]]] | None = None,
+        indexers: Mapping[str, IndexFunction] | None = None,
         ttl: float = DEFAULT_TTL_SECONDS,
     ) -> None:
         """Start with no writes.
@@ -58,45 +61,41 @@ class MutationCache:
         self._ttl = ttl
         self._lock = threading.Lock()
         # Invariant: no entry is older than what the store held when the entry was last read.
-        self._mutations: dict[tuple[str, str], _Mutation] = {}
+        self._mutations: dict[Key, _Mutation] = {}
 
-    def mutated(self, obj: dict[str, Any]) -> None:
+    def mutated(self, obj: Object) -> None:
         """Take an object as the API server returned it after a write."""
-        metadata = obj["metadata"]
         with self._lock:
-            self._mutations[metadata.get("namespace", ""), metadata["name"]] = _Mutation(
-                obj, self._clock.monotonic() + self._ttl
-            )
+            self._mutations[key_of(obj)] = _Mutation(obj, self._clock.monotonic() + self._ttl)
 
-    def on_add(self, obj: dict[str, Any], *, initial: bool) -> None:
+    def on_add(self, obj: Object, *, initial: bool) -> None:
         """Do nothing: what the watch shows is preferred when it is read."""
 
-    def on_update(self, old: dict[str, Any], new: dict[str, Any]) -> None:
+    def on_update(self, old: Object, new: Object) -> None:
         """Do nothing, as for an add."""
 
-    def on_delete(self, obj: Mapping[str, Any]) -> None:
+    def on_delete(self, obj: Object) -> None:
         """Forget an object that the watch has shown to be gone."""
-        metadata = obj["metadata"]
-        key = (metadata.get("namespace", ""), metadata["name"])
+        key = key_of(obj)
         with self._lock:
             mutation = self._mutations.get(key)
             if mutation is not None and _version(mutation.obj) <= _version(obj):
                 del self._mutations[key]
 
-    def get(self, namespace: str, name: str) -> dict[str, Any] | None:
+    def get(self, namespace: str, name: str) -> Object | None:
         """Return an object, which must not be changed, or None."""
         return self._newer((namespace, name), self._store.get(namespace, name))
 
-    def by_index(self, index: str, value: str) -> list[dict[str, Any]]:
+    def by_index(self, index: str, value: str) -> list[Object]:
         """Return the objects with a value in an index; they must not be changed."""
-        keys = dict.fromkeys(_key(obj) for obj in self._store.by_index(index, value))
+        keys = dict.fromkeys(key_of(obj) for obj in self._store.by_index(index, value))
         with self._lock:
             keys.update(dict.fromkeys(self._mutations))
         newest = (self._newer(key, self._store.get(*key)) for key in keys)
         # A write may have given the object another value.
         return [obj for obj in newest if obj is not None and value in self._indexers[index](obj)]
 
-    def _newer(self, key: tuple[str, str], stored: dict[str, Any] | None) -> dict[str, Any] | None:
+    def _newer(self, key: Key, stored: Object | None) -> Object | None:
         with self._lock:
             mutation = self._mutations.get(key)
             if mutation is None:
@@ -108,9 +107,5 @@ class MutationCache:
             return mutation.obj
 
 
-def _key(obj: Mapping[str, Any]) -> tuple[str, str]:
-    return obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
-
-
-def _version(obj: Mapping[str, Any]) -> int:
+def _version(obj: Object) -> int:
     return int(obj["metadata"]["resourceVersion"])

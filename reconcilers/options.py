@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 from attrs import frozen
 
 import controller
+from controller import log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -63,7 +64,7 @@ def parse_options(arguments: Sequence[str], environment: Mapping[str, str]) -> O
 
 _CHOICES = {
     "log_level": ("debug", "info", "warning", "error"),
-    "log_format": ("auto", "json", "console"),
+    "log_format": log.FORMATS,
 }
 
 

@@ -34,7 +34,6 @@ STEPS = {
     GATE: "users registered",
     READY: "pod Ready",
 }
-CONTAINER_READY = "ContainersReady"
 
 
 @dataclass(frozen=True)

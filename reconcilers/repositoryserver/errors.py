@@ -26,3 +26,11 @@ class InvalidInput(Exception):
         super().__init__(message)
         self.reason = reason
         self.message = message
+
+    def problem(self, step: str) -> Problem:
+        """Return what a status tells of it.
+
+        Args:
+            step: Type of the condition that fails by it.
+        """
+        return Problem(step, self.reason, self.message)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from controller.clock import Deadline, DeadlineExceeded
-from controller.conditions import get_condition
+from controller.conditions import conditions_of, get_condition
 from controller.controller import Request, Result
 from controller.errors import Conflict, Forbidden, Invalid
 from reconcilers.repositoryserver import api, children, resources, status
@@ -129,7 +129,7 @@ class RepositoryServerReconciler:
             current = self._begin(request, obj, deadline)
             outcome = self._bring_about(current)
         except InvalidInput as error:
-            problem = Problem(status.SERVER_SETUP, error.reason, error.message)
+            problem = error.problem(status.SERVER_SETUP)
             self._writer.write(obj, self._unexamined(obj, problem), deadline)
             return Result(requeue_after=UNREADY_RECHECK_SECONDS)
         except (Forbidden, Invalid, DeadlineExceeded) as error:
@@ -183,7 +183,7 @@ class RepositoryServerReconciler:
         try:
             inputs, full = self._reader.server_inputs(current)
         except InvalidInput as error:
-            verdict = Problem(status.SERVER_SETUP, error.reason, error.message)
+            verdict = error.problem(status.SERVER_SETUP)
         else:
             digest = inputs.digest
             pod = self._applier.ensure_pod(current, full, digest)
@@ -214,7 +214,7 @@ class RepositoryServerReconciler:
         try:
             access = self._reader.access(current)
         except InvalidInput as error:
-            return Problem(status.CLIENT_USER_INITIALIZED, error.reason, error.message)
+            return error.problem(status.CLIENT_USER_INITIALIZED)
         # Into the status before they are registered, so that a crash leaves no stranger behind.
         current.owned_users |= access.names
         return access
@@ -269,8 +269,7 @@ class RepositoryServerReconciler:
             )
 
     def _retry_pause(self, obj: Mapping[str, Any]) -> float:
-        conditions = (obj.get("status") or {}).get("conditions") or []
-        ready = get_condition(conditions, status.READY)
+        ready = get_condition(conditions_of(obj), status.READY)
         if ready is None:
             return RETRY_MIN_SECONDS
         failing = self._clock.now() - status.parse_time(ready["lastTransitionTime"])

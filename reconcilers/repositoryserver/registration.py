@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from controller.conditions import is_true
+from controller.conditions import conditions_of, is_true, timestamp
 from reconcilers.repositoryserver import children, kopia, resources, status, users
 from reconcilers.repositoryserver.context import UserCheck, recorded_users
 from reconcilers.repositoryserver.errors import InvalidInput, Problem
@@ -110,7 +110,7 @@ class UserRegistrar:
         try:
             passwords = self._reader.passwords(current)
         except InvalidInput as error:
-            return Problem(status.CLIENT_USER_INITIALIZED, error.reason, error.message)
+            return error.problem(status.CLIENT_USER_INITIALIZED)
         problem = self._register(current, pod, passwords, setting)
         if problem is not None:
             current.look_again(current.retry_pause)
@@ -125,12 +125,8 @@ class UserRegistrar:
         return None
 
     def _until_check(self, current: Pass, pod: Mapping[str, Any], access: KnownAccess) -> float:
-        checked = current.memory.checked
-        if (
-            checked is None
-            or checked.pod != pod["metadata"]["uid"]
-            or checked.version != access.version
-        ):
+        checked = _last_check(current, pod)
+        if checked is None or checked.version != access.version:
             return 0.0
         return checked.at + self._check_seconds - self._clock.monotonic()
 
@@ -144,11 +140,9 @@ class UserRegistrar:
         plan = self._plan(current, pod, passwords, setting)
         if isinstance(plan, Problem):
             return plan
-        checked = current.memory.checked
-        seen = checked is not None and checked.pod == pod["metadata"]["uid"]
         # A pod that this process sees for the first time may have read users that somebody, such
         # as this controller before it was killed, has changed since.
-        if not plan and seen:
+        if not plan and _last_check(current, pod) is not None:
             return None
         if not set(plan.add) <= recorded_users(current.obj):
             # Whoever dies between the two would leave users behind that nobody dares to delete.
@@ -200,7 +194,7 @@ class UserRegistrar:
         condition = {
             "type": children.GATE,
             "status": "True",
-            "lastTransitionTime": status.timestamp(self._clock.now()),
+            "lastTransitionTime": timestamp(self._clock.now()),
         }
         patched = self._client.strategic_patch(
             resources.PODS,
@@ -214,22 +208,27 @@ class UserRegistrar:
         self._pods.mutated(patched)
 
 
+def _last_check(current: Pass, pod: Mapping[str, Any]) -> UserCheck | None:
+    """Return the last check of this very pod."""
+    checked = current.memory.checked
+    return checked if checked is not None and checked.pod == pod["metadata"]["uid"] else None
+
+
 def _is_first(current: Pass, passwords: Mapping[str, str]) -> bool:
     """Return whether users are most likely new, so that it pays not to look first.
 
     A list costs as much as a change. Nobody can be left to delete: the status has no other users.
     """
-    conditions = (current.obj.get("status") or {}).get("conditions") or []
     return (
         current.memory.checked is None
-        and not is_true(conditions, status.CLIENT_USER_INITIALIZED)
+        and not is_true(conditions_of(current.obj), status.CLIENT_USER_INITIALIZED)
         and len(passwords) <= FEW_USERS
         and recorded_users(current.obj) == set(passwords)
     )
 
 
 def _gate_open(pod: Mapping[str, Any]) -> bool:
-    return is_true(pod.get("status", {}).get("conditions") or [], children.GATE)
+    return is_true(conditions_of(pod), children.GATE)
 
 
 def _refused(step: str, result: ExecResult, setting: kopia.Setting) -> Problem:

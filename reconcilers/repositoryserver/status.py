@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
-from controller.conditions import get_condition, is_true, set_condition
+from controller.conditions import conditions_of, get_condition, is_true, set_condition
 from reconcilers.repositoryserver import children, kopia
 from reconcilers.repositoryserver.errors import Problem
 
@@ -85,7 +85,6 @@ WAITING_CONTAINER = "the container of pod {pod} is starting"
 WAITING_SERVER = "Kopia is opening the repository in pod {pod}"
 WAITING_RESTART = "Kopia ended with exit code {code} in pod {pod}; the kubelet starts it again"
 WAITING_PROBE = "pod {pod} does not answer its readiness probe"
-WAITING_USERS = "users are being registered"
 WAITING_ENDPOINT = "pod {pod} is about to become Ready"
 
 _IMAGE_REASONS = frozenset(
@@ -177,7 +176,7 @@ def _over(pod: Mapping[str, Any], _context: PodContext) -> Waiting | None:
 
 
 def _unschedulable(pod: Mapping[str, Any], context: PodContext) -> Problem | Waiting | None:
-    scheduled = get_condition(pod.get("status", {}).get("conditions", []), "PodScheduled")
+    scheduled = get_condition(conditions_of(pod), "PodScheduled")
     if scheduled is None or scheduled["status"] != "False":
         return None
     cause = scheduled.get("message", "")
@@ -291,11 +290,6 @@ def parse_time(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def timestamp(when: datetime) -> str:
-    """Write a time as Kubernetes reads it."""
-    return when.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def takes_users(pod: Mapping[str, Any]) -> bool:
     """Return whether users can be registered in a pod.
 
@@ -306,16 +300,14 @@ def takes_users(pod: Mapping[str, Any]) -> bool:
     container = container_status(pod)
     if container is None or pod["metadata"].get("deletionTimestamp"):
         return False
-    conditions = pod.get("status", {}).get("conditions", [])
     return bool(container.get("ready")) or (
-        bool(container.get("started")) and not is_true(conditions, children.GATE)
+        bool(container.get("started")) and not is_true(conditions_of(pod), children.GATE)
     )
 
 
 def pod_ready(pod: Mapping[str, Any]) -> bool:
     """Return whether the pod is Ready, gate included, and stays."""
-    conditions = pod.get("status", {}).get("conditions", [])
-    return is_true(conditions, "Ready") and not pod["metadata"].get("deletionTimestamp")
+    return is_true(conditions_of(pod), "Ready") and not pod["metadata"].get("deletionTimestamp")
 
 
 @frozen

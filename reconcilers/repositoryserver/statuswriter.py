@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 
 from controller.conditions import get_condition
+from controller.events import NORMAL, WARNING
 from reconcilers.repositoryserver import resources, status
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class StatusWriter:
     def tell(self, current: Pass, reason: str, note: str, action: str) -> None:
         """Tell of something done, in a Normal event and in the log."""
         _log.info(note, reason=reason)
-        self._recorder.event(current.obj, "Normal", reason, note, action)
+        self._recorder.event(current.obj, NORMAL, reason, note, action)
 
     def record_users(self, current: Pass, names: Collection[str]) -> None:
         """Put users into the status before they are registered in Kopia.
@@ -73,7 +74,7 @@ class StatusWriter:
             deadline: Until when.
 
         Raises:
-            Conflict: The resource has changed since.
+            Conflict: The resource has changed since the cache learnt of it.
             ClientError: The API server refused or could not be reached.
         """
         metadata = obj["metadata"]
@@ -114,13 +115,13 @@ class StatusWriter:
             return
         if new["status"] == "True":
             _log.info("ready")
-            self._recorder.event(obj, "Normal", new["reason"], new["message"], "Reconcile")
+            self._recorder.event(obj, NORMAL, new["reason"], new["message"], "Reconcile")
         elif after["progress"] == status.PROGRESS_FAILED:
             _log.warning("failed", reason=new["reason"], cause=new["message"])
-            self._recorder.event(obj, "Warning", new["reason"], new["message"], "Reconcile")
+            self._recorder.event(obj, WARNING, new["reason"], new["message"], "Reconcile")
         elif old is not None and old["status"] == "True":
             _log.warning("no longer ready", cause=new["message"])
-            self._recorder.event(obj, "Warning", EVENT_NOT_READY, new["message"], "Reconcile")
+            self._recorder.event(obj, WARNING, EVENT_NOT_READY, new["message"], "Reconcile")
 
 
 def _said(condition: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 import pytest
 
-from controller.conditions import get_condition
+from controller.conditions import get_condition, timestamp
 from fakes import objects
 from reconcilers.repositoryserver import kopia, status
 from reconcilers.repositoryserver.errors import Problem
@@ -315,7 +315,7 @@ class TestPodReady:
 def test_a_time_is_written_and_read_as_kubernetes_does() -> None:
     when = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
-    assert status.timestamp(when) == "2026-01-02T03:04:05Z"
+    assert timestamp(when) == "2026-01-02T03:04:05Z"
     assert status.parse_time("2026-01-02T03:04:05Z") == when
 
 
