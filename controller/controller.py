@@ -27,11 +27,18 @@ DEFAULT_CACHE_SYNC_TIMEOUT: Final = 120.0
 #: Seconds for one reconcile. controller-runtime sets no limit, but Go can cancel one.
 DEFAULT_RECONCILE_TIMEOUT: Final = 120.0
 
+#: A reconcile that runs for so many times its deadline will never end: every request is bounded by
+#: the deadline, and the status about a missed one by a later one.
+HUNG_DEADLINES: Final = 2
+
 _SYNC_POLL_SECONDS: Final = 0.05
 
 NOT_SYNCED: Final = (
     "controller {name}: no full list of {resources} within {seconds:g} s;"
     " check that the API server serves them and that the account may list and watch them"
+)
+HUNG: Final = (
+    "controller {name}: a reconcile has run for {running:.0f} s, its deadline is {limit:g} s"
 )
 NO_WORKERS: Final = "controller {name}: workers is {workers}, must be 1 or more"
 STARTED_TWICE: Final = "controller {name} was started before: its queue is shut down for good"
@@ -233,6 +240,17 @@ class Controller:
             after: Seconds to wait before.
         """
         self._queue.add(request, priority=priority, after=after)
+
+    def hung(self) -> str:
+        """Tell whether a worker hangs, for a liveness probe.
+
+        Returns:
+            For how long its reconcile has run, if that is twice its deadline; else "".
+        """
+        running, limit = self._queue.longest_running(), self._reconcile_timeout
+        if running <= HUNG_DEADLINES * limit:
+            return ""
+        return HUNG.format(name=self.name, running=running, limit=limit)
 
     def run(self, stop: threading.Event) -> None:
         """Wait for the informers, then reconcile until told to stop.

@@ -22,6 +22,11 @@ LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 #: Seconds between two resyncs, give or take a tenth (controller-runtime pkg/cache/cache.go).
 RESYNC_PERIOD: Final = 36000.0
 
+#: Seconds without a sign of life after which the thread counts as hung: two silences of a watch,
+#: the longest that it may be in one place.
+HUNG_SECONDS: Final = 2 * READ_TIMEOUT
+HUNG: Final = "{name} shows no life for {seconds:.0f} s"
+
 
 class Handler(Protocol):
     """Who wants to know what changed. The objects belong to the store: never change them."""
@@ -111,11 +116,14 @@ class Informer:
             metadata_only=metadata_only,
             label_selector=label_selector,
             on_contact=self._on_contact,
+            beat=self._beat,
             uniform=uniform,
             read_timeout=read_timeout,
         )
         # Monotonic seconds; written by the informer's thread only.
         self._last_contact = clock.monotonic()
+        # The same of the thread's last sign of life: it goes on while the server is away.
+        self._last_beat = clock.monotonic()
         self._next_resync = self._draw_next_resync()
         labels = {"resource": resource.full_name}
         metrics.informer_store_objects.labels(**labels).set_function(lambda: len(self.store))
@@ -148,6 +156,7 @@ class Informer:
                 process must not go on.
         """
         self._last_contact = self._clock.monotonic()
+        self._beat()
         closer = threading.Thread(
             target=self._close_when, args=(stop,), name=f"close-{self.resource.plural}", daemon=True
         )
@@ -162,9 +171,20 @@ class Informer:
         """Return the seconds since the server was last heard.
 
         A bookmark comes once a minute, and after 90 s of silence the watch is opened anew, which
-        counts as well. An age of more than two minutes means that the store is stale.
+        counts as well. An age of more than two minutes means that the store is stale. That is the
+        server's fault or the network's, and no reason to end the process: see `hung`.
         """
         return self._clock.monotonic() - self._last_contact
+
+    def hung(self) -> str:
+        """Tell whether the informer's thread hangs, for a liveness probe.
+
+        Returns:
+            Its name and since when; "" while it turns over, be it only from one refused request to
+            the next.
+        """
+        silence = self._clock.monotonic() - self._last_beat
+        return HUNG.format(name=self.name, seconds=silence) if silence > HUNG_SECONDS else ""
 
     def _close_when(self, stop: threading.Event) -> None:
         stop.wait()
@@ -176,9 +196,13 @@ class Informer:
         That is every 90 s at least, which is precise enough for a period of hours.
         """
         self._last_contact = self._clock.monotonic()
+        self._beat()
         if self._last_contact >= self._next_resync:
             self._next_resync = self._draw_next_resync()
             self._processor.resync()
+
+    def _beat(self) -> None:
+        self._last_beat = self._clock.monotonic()
 
     def _draw_next_resync(self) -> float:
         return self._clock.monotonic() + self._resync_period * self._uniform(0.9, 1.1)

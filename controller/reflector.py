@@ -68,6 +68,10 @@ MAX_INTERNAL_ERROR_RETRY: Final = 30.0
 #: Seconds without an internal error after which the next one begins a new series.
 INTERNAL_ERROR_SERIES_GAP: Final = 60.0
 
+#: Seconds that a server can make a client wait. It asks for one or a few where it sheds load; a
+#: proxy's hour would look like a thread that hangs.
+MAX_RETRY_AFTER: Final = 60.0
+
 #: Objects a page where the list cannot come from the server's cache (client-go tools/pager).
 PAGE_SIZE: Final = 500
 
@@ -151,6 +155,7 @@ class Reflector:
         metadata_only: bool = False,
         label_selector: str = "",
         on_contact: Callable[[], None] = lambda: None,
+        beat: Callable[[], None] = lambda: None,
         uniform: Callable[[float, float], float] = random.uniform,
         read_timeout: float = READ_TIMEOUT,
     ) -> None:
@@ -167,6 +172,9 @@ class Reflector:
             label_selector: Mirror only objects with these labels.
             on_contact: Called on the reflector's thread whenever the server was heard, bookmarks
                 included.
+            beat: Called on the reflector's thread at every turn, whether the server answers or not:
+                before each request and on both sides of a pause. Between two calls lies one
+                request, one silence of a watch, or one pause: `read_timeout` or 60 s at most.
             uniform: Draws a number between two, as `random.uniform`.
             read_timeout: Seconds of silence after which a watch counts as dead.
         """
@@ -179,6 +187,7 @@ class Reflector:
         self._metadata_only = metadata_only
         self._label_selector = label_selector
         self._on_contact = on_contact
+        self._beat = beat
         self._uniform = uniform
         self._read_timeout = read_timeout
         self._backoff = Backoff(clock, uniform)
@@ -313,6 +322,7 @@ class Reflector:
         objects: list[Object] = []
         token = ""
         while True:
+            self._beat()
             page = self._client.list(
                 self._resource,
                 self._namespace,
@@ -440,6 +450,7 @@ class Reflector:
     def _open_watch(
         self, resource_version: str, stop: threading.Event, *, send_initial_events: bool = False
     ) -> WatchStream:
+        self._beat()
         stream = self._client.watch(
             self._resource,
             self._namespace,
@@ -484,8 +495,10 @@ class Reflector:
         """Wait before the next attempt, for at least as long as the server asks."""
         pause = self._backoff.next_pause()
         if isinstance(error, ApiError) and error.retry_after is not None:
-            pause = max(pause, error.retry_after)
+            pause = max(pause, min(error.retry_after, MAX_RETRY_AFTER))
+        self._beat()
         self._clock.wait_event(stop, pause)
+        self._beat()
 
 
 def _is_initial_events_end(bookmark: Object) -> bool:

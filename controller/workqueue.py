@@ -152,7 +152,7 @@ class PriorityQueue(Generic[T]):
             lambda: sum(self._work_in_progress())
         )
         metrics.workqueue_longest_running_processor_seconds.labels(name, name).set_function(
-            lambda: max(self._work_in_progress(), default=0.0)
+            self.longest_running
         )
 
     def add(
@@ -234,6 +234,10 @@ class PriorityQueue(Generic[T]):
     def num_requeues(self, item: T) -> int:
         """Return how often the item was added rate limited since it was last forgotten."""
         return self._rate_limiter.num_requeues(item)
+
+    def longest_running(self) -> float:
+        """Return the seconds since the oldest item was handed out that is not done; 0.0 if none."""
+        return max(self._work_in_progress(), default=0.0)
 
     def shut_down(self) -> None:
         """End every `get`, now and later. What is still in the queue is not handed out."""

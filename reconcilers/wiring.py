@@ -83,7 +83,7 @@ def build(
     manager.add(
         HealthServer(
             options.health_probe_bind_address,
-            healthz=manager.healthz(),
+            healthz={**manager.healthz(), "controller": loop.hung},
             readyz=manager.readyz(),
         ),
         Group.SERVERS,

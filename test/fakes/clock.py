@@ -85,3 +85,24 @@ class FakeClock:
 
     def _waiters(self) -> int:
         return len(self._conditions) + self._event_waiters
+
+
+class InstantClock(FakeClock):
+    """A clock that jumps over each pause and notes how long it was."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._paused = threading.Condition()
+        self.pauses: list[float] = []
+
+    def wait_event(self, event: threading.Event, timeout: float | None) -> bool:
+        assert timeout is not None
+        with self._paused:
+            self.pauses.append(timeout)
+            self._paused.notify_all()
+        self.step(timeout)
+        return event.is_set()
+
+    def wait_for_pauses(self, count: int) -> None:
+        with self._paused:
+            assert self._paused.wait_for(lambda: len(self.pauses) >= count, STUCK_AFTER)

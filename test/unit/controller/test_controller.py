@@ -581,6 +581,58 @@ class TestWorkers:
             running.result(timeout=0)
 
 
+class TestHung:
+    @pytest.fixture
+    def reconciling(self, loop: Loop, pool: ThreadPoolExecutor) -> Iterator[Controller]:
+        """A controller with two workers, one of which never comes back from its reconcile of A."""
+        entered, leave = threading.Event(), threading.Event()
+        done = threading.Event()
+
+        def outcome(request: Request, _deadline: Deadline) -> Result:
+            if request == A:
+                entered.set()
+                leave.wait(STUCK_AFTER)
+            else:
+                done.set()
+            return Result()
+
+        made = loop.controller(outcome, workers=2, reconcile_timeout=45)
+        running = pool.submit(made.run, loop.stop)
+        made.enqueue(A)
+        assert entered.wait(STUCK_AFTER)
+        made.enqueue(B)
+        # The other worker goes on.
+        assert done.wait(STUCK_AFTER)
+        yield made
+        loop.stop.set()
+        leave.set()
+        running.result(STUCK_AFTER)
+
+    @pytest.mark.parametrize(
+        ("seconds", "reason"),
+        [
+            pytest.param(90, "", id="an end that is late may still come"),
+            pytest.param(
+                91,
+                "controller loop: a reconcile has run for 91 s, its deadline is 45 s",
+                id="twice the deadline is a hang",
+            ),
+        ],
+    )
+    def test_a_reconcile_beyond_its_deadline(
+        self, loop: Loop, reconciling: Controller, seconds: float, reason: str
+    ) -> None:
+        loop.clock.step(seconds)
+
+        assert reconciling.hung() == reason
+
+    def test_no_work_is_no_hang(self, loop: Loop) -> None:
+        made = loop.controller(returns(Result()))
+        loop.clock.step(3600)
+
+        assert made.hung() == ""
+
+
 class TestMisuse:
     def test_a_controller_runs_once(self, loop: Loop) -> None:
         loop.stop.set()

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from controller.client import Client
 from controller.clock import SystemClock
-from controller.informer import Informer, default_trim
+from controller.informer import HUNG_SECONDS, Informer, default_trim
 from controller.metrics import Metrics
 from controller.resource import Object, Resource
 from fakes import apiserver
@@ -25,7 +25,7 @@ from fakes.apiserver import (
     pod,
     watch,
 )
-from fakes.clock import STUCK_AFTER, FakeClock
+from fakes.clock import STUCK_AFTER, FakeClock, InstantClock
 
 PODS = Resource("", "v1", "pods", "Pod")
 
@@ -262,6 +262,55 @@ def test_the_age_begins_with_the_run() -> None:
             clock.block_until_waiters(1)
 
             assert informer.last_contact_age() == 0
+
+
+def test_a_thread_that_meets_refused_connections_only_is_alive() -> None:
+    clock = InstantClock()
+    with FakeApiServer() as server:
+        informer = make_informer(server, clock)
+        server.stop_listening()
+        with running(informer):
+            clock.wait_for_pauses(15)
+
+            assert informer.last_contact_age() > HUNG_SECONDS
+            assert informer.hung() == ""
+        server.listen_again()
+
+
+def test_a_thread_in_a_silent_watch_is_alive_until_its_connection_must_have_been_cut() -> None:
+    clock = FakeClock()
+    with FakeApiServer(watch(initial_events_end(5), added("a", 6), end="silent")) as server:
+        informer = make_informer(server, clock)
+        listener = Listener(informer)
+        informer.add_handler(listener)
+        with running(informer):
+            listener.wait_until_told("add a@6")
+            clock.step(HUNG_SECONDS)
+            assert informer.hung() == ""
+
+            clock.step(1)
+
+            assert informer.hung() == "informer of pods shows no life for 181 s"
+
+
+def test_a_thread_that_a_handler_holds_hangs() -> None:
+    clock = FakeClock()
+    entered, leave = threading.Event(), threading.Event()
+
+    class Stuck(Listener):
+        def on_add(self, obj: Object, *, initial: bool) -> None:
+            entered.set()
+            leave.wait(STUCK_AFTER)
+
+    with FakeApiServer(watch(added("a", 1), initial_events_end(5), end="silent")) as server:
+        informer = make_informer(server, clock)
+        informer.add_handler(Stuck(informer))
+        with running(informer):
+            assert entered.wait(STUCK_AFTER)
+            clock.step(HUNG_SECONDS + 1)
+
+            assert informer.hung() == "informer of pods shows no life for 181 s"
+            leave.set()
 
 
 def test_indices_see_the_trimmed_object() -> None:

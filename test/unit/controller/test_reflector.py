@@ -30,30 +30,9 @@ from fakes.apiserver import (
     pod_list,
     watch,
 )
-from fakes.clock import STUCK_AFTER, FakeClock
+from fakes.clock import STUCK_AFTER, FakeClock, InstantClock
 
 PODS = Resource("", "v1", "pods", "Pod")
-
-
-class InstantClock(FakeClock):
-    """A clock that jumps over each pause and notes how long it was."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._paused = threading.Condition()
-        self.pauses: list[float] = []
-
-    def wait_event(self, event: threading.Event, timeout: float | None) -> bool:
-        assert timeout is not None
-        with self._paused:
-            self.pauses.append(timeout)
-            self._paused.notify_all()
-        self.step(timeout)
-        return event.is_set()
-
-    def wait_for_pauses(self, count: int) -> None:
-        with self._paused:
-            assert self._paused.wait_for(lambda: len(self.pauses) >= count, STUCK_AFTER)
 
 
 class Mirror:
@@ -396,6 +375,15 @@ def test_429_waits_as_long_as_the_server_asks_and_does_not_relist() -> None:
     with FakeApiServer(*script) as server, reflecting(server, Mirror(), clock):
         assert asked(server, 4)[1:] == ["watch from 7"] * 3
         assert clock.pauses == [20.0, 20.0]
+
+
+def test_an_hour_that_a_proxy_asks_for_is_cut_to_a_minute() -> None:
+    clock = InstantClock()
+    busy = apiserver.failure(429, "TooManyRequests", Retry_After="3600")
+    with FakeApiServer(busy, streamed()) as server, reflecting(server, Mirror(), clock):
+        server.wait_for_requests(2)
+
+        assert clock.pauses == [60.0]
 
 
 def test_429_as_an_event_does_not_relist_either() -> None:
