@@ -15,6 +15,7 @@ from controller.manager import Group, Manager
 from controller.metrics import Metrics
 from controller.mutationcache import MutationCache
 from controller.podexec import Executor
+from controller.ratelimit import ExponentialRateLimiter
 from reconcilers.options import PROGRAM
 from reconcilers.repositoryserver import api, resources
 from reconcilers.repositoryserver.applier import owner_uids
@@ -34,6 +35,11 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.registration import Executor as CommandExecutor
 
 CONTROLLER = "repositoryserver"
+
+# Seconds between two tries of what the API server refuses, at most. A right that was missing or a
+# quota that was full is noticed a minute after it was mended, at the cost of one request a minute;
+# client-go's 1000 s would leave a user waiting for a quarter of an hour.
+MAX_RETRY_SECONDS = 60.0
 
 INDEX_SECRET = "secret"  # noqa: S105 - an index's name
 INDEX_UID = "uid"
@@ -75,7 +81,14 @@ def build(
         clock=clock,
         image=options.server_image,
     )
-    loop = Controller(CONTROLLER, reconciler, clock=clock, metrics=metrics, workers=options.workers)
+    loop = Controller(
+        CONTROLLER,
+        reconciler,
+        clock=clock,
+        metrics=metrics,
+        workers=options.workers,
+        rate_limiter=ExponentialRateLimiter(maximum=MAX_RETRY_SECONDS),
+    )
     sources.wake(loop)
 
     manager = Manager(clock=clock)
