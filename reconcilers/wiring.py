@@ -42,7 +42,6 @@ CONTROLLER = "repositoryserver"
 MAX_RETRY_SECONDS = 60.0
 
 INDEX_SECRET = "secret"  # noqa: S105 - an index's name
-INDEX_UID = "uid"
 
 
 def build(
@@ -144,7 +143,7 @@ class _Sources:
 
         by_owner = {INDEX_OWNER: owner_uids}
         self._servers, servers = follow(
-            resources.REPOSITORY_SERVERS, {INDEX_SECRET: api.secret_names, INDEX_UID: _uid}
+            resources.REPOSITORY_SERVERS, {INDEX_SECRET: api.secret_names}
         )
         # Of Secrets only names and versions: no content is ever in memory for longer than a use.
         self._secrets, secrets = follow(resources.SECRETS, by_owner, metadata_only=True)
@@ -164,22 +163,27 @@ class _Sources:
         loop.watch(self._servers, lambda obj: [_request(obj)])
         loop.watch(self._secrets, self._concerned_by_secret)
         for children in (self._pods, self._services, self._policies):
-            loop.watch(children, self._owners)
-
-    def _owners(self, obj: Object) -> Iterable[Request]:
-        for uid in owner_uids(obj):
-            yield from map(_request, self._servers.store.by_index(INDEX_UID, uid))
+            loop.watch(children, owners)
 
     def _concerned_by_secret(self, obj: Object) -> Iterable[Request]:
         """Name the resources that refer to a Secret, and the one that owns it."""
         name = obj["metadata"]["name"]
         yield from map(_request, self._servers.store.by_index(INDEX_SECRET, name))
-        yield from self._owners(obj)
+        yield from owners(obj)
+
+
+def owners(obj: Object) -> Iterable[Request]:
+    """Name the resources that own an object.
+
+    By name, as controller-runtime pkg/handler/enqueue_owner.go: where a resource was deleted and
+    made again at once, its successor waits for the children of the first to go, and their end must
+    wake it.
+    """
+    for reference in obj["metadata"].get("ownerReferences") or ():
+        group = reference["apiVersion"].rpartition("/")[0]
+        if (group, reference["kind"]) == (api.GROUP, api.KIND):
+            yield Request(obj["metadata"]["namespace"], reference["name"])
 
 
 def _request(obj: Object) -> Request:
     return Request(obj["metadata"]["namespace"], obj["metadata"]["name"])
-
-
-def _uid(obj: Object) -> Iterable[str]:
-    return [obj["metadata"]["uid"]]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from controller.manager import Manager
+    from controller.resource import Object
 
 NO_PORTS = ["--metrics-bind-address=0", "--health-probe-bind-address=0"]
 
@@ -47,3 +48,49 @@ def test_what_is_refused_is_tried_again_within_a_minute(
 
     assert delays[:3] == [0.005, 0.01, 0.02]
     assert max(delays) == delays[-1] == 60.0
+
+
+def reference(api_version: str, kind: str, name: str, uid: str = "1") -> Object:
+    return {"apiVersion": api_version, "kind": kind, "name": name, "uid": uid}
+
+
+OURS = reference("cr.kanister.io/v1alpha1", "RepositoryServer", "files")
+
+
+@pytest.mark.parametrize(
+    ("references", "names"),
+    [
+        pytest.param([OURS], ["files"], id="a child wakes its owner"),
+        pytest.param(
+            [{**OURS, "uid": "of-a-predecessor"}],
+            ["files"],
+            id="the child of a resource that is gone wakes its successor of the same name",
+        ),
+        pytest.param(
+            [{**OURS, "apiVersion": "cr.kanister.io/v1beta1"}],
+            ["files"],
+            id="the version of the group does not matter",
+        ),
+        pytest.param(
+            [OURS, reference("cr.kanister.io/v1alpha1", "RepositoryServer", "mail")],
+            ["files", "mail"],
+            id="every owner is woken",
+        ),
+        pytest.param(
+            [
+                reference("apps/v1", "ReplicaSet", "files"),
+                reference("cr.kanister.io/v1alpha1", "Blueprint", "files"),
+                reference("v1", "RepositoryServer", "files"),
+            ],
+            [],
+            id="another kind or group is none of ours",
+        ),
+        pytest.param(None, [], id="an object without an owner wakes nobody"),
+    ],
+)
+def test_owners(references: list[Object] | None, names: list[str]) -> None:
+    metadata = {"namespace": "backup", "name": "child", "ownerReferences": references}
+
+    found = list(wiring.owners({"metadata": metadata}))
+
+    assert found == [Request("backup", name) for name in names]
