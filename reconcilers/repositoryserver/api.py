@@ -6,7 +6,7 @@ what a schema cannot say is checked where it is used.
 
 from __future__ import annotations
 
-import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
@@ -14,7 +14,7 @@ from attrs import field, frozen
 from reconcilers.repositoryserver.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 GROUP = "cr.kanister.io"
 VERSION = "v1alpha1"
@@ -26,10 +26,29 @@ PORT = 51515
 DEFAULT_CONTENT_CACHE_MB = 0
 DEFAULT_METADATA_CACHE_MB = 500
 
+DEFAULT_DRAIN_SECONDS = 300
+
+# Every field that refers to a Secret which the controller reads; lists on the way are walked.
+SECRET_FIELDS = (
+    "spec.storage.secretRef",
+    "spec.storage.credentialSecretRef",
+    "spec.repository.passwordSecretRef",
+    "spec.server.adminSecretRef",
+    "spec.server.tlsSecretRef",
+    "spec.server.userAccess.userAccessSecretRef",
+    "spec.server.userAccessSecretRef",
+    "spec.server.additionalUserAccess.userAccessSecretRef",
+)
+
 REASON_FOREIGN_NAMESPACE = "ReferenceInOtherNamespace"
 FOREIGN_NAMESPACE = (
     "{field} names Secret {reference}, but a RepositoryServer reads Secrets of its own namespace "
     "only; copy the Secret to namespace {namespace} and set {field}.namespace to it"
+)
+REASON_NO_TIME = "InvalidPointInTime"
+NO_TIME = (
+    "spec.repository.pointInTime is {value}, which is no time; write one with its zone, as "
+    "2026-01-31T12:00:00Z"
 )
 
 
@@ -68,6 +87,29 @@ class UserAccess:
 
 
 @frozen
+class PodSettings:
+    """What the resource says of the pod, in the words of the Kubernetes API.
+
+    Attributes:
+        resources: Requests and limits of the container; empty for the default.
+        node_selector: Labels that a node must have.
+        tolerations: Taints of a node that do not keep the pod away.
+        image_pull_secrets: References to Secrets that open the image's registry.
+        labels: Further labels of the pod.
+        annotations: Further annotations of the pod.
+        override: A partial PodSpec, merged into the pod's last of all.
+    """
+
+    resources: Mapping[str, Any] = field(factory=dict)
+    node_selector: Mapping[str, str] = field(factory=dict)
+    tolerations: Sequence[Mapping[str, Any]] = ()
+    image_pull_secrets: Sequence[Mapping[str, Any]] = ()
+    labels: Mapping[str, str] = field(factory=dict)
+    annotations: Mapping[str, str] = field(factory=dict)
+    override: Mapping[str, Any] = field(factory=dict)
+
+
+@frozen
 class RepositoryServer:
     """The desired state of one repository server.
 
@@ -81,10 +123,15 @@ class RepositoryServer:
         metadata_cache_mb: Limit of Kopia's metadata cache in MB.
         password: Secret with the repository password.
         admin: Secret with the server's administrator.
-        tls: Secret with certificate and key.
-        access: The users that may connect.
+        tls: Secret with certificate and key; None where the controller makes them.
+        accesses: The users that may connect, those of the main access Secret first.
         run_as_user: User id of the server process; None for the default.
         peers: NetworkPolicy peers that may connect besides the namespace's own pods.
+        read_only: Whether the repository is opened without the right to write.
+        point_in_time: The time (UTC) as of which the repository is shown; None for the present.
+        service_account_name: Service account of the pod; empty for the namespace's default.
+        drain_seconds: Seconds that a replaced pod goes on serving its sessions.
+        pod: What is said of the pod.
     """
 
     namespace: str
@@ -100,10 +147,25 @@ class RepositoryServer:
     metadata_cache_mb: int
     password: SecretRef
     admin: SecretRef
-    tls: SecretRef
-    access: UserAccess
+    tls: SecretRef | None
+    accesses: tuple[UserAccess, ...]
     run_as_user: int | None = None
-    peers: tuple[Mapping[str, Any], ...] = field(default=())
+    peers: tuple[Mapping[str, Any], ...] = ()
+    read_only: bool = False
+    point_in_time: datetime | None = None
+    service_account_name: str = ""
+    drain_seconds: int = DEFAULT_DRAIN_SECONDS
+    pod: PodSettings = field(factory=PodSettings)
+
+    @property
+    def self_signed(self) -> bool:
+        """Return whether the controller makes the certificate."""
+        return self.tls is None
+
+    @property
+    def access(self) -> UserAccess:
+        """Return the main access Secret's users."""
+        return self.accesses[0]
 
     @property
     def inputs(self) -> tuple[SecretRef, ...]:
@@ -127,7 +189,7 @@ def parse(obj: Mapping[str, Any]) -> RepositoryServer:
     """Read a RepositoryServer as the API server returns it.
 
     Raises:
-        InvalidInput: A reference leaves the resource's namespace.
+        InvalidInput: A reference leaves the resource's namespace, or a time is none.
     """
     namespace = obj["metadata"]["namespace"]
     name = obj["metadata"]["name"]
@@ -135,6 +197,7 @@ def parse(obj: Mapping[str, Any]) -> RepositoryServer:
     repository = obj["spec"]["repository"]
     server = obj["spec"]["server"]
     cache = repository.get("cacheSizeSettings") or {}
+    point_in_time = _point_in_time(repository.get("pointInTime"))
 
     def reference(parent: Mapping[str, Any], path: str) -> SecretRef:
         value = parent[path.rpartition(".")[2]]
@@ -145,6 +208,18 @@ def parse(obj: Mapping[str, Any]) -> RepositoryServer:
                 FOREIGN_NAMESPACE.format(field=path, reference=ref, namespace=namespace),
             )
         return ref
+
+    def accesses() -> Iterator[UserAccess]:
+        named = {
+            f"spec.server.additionalUserAccess[{number}]": access
+            for number, access in enumerate(server.get("additionalUserAccess") or ())
+        }
+        if "userAccess" in server:
+            named = {"spec.server.userAccess": server["userAccess"], **named}
+        else:
+            yield UserAccess(reference(server, "spec.server.userAccessSecretRef"), username="")
+        for path, access in named.items():
+            yield UserAccess(reference(access, f"{path}.userAccessSecretRef"), access["username"])
 
     return RepositoryServer(
         namespace=namespace,
@@ -158,19 +233,20 @@ def parse(obj: Mapping[str, Any]) -> RepositoryServer:
         root_path=repository["rootPath"],
         username=repository.get("username") or "repository-server",
         hostname=repository.get("hostname") or f"{name}.{namespace}",
-        content_cache_mb=_cache_mb(cache.get("content"), DEFAULT_CONTENT_CACHE_MB),
-        metadata_cache_mb=_cache_mb(cache.get("metadata"), DEFAULT_METADATA_CACHE_MB),
+        content_cache_mb=_or_default(cache.get("content"), DEFAULT_CONTENT_CACHE_MB),
+        metadata_cache_mb=_or_default(cache.get("metadata"), DEFAULT_METADATA_CACHE_MB),
         password=reference(repository, "spec.repository.passwordSecretRef"),
         admin=reference(server, "spec.server.adminSecretRef"),
-        tls=reference(server, "spec.server.tlsSecretRef"),
-        access=UserAccess(
-            secret=reference(server["userAccess"], "spec.server.userAccess.userAccessSecretRef"),
-            username=server["userAccess"]["username"],
-        )
-        if "userAccess" in server
-        else UserAccess(secret=reference(server, "spec.server.userAccessSecretRef"), username=""),
+        tls=reference(server, "spec.server.tlsSecretRef") if "tlsSecretRef" in server else None,
+        accesses=tuple(accesses()),
         run_as_user=server.get("runAsUser"),
         peers=tuple(_peers(server.get("networkPolicy") or {})),
+        # Kopia cannot write to what is past.
+        read_only=bool(repository.get("readOnly")) or point_in_time is not None,
+        point_in_time=point_in_time,
+        service_account_name=server.get("serviceAccountName", ""),
+        drain_seconds=_or_default(server.get("drainSeconds"), DEFAULT_DRAIN_SECONDS),
+        pod=_pod_settings(server),
     )
 
 
@@ -182,27 +258,48 @@ def secret_names(obj: Mapping[str, Any]) -> set[str]:
     """
     namespace = obj["metadata"]["namespace"]
     return {
-        value["name"]
-        for value in _references(obj.get("spec", {}))
-        if (value.get("namespace") or namespace) == namespace
+        reference["name"]
+        for path in SECRET_FIELDS
+        for reference in _values(obj, path.split("."))
+        if reference.get("name") and (reference.get("namespace") or namespace) == namespace
     }
 
 
-def _references(node: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - any JSON value
-    if not isinstance(node, dict):
-        return []
-    found = [
-        value
-        for key, value in node.items()
-        if re.search(r"[sS]ecretRef$", key) and isinstance(value, dict) and value.get("name")
-    ]
-    for value in node.values():
-        found.extend(_references(value))
-    return found
+def _values(node: Any, path: Sequence[str]) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401 - JSON
+    if isinstance(node, list):
+        for item in node:
+            yield from _values(item, path)
+    elif isinstance(node, dict):
+        if path:
+            yield from _values(node.get(path[0]), path[1:])
+        else:
+            yield node
 
 
-def _cache_mb(value: int | None, default: int) -> int:
+def _or_default(value: int | None, default: int) -> int:
     return default if value is None else value
+
+
+def _point_in_time(value: str | None) -> datetime | None:
+    if value is None:
+        return None
+    # The schema asks for a date-time; it lets small letters pass, which are right, and a 25th hour.
+    try:
+        return datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except ValueError as error:
+        raise InvalidInput(REASON_NO_TIME, NO_TIME.format(value=value)) from error
+
+
+def _pod_settings(server: Mapping[str, Any]) -> PodSettings:
+    return PodSettings(
+        resources=server.get("resources", {}),
+        node_selector=server.get("nodeSelector", {}),
+        tolerations=server.get("tolerations", ()),
+        image_pull_secrets=server.get("imagePullSecrets", ()),
+        labels=server.get("podLabels", {}),
+        annotations=server.get("podAnnotations", {}),
+        override=server.get("podOverride", {}),
+    )
 
 
 def _peers(policy: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -29,6 +29,10 @@ EXPIRED = (
     "the certificate in key tls.crt of Secret {ref}, named by {field}, expired at {when}; "
     "put a renewed one and its key into the Secret"
 )
+NO_SELF_SIGNED = (
+    "spec.server.tls.selfSigned asks for a certificate, which this version cannot make; name a "
+    "Secret with tls.crt and tls.key in spec.server.tlsSecretRef in its place"
+)
 
 
 @frozen

@@ -103,6 +103,8 @@ class InputReader:
         def read(ref: api.SecretRef, type_: str) -> secrets.SecretData:
             return secrets.read(ref, self._secret(ref, deadline), (type_,))
 
+        if server.tls is None:
+            raise InvalidInput(certificates.REASON_INVALID, certificates.NO_SELF_SIGNED)
         location = secrets.location(read(server.location, secrets.TYPE_LOCATION))
         return children.ServerInputs(
             location=location,
@@ -131,8 +133,8 @@ class InputReader:
 
     def _check_expiry(self, current: Pass, known: KnownInputs) -> None:
         left = (known.not_after - self._clock.now()).total_seconds()
-        if left <= 0:
-            tls = current.server.tls
+        tls = current.server.tls
+        if left <= 0 and tls is not None:
             message = certificates.EXPIRED.format(
                 ref=tls, field=tls.field, when=known.not_after.isoformat()
             )

@@ -209,6 +209,11 @@ def server(client: Client, namespace: str) -> Object:
 
 NETWORK_POLICY = "spec.server.networkPolicy"
 
+SELF_SIGNED: Object = {
+    "spec.server.tlsSecretRef": ABSENT,
+    "spec.server.tls": {"selfSigned": {}},
+}
+
 
 @pytest.mark.parametrize(
     "obj",
@@ -290,6 +295,83 @@ NETWORK_POLICY = "spec.server.networkPolicy"
             ),
             id="every kind of peer",
         ),
+        pytest.param(changed(SERVER, SELF_SIGNED), id="a self-signed certificate"),
+        pytest.param(
+            changed(SERVER, {"spec.server.tls": {}}), id="a Secret's certificate, and no other"
+        ),
+        pytest.param(
+            changed(
+                SERVER,
+                {
+                    "spec.repository.readOnly": True,
+                    "spec.repository.pointInTime": "2026-01-31T12:00:00.5+01:00",
+                },
+            ),
+            id="a server for restores from the past",
+        ),
+        pytest.param(
+            changed(
+                SERVER,
+                {
+                    "spec.server.additionalUserAccess": [
+                        {"username": f"user-{number}", "userAccessSecretRef": {"name": "users"}}
+                        for number in range(64)
+                    ]
+                },
+            ),
+            id="many Secrets of users",
+        ),
+        pytest.param(changed(SERVER, {"spec.server.drainSeconds": 0}), id="no time to drain"),
+        pytest.param(
+            changed(
+                SERVER,
+                {
+                    "spec.server.resources": {
+                        "requests": {"cpu": 1, "memory": "1Gi", "example.com/device": "1"},
+                        "limits": {"cpu": "1000m", "memory": "1.5Gi", "ephemeral-storage": "1e9"},
+                    }
+                },
+            ),
+            id="every way to write an amount",
+        ),
+        pytest.param(
+            changed(
+                SERVER,
+                {
+                    "spec.server.serviceAccountName": "cloud.identity-1",
+                    "spec.server.imagePullSecrets": [{"name": "registry"}],
+                    "spec.server.nodeSelector": {"kubernetes.io/arch": "amd64"},
+                    "spec.server.tolerations": [
+                        {"operator": "Exists"},
+                        {
+                            "key": "a",
+                            "operator": "Equal",
+                            "value": "b",
+                            "effect": "NoExecute",
+                            "tolerationSeconds": 60,
+                        },
+                    ],
+                    "spec.server.podLabels": {"app.kubernetes.io/part-of": "backup", "a": ""},
+                    "spec.server.podAnnotations": {"example.com/note": "two\nlines"},
+                },
+            ),
+            id="what the pod is to have",
+        ),
+        pytest.param(
+            changed(
+                SERVER,
+                {
+                    "spec.server.podOverride": {
+                        "priorityClassName": "high",
+                        "containers": [
+                            {"name": "repo-server-container", "env": [{"name": "A", "value": "b"}]}
+                        ],
+                        "tolerations": [{"$patch": "replace"}],
+                    }
+                },
+            ),
+            id="any part of a PodSpec",
+        ),
     ],
 )
 def test_accepts(client: Client, namespace: str, obj: Object) -> None:
@@ -342,7 +424,18 @@ def test_accepts(client: Client, namespace: str, obj: Object) -> None:
             id="a negative cache size",
         ),
         pytest.param("spec.server.adminSecretRef", ABSENT, "Required value", id="no administrator"),
-        pytest.param("spec.server.tlsSecretRef", ABSENT, "Required value", id="no certificate"),
+        pytest.param(
+            "spec.server.tlsSecretRef",
+            ABSENT,
+            'give exactly one of tlsSecretRef (a Secret with tls.crt and tls.key) and "tls:',
+            id="no certificate",
+        ),
+        pytest.param(
+            "spec.server.tls",
+            {"selfSigned": {}},
+            "give exactly one of tlsSecretRef",
+            id="a certificate of the user's and one of the controller's",
+        ),
         pytest.param(
             "spec.server.userAccess", ABSENT, "give exactly one of userAccess", id="no users"
         ),
@@ -416,6 +509,90 @@ def test_accepts(client: Client, namespace: str, obj: Object) -> None:
             "and only with these",
             id="an operator that takes no values",
         ),
+        pytest.param(
+            "spec.repository.pointInTime",
+            "yesterday",
+            "must be of type date-time",
+            id="a time in words",
+        ),
+        pytest.param(
+            "spec.repository.pointInTime",
+            "2026-01-31T12:00:00",
+            "must be of type date-time",
+            id="a time without its zone",
+        ),
+        pytest.param(
+            "spec.server.additionalUserAccess",
+            [{"userAccessSecretRef": {"name": "users"}}],
+            "spec.server.additionalUserAccess[0].username: Required value",
+            id="further users without a user name",
+        ),
+        pytest.param(
+            "spec.server.additionalUserAccess",
+            [{"username": "A", "userAccessSecretRef": {"name": "users"}}],
+            "Kopia refuses this user name",
+            id="further users with a user name in capitals",
+        ),
+        pytest.param(
+            "spec.server.drainSeconds",
+            -1,
+            "should be greater than or equal to 0",
+            id="less than no time to drain",
+        ),
+        pytest.param(
+            "spec.server.resources.limits",
+            {"memory": "lots"},
+            "write an amount as 2, 500m, 256Mi or 1G",
+            id="an amount in words",
+        ),
+        pytest.param(
+            "spec.server.resources",
+            {"requests": {"memory": "2Gi"}, "limits": {"memory": "1000Mi"}},
+            "a request is above its limit: lower the one or raise the other",
+            id="a request above its limit",
+        ),
+        pytest.param(
+            "spec.server.serviceAccountName",
+            "Cloud Identity",
+            "no service account can have this name",
+            id="a name that no service account can have",
+        ),
+        pytest.param(
+            "spec.server.imagePullSecrets",
+            ["registry"],
+            'must be of type object: "string"',
+            id="the bare name of a pull Secret",
+        ),
+        pytest.param(
+            "spec.server.tolerations",
+            [{"operator": "In"}],
+            'supported values: "Equal", "Exists"',
+            id="an operator that tolerations do not have",
+        ),
+        pytest.param(
+            "spec.server.podLabels",
+            {"cr.kanister.io/digest": "mine"},
+            "by them Service and NetworkPolicy find the pod. Choose another key",
+            id="a label of the controller's",
+        ),
+        pytest.param(
+            "spec.server.podLabels",
+            {"app.kubernetes.io/managed-by": "mine"},
+            "are the controller's",
+            id="another label of the controller's",
+        ),
+        pytest.param(
+            "spec.server.podAnnotations",
+            {"cr.kanister.io/tls-fingerprint": "mine"},
+            "are the controller's: choose another key",
+            id="an annotation of the controller's",
+        ),
+        pytest.param(
+            "spec.server.podOverride",
+            "hostAliases: []",
+            'must be of type object: "string"',
+            id="an override as text",
+        ),
     ],
 )
 def test_refuses(
@@ -462,7 +639,7 @@ def test_refuses(
         ),
         pytest.param(
             nested("spec.server.tlsSecretRef", None),
-            "Required value",
+            "give exactly one of tlsSecretRef",
             id="that there is a certificate",
         ),
     ],
@@ -493,6 +670,14 @@ def test_keeps(
             id="form of access",
         ),
         pytest.param(nested("spec.server.networkPolicy.from", [{"podSelector": {}}]), id="peers"),
+        pytest.param(
+            {"spec": {"server": {"tlsSecretRef": None, "tls": {"selfSigned": {}}}}},
+            id="who makes the certificate",
+        ),
+        pytest.param(nested("spec.repository.readOnly", value=True), id="the right to write"),
+        pytest.param(
+            nested("spec.repository.pointInTime", "2026-01-31T12:00:00Z"), id="the time shown"
+        ),
     ],
 )
 def test_lets_change(client: Client, namespace: str, server: Object, change: Object) -> None:
@@ -516,6 +701,7 @@ def test_lets_change(client: Client, namespace: str, server: Object, change: Obj
                     "serviceName": "service",
                     "networkPolicyName": "policy",
                     "tlsFingerprint": "0" * 64,
+                    "tlsNotAfter": "2027-01-31T12:00:00Z",
                 },
                 "registeredUsers": ["backup@client"],
             },

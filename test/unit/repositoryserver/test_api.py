@@ -1,5 +1,6 @@
 """A RepositoryServer as users write it becomes the attrs classes."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -27,6 +28,16 @@ ACCESS_BY_USER = {
     "userAccess": None,
     "userAccessSecretRef": {"name": objects.USERS, "namespace": objects.NAMESPACE},
 }
+
+FURTHER = "spec.server.additionalUserAccess"
+FURTHER_USERS = {
+    "additionalUserAccess": [
+        {"username": "a", "userAccessSecretRef": {"name": "a-users"}},
+        {"username": "b", "userAccessSecretRef": {"name": "b-users"}},
+    ]
+}
+
+TIME = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 REFERENCES = [
     "spec.storage.secretRef",
@@ -74,8 +85,10 @@ def test_a_resource_of_the_removed_controller_is_read_whole() -> None:
         password=reference("spec.repository.passwordSecretRef", objects.REPOSITORY_PASSWORD),
         admin=reference("spec.server.adminSecretRef", objects.ADMIN),
         tls=reference("spec.server.tlsSecretRef", objects.TLS),
-        access=api.UserAccess(
-            reference("spec.server.userAccess.userAccessSecretRef", objects.USERS), "backup"
+        accesses=(
+            api.UserAccess(
+                reference("spec.server.userAccess.userAccessSecretRef", objects.USERS), "backup"
+            ),
         ),
         run_as_user=None,
         peers=(),
@@ -120,6 +133,24 @@ def test_a_resource_of_the_removed_controller_is_read_whole() -> None:
         pytest.param(
             nested("metadata.generation", None), "generation", 0, id="no generation counts as 0"
         ),
+        pytest.param({}, "read_only", False, id="a repository may be written to"),
+        pytest.param(
+            nested("spec.repository.readOnly", value=True), "read_only", True, id="unless told"
+        ),
+        pytest.param(
+            nested("spec.repository.pointInTime", TIME.isoformat()),
+            "read_only",
+            True,
+            id="what is past cannot be written to",
+        ),
+        pytest.param({}, "point_in_time", None, id="the repository is that of the present"),
+        pytest.param({}, "drain_seconds", 300, id="a replaced pod serves on for five minutes"),
+        pytest.param(
+            nested("spec.server.drainSeconds", 0), "drain_seconds", 0, id="0 is not the default"
+        ),
+        pytest.param({}, "service_account_name", "", id="the namespace's service account"),
+        pytest.param({}, "self_signed", False, id="the certificate is the user's"),
+        pytest.param({}, "pod", api.PodSettings(), id="nothing is said of the pod"),
     ],
 )
 def test_what_is_left_out_gets_its_default(change: Object, attribute: str, expected: Any) -> None:
@@ -134,6 +165,109 @@ def test_the_users_may_be_whole_users_in_place_of_hosts() -> None:
     assert server.access == api.UserAccess(
         reference("spec.server.userAccessSecretRef", objects.USERS), username=""
     )
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        pytest.param("2026-01-31T12:00:00Z", id="UTC"),
+        pytest.param("2026-01-31T13:00:00+01:00", id="another zone"),
+        pytest.param("2026-01-31t12:00:00.000000000z", id="small letters and nanoseconds"),
+    ],
+)
+def test_a_point_in_time_is_a_time(written: str) -> None:
+    obj = objects.repository_server(nested("spec.repository.pointInTime", written))
+
+    assert api.parse(obj).point_in_time == TIME
+
+
+def test_an_hour_that_no_day_has_is_refused() -> None:
+    obj = objects.repository_server(nested("spec.repository.pointInTime", "2026-01-31T25:00:00Z"))
+
+    with pytest.raises(InvalidInput, match=r"write one with its zone, as 2026-01-31T12:00:00Z$"):
+        api.parse(obj)
+
+
+def test_without_a_certificate_of_the_users_the_controller_makes_one() -> None:
+    change = {"tlsSecretRef": None, "tls": {"selfSigned": {}}}
+    server = api.parse(objects.repository_server(nested("spec.server", change)))
+
+    assert server.self_signed
+    assert server.tls is None
+    assert objects.TLS not in [ref.name for ref in server.inputs]
+
+
+def test_the_pod_is_as_the_resource_says() -> None:
+    toleration = {"key": "backup", "operator": "Exists"}
+    change = {
+        "resources": {"limits": {"memory": "1Gi"}},
+        "serviceAccountName": "cloud",
+        "imagePullSecrets": [{"name": "registry"}],
+        "nodeSelector": {"disk": "fast"},
+        "tolerations": [toleration],
+        "podLabels": {"team": "a"},
+        "podAnnotations": {"example.com/note": "b"},
+        "podOverride": {"hostAliases": []},
+    }
+    server = api.parse(objects.repository_server(nested("spec.server", change)))
+
+    assert server.service_account_name == "cloud"
+    assert server.pod == api.PodSettings(
+        resources={"limits": {"memory": "1Gi"}},
+        node_selector={"disk": "fast"},
+        tolerations=[toleration],
+        image_pull_secrets=[{"name": "registry"}],
+        labels={"team": "a"},
+        annotations={"example.com/note": "b"},
+        override={"hostAliases": []},
+    )
+
+
+class TestAccesses:
+    @pytest.mark.parametrize(
+        ("main", "field", "username"),
+        [
+            pytest.param(
+                {},
+                "spec.server.userAccess.userAccessSecretRef",
+                "backup",
+                id="after the main Secret with its user name",
+            ),
+            pytest.param(
+                ACCESS_BY_USER,
+                "spec.server.userAccessSecretRef",
+                "",
+                id="after the main Secret with whole users",
+            ),
+        ],
+    )
+    def test_further_users_come_after_the_main_ones(
+        self, main: Object, field: str, username: str
+    ) -> None:
+        obj = objects.repository_server(nested("spec.server", {**main, **FURTHER_USERS}))
+
+        server = api.parse(obj)
+
+        first = api.UserAccess(reference(field, objects.USERS), username)
+        assert server.access == first
+        assert server.accesses == (
+            first,
+            api.UserAccess(reference(f"{FURTHER}[0].userAccessSecretRef", "a-users"), "a"),
+            api.UserAccess(reference(f"{FURTHER}[1].userAccessSecretRef", "b-users"), "b"),
+        )
+
+    def test_a_reference_to_another_namespace_is_refused_by_its_place_in_the_list(self) -> None:
+        users = objects.merged(FURTHER_USERS, {})
+        users["additionalUserAccess"][1]["userAccessSecretRef"]["namespace"] = "elsewhere"
+        obj = objects.repository_server(nested("spec.server", users))
+
+        with pytest.raises(InvalidInput, match=r"^spec\.server\.additionalUserAccess\[1\]\."):
+            api.parse(obj)
+
+    def test_their_secrets_wake_the_resource(self) -> None:
+        obj = objects.repository_server(nested("spec.server", FURTHER_USERS))
+
+        assert {objects.USERS, "a-users", "b-users"} <= api.secret_names(obj)
 
 
 @pytest.mark.parametrize("path", REFERENCES)
