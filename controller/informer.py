@@ -50,6 +50,17 @@ class Handler(Protocol):
         """
 
 
+class Overlay(Protocol):
+    """Writes laid over the store, as `controller.mutationcache.MutationCache`."""
+
+    def settle(self) -> list[Object]:
+        """Forget the writes that the store is past.
+
+        Returns:
+            The objects among them that the store does not hold: gone before it ever showed them.
+        """
+
+
 def default_trim(obj: Object) -> Object:
     """Drop what no reconciler reads and what makes up a third of an object's size or more.
 
@@ -142,6 +153,14 @@ class Informer:
         """
         self._processor.add_handler(handler)
 
+    def set_overlay(self, overlay: Overlay) -> None:
+        """Have an overlay settled after each relist; before `run`.
+
+        What it finds gone is told to the handlers as deleted: an object that was created and
+        deleted between two watches is in no event and in no list.
+        """
+        self._processor.overlay = overlay
+
     def run(self, stop: threading.Event) -> None:
         """Follow the resource until told to stop.
 
@@ -216,6 +235,7 @@ class _Processor:
 
     def __init__(self, store: Store, trim: Callable[[Object], Object]) -> None:
         self.synced = threading.Event()
+        self.overlay: Overlay | None = None
         self._store = store
         self._trim = trim
         # Held while the store changes and the handlers are told: a handler that joins sees each
@@ -238,16 +258,23 @@ class _Processor:
     def delete(self, obj: Object) -> None:
         obj = self._trim(obj)
         with self._lock:
-            if self._store.get(*key_of(obj)) is not None:
-                self._store.delete(obj)
+            known = self._store.get(*key_of(obj)) is not None
+            self._store.delete(obj)
+            self._store.bookmark(_version(obj))
+            if known:
                 self._tell_deleted(obj)
 
-    def replace(self, objects: list[Object]) -> None:
+    def bookmark(self, resource_version: str) -> None:
+        self._store.bookmark(resource_version)
+
+    def replace(self, objects: list[Object], resource_version: str) -> None:
         objects = [self._trim(obj) for obj in objects]
         with self._lock:
             before = {key_of(obj): obj for obj in self._store.list()}
-            for vanished in self._store.replace(objects):
-                self._tell_deleted(vanished)
+            vanished = self._store.replace(objects, resource_version)
+            unseen = self.overlay.settle() if self.overlay is not None else []
+            for obj in (*vanished, *unseen):
+                self._tell_deleted(obj)
             for obj in objects:
                 self._tell(before.get(key_of(obj)), obj, initial=not self.synced.is_set())
             self.synced.set()
@@ -263,6 +290,9 @@ class _Processor:
         with self._lock:
             old = self._store.get(*key_of(obj))
             self._store.update(obj)
+            # Before the handlers are told: whoever reads because of them finds the store at this
+            # version, and no write of his own older than it laid over it.
+            self._store.bookmark(_version(obj))
             self._tell(old, obj, initial=False)
 
     def _tell(self, old: Object | None, new: Object, *, initial: bool) -> None:
@@ -286,5 +316,6 @@ def _uid(obj: Object) -> object:
     return obj["metadata"].get("uid")
 
 
-def _version(obj: Object) -> object:
-    return obj["metadata"].get("resourceVersion")
+def _version(obj: Object) -> str:
+    version: str = obj["metadata"]["resourceVersion"]
+    return version

@@ -90,8 +90,11 @@ class Sink(Protocol):
     def delete(self, obj: Object) -> None:
         """Take the last state of an object that was deleted."""
 
-    def replace(self, objects: list[Object]) -> None:
-        """Take all objects there are; those not among them are gone."""
+    def replace(self, objects: list[Object], resource_version: str) -> None:
+        """Take all objects there are at a version; those not among them are gone."""
+
+    def bookmark(self, resource_version: str) -> None:
+        """Learn that everything up to a version has been taken."""
 
 
 class WatchError(ClientError):
@@ -342,7 +345,7 @@ class Reflector:
                 return objects, resource_version_of_list
 
     def _sync_with(self, objects: list[Object], resource_version: str) -> None:
-        self._sink.replace(objects)
+        self._sink.replace(objects, resource_version)
         self._last_sync_resource_version = resource_version
         self._is_last_sync_resource_version_unavailable = False
         self._relists.inc()
@@ -426,6 +429,7 @@ class Reflector:
                 live = live or event_type != "ADDED"
                 if live:
                     self._last_sync_resource_version = resource_version
+                    self._sink.bookmark(resource_version)
                 count += 1
         except TransportError as error:
             self._log.debug("watch broke, opening it again", error=str(error), events=count)

@@ -39,11 +39,19 @@ class Store:
         self._indexers = dict(indexers or {})
         # Guards the fields below; held for no longer than a look-up.
         self._lock = threading.Lock()
+        # The version up to which the objects are complete, "" before the first `replace`.
+        self._resource_version = ""
         # Every object once, under its own key.
         self._objects: dict[Key, Object] = {}
         # For each index and value, the keys of exactly the objects in `_objects` that have the
         # value; no value without keys. A dict for its order: the order of insertion.
         self._indices: dict[str, dict[str, dict[Key, None]]] = {name: {} for name in self._indexers}
+
+    @property
+    def resource_version(self) -> str:
+        """The version up to which nothing is missing; "" if nobody has said."""
+        with self._lock:
+            return self._resource_version
 
     def __len__(self) -> int:
         """Return the number of objects."""
@@ -87,8 +95,17 @@ class Store:
         with self._lock:
             self._remove_locked(key_of(obj))
 
-    def replace(self, objects: Iterable[Object]) -> Objects:
+    def bookmark(self, resource_version: str) -> None:
+        """Note that nothing is missing up to a version (thread_safe_store.go Bookmark)."""
+        with self._lock:
+            self._resource_version = resource_version
+
+    def replace(self, objects: Iterable[Object], resource_version: str) -> Objects:
         """Hold exactly these objects from now on.
+
+        Args:
+            objects: All there are.
+            resource_version: The version at which they are.
 
         Returns:
             The objects that were in the store and whose keys are not among the new ones, in the
@@ -101,6 +118,7 @@ class Store:
                 self._remove_locked(key_of(obj))
             for obj in fresh.values():
                 self._put_locked(obj)
+            self._resource_version = resource_version
         return vanished
 
     def _put_locked(self, obj: Object) -> None:

@@ -136,8 +136,11 @@ class _Sources:
                 metadata_only=metadata_only,
                 resync_period=resync_period,
             )
-            cache = MutationCache(informer.store, clock=clock, indexers=indexers)
+            cache = MutationCache(
+                informer.store, clock=clock, indexers=indexers, metadata_only=metadata_only
+            )
             informer.add_handler(cache)
+            informer.set_overlay(cache)
             self.informers.append(informer)
             return informer, cache
 

@@ -183,6 +183,40 @@ def test_after_a_gap_only_the_difference_is_told(again: list[Object], told: list
             listener.wait_until_told("add a@1 initial", "add b@2 initial", *told, "add end@21")
 
 
+def test_what_an_overlay_finds_gone_after_a_gap_is_told_as_deleted() -> None:
+    class Writes:
+        def settle(self) -> list[Object]:
+            assert informer.store.resource_version == "20"
+            return [pod("unseen", 7)]
+
+    clock = FakeClock()
+    script = [
+        apiserver.failure(410, "Expired"),
+        watch(initial_events_end(20), added("end", 21), end="silent"),
+    ]
+    with FakeApiServer(*script) as server:
+        informer = make_informer(server, clock)
+        listener = Listener(informer)
+        informer.add_handler(listener)
+        informer.set_overlay(Writes())
+        with running(informer):
+            listener.wait_until_told("delete unseen@7", "add end@21")
+
+
+def test_handlers_find_the_store_complete_up_to_what_they_are_told() -> None:
+    class Versions(Listener):
+        def _tell(self, what: str) -> None:
+            super()._tell(f"{what}: {informer.store.resource_version}")
+
+    script = watch(initial_events_end(5), added("a", 6), deleted("a", 7), end="silent")
+    with FakeApiServer(script) as server:
+        informer = make_informer(server)
+        versions = Versions(informer)
+        informer.add_handler(versions)
+        with running(informer):
+            versions.wait_until_told("add a@6: 6", "delete a@7: 7")
+
+
 def test_a_watch_that_repeats_itself_tells_nothing_twice() -> None:
     script = watch(
         added("a", 1),

@@ -1,5 +1,6 @@
 """Reading one's own writes: which of two states of an object is seen, and for how long."""
 
+import sys
 from typing import Any
 
 import pytest
@@ -99,6 +100,94 @@ def test_a_deletion_that_the_watch_shows(caches: Caches, deleted: int, seen: str
     caches.cache.on_delete(pod(deleted))
 
     assert caches.seen() == seen
+
+
+@pytest.mark.parametrize(
+    ("complete", "seen"),
+    [
+        pytest.param("5", "6", id="a list from before the write says nothing of it"),
+        pytest.param("6", None, id="a list as new as the write has the last word"),
+        pytest.param("10", None, id="a newer one as well: versions are numbers"),
+    ],
+)
+def test_a_list_without_the_object(caches: Caches, complete: str, seen: str | None) -> None:
+    caches.cache.mutated(pod(6))
+
+    caches.store.replace([], complete)
+
+    assert caches.seen() == seen
+
+
+def test_a_bookmark_beyond_the_write_has_the_last_word(caches: Caches) -> None:
+    caches.cache.mutated(pod(6))
+
+    caches.store.bookmark("7")
+
+    assert caches.seen() is None
+
+
+def test_a_write_whose_object_came_and_went_before_its_answer_is_not_taken(caches: Caches) -> None:
+    caches.store.add(pod(6))
+    caches.store.delete(pod(7))
+    caches.store.bookmark("7")
+
+    caches.cache.mutated(pod(6))
+
+    assert caches.seen() is None
+
+
+def test_settling_names_what_is_gone_and_was_never_seen(caches: Caches) -> None:
+    caches.cache.mutated(pod(6))
+    caches.cache.mutated(pod(8, name="seen"))
+    caches.cache.mutated(pod(11, name="too new"))
+    caches.store.replace([pod(9, name="seen")], "10")
+
+    unseen = caches.cache.settle()
+
+    assert unseen == [pod(6)]
+    assert caches.cache.settle() == []
+    assert caches.cache.get("backup", "too new") == pod(11, name="too new")
+
+
+class TestMemory:
+    """What a Secret holds must not stay in memory."""
+
+    @pytest.fixture
+    def snapshot(self) -> Object:
+        data = {"apiVersion": "v1", "kind": "Secret", "data": {"password": "cGFzc3dvcmQ="}}
+        return {**pod(6, managedFields=[{"manager": "tester"}]), **data}
+
+    def test_only_metadata_is_kept_where_the_informer_keeps_no_more(
+        self, caches: Caches, snapshot: Object
+    ) -> None:
+        cache = MutationCache(caches.store, clock=caches.clock, metadata_only=True)
+
+        cache.mutated(snapshot)
+
+        metadata = pod(6)["metadata"]
+        kept = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata}
+        assert cache.get("backup", "files") == kept
+        assert "data" in snapshot, "what the caller holds is left as it is"
+
+    @pytest.mark.parametrize("shown", ["on_add", "on_update", "on_delete"])
+    def test_a_write_is_forgotten_as_soon_as_the_watch_has_shown_it(
+        self, caches: Caches, snapshot: Object, shown: str
+    ) -> None:
+        caches.cache.mutated(snapshot)
+        kept = caches.cache.get("backup", "files")
+        assert kept is not None
+        held = sys.getrefcount(kept)
+        caches.store.add(pod(6))
+
+        match shown:
+            case "on_add":
+                caches.cache.on_add(pod(6), initial=False)
+            case "on_update":
+                caches.cache.on_update(pod(5), pod(6))
+            case "on_delete":
+                caches.cache.on_delete(pod(6))
+
+        assert sys.getrefcount(kept) == held - 1
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ class Mirror:
         self._changed = threading.Condition()
         self._told: list[str] = []
         self.objects: list[Object] = []
+        self.complete_up_to: list[str] = []
 
     def add(self, obj: Object) -> None:
         self._tell("add", obj)
@@ -52,8 +53,12 @@ class Mirror:
     def delete(self, obj: Object) -> None:
         self._tell("delete", obj)
 
-    def replace(self, objects: list[Object]) -> None:
+    def replace(self, objects: list[Object], resource_version: str) -> None:
         self._tell("replace", *objects)
+        self.complete_up_to = [resource_version]
+
+    def bookmark(self, resource_version: str) -> None:
+        self.complete_up_to.append(resource_version)
 
     def wait_until_told(self, *expected: str) -> None:
         with self._changed:
@@ -250,6 +255,15 @@ def test_a_watch_that_ends_is_opened_again_where_it_was(end: apiserver.End) -> N
 
         assert asked(server, 2)[:2] == ["stream from now", "watch from 7"]
         assert clock.pauses == []
+
+
+def test_the_sink_learns_up_to_which_version_it_is_complete() -> None:
+    script = streamed(modified("a", 6), bookmark(9), added("end", 10))
+    mirror = Mirror()
+    with FakeApiServer(script) as server, reflecting(server, mirror, InstantClock()):
+        mirror.wait_until_told("replace a@1", "update a@6", "add end@10")
+
+        assert mirror.complete_up_to[:3] == ["5", "6", "9"]
 
 
 def test_a_bookmark_moves_the_version_on() -> None:

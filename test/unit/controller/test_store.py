@@ -71,6 +71,18 @@ def test_an_update_moves_the_object_to_its_new_index_values() -> None:
     assert store.by_index("label", "round") == [changed]
 
 
+def test_the_version_is_that_of_the_last_list_or_bookmark() -> None:
+    store = make_store(labelled("a"))
+    versions = [store.resource_version]
+
+    store.replace([labelled("a", version=2)], "9")
+    versions.append(store.resource_version)
+    store.bookmark("12")
+    versions.append(store.resource_version)
+
+    assert versions == ["", "9", "12"]
+
+
 def test_delete_goes_by_key() -> None:
     store = make_store(labelled("a", "red"), labelled("b", "red"))
 
@@ -84,7 +96,7 @@ def test_delete_goes_by_key() -> None:
 def test_replace_returns_what_vanished_in_its_last_known_state() -> None:
     store = make_store(labelled("stays"), labelled("goes", "red", version=7))
 
-    vanished = store.replace([labelled("stays", version=2), labelled("new")])
+    vanished = store.replace([labelled("stays", version=2), labelled("new")], "9")
 
     assert vanished == [labelled("goes", "red", version=7)]
     assert store.get("ns", "stays") == labelled("stays", version=2)
@@ -133,7 +145,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(objs=st.lists(objects, max_size=3))
     def replace(self, objs: list[Object]) -> None:
         fresh = {key_of(obj): obj for obj in objs}
-        vanished = self.store.replace(objs)
+        vanished = self.store.replace(objs, "1")
 
         assert {key_of(obj) for obj in vanished} == self.model.keys() - fresh.keys()
         self.model = fresh
@@ -157,7 +169,7 @@ def test_readers_see_the_indices_and_the_objects_agree() -> None:
     def write() -> None:
         for version in range(2000):
             store.update(labelled("a", "red", version=version))
-            store.replace([labelled("a", "red", version=version)])
+            store.replace([labelled("a", "red", version=version)], str(version))
         done.set()
 
     writer = threading.Thread(target=write)
