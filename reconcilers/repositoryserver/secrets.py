@@ -90,11 +90,10 @@ class SecretData:
             InvalidInput: None is there, or the value is empty or not UTF-8.
         """
         value = self._find(keys)
-        words = {"ref": self.ref, "field": self.ref.field, "key": keys[0]}
         if value is None:
-            raise InvalidInput(REASON_KEY, KEY_MISSING.format(**words))
+            raise self.refused(REASON_KEY, KEY_MISSING, keys[0])
         if not value.strip():
-            raise InvalidInput(REASON_KEY, KEY_EMPTY.format(**words))
+            raise self.refused(REASON_KEY, KEY_EMPTY, keys[0])
         return self._decode(value, keys[0])
 
     def optional(self, *keys: str) -> str:
@@ -106,6 +105,26 @@ class SecretData:
         value = self._find(keys)
         return "" if value is None else self._decode(value, keys[0])
 
+    def has(self, key: str) -> bool:
+        """Return whether there is a value under the key, other than white space."""
+        return bool(self.values.get(key, b"").strip())
+
+    def has_only(self, *keys: str) -> bool:
+        """Return whether there is no key but these, whichever of them there are."""
+        return self.values.keys() <= set(keys)
+
+    def refused(self, reason: str, message: str, key: str = "", **words: str) -> InvalidInput:
+        """Return the refusal of the Secret or of one of its keys, to be raised.
+
+        Args:
+            reason: CamelCase word.
+            message: A template with `{ref}`, `{field}` and, where there is one, `{key}`.
+            key: The key.
+            words: What else the template names; never a value.
+        """
+        text = message.format(ref=self.ref, field=self.ref.field, key=key, **words)
+        return InvalidInput(reason, text)
+
     def _find(self, keys: tuple[str, ...]) -> bytes | None:
         return next((self.values[key] for key in keys if key in self.values), None)
 
@@ -113,8 +132,7 @@ class SecretData:
         try:
             return value.decode()
         except UnicodeDecodeError:
-            words = {"ref": self.ref, "field": self.ref.field, "key": key}
-            raise InvalidInput(REASON_KEY_ENCODING, NOT_TEXT.format(**words)) from None
+            raise self.refused(REASON_KEY_ENCODING, NOT_TEXT, key) from None
 
 
 def read(ref: SecretRef, obj: Mapping[str, Any] | None, types: tuple[str, ...]) -> SecretData:

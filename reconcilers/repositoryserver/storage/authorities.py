@@ -1,0 +1,54 @@
+"""Certificate authorities of one's own, which sign the certificate of an object store.
+
+Go reads SSL_CERT_DIR and adds what it finds there to the bundle of the system, so that public
+services go on being trusted: an identity service that stands beside a private store, for one.
+Kopia's own option for S3 (`rootCA`) would replace the system's authorities, and does not reach the
+service that a role is assumed at; for the other stores it has none.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+
+from reconcilers.repositoryserver.storage.model import FILES_DIRECTORY
+
+if TYPE_CHECKING:
+    from reconcilers.repositoryserver.secrets import SecretData
+
+KEY = "ca.crt"
+
+REASON_AUTHORITY = "AuthorityInvalid"
+AUTHORITY = (
+    "key {key} of Secret {ref}, named by {field}, holds no certificates in PEM; put those of the "
+    "authorities there that sign the certificate of the storage"
+)
+
+# The folders that Go looks into by default, and ours.
+DIRECTORIES = ("/etc/ssl/certs", "/etc/pki/tls/certs", FILES_DIRECTORY)
+
+
+def files(location: SecretData) -> dict[str, str]:
+    """Return the file with the authorities that a location names; none if it names none.
+
+    Raises:
+        InvalidInput: They are no certificates.
+    """
+    bundle = location.optional(KEY)
+    if not bundle.strip():
+        return {}
+    try:
+        x509.load_pem_x509_certificates(bundle.encode())
+    except ValueError:
+        raise location.refused(REASON_AUTHORITY, AUTHORITY, KEY) from None
+    return {KEY: bundle}
+
+
+def environment(location: SecretData) -> dict[str, str]:
+    """Return the variable by which Kopia trusts the authorities that a location names.
+
+    Raises:
+        InvalidInput: As for `files`.
+    """
+    return {"SSL_CERT_DIR": ":".join(DIRECTORIES)} if files(location) else {}

@@ -1,0 +1,62 @@
+"""A file store: a folder of a PersistentVolumeClaim."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from reconcilers.repositoryserver.errors import InvalidInput
+from reconcilers.repositoryserver.storage.model import Storage
+
+if TYPE_CHECKING:
+    from reconcilers.repositoryserver.secrets import SecretData
+    from reconcilers.repositoryserver.storage.model import Source
+
+DATA_DIRECTORY = "/mnt/data"
+
+REASON_CLAIM_NAME = "ClaimNameInvalid"
+CLAIM_NAME = (
+    "key {key} of Secret {ref}, named by {field}, is no name that a PersistentVolumeClaim can "
+    "have; put the name of the claim with the file store there"
+)
+REASON_POINT_IN_TIME = "PointInTimeUnsupported"
+POINT_IN_TIME = (
+    "spec.repository.pointInTime needs a storage that keeps former versions, which a file store "
+    "does not; take it out, or use a snapshot of the claim"
+)
+
+# DNS subdomain, which names of claims are.
+_OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+
+
+def storage(source: Source) -> Storage:
+    """Return the storage on a claim.
+
+    Raises:
+        InvalidInput: There is no claim's name, the path leaves the claim, or a former state of it
+            is asked for.
+    """
+    if source.server.point_in_time is not None:
+        raise InvalidInput(REASON_POINT_IN_TIME, POINT_IN_TIME)
+    claim = _claim_name(source.location)
+    # A claim that can only be read is neither attached nor mounted otherwise.
+    read_only = {"readOnly": True} if source.server.read_only else {}
+    return Storage(
+        type_="filesystem",
+        # Two slashes where the path begins with one: so it was.
+        config={"path": f"{DATA_DIRECTORY}/{source.path}"},
+        label=f"{source.place} on PersistentVolumeClaim {source.server.namespace}/{claim}",
+        volumes=[
+            {"name": "data", "persistentVolumeClaim": {"claimName": claim, **read_only}},
+        ],
+        mounts=[{"name": "data", "mountPath": DATA_DIRECTORY, **read_only}],
+        claim=claim,
+    )
+
+
+def _claim_name(location: SecretData) -> str:
+    # White space is no part of a name; `echo` adds a line end.
+    name = location.text("claimName").strip()
+    if not _OBJECT_NAME.fullmatch(name):
+        raise location.refused(REASON_CLAIM_NAME, CLAIM_NAME, "claimName")
+    return name

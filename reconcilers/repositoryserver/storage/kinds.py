@@ -1,0 +1,67 @@
+"""The kinds of storage that there are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from reconcilers.repositoryserver.storage import azure, filestore, gcs, s3
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reconcilers.repositoryserver.secrets import SecretData
+    from reconcilers.repositoryserver.storage.model import Source, Storage
+
+TYPE_LOCATION = "secrets.kanister.io/storage-location"
+TYPE_AWS = "secrets.kanister.io/aws"
+TYPE_GCP = "secrets.kanister.io/gcp"
+TYPE_AZURE = "secrets.kanister.io/azure"
+
+REASON_LOCATION_TYPE = "LocationTypeUnknown"
+UNKNOWN_LOCATION = (
+    "key {key} of Secret {ref}, named by {field}, is no location type; use one of {known}"
+)
+
+
+@frozen
+class Kind:
+    """A kind of storage.
+
+    Attributes:
+        storage: Makes a storage of this kind from what says where it is; raises InvalidInput.
+        credential_type: Type of a Secret with its credential; empty where it needs none.
+    """
+
+    storage: Callable[[Source], Storage]
+    credential_type: str = ""
+
+
+FILE_STORE = Kind(filestore.storage)
+
+# By the word under `type` in a location Secret.
+KINDS = {
+    "s3": Kind(s3.storage, TYPE_AWS),
+    "s3Compliant": Kind(s3.compatible, TYPE_AWS),
+    "gcs": Kind(gcs.storage, TYPE_GCP),
+    "azure": Kind(azure.storage, TYPE_AZURE),
+    "filestore": FILE_STORE,
+}
+# The spellings of Kanister's documentation and of the design document.
+OTHER_SPELLINGS = {"fileStore": FILE_STORE, "file-store": FILE_STORE}
+
+
+def kind_of(location: SecretData) -> Kind:
+    """Return the kind of storage that a location Secret names.
+
+    Raises:
+        InvalidInput: It names none, or one that nobody knows.
+    """
+    # White space is no part of a type; `echo` adds a line end.
+    kind = {**KINDS, **OTHER_SPELLINGS}.get(location.text("type").strip())
+    if kind is None:
+        raise location.refused(
+            REASON_LOCATION_TYPE, UNKNOWN_LOCATION, "type", known=", ".join(sorted(KINDS))
+        )
+    return kind

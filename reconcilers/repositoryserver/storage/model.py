@@ -1,0 +1,90 @@
+"""What each kind of storage is made from, and what it is made into."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+
+from reconcilers.repositoryserver.storage.paths import repository_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from reconcilers.repositoryserver.api import RepositoryServer
+    from reconcilers.repositoryserver.secrets import SecretData
+
+# Where a server's container finds the further files of its storage.
+FILES_DIRECTORY = "/etc/kopia/storage"
+
+
+@frozen
+class Source:
+    """What says where a repository is.
+
+    Attributes:
+        server: The resource.
+        location: The Secret of `spec.storage.secretRef`.
+        credential: The Secret of `spec.storage.credentialSecretRef`; None where there is none, or
+            the storage needs none.
+    """
+
+    server: RepositoryServer
+    location: SecretData
+    credential: SecretData | None = None
+
+    @property
+    def path(self) -> str:
+        """Return the repository's path in the storage, as the removed controller composed it.
+
+        Raises:
+            InvalidInput: It climbs out of the storage or its prefix.
+        """
+        return repository_path(self.location, self.server.root_path)
+
+    @property
+    def place(self) -> str:
+        """Return the path in words.
+
+        Raises:
+            InvalidInput: As for `path`.
+        """
+        return self.path.lstrip("/") or "/"
+
+    def point_in_time(self) -> dict[str, str]:
+        """Return the option by which Kopia shows an object store as it was; empty for the present.
+
+        The name is the same for S3, Google Cloud Storage and Azure.
+        """
+        moment = self.server.point_in_time
+        return {} if moment is None else {"pointInTime": moment.isoformat().replace("+00:00", "Z")}
+
+
+@frozen
+class Storage:
+    """A storage as Kopia and the pod are told of it.
+
+    Attributes:
+        type_: Kopia's name for the kind.
+        config: Kopia's options for it; may hold credentials.
+        label: Where the repository is, in words for a message.
+        environment: Plain variables for the Kopia process.
+        files: Contents of further files by name, in `FILES_DIRECTORY`; may hold credentials.
+        volumes: Further volumes of the pod.
+        mounts: Their mounts in the container.
+        claim: The PersistentVolumeClaim; empty where there is none.
+    """
+
+    type_: str
+    config: Mapping[str, Any] = field(repr=False)
+    label: str
+    environment: Mapping[str, str] = field(factory=dict)
+    files: Mapping[str, str] = field(factory=dict, repr=False)
+    volumes: Sequence[Mapping[str, Any]] = ()
+    mounts: Sequence[Mapping[str, Any]] = ()
+    claim: str = ""
+
+    @property
+    def section(self) -> dict[str, Any]:
+        """Return the `storage` part of Kopia's repository configuration."""
+        return {"type": self.type_, "config": dict(self.config)}

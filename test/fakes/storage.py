@@ -1,0 +1,57 @@
+"""What a storage is made from, in short words for tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fakes import objects
+from reconcilers.repositoryserver import api, secrets
+from reconcilers.repositoryserver.storage import kinds
+from reconcilers.repositoryserver.storage.model import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconcilers.repositoryserver.storage.model import Storage
+
+LOCATION = api.SecretRef("spec.storage.secretRef", objects.NAMESPACE, objects.LOCATION)
+CREDENTIAL = api.SecretRef(
+    "spec.storage.credentialSecretRef", objects.NAMESPACE, objects.CREDENTIAL
+)
+
+Values = dict[str, str | bytes]
+
+
+def location(values: Mapping[str, str | bytes]) -> secrets.SecretData:
+    """Build the location Secret as it was read."""
+    obj = objects.location_secret(values)
+    return secrets.read(LOCATION, obj, (kinds.TYPE_LOCATION,))
+
+
+def credential(values: Mapping[str, str | bytes]) -> secrets.SecretData:
+    """Build the credential Secret as it was read."""
+    obj = objects.secret(objects.CREDENTIAL, secrets.TYPE_OPAQUE, values)
+    return secrets.read(CREDENTIAL, obj, ())
+
+
+def storage(
+    values: Mapping[str, str | bytes],
+    credential_values: Mapping[str, str | bytes] | None = None,
+    *,
+    repository: Mapping[str, object] | None = None,
+) -> Storage:
+    """Make the storage that Secrets and resource describe.
+
+    Args:
+        values: The location Secret.
+        credential_values: The credential Secret; none if None.
+        repository: Fields of `spec.repository`, laid over rootPath `files`.
+    """
+    server = api.parse(objects.repository_server({"spec": {"repository": dict(repository or {})}}))
+    return kinds.kind_of(location(values)).storage(
+        Source(
+            server,
+            location(values),
+            None if credential_values is None else credential(credential_values),
+        )
+    )
