@@ -218,8 +218,6 @@ class KopiaHasher:
     passwords on.
     """
 
-    # Guarded by the interpreter lock: single operations on the cache, and a lost entry costs only
-    # one more verification.
     def __init__(self, *, remembered: int = 100_000) -> None:
         """Start with an empty memory.
 
@@ -229,6 +227,8 @@ class KopiaHasher:
         self._key = os.urandom(32)
         # Many workers at once must not take 64 MB each.
         self._turn = threading.BoundedSemaphore(_VERIFICATIONS_AT_ONCE)
+        # Guards the field below: to look something up moves it, too.
+        self._lock = threading.Lock()
         self._verified: LRUCache[bytes, bool] = LRUCache(remembered)
 
     def encode(self, password: str) -> str:
@@ -246,8 +246,9 @@ class KopiaHasher:
 
     def verify(self, password: str, user: RegisteredUser) -> bool:
         """Return whether the password is the user's; False as well for a hash nobody can read."""
-        if self._digest(password, user.hash_) in self._verified:
-            return True
+        with self._lock:
+            if self._digest(password, user.hash_) in self._verified:
+                return True
         try:
             raw = base64.b64decode(user.hash_, validate=True)
         except ValueError:
@@ -263,7 +264,8 @@ class KopiaHasher:
         return True
 
     def _remember(self, password: str, hash_: str) -> None:
-        self._verified[self._digest(password, hash_)] = True
+        with self._lock:
+            self._verified[self._digest(password, hash_)] = True
 
     def _digest(self, password: str, hash_: str) -> bytes:
         return hmac.digest(self._key, f"{hash_}\0{password}".encode(), "sha256")

@@ -2,7 +2,10 @@
 
 import base64
 import json
+import sys
 from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
@@ -323,6 +326,13 @@ def hasher() -> KopiaHasher:
     return KopiaHasher()
 
 
+class Gullible:
+    """A key derivation that takes no time and any password."""
+
+    def verify(self, password: bytes, key: bytes) -> None:
+        pass
+
+
 class TestKopiaHasher:
     @pytest.mark.parametrize("encoded", [SCRYPT, PBKDF2], ids=["scrypt", "pbkdf2"])
     def test_a_hash_of_kopia_is_verified(self, encoded: str, hasher: KopiaHasher) -> None:
@@ -383,6 +393,28 @@ class TestKopiaHasher:
     )
     def test_a_hash_that_cannot_be_read_is_another_password(self, user: RegisteredUser) -> None:
         assert not KopiaHasher().verify(PASSWORD, user)
+
+    def test_many_threads_share_a_memory(
+        self, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    ) -> None:
+        monkeypatch.setitem(users._KDF, 1, lambda _salt: Gullible())  # noqa: SLF001 - no time for scrypt
+        registered = [
+            RegisteredUser("u@h", 1, base64.b64encode(bytes([number]) * 64).decode())
+            for number in range(16)
+        ]
+        # Too small for all, so that nearly every look-up also throws something out.
+        hasher = KopiaHasher(remembered=8)
+        request.addfinalizer(partial(sys.setswitchinterval, sys.getswitchinterval()))
+        sys.setswitchinterval(1e-6)
+
+        def work(password: str) -> None:
+            for number in range(2000):
+                assert hasher.verify(password, registered[number % 16])
+
+        with ThreadPoolExecutor(8) as pool:
+            workers = [pool.submit(work, str(number)) for number in range(8)]
+
+        assert [error for one in workers if (error := one.exception())] == []
 
     def test_memory_holds_no_password(self) -> None:
         hasher = KopiaHasher()
