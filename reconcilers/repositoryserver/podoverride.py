@@ -1,0 +1,234 @@
+"""A user's changes to the generated pod: a strategic merge, and what it must leave alone.
+
+The merge is that of `kubectl patch --type=strategic` (strategicpatch in k8s.io/apimachinery):
+objects are merged field by field, null takes a field away, a list with a merge key is merged item
+by item, any other list is replaced. `$patch: delete` and `$patch: replace` are understood;
+directives that only programs write are refused.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from reconcilers.repositoryserver.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+FIELD = "spec.server.podOverride"
+
+REASON_INVALID = "InvalidPodOverride"
+REFUSED = "{field}.{path} must not be changed: {why}; {fix}"
+WRONG_TYPE = "{field}.{path} must be {what}, as in a pod; write it so, or take it out"
+NO_KEY = "an entry of {field}.{path} lacks {key}, which tells the entries apart; add it"
+UNKNOWN_DIRECTIVE = (
+    "{field}.{path} is no directive that can be followed here; use only $patch: delete and "
+    "$patch: replace, and only on what the generated pod has"
+)
+
+TAKE_OUT = "take it out of the override"
+
+# x-kubernetes-patch-merge-key of every list in a PodSpec that has one, by the list's name. Lists
+# that are not here, such as tolerations, are replaced.
+MERGE_KEYS = {
+    "containers": "name",
+    "env": "name",
+    "ephemeralContainers": "name",
+    "hostAliases": "ip",
+    "imagePullSecrets": "name",
+    "initContainers": "name",
+    "ports": "containerPort",
+    "resourceClaims": "name",
+    "schedulingGates": "name",
+    "topologySpreadConstraints": "topologyKey",
+    "volumeDevices": "devicePath",
+    "volumeMounts": "mountPath",
+    "volumes": "name",
+}
+
+# Why a field of the pod or of the server's container stays as it is, and what to do in place of
+# changing it. Everything else is the user's, a weaker security context included.
+_USER = (
+    "the controller goes by the user id when it tells what is wrong",
+    "set spec.server.runAsUser",
+)
+_ENDS = ("the server is to run until it is replaced", TAKE_OUT)
+_START = ("the controller starts Kopia by it", TAKE_OUT)
+_REPORT = ("the controller reads there why Kopia ended", TAKE_OUT)
+_PROBE = ("the controller goes by the probe's answer", "change its times, not what it asks")
+_POD_FIELDS = {
+    "hostNetwork": ("no NetworkPolicy protects a pod in the node's network", TAKE_OUT),
+    "restartPolicy": _ENDS,
+    "activeDeadlineSeconds": _ENDS,
+    "securityContext.runAsUser": _USER,
+}
+_CONTAINER_FIELDS = {
+    "command": _START,
+    "args": _START,
+    "workingDir": _START,
+    "ports": ("Service and NetworkPolicy know the server's port only", TAKE_OUT),
+    "restartPolicy": _ENDS,
+    "restartPolicyRules": _ENDS,
+    "securityContext.runAsUser": _USER,
+    "startupProbe.httpGet": _PROBE,
+    "readinessProbe.exec": _PROBE,
+    "livenessProbe.httpGet": _PROBE,
+    "terminationMessagePath": _REPORT,
+    "terminationMessagePolicy": _REPORT,
+}
+
+# Lists that may be added to, while the items that the controller has put there stay as they are.
+_POD_ITEMS = {"volumes": ("Kopia keeps its files there", "give a volume of yours another name")}
+_CONTAINER_ITEMS = {
+    "env": _START,
+    "volumeMounts": ("Kopia keeps its files there", "mount a volume of yours at another path"),
+}
+
+
+def merged(
+    spec: Mapping[str, Any], override: Mapping[str, Any], *, container: str
+) -> dict[str, Any]:
+    """Return a PodSpec with an override merged into it.
+
+    Args:
+        spec: The PodSpec as generated.
+        override: A partial PodSpec, any JSON that a user wrote.
+        container: Name of the server's container in `spec`.
+
+    Raises:
+        InvalidInput: The override changes what the server depends on, or is no part of a PodSpec.
+    """
+    result = _merge_object(copy.deepcopy(spec), override, "")
+    _keep_fields(spec, result, _POD_FIELDS, "")
+    _keep_items(spec, result, _POD_ITEMS, "")
+
+    path = f"containers[{container}]"
+    generated = _item(spec["containers"], "name", container)
+    overridden = _item(result.get("containers", ()), "name", container)
+    if overridden is None:
+        _refuse(path, ("it is the server", TAKE_OUT))
+    _keep_fields(generated, overridden, _CONTAINER_FIELDS, f"{path}.")
+    _keep_items(generated, overridden, _CONTAINER_ITEMS, f"{path}.")
+    return result
+
+
+def _merge_object(base: Mapping[str, Any], patch: Mapping[str, Any], path: str) -> dict[str, Any]:
+    directive = patch.get("$patch")
+    if directive == "delete":
+        return {}
+    changes = {name: value for name, value in patch.items() if name != "$patch"}
+    if directive == "replace":
+        return dict(_taken(changes, path))
+    if directive is not None:
+        _unknown_directive(_below(path, "$patch"))
+    result = dict(base)
+    for name, value in changes.items():
+        if name.startswith("$"):
+            _unknown_directive(_below(path, name))
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = _merge_value(result.get(name), value, name, _below(path, name))
+    return result
+
+
+def _merge_value(base: Any, patch: Any, name: str, path: str) -> Any:  # noqa: ANN401 - JSON values
+    if name in MERGE_KEYS:
+        if not isinstance(patch, list) or not all(isinstance(item, dict) for item in patch):
+            _wrong_type(path, "a list of objects")
+        return _merge_list(base or [], patch, MERGE_KEYS[name], path)
+    if isinstance(base, dict):
+        if not isinstance(patch, dict):
+            _wrong_type(path, "an object")
+        return _merge_object(base, patch, path)
+    if isinstance(base, list) and not isinstance(patch, list):
+        _wrong_type(path, "a list")
+    return _taken(patch, path)
+
+
+def _merge_list(
+    base: Sequence[Mapping[str, Any]], patch: Sequence[Mapping[str, Any]], key: str, path: str
+) -> list[dict[str, Any]]:
+    """Merge by key: what is new comes after what is there."""
+    replaces = any(item.get("$patch") == "replace" for item in patch)
+    items = {} if replaces else {item[key]: dict(item) for item in base}
+    for item in patch:
+        if item.get("$patch") == "replace":
+            continue
+        value = item.get(key)
+        if not isinstance(value, str | int):
+            raise InvalidInput(REASON_INVALID, NO_KEY.format(field=FIELD, path=path, key=key))
+        if item.get("$patch") == "delete":
+            items.pop(value, None)
+        else:
+            items[value] = _merge_object(items.get(value, {}), item, f"{path}[{value}]")
+    return list(items.values())
+
+
+def _taken(value: Any, path: str) -> Any:  # noqa: ANN401 - any JSON value
+    """Return a value that stands for itself, without the nulls that would take something away."""
+    if isinstance(value, list):
+        return [_taken(item, path) for item in value]
+    if not isinstance(value, dict):
+        return value
+    for name in value:
+        if name.startswith("$"):
+            _unknown_directive(_below(path, name))
+    return {
+        name: _taken(child, _below(path, name))
+        for name, child in value.items()
+        if child is not None
+    }
+
+
+def _keep_fields(
+    generated: Any,  # noqa: ANN401 - a PodSpec or a part of it
+    overridden: Any,  # noqa: ANN401 - a PodSpec or a part of it
+    fields: Mapping[str, tuple[str, str]],
+    prefix: str,
+) -> None:
+    for field, words in fields.items():
+        if _value(generated, field) != _value(overridden, field):
+            _refuse(f"{prefix}{field}", words)
+
+
+def _keep_items(
+    generated: Mapping[str, Any],
+    overridden: Mapping[str, Any],
+    lists: Mapping[str, tuple[str, str]],
+    prefix: str,
+) -> None:
+    for name, words in lists.items():
+        key = MERGE_KEYS[name]
+        for item in generated.get(name, ()):
+            if _item(overridden.get(name, ()), key, item[key]) != item:
+                _refuse(f"{prefix}{name}[{item[key]}]", words)
+
+
+def _value(node: Any, path: str) -> Any:  # noqa: ANN401 - any JSON value
+    for name in path.split("."):
+        node = node.get(name) if isinstance(node, dict) else None
+    return node
+
+
+def _item(items: Sequence[Any], key: str, value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    return next((item for item in items if item.get(key) == value), None)
+
+
+def _below(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _refuse(path: str, words: tuple[str, str]) -> NoReturn:
+    why, fix = words
+    message = REFUSED.format(field=FIELD, path=path, why=why, fix=fix)
+    raise InvalidInput(REASON_INVALID, message)
+
+
+def _wrong_type(path: str, what: str) -> NoReturn:
+    raise InvalidInput(REASON_INVALID, WRONG_TYPE.format(field=FIELD, path=path, what=what))
+
+
+def _unknown_directive(path: str) -> NoReturn:
+    raise InvalidInput(REASON_INVALID, UNKNOWN_DIRECTIVE.format(field=FIELD, path=path))
