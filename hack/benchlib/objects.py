@@ -118,8 +118,8 @@ def _bare(pod: Object, secret: Object) -> tuple[Object, Object]:
         json.dumps(secret["metadata"]["name"]), json.dumps(metadata["name"])
     )
     spec = json.loads(text)
-    # The scheduler's to decide, and the controller's to open.
-    del spec["nodeName"], spec["readinessGates"]
+    # The scheduler's to decide.
+    del spec["nodeName"]
     return (
         {
             "apiVersion": "v1",

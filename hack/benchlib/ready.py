@@ -25,13 +25,9 @@ if TYPE_CHECKING:
 # The last RepositoryServer may be Ready after so many times the time of the last bare pod.
 RATIO_LIMIT = 1.5
 
-GATE = "cr.kanister.io/users-registered"
-
 # What of a server's pod is told, by type of condition, in its order.
 STEPS = {
     "PodScheduled": "pod scheduled",
-    "ContainersReady": "container ready",
-    GATE: "users registered",
     READY: "pod Ready",
 }
 

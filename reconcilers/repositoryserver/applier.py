@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from controller.conditions import timestamp
 from controller.errors import NotFound
 from reconcilers.repositoryserver import api, children, resources, status
 from reconcilers.repositoryserver.context import INDEX_OWNER
-from reconcilers.repositoryserver.errors import InvalidInput
+from reconcilers.repositoryserver.errors import InvalidInput, Unsettled
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from datetime import datetime
 
     from controller.client import Client
     from controller.mutationcache import MutationCache
@@ -25,17 +27,10 @@ FOREIGN_CHILD = (
 
 EVENT_POD_CREATED = "PodCreated"
 EVENT_POD_DELETED = "PodDeleted"
+EVENT_POD_DRAINS = "PodDrains"
+POD_DRAINS = "pod {pod} drains: connections that it has may go on until {until}"
 EVENT_CHILD_RESTORED = "ChildRestored"
 CHILD_RESTORED = "{kind} {name} was not as it should be and was applied again"
-
-# Asked in this order, so that nothing is left without what it depends on.
-OWNED = (
-    resources.PODS,
-    resources.SERVICES,
-    resources.NETWORK_POLICIES,
-    resources.SECRETS,
-)
-
 
 # What the removed controller called its children, before five random characters.
 REMOVED_CONTROLLER_PREFIXES = {
@@ -80,6 +75,7 @@ class ChildApplier:
 
         Raises:
             InvalidInput: Its name is taken by an object that the resource does not own.
+            Unsettled: It belongs to a deleted namesake of the resource.
             ClientError: The API server did not take it.
         """
         cache = self._cache(resource)
@@ -98,7 +94,8 @@ class ChildApplier:
                 resource, namespace, name, {"spec": wanted["spec"]}, deadline=current.deadline
             )
         cache.mutated(applied)
-        if observed is not None:
+        # With the same mark as before it is not our wish that has changed.
+        if observed is not None and _mark(observed) == _mark(wanted):
             note = CHILD_RESTORED.format(kind=resource.kind, name=name)
             self._tell(current, EVENT_CHILD_RESTORED, note, "Apply")
         return applied
@@ -106,7 +103,7 @@ class ChildApplier:
     def ensure_pod(
         self, current: Pass, inputs: children.ServerInputs | None, digest: str
     ) -> dict[str, Any] | None:
-        """Create snapshot and pod if they are missing; delete a pod that has ended for good.
+        """Create snapshot and pod if they are missing.
 
         Args:
             current: The pass.
@@ -118,6 +115,7 @@ class ChildApplier:
 
         Raises:
             InvalidInput: As for `ensure`.
+            Unsettled: As for `ensure`.
             ClientError: As for `ensure`.
         """
         server = current.server
@@ -126,9 +124,6 @@ class ChildApplier:
         if observed is not None:
             self._refuse_foreign(current, resources.PODS, observed)
             if observed["metadata"].get("deletionTimestamp"):
-                return observed
-            if observed.get("status", {}).get("phase") in status.ENDED_PHASES:
-                self.delete(current, resources.PODS, observed, "it has ended for good")
                 return observed
         if inputs is None:
             return observed
@@ -175,26 +170,55 @@ class ChildApplier:
             note = f"deleted pod {metadata['name']}: {why}"
             self._tell(current, EVENT_POD_DELETED, note, "Delete")
 
-    def prune(self, current: Pass, keep: Collection[str], *, settled: bool) -> None:
-        """Delete the children that newer ones have made superfluous.
+    def drain(self, current: Pass, pod: Mapping[str, Any], until: datetime) -> None:
+        """Write on a pod until when it is left to its sessions, and tell so.
+
+        Raises:
+            ClientError: The API server refused or could not be reached.
+        """
+        metadata = pod["metadata"]
+        when = timestamp(until)
+        # The uid keeps a namesake from it.
+        marked = {"uid": metadata["uid"], "annotations": {children.ANNOTATION_DRAIN_UNTIL: when}}
+        patched = self._client.merge_patch(
+            resources.PODS,
+            metadata["namespace"],
+            metadata["name"],
+            {"metadata": marked},
+            deadline=current.deadline,
+        )
+        self._cache(resources.PODS).mutated(patched)
+        note = POD_DRAINS.format(pod=metadata["name"], until=when)
+        self._tell(current, EVENT_POD_DRAINS, note, "Drain")
+
+    def prune_snapshots(self, current: Pass, keep: Collection[str]) -> None:
+        """Delete the snapshot Secrets that no pod uses.
 
         Args:
             current: The pass.
-            keep: Names of the children that stay.
-            settled: Whether the newest pod serves. The removed controller's children, which have
-                the same owner, go only then.
+            keep: Names of those that stay.
 
         Raises:
             ClientError: As for `delete`.
         """
-        for resource in OWNED:
-            for obj in self._cache(resource).by_index(INDEX_OWNER, current.server.uid):
-                metadata = obj["metadata"]
-                if metadata["name"] in keep or metadata.get("deletionTimestamp"):
-                    continue
-                versioned = children.LABEL_DIGEST in metadata.get("labels", {})
-                if versioned or (settled and _is_of_removed_controller(resource, metadata["name"])):
-                    self.delete(current, resource, obj, "a newer one has taken its place")
+        secrets = self._cache(resources.SECRETS).by_index(INDEX_OWNER, current.server.uid)
+        for secret in secrets:
+            metadata = secret["metadata"]
+            unused = children.digest_of(secret) and metadata["name"] not in keep
+            if unused and not metadata.get("deletionTimestamp"):
+                self.delete(current, resources.SECRETS, secret, "no pod uses it")
+
+    def prune_former_services(self, current: Pass) -> None:
+        """Delete the Services that the removed controller made.
+
+        Raises:
+            ClientError: As for `delete`.
+        """
+        for service in self._cache(resources.SERVICES).by_index(INDEX_OWNER, current.server.uid):
+            metadata = service["metadata"]
+            former = is_of_removed_controller(resources.SERVICES, metadata["name"])
+            if former and not metadata.get("deletionTimestamp"):
+                self.delete(current, resources.SERVICES, service, "its pods are gone")
 
     def _refuse_foreign(
         self, current: Pass, resource: Resource, observed: Mapping[str, Any]
@@ -202,6 +226,10 @@ class ChildApplier:
         if current.server.uid in owner_uids(observed):
             return
         metadata = observed["metadata"]
+        if current.server.name in (reference["name"] for reference in _owners(observed)):
+            # The garbage collector is about to delete what a deleted namesake has left.
+            words = {"kind": resource.kind, "name": metadata["name"]}
+            raise Unsettled(status.WAITING_OWNER.format(**words))
         raise InvalidInput(
             REASON_FOREIGN_CHILD,
             FOREIGN_CHILD.format(
@@ -213,7 +241,8 @@ class ChildApplier:
         return self._by_resource[resource]
 
 
-def _is_of_removed_controller(resource: Resource, name: str) -> bool:
+def is_of_removed_controller(resource: Resource, name: str) -> bool:
+    """Return whether a child of a RepositoryServer has a name that the removed controller gave."""
     # By name: others may make the resource the owner of what is theirs, a Secret of the user's say.
     prefix = REMOVED_CONTROLLER_PREFIXES.get(resource)
     return prefix is not None and name.startswith(prefix)
@@ -221,11 +250,21 @@ def _is_of_removed_controller(resource: Resource, name: str) -> bool:
 
 def owner_uids(obj: Mapping[str, Any]) -> list[str]:
     """Return the uids of the RepositoryServers that own an object, for `INDEX_OWNER`."""
+    return [reference["uid"] for reference in _owners(obj)]
+
+
+def _owners(obj: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
-        reference["uid"]
+        reference
         for reference in obj["metadata"].get("ownerReferences") or []
         if reference["kind"] == api.KIND and reference["apiVersion"].partition("/")[0] == api.GROUP
     ]
+
+
+def _mark(obj: Mapping[str, Any]) -> str:
+    annotations = obj["metadata"].get("annotations") or {}
+    mark: str = annotations.get(children.ANNOTATION_APPLIED, "")
+    return mark
 
 
 def _comparable(resource: Resource, wanted: Mapping[str, Any]) -> dict[str, Any]:

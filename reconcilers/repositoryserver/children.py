@@ -2,7 +2,7 @@
 
 | child         | name               | lives as long as                                     |
 | Secret        | `<name>-<digest>`  | a pod uses it; immutable                             |
-| Pod           | `<name>-<digest>`  | it is the newest, or serves until the newest does    |
+| Pod           | `<name>-<digest>`  | it is the newest, serves until that does, or drains  |
 | Service       | `repo-server-<name>` | the resource                                       |
 | NetworkPolicy | `repo-server-<name>` | the resource                                       |
 """
@@ -30,13 +30,16 @@ if TYPE_CHECKING:
 MANAGER = "repository-server-controller"
 CONTAINER = "repo-server-container"
 DEFAULT_USER = 65532
-GATE = "cr.kanister.io/users-registered"
 
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 LABEL_INSTANCE = "cr.kanister.io/repository-server"
 LABEL_DIGEST = "cr.kanister.io/digest"
 ANNOTATION_FINGERPRINT = "cr.kanister.io/tls-fingerprint"
 ANNOTATION_APPLIED = "cr.kanister.io/applied"
+ANNOTATION_DRAIN_UNTIL = "cr.kanister.io/drain-until"
+
+# What the Service selects as long as there is no pod that clients may reach.
+NO_DIGEST = "none"
 
 KEY_CONFIG = "repository.config"
 KEY_PASSWORD = "repository-password"  # noqa: S105 - a key's name
@@ -114,6 +117,12 @@ def stable_name(server: RepositoryServer) -> str:
     return prefix + _label(server.name, _LABEL_LENGTH - len(prefix))
 
 
+def digest_of(obj: Mapping[str, Any]) -> str:
+    """Return the digest of an observed Pod or Secret; empty if it is none of ours."""
+    digest_: str = (obj["metadata"].get("labels") or {}).get(LABEL_DIGEST, "")
+    return digest_
+
+
 def run_as_user(server: RepositoryServer) -> int:
     """Return the user id that the server process has."""
     return DEFAULT_USER if server.run_as_user is None else server.run_as_user
@@ -153,7 +162,7 @@ def service(server: RepositoryServer, serving: str) -> dict[str, Any]:
 
     Args:
         server: The resource.
-        serving: Digest of the Pod that it routes to.
+        serving: Digest of the Pod that it routes to; `NO_DIGEST` where there is none.
     """
     return {
         "apiVersion": "v1",
@@ -259,7 +268,6 @@ def _pod_spec(server: RepositoryServer, inputs: ServerInputs, secret: str) -> di
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "readinessGates": [{"conditionType": GATE}],
         "securityContext": {
             "runAsNonRoot": user != 0,
             "runAsUser": user,

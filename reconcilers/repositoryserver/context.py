@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from controller.clock import Deadline
+    from controller.controller import Request
     from controller.mutationcache import MutationCache
-    from reconcilers.repositoryserver import api, status
+    from reconcilers.repositoryserver import api, kopia, status
     from reconcilers.repositoryserver.errors import Problem
 
 INDEX_OWNER = "owner"
@@ -104,13 +105,16 @@ class Memory:
         access: Who may connect.
         checked: When the registered users were seen to be right.
         failure: What the newest pod failed at.
-        told_at: When the status was last brought up to date, in monotonic seconds.
+        setting: What messages about Kopia named last, for a server whose inputs are spoilt since.
+        told_at: When the status was last brought up to date, in monotonic seconds; at first, when
+            the resource was first seen.
     """
 
     inputs: KnownInputs | None = None
     access: KnownAccess | None = None
     checked: UserCheck | None = None
     failure: KnownFailure | None = None
+    setting: kopia.Setting | None = None
     told_at: float | None = None
 
 
@@ -120,16 +124,18 @@ class Pass:
 
     Attributes:
         obj: The resource as the API server has it.
+        request: Its namespace and name.
         server: The same, parsed.
         memory: What earlier passes remember.
         deadline: Until when work may go on.
-        owned_users: Users that this controller has registered or is about to.
+        owned_users: Users that this controller has registered.
         retry_pause: Seconds between two tries of what fails inside Kopia.
         passwords: Those of the access users, if this pass has read them.
         requeue_after: Seconds after which to look again, the shortest that was asked for.
     """
 
     obj: dict[str, Any]
+    request: Request
     server: api.RepositoryServer
     memory: Memory
     deadline: Deadline

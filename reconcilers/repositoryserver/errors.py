@@ -34,3 +34,7 @@ class InvalidInput(Exception):
             step: Type of the condition that fails by it.
         """
         return Problem(step, self.reason, self.message)
+
+
+class Unsettled(Exception):
+    """Something has to go before work can go on; nobody has to do anything about it."""

@@ -27,20 +27,20 @@ STATUS = (EXECUTABLE, *GLOBAL_FLAGS, "server", "status")
 # Printed between the last change and the refresh, so that a failure can be told apart.
 USERS_CHANGED = b"users-changed"
 
+_GLOBAL = " ".join(GLOBAL_FLAGS)
 # Reads lines of verb, user and hash up to `end`: an exec's standard input cannot be closed in the
 # protocol that every API server speaks. Stops at the first command that fails, and refreshes the
 # server at the end. A hash is an argument of the Kopia process for a quarter of a second; it never
 # leaves the container. A user's name may begin with a dash, so it stands behind `--`.
 _CHANGE_USERS_SCRIPT = f"""
+change() {{
+  {EXECUTABLE} {_GLOBAL} server user "$1" --user-password-hash="$hash" -- "$user" >/dev/null
+}}
 while read -r verb user hash; do
   case "$verb" in
-    add | set) {EXECUTABLE} {" ".join(GLOBAL_FLAGS)} server user "$verb" \
---user-password-hash="$hash" -- "$user" >/dev/null || exit ;;
-    put) {{ {EXECUTABLE} {" ".join(GLOBAL_FLAGS)} server user add \
---user-password-hash="$hash" -- "$user" || {EXECUTABLE} {" ".join(GLOBAL_FLAGS)} server user set \
---user-password-hash="$hash" -- "$user"; }} >/dev/null || exit ;;
-    delete) {EXECUTABLE} {" ".join(GLOBAL_FLAGS)} server user delete -- "$user" \
->/dev/null || exit ;;
+    put) change add || change set || exit ;;
+    set) change set || exit ;;
+    delete) {EXECUTABLE} {_GLOBAL} server user delete -- "$user" >/dev/null || exit ;;
     end) echo {USERS_CHANGED.decode()} && exec {" ".join(REFRESH)} ;;
   esac
 done
@@ -121,7 +121,6 @@ class Explanation:
 def change_users_input(plan: Plan) -> bytes:
     """Return what `CHANGE_USERS` reads from standard input for a plan."""
     lines = [f"delete {name} -" for name in plan.delete]
-    lines += [f"add {name} {hash_}" for name, hash_ in plan.add.items()]
     lines += [f"set {name} {hash_}" for name, hash_ in plan.set_.items()]
     lines += [f"put {name} {hash_}" for name, hash_ in plan.put.items()]
     return "".join(f"{line}\n" for line in [*lines, "end - -"]).encode()

@@ -6,14 +6,17 @@ the resource again.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
 
 from controller.clock import Deadline, DeadlineExceeded
 from controller.conditions import conditions_of, get_condition
 from controller.controller import Request, Result
-from controller.errors import Conflict, Forbidden, Invalid
-from reconcilers.repositoryserver import api, children, resources, status
-from reconcilers.repositoryserver.applier import ChildApplier
+from controller.errors import Conflict, Forbidden, Invalid, NotFound
+from reconcilers.repositoryserver import api, children, resources, rollout, status
+from reconcilers.repositoryserver.applier import ChildApplier, is_of_removed_controller
 from reconcilers.repositoryserver.context import (
     INDEX_OWNER,
     KnownFailure,
@@ -21,13 +24,15 @@ from reconcilers.repositoryserver.context import (
     Pass,
     recorded_users,
 )
-from reconcilers.repositoryserver.errors import InvalidInput, Problem
+from reconcilers.repositoryserver.errors import InvalidInput, Problem, Unsettled
 from reconcilers.repositoryserver.inputs import InputReader
 from reconcilers.repositoryserver.registration import UserRegistrar
+from reconcilers.repositoryserver.rollout import Rollout
 from reconcilers.repositoryserver.statuswriter import StatusWriter
+from reconcilers.repositoryserver.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from controller.client import Client
     from controller.clock import Clock
@@ -50,10 +55,35 @@ RETRY_MAX_SECONDS = 60.0
 # Of a server that comes up the stages are told no more often than this.
 STAGE_PAUSE_SECONDS = 2.0
 
+# A turn to be replaced becomes free without an event that would wake who waits for it.
+TURN_RECHECK_SECONDS = 2.0
+
+WHY_FAILED = "it does not come up by itself any more"
+
+EVENT_REPLACED_IN_PLACE = "ReplacedInPlace"
+REPLACED_IN_PLACE = "pod {pod} is deleted before its successor is up: {why}"
+
 REASON_REFUSED = "ApiRequestRefused"
 REFUSED = "the API server refuses a request of the controller: {message}"
 REASON_OUT_OF_TIME = "ReconcileOutOfTime"
 OUT_OF_TIME = "a reconcile ran out of time and is tried again: {message}"
+
+
+@frozen
+class _Newest:
+    """What a server should be, and how far it has come.
+
+    Attributes:
+        digest: Names its pod; empty while that is not known.
+        pod: The pod; None if there is none yet.
+        verdict: What keeps it from answering, None if it answers.
+        claim: The PersistentVolumeClaim that it mounts, if any.
+    """
+
+    digest: str = ""
+    pod: Mapping[str, Any] | None = None
+    verdict: Problem | status.Waiting | None = None
+    claim: str = ""
 
 
 class RepositoryServerReconciler:
@@ -69,6 +99,7 @@ class RepositoryServerReconciler:
         hasher: PasswordHasher,
         clock: Clock,
         image: str,
+        turns: Turns | None = None,
     ) -> None:
         """Take the dependencies.
 
@@ -80,18 +111,19 @@ class RepositoryServerReconciler:
             hasher: Makes and verifies Kopia's password hashes.
             clock: The time.
             image: Image with Kopia for the server pods.
+            turns: Limits how many servers are replaced at the same time.
         """
+        self._client = client
         self._caches = caches
         self._clock = clock
+        self._turns = turns or Turns()
         self._writer = StatusWriter(
             client=client, servers=caches.servers, recorder=recorder, clock=clock
         )
         self._reader = InputReader(client=client, caches=caches, clock=clock, image=image)
         self._applier = ChildApplier(client=client, caches=caches, tell=self._writer.tell)
         self._registrar = UserRegistrar(
-            client=client,
             executor=executor,
-            pods=caches.pods,
             reader=self._reader,
             writer=self._writer,
             tell=self._writer.tell,
@@ -118,6 +150,7 @@ class RepositoryServerReconciler:
         if obj is None or obj["metadata"].get("deletionTimestamp"):
             # The owner references do the rest.
             self._memories.pop(request, None)
+            self._turns.give_back(request)
             return Result()
         try:
             return self._reconcile(request, obj, deadline)
@@ -131,6 +164,10 @@ class RepositoryServerReconciler:
         except InvalidInput as error:
             problem = error.problem(status.SERVER_SETUP)
             self._writer.write(obj, self._unexamined(obj, problem), deadline)
+            return Result(requeue_after=UNREADY_RECHECK_SECONDS)
+        except Unsettled as error:
+            waiting = status.Waiting(status.SERVER_SETUP, str(error))
+            self._writer.write(obj, self._unexamined(obj, waiting), deadline)
             return Result(requeue_after=UNREADY_RECHECK_SECONDS)
         except (Forbidden, Invalid, DeadlineExceeded) as error:
             problem = _unfinished(error)
@@ -153,7 +190,9 @@ class RepositoryServerReconciler:
         """
         before = current.obj.get("status") or {}
         told_at = current.memory.told_at
-        if told_at is None or not status.is_stage(before, outcome, current.server.generation):
+        if told_at is None:
+            told_at = current.memory.told_at = self._clock.monotonic()
+        if not status.is_stage(before, outcome, current.server.generation):
             return 0.0
         return told_at + STAGE_PAUSE_SECONDS - self._clock.monotonic()
 
@@ -165,6 +204,7 @@ class RepositoryServerReconciler:
             self._memories[request] = (server.uid, memory)
         return Pass(
             obj=obj,
+            request=request,
             server=server,
             memory=memory,
             deadline=Deadline(self._clock, deadline.at - STATUS_GRACE_SECONDS),
@@ -177,96 +217,171 @@ class RepositoryServerReconciler:
         server = current.server
         # First, so that no pod is ever without its protection.
         self._applier.ensure(current, resources.NETWORK_POLICIES, children.network_policy(server))
+        routed = self._routed(server)
+        newest = self._ensure_newest(current)
         access = self._access(current)
-        digest = ""
-        verdict: Problem | status.Waiting | None
-        try:
-            inputs, full = self._reader.server_inputs(current)
-        except InvalidInput as error:
-            verdict = error.problem(status.SERVER_SETUP)
+        if isinstance(access, Problem):
+            users: Problem | status.Waiting | None = access
         else:
-            digest = inputs.digest
-            pod = self._applier.ensure_pod(current, full, digest)
-            name = children.versioned_name(server, digest)
-            verdict = status.examine_pod(pod, name, inputs.pod)
-            if pod is not None and status.takes_users(pod) and not isinstance(access, Problem):
-                setting = inputs.pod.setting
-                verdict = self._registrar.ensure(current, pod, access, setting) or verdict
-            elif pod is not None and verdict is not None:
-                self._retry_crashed(current, pod)
-            verdict = _lasting(current.memory, digest, verdict)
-        serving = self._serving(server, digest)
-        service = self._ensure_service(current, serving, digest)
-        self._prune(current, serving, digest)
-        problem = access if isinstance(access, Problem) else None
+            users = self._ensure_users(current, newest, routed, access)
+        serving = self._roll_out(current, newest, routed)
+        ready = serving is not None and status.pod_ready(serving)
+        self._settle_turn(current, newest, serving)
         metadata = serving["metadata"] if serving is not None else {}
         return status.Outcome(
-            verdicts=tuple(v for v in (verdict, problem) if v is not None),
-            serving=serving is not None and status.pod_ready(serving),
+            verdicts=tuple(v for v in (newest.verdict, users) if v is not None),
+            serving=ready,
             pod_name=metadata.get("name", ""),
-            service_name=service,
+            service_name=children.stable_name(server),
             network_policy_name=children.stable_name(server),
             fingerprint=metadata.get("annotations", {}).get(children.ANNOTATION_FINGERPRINT, ""),
             registered_users=tuple(sorted(current.owned_users)),
         )
 
+    def _ensure_newest(self, current: Pass) -> _Newest:
+        """Bring up the pod of the inputs as they are now, and say how far it is."""
+        try:
+            inputs, full = self._reader.server_inputs(current)
+        except InvalidInput as error:
+            return _Newest(verdict=error.problem(status.SERVER_SETUP))
+        current.memory.setting = inputs.pod.setting
+        digest, claim = inputs.digest, inputs.pod.claim
+        name = children.versioned_name(current.server, digest)
+        if full is not None and not self._may_start(current, name):
+            current.look_again(TURN_RECHECK_SECONDS)
+            waiting = status.Waiting(status.SERVER_SETUP, status.WAITING_TURN)
+            return _Newest(digest, None, waiting, claim)
+        pod = self._applier.ensure_pod(current, full, digest)
+        verdict = status.examine_pod(pod, name, inputs.pod)
+        if pod is not None:
+            self._replace_failed(current, pod)
+        return _Newest(digest, pod, _lasting(current.memory, digest, verdict), claim)
+
+    def _may_start(self, current: Pass, name: str) -> bool:
+        """Return whether a pod may be made; one that replaces another needs a turn."""
+        pods = self._pods(current.server)
+        if any(pod["metadata"]["name"] == name for pod in pods):
+            return True
+        return not any(map(status.pod_ready, pods)) or self._turns.take(current.request)
+
+    def _settle_turn(
+        self, current: Pass, newest: _Newest, serving: Mapping[str, Any] | None
+    ) -> None:
+        """Free the turn of a server that is replaced, or whose replacement has failed."""
+        under_way = isinstance(newest.verdict, status.Waiting) and serving is not newest.pod
+        if not under_way:
+            self._turns.give_back(current.request)
+
     def _access(self, current: Pass) -> KnownAccess | Problem:
         try:
-            access = self._reader.access(current)
+            return self._reader.access(current)
         except InvalidInput as error:
             return error.problem(status.CLIENT_USER_INITIALIZED)
-        # Into the status before they are registered, so that a crash leaves no stranger behind.
-        current.owned_users |= access.names
-        return access
 
-    def _serving(self, server: api.RepositoryServer, digest: str) -> dict[str, Any] | None:
-        """Choose the pod that the Service routes to.
+    def _ensure_users(
+        self, current: Pass, newest: _Newest, routed: str, access: KnownAccess
+    ) -> Problem | status.Waiting | None:
+        """Register users in the newest pod, as long as it takes none in the one that serves."""
+        setting = current.memory.setting
+        place = Rollout(newest.digest, routed, _registered_in(current.memory))
+        candidates = [newest.pod, place.serves(self._pods(current.server))]
+        for pod in candidates:
+            if (
+                pod is not None
+                and setting is not None
+                and status.takes_users(pod, has_served=place.has_served(pod))
+            ):
+                return self._registrar.ensure(current, pod, access, setting)
+        return None
 
-        The newest as soon as it is Ready; until then another that is; without any, the newest.
-        """
-        pods = [
-            pod
-            for pod in self._caches.pods.by_index(INDEX_OWNER, server.uid)
-            if children.LABEL_DIGEST in pod["metadata"].get("labels", {})
-        ]
-        newest = [pod for pod in pods if _digest(pod) == digest]
-        ready = [pod for pod in (*newest, *pods) if status.pod_ready(pod)]
-        return next(iter((*ready, *newest, *pods)), None)
-
-    def _ensure_service(self, current: Pass, serving: Mapping[str, Any] | None, digest: str) -> str:
-        """Let the Service route to the serving pod; return its name, empty if there is none yet."""
-        target = digest if serving is None else _digest(serving)
-        if not target:
-            return ""
-        desired = children.service(current.server, target)
+    def _roll_out(self, current: Pass, newest: _Newest, routed: str) -> Mapping[str, Any] | None:
+        """Route to the pod that serves best, retire the others; return the pod."""
+        server, now = current.server, self._clock.now()
+        place = Rollout(newest.digest, routed, _registered_in(current.memory))
+        pods = self._pods(server)
+        serving = place.serves(pods)
+        if self._yields(current, newest, serving):
+            return None
+        former = self._former_pods(server)
+        retirement = rollout.retire(
+            pods,
+            former if serving is not None and serving is newest.pod else (),
+            place,
+            serving,
+            drain_seconds=server.drain_seconds,
+            now=now,
+        )
+        # Before the Service moves: who dies between the two must not leave a pod behind that looks
+        # as if it had never served.
+        for pod in retirement.drain:
+            self._applier.drain(current, pod, now + timedelta(seconds=server.drain_seconds))
+        desired = children.service(server, place.selects(serving))
         self._applier.ensure(current, resources.SERVICES, desired)
-        return children.stable_name(current.server)
+        for pod, why in retirement.delete:
+            self._applier.delete(current, resources.PODS, pod, why)
+        if retirement.wait is not None:
+            current.look_again(retirement.wait)
+        if newest.digest:
+            used = {children.versioned_name(server, newest.digest)}
+            used |= {pod["metadata"]["name"] for pod in self._pods(server)}
+            self._applier.prune_snapshots(current, used)
+        if serving is newest.pod and not former:
+            self._applier.prune_former_services(current)
+        return serving
 
-    def _prune(self, current: Pass, serving: Mapping[str, Any] | None, digest: str) -> None:
-        if not digest:
-            return
-        keep = {
-            children.versioned_name(current.server, digest),
-            children.stable_name(current.server),
-        }
-        settled = False
-        if serving is not None:
-            keep.add(serving["metadata"]["name"])
-            settled = _digest(serving) == digest and status.pod_ready(serving)
-        self._applier.prune(current, keep, settled=settled)
+    def _yields(self, current: Pass, newest: _Newest, serving: Mapping[str, Any] | None) -> bool:
+        """Delete the serving pod if its successor waits for the claim that it holds."""
+        if serving is None or not newest.claim:
+            return False
+        if not rollout.in_each_others_way(newest.pod, serving, self._clock.now()):
+            return False
+        namespace = current.server.namespace
+        try:
+            claim = self._client.get(
+                resources.PERSISTENT_VOLUME_CLAIMS,
+                namespace,
+                newest.claim,
+                deadline=current.deadline,
+            )
+        except NotFound:
+            return False
+        if not rollout.one_node(claim["spec"].get("accessModes") or ()):
+            return False
+        note = REPLACED_IN_PLACE.format(pod=serving["metadata"]["name"], why=rollout.WHY_IN_PLACE)
+        self._writer.tell(current, EVENT_REPLACED_IN_PLACE, note, "Replace")
+        self._applier.delete(current, resources.PODS, serving, rollout.WHY_IN_PLACE)
+        return True
 
-    def _retry_crashed(self, current: Pass, pod: Mapping[str, Any]) -> None:
-        """Replace a pod whose container the kubelet would start again much later."""
-        ended = status.crash_looping(pod)
-        if ended is None or pod["metadata"].get("deletionTimestamp"):
+    def _pods(self, server: api.RepositoryServer) -> list[dict[str, Any]]:
+        owned = self._caches.pods.by_index(INDEX_OWNER, server.uid)
+        return [pod for pod in owned if children.digest_of(pod)]
+
+    def _former_pods(self, server: api.RepositoryServer) -> list[dict[str, Any]]:
+        """Return the pods that the removed controller has left."""
+        owned = self._caches.pods.by_index(INDEX_OWNER, server.uid)
+        return [
+            pod
+            for pod in owned
+            if is_of_removed_controller(resources.PODS, pod["metadata"]["name"])
+        ]
+
+    def _routed(self, server: api.RepositoryServer) -> str:
+        """Return the digest that the Service selects; empty if there is no Service."""
+        service = self._caches.services.get(server.namespace, children.stable_name(server)) or {}
+        selector = service.get("spec", {}).get("selector") or {}
+        digest: str = selector.get(children.LABEL_DIGEST, "")
+        return digest
+
+    def _replace_failed(self, current: Pass, pod: Mapping[str, Any]) -> None:
+        """Delete a pod that only another one can take the place of, after a pause."""
+        failed = status.failed_since(pod)
+        if failed is None or pod["metadata"].get("deletionTimestamp"):
             return
-        since = (self._clock.now() - ended).total_seconds()
+        since = (self._clock.now() - failed).total_seconds()
         if since < current.retry_pause:
             current.look_again(current.retry_pause - since)
         else:
-            self._applier.delete(
-                current, resources.PODS, pod, "its container keeps ending", grace_seconds=0
-            )
+            self._applier.delete(current, resources.PODS, pod, WHY_FAILED, grace_seconds=0)
 
     def _retry_pause(self, obj: Mapping[str, Any]) -> float:
         ready = get_condition(conditions_of(obj), status.READY)
@@ -275,13 +390,16 @@ class RepositoryServerReconciler:
         failing = self._clock.now() - status.parse_time(ready["lastTransitionTime"])
         return min(max(failing.total_seconds() / 10, RETRY_MIN_SECONDS), RETRY_MAX_SECONDS)
 
-    def _unexamined(self, obj: Mapping[str, Any], problem: Problem) -> status.Outcome:
+    def _unexamined(
+        self, obj: Mapping[str, Any], verdict: Problem | status.Waiting
+    ) -> status.Outcome:
         """Return the outcome of a pass that ended before it had looked at the children."""
         pods = self._caches.pods.by_index(INDEX_OWNER, obj["metadata"]["uid"])
+        info = (obj.get("status") or {}).get("serverInfo") or {}
         return status.Outcome(
-            verdicts=(problem,),
+            verdicts=(verdict,),
             serving=any(status.pod_ready(pod) for pod in pods),
-            registered_users=tuple(recorded_users(obj)),
+            pod_name=info.get("podName", ""),
         )
 
 
@@ -303,6 +421,6 @@ def _unfinished(error: Forbidden | Invalid | DeadlineExceeded) -> Problem:
     return Problem(status.SERVER_SETUP, REASON_REFUSED, REFUSED.format(message=error.message))
 
 
-def _digest(pod: Mapping[str, Any]) -> str:
-    digest: str = pod["metadata"]["labels"][children.LABEL_DIGEST]
-    return digest
+def _registered_in(memory: Memory) -> str:
+    """Return the uid of the pod in which users were last registered, empty if not known."""
+    return "" if memory.checked is None else memory.checked.pod

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from controller.conditions import conditions_of, is_true, timestamp
-from reconcilers.repositoryserver import children, kopia, resources, status, users
+from controller.conditions import conditions_of, is_true
+from reconcilers.repositoryserver import children, kopia, status, users
 from reconcilers.repositoryserver.context import UserCheck, recorded_users
 from reconcilers.repositoryserver.errors import InvalidInput, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from controller.client import Client
     from controller.clock import Clock, Deadline
-    from controller.mutationcache import MutationCache
     from controller.podexec import ExecResult
     from reconcilers.repositoryserver.applier import Teller
     from reconcilers.repositoryserver.context import KnownAccess, Pass
@@ -26,6 +24,11 @@ DEFAULT_CHECK_SECONDS = 1800.0
 
 # With more users than this, one that is there already makes it dearer not to look first.
 FEW_USERS = 3
+
+# At a quarter of a second each this fits into a pass, and the first need not wait for the last.
+CHANGES_AT_ONCE = 100
+CHANGES_PAUSE_SECONDS = 0.1
+WAITING_USERS = "{left} more users of the access Secret are being registered"
 
 EVENT_USERS_CHANGED = "UsersChanged"
 
@@ -53,9 +56,7 @@ class UserRegistrar:
     def __init__(
         self,
         *,
-        client: Client,
         executor: Executor,
-        pods: MutationCache,
         reader: InputReader,
         writer: StatusWriter,
         tell: Teller,
@@ -66,9 +67,7 @@ class UserRegistrar:
         """Take the dependencies.
 
         Args:
-            client: Opens the pod's readiness gate.
             executor: Runs Kopia in the server's container.
-            pods: Told of the opened gate.
             reader: Reads the access Secret.
             writer: Records new users before they exist.
             tell: Tells of changed users.
@@ -76,9 +75,7 @@ class UserRegistrar:
             clock: The time.
             check_seconds: How often registered users are looked at without a cause.
         """
-        self._client = client
         self._executor = executor
-        self._pods = pods
         self._reader = reader
         self._writer = writer
         self._tell = tell
@@ -88,40 +85,41 @@ class UserRegistrar:
 
     def ensure(
         self, current: Pass, pod: Mapping[str, Any], access: KnownAccess, setting: kopia.Setting
-    ) -> Problem | None:
-        """Register the access users in a pod whose container is ready, and open its gate.
+    ) -> Problem | status.Waiting | None:
+        """Register the access users in a pod that takes them.
 
         Args:
             current: The pass.
-            pod: The newest pod.
+            pod: The pod.
             access: The version of the access Secret that is to be in force.
             setting: What messages name.
 
         Returns:
-            What Kopia refused, or None.
+            What Kopia refused, what is left to do, or None.
 
         Raises:
             ClientError: The API server refused or could not be reached.
         """
         left = self._until_check(current, pod, access)
-        if left > 0 and _gate_open(pod):
+        if left > 0:
             current.look_again(left)
             return None
         try:
             passwords = self._reader.passwords(current)
         except InvalidInput as error:
             return error.problem(status.CLIENT_USER_INITIALIZED)
-        problem = self._register(current, pod, passwords, setting)
-        if problem is not None:
+        verdict = self._register(current, pod, passwords, setting)
+        if isinstance(verdict, Problem):
             current.look_again(current.retry_pause)
-            return problem
+            return verdict
+        if verdict is not None:
+            current.look_again(CHANGES_PAUSE_SECONDS)
+            return verdict
         current.owned_users = frozenset(passwords)
         current.memory.checked = UserCheck(
             pod["metadata"]["uid"], access.version, self._clock.monotonic()
         )
         current.look_again(self._check_seconds)
-        if not _gate_open(pod):
-            self._open_gate(current, pod)
         return None
 
     def _until_check(self, current: Pass, pod: Mapping[str, Any], access: KnownAccess) -> float:
@@ -136,7 +134,7 @@ class UserRegistrar:
         pod: Mapping[str, Any],
         passwords: Mapping[str, str],
         setting: kopia.Setting,
-    ) -> Problem | None:
+    ) -> Problem | status.Waiting | None:
         plan = self._plan(current, pod, passwords, setting)
         if isinstance(plan, Problem):
             return plan
@@ -144,9 +142,10 @@ class UserRegistrar:
         # as this controller before it was killed, has changed since.
         if not plan and _last_check(current, pod) is not None:
             return None
-        if not set(plan.add) <= recorded_users(current.obj):
+        if not set(plan.put) <= recorded_users(current.obj):
             # Whoever dies between the two would leave users behind that nobody dares to delete.
-            self._writer.record_users(current, recorded_users(current.obj) | set(plan.add))
+            self._writer.record_users(current, recorded_users(current.obj) | set(plan.put))
+            current.owned_users |= set(plan.put)
         # Whatever becomes of it, the next pass must refresh: the repository may have changed while
         # the server has not.
         current.memory.checked = None
@@ -157,6 +156,9 @@ class UserRegistrar:
             return _refused(step, changed, setting)
         if plan:
             self._tell(current, EVENT_USERS_CHANGED, plan.summary(), "RegisterUsers")
+        if plan.left:
+            message = WAITING_USERS.format(left=plan.left)
+            return status.Waiting(status.CLIENT_USER_INITIALIZED, message)
         return None
 
     def _plan(
@@ -176,7 +178,9 @@ class UserRegistrar:
         except users.UserListError as error:
             message = f"Kopia printed an {error}"
             return Problem(status.CLIENT_USER_INITIALIZED, kopia.REASON_EXITED, message)
-        return users.plan(passwords, registered, current.owned_users, self._hasher)
+        return users.plan(
+            passwords, registered, current.owned_users, self._hasher, limit=CHANGES_AT_ONCE
+        )
 
     def _exec(
         self, current: Pass, pod: Mapping[str, Any], command: Sequence[str], stdin: bytes = b""
@@ -190,23 +194,6 @@ class UserRegistrar:
             deadline=current.deadline,
         )
 
-    def _open_gate(self, current: Pass, pod: Mapping[str, Any]) -> None:
-        condition = {
-            "type": children.GATE,
-            "status": "True",
-            "lastTransitionTime": timestamp(self._clock.now()),
-        }
-        patched = self._client.strategic_patch(
-            resources.PODS,
-            pod["metadata"]["namespace"],
-            pod["metadata"]["name"],
-            # The uid keeps the gate of a namesake closed.
-            {"metadata": {"uid": pod["metadata"]["uid"]}, "status": {"conditions": [condition]}},
-            subresource="status",
-            deadline=current.deadline,
-        )
-        self._pods.mutated(patched)
-
 
 def _last_check(current: Pass, pod: Mapping[str, Any]) -> UserCheck | None:
     """Return the last check of this very pod."""
@@ -217,18 +204,14 @@ def _last_check(current: Pass, pod: Mapping[str, Any]) -> UserCheck | None:
 def _is_first(current: Pass, passwords: Mapping[str, str]) -> bool:
     """Return whether users are most likely new, so that it pays not to look first.
 
-    A list costs as much as a change. Nobody can be left to delete: the status has no other users.
+    A list costs as much as a change. Nobody can be left to delete: the status has no others.
     """
     return (
         current.memory.checked is None
         and not is_true(conditions_of(current.obj), status.CLIENT_USER_INITIALIZED)
         and len(passwords) <= FEW_USERS
-        and recorded_users(current.obj) == set(passwords)
+        and recorded_users(current.obj) <= set(passwords)
     )
-
-
-def _gate_open(pod: Mapping[str, Any]) -> bool:
-    return is_true(conditions_of(pod), children.GATE)
 
 
 def _refused(step: str, result: ExecResult, setting: kopia.Setting) -> Problem:

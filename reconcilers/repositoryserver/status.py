@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from attrs import field, frozen
+from attrs import frozen
 
 from controller.conditions import conditions_of, get_condition, is_true, set_condition
 from reconcilers.repositoryserver import children, kopia
@@ -77,10 +77,17 @@ CLAIM_MISSING = (
 UNSCHEDULABLE = "no node takes pod {pod}: {cause}"
 IMAGE = "image {image} of pod {pod} cannot be pulled: {cause}"
 CONTAINER = "the container of pod {pod} cannot be created: {cause}"
+REASON_POD_ENDED = "PodEnded"
+POD_ENDED = "pod {pod} has ended for good and is made again: {cause}"
+# When a change has failed, for the one who asks whether backups go on.
+FORMER_SERVES = "{message} (meanwhile pod {pod} serves as before)"
 
 WAITING_POD = "pod {pod} is being created"
 WAITING_DELETION = "pod {pod} is being deleted and will be made again"
-WAITING_REPLACEMENT = "pod {pod} has ended for good and will be made again"
+WAITING_TURN = "waits until fewer servers are being replaced at the same time"
+WAITING_OWNER = (
+    "{kind} {name} still belongs to a deleted RepositoryServer of this name; it is being deleted"
+)
 WAITING_CONTAINER = "the container of pod {pod} is starting"
 WAITING_SERVER = "Kopia is opening the repository in pod {pod}"
 WAITING_RESTART = "Kopia ended with exit code {code} in pod {pod}; the kubelet starts it again"
@@ -169,10 +176,13 @@ def lasting_problem(
     return failure if verdict.reason == failure.reason == REASON_IMAGE else verdict
 
 
-def _over(pod: Mapping[str, Any], _context: PodContext) -> Waiting | None:
-    if pod.get("status", {}).get("phase") in ENDED_PHASES:
-        return Waiting(SERVER_SETUP, WAITING_REPLACEMENT.format(pod=pod["metadata"]["name"]))
-    return None
+def _over(pod: Mapping[str, Any], _context: PodContext) -> Problem | None:
+    status = pod.get("status", {})
+    if status.get("phase") not in ENDED_PHASES:
+        return None
+    words = ": ".join(filter(None, (status.get("reason"), status.get("message"))))
+    message = POD_ENDED.format(pod=pod["metadata"]["name"], cause=words or status["phase"])
+    return Problem(SERVER_SETUP, REASON_POD_ENDED, message)
 
 
 def _unschedulable(pod: Mapping[str, Any], context: PodContext) -> Problem | Waiting | None:
@@ -275,14 +285,27 @@ def last_end(pod: Mapping[str, Any]) -> dict[str, Any] | None:
     return ended
 
 
-def crash_looping(pod: Mapping[str, Any]) -> datetime | None:
-    """Return when the container ended last if the kubelet is waiting to start it again."""
+def failed_since(pod: Mapping[str, Any]) -> datetime | None:
+    """Return since when only another pod would help; None if this one may yet come up.
+
+    One that has ended for good counts from its creation: a pod that had a life is replaced at once,
+    one that a node refuses again and again is not made a hundred times a minute.
+    """
+    if pod.get("status", {}).get("phase") in ENDED_PHASES:
+        return parse_time(pod["metadata"]["creationTimestamp"])
     status = container_status(pod)
-    ended = last_end(pod)
-    if status is None or ended is None:
+    ended = last_end(pod) or {}
+    if status is None or not ended.get("finishedAt"):
         return None
     waiting = status["state"].get("waiting") or {}
     return parse_time(ended["finishedAt"]) if waiting.get("reason") == CRASH_LOOP else None
+
+
+def container_is_being_created(pod: Mapping[str, Any]) -> bool:
+    """Return whether the kubelet is still getting together what the container needs."""
+    status = container_status(pod)
+    waiting = {} if status is None else status["state"].get("waiting") or {}
+    return status is None or waiting.get("reason") in {"ContainerCreating", "PodInitializing"}
 
 
 def parse_time(text: str) -> datetime:
@@ -290,23 +313,23 @@ def parse_time(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def takes_users(pod: Mapping[str, Any]) -> bool:
+def takes_users(pod: Mapping[str, Any], *, has_served: bool) -> bool:
     """Return whether users can be registered in a pod.
 
-    They can once Kopia listens, which is what the startup probe has seen. For a new pod that is the
-    moment: its first readiness probe and the opening of its gate then become one change. Later it
-    has to be ready, or Kopia might not answer.
+    Args:
+        pod: The pod.
+        has_served: Whether clients have been let in before. A new pod takes users once Kopia
+            listens, which is what the startup probe has seen; they are there then when it becomes
+            Ready. Later it has to be ready, or Kopia might not answer.
     """
     container = container_status(pod)
     if container is None or pod["metadata"].get("deletionTimestamp"):
         return False
-    return bool(container.get("ready")) or (
-        bool(container.get("started")) and not is_true(conditions_of(pod), children.GATE)
-    )
+    return bool(container.get("ready")) or (bool(container.get("started")) and not has_served)
 
 
 def pod_ready(pod: Mapping[str, Any]) -> bool:
-    """Return whether the pod is Ready, gate included, and stays."""
+    """Return whether the pod is Ready and stays."""
     return is_true(conditions_of(pod), "Ready") and not pod["metadata"].get("deletionTimestamp")
 
 
@@ -322,7 +345,7 @@ class Outcome:
         service_name: The Service; empty before there is one.
         network_policy_name: The NetworkPolicy; empty before there is one.
         fingerprint: Of the certificate that the Service's pod shows.
-        registered_users: Users that this controller has registered.
+        registered_users: Users that this controller has registered; None leaves what is recorded.
     """
 
     verdicts: tuple[Problem | Waiting, ...]
@@ -331,7 +354,7 @@ class Outcome:
     service_name: str = ""
     network_policy_name: str = ""
     fingerprint: str = ""
-    registered_users: tuple[str, ...] = field(default=())
+    registered_users: tuple[str, ...] | None = None
 
 
 def desired_status(
@@ -361,8 +384,9 @@ def desired_status(
         "conditions": conditions,
         "progress": progress(outcome),
         "observedGeneration": generation,
-        "registeredUsers": sorted(outcome.registered_users),
     }
+    if outcome.registered_users is not None:
+        status["registeredUsers"] = sorted(outcome.registered_users)
     # What is not known at the moment is left as it was: clients hold on to the last known name.
     status["serverInfo"] = {
         **(current.get("serverInfo") or {}),
@@ -387,8 +411,9 @@ def is_stage(current: Mapping[str, Any], outcome: Outcome, generation: int) -> b
         generation: Generation of the resource that was looked at.
     """
     return (
-        current.get("progress") == progress(outcome) == PROGRESS_PENDING
-        and current.get("observedGeneration") == generation
+        progress(outcome) == PROGRESS_PENDING
+        and current.get("progress") in (None, PROGRESS_PENDING)
+        and current.get("observedGeneration") in (None, generation)
     )
 
 
@@ -420,7 +445,10 @@ def _conditions(current: list[dict[str, Any]], outcome: Outcome) -> dict[str, tu
 def _ready(outcome: Outcome) -> tuple[str, str, str]:
     problem = _first_problem(outcome)
     if problem is not None:
-        return ("False", problem.reason, problem.message)
+        message = problem.message
+        if outcome.serving:
+            message = FORMER_SERVES.format(message=message, pod=outcome.pod_name)
+        return ("False", problem.reason, message)
     if outcome.serving:
         return ("True", REASON_READY, READY_MESSAGE.format(service=outcome.service_name))
     if outcome.verdicts:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
 from controller.conditions import get_condition
+from controller.errors import NotFound
 from controller.events import NORMAL, WARNING
 from reconcilers.repositoryserver import resources, status
 
@@ -77,6 +79,11 @@ class StatusWriter:
             Conflict: The resource has changed since the cache learnt of it.
             ClientError: The API server refused or could not be reached.
         """
+        with contextlib.suppress(NotFound):
+            # Who has deleted the resource meanwhile does not ask for its status.
+            self._write(obj, outcome, deadline)
+
+    def _write(self, obj: Mapping[str, Any], outcome: status.Outcome, deadline: Deadline) -> None:
         metadata = obj["metadata"]
         # Users may have been recorded since the pass began; the cache has that.
         latest = self._servers.get(metadata["namespace"], metadata["name"])

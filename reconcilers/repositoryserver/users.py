@@ -79,28 +79,27 @@ class Plan:
     """Commands that bring the registered users to the desired ones.
 
     Attributes:
-        add: Names to add, with the hash each gets.
+        put: Names to add, with the hash each gets; one that is there after all gets it too.
         set_: Names whose hash is replaced.
         delete: Names to remove.
-        put: Names to add, or whose hash is replaced if they are there: for when nobody has looked.
+        left: How many more users are to be changed after these.
     """
 
-    add: Mapping[str, str] = field(repr=False)
-    set_: Mapping[str, str] = field(repr=False)
-    delete: tuple[str, ...]
-    put: Mapping[str, str] = field(factory=dict, repr=False)
+    put: Mapping[str, str] = field(repr=False)
+    set_: Mapping[str, str] = field(factory=dict, repr=False)
+    delete: tuple[str, ...] = ()
+    left: int = 0
 
     def __bool__(self) -> bool:
         """Return whether there is anything to do."""
-        return bool(self.add or self.set_ or self.delete or self.put)
+        return bool(self.put or self.set_ or self.delete)
 
     def summary(self) -> str:
         """Return the names by what happens to them, for an event."""
         parts = (
-            ("added", tuple(self.add)),
+            ("registered", tuple(self.put)),
             ("changed", tuple(self.set_)),
             ("removed", self.delete),
-            ("registered", tuple(self.put)),
         )
         return "; ".join(f"{verb} {', '.join(names)}" for verb, names in parts if names)
 
@@ -164,6 +163,8 @@ def plan(
     registered: Collection[RegisteredUser],
     owned: Collection[str],
     hasher: PasswordHasher,
+    *,
+    limit: int,
 ) -> Plan:
     """Decide what is to be done to the registered users.
 
@@ -172,30 +173,32 @@ def plan(
         registered: What Kopia lists.
         owned: Users that this controller registered; nobody else is ever removed.
         hasher: Makes and verifies hashes.
+        limit: How many users one plan changes. Who must not connect any more comes first, then
+            who can no longer.
 
     Returns:
         The plan; false if everything is as it should be.
     """
     present = {user.name: user for user in registered}
+    gone = sorted(set(owned) & set(present) - set(desired))
+    changed = [
+        name
+        for name, password in desired.items()
+        if name in present and not hasher.verify(password, present[name])
+    ]
+    new = [name for name in desired if name not in present]
+    chosen = set([*gone, *changed, *new][:limit])
     return Plan(
-        add={
-            name: hasher.encode(password)
-            for name, password in desired.items()
-            if name not in present
-        },
-        set_={
-            name: hasher.encode(password)
-            for name, password in desired.items()
-            if name in present and not hasher.verify(password, present[name])
-        },
-        delete=tuple(sorted(set(owned) & set(present) - set(desired))),
+        put={name: hasher.encode(desired[name]) for name in new if name in chosen},
+        set_={name: hasher.encode(desired[name]) for name in changed if name in chosen},
+        delete=tuple(name for name in gone if name in chosen),
+        left=len(gone) + len(changed) + len(new) - len(chosen),
     )
 
 
 def first_plan(desired: Mapping[str, str], hasher: PasswordHasher) -> Plan:
     """Return the plan that needs no list of what is registered."""
-    hashes = {name: hasher.encode(password) for name, password in desired.items()}
-    return Plan(add={}, set_={}, delete=(), put=hashes)
+    return Plan(put={name: hasher.encode(password) for name, password in desired.items()})
 
 
 class PasswordHasher(Protocol):

@@ -37,6 +37,8 @@ class FakeClient:
     failures: dict[Action, Exception] = field(factory=dict)
     #: Told of deletions, as the handlers of an informer.
     watchers: list[MutationCache] = field(factory=list)
+    #: When objects are created, unless they say so themselves.
+    created: str = "2026-01-01T00:00:00Z"
     _version: int = 100
 
     def store(
@@ -51,6 +53,7 @@ class FakeClient:
         self._version += 1
         stored["metadata"]["resourceVersion"] = str(self._version)
         stored["metadata"].setdefault("uid", f"uid-{self._version}")
+        stored["metadata"].setdefault("creationTimestamp", self.created)
         store = self.store(resource)
         namespace, name = stored["metadata"]["namespace"], stored["metadata"]["name"]
         (store.add if store.get(namespace, name) is None else store.update)(stored)
@@ -99,23 +102,6 @@ class FakeClient:
     ) -> Object:
         self._act("patch", resource, name, body, subresource)
         return self.put(resource, _merged(self._existing(resource, namespace, name), body))
-
-    def strategic_patch(
-        self,
-        resource: Resource,
-        namespace: str,
-        name: str,
-        body: Mapping[str, Any],
-        *,
-        subresource: str = "",
-        deadline: Deadline | None = None,
-    ) -> Object:
-        self._act("patch", resource, name, body, subresource)
-        before = self._existing(resource, namespace, name)
-        after = copy.deepcopy(before)
-        conditions = after.setdefault("status", {}).setdefault("conditions", [])
-        conditions.extend(body["status"]["conditions"])
-        return self.put(resource, after)
 
     def delete(
         self,

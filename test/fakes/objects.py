@@ -369,25 +369,20 @@ def started(*, ended_before: str | None = None) -> Object:
     return _status(_RUNNING, phase="Running", started=True, last_state=last)
 
 
-def ready() -> Object:
-    """A pod whose container is ready and whose gate is closed, so that it is not Ready itself."""
-    return _status(_RUNNING, phase="Running", started=True, container_ready=True)
-
-
 def serving() -> Object:
-    """A pod with its gate open: Ready."""
-    return _status(_RUNNING, phase="Running", started=True, container_ready=True, gate_open=True)
+    """A pod that is Ready."""
+    return _status(_RUNNING, phase="Running", started=True, container_ready=True)
 
 
 def killed(code: int = 137, *, message: str = "") -> Object:
     """A pod whose container has just ended and is not started again yet."""
-    return _status(_ended(code, message), phase="Running", gate_open=True)
+    return _status(_ended(code, message), phase="Running")
 
 
 def restarted(code: int = 137, *, message: str = "", reason: str = "Error") -> Object:
     """A pod whose container runs again after an end, and is not started."""
     last = _ended(code, message, reason)
-    return _status(_RUNNING, phase="Running", started=False, gate_open=True, last_state=last)
+    return _status(_RUNNING, phase="Running", started=False, last_state=last)
 
 
 def crash_looping(message: str = "", code: int = 1, *, reason: str = "Error") -> Object:
@@ -436,23 +431,16 @@ def _status(
     phase: str = "Pending",
     started: bool = False,
     container_ready: bool = False,
-    gate_open: bool = False,
     last_state: Object | None = None,
 ) -> Object:
-    if not container_ready:
-        ready_condition = _condition("Ready", "False", "ContainersNotReady")
-    elif not gate_open:
-        ready_condition = _condition("Ready", "False", "ReadinessGatesNotReady")
-    else:
-        ready_condition = _condition("Ready", "True")
+    ready = "True" if container_ready else "False"
+    reason = "" if container_ready else "ContainersNotReady"
     conditions = [
         _condition("PodScheduled", "True"),
         _condition("Initialized", "True"),
-        _condition("ContainersReady", "True" if container_ready else "False"),
-        ready_condition,
+        _condition("ContainersReady", ready, reason),
+        _condition("Ready", ready, reason),
     ]
-    if gate_open:
-        conditions.append(_condition(children.GATE, "True"))
     return {
         "phase": phase,
         "conditions": conditions,

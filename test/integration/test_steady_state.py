@@ -195,8 +195,6 @@ def bring_up(client: Client, namespace: str) -> None:
         return list(client.list(resources.PODS, namespace, label_selector=selector)["items"])
 
     made = wait_for("the pods", pods, lambda found: len(found) == len(SERVERS))
-    set_status(client, namespace, made, objects.ready())
-    wait_for("open gates", pods, lambda found: all(has(pod, children.GATE) for pod in found))
     set_status(client, namespace, made, objects.serving())
     wait_for(
         "Ready servers",

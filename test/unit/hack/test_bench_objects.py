@@ -20,7 +20,6 @@ POD: Object = {
     },
     "spec": {
         "nodeName": "node",
-        "readinessGates": [{"conditionType": "gate"}],
         "containers": [
             {
                 "args": ["server", "start"],
@@ -43,7 +42,7 @@ def an_object(kind: str, name: str, **fields: Any) -> Object:
     return {"kind": kind, "metadata": {"name": name}, **fields}
 
 
-def test_a_bare_pod_is_a_servers_pod_without_its_gate_and_owner() -> None:
+def test_a_bare_pod_is_a_servers_pod_without_its_owner() -> None:
     ((secret, pod),) = objects.bare([POD], [an_object("Secret", "other"), SNAPSHOT])
 
     assert pod["metadata"] == secret["metadata"]

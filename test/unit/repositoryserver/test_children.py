@@ -346,11 +346,6 @@ class TestPod:
             "--no-ui",
         ]
 
-    def test_it_waits_for_its_users_to_be_registered(self) -> None:
-        assert pod_spec()["readinessGates"] == [
-            {"conditionType": "cr.kanister.io/users-registered"}
-        ]
-
     @pytest.mark.parametrize(
         ("user", "expected"),
         [

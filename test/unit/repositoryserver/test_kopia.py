@@ -34,19 +34,19 @@ def test_a_command_leaves_the_repository_and_the_disk_alone(command: tuple[str, 
 
 class TestChangeUsersInput:
     def test_every_change_is_a_line_and_the_end_one_as_well(self) -> None:
-        plan = Plan(add={"a@h": "HA", "b@h": "HB"}, set_={"c@h": "HC"}, delete=("d@h", "e@h"))
+        plan = Plan(put={"a@h": "HA", "b@h": "HB"}, set_={"c@h": "HC"}, delete=("d@h", "e@h"))
 
         assert kopia.change_users_input(plan).decode().splitlines() == [
             "delete d@h -",
             "delete e@h -",
-            "add a@h HA",
-            "add b@h HB",
             "set c@h HC",
+            "put a@h HA",
+            "put b@h HB",
             "end - -",
         ]
 
     def test_without_changes_the_server_is_only_refreshed(self) -> None:
-        assert kopia.change_users_input(Plan({}, {}, ())) == b"end - -\n"
+        assert kopia.change_users_input(Plan({})) == b"end - -\n"
 
 
 class Container:
@@ -100,30 +100,42 @@ def container(tmp_path: Path) -> Container:
 
 class TestChangeUsers:
     def test_each_line_is_one_command_and_the_refresh_is_last(self, container: Container) -> None:
-        plan = Plan(add={"a@h": "HA"}, set_={"c@h": "HC"}, delete=("d@h",))
+        plan = Plan(put={"a@h": "HA"}, set_={"c@h": "HC"}, delete=("d@h",))
 
         code, stdout, _ = container.run(kopia.change_users_input(plan))
 
         assert code == 0
         assert container.calls() == [
             "server user delete -- d@h",
-            "server user add --user-password-hash=HA -- a@h",
             "server user set --user-password-hash=HC -- c@h",
+            "server user add --user-password-hash=HA -- a@h",
             "server refresh",
         ]
         assert kopia.USERS_CHANGED in stdout
 
     def test_a_name_that_begins_with_a_dash_is_no_flag(self, container: Container) -> None:
-        container.run(kopia.change_users_input(Plan({"--help@h": "H"}, {}, ())))
+        container.run(kopia.change_users_input(Plan({"--help@h": "H"})))
 
         assert container.calls()[0] == "server user add --user-password-hash=H -- --help@h"
 
-    @pytest.mark.parametrize("verb", ["delete", "add", "set"])
+    def test_a_user_that_is_there_after_all_gets_the_hash(self, container: Container) -> None:
+        container.fail_on("user add")
+
+        code, _, _ = container.run(kopia.change_users_input(Plan({"a@h": "H"})))
+
+        assert code == 0
+        assert container.calls() == [
+            "server user add --user-password-hash=H -- a@h",
+            "server user set --user-password-hash=H -- a@h",
+            "server refresh",
+        ]
+
+    @pytest.mark.parametrize("verb", ["delete", "set"])
     def test_the_first_failure_ends_it_before_the_refresh(
         self, container: Container, verb: str
     ) -> None:
         container.fail_on(f"user {verb}")
-        plan = Plan(add={"a@h": "HA"}, set_={"c@h": "HC"}, delete=("d@h",))
+        plan = Plan(put={"a@h": "HA"}, set_={"c@h": "HC"}, delete=("d@h",))
 
         code, stdout, stderr = container.run(kopia.change_users_input(plan))
 
@@ -135,13 +147,13 @@ class TestChangeUsers:
     def test_a_failed_refresh_comes_after_changed_users(self, container: Container) -> None:
         container.fail_on("server refresh")
 
-        code, stdout, _ = container.run(kopia.change_users_input(Plan({"a@h": "H"}, {}, ())))
+        code, stdout, _ = container.run(kopia.change_users_input(Plan({"a@h": "H"})))
 
         assert code == 7
         assert kopia.USERS_CHANGED in stdout
 
     def test_an_input_that_breaks_off_is_a_failure(self, container: Container) -> None:
-        code, stdout, _ = container.run(b"add a@h H\n", close=True)
+        code, stdout, _ = container.run(b"put a@h H\n", close=True)
 
         assert code == 1
         assert stdout == b""

@@ -11,21 +11,23 @@ from attrs import define, field
 from controller.clock import Deadline, DeadlineExceeded
 from controller.conditions import get_condition
 from controller.controller import Request, Result
-from controller.errors import Conflict, Forbidden
+from controller.errors import Conflict, Forbidden, NotFound
 from controller.mutationcache import MutationCache
 from controller.store import Store
 from fakes import objects
 from fakes.apiclient import Action, FakeClient
 from fakes.clock import FakeClock
 from fakes.kopia import FakeKopia, FakeResult, PlainHasher
-from reconcilers.repositoryserver import children, resources, status
+from reconcilers.repositoryserver import api, children, resources, rollout, status
 from reconcilers.repositoryserver.applier import owner_uids
 from reconcilers.repositoryserver.context import INDEX_OWNER, Caches
 from reconcilers.repositoryserver.reconciler import (
+    RETRY_MIN_SECONDS,
     STAGE_PAUSE_SECONDS,
     UNREADY_RECHECK_SECONDS,
 )
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler as Reconciler
+from reconcilers.repositoryserver.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -69,6 +71,7 @@ class World:
         self.kopia = FakeKopia()
         self.recorder = FakeRecorder()
         self.clock = FakeClock(objects.NOW)
+        self.turns = Turns(5)
         self.restart()
         for secret in objects.all_secrets():
             self.api.put(resources.SECRETS, secret)
@@ -94,6 +97,7 @@ class World:
             hasher=PlainHasher(),
             clock=self.clock,
             image=objects.IMAGE,
+            turns=self.turns,
         )
 
     def _cache(self, resource: Any) -> MutationCache:
@@ -105,6 +109,12 @@ class World:
 
     def reconcile(self) -> Result:
         return self.reconciler.reconcile(REQUEST, Deadline.after(self.clock, 120))
+
+    def tell(self) -> None:
+        """Reconcile until a stage is told."""
+        self.reconcile()
+        self.clock.step(STAGE_PAUSE_SECONDS)
+        self.reconcile()
 
     def server(self) -> Object:
         return self._one(resources.REPOSITORY_SERVERS, objects.NAME)
@@ -123,14 +133,8 @@ class World:
         return digest
 
     def kubelet(self, pod: Object, status_: Object) -> None:
-        """Write a pod's status as the kubelet does; it leaves the gate as it is."""
-        gates = [
-            condition
-            for condition in pod.get("status", {}).get("conditions", [])
-            if condition["type"] == children.GATE
-        ]
-        others = [c for c in status_.get("conditions", []) if c["type"] != children.GATE]
-        self.api.put(resources.PODS, {**pod, "status": {**status_, "conditions": others + gates}})
+        """Write a pod's status as the kubelet does."""
+        self.api.put(resources.PODS, {**pod, "status": status_})
 
     def condition(self, type_: str) -> tuple[str, str, str]:
         found = get_condition(self.server()["status"]["conditions"], type_)
@@ -151,8 +155,6 @@ class World:
 
     def settle(self) -> None:
         """Bring the server up as the kubelet and the events do, and forget what was needed."""
-        self.reconcile()
-        self.kubelet(self.pod(), objects.ready())
         self.reconcile()
         self.kubelet(self.pod(), objects.serving())
         self.reconcile()
@@ -178,28 +180,31 @@ def test_a_new_server_gets_its_children_in_the_order_of_their_need(world: World)
     pod = world.pod()["metadata"]["name"]
     assert world.api.taken() == [
         Action("apply", "networkpolicies", SERVICE),
-        READ_USERS,
         *SECRETS,
         Action("apply", "secrets", pod),
         Action("apply", "pods", pod),
+        READ_USERS,
         Action("apply", "services", SERVICE),
-        WRITE_STATUS,
     ]
-    assert world.progress() == "Pending"
-    assert world.condition("Ready")[0] == "False"
+    assert world.selected() == children.NO_DIGEST
     assert world.recorder.events == [f"Normal PodCreated: created pod {pod}"]
 
 
 def test_users_are_in_the_status_before_they_are_in_kopia(world: World) -> None:
     world.reconcile()
+    assert "status" not in world.server()
+    world.kopia.failures["change"] = FakeResult(1, stderr=b"killed")
+    world.kubelet(world.pod(), objects.started())
 
-    assert world.kopia.ran() == []
+    world.reconcile()
+
+    assert world.kopia.users == {}
     assert world.server()["status"]["registeredUsers"] == [USER]
 
 
-def test_a_ready_container_gets_its_users_and_then_the_gate_is_opened(world: World) -> None:
+def test_a_new_pod_gets_its_users_as_soon_as_kopia_listens(world: World) -> None:
     world.reconcile()
-    world.kubelet(world.pod(), objects.ready())
+    world.kubelet(world.pod(), objects.started())
     world.api.taken()
 
     world.reconcile()
@@ -207,23 +212,32 @@ def test_a_ready_container_gets_its_users_and_then_the_gate_is_opened(world: Wor
     # Nobody is looked up who cannot be there.
     assert world.kopia.ran() == ["change"]
     assert world.kopia.served == {USER: f"hash-of-{objects.USER_PASSWORD_VALUE}"}
-    assert world.api.taken() == [
-        READ_USERS,
-        Action("patch", "pods/status", world.pod()["metadata"]["name"]),
-    ]
+    assert world.api.taken() == [READ_USERS, WRITE_STATUS, Action("apply", "services", SERVICE)]
+
+
+def test_the_service_selects_no_pod_before_its_users_are_registered(world: World) -> None:
+    world.kopia.failures["change"] = FakeResult(1, stderr=b"storage is away")
+    world.reconcile()
+    world.kubelet(world.pod(), objects.serving())
+
+    world.reconcile()
+
+    assert world.selected() == children.NO_DIGEST
+    assert world.condition("Ready")[0] == "False"
+
+    world.kopia.failures.clear()
+    world.reconcile()
+
+    assert world.selected() == children.digest_of(world.pod())
+    assert world.progress() == "Ready"
+
+
+def test_a_server_that_comes_up_slowly_is_told_stage_by_stage(world: World) -> None:
+    world.tell()
+
     assert world.progress() == "Pending"
-
-
-def test_a_new_pod_gets_its_users_as_soon_as_kopia_listens(world: World) -> None:
-    world.reconcile()
-    world.kubelet(world.pod(), objects.started())
-
-    world.reconcile()
-
-    assert world.kopia.ran() == ["change"]
-    world.clock.step(STAGE_PAUSE_SECONDS)
-    world.reconcile()
-    assert world.condition("ServerInitialized")[0] == "Unknown"
+    assert world.condition("Ready")[0] == "False"
+    assert world.condition("ServerSetup")[0] == "Unknown"
 
 
 def test_a_pod_that_has_stopped_answering_is_asked_nothing(settled: World) -> None:
@@ -265,7 +279,7 @@ def test_many_users_are_looked_up_first(world: World) -> None:
     many = {f"host-{number}": "p" for number in range(4)}
     world.change_secret(objects.users_secret(many))
     world.reconcile()
-    world.kubelet(world.pod(), objects.ready())
+    world.kubelet(world.pod(), objects.serving())
 
     world.reconcile()
 
@@ -288,7 +302,7 @@ def test_a_pod_that_is_ready_makes_the_server_ready(world: World) -> None:
 
 def test_becoming_ready_is_told_once(world: World) -> None:
     world.reconcile()
-    world.kubelet(world.pod(), objects.ready())
+    world.kubelet(world.pod(), objects.started())
     world.reconcile()
     world.kubelet(world.pod(), objects.serving())
     world.recorder.events.clear()
@@ -314,7 +328,7 @@ def test_a_restarted_controller_reads_the_secrets_and_writes_nothing(settled: Wo
 
     settled.reconcile()
 
-    assert settled.api.taken() == [READ_USERS, *SECRETS]
+    assert settled.api.taken() == [*SECRETS, READ_USERS]
     # The refresh is for users that the former process registered without living to refresh.
     assert settled.kopia.ran() == ["list", "change"]
 
@@ -342,13 +356,13 @@ def test_users_are_looked_at_again_after_half_an_hour(settled: World) -> None:
         pytest.param(
             {"app": objects.USER_PASSWORD_VALUE, "new": "n"},
             {USER: f"hash-of-{objects.USER_PASSWORD_VALUE}", "backup@new": "hash-of-n"},
-            "Normal UsersChanged: added backup@new",
+            "Normal UsersChanged: registered backup@new",
             id="a new key adds a user",
         ),
         pytest.param(
             {"new": "n"},
             {"backup@new": "hash-of-n"},
-            f"Normal UsersChanged: added backup@new; removed {USER}",
+            f"Normal UsersChanged: registered backup@new; removed {USER}",
             id="a user that leaves the Secret leaves Kopia",
         ),
     ],
@@ -462,14 +476,31 @@ def test_a_pod_that_is_going_away_is_waited_for(settled: World) -> None:
     assert settled.condition("Ready")[2].endswith("is being deleted and will be made again")
 
 
-def test_an_evicted_pod_is_replaced(settled: World) -> None:
+def test_an_evicted_pod_is_replaced_and_its_end_explained(settled: World) -> None:
+    settled.clock.step(60)
     settled.kubelet(settled.pod(), objects.evicted())
     evicted = settled.pod()["metadata"]["uid"]
 
     settled.reconcile()
-    settled.reconcile()
 
+    assert settled.condition("Ready")[1] == "PodEnded"
+    assert "low on resource: memory" in settled.condition("Ready")[2]
+    settled.reconcile()
     assert settled.pod()["metadata"]["uid"] != evicted
+
+
+def test_a_pod_that_its_node_refuses_at_once_is_made_again_after_a_pause(world: World) -> None:
+    world.reconcile()
+    world.kubelet(world.pod(), objects.evicted())
+    refused = world.pod()["metadata"]["uid"]
+
+    result = world.reconcile()
+
+    assert world.pod()["metadata"]["uid"] == refused
+    assert result.requeue_after == RETRY_MIN_SECONDS
+    world.clock.step(RETRY_MIN_SECONDS)
+    world.reconcile()
+    assert world.pods() == []
 
 
 def _add_port(service: Object) -> None:
@@ -514,32 +545,132 @@ def test_what_is_changed_by_hand_is_put_back(
     assert settled.api.taken() == []
 
 
+def _renewed(world: World) -> tuple[Object, Object]:
+    """Renew the certificate of a settled server; return the old pod and the new one."""
+    old = world.pod()
+    world.change_secret(objects.tls_secret(objects.key_pair("renewed")))
+    world.reconcile()
+    (new,) = [pod for pod in world.pods() if pod["metadata"]["uid"] != old["metadata"]["uid"]]
+    return old, new
+
+
 def test_a_renewed_certificate_moves_the_service_only_to_a_ready_pod(settled: World) -> None:
-    old = settled.pod()
-    settled.change_secret(objects.tls_secret(objects.key_pair("renewed")))
+    old, new = _renewed(settled)
 
-    settled.reconcile()
-
-    (new,) = [pod for pod in settled.pods() if pod["metadata"]["uid"] != old["metadata"]["uid"]]
-    assert settled.selected() == old["metadata"]["labels"][children.LABEL_DIGEST]
+    assert settled.selected() == children.digest_of(old)
     assert settled.progress() == "Ready"
     fingerprint = new["metadata"]["annotations"][children.ANNOTATION_FINGERPRINT]
     assert settled.server()["status"]["serverInfo"]["tlsFingerprint"] != fingerprint
 
-    settled.kubelet(new, objects.ready())
+    settled.kubelet(new, objects.started())
     settled.reconcile()
+    assert settled.selected() == children.digest_of(old)
+
     settled.kubelet(_named(settled, new), objects.serving())
     settled.reconcile()
 
-    assert settled.selected() == new["metadata"]["labels"][children.LABEL_DIGEST]
-    assert settled.pod()["metadata"]["uid"] == new["metadata"]["uid"]
+    assert settled.selected() == children.digest_of(new)
     assert settled.server()["status"]["serverInfo"]["tlsFingerprint"] == fingerprint
-    snapshots = [
-        secret
-        for secret in settled.api.store(resources.SECRETS).list()
-        if children.LABEL_DIGEST in secret["metadata"].get("labels", {})
+
+
+def test_the_former_pod_drains_and_goes(settled: World) -> None:
+    old, new = _renewed(settled)
+    settled.kubelet(new, objects.serving())
+    settled.api.taken()
+
+    result = settled.reconcile()
+
+    # It is marked before the Service leaves it: nobody may take it for one that never served.
+    assert settled.api.taken() == [
+        READ_USERS,
+        Action("patch", "pods", old["metadata"]["name"]),
+        Action("apply", "services", SERVICE),
+        WRITE_STATUS,
     ]
-    assert [secret["metadata"]["name"] for secret in snapshots] == [new["metadata"]["name"]]
+    assert result.requeue_after == 300
+    settled.clock.step(299)
+    settled.reconcile()
+    assert len(settled.pods()) == 2
+
+    settled.clock.step(1)
+    settled.reconcile()
+
+    assert settled.pod()["metadata"]["uid"] == new["metadata"]["uid"]
+    snapshots = [
+        secret["metadata"]["name"]
+        for secret in settled.api.store(resources.SECRETS).list()
+        if children.digest_of(secret)
+    ]
+    assert snapshots == [new["metadata"]["name"]]
+
+
+def test_the_former_pod_is_not_given_up_while_its_successor_is_not_up(settled: World) -> None:
+    old, _ = _renewed(settled)
+    settled.kubelet(old, objects.started())
+
+    settled.reconcile()
+
+    assert len(settled.pods()) == 2
+    assert settled.selected() == children.digest_of(old)
+    assert settled.progress() == "Pending"
+
+
+def test_users_change_in_the_former_pod_while_its_successor_is_not_up(settled: World) -> None:
+    _renewed(settled)
+    settled.change_secret(objects.users_secret({"new": "n"}))
+
+    settled.reconcile()
+
+    assert settled.kopia.served == {"backup@new": "hash-of-n"}
+
+
+def test_users_change_while_another_secret_is_wrong(settled: World) -> None:
+    _without(objects.TLS)(settled)
+    settled.reconcile()
+    settled.change_secret(objects.users_secret({"new": "n"}))
+
+    settled.reconcile()
+
+    assert settled.kopia.served == {"backup@new": "hash-of-n"}
+
+
+def test_a_pod_that_waits_for_the_claim_of_the_former_one_takes_its_place(
+    settled: World,
+) -> None:
+    old, new = _renewed(settled)
+    settled.kubelet({**new, "spec": {**new["spec"], "nodeName": "other"}}, objects.creating())
+    claim = {
+        "metadata": {"name": objects.CLAIM, "namespace": objects.NAMESPACE},
+        "spec": {"accessModes": ["ReadWriteOnce"]},
+    }
+    settled.api.put(resources.PERSISTENT_VOLUME_CLAIMS, claim)
+    settled.reconcile()
+    assert len(settled.pods()) == 2
+    settled.clock.step(rollout.IN_PLACE_AFTER_SECONDS)
+
+    settled.reconcile()
+
+    assert settled.pod()["metadata"]["name"] == new["metadata"]["name"]
+    told = [event for event in settled.recorder.events if "ReplacedInPlace" in event]
+    assert len(told) == 1
+    assert old["metadata"]["name"] in told[0]
+
+
+def test_no_more_servers_are_replaced_at_once_than_have_a_turn(settled: World) -> None:
+    others = [Request(objects.NAMESPACE, f"other-{number}") for number in range(5)]
+    for other in others:
+        settled.turns.take(other)
+    settled.change_secret(objects.tls_secret(objects.key_pair("renewed")))
+
+    settled.reconcile()
+
+    assert len(settled.pods()) == 1
+    assert settled.progress() == "Ready"
+
+    settled.turns.give_back(others[0])
+    settled.reconcile()
+
+    assert len(settled.pods()) == 2
 
 
 def _named(world: World, pod: Object) -> Object:
@@ -558,7 +689,7 @@ def test_a_label_on_a_secret_restarts_nothing(settled: World) -> None:
     assert settled.api.taken() == []
 
 
-def test_the_children_of_the_removed_controller_go_when_the_new_ones_serve(world: World) -> None:
+def test_the_pods_of_the_removed_controller_drain_when_the_new_one_serves(world: World) -> None:
     owner = objects.repository_server()["metadata"]["uid"]
     legacy = {
         "metadata": {
@@ -573,14 +704,19 @@ def test_the_children_of_the_removed_controller_go_when_the_new_ones_serve(world
     world.api.put(resources.PODS, legacy)
     world.reconcile()
     (new,) = [pod for pod in world.pods() if pod["metadata"]["name"] != "repo-server-pod-x7k2p"]
-    world.kubelet(new, objects.ready())
+    former = {"metadata": {**legacy["metadata"], "name": "repo-server-service-x7k2p"}, "spec": {}}
+    world.api.put(resources.SERVICES, former)
+    world.kubelet(new, objects.serving())
     world.reconcile()
     assert len(world.pods()) == 2
+    assert len(world.api.store(resources.SERVICES).list()) == 2
 
-    world.kubelet(_named(world, new), objects.serving())
+    world.clock.step(300)
+    world.reconcile()
     world.reconcile()
 
     assert [pod["metadata"]["name"] for pod in world.pods()] == [new["metadata"]["name"]]
+    assert len(world.api.store(resources.SERVICES).list()) == 1
 
 
 def test_a_kill_of_the_server_is_noticed_and_is_no_failure(settled: World) -> None:
@@ -651,7 +787,7 @@ def test_a_failure_ends_when_its_step_is_passed(world: World) -> None:
 
 
 def test_a_crashing_server_is_tried_less_often_the_longer_it_fails(world: World) -> None:
-    world.reconcile()
+    world.tell()
     world.kubelet(world.pod(), objects.crash_looping("repository not initialized"))
     first = world.pod()["metadata"]["uid"]
     world.clock.step(3600)
@@ -772,7 +908,7 @@ def test_a_secret_that_the_cache_does_not_have_yet_is_not_called_missing(world: 
     indexers = {INDEX_OWNER: owner_uids}
     world.restart(secrets=MutationCache(Store(indexers), clock=world.clock, indexers=indexers))
 
-    world.reconcile()
+    world.tell()
 
     assert world.progress() == "Pending"
     assert not [event for event in world.recorder.events if event.startswith("Warning")]
@@ -814,6 +950,54 @@ def test_a_name_that_is_taken_is_not_taken_over(world: World) -> None:
     assert Action("apply", "services", SERVICE) not in world.api.taken()
 
 
+def test_what_a_deleted_namesake_has_left_is_waited_for(world: World) -> None:
+    former = api.parse(objects.repository_server({"metadata": {"uid": "uid-of-a-namesake"}}))
+    left = children.network_policy(former)
+    world.api.put(resources.NETWORK_POLICIES, left)
+
+    world.reconcile()
+
+    assert world.progress() == "Pending"
+    assert not [event for event in world.recorder.events if event.startswith("Warning")]
+    world.api.drop(resources.NETWORK_POLICIES, objects.NAMESPACE, SERVICE)
+    world.settle()
+    assert world.progress() == "Ready"
+
+
+def test_users_recorded_in_a_pass_that_fails_stay_recorded(world: World) -> None:
+    world.reconcile()
+    world.kubelet(world.pod(), objects.serving())
+    service = Action("apply", "services", SERVICE)
+    world.api.failures[service] = Forbidden(403, "Forbidden", "services is forbidden")
+
+    with pytest.raises(Forbidden):
+        world.reconcile()
+
+    assert world.server()["status"]["registeredUsers"] == [USER]
+
+
+def test_a_user_that_was_never_registered_is_not_ours_to_remove(world: World) -> None:
+    world.kopia.users = {"somebody@else": "hash-of-x"}
+    world.change_secret(objects.users_secret({"app": "p", "else": "p"}))
+    other = {"spec": {"server": {"userAccess": {"username": "somebody"}}}}
+    world.api.put(resources.REPOSITORY_SERVERS, objects.repository_server(other))
+    world.reconcile()
+    world.api.put(resources.REPOSITORY_SERVERS, objects.repository_server())
+    world.change_secret(objects.users_secret())
+
+    world.settle()
+
+    assert sorted(world.kopia.served) == [USER, "somebody@else"]
+
+
+def test_a_status_for_a_server_that_is_gone_is_no_error(world: World) -> None:
+    world.reconcile()
+    world.clock.step(STAGE_PAUSE_SECONDS)
+    world.api.failures[WRITE_STATUS] = NotFound(404, "NotFound", "not found")
+
+    assert world.reconcile().requeue_after == UNREADY_RECHECK_SECONDS
+
+
 def test_a_refused_request_is_told_and_tried_again_by_the_queue(world: World) -> None:
     refused = Action("apply", "networkpolicies", SERVICE)
     world.api.failures[refused] = Forbidden(403, "Forbidden", "networkpolicies is forbidden")
@@ -835,6 +1019,8 @@ def test_a_reconcile_that_ran_out_of_time_still_tells_so(world: World) -> None:
 
 
 def test_a_conflict_is_no_error(world: World) -> None:
+    world.reconcile()
+    world.clock.step(STAGE_PAUSE_SECONDS)
     world.api.failures[WRITE_STATUS] = Conflict(409, "Conflict", "the object has been modified")
 
     assert world.reconcile() == Result(requeue=True)

@@ -147,7 +147,6 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
             Waiting(SERVER_INITIALIZED, f"pod {POD} does not answer its readiness probe"),
             id="the same after an end long ago, which explains nothing any more",
         ),
-        pytest.param(objects.ready(), None, id="its container is ready: the gate is ours to open"),
         pytest.param(objects.serving(), None, id="it serves"),
         pytest.param(
             objects.killed(),
@@ -209,7 +208,12 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
         ),
         pytest.param(
             objects.evicted(),
-            Waiting(SERVER_SETUP, f"pod {POD} has ended for good and will be made again"),
+            Problem(
+                SERVER_SETUP,
+                "PodEnded",
+                f"pod {POD} has ended for good and is made again: "
+                "Evicted: The node was low on resource: memory.",
+            ),
             id="the kubelet has put it off its node: no container comes back",
         ),
     ],
@@ -273,11 +277,30 @@ def test_a_fault_is_told_until_a_try_gets_past_it(
     assert status.lasting_problem(failure, verdict) == told
 
 
-class TestCrashLooping:
-    def test_the_time_of_the_last_end_is_known_while_the_kubelet_waits(self) -> None:
-        since = status.crash_looping(objects.pod(objects.crash_looping()))
+def _without_time(of: Object) -> Object:
+    """Return a status as a kubelet writes it that has lost when the container ended."""
+    of["containerStatuses"][0]["lastState"]["terminated"]["finishedAt"] = None
+    return of
 
-        assert since == objects.NOW - timedelta(seconds=10)
+
+class TestFailedSince:
+    @pytest.mark.parametrize(
+        ("of", "since"),
+        [
+            pytest.param(
+                objects.crash_looping(),
+                objects.NOW - timedelta(seconds=10),
+                id="its last end, while the kubelet waits before the next start",
+            ),
+            pytest.param(
+                objects.evicted(),
+                objects.NOW - timedelta(minutes=10),
+                id="its creation, once it has ended for good",
+            ),
+        ],
+    )
+    def test_only_another_pod_would_help(self, of: Object, since: datetime) -> None:
+        assert status.failed_since(objects.pod(of)) == since
 
     @pytest.mark.parametrize(
         "of",
@@ -287,14 +310,15 @@ class TestCrashLooping:
             pytest.param(objects.killed(), id="it has just ended: the kubelet acts"),
             pytest.param(objects.restarted(), id="it runs again"),
             pytest.param(objects.image_pull_failed(), id="it waits for something else"),
+            pytest.param(_without_time(objects.crash_looping()), id="nobody knows when it ended"),
         ],
     )
-    def test_there_is_no_loop(self, of: Object | None) -> None:
-        assert status.crash_looping(objects.pod(of)) is None
+    def test_it_may_yet_come_up(self, of: Object | None) -> None:
+        assert status.failed_since(objects.pod(of)) is None
 
 
 class TestPodReady:
-    def test_ready_with_the_gate_open(self) -> None:
+    def test_ready(self) -> None:
         assert status.pod_ready(objects.pod(objects.serving()))
 
     @pytest.mark.parametrize(
@@ -302,7 +326,6 @@ class TestPodReady:
         [
             pytest.param(objects.pod(), id="no status"),
             pytest.param(objects.pod(objects.started()), id="the container is not ready"),
-            pytest.param(objects.pod(objects.ready()), id="the gate is closed"),
             pytest.param(
                 objects.terminating(objects.pod(objects.serving())), id="it is being deleted"
             ),
@@ -579,6 +602,13 @@ class TestDesiredStatus:
             "a Secret is missing"
         )
 
+    def test_a_failed_change_says_that_the_former_pod_serves(self) -> None:
+        after = written(UP, outcome(SECRET_PROBLEM, serving=True))
+
+        words = f"a Secret is missing (meanwhile pod {POD} serves as before)"
+        assert message(after, "Ready") == words
+        assert message(after, SERVER_SETUP) == "a Secret is missing"
+
     def test_before_the_kubelet_has_said_ready_that_is_waited_for(self) -> None:
         after = written({}, outcome())
 
@@ -631,6 +661,13 @@ class TestTheRemovedControllersStatus:
 
     def test_its_servers_names_are_replaced(self) -> None:
         assert written(REMOVED, HEALTHY)["serverInfo"] == UP["serverInfo"]
+
+
+class TestRegisteredUsers:
+    def test_an_outcome_that_knows_none_leaves_those_that_are_recorded(self) -> None:
+        unknown = attrs.evolve(HEALTHY, registered_users=None)
+
+        assert written(UP, unknown)["registeredUsers"] == ["backup@a", "backup@b"]
 
 
 class TestServerInfo:

@@ -243,56 +243,56 @@ class TestPlan:
                 {"a@h": "old"},
                 registered(a="old"),
                 {"a@h"},
-                Plan(add={}, set_={}, delete=()),
+                Plan(put={}),
                 id="all as it should be: nothing to do",
             ),
             pytest.param(
                 {"a@h": "new"},
                 [],
                 {"a@h"},
-                Plan(add={"a@h": HASH_OF_NEW}, set_={}, delete=()),
-                id="a user that is missing is added, with a hash",
+                Plan(put={"a@h": HASH_OF_NEW}),
+                id="a user that is missing is put there, with a hash",
             ),
             pytest.param(
                 {"a@h": "new"},
                 registered(a="old"),
                 {"a@h"},
-                Plan(add={}, set_={"a@h": HASH_OF_NEW}, delete=()),
-                id="another password is set: `add` would refuse the user",
+                Plan(put={}, set_={"a@h": HASH_OF_NEW}),
+                id="another password is set",
             ),
             pytest.param(
                 {"a@h": "new"},
                 registered(a="old"),
                 set(),
-                Plan(add={}, set_={"a@h": HASH_OF_NEW}, delete=()),
+                Plan(put={}, set_={"a@h": HASH_OF_NEW}),
                 id="also of a user whom the removed controller registered",
             ),
             pytest.param(
                 {},
                 registered(a="old"),
                 {"a@h"},
-                Plan(add={}, set_={}, delete=("a@h",)),
+                Plan(put={}, delete=("a@h",)),
                 id="a user that left the Secret is deleted",
             ),
             pytest.param(
                 {},
                 registered(a="old"),
                 set(),
-                Plan(add={}, set_={}, delete=()),
+                Plan(put={}),
                 id="but never one that this controller did not register",
             ),
             pytest.param(
                 {},
                 [],
                 {"a@h"},
-                Plan(add={}, set_={}, delete=()),
+                Plan(put={}),
                 id="nor one that is gone already",
             ),
             pytest.param(
                 {},
                 registered(b="old", a="old"),
                 {"b@h", "a@h"},
-                Plan(add={}, set_={}, delete=("a@h", "b@h")),
+                Plan(put={}, delete=("a@h", "b@h")),
                 id="deletions have a fixed order",
             ),
         ],
@@ -304,20 +304,48 @@ class TestPlan:
         owned: Collection[str],
         expected: Plan,
     ) -> None:
-        found = users.plan(wanted, present, owned, PlainHasher())
+        found = users.plan(wanted, present, owned, PlainHasher(), limit=10)
 
         assert found == expected
-        assert bool(found) == bool(expected.add or expected.set_ or expected.delete)
+        assert bool(found) == bool(expected.put or expected.set_ or expected.delete)
+
+    @pytest.mark.parametrize(
+        ("limit", "expected"),
+        [
+            pytest.param(
+                1,
+                Plan(put={}, delete=("gone@h",), left=2),
+                id="who must not connect any more comes first",
+            ),
+            pytest.param(
+                2,
+                Plan(put={}, set_={"a@h": HASH_OF_NEW}, delete=("gone@h",), left=1),
+                id="then who cannot connect any more",
+            ),
+            pytest.param(
+                3,
+                Plan({"b@h": HASH_OF_NEW}, {"a@h": HASH_OF_NEW}, ("gone@h",)),
+                id="then who cannot connect yet; nothing is left",
+            ),
+        ],
+    )
+    def test_a_plan_changes_no_more_users_than_fit(self, limit: int, expected: Plan) -> None:
+        wanted = {"a@h": "new", "b@h": "new"}
+        present = registered(a="old", gone="old")
+
+        found = users.plan(wanted, present, {"a@h", "gone@h"}, PlainHasher(), limit=limit)
+
+        assert found == expected
 
     def test_the_summary_names_users_and_shows_no_hash(self) -> None:
         summary = Plan(
-            add={"a@h": "hash-1", "b@h": "hash-2"}, set_={"c@h": "hash-3"}, delete=("d@h",)
+            put={"a@h": "hash-1", "b@h": "hash-2"}, set_={"c@h": "hash-3"}, delete=("d@h",)
         ).summary()
 
-        assert summary == "added a@h, b@h; changed c@h; removed d@h"
+        assert summary == "registered a@h, b@h; changed c@h; removed d@h"
 
     def test_the_summary_leaves_out_what_there_is_nothing_of(self) -> None:
-        assert Plan(add={}, set_={"c@h": "hash-3"}, delete=()).summary() == "changed c@h"
+        assert Plan(put={}, set_={"c@h": "hash-3"}).summary() == "changed c@h"
 
 
 @pytest.fixture(scope="module")
@@ -428,7 +456,7 @@ class TestNothingIsShown:
         assert "secret-hash" not in repr(RegisteredUser("u@h", 1, "secret-hash"))
 
     def test_no_hash_in_a_plan(self) -> None:
-        plan = Plan(add={"a@h": "secret-hash"}, set_={"b@h": "secret-hash"}, delete=())
+        plan = Plan(put={"a@h": "secret-hash"}, set_={"b@h": "secret-hash"}, delete=())
 
         assert "secret-hash" not in repr(plan)
         assert "secret-hash" not in plan.summary()

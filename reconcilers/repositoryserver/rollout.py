@@ -1,0 +1,214 @@
+"""From one pod to the next: which pod the Service routes to, and which have had their time.
+
+Pure functions. Users live in the repository, but a server knows only those that were there when it
+last read them, so a pod serves once they were registered in it or it has served before.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from controller.conditions import conditions_of, get_condition
+from reconcilers.repositoryserver import children, status
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+WHY_SUPERSEDED = "a newer one has taken its place"
+WHY_DRAINED = "its time to drain is over"
+WHY_ENDED = "it has ended for good"
+WHY_IN_PLACE = (
+    "its claim cannot be mounted on two nodes, and the pod that follows it waits on another"
+)
+
+# Long enough for an image to be pulled and for a volume to be attached where nothing is wrong.
+IN_PLACE_AFTER_SECONDS = 60.0
+# A claim with one of these and no other is mounted on one node at a time.
+_ONE_NODE_MODES = frozenset({"ReadWriteOnce", "ReadWriteOncePod"})
+
+# What a time to drain that nobody can read counts as.
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+@frozen
+class Rollout:
+    """Where a server stands between two pods.
+
+    Attributes:
+        newest: Digest of what the server should be; empty while that is not known.
+        routed: Digest that the Service selects; empty if there is no Service.
+        registered: Uid of the pod in which users were last registered; empty if not known.
+    """
+
+    newest: str
+    routed: str
+    registered: str
+
+    def serves(self, pods: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+        """Choose the pod that the Service is to route to.
+
+        Args:
+            pods: The server's pods.
+
+        Returns:
+            The pod, None if there is none that clients may reach.
+        """
+        live = [pod for pod in pods if not is_over(pod) and self._has_users(pod)]
+        live.sort(key=lambda pod: pod["metadata"].get("creationTimestamp", ""), reverse=True)
+        # A server that works is left only for a newer one that works; a broken one is left for
+        # whatever works; where nothing does, the newest is what the Service should find first.
+        for wanted in (
+            lambda pod: status.pod_ready(pod) and children.digest_of(pod) == self.newest,
+            lambda pod: status.pod_ready(pod) and children.digest_of(pod) == self.routed,
+            status.pod_ready,
+            lambda pod: children.digest_of(pod) == self.newest,
+            lambda pod: children.digest_of(pod) == self.routed,
+        ):
+            found = next(filter(wanted, live), None)
+            if found is not None:
+                return found
+        return None
+
+    def selects(self, serving: Mapping[str, Any] | None) -> str:
+        """Return the digest that the Service is to select.
+
+        Args:
+            serving: What `serves` chose.
+        """
+        if serving is not None:
+            return children.digest_of(serving)
+        # A pod that was deleted comes back under its digest, with its users in the repository.
+        if self.routed and self.newest in ("", self.routed):
+            return self.routed
+        return children.NO_DIGEST
+
+    def has_served(self, pod: Mapping[str, Any]) -> bool:
+        """Return whether clients may have sessions in a pod."""
+        return children.digest_of(pod) == self.routed or drain_until(pod) is not None
+
+    def _has_users(self, pod: Mapping[str, Any]) -> bool:
+        return pod["metadata"]["uid"] == self.registered or self.has_served(pod)
+
+
+@frozen
+class Retirement:
+    """What is to become of the pods that are no longer wanted.
+
+    Attributes:
+        drain: Pods whose time to drain begins.
+        delete: Pods whose time is over, each with the reason.
+        wait: Seconds until the next one's time is over; None if none drains.
+    """
+
+    drain: tuple[Mapping[str, Any], ...]
+    delete: tuple[tuple[Mapping[str, Any], str], ...]
+    wait: float | None
+
+
+def retire(
+    pods: Sequence[Mapping[str, Any]],
+    former: Sequence[Mapping[str, Any]],
+    rollout: Rollout,
+    serving: Mapping[str, Any] | None,
+    *,
+    drain_seconds: int,
+    now: datetime,
+) -> Retirement:
+    """Decide what becomes of the pods that neither serve nor are the newest.
+
+    Args:
+        pods: The server's pods.
+        former: Pods of the removed controller whose clients have a new server to go to.
+        rollout: Where the server stands, before the Service moves.
+        serving: What `Rollout.serves` chose.
+        drain_seconds: How long a pod that has served is left to its sessions.
+        now: The time.
+    """
+    drain: list[Mapping[str, Any]] = []
+    delete: list[tuple[Mapping[str, Any], str]] = []
+    waits: list[float] = []
+    leaves = [
+        pod
+        for pod in pods
+        if pod is not serving and children.digest_of(pod) not in ("", rollout.newest)
+    ]
+    for pod in [*leaves, *former]:
+        if pod["metadata"].get("deletionTimestamp"):
+            continue
+        until = drain_until(pod)
+        if is_over(pod):
+            delete.append((pod, WHY_ENDED))
+        elif _is_left_now(pod, rollout, serving) or (pod in former and until is None):
+            # Whatever time to drain it was given before does not count.
+            if drain_seconds:
+                drain.append(pod)
+                waits.append(float(drain_seconds))
+            else:
+                delete.append((pod, WHY_SUPERSEDED))
+        elif until is not None:
+            left = (until - now).total_seconds()
+            if left > 0:
+                waits.append(left)
+            else:
+                delete.append((pod, WHY_DRAINED))
+        elif rollout.newest and children.digest_of(pod) != rollout.routed:
+            delete.append((pod, WHY_SUPERSEDED))
+    return Retirement(tuple(drain), tuple(delete), min(waits, default=None))
+
+
+def _is_left_now(
+    pod: Mapping[str, Any], rollout: Rollout, serving: Mapping[str, Any] | None
+) -> bool:
+    return serving is not None and children.digest_of(pod) == rollout.routed
+
+
+def is_over(pod: Mapping[str, Any]) -> bool:
+    """Return whether a pod is being deleted or has ended for good."""
+    return bool(
+        pod["metadata"].get("deletionTimestamp")
+        or pod.get("status", {}).get("phase") in status.ENDED_PHASES
+    )
+
+
+def drain_until(pod: Mapping[str, Any]) -> datetime | None:
+    """Return when a pod's time to drain is over; None if it does not drain."""
+    text = (pod["metadata"].get("annotations") or {}).get(children.ANNOTATION_DRAIN_UNTIL)
+    if text is None:
+        return None
+    try:
+        until = status.parse_time(text)
+    except ValueError:
+        return _LONG_AGO
+    return until if until.tzinfo else _LONG_AGO
+
+
+def in_each_others_way(
+    newest: Mapping[str, Any] | None, serving: Mapping[str, Any] | None, now: datetime
+) -> bool:
+    """Return whether the newest pod seems to wait for what the serving one holds.
+
+    That is so for a claim that only one node can mount. Whether the claim is one, see `one_node`.
+
+    Args:
+        newest: The newest pod; None while there is none.
+        serving: The pod that serves.
+        now: The time.
+    """
+    if newest is None or serving is None or is_over(newest) or newest is serving:
+        return False
+    created = status.parse_time(newest["metadata"]["creationTimestamp"])
+    if now - created < timedelta(seconds=IN_PLACE_AFTER_SECONDS):
+        return False
+    scheduled = get_condition(conditions_of(newest), "PodScheduled")
+    if scheduled is not None and scheduled["status"] == "False":
+        return True
+    elsewhere = newest["spec"].get("nodeName") != serving["spec"].get("nodeName")
+    return elsewhere and status.container_is_being_created(newest)
+
+
+def one_node(access_modes: Collection[str]) -> bool:
+    """Return whether a claim with these access modes can be mounted on one node only."""
+    return bool(access_modes) and _ONE_NODE_MODES.issuperset(access_modes)

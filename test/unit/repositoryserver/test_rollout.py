@@ -1,0 +1,362 @@
+"""Which pod serves, and what becomes of the others."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from controller.conditions import timestamp
+from fakes import objects
+from reconcilers.repositoryserver import children, rollout
+from reconcilers.repositoryserver.rollout import Rollout
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from controller.resource import Object
+
+NOW = objects.NOW
+DRAIN_SECONDS = 300
+
+
+def pod(
+    digest: str,
+    of: Object | None = None,
+    *,
+    drains_for: float | None = None,
+    node: str = "node",
+    age: float = 600,
+) -> Object:
+    """Build a pod; its uid and name are its digest.
+
+    Args:
+        digest: Its digest.
+        of: Its status; Ready by default.
+        drains_for: Seconds until its time to drain is over.
+        node: Where it runs.
+        age: Seconds since its creation.
+    """
+    found = objects.pod(objects.serving() if of is None else of, name=digest, digest=digest)
+    found["metadata"]["uid"] = digest
+    found["metadata"]["creationTimestamp"] = timestamp(NOW - timedelta(seconds=age))
+    found["spec"]["nodeName"] = node
+    if drains_for is not None:
+        until = timestamp(NOW + timedelta(seconds=drains_for))
+        found["metadata"]["annotations"] = {children.ANNOTATION_DRAIN_UNTIL: until}
+    return found
+
+
+def name(obj: Mapping[str, Any] | None) -> str | None:
+    return None if obj is None else str(obj["metadata"]["name"])
+
+
+FIRST_START = Rollout(newest="new", routed=children.NO_DIGEST, registered="")
+REGISTERED = Rollout(newest="new", routed=children.NO_DIGEST, registered="new")
+STEADY = Rollout(newest="new", routed="new", registered="new")
+CHANGING = Rollout(newest="new", routed="old", registered="old")
+CHANGED = Rollout(newest="new", routed="old", registered="new")
+RESTARTED = Rollout(newest="new", routed="old", registered="")
+UNKNOWN = Rollout(newest="", routed="old", registered="old")
+
+
+@pytest.mark.parametrize(
+    ("place", "pods", "serves"),
+    [
+        pytest.param(FIRST_START, [], None, id="there is no pod"),
+        pytest.param(FIRST_START, [pod("new")], None, id="a pod without users is not let in"),
+        pytest.param(REGISTERED, [pod("new")], "new", id="with them it is"),
+        pytest.param(
+            REGISTERED,
+            [pod("new", objects.started())],
+            "new",
+            id="even before it is Ready: the endpoint follows the kubelet without our help",
+        ),
+        pytest.param(STEADY, [pod("new")], "new", id="a server in its steady state"),
+        pytest.param(
+            STEADY, [pod("new", objects.killed())], "new", id="its process is killed: it comes back"
+        ),
+        pytest.param(CHANGING, [pod("old"), pod("new")], "old", id="the newer has no users yet"),
+        pytest.param(
+            CHANGED,
+            [pod("old"), pod("new", objects.started())],
+            "old",
+            id="the newer has users and is not Ready",
+        ),
+        pytest.param(CHANGED, [pod("old"), pod("new")], "new", id="the newer is Ready with users"),
+        pytest.param(
+            RESTARTED,
+            [pod("old"), pod("new")],
+            "old",
+            id="a controller that has just started does not know whether the newer has users",
+        ),
+        pytest.param(
+            CHANGING,
+            [pod("old", objects.killed()), pod("new", objects.running())],
+            "old",
+            id="neither works, the newer has no users: the one that had them may come back",
+        ),
+        pytest.param(
+            CHANGED,
+            [pod("old", objects.killed()), pod("new", objects.started())],
+            "new",
+            id="neither works and both have users: the newer is the one to come",
+        ),
+        pytest.param(
+            STEADY,
+            [pod("new", objects.killed()), pod("old", drains_for=200)],
+            "old",
+            id="the newest is broken while an older one drains: it is let in again",
+        ),
+        pytest.param(
+            STEADY,
+            [pod("older", drains_for=100, age=900), pod("old", drains_for=200)],
+            "old",
+            id="of several that drain the youngest",
+        ),
+        pytest.param(UNKNOWN, [pod("old")], "old", id="the inputs are spoilt: what served serves"),
+        pytest.param(
+            STEADY,
+            [objects.terminating(pod("new"))],
+            None,
+            id="a pod that is being deleted is over",
+        ),
+        pytest.param(STEADY, [pod("new", objects.evicted())], None, id="so is an evicted one"),
+    ],
+)
+def test_the_service_routes_to(place: Rollout, pods: list[Object], serves: str | None) -> None:
+    assert name(place.serves(pods)) == serves
+    # Whatever order the cache has them in.
+    assert name(place.serves(pods[::-1])) == serves
+
+
+@pytest.mark.parametrize(
+    ("place", "serving", "digest"),
+    [
+        pytest.param(CHANGED, pod("new"), "new", id="the pod that serves"),
+        pytest.param(FIRST_START, None, children.NO_DIGEST, id="nothing before the first serves"),
+        pytest.param(STEADY, None, "new", id="a pod that was deleted comes back under its digest"),
+        pytest.param(UNKNOWN, None, "old", id="as it was while nobody knows what should be"),
+        pytest.param(
+            CHANGED, None, children.NO_DIGEST, id="nothing where what served will not come back"
+        ),
+    ],
+)
+def test_the_service_selects(place: Rollout, serving: Object | None, digest: str) -> None:
+    assert place.selects(serving) == digest
+
+
+@pytest.mark.parametrize(
+    ("place", "pods", "serving", "drain", "delete", "wait"),
+    [
+        pytest.param(STEADY, [pod("new")], "new", [], [], None, id="nothing to retire"),
+        pytest.param(
+            CHANGED,
+            [pod("old"), pod("new")],
+            "new",
+            ["old"],
+            [],
+            DRAIN_SECONDS,
+            id="the Service leaves a pod: its sessions get their time",
+        ),
+        pytest.param(
+            CHANGED,
+            [pod("old", drains_for=-900), pod("new")],
+            "new",
+            ["old"],
+            [],
+            DRAIN_SECONDS,
+            id="it gets all of it even if it has drained before",
+        ),
+        pytest.param(
+            STEADY,
+            [pod("old", drains_for=120), pod("new")],
+            "new",
+            [],
+            [],
+            120,
+            id="its time runs",
+        ),
+        pytest.param(
+            STEADY,
+            [pod("old", drains_for=0), pod("new")],
+            "new",
+            [],
+            [("old", rollout.WHY_DRAINED)],
+            None,
+            id="its time is over",
+        ),
+        pytest.param(
+            STEADY,
+            [pod("older", drains_for=10), pod("old", drains_for=200), pod("new")],
+            "new",
+            [],
+            [],
+            10,
+            id="of several the next one counts",
+        ),
+        pytest.param(
+            CHANGING,
+            [pod("old"), pod("between", objects.started()), pod("new", objects.running())],
+            "old",
+            [],
+            [("between", rollout.WHY_SUPERSEDED)],
+            None,
+            id="a pod that never served and is no longer wanted goes at once",
+        ),
+        pytest.param(
+            CHANGING,
+            [pod("old", objects.killed()), pod("new", objects.running())],
+            "old",
+            [],
+            [],
+            None,
+            id="a broken pod stays as long as its successor is not up",
+        ),
+        pytest.param(
+            CHANGED,
+            [pod("old", objects.evicted()), pod("new")],
+            "new",
+            [],
+            [("old", rollout.WHY_ENDED)],
+            None,
+            id="a pod that has ended has no sessions",
+        ),
+        pytest.param(
+            CHANGED,
+            [objects.terminating(pod("old")), pod("new")],
+            "new",
+            [],
+            [],
+            None,
+            id="a pod that is being deleted needs no second request",
+        ),
+        pytest.param(
+            UNKNOWN,
+            [pod("old"), pod("other")],
+            "old",
+            [],
+            [],
+            None,
+            id="while nobody knows what should be nothing is called superfluous",
+        ),
+    ],
+)
+def test_what_becomes_of_the_others(  # noqa: PLR0917 - the columns of the table
+    place: Rollout,
+    pods: list[Object],
+    serving: str,
+    drain: list[str],
+    delete: list[tuple[str, str]],
+    wait: float | None,
+) -> None:
+    (chosen,) = [one for one in pods if name(one) == serving]
+
+    found = rollout.retire(pods, (), place, chosen, drain_seconds=DRAIN_SECONDS, now=NOW)
+
+    assert [name(one) for one in found.drain] == drain
+    assert [(name(one), why) for one, why in found.delete] == delete
+    assert found.wait == wait
+
+
+def test_without_a_time_to_drain_a_former_pod_goes_at_once() -> None:
+    pods = [pod("old"), pod("new")]
+
+    found = rollout.retire(pods, (), CHANGED, pods[1], drain_seconds=0, now=NOW)
+
+    assert found.drain == ()
+    assert [(name(one), why) for one, why in found.delete] == [("old", rollout.WHY_SUPERSEDED)]
+
+
+@pytest.mark.parametrize("text", ["soon", "2026-01-01T00:00:00", ""])
+def test_a_time_to_drain_that_nobody_can_read_is_over(text: str) -> None:
+    old = pod("old")
+    old["metadata"]["annotations"] = {children.ANNOTATION_DRAIN_UNTIL: text}
+
+    found = rollout.retire([old], (), STEADY, None, drain_seconds=DRAIN_SECONDS, now=NOW)
+
+    assert [(name(one), why) for one, why in found.delete] == [("old", rollout.WHY_DRAINED)]
+
+
+def former(drains_for: float | None = None) -> Object:
+    found = pod("repo-server-pod-x7k2p", drains_for=drains_for)
+    del found["metadata"]["labels"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("of", "drain", "delete"),
+    [
+        pytest.param(former(), 1, 0, id="its sessions get their time too"),
+        pytest.param(former(drains_for=100), 0, 0, id="that runs"),
+        pytest.param(former(drains_for=-1), 0, 1, id="and is over"),
+    ],
+)
+def test_a_pod_of_the_removed_controller(of: Object, drain: int, delete: int) -> None:
+    new = pod("new")
+
+    found = rollout.retire([new], [of], STEADY, new, drain_seconds=DRAIN_SECONDS, now=NOW)
+
+    assert (len(found.drain), len(found.delete)) == (drain, delete)
+
+
+AFTER = rollout.IN_PLACE_AFTER_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("newest", "blocked"),
+    [
+        pytest.param(None, False, id="there is no newer pod"),
+        pytest.param(
+            pod("new", objects.creating(), node="other", age=AFTER),
+            True,
+            id="it waits for a volume on another node",
+        ),
+        pytest.param(
+            pod("new", objects.creating(), node="other", age=AFTER - 1),
+            False,
+            id="not long enough yet",
+        ),
+        pytest.param(
+            pod("new", objects.creating(), age=AFTER), False, id="on the same node it is not that"
+        ),
+        pytest.param(
+            pod("new", objects.unscheduled(), age=AFTER),
+            True,
+            id="no node takes it: a claim for one pod only looks like this",
+        ),
+        pytest.param(
+            pod("new", objects.image_pull_failed(), node="other", age=AFTER),
+            False,
+            id="it waits for its image, which the old pod does not hold",
+        ),
+        pytest.param(
+            pod("new", objects.started(), node="other", age=AFTER),
+            False,
+            id="it has its volume",
+        ),
+        pytest.param(
+            objects.terminating(pod("new", objects.creating(), node="other", age=AFTER)),
+            False,
+            id="it is being deleted",
+        ),
+    ],
+)
+def test_two_pods_are_in_each_others_way(newest: Object | None, blocked: bool) -> None:
+    assert rollout.in_each_others_way(newest, pod("old"), NOW) is blocked
+
+
+@pytest.mark.parametrize(
+    ("modes", "one"),
+    [
+        (["ReadWriteOnce"], True),
+        (["ReadWriteOncePod"], True),
+        (["ReadWriteMany"], False),
+        (["ReadOnlyMany"], False),
+        (["ReadWriteOnce", "ReadOnlyMany"], False),
+        ([], False),
+    ],
+)
+def test_a_claim_for_one_node(modes: Collection[str], one: bool) -> None:
+    assert rollout.one_node(modes) is one
