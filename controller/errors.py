@@ -18,6 +18,10 @@ REASON_ALREADY_EXISTS = "AlreadyExists"
 REASON_EXPIRED = "Expired"
 REASON_INTERNAL_ERROR = "InternalError"
 
+#: Begins the answer, a 500 without a reason, to a server-side apply of a field that there is not or
+#: that has the wrong type (managedfields/internal/structuredmerge.go in k8s.io/apimachinery).
+UNTYPED_PATCH = "failed to create typed patch object"
+
 #: Characters kept of an answer that is no Status: a proxy's error page can be long.
 _MAX_MESSAGE_LENGTH = 1024
 
@@ -101,7 +105,7 @@ class Gone(ApiError):
 
 
 class Invalid(ApiError):
-    """422: the object breaks a rule of its schema."""
+    """422, or an apply of a field that there is not: the object breaks a rule of its schema."""
 
 
 class TooManyRequests(ApiError):
@@ -142,23 +146,26 @@ def from_status(
     status = body if isinstance(body, Mapping) else _parse_status(body)
     details = status.get("details") or {}
     reason = str(status.get("reason") or "")
-    error_type = _error_type(status_code, reason)
+    message = str(status.get("message") or _phrase(status_code))
+    error_type = _error_type(status_code, reason, message)
     if retry_after is None and details.get("retryAfterSeconds"):
         retry_after = float(details["retryAfterSeconds"])
     return error_type(
         status_code,
         reason,
-        str(status.get("message") or _phrase(status_code)),
+        message,
         retry_after,
         tuple(str(cause.get("reason", "")) for cause in details.get("causes") or ()),
     )
 
 
-def _error_type(status_code: int, reason: str) -> type[ApiError]:
+def _error_type(status_code: int, reason: str, message: str) -> type[ApiError]:
     if reason == REASON_ALREADY_EXISTS:
         return AlreadyExists
     if reason == REASON_EXPIRED:
         return Gone
+    if message.startswith(UNTYPED_PATCH):
+        return Invalid
     if status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return ServerUnavailable
     return _BY_STATUS.get(status_code, ApiError)

@@ -61,6 +61,13 @@ Call = Callable[[Client, str, Object], object]
             id="it breaks a rule",
         ),
         pytest.param(
+            lambda client, namespace, _: client.apply(
+                CONFIG_MAPS, namespace, "a", {**config_map(), "colour": "red"}
+            ),
+            errors.Invalid,
+            id="an applied field that there is not",
+        ),
+        pytest.param(
             lambda client, namespace, _: client.list(
                 CONFIG_MAPS,
                 namespace,

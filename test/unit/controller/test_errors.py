@@ -40,6 +40,14 @@ def test_the_status_chooses_the_class(
     assert (error.status, error.reason, error.message) == (code, reason, "no")
 
 
+def test_an_apply_of_a_field_that_there_is_not_is_invalid_whatever_the_code() -> None:
+    message = "failed to create typed patch object (backup/a; /v1, Kind=Pod): .spec.foo: field not "
+
+    error = errors.from_status(500, status(message=f"{message}declared in schema"))
+
+    assert isinstance(error, errors.Invalid)
+
+
 def test_the_words_name_message_status_and_reason() -> None:
     error = errors.from_status(404, status(reason="NotFound", message='pods "a" not found'))
 
