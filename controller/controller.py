@@ -70,7 +70,15 @@ class Result:
 
 
 class TerminalError(Exception):
-    """A failure that no retry can mend: the request returns with the object's next change."""
+    """A failure that no retry can mend, until somebody changes the object or what it refers to.
+
+    Raised by a reconciler in place of a result (controller-runtime pkg/reconcile: TerminalError).
+    The worker logs it as an error, counts it in `reconcile_total{result="error"}`,
+    `reconcile_errors_total` and `terminal_reconcile_errors_total`, and does not add the request
+    again: it returns with the next event that maps to it, or with a resync. The rate limiter does
+    not forget it either: if a later reconcile fails with another error, the delay goes on from
+    where it was.
+    """
 
 
 class CacheSyncTimeout(TimeoutError):

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 DISABLED = "0"
 
+METRICS_PATH = "/metrics"
+NO_SUCH_PAGE = "404 page not found\n"
+
 # The words are the same for both endpoints.
 CHECK_PASSED = "healthz check passed"
 CHECK_FAILED = "healthz check failed"
@@ -97,7 +100,7 @@ def _wake_at(stop: threading.Event, listening: socket.socket) -> None:
 
 
 class MetricsServer(_HttpRunnable):
-    """Serves a registry's metrics on every path."""
+    """Serves a registry's metrics at `/metrics`."""
 
     def __init__(self, address: str, registry: CollectorRegistry) -> None:
         """Open the port.
@@ -110,8 +113,8 @@ class MetricsServer(_HttpRunnable):
             OSError: The port cannot be had.
         """
 
-        class Handler(MetricsHandler):
-            timeout = _CLIENT_TIMEOUT_SECONDS
+        class Handler(_MetricsHandler):
+            pass
 
         Handler.registry = registry
         super().__init__("metrics", address, Handler)
@@ -151,25 +154,8 @@ class HealthServer(_HttpRunnable):
         super().__init__("health probes", address, Handler)
 
 
-class _HealthHandler(BaseHTTPRequestHandler):
-    endpoints: Mapping[str, Mapping[str, Check]] = {}
+class _Handler(BaseHTTPRequestHandler):
     timeout = _CLIENT_TIMEOUT_SECONDS
-
-    def do_GET(self) -> None:
-        target = urlsplit(self.path)
-        query = parse_qs(target.query, keep_blank_values=True)
-        endpoint, _, check = target.path.strip("/").partition("/")
-        checks = self.endpoints.get(endpoint)
-        if checks is None or (check and check not in checks):
-            self._answer(HTTPStatus.NOT_FOUND, "404 page not found\n")
-        elif check:
-            self._answer(*_one(checks[check]))
-        else:
-            excluded = query.get("exclude", [])
-            self._answer(*_all(endpoint, checks, excluded, verbose="verbose" in query))
-
-    def log_message(self, *_arguments: object) -> None:
-        """Say nothing: probes come every few seconds."""
 
     def _answer(self, status: HTTPStatus, text: str) -> None:
         body = text.encode()
@@ -179,6 +165,34 @@ class _HealthHandler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def log_message(self, *_arguments: object) -> None:
+        """Say nothing: probes come every few seconds."""
+
+
+class _MetricsHandler(_Handler, MetricsHandler):
+    def do_GET(self) -> None:
+        if urlsplit(self.path).path == METRICS_PATH:
+            super().do_GET()
+        else:
+            self._answer(HTTPStatus.NOT_FOUND, NO_SUCH_PAGE)
+
+
+class _HealthHandler(_Handler):
+    endpoints: Mapping[str, Mapping[str, Check]] = {}
+
+    def do_GET(self) -> None:
+        target = urlsplit(self.path)
+        query = parse_qs(target.query, keep_blank_values=True)
+        endpoint, _, check = target.path.strip("/").partition("/")
+        checks = self.endpoints.get(endpoint)
+        if checks is None or (check and check not in checks):
+            self._answer(HTTPStatus.NOT_FOUND, NO_SUCH_PAGE)
+        elif check:
+            self._answer(*_one(checks[check]))
+        else:
+            excluded = query.get("exclude", [])
+            self._answer(*_all(endpoint, checks, excluded, verbose="verbose" in query))
 
 
 def _one(check: Check) -> tuple[HTTPStatus, str]:

@@ -107,6 +107,24 @@ def test_metrics(serve: Callable[[MetricsServer], int]) -> None:
     assert "backups_total 3.0" in text
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        pytest.param("/metrics?name[]=backups_total", 200, id="with a query"),
+        pytest.param("/", 404, id="not at the root"),
+        pytest.param("/metrics/", 404, id="not below it"),
+        pytest.param("/debug", 404, id="nor anywhere else"),
+    ],
+)
+def test_metrics_have_one_path(
+    serve: Callable[[MetricsServer], int], path: str, status: int
+) -> None:
+    registry = CollectorRegistry()
+    Counter("backups", "Backups made.", registry=registry)
+
+    assert fetch(serve(MetricsServer("127.0.0.1:0", registry)), path)[0] == status
+
+
 def test_an_address_without_a_host_is_reached_by_ipv4(
     serve: Callable[[HealthServer], int],
 ) -> None:
