@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from attrs import define, field, frozen
+from cachetools import LRUCache
 
 from controller.clock import Deadline, DeadlineExceeded
 from controller.errors import (
@@ -51,6 +52,12 @@ RETRY_SECONDS = 10.0
 FINISH_SECONDS = 360.0
 REFRESH_SECONDS = 1800.0
 QUEUE_LENGTH = 1000
+
+# tools/record/events_cache.go: each object has 25 new events at once, and one more every five
+# minutes; beyond that they are dropped. The objects that were told of longest ago start anew.
+SPAM_BURST = 25
+SPAM_REFILL_SECONDS = 300.0
+SPAM_OBJECTS = 4096
 
 # Time for what still waits when the process ends.
 FLUSH_SECONDS = 5.0
@@ -97,6 +104,37 @@ class _Series:
     synced: float
 
 
+@define
+class _Bucket:
+    """What an object may still tell: tokens at a time in monotonic seconds."""
+
+    tokens: float
+    at: float
+
+
+class _SpamFilter:
+    """Limits the new events about each object, so that one cannot drown all others.
+
+    Repeats are no matter for it: they are counted in their series, without a request.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._buckets: LRUCache[tuple[tuple[str, str], ...], _Bucket] = LRUCache(SPAM_OBJECTS)
+
+    def lets_through(self, recorded: _Recorded) -> bool:
+        """Tell whether a new event may be told, and charge it to its object."""
+        now = self._clock.monotonic()
+        bucket = self._buckets.setdefault(recorded.regarding, _Bucket(SPAM_BURST, now))
+        refill = (now - bucket.at) / SPAM_REFILL_SECONDS
+        bucket.tokens = min(SPAM_BURST, bucket.tokens + refill)
+        bucket.at = now
+        if bucket.tokens < 1:
+            return False
+        bucket.tokens -= 1
+        return True
+
+
 class EventRecorder:
     """Records events without ever blocking, and delivers them from its own thread."""
 
@@ -117,6 +155,7 @@ class EventRecorder:
         self._waiting: queue.Queue[_Recorded] = queue.Queue(QUEUE_LENGTH)
         # Only the delivering thread touches these.
         self._series: dict[_Recorded, _Series] = {}
+        self._filter = _SpamFilter(clock)
         self._sequence = 0
         # When the series are looked through next, in monotonic seconds.
         self._next_look = clock.monotonic()
@@ -169,6 +208,9 @@ class EventRecorder:
         series = self._series.pop(recorded, None)
         now = self._clock.monotonic()
         if series is None:
+            if not self._filter.lets_through(recorded):
+                _log.debug("event dropped: too many about its object", reason=recorded.reason)
+                return
             written = self._deliver(recorded, stop)
             if written is not None:
                 self._series[recorded] = _Series(written, 1, 1, recorded.at, now, now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,7 @@ from controller.events import (
     FLUSH_SECONDS,
     QUEUE_LENGTH,
     RETRY_SECONDS,
+    SPAM_BURST,
     TRIES,
     TRY_SECONDS,
     EventRecorder,
@@ -73,6 +75,13 @@ class FakeClient:
 
         with self.changed:
             assert self.changed.wait_for(reached, 5)
+
+    def wait_for_one_about(self, name: str) -> None:
+        def told() -> bool:
+            return any(event["regarding"]["name"] == name for event in self.created)
+
+        with self.changed:
+            assert self.changed.wait_for(told, 5)
 
     def _request(self, deadline: Deadline) -> None:
         with self.changed:
@@ -297,9 +306,51 @@ def test_a_refusal_is_final(delivery: Delivery, refusal: Exception) -> None:
     assert delivery.client.requests == 2
 
 
+def server(name: str) -> Object:
+    return {"namespace": "backup", "name": name, "uid": f"uid-{name}"}
+
+
+def test_a_storm_about_one_object_is_cut_and_leaves_others_alone(delivery: Delivery) -> None:
+    for number in range(900):
+        delivery.tell(note=f"failure {number}")
+    delivery.tell(metadata=server("quiet"))
+    delivery.start()
+    delivery.finish()
+
+    names = Counter(event["regarding"]["name"] for event in delivery.client.created)
+    assert names == {"files": SPAM_BURST, "quiet": 1}
+
+
+def test_a_thousand_repeats_cost_one_event_and_its_counts(delivery: Delivery) -> None:
+    for _ in range(QUEUE_LENGTH):
+        delivery.tell()
+    delivery.start()
+    delivery.finish()
+
+    assert len(delivery.client.created) == 1
+    assert [body["series"]["count"] for _, body in delivery.client.patched] == [2, QUEUE_LENGTH]
+
+
+def test_after_a_storm_one_event_is_told_every_five_minutes(delivery: Delivery) -> None:
+    delivery.start()
+    for number in range(SPAM_BURST):
+        delivery.tell(note=f"failure {number}")
+    delivery.client.wait(created=SPAM_BURST)
+
+    for passed in (299, 300, 599, 600):
+        delivery.clock.step(passed - delivery.clock.monotonic())
+        delivery.tell(note=f"failure after {passed} s")
+        # Told in any case, and so after what was told before it.
+        delivery.tell(metadata=server(f"witness-{passed}"))
+        delivery.client.wait_for_one_about(f"witness-{passed}")
+
+    notes = [e["note"] for e in delivery.client.created if e["regarding"]["name"] == "files"]
+    assert notes[SPAM_BURST:] == ["failure after 300 s", "failure after 600 s"]
+
+
 def test_recording_never_blocks_and_drops_what_is_too_much(delivery: Delivery) -> None:
     for number in range(QUEUE_LENGTH + 10):
-        delivery.tell(reason=f"R{number}")
+        delivery.tell(metadata=server(f"s{number}"))
     delivery.start()
 
     delivery.finish()
