@@ -19,13 +19,15 @@ from attrs import field, frozen
 
 from reconcilers.repositoryserver import kopia, repository_config
 from reconcilers.repositoryserver.api import PORT
+from reconcilers.repositoryserver.storage.model import CONFIG_DIRECTORY, FILES_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconcilers.repositoryserver.api import RepositoryServer
     from reconcilers.repositoryserver.certificates import ServerCertificate
-    from reconcilers.repositoryserver.secrets import Admin, Location
+    from reconcilers.repositoryserver.secrets import Admin
+    from reconcilers.repositoryserver.storage.model import Storage
 
 MANAGER = "repository-server-controller"
 CONTAINER = "repo-server-container"
@@ -48,8 +50,6 @@ KEY_ADMIN_PASSWORD = "admin-password"  # noqa: S105 - a key's name
 KEY_CERTIFICATE = "tls.crt"
 KEY_PRIVATE_KEY = "tls.key"
 
-CONFIG_DIRECTORY = "/etc/kopia"
-
 # A Service name is a DNS label: 63 characters. Pod names may be longer, host names may not.
 _LABEL_LENGTH = 63
 _DIGEST_LENGTH = 10
@@ -69,7 +69,7 @@ class ServerInputs:
     """All that a server process is started with: one consistent reading of the user's Secrets.
 
     Attributes:
-        location: Where the storage is.
+        storage: Where the repository is.
         config: Kopia's repository configuration as JSON.
         password: The repository password.
         admin: The server's administrator.
@@ -77,7 +77,7 @@ class ServerInputs:
         image: Image with Kopia.
     """
 
-    location: Location
+    storage: Storage
     config: str = field(repr=False)
     password: str = field(repr=False)
     admin: Admin
@@ -93,6 +93,7 @@ class ServerInputs:
             KEY_ADMIN_PASSWORD: self.admin.password,
             KEY_CERTIFICATE: self.certificate.certificate,
             KEY_PRIVATE_KEY: self.certificate.key,
+            **self.storage.files,
         }
 
 
@@ -268,6 +269,12 @@ def _pod_spec(server: RepositoryServer, inputs: ServerInputs, secret: str) -> di
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
+        # An object store may know the pod by it.
+        **(
+            {"serviceAccountName": server.service_account_name}
+            if server.service_account_name
+            else {}
+        ),
         "securityContext": {
             "runAsNonRoot": user != 0,
             "runAsUser": user,
@@ -292,15 +299,16 @@ def _pod_spec(server: RepositoryServer, inputs: ServerInputs, secret: str) -> di
                     "items": [
                         {"key": key, "path": key}
                         for key in (KEY_CONFIG, KEY_CERTIFICATE, KEY_PRIVATE_KEY)
+                    ]
+                    + [
+                        {"key": key, "path": f"{FILES_FOLDER}/{key}"}
+                        for key in inputs.storage.files
                     ],
                 },
             },
             {"name": "cache", "emptyDir": {"sizeLimit": f"{cache_mb}M"}},
             {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}},
-            {
-                "name": "data",
-                "persistentVolumeClaim": {"claimName": inputs.location.claim_name},
-            },
+            *inputs.storage.volumes,
         ],
     }
 
@@ -353,7 +361,7 @@ def _container(inputs: ServerInputs, secret: str) -> dict[str, Any]:
             {"name": "config", "mountPath": CONFIG_DIRECTORY, "readOnly": True},
             {"name": "cache", "mountPath": repository_config.CACHE_DIRECTORY},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the container's own
-            {"name": "data", "mountPath": repository_config.DATA_DIRECTORY},
+            *inputs.storage.mounts,
         ],
     }
 
@@ -385,4 +393,5 @@ def _environment(inputs: ServerInputs, secret: str) -> list[dict[str, Any]]:
             "name": "KOPIA_SERVER_CERT_FINGERPRINT",
             "value": inputs.certificate.fingerprint,
         },
+        *({"name": name, "value": value} for name, value in inputs.storage.environment.items()),
     ]

@@ -18,6 +18,8 @@ from reconcilers.repositoryserver import (
 )
 from reconcilers.repositoryserver.context import KnownAccess, KnownInputs
 from reconcilers.repositoryserver.errors import InvalidInput
+from reconcilers.repositoryserver.storage import kinds
+from reconcilers.repositoryserver.storage.model import Source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,10 +107,18 @@ class InputReader:
 
         if server.tls is None:
             raise InvalidInput(certificates.REASON_INVALID, certificates.NO_SELF_SIGNED)
-        location = secrets.location(read(server.location, secrets.TYPE_LOCATION))
+        location = read(server.location, secrets.TYPE_LOCATION)
+        kind = kinds.kind_of(location)
+        # One that a file store names is of no use, and need not exist.
+        credential = (
+            read(server.credential, kind.credential_type)
+            if server.credential is not None and kind.credential_type
+            else None
+        )
+        storage = kind.storage(Source(server, location, credential))
         return children.ServerInputs(
-            location=location,
-            config=repository_config.repository_config(server, location),
+            storage=storage,
+            config=repository_config.repository_config(server, storage),
             password=secrets.repository_password(read(server.password, secrets.TYPE_PASSWORD)),
             admin=secrets.admin(read(server.admin, secrets.TYPE_ADMIN)),
             certificate=certificates.server_certificate(read(server.tls, secrets.TYPE_TLS)),
@@ -119,8 +129,9 @@ class InputReader:
         self, server: api.RepositoryServer, versions: tuple[str, ...], full: children.ServerInputs
     ) -> KnownInputs:
         setting = kopia.Setting(
-            storage=repository_config.storage_label(full.location, server.root_path),
+            storage=full.storage.label,
             location=str(server.location),
+            credential=str(server.credential or ""),
             password=str(server.password),
             user=children.run_as_user(server),
         )
@@ -128,7 +139,7 @@ class InputReader:
             versions=versions,
             digest=children.digest(server, full),
             not_after=full.certificate.not_after,
-            pod=status.PodContext(full.location.claim_name, setting),
+            pod=status.PodContext(full.storage.claim, setting),
         )
 
     def _check_expiry(self, current: Pass, known: KnownInputs) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from reconcilers.repositoryserver.repository_config import DATA_DIRECTORY
+from reconcilers.repositoryserver.storage.filestore import DATA_DIRECTORY
 
 if TYPE_CHECKING:
     from reconcilers.repositoryserver.users import Plan
@@ -95,12 +95,14 @@ class Setting:
         location: Secret of the location.
         password: Secret of the repository password.
         user: User id of the server process.
+        credential: Secret of the storage credential; empty where there is none.
     """
 
     storage: str
     location: str
     password: str
     user: int
+    credential: str = ""
 
 
 @frozen

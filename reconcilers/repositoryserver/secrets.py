@@ -8,7 +8,6 @@ fix. Nothing here logs, and no message ever holds a value.
 from __future__ import annotations
 
 import base64
-import re
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
@@ -21,6 +20,9 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.api import SecretRef
 
 TYPE_LOCATION = "secrets.kanister.io/storage-location"
+TYPE_AWS = "secrets.kanister.io/aws"
+TYPE_GCP = "secrets.kanister.io/gcp"
+TYPE_AZURE = "secrets.kanister.io/azure"
 TYPE_PASSWORD = "secrets.kanister.io/kopia-repository/password"  # noqa: S105 - a Secret's type
 TYPE_ADMIN = "secrets.kanister.io/kopia-repository/serveradmin"
 TYPE_USERS = "secrets.kanister.io/kopia-repository/serveruser"
@@ -28,18 +30,9 @@ TYPE_TLS = "kubernetes.io/tls"
 # The removed controller looked at no type, so its users' untyped Secrets have to go on working.
 TYPE_OPAQUE = "Opaque"
 
-LOCATION_FILESTORE = "filestore"
-# Spelling of the design document, of the library, and of Kanister's own documentation.
-LOCATION_TYPES = {
-    "filestore": LOCATION_FILESTORE,
-    "fileStore": LOCATION_FILESTORE,
-    "file-store": LOCATION_FILESTORE,
-}
-
 REASON_MISSING = "SecretMissing"
 REASON_TYPE = "SecretTypeWrong"
 REASON_KEY = "SecretKeyMissing"
-REASON_LOCATION_TYPE = "LocationTypeUnknown"
 REASON_KEY_ENCODING = "SecretValueInvalid"
 
 MISSING = "Secret {ref}, named by {field}, does not exist; create it or correct {field}"
@@ -51,19 +44,6 @@ KEY_MISSING = "Secret {ref}, named by {field}, has no key {key}; add it"
 KEY_EMPTY = "key {key} of Secret {ref}, named by {field}, is empty; give it a value"
 NOT_TEXT = "key {key} of Secret {ref}, named by {field}, is not UTF-8 text; correct its value"
 NO_USERS = "Secret {ref}, named by {field}, has no keys; add one for each user that may connect"
-UNKNOWN_LOCATION = (
-    "key type of Secret {ref}, named by {field}, is no location type; use one of {known}"
-)
-
-
-REASON_CLAIM_NAME = "ClaimNameInvalid"
-CLAIM_NAME = (
-    "key claimName of Secret {ref}, named by {field}, is no name that a PersistentVolumeClaim can "
-    "have; put the name of the claim with the file store there"
-)
-
-# DNS subdomain, which names of claims are.
-_OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
 @frozen
@@ -156,56 +136,6 @@ def read(ref: SecretRef, obj: Mapping[str, Any] | None, types: tuple[str, ...]) 
         )
     values = {key: base64.b64decode(value or "") for key, value in (obj.get("data") or {}).items()}
     return SecretData(ref, type_, values)
-
-
-@frozen
-class Location:
-    """Where the repository's storage is.
-
-    Attributes:
-        kind: One of the values of `LOCATION_TYPES`.
-        secret: The Secret that says so, for messages.
-        prefix: Path that all repositories of the location share; may be empty.
-        claim_name: The PersistentVolumeClaim of a file store.
-    """
-
-    kind: str
-    secret: SecretRef
-    prefix: str
-    claim_name: str = ""
-
-
-def location(secret: SecretData) -> Location:
-    """Read a storage location.
-
-    Raises:
-        InvalidInput: The type is unknown, or a key that it needs is missing or empty.
-    """
-    # Neither a type nor a claim's name holds white space; `echo` adds a line end.
-    kind = LOCATION_TYPES.get(secret.text("type").strip())
-    if kind is None:
-        raise InvalidInput(
-            REASON_LOCATION_TYPE,
-            UNKNOWN_LOCATION.format(
-                ref=secret.ref,
-                field=secret.ref.field,
-                known=", ".join(sorted(set(LOCATION_TYPES.values()))),
-            ),
-        )
-    return Location(
-        kind=kind,
-        secret=secret.ref,
-        prefix=secret.optional("prefix", "path"),
-        claim_name=_claim_name(secret),
-    )
-
-
-def _claim_name(secret: SecretData) -> str:
-    name = secret.text("claimName").strip()
-    if not _OBJECT_NAME.fullmatch(name):
-        message = CLAIM_NAME.format(ref=secret.ref, field=secret.ref.field)
-        raise InvalidInput(REASON_CLAIM_NAME, message)
-    return name
 
 
 @frozen

@@ -25,7 +25,7 @@ Values = dict[str, str | bytes]
 def location(values: Mapping[str, str | bytes]) -> secrets.SecretData:
     """Build the location Secret as it was read."""
     obj = objects.location_secret(values)
-    return secrets.read(LOCATION, obj, (kinds.TYPE_LOCATION,))
+    return secrets.read(LOCATION, obj, (secrets.TYPE_LOCATION,))
 
 
 def credential(values: Mapping[str, str | bytes]) -> secrets.SecretData:
@@ -47,11 +47,15 @@ def storage(
         credential_values: The credential Secret; none if None.
         repository: Fields of `spec.repository`, laid over rootPath `files`.
     """
-    server = api.parse(objects.repository_server({"spec": {"repository": dict(repository or {})}}))
-    return kinds.kind_of(location(values)).storage(
-        Source(
-            server,
-            location(values),
-            None if credential_values is None else credential(credential_values),
-        )
-    )
+    obj = objects.repository_server({"spec": {"repository": dict(repository or {})}})
+    return storage_of(api.parse(obj), values, credential_values)
+
+
+def storage_of(
+    server: api.RepositoryServer,
+    values: Mapping[str, str | bytes],
+    credential_values: Mapping[str, str | bytes] | None = None,
+) -> Storage:
+    """Make the storage of a server."""
+    read = None if credential_values is None else credential(credential_values)
+    return kinds.kind_of(location(values)).storage(Source(server, location(values), read))

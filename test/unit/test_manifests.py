@@ -11,7 +11,9 @@ import pytest
 import yaml
 
 from reconcilers import options
-from reconcilers.repositoryserver import api, repository_config, secrets
+from reconcilers.repositoryserver import api, secrets
+from reconcilers.repositoryserver.storage import kinds
+from reconcilers.repositoryserver.storage.model import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -220,21 +222,22 @@ class TestSamples:
         self, file_store: list[Object]
     ) -> None:
         server = api.parse(in_namespace(find(file_store, api.KIND)))
-        location = secrets.location(
-            secrets.read(
-                server.location,
-                as_stored(find(file_store, "Secret", server.location.name)),
-                (secrets.TYPE_LOCATION,),
-            )
+        location = secrets.read(
+            server.location,
+            as_stored(find(file_store, "Secret", server.location.name)),
+            (secrets.TYPE_LOCATION,),
         )
+        storage = kinds.kind_of(location).storage(Source(server, location))
         job = container(find(file_store, "Job")["spec"]["template"]["spec"])
         environment = {entry["name"]: entry.get("value") for entry in job["env"]}
         (mount,) = (mount for mount in job["volumeMounts"] if mount["name"] == "data")
 
-        path = repository_config.repository_path(location, server.root_path)
+        (served,) = storage.mounts
 
-        assert Path(environment["REPOSITORY"]) == Path(mount["mountPath"]) / path
-        assert find(file_store, "PersistentVolumeClaim")["metadata"]["name"] == location.claim_name
+        relative = Path(storage.config["path"]).relative_to(served["mountPath"])
+
+        assert Path(environment["REPOSITORY"]) == Path(mount["mountPath"]) / relative
+        assert find(file_store, "PersistentVolumeClaim")["metadata"]["name"] == storage.claim
 
     def test_let_the_client_in(self, file_store: list[Object]) -> None:
         client = resources(SAMPLES / "client")

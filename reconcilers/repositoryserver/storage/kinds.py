@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from reconcilers.repositoryserver.secrets import TYPE_AWS, TYPE_AZURE, TYPE_GCP
 from reconcilers.repositoryserver.storage import azure, filestore, gcs, s3
 
 if TYPE_CHECKING:
@@ -13,11 +14,6 @@ if TYPE_CHECKING:
 
     from reconcilers.repositoryserver.secrets import SecretData
     from reconcilers.repositoryserver.storage.model import Source, Storage
-
-TYPE_LOCATION = "secrets.kanister.io/storage-location"
-TYPE_AWS = "secrets.kanister.io/aws"
-TYPE_GCP = "secrets.kanister.io/gcp"
-TYPE_AZURE = "secrets.kanister.io/azure"
 
 REASON_LOCATION_TYPE = "LocationTypeUnknown"
 UNKNOWN_LOCATION = (

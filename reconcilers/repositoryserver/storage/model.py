@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.api import RepositoryServer
     from reconcilers.repositoryserver.secrets import SecretData
 
-# Where a server's container finds the further files of its storage.
-FILES_DIRECTORY = "/etc/kopia/storage"
+# Where a server's container finds what it is started with, and below it the further files of its
+# storage, apart from the server's own certificate, so that they can be trusted as a whole.
+CONFIG_DIRECTORY = "/etc/kopia"
+FILES_FOLDER = "storage"
+FILES_DIRECTORY = f"{CONFIG_DIRECTORY}/{FILES_FOLDER}"
 
 
 @frozen

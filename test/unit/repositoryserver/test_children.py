@@ -10,14 +10,21 @@ import attrs
 import pytest
 
 from fakes import objects
+from fakes import storage as fakes
 from reconcilers.repositoryserver import api, children, kopia, secrets
 from reconcilers.repositoryserver.certificates import ServerCertificate
 from reconcilers.repositoryserver.repository_config import repository_config
+from reconcilers.repositoryserver.storage.model import Storage
 
 Object = dict[str, Any]
 
 FINGERPRINT = "ab" * 32
 DIGEST = objects.DIGEST
+FILE_STORE: fakes.Values = {
+    "type": "filestore",
+    "prefix": "backups",
+    "claimName": objects.CLAIM,
+}
 SECRET_VALUES = (
     objects.REPOSITORY_PASSWORD_VALUE,
     objects.ADMIN_PASSWORD_VALUE,
@@ -35,11 +42,11 @@ def named(name: str) -> api.RepositoryServer:
 
 def inputs(for_server: api.RepositoryServer | None = None) -> children.ServerInputs:
     of = for_server or server()
-    location = secrets.Location("filestore", of.location, "backups", objects.CLAIM)
+    storage = fakes.storage_of(of, FILE_STORE)
     pair = objects.key_pair()
     return children.ServerInputs(
-        location=location,
-        config=repository_config(of, location),
+        storage=storage,
+        config=repository_config(of, storage),
         password=objects.REPOSITORY_PASSWORD_VALUE,
         admin=secrets.Admin("admin@files", objects.ADMIN_PASSWORD_VALUE),
         certificate=ServerCertificate(pair.certificate, pair.key, FINGERPRINT, objects.NOW),
@@ -108,7 +115,7 @@ class TestEveryChild:
         assert objects.REPOSITORY_PASSWORD_VALUE not in shown
         assert objects.ADMIN_PASSWORD_VALUE not in shown
         assert "BEGIN" not in shown
-        assert "mnt/data" not in shown, "the configuration will hold storage credentials"
+        assert "maxCacheSize" not in shown, "the configuration may hold storage credentials"
 
 
 class TestSnapshotSecret:
@@ -124,6 +131,13 @@ class TestSnapshotSecret:
             "tls.crt": objects.key_pair().certificate,
             "tls.key": objects.key_pair().key,
         }
+
+    def test_and_what_the_storage_needs_besides(self) -> None:
+        storage = attrs.evolve(inputs().storage, files={"ca.crt": "authority"})
+
+        secret = children.snapshot_secret(server(), attrs.evolve(inputs(), storage=storage), DIGEST)
+
+        assert base64.b64decode(secret["data"]["ca.crt"]) == b"authority"
 
     def test_nobody_can_change_it_under_a_running_pod(self) -> None:
         secret = children.snapshot_secret(server(), inputs(), DIGEST)
@@ -166,7 +180,11 @@ class TestDigest:
             pytest.param({"image": "kopia/kopia:0.24.0"}, id="the image"),
             pytest.param({"config": "{}"}, id="the configuration"),
             pytest.param(
-                {"location": attrs.evolve(inputs().location, claim_name="other")}, id="the claim"
+                {"storage": fakes.storage({**FILE_STORE, "claimName": "other"})}, id="the claim"
+            ),
+            pytest.param(
+                {"storage": attrs.evolve(inputs().storage, files={"ca.crt": "another"})},
+                id="the authorities that the storage's certificate is checked by",
             ),
         ],
     )
@@ -427,6 +445,41 @@ class TestPod:
 
         assert data["persistentVolumeClaim"] == {"claimName": objects.CLAIM}
         assert {"name": "data", "mountPath": "/mnt/data"} in container()["volumeMounts"]
+
+    def test_an_object_store_brings_variables_files_and_volumes_and_no_claim(self) -> None:
+        storage = Storage(
+            type_="azureBlob",
+            config={},
+            label="a container",
+            environment={"SSL_CERT_DIR": "/etc/kopia/storage"},
+            files={"ca.crt": "authority"},
+            volumes=[{"name": "token", "projected": {}}],
+            mounts=[{"name": "token", "mountPath": "/token"}],
+        )
+
+        of = attrs.evolve(inputs(), storage=storage)
+        spec = children.pod(server(), of, DIGEST)["spec"]
+
+        assert {"name": "SSL_CERT_DIR", "value": "/etc/kopia/storage"} in spec["containers"][0][
+            "env"
+        ]
+        assert {"key": "ca.crt", "path": "storage/ca.crt"} in spec["volumes"][0]["secret"]["items"]
+        assert [volume["name"] for volume in spec["volumes"]] == ["config", "cache", "tmp", "token"]
+        assert {"name": "token", "mountPath": "/token"} in spec["containers"][0]["volumeMounts"]
+
+    @pytest.mark.parametrize(
+        ("change", "expected"),
+        [
+            pytest.param(None, None, id="the namespace's default"),
+            pytest.param(
+                {"spec": {"server": {"serviceAccountName": "backup"}}},
+                "backup",
+                id="one that an object store knows",
+            ),
+        ],
+    )
+    def test_the_service_account(self, change: Object | None, expected: str | None) -> None:
+        assert pod_spec(change).get("serviceAccountName") == expected
 
     def test_opening_the_repository_may_take_ten_minutes(self) -> None:
         probe = container()["startupProbe"]

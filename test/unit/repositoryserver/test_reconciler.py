@@ -856,6 +856,13 @@ EXPIRED = objects.NOW - timedelta(days=1)
             id="an unknown location type is named with those that are known",
         ),
         pytest.param(
+            _with(objects.location_secret({"type": "azure", "bucket": "backups"})),
+            "ServerSetup",
+            "CredentialMissing",
+            ("spec.storage.credentialSecretRef is missing", "azure_storage_key"),
+            id="a storage that needs a credential has none",
+        ),
+        pytest.param(
             _with(objects.tls_secret(objects.key_pair(not_after=EXPIRED))),
             "ServerSetup",
             "CertificateExpired",

@@ -23,10 +23,6 @@ def location(values: dict[str, str | bytes]) -> secrets.SecretData:
     return secrets.read(LOCATION, objects.location_secret(values), (secrets.TYPE_LOCATION,))
 
 
-def file_store(values: dict[str, str | bytes] | None = None) -> secrets.SecretData:
-    return location({"type": "filestore", "claimName": "data", **(values or {})})
-
-
 class TestRead:
     @pytest.mark.parametrize(
         "type_",
@@ -151,81 +147,36 @@ class TestText:
             location({"prefix": b"\xff"}).optional("prefix")
 
 
-class TestLocation:
+class TestKeys:
     @pytest.mark.parametrize(
-        "type_",
+        ("values", "there"),
         [
-            pytest.param("filestore", id="filestore, as the removed controller read it"),
-            pytest.param("fileStore", id="fileStore, as Kanister's documentation has it"),
-            pytest.param("file-store", id="file-store, as the design document has it"),
-            pytest.param("filestore\n", id="with the line end that echo adds"),
+            pytest.param({"bucket": "b"}, True, id="a value"),
+            pytest.param({"bucket": " \n"}, False, id="white space is none"),
+            pytest.param({}, False, id="left out"),
         ],
     )
-    def test_a_file_store(self, type_: str) -> None:
-        values: dict[str, str | bytes] = {"type": type_, "prefix": "backups", "claimName": "data"}
+    def test_whether_there_is_a_value(self, values: dict[str, str | bytes], there: bool) -> None:
+        assert location(values).has("bucket") is there
 
-        assert secrets.location(location(values)) == secrets.Location(
-            kind="filestore", secret=LOCATION, prefix="backups", claim_name="data"
+    @pytest.mark.parametrize(
+        ("values", "only"),
+        [
+            pytest.param({}, True, id="no key at all"),
+            pytest.param({"a": "1"}, True, id="one of those"),
+            pytest.param({"a": "1", "c": ""}, False, id="another one, though empty"),
+        ],
+    )
+    def test_whether_there_are_no_others(self, values: dict[str, str | bytes], only: bool) -> None:
+        assert location(values).has_only("a", "b") is only
+
+    def test_a_refusal_names_secret_field_and_key(self) -> None:
+        refused = location({}).refused("Wrong", "{key} of {ref} by {field}: {fix}", "k", fix="x")
+
+        assert (refused.reason, refused.message) == (
+            "Wrong",
+            "k of backup/files-location by spec.storage.secretRef: x",
         )
-
-    @pytest.mark.parametrize(
-        ("values", "prefix"),
-        [
-            pytest.param({"prefix": "backups"}, "backups", id="prefix, as it was read"),
-            pytest.param({"path": "backups"}, "backups", id="path, as the design document has it"),
-            pytest.param({"prefix": "a", "path": "b"}, "a", id="both: prefix counts"),
-            pytest.param({}, "", id="none"),
-            pytest.param({"prefix": "/a//b/"}, "/a//b/", id="taken as written"),
-        ],
-    )
-    def test_both_spellings_of_the_prefix(
-        self, values: dict[str, str | bytes], prefix: str
-    ) -> None:
-        assert secrets.location(file_store(values)).prefix == prefix
-
-    def test_the_claim_loses_the_line_end_that_echo_adds(self) -> None:
-        assert secrets.location(file_store({"claimName": "data\n"})).claim_name == "data"
-
-    @pytest.mark.parametrize(
-        "type_",
-        [
-            pytest.param("s4", id="a type that nobody knows"),
-            pytest.param("FileStore", id="letter case counts"),
-        ],
-    )
-    def test_an_unknown_type(self, type_: str) -> None:
-        with pytest.raises(InvalidInput) as caught:
-            secrets.location(location({"type": type_}))
-
-        assert caught.value.reason == "LocationTypeUnknown"
-        assert caught.value.message == (
-            "key type of Secret backup/files-location, named by spec.storage.secretRef, is no "
-            "location type; use one of filestore"
-        )
-
-    @pytest.mark.parametrize(
-        ("values", "message"),
-        [
-            pytest.param({}, "has no key type; add it", id="no type"),
-            pytest.param({"type": ""}, "is empty; give it a value", id="an empty type"),
-            pytest.param({"type": "filestore"}, "has no key claimName; add it", id="no claim"),
-            pytest.param(
-                {"type": "filestore", "claimName": "My_Claim"},
-                "^key claimName of Secret .* is no name that a PersistentVolumeClaim can have",
-                id="a name that no claim can have",
-            ),
-            pytest.param(
-                {"type": "filestore", "claimName": ""},
-                "^key claimName of Secret .* is empty; give it a value",
-                id="an empty claim",
-            ),
-        ],
-    )
-    def test_a_key_that_a_file_store_needs(
-        self, values: dict[str, str | bytes], message: str
-    ) -> None:
-        with pytest.raises(InvalidInput, match=message):
-            secrets.location(location(values))
 
 
 class TestAdmin:
@@ -277,14 +228,13 @@ class TestNoValueIsShown:
     @pytest.mark.parametrize(
         "values",
         [
-            pytest.param({"type": VALUE}, id="where a location type is expected"),
-            pytest.param({"type": "filestore", "x": VALUE}, id="where a key is missing"),
-            pytest.param({"type": "filestore", "claimName": " ", "x": VALUE}, id="or empty"),
+            pytest.param({"x": VALUE}, id="where a key is missing"),
+            pytest.param({"type": " ", "x": VALUE}, id="or empty"),
             pytest.param({"type": VALUE.encode() + b"\xff"}, id="where it is no text"),
         ],
     )
     def test_in_a_message(self, values: dict[str, str | bytes]) -> None:
         with pytest.raises(InvalidInput) as caught:
-            secrets.location(location(values))
+            location(values).text("type")
 
         assert VALUE not in caught.value.message
