@@ -49,6 +49,7 @@ def checks() -> list[Check]:
         Check("checking docstrings (interrogate)", ["interrogate", "controller", "reconcilers"]),
         Check("checking layers (import-linter)", ["lint-imports", layers_cache]),
         Check("checking shell scripts (shellcheck)", [SHELLCHECK, *shell_scripts(paths.CHECKOUT)]),
+        Check("checking docs/reference.md", ["python", "hack/reference", "--check"]),
         Check("checking types (mypy)", ["mypy"]),
     ]
 

@@ -1,5 +1,6 @@
 """The documentation says what is so: links, flags, conditions, reasons, metrics, commands."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from controller.metrics import Metrics
+from e2e.faults import FAULTS, Fault
 from reconcilers.options import Options, parse_options
 from reconcilers.repositoryserver import applier, registration, status, statuswriter
 
@@ -18,6 +20,7 @@ PAGES = sorted(
     if ".venv" not in page.parts
 )
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
+TESTING = (ROOT / "docs/testing.md").read_text()
 
 
 def ids(page: Path) -> str:
@@ -88,3 +91,30 @@ def test_every_metric_that_is_told_exists() -> None:
 
     assert told
     assert told <= names
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_every_test_that_is_named_exists(page: Path) -> None:
+    named = set(re.findall(r"(test/[\w/]+\.py)::(\w+(?:::\w+)?)", page.read_text()))
+
+    assert {(file, name) for file, name in named if name not in named_tests(ROOT / file)} == set()
+
+
+@pytest.mark.parametrize("fault", [pytest.param(fault, id=fault.what) for fault in FAULTS])
+def test_every_fault_has_its_row(fault: Fault) -> None:
+    assert f"| {fault.what} | `{fault.reason}` |" in TESTING
+
+
+def named_tests(file: Path) -> set[str]:
+    """Return the names of a file's test functions, those of a class as `Class::function`."""
+    names = set()
+    for node in ast.parse(file.read_text()).body:
+        if isinstance(node, ast.FunctionDef):
+            names.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            names |= {
+                f"{node.name}::{child.name}"
+                for child in node.body
+                if isinstance(child, ast.FunctionDef)
+            }
+    return names

@@ -1,0 +1,45 @@
+"""The command `hack/reference`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from clusterlib import paths
+
+# The commands of hack/ run from anywhere; the packages that the messages come from are above it.
+sys.path.insert(0, str(paths.CHECKOUT))
+
+from referencelib import page, schema
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CRD = paths.CHECKOUT / "manifests" / "crd" / "repositoryservers.yaml"
+PAGE = paths.CHECKOUT / "docs" / "reference.md"
+
+DESCRIPTION = """\
+Writes docs/reference.md: every field of the resource and every key of every Secret. Descriptions
+and limits are those of the CRD, refusals those of the CRD and of the code; what becomes of a field
+stands in hack/referencelib.
+"""
+STALE = "docs/reference.md is not what the CRD and the code say; run hack/reference"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run `hack/reference`.
+
+    Returns:
+        The exit code: 0, or 1 if --check finds another text.
+    """
+    parser = argparse.ArgumentParser(prog="hack/reference", description=DESCRIPTION)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if it would")
+    parsed = parser.parse_args(arguments)
+    text = page.render(schema.load(CRD))
+    if not parsed.check:
+        PAGE.write_text(text)
+    elif PAGE.read_text() != text:
+        print(STALE, file=sys.stderr)
+        return 1
+    return 0

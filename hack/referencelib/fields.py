@@ -1,0 +1,173 @@
+"""What becomes of each field of the resource's spec, which the CRD does not say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reconcilers.repositoryserver import api, podoverride
+from reconcilers.repositoryserver.storage import filestore, paths
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What becomes of a field.
+
+    Attributes:
+        becomes: where its value ends up.
+        left_out: what holds without it; not told of a required field.
+        refusals: templates of what the controller says of wrong values.
+    """
+
+    becomes: str
+    left_out: str = ""
+    refusals: tuple[str, ...] = ()
+
+
+_SERVER = "containers[repo-server-container]."
+
+
+def _kept(
+    fields: Mapping[str, tuple[str, str]], item: str = "", prefix: str = ""
+) -> tuple[str, ...]:
+    """Return what is said of an override that changes what the controller keeps."""
+    return tuple(
+        podoverride.REFUSED.format(
+            field=podoverride.FIELD, path=f"{prefix}{field}{item}", why=why, fix=fix
+        )
+        for field, (why, fix) in fields.items()
+    )
+
+
+_USERS = Meaning("the Secret's users, registered in the repository by the server")
+_NAMESPACE_ONLY = "nobody besides the pods of this namespace"
+_PEER = "this field restricts nothing"
+_NO_RESTRICTION = Meaning("a peer of the NetworkPolicy", _PEER)
+
+MEANINGS = {
+    "spec.storage.secretRef": Meaning(
+        "`storage` of Kopia's configuration, by the keys of the [Secret](#storage-location)",
+    ),
+    "spec.storage.credentialSecretRef": Meaning(
+        "`storage.config` as well, by the keys of the Secret",
+        "the pod's own identity (`spec.server.serviceAccountName`) opens S3 and Google Cloud "
+        "Storage; a file store needs none; Azure has to have one",
+    ),
+    "spec.repository.rootPath": Meaning(
+        "the end of `storage.config.prefix`, or of `storage.config.path` for a file store: with a "
+        "`prefix` in the location both are joined, cleaned and end in a slash; without one it is "
+        "taken as it is written",
+        refusals=(paths.ROOT_LEAVES,),
+    ),
+    "spec.repository.passwordSecretRef": Meaning("the variable `KOPIA_PASSWORD` of the container"),
+    "spec.repository.username": Meaning(
+        "`username` of Kopia's configuration", "`repository-server`"
+    ),
+    "spec.repository.hostname": Meaning(
+        "`hostname` of Kopia's configuration", "`NAME.NAMESPACE` of the resource"
+    ),
+    "spec.repository.cacheSizeSettings.metadata": Meaning(
+        "`caching.maxMetadataCacheSize` and `caching.metadataCacheSizeLimitBytes`, in bytes; and "
+        "the size of the volume `cache`",
+        f"{api.DEFAULT_METADATA_CACHE_MB}",
+    ),
+    "spec.repository.cacheSizeSettings.content": Meaning(
+        "`caching.maxCacheSize` and `caching.contentCacheSizeLimitBytes`, in bytes; and the size "
+        "of the volume `cache`",
+        f"{api.DEFAULT_CONTENT_CACHE_MB}, which holds what was read last and no more",
+    ),
+    "spec.repository.readOnly": Meaning(
+        "`storage.config.readOnly` and a read-only volume, where the storage has them",
+        "the repository can be written to",
+    ),
+    "spec.repository.pointInTime": Meaning(
+        "`storage.config.pointInTime`, in UTC",
+        "the repository as it is",
+        (api.NO_TIME, filestore.POINT_IN_TIME),
+    ),
+    "spec.repository.configuration.cacheDirectory": Meaning("nothing", "nothing changes"),
+    "spec.repository.configuration.logDirectory": Meaning("nothing", "nothing changes"),
+    "spec.repository.configuration.configFilePath": Meaning("nothing", "nothing changes"),
+    "spec.server.adminSecretRef": Meaning(
+        "the server's administrator, by the keys of the [Secret](#administrator)"
+    ),
+    "spec.server.tlsSecretRef": Meaning(
+        "`--tls-cert-file` and `--tls-key-file` of `kopia server start`",
+        "`spec.server.tls.selfSigned` must be there",
+    ),
+    "spec.server.tls.selfSigned": Meaning(
+        "a Secret of this resource's own with a certificate and its key",
+        "`spec.server.tlsSecretRef` must be there",
+    ),
+    "spec.server.userAccess.userAccessSecretRef": _USERS,
+    "spec.server.userAccess.username": Meaning("the user name of each of the Secret's users"),
+    "spec.server.userAccessSecretRef": Meaning(
+        _USERS.becomes, "`spec.server.userAccess` must be there"
+    ),
+    "spec.server.additionalUserAccess[].userAccessSecretRef": _USERS,
+    "spec.server.additionalUserAccess[].username": Meaning(
+        "the user name of each of the Secret's users"
+    ),
+    "spec.server.drainSeconds": Meaning(
+        "the time between the Service's move and the deletion of the old pod",
+        f"{api.DEFAULT_DRAIN_SECONDS}",
+    ),
+    "spec.server.networkPolicy.from[].podSelector": _NO_RESTRICTION,
+    "spec.server.networkPolicy.from[].namespaceSelector": Meaning(
+        _NO_RESTRICTION.becomes, "pods of this namespace are meant, or the ipBlock"
+    ),
+    "spec.server.networkPolicy.from[].ipBlock.cidr": Meaning("a peer of the NetworkPolicy"),
+    "spec.server.networkPolicy.from[].ipBlock.except": Meaning(
+        _NO_RESTRICTION.becomes, "all of `cidr` may connect"
+    ),
+    "spec.server.networkPolicy.podSelector": Meaning(
+        "one more peer of the NetworkPolicy, together with `namespaceSelector`",
+        "every pod of the namespaces of `namespaceSelector`; without that, " + _NAMESPACE_ONLY,
+    ),
+    "spec.server.networkPolicy.namespaceSelector": Meaning(
+        "one more peer of the NetworkPolicy, together with `podSelector`",
+        "the pods of `podSelector` in this namespace; without that, " + _NAMESPACE_ONLY,
+    ),
+    "spec.server.runAsUser": Meaning(
+        "`runAsUser` and `runAsGroup` of the pod's security context; no `fsGroup` is set then",
+        "65532, also as the `fsGroup` by which a volume is made usable",
+    ),
+    "spec.server.resources.requests": Meaning(
+        "`resources.requests` of the container",
+        "50m of cpu and 128Mi of memory, or the limit if that is less",
+    ),
+    "spec.server.resources.limits": Meaning(
+        "`resources.limits` of the container; 90 % of a memory limit become `GOMEMLIMIT`",
+        "no limit",
+    ),
+    "spec.server.serviceAccountName": Meaning(
+        "`serviceAccountName` of the pod", "`default`, the namespace's own"
+    ),
+    "spec.server.imagePullSecrets[].name": Meaning("`imagePullSecrets` of the pod"),
+    "spec.server.nodeSelector": Meaning("`nodeSelector` of the pod", "any node"),
+    "spec.server.tolerations[].key": Meaning("`tolerations` of the pod", "any key"),
+    "spec.server.tolerations[].operator": Meaning("`tolerations` of the pod", "`Equal`"),
+    "spec.server.tolerations[].value": Meaning("`tolerations` of the pod", "the empty value"),
+    "spec.server.tolerations[].effect": Meaning("`tolerations` of the pod", "any effect"),
+    "spec.server.tolerations[].tolerationSeconds": Meaning("`tolerations` of the pod", "for ever"),
+    "spec.server.podLabels": Meaning("labels of the pod, besides the controller's", "none"),
+    "spec.server.podAnnotations": Meaning(
+        "annotations of the pod, besides the controller's", "none"
+    ),
+    "spec.server.podOverride": Meaning(
+        "the pod's spec, after all other fields",
+        "the pod is as generated",
+        (
+            *_kept(podoverride.POD_FIELDS),
+            *_kept(podoverride.POD_ITEMS, "[NAME]"),
+            *_kept(podoverride.CONTAINER_FIELDS, prefix=_SERVER),
+            *_kept(podoverride.CONTAINER_ITEMS, "[NAME]", prefix=_SERVER),
+            podoverride.WRONG_TYPE,
+            podoverride.NO_KEY,
+            podoverride.UNKNOWN_DIRECTIVE,
+        ),
+    ),
+}

@@ -1,0 +1,124 @@
+"""The page docs/reference.md."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from referencelib import fields, secrets
+from referencelib.secrets import filled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from referencelib.schema import Field
+    from referencelib.secrets import Key, Secret
+
+HEAD = """\
+# Reference
+
+Every field of a RepositoryServer, and every key of every Secret that it refers to: what becomes of
+it, what holds when it is left out, and what a wrong value says. `hack/reference` writes this page
+from the CRD and the code.
+
+A value that breaks the CRD is refused by the API server when it is applied: a wrong type or a value
+outside its limits in the API server's own words, anything else in the words quoted here. What only
+the controller can see becomes the message of the condition `Ready`. Neither ever quotes a value of
+a Secret.
+
+- [spec.storage](#specstorage)
+- [spec.repository](#specrepository)
+- [spec.server](#specserver)
+- [status](#status)
+- [Secrets](#secrets)
+
+Paths such as `storage.config.bucket` are those of Kopia's repository configuration, which the
+controller generates; `kopia repository status` in the server's container shows it.
+"""
+
+SECRETS_HEAD = """\
+## Secrets
+
+A Secret has the type given here, or `Opaque`. All of them are in the resource's namespace. Of any
+of them it may be said:
+"""
+
+
+def render(roots: Mapping[str, Field]) -> str:
+    """Return the page.
+
+    Args:
+        roots: the fields `spec` and `status`.
+    """
+    parts = [HEAD, *_spec(roots["spec"]), *_status(roots["status"]), *_secrets()]
+    return "\n".join(parts)
+
+
+def _spec(spec: Field) -> Iterator[str]:
+    for group in spec.below():
+        if group.path.count(".") != 1:
+            continue
+        yield _heading(2, group.path, group.description, group.refusals)
+        for field in group.below():
+            yield _field(field)
+
+
+def _field(field: Field) -> str:
+    meaning = fields.MEANINGS.get(field.path)
+    kind = f"{field.type}, required" if field.required else field.type
+    lines = [f"### `{field.path}`", "", f"*{kind}*. {field.description}", ""]
+    if meaning is not None:
+        lines += [f"- Becomes: {meaning.becomes}"]
+        if not field.required:
+            lines += [f"- Left out: {meaning.left_out}"]
+    refusals = [*field.refusals, *(meaning.refusals if meaning else ())]
+    lines += [f"- Refused: {filled(refusal, field.path)}" for refusal in refusals]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _status(status: Field) -> Iterator[str]:
+    yield f"## status\n\n{status.description}\n"
+    yield "| field | type | says |\n|---|---|---|"
+    for field in status.below():
+        yield f"| `{field.path}` | {field.type} | {field.description} |"
+    yield ""
+
+
+def _secrets() -> Iterator[str]:
+    yield SECRETS_HEAD
+    yield "\n".join(f"- {filled(message)}" for message in secrets.OF_ANY) + "\n"
+    for secret in secrets.SECRETS:
+        yield _secret(secret)
+
+
+def _secret(secret: Secret) -> str:
+    named_by = ", ".join(f"`{field}`" for field in secret.named_by)
+    lines = [
+        f"### {secret.title}",
+        "",
+        f"Type `{secret.type}`, named by {named_by}. {secret.about}",
+        "",
+        "| key | needed | becomes | left out |",
+        "|---|---|---|---|",
+        *(_key(key) for key in secret.keys),
+        "",
+    ]
+    refusals = [
+        filled(message, secret.named_by[0], key.names[0])
+        for key in secret.keys
+        for message in key.refusals
+    ]
+    if refusals:
+        lines += ["A wrong value says:", "", *(f"- {refusal}" for refusal in refusals), ""]
+    return "\n".join(lines)
+
+
+def _key(key: Key) -> str:
+    first, *others = (f"`{name}`" for name in key.names)
+    names = f"{first} (also {', '.join(others)})" if others else first
+    return f"| {names} | {key.needed} | {key.becomes} | {key.left_out} |"
+
+
+def _heading(level: int, title: str, text: str, refusals: list[str]) -> str:
+    lines = [f"{'#' * level} {title}", "", text, ""]
+    lines += [f"- Refused: {refusal}" for refusal in refusals]
+    return "\n".join(lines).rstrip() + "\n"
