@@ -13,11 +13,12 @@ import base64
 import hashlib
 import json
 import re
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
-from reconcilers.repositoryserver import kopia, repository_config
+from reconcilers.repositoryserver import kopia, podoverride, quantities, repository_config
 from reconcilers.repositoryserver.api import PORT
 from reconcilers.repositoryserver.storage.model import CONFIG_DIRECTORY, FILES_FOLDER
 
@@ -54,6 +55,13 @@ KEY_PRIVATE_KEY = "tls.key"
 _LABEL_LENGTH = 63
 _DIGEST_LENGTH = 10
 _CACHE_SLACK_MB = 1024
+
+# What the container asks a node for where the resource does not say it.
+DEFAULT_REQUESTS = {"cpu": "50m", "memory": "128Mi"}
+
+# Kopia, a Go program, frees memory before the kernel ends it; the rest is for what Go does not see.
+MEMORY_LIMIT_VARIABLE = "GOMEMLIMIT"
+MEMORY_LIMIT_SHARE = Decimal("0.9")
 
 # Fields whose value must be as written, not merely hold what was written: one selector label too
 # many and a Service selects nothing, one peer too many and a stranger may connect.
@@ -101,6 +109,9 @@ def digest(server: RepositoryServer, inputs: ServerInputs) -> str:
     """Return the digest over all that a running server cannot take up.
 
     The private key is part of it, so that nothing can be learnt from it about a weak password.
+
+    Raises:
+        InvalidInput: The override of the pod changes what the server depends on.
     """
     content = {"secret": inputs.secret_data(), "pod": _pod_spec(server, inputs, "")}
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
@@ -146,10 +157,20 @@ def snapshot_secret(server: RepositoryServer, inputs: ServerInputs, digest_: str
 
 
 def pod(server: RepositoryServer, inputs: ServerInputs, digest_: str) -> dict[str, Any]:
-    """Return the Pod that runs the server."""
+    """Return the Pod that runs the server.
+
+    Its labels and annotations, unlike its spec, can change while it runs: no digest has them.
+
+    Raises:
+        InvalidInput: As for `digest`.
+    """
     name = versioned_name(server, digest_)
     metadata = _metadata(server, name, digest_)
-    metadata["annotations"] = {ANNOTATION_FINGERPRINT: inputs.certificate.fingerprint}
+    metadata["labels"] = {**server.pod.labels, **metadata["labels"]}
+    metadata["annotations"] = {
+        **server.pod.annotations,
+        ANNOTATION_FINGERPRINT: inputs.certificate.fingerprint,
+    }
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -264,17 +285,22 @@ def _selector(server: RepositoryServer) -> dict[str, str]:
 
 
 def _pod_spec(server: RepositoryServer, inputs: ServerInputs, secret: str) -> dict[str, Any]:
+    generated = _generated_pod_spec(server, inputs, secret)
+    spec = podoverride.merged(generated, server.pod.override, container=CONTAINER)
+    container = next(one for one in spec["containers"] if one["name"] == CONTAINER)
+    container["env"].extend(_memory_limit(container))
+    return spec
+
+
+def _generated_pod_spec(
+    server: RepositoryServer, inputs: ServerInputs, secret: str
+) -> dict[str, Any]:
     user = run_as_user(server)
     cache_mb = server.content_cache_mb + server.metadata_cache_mb + _CACHE_SLACK_MB
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        # An object store may know the pod by it.
-        **(
-            {"serviceAccountName": server.service_account_name}
-            if server.service_account_name
-            else {}
-        ),
+        **_placement(server),
         "securityContext": {
             "runAsNonRoot": user != 0,
             "runAsUser": user,
@@ -288,7 +314,7 @@ def _pod_spec(server: RepositoryServer, inputs: ServerInputs, secret: str) -> di
                 else {}
             ),
         },
-        "containers": [_container(inputs, secret)],
+        "containers": [_container(server, inputs, secret)],
         "volumes": [
             {
                 "name": "config",
@@ -313,7 +339,19 @@ def _pod_spec(server: RepositoryServer, inputs: ServerInputs, secret: str) -> di
     }
 
 
-def _container(inputs: ServerInputs, secret: str) -> dict[str, Any]:
+def _placement(server: RepositoryServer) -> dict[str, Any]:
+    """Return the fields of the pod's that say where and as whom it runs, those that are given."""
+    fields = {
+        # An object store may know the pod by it.
+        "serviceAccountName": server.service_account_name,
+        "imagePullSecrets": server.pod.image_pull_secrets,
+        "nodeSelector": server.pod.node_selector,
+        "tolerations": server.pod.tolerations,
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+def _container(server: RepositoryServer, inputs: ServerInputs, secret: str) -> dict[str, Any]:
     return {
         "name": CONTAINER,
         "image": inputs.image,
@@ -332,7 +370,7 @@ def _container(inputs: ServerInputs, secret: str) -> dict[str, Any]:
         ],
         "env": _environment(inputs, secret),
         "ports": [{"name": "https", "containerPort": PORT, "protocol": "TCP"}],
-        "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}},
+        "resources": _resources(server),
         # Kopia listens once it has opened the repository, however long that takes: ten minutes are
         # what the removed controller gave it.
         "startupProbe": {**_process_probe(), "periodSeconds": 1, "failureThreshold": 600},
@@ -364,6 +402,34 @@ def _container(inputs: ServerInputs, secret: str) -> dict[str, Any]:
             *inputs.storage.mounts,
         ],
     }
+
+
+def _resources(server: RepositoryServer) -> dict[str, Any]:
+    """Return requests and limits; a request is never above its limit for being left out."""
+    limits = server.pod.resources.get("limits") or {}
+    defaults = {
+        name: request
+        for name, request in DEFAULT_REQUESTS.items()
+        # Without a request the API server takes the limit for it.
+        if name not in limits or quantities.amount(request) <= quantities.amount(limits[name])
+    }
+    requests = {**defaults, **(server.pod.resources.get("requests") or {})}
+    return {"requests": requests, **({"limits": dict(limits)} if limits else {})}
+
+
+def _memory_limit(container: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the variable that keeps Kopia below its memory limit; none if there is no limit."""
+    limits = (container.get("resources") or {}).get("limits")
+    limit = limits.get("memory") if isinstance(limits, dict) else None
+    own = any(variable["name"] == MEMORY_LIMIT_VARIABLE for variable in container["env"])
+    if limit is None or own:
+        return []
+    try:
+        limit_bytes = int(quantities.amount(limit) * MEMORY_LIMIT_SHARE)
+    except ValueError:
+        # An override that the API server is about to refuse.
+        return []
+    return [{"name": MEMORY_LIMIT_VARIABLE, "value": str(limit_bytes)}]
 
 
 def _process_probe() -> dict[str, Any]:

@@ -57,13 +57,13 @@ _ENDS = ("the server is to run until it is replaced", TAKE_OUT)
 _START = ("the controller starts Kopia by it", TAKE_OUT)
 _REPORT = ("the controller reads there why Kopia ended", TAKE_OUT)
 _PROBE = ("the controller goes by the probe's answer", "change its times, not what it asks")
-_POD_FIELDS = {
+POD_FIELDS = {
     "hostNetwork": ("no NetworkPolicy protects a pod in the node's network", TAKE_OUT),
     "restartPolicy": _ENDS,
     "activeDeadlineSeconds": _ENDS,
     "securityContext.runAsUser": _USER,
 }
-_CONTAINER_FIELDS = {
+CONTAINER_FIELDS = {
     "command": _START,
     "args": _START,
     "workingDir": _START,
@@ -79,8 +79,8 @@ _CONTAINER_FIELDS = {
 }
 
 # Lists that may be added to, while the items that the controller has put there stay as they are.
-_POD_ITEMS = {"volumes": ("Kopia keeps its files there", "give a volume of yours another name")}
-_CONTAINER_ITEMS = {
+POD_ITEMS = {"volumes": ("Kopia keeps its files there", "give a volume of yours another name")}
+CONTAINER_ITEMS = {
     "env": _START,
     "volumeMounts": ("Kopia keeps its files there", "mount a volume of yours at another path"),
 }
@@ -100,16 +100,16 @@ def merged(
         InvalidInput: The override changes what the server depends on, or is no part of a PodSpec.
     """
     result = _merge_object(copy.deepcopy(spec), override, "")
-    _keep_fields(spec, result, _POD_FIELDS, "")
-    _keep_items(spec, result, _POD_ITEMS, "")
+    _keep_fields(spec, result, POD_FIELDS, "")
+    _keep_items(spec, result, POD_ITEMS, "")
 
     path = f"containers[{container}]"
     generated = _item(spec["containers"], "name", container)
     overridden = _item(result.get("containers", ()), "name", container)
     if overridden is None:
         _refuse(path, ("it is the server", TAKE_OUT))
-    _keep_fields(generated, overridden, _CONTAINER_FIELDS, f"{path}.")
-    _keep_items(generated, overridden, _CONTAINER_ITEMS, f"{path}.")
+    _keep_fields(generated, overridden, CONTAINER_FIELDS, f"{path}.")
+    _keep_items(generated, overridden, CONTAINER_ITEMS, f"{path}.")
     return result
 
 

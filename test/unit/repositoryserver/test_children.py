@@ -13,6 +13,7 @@ from fakes import objects
 from fakes import storage as fakes
 from reconcilers.repositoryserver import api, children, kopia, secrets
 from reconcilers.repositoryserver.certificates import ServerCertificate
+from reconcilers.repositoryserver.errors import InvalidInput
 from reconcilers.repositoryserver.repository_config import repository_config
 from reconcilers.repositoryserver.storage.model import Storage
 
@@ -65,11 +66,21 @@ def container(change: Object | None = None) -> Object:
     return dict(only)
 
 
-def environment() -> Object:
+def environment(change: Object | None = None) -> Object:
     return {
         variable["name"]: variable.get("value", variable.get("valueFrom"))
-        for variable in container()["env"]
+        for variable in container(change)["env"]
     }
+
+
+def on_server(change: Object) -> Object:
+    """Return an override of the server's container."""
+    return {"containers": [{"name": children.CONTAINER, **change}]}
+
+
+def of_pod(**settings: Any) -> Object:
+    """Return the change of a resource that sets fields of `spec.server`."""
+    return {"spec": {"server": settings}}
 
 
 CHILDREN: list[Callable[[api.RepositoryServer], Object]] = [
@@ -202,6 +213,9 @@ class TestDigest:
             ),
             pytest.param({"server": {"runAsUser": 1000}}, id="the user id"),
             pytest.param({"server": {"runAsUser": 65532}}, id="the default user id, now named"),
+            pytest.param({"server": {"resources": {"limits": {"memory": "1Gi"}}}}, id="a limit"),
+            pytest.param({"server": {"nodeSelector": {"disk": "fast"}}}, id="where it may run"),
+            pytest.param({"server": {"podOverride": {"hostPID": True}}}, id="its override"),
         ],
     )
     def test_and_of_what_the_resource_says_about_the_process(self, spec: Object) -> None:
@@ -226,6 +240,10 @@ class TestDigest:
                 {"spec": {"server": {"networkPolicy": {"namespaceSelector": {}}}}},
                 id="who may connect",
             ),
+            pytest.param(of_pod(podLabels={"team": "a"}), id="the pod's labels"),
+            pytest.param(of_pod(podAnnotations={"note": "b"}), id="the pod's annotations"),
+            pytest.param(of_pod(drainSeconds=0), id="how long a replaced pod serves on"),
+            pytest.param(of_pod(podOverride={}), id="an override that overrides nothing"),
             pytest.param(
                 {"spec": {"repository": {"passwordSecretRef": {"name": "other"}}}},
                 id="another Secret with the same contents",
@@ -501,6 +519,119 @@ class TestPod:
         pod = children.pod(server(), inputs(), DIGEST)
 
         assert pod["metadata"]["annotations"] == {"cr.kanister.io/tls-fingerprint": FINGERPRINT}
+
+
+MEMORY_LIMIT = of_pod(resources={"limits": {"memory": "1Gi"}})
+
+
+class TestPodSettings:
+    @pytest.mark.parametrize(
+        ("resources", "expected"),
+        [
+            pytest.param(
+                {}, {"requests": {"cpu": "50m", "memory": "128Mi"}}, id="without any, a small one"
+            ),
+            pytest.param(
+                {"requests": {"memory": "1Gi"}},
+                {"requests": {"cpu": "50m", "memory": "1Gi"}},
+                id="what is left out keeps its default",
+            ),
+            pytest.param(
+                {"limits": {"memory": "1Gi"}},
+                {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
+                id="a limit leaves the requests alone",
+            ),
+            pytest.param(
+                {"limits": {"memory": "64Mi", "cpu": "50m"}},
+                {"requests": {"cpu": "50m"}, "limits": {"memory": "64Mi", "cpu": "50m"}},
+                id="a default above its limit is no request",
+            ),
+        ],
+    )
+    def test_the_resources(self, resources: Object, expected: Object) -> None:
+        assert container(of_pod(resources=resources))["resources"] == expected
+
+    @pytest.mark.parametrize(
+        ("change", "expected"),
+        [
+            pytest.param({}, None, id="without a limit it may take what the node has"),
+            pytest.param(MEMORY_LIMIT, "966367641", id="nine tenths of the limit"),
+            pytest.param(
+                of_pod(podOverride=on_server({"resources": {"limits": {"memory": "1000"}}})),
+                "900",
+                id="of the limit that an override sets, too",
+            ),
+            pytest.param(
+                objects.merged(
+                    MEMORY_LIMIT,
+                    of_pod(
+                        podOverride=on_server({"env": [{"name": "GOMEMLIMIT", "value": "1GiB"}]})
+                    ),
+                ),
+                "1GiB",
+                id="unless the user knows better",
+            ),
+            pytest.param(
+                of_pod(podOverride=on_server({"resources": {"limits": {"memory": "lots"}}})),
+                None,
+                id="of no amount it is none: the API server refuses it",
+            ),
+        ],
+    )
+    def test_kopia_keeps_below_its_memory_limit(self, change: Object, expected: str | None) -> None:
+        assert environment(change).get("GOMEMLIMIT") == expected
+
+    @pytest.mark.parametrize(
+        ("setting", "value"),
+        [
+            pytest.param("nodeSelector", {"disk": "fast"}, id="labels of the node"),
+            pytest.param("tolerations", [{"operator": "Exists"}], id="taints of the node"),
+            pytest.param("imagePullSecrets", [{"name": "registry"}], id="the image's registry"),
+            pytest.param("serviceAccountName", "cloud", id="the service account"),
+        ],
+    )
+    def test_it_runs_where_and_as_whom_the_resource_says(self, setting: str, value: Any) -> None:
+        assert pod_spec(of_pod(**{setting: value}))[setting] == value
+        assert setting not in pod_spec()
+
+    def test_its_labels_and_annotations_are_those_of_the_resource_and_ours(self) -> None:
+        of = server(
+            of_pod(
+                podLabels={"team": "a", children.LABEL_DIGEST: "mine"},
+                podAnnotations={"note": "b", children.ANNOTATION_FINGERPRINT: "mine"},
+            )
+        )
+
+        metadata = children.pod(of, inputs(of), DIGEST)["metadata"]
+
+        ours = children.pod(server(), inputs(), DIGEST)["metadata"]
+        assert metadata["labels"] == {"team": "a", **ours["labels"]}
+        assert metadata["annotations"] == {"note": "b", **ours["annotations"]}
+
+    def test_only_the_pod_has_them(self) -> None:
+        of = server(of_pod(podLabels={"team": "a"}))
+
+        assert "team" not in children.service(of, DIGEST)["metadata"]["labels"]
+        assert "team" not in children.service(of, DIGEST)["spec"]["selector"]
+        assert "team" not in children.snapshot_secret(of, inputs(of), DIGEST)["metadata"]["labels"]
+
+    def test_an_override_comes_last(self) -> None:
+        change = of_pod(
+            nodeSelector={"disk": "fast"},
+            podOverride={"nodeSelector": {"zone": "a"}, **on_server({"image": "other"})},
+        )
+
+        spec = pod_spec(change)
+
+        assert spec["nodeSelector"] == {"disk": "fast", "zone": "a"}
+        assert spec["containers"][0]["image"] == "other"
+        assert spec["containers"][0]["args"] == container()["args"]
+
+    def test_an_override_of_what_the_server_depends_on_is_refused(self) -> None:
+        of = server(of_pod(podOverride={"volumes": [{"name": "config", "$patch": "delete"}]}))
+
+        with pytest.raises(InvalidInput, match=r"podOverride\.volumes\[config\] must not be "):
+            children.digest(of, inputs(of))
 
 
 def test_the_service_routes_to_the_pod_with_the_digest() -> None:

@@ -678,6 +678,46 @@ def _named(world: World, pod: Object) -> Object:
     return found
 
 
+def _edit(world: World, spec: Object) -> None:
+    """Change the resource as its user does."""
+    generation = world.server()["metadata"]["generation"] + 1
+    change = {"metadata": {"generation": generation}, "spec": spec}
+    world.api.put(resources.REPOSITORY_SERVERS, objects.merged(world.server(), change))
+
+
+def test_a_label_for_the_pod_reaches_it_without_a_restart(settled: World) -> None:
+    before = settled.pod()
+
+    _edit(settled, {"server": {"podLabels": {"team": "a"}}})
+    settled.reconcile()
+
+    after = settled.pod()
+    assert after["metadata"]["labels"] == {**before["metadata"]["labels"], "team": "a"}
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    assert after["spec"] == before["spec"]
+    assert settled.recorder.events == []
+
+
+def test_an_override_that_cannot_be_is_told_and_leaves_the_running_server_alone(
+    settled: World,
+) -> None:
+    before = settled.pod()
+
+    _edit(settled, {"server": {"podOverride": {"hostNetwork": True}}})
+    settled.reconcile()
+
+    assert settled.condition("Ready")[:2] == ("False", "InvalidPodOverride")
+    assert "spec.server.podOverride.hostNetwork must not" in settled.condition("ServerSetup")[2]
+    assert settled.pod() == before
+    assert settled.selected() == children.digest_of(before)
+
+    _edit(settled, {"server": {"podOverride": None}})
+    settled.reconcile()
+
+    assert settled.progress() == "Ready"
+    assert settled.pod() == before
+
+
 def test_a_label_on_a_secret_restarts_nothing(settled: World) -> None:
     labelled = objects.merged(objects.tls_secret(), {"metadata": {"labels": {"a": "b"}}})
     settled.change_secret(labelled)
