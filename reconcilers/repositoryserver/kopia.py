@@ -51,6 +51,10 @@ CHANGE_USERS = ("/bin/sh", "-c", _CHANGE_USERS_SCRIPT)
 REASON_PASSWORD = "RepositoryPasswordWrong"  # noqa: S105 - a reason
 REASON_NO_REPOSITORY = "RepositoryMissing"
 REASON_PERMISSION = "StoragePermissionDenied"
+REASON_BUCKET = "BucketMissing"
+REASON_DENIED = "StorageAccessDenied"
+REASON_UNTRUSTED = "StorageCertificateUntrusted"
+REASON_REGION = "StorageRegionWrong"
 REASON_STORAGE = "StorageUnavailable"
 REASON_OUT_OF_MEMORY = "OutOfMemory"
 REASON_EXITED = "KopiaExited"
@@ -67,6 +71,21 @@ PERMISSION_DENIED = (
     "Kopia runs as user {user} and may not use {path} of {storage}; set spec.server.runAsUser to "
     "the owner of the files, or change their owner"
 )
+BUCKET_MISSING = (
+    "there is no such bucket or container as that of {storage}; create it, or correct key bucket "
+    "of Secret {location}"
+)
+ACCESS_DENIED = "{storage} does not let Kopia in: {cause}; correct Secret {credential}"
+IDENTITY_DENIED = (
+    "{storage} does not let Kopia in: {cause}; name a Secret with a credential in "
+    "spec.storage.credentialSecretRef, or give the service account of "
+    "spec.server.serviceAccountName the right"
+)
+UNTRUSTED = (
+    "the certificate of {storage} is signed by an authority that Kopia does not know; put the "
+    "authority's certificate under key ca.crt of Secret {location}"
+)
+REGION_WRONG = "Kopia cannot open {storage}: {cause}; correct key region of Secret {location}"
 STORAGE_UNAVAILABLE = "Kopia cannot reach {storage}: {cause}"
 OUT_OF_MEMORY = (
     "Kopia was killed for want of memory (exit code {code}); raise the memory limit that a "
@@ -84,6 +103,42 @@ _NO_REPOSITORY = re.compile(
     r"repository not initialized|kopia\.repository blob: BLOB not found|no such file or directory"
 )
 _NO_STORAGE = re.compile(r"cannot (?:open|access) storage|can't connect to storage")
+
+# What Kopia says on opening. What a server has said before of its clients tells nothing of it.
+_OPENING = re.compile(r"open(?:ing)? repository: .*|can't connect to storage.*", re.DOTALL)
+
+# What object stores answer, in the order in which it is looked for.
+_STORE_FAULTS = (
+    (
+        re.compile(
+            r"ContainerNotFound|NoSuchBucket|bucket doesn't exist|"
+            r"specified bucket does not exist"
+        ),
+        REASON_BUCKET,
+        BUCKET_MISSING,
+    ),
+    (re.compile(r"certificate signed by unknown authority"), REASON_UNTRUSTED, UNTRUSTED),
+    (re.compile(r'region "[^"]*" is wrong'), REASON_REGION, REGION_WRONG),
+    (
+        re.compile(
+            # S3 and STS, Azure and its login, Google and its login.
+            r"signature we calculated does not match|[Aa]ccess ?[Dd]enied|InvalidAccessKeyId|"
+            r"Access Key Id you provided does not exist|not authorized to perform|"
+            r"security token included in the request is|provided token has expired|"
+            r"AuthenticationFailed|Authorization(?:Permission|Resource|Service|Protocol|SourceIP)?"
+            r"(?:Failure|Mismatch)|KeyBasedAuthenticationNotPermitted|AADSTS\d+|"
+            r"Error 40[13]|does not have storage\.|invalid_grant|cannot fetch token|"
+            r"could not find default credentials"
+        ),
+        REASON_DENIED,
+        ACCESS_DENIED,
+    ),
+)
+
+# Azure's library prints a page; these lines of it say what is wrong.
+_AZURE_ANSWER = re.compile(r"RESPONSE \d+: \d+ (?P<words>.*)\nERROR CODE: (?P<code>\w+)")
+# The query of a URL may be a credential: a SAS token is.
+_QUERY = re.compile(r"(https?://[^\s\"?]*)\?[^\s\"]*")
 
 
 @frozen
@@ -141,36 +196,80 @@ def explain(
         setting: What the message names.
         out_of_memory: Whether the kubelet says that the kernel killed it.
     """
-    # In this order: a wrong path and a forbidden one both mention the storage.
     if out_of_memory:
         return Explanation(
             opened=True, reason=REASON_OUT_OF_MEMORY, message=OUT_OF_MEMORY.format(code=code)
         )
-    if "invalid repository password" in output:
-        message = NOT_OPENED.format(storage=setting.storage, password=setting.password)
-        return Explanation(opened=False, reason=REASON_PASSWORD, message=message)
-    if denied := _DENIED.search(output):
-        message = PERMISSION_DENIED.format(
-            user=setting.user, path=denied.group(1), storage=setting.storage
-        )
-        return Explanation(opened=False, reason=REASON_PERMISSION, message=message)
-    if _NO_REPOSITORY.search(output):
-        message = NO_REPOSITORY.format(storage=setting.storage, location=setting.location)
-        return Explanation(opened=False, reason=REASON_NO_REPOSITORY, message=message)
-    cause = last_line(output)
-    if _NO_STORAGE.search(output):
-        message = STORAGE_UNAVAILABLE.format(storage=setting.storage, cause=cause)
-        return Explanation(opened=False, reason=REASON_STORAGE, message=message)
-    message = EXITED.format(code=code, cause=cause)
+    for check in _CHECKS:
+        verdict = check(output, setting)
+        if verdict is not None:
+            reason, message = verdict
+            return Explanation(opened=False, reason=reason, message=message)
+    message = EXITED.format(code=code, cause=last_line(output))
     return Explanation(opened=True, reason=REASON_EXITED, message=message)
 
 
-def last_line(output: str) -> str:
-    """Return the line that says why, without colours, cut to 300 characters.
+def _wrong_password(output: str, setting: Setting) -> tuple[str, str] | None:
+    if "invalid repository password" not in output:
+        return None
+    message = NOT_OPENED.format(storage=setting.storage, password=setting.password)
+    return REASON_PASSWORD, message
 
-    The last one, unless Kopia panicked: then what follows is a trace of its stack.
+
+def _files_denied(output: str, setting: Setting) -> tuple[str, str] | None:
+    denied = _DENIED.search(output)
+    if denied is None:
+        return None
+    message = PERMISSION_DENIED.format(
+        user=setting.user, path=denied.group(1), storage=setting.storage
+    )
+    return REASON_PERMISSION, message
+
+
+def _store_refused(output: str, setting: Setting) -> tuple[str, str] | None:
+    opening = _OPENING.search(output)
+    if opening is None:
+        return None
+    for pattern, reason, template in _STORE_FAULTS:
+        if pattern.search(opening.group()):
+            identity = reason == REASON_DENIED and not setting.credential
+            message = (IDENTITY_DENIED if identity else template).format(
+                storage=setting.storage,
+                location=setting.location,
+                credential=setting.credential,
+                cause=last_line(output),
+            )
+            return reason, message
+    return None
+
+
+def _no_repository(output: str, setting: Setting) -> tuple[str, str] | None:
+    if not _NO_REPOSITORY.search(output):
+        return None
+    message = NO_REPOSITORY.format(storage=setting.storage, location=setting.location)
+    return REASON_NO_REPOSITORY, message
+
+
+def _not_reached(output: str, setting: Setting) -> tuple[str, str] | None:
+    if not _NO_STORAGE.search(output):
+        return None
+    message = STORAGE_UNAVAILABLE.format(storage=setting.storage, cause=last_line(output))
+    return REASON_STORAGE, message
+
+
+# In this order: all that follow the first mention the storage, the last one for any reason.
+_CHECKS = (_wrong_password, _files_denied, _store_refused, _no_repository, _not_reached)
+
+
+def last_line(output: str) -> str:
+    """Return the line that says why, without colours and queries of URLs, cut to 300 characters.
+
+    The last one, unless Kopia panicked: then what follows is a trace of its stack. Nor is it the
+    last one where Azure answered.
     """
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", output)
+    if answer := _AZURE_ANSWER.search(output):
+        return f"{answer['code']}: {answer['words']}"[:_CAUSE_LENGTH]
+    plain = _QUERY.sub(r"\1", re.sub(r"\x1b\[[0-9;]*m", "", output))
     lines = [line.strip() for line in plain.splitlines() if line.strip()]
     panics = [line for line in lines if line.startswith(("panic:", "fatal error:"))]
     return (*lines, *panics[:1])[-1][:_CAUSE_LENGTH] if lines else "it printed nothing"

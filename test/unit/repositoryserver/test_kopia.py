@@ -3,6 +3,7 @@
 import subprocess
 from pathlib import Path
 
+import attrs
 import pytest
 
 from reconcilers.repositoryserver import kopia
@@ -297,6 +298,144 @@ FOLDER_OF_ROOT = START + (
 )
 def test_what_kopia_says_is_explained(output: str, code: int, expected: kopia.Explanation) -> None:
     assert kopia.explain(output, code, SETTING) == expected
+
+
+BUCKET = kopia.Setting(
+    storage="p/files/ in bucket backups of S3 endpoint s3.example",
+    location="backup/files-location",
+    password="backup/files-repository-password",
+    user=65532,
+    credential="backup/files-credential",
+)
+
+OPENING = "unable to initialize repository: error opening repository: unable to open repository: "
+S3 = OPENING + 'cannot open storage: error retrieving storage config from bucket "backups": '
+AZURE = (
+    OPENING
+    + """cannot open storage: unable to list from the bucket: GET https://a.blob.example/backups
+--------------------------------------------------------------------------------
+RESPONSE {status}: {status} {words}
+ERROR CODE: {code}
+--------------------------------------------------------------------------------
+<?xml version="1.0" encoding="UTF-8" standalone="yes"?>
+<Error>
+  <Code>{code}</Code>
+</Error>
+--------------------------------------------------------------------------------
+"""
+)
+NO_CONTAINER = AZURE.format(
+    status=404, words="The specified container does not exist.", code="ContainerNotFound"
+)
+NO_SIGNATURE = AZURE.format(
+    status=403,
+    words="Server failed to authenticate the request.",
+    code="AuthorizationFailure",
+)
+SIGNATURE = "The request signature we calculated does not match the signature you provided."
+
+
+@pytest.mark.parametrize(
+    ("output", "reason", "message"),
+    [
+        pytest.param(
+            S3 + SIGNATURE,
+            "StorageAccessDenied",
+            f"{BUCKET.storage} does not let Kopia in: {S3}{SIGNATURE}; correct Secret "
+            "backup/files-credential",
+            id="S3: a wrong secret key",
+        ),
+        pytest.param(
+            NO_SIGNATURE,
+            "StorageAccessDenied",
+            f"{BUCKET.storage} does not let Kopia in: AuthorizationFailure: Server failed to "
+            "authenticate the request.; correct Secret backup/files-credential",
+            id="Azure: a wrong key; of its page the answer counts",
+        ),
+        pytest.param(
+            NO_CONTAINER,
+            "BucketMissing",
+            f"there is no such bucket or container as that of {BUCKET.storage}; create it, or "
+            "correct key bucket of Secret backup/files-location",
+            id="Azure: no such container",
+        ),
+        pytest.param(
+            OPENING
+            + "cannot open storage: unable to list from the bucket: storage: bucket doesn't exist",
+            "BucketMissing",
+            f"there is no such bucket or container as that of {BUCKET.storage}; create it, or "
+            "correct key bucket of Secret backup/files-location",
+            id="Google: no such bucket",
+        ),
+        pytest.param(
+            S3 + 'Get "https://s3.example/backups/p/files/.storageconfig": tls: failed to verify '
+            "certificate: x509: certificate signed by unknown authority",
+            "StorageCertificateUntrusted",
+            f"the certificate of {BUCKET.storage} is signed by an authority that Kopia does not "
+            "know; put the authority's certificate under key ca.crt of Secret "
+            "backup/files-location",
+            id="an authority of one's own that nobody has told Kopia of",
+        ),
+        pytest.param(
+            S3 + 'the region "us-west-9" is wrong; expecting "eu-west-1"',
+            "StorageRegionWrong",
+            f'Kopia cannot open {BUCKET.storage}: {S3}the region "us-west-9" is wrong; expecting '
+            '"eu-west-1"; correct key region of Secret backup/files-location',
+            id="a wrong region, with the right one",
+        ),
+        pytest.param(
+            S3 + 'Get "https://s3.example/": dial tcp 192.0.2.1:443: connect: connection refused',
+            "StorageUnavailable",
+            f'Kopia cannot reach {BUCKET.storage}: {S3}Get "https://s3.example/": dial tcp '
+            "192.0.2.1:443: connect: connection refused",
+            id="nobody answers: in Kopia's words",
+        ),
+        pytest.param(
+            OPENING + "unable to create format manager: unable to read format blob: error getting "
+            "kopia.repository blob: BLOB not found",
+            "RepositoryMissing",
+            f"there is no Kopia repository at {BUCKET.storage}; correct spec.repository.rootPath "
+            "or Secret backup/files-location, or create the repository with `kopia repository "
+            "create`",
+            id="no repository in the bucket",
+        ),
+    ],
+)
+def test_what_an_object_store_answers_is_explained(output: str, reason: str, message: str) -> None:
+    assert kopia.explain(START + output, 1, BUCKET) == kopia.Explanation(
+        opened=False, reason=reason, message=message
+    )
+
+
+def test_without_a_credential_it_is_the_pods_identity_that_is_not_let_in() -> None:
+    setting = attrs.evolve(BUCKET, credential="")
+
+    explanation = kopia.explain(START + S3 + "Access Denied.", 1, setting)
+
+    assert explanation.reason == "StorageAccessDenied"
+    assert explanation.message == (
+        f"{BUCKET.storage} does not let Kopia in: {S3}Access Denied.; name a Secret with a "
+        "credential in spec.storage.credentialSecretRef, or give the service account of "
+        "spec.server.serviceAccountName the right"
+    )
+
+
+def test_what_clients_were_refused_before_explains_nothing() -> None:
+    output = "access denied for alice@h1\nAccess Denied.\ntls: private key does not match\n"
+
+    assert kopia.explain(output, 1, BUCKET).reason == "KopiaExited"
+
+
+def test_a_token_in_a_url_is_not_repeated() -> None:
+    output = OPENING + (
+        'cannot open storage: Get "https://a.blob.example/backups?comp=list&sig=signature%3D": '
+        "dial tcp: connection refused"
+    )
+
+    message = kopia.explain(output, 1, BUCKET).message
+
+    assert "signature" not in message
+    assert message.endswith('Get "https://a.blob.example/backups": dial tcp: connection refused')
 
 
 def test_want_of_memory_explains_more_than_what_was_printed_before() -> None:
