@@ -9,7 +9,7 @@ connection that the server closed meanwhile.
 import contextlib
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Final, Self
@@ -146,6 +146,11 @@ class _Call:
     deadline: Deadline | None = None
 
     @property
+    def writes(self) -> bool:
+        """Whether it changes anything."""
+        return self.method != "GET"
+
+    @property
     def description(self) -> str:
         """What an error message calls this request."""
         return f"{self.method} {self.path}"
@@ -193,6 +198,7 @@ class Client:
         field_manager: str,
         clock: Clock,
         metrics: Metrics,
+        fence: Callable[[], None] = lambda: None,
         connect_timeout: float = 5.0,
         read_timeout: float = 30.0,
     ) -> None:
@@ -203,6 +209,8 @@ class Client:
             field_manager: The owner's name for the fields this client writes.
             clock: Measures requests.
             metrics: Where requests are counted.
+            fence: Called right before a write is sent, on the caller's thread. What it raises is
+                raised, and nothing was written. See `controller.fence`.
             connect_timeout: Seconds until a connection must stand.
             read_timeout: Seconds the server may be silent before and in an answer.
         """
@@ -211,6 +219,7 @@ class Client:
         self._field_manager = field_manager
         self._clock = clock
         self._metrics = metrics
+        self._fence = fence
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
         self._host = host_label(api_client.configuration.host)
@@ -330,6 +339,31 @@ class Client:
             _Call(
                 "POST",
                 resource.path(namespace),
+                query={"fieldManager": self._field_manager},
+                body=body,
+                content_type=JSON,
+                deadline=deadline,
+            )
+        )
+
+    def update(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        body: Object,
+        *,
+        deadline: Deadline | None = None,
+    ) -> Object:
+        """Replace an object.
+
+        With `metadata.resourceVersion` in the body, an object that changed in between is a
+        `Conflict`.
+        """
+        return self._request(
+            _Call(
+                "PUT",
+                resource.path(namespace, name),
                 query={"fieldManager": self._field_manager},
                 body=body,
                 content_type=JSON,
@@ -493,7 +527,7 @@ class Client:
         try:
             return self._send_once(call)
         except urllib3.exceptions.ProtocolError:
-            if call.method != "GET":
+            if call.writes:
                 raise
         self._metrics.rest_request_retries_total.labels(
             code=NO_ANSWER, verb=call.method, host=self._host
@@ -502,16 +536,19 @@ class Client:
 
     def _send_once(self, call: _Call) -> urllib3.BaseHTTPResponse:
         """Send and count one request."""
+        if call.writes:
+            self._fence()
         timeout = call.timeout(self._connect_timeout, self._read_timeout)
-        content = None if call.body is None else json.dumps(call.body).encode()
+        content = b"" if call.body is None else json.dumps(call.body).encode()
+        length = {"Content-Length": str(len(content))} if call.writes else {}
         started = self._clock.monotonic()
         code = NO_ANSWER
         try:
             response: urllib3.BaseHTTPResponse = self._pool.urlopen(
                 call.method,
                 self._api_client.configuration.host + call.target,
-                body=content,
-                headers=request_headers(self._api_client) | call.headers,
+                body=self._fenced(content) if call.writes else None,
+                headers=request_headers(self._api_client) | call.headers | length,
                 timeout=timeout,
                 retries=False,
                 redirect=False,
@@ -526,9 +563,18 @@ class Client:
                 verb=call.method, host=self._host
             ).observe(self._clock.monotonic() - started)
             self._metrics.rest_request_size_bytes.labels(verb=call.method, host=self._host).observe(
-                len(content or b"")
+                len(content)
             )
         return response
+
+    def _fenced(self, content: bytes) -> Iterator[bytes]:
+        """Yield the body of a write, once it is certain that it may be sent.
+
+        Between the head of a request and its body: to connect and to send the head may have taken
+        seconds, and without the body the server does nothing.
+        """
+        self._fence()
+        yield content
 
     def _read_body(self, response: urllib3.BaseHTTPResponse, call: _Call) -> bytes:
         chunks = []

@@ -19,7 +19,10 @@ class Clock(Protocol):
         """Return the wall-clock time, aware and in UTC: for what is shown or stored."""
 
     def monotonic(self) -> float:
-        """Return seconds that never run backwards, from an arbitrary origin: for durations."""
+        """Return seconds that never run backwards, from an arbitrary origin: for durations.
+
+        The time for which the machine was suspended counts.
+        """
 
     def wait(self, condition: threading.Condition, timeout: float | None) -> bool:
         """Wait as `condition.wait(timeout)` does; the caller holds the condition's lock.
@@ -52,8 +55,12 @@ class SystemClock:
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Return seconds since an arbitrary origin; a change of the wall clock moves it not."""
-        return time.monotonic()
+        """Return seconds since the start of the machine; a change of the wall clock moves it not.
+
+        Not `time.monotonic`, which stands still with the machine: a leader that slept would take
+        its lease for fresh.
+        """
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
 
     def wait(self, condition: threading.Condition, timeout: float | None) -> bool:
         """Wait for a notification, for at most `timeout` seconds."""

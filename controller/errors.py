@@ -49,6 +49,10 @@ class TransportError(ClientError):
         self.refused = refused
 
 
+class NotLeading(ClientError):
+    """Not sent, since another process may be at work in this one's place."""
+
+
 class ApiError(ClientError):
     """The server's answer was an error.
 

@@ -25,7 +25,7 @@ from controller.errors import (
     ServerUnavailable,
     TooManyRequests,
 )
-from controller.resource import Object, Resource
+from controller.resource import Object, Resource, micro_time
 
 if TYPE_CHECKING:
     import threading
@@ -240,7 +240,7 @@ class EventRecorder:
         if series.count == series.told:
             return
         metadata = series.written["metadata"]
-        body = {"series": {"count": series.count, "lastObservedTime": _micro_time(series.last)}}
+        body = {"series": {"count": series.count, "lastObservedTime": micro_time(series.last)}}
 
         def patch(deadline: Deadline) -> Object:
             return self._client.merge_patch(
@@ -260,7 +260,7 @@ class EventRecorder:
                 "name": self._name(regarding["name"], recorded.at),
                 "namespace": regarding["namespace"],
             },
-            "eventTime": _micro_time(recorded.at),
+            "eventTime": micro_time(recorded.at),
             "reportingController": self._component,
             "reportingInstance": self._instance,
             "action": recorded.action,
@@ -326,7 +326,3 @@ def _cut(note: str) -> str:
     room = NOTE_BYTES - len(_ELLIPSIS.encode())
     # A character that the cut has split is dropped.
     return encoded[:room].decode(errors="ignore") + _ELLIPSIS
-
-
-def _micro_time(when: datetime) -> str:
-    return when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

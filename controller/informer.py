@@ -88,6 +88,7 @@ class Informer:
         metrics: Metrics,
         metadata_only: bool = False,
         label_selector: str = "",
+        field_selector: str = "",
         indexers: Mapping[str, IndexFunction] | None = None,
         trim: Callable[[Object], Object] = default_trim,
         resync_period: float = RESYNC_PERIOD,
@@ -104,6 +105,7 @@ class Informer:
             metrics: Where size, age and relists are shown.
             metadata_only: Hold no spec, status or data.
             label_selector: Follow only objects with these labels.
+            field_selector: The same for fields; `metadata.name=...` for a single object.
             indexers: Index functions of the store, by index name.
             trim: Gets each object on arrival, before the indices, and returns what to keep; it may
                 change the object.
@@ -126,6 +128,7 @@ class Informer:
             metrics=metrics,
             metadata_only=metadata_only,
             label_selector=label_selector,
+            field_selector=field_selector,
             on_contact=self._on_contact,
             beat=self._beat,
             uniform=uniform,

@@ -18,7 +18,7 @@ from attrs import define, field
 from controller.clock import Deadline
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from controller.clock import Clock
     from controller.health import Check
@@ -68,6 +68,13 @@ class Cache(Runnable, Protocol):
         ...
 
 
+class Elector(Runnable, Protocol):
+    """A runnable that waits to lead, as `controller.leaderelection.LeaderElector`."""
+
+    #: Called once this process leads.
+    on_started_leading: Callable[[], None]
+
+
 class Group(enum.Enum):
     """What is started together. The order here is the order of the start."""
 
@@ -79,9 +86,12 @@ class Group(enum.Enum):
     # Before all that reads them: a reader that is started first and waits for a cache would wait
     # for what starts after it. The next group starts once every cache is filled.
     CACHES = "caches"
-    # Before the elector, whose lease may never come: these work in every replica.
+    # Before the election, which may never be won: these work in every replica.
     OTHERS = "others"
-    # Works in one replica at a time. An elector stands between the group before and this one.
+    # The elector, if there is one. The next group starts once this process leads; its caches are
+    # warm by then.
+    ELECTION = "election"
+    # Works in one replica at a time.
     CONTROLLERS = "controllers"
 
 
@@ -91,6 +101,9 @@ STOP_ORDER: Final = (
     # Before the caches: a reconcile under way that waits to see its own write would wait for a
     # cache that has stopped, and decide on what is no longer so.
     Group.CONTROLLERS,
+    # After the last write, or two replicas would write at once; and before all else, since the next
+    # leader waits for it. controller-runtime lets it wait for caches and servers as well.
+    Group.ELECTION,
     Group.CACHES,
     # Probes are answered until nothing works any more, or a slow stop would look like a hang.
     Group.SERVERS,
@@ -130,6 +143,9 @@ class Manager:
         self._stops = {group: threading.Event() for group in Group}
         # The caches again, by what they are beyond runnables.
         self._caches: list[Cache] = []
+        self._elected = False
+        # Set once the elector leads, and at a stop, which ends the wait for it.
+        self._leads = threading.Event()
         # Guards `_failure`: the first counts, later ones are mostly its consequences.
         self._lock = threading.Lock()
         self._failure: RunnableFailed | None = None
@@ -147,6 +163,12 @@ class Manager:
         """Add a cache; before `run`."""
         self._caches.append(cache)
         self.add(cache, Group.CACHES)
+
+    def set_elector(self, elector: Elector) -> None:
+        """Let the controllers work only while this process leads; before `run`, and once."""
+        self._elected = True
+        elector.on_started_leading = self._leads.set
+        self.add(elector, Group.ELECTION)
 
     def healthz(self) -> Mapping[str, Check]:
         """Return the checks that say the process works: no cache's thread hangs.
@@ -179,6 +201,8 @@ class Manager:
                 self._start(part, group, stop)
             if group is Group.CACHES:
                 self._wait_for_sync(stop)
+            if group is Group.ELECTION and self._elected:
+                self._wait_to_lead(stop)
         stop.wait()
         _log.info("stopping", within_seconds=self._graceful_timeout)
         self._stop_all()
@@ -217,6 +241,14 @@ class Manager:
                 self._fail(f"{reason} within {self._sync_timeout:g} s", None, stop)
                 return
             self._clock.wait_event(stop, _SYNC_POLL_SECONDS)
+
+    def _wait_to_lead(self, stop: threading.Event) -> None:
+        def give_up() -> None:
+            stop.wait()
+            self._leads.set()
+
+        threading.Thread(target=give_up, name="stop waiting to lead", daemon=True).start()
+        self._leads.wait()
 
     def _stop_all(self) -> None:
         deadline = Deadline.after(self._clock, self._graceful_timeout)

@@ -7,7 +7,7 @@ must not happen while other threads use it, and cannot be given a deadline.
 
 import json
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit, urlunsplit
@@ -74,6 +74,7 @@ class Executor:
         *,
         clock: Clock,
         metrics: Metrics,
+        fence: Callable[[], None] = lambda: None,
         connect_timeout: float = 10.0,
     ) -> None:
         """Make an executor.
@@ -82,12 +83,15 @@ class Executor:
             api_client: Where to connect and how to authenticate; it is only read.
             clock: Measures requests.
             metrics: Where requests are counted.
+            fence: Called before a command is started, and before each piece of what it reads. What
+                it raises is raised. See `controller.fence`.
             connect_timeout: Seconds for each step of connecting; the last one goes up to the
                 kubelet and the container runtime.
         """
         self._api_client = api_client
         self._clock = clock
         self._metrics = metrics
+        self._fence = fence
         self._connect_timeout = connect_timeout
         self._host = host_label(api_client.configuration.host)
 
@@ -121,6 +125,7 @@ class Executor:
                 program cannot be started.
             TransportError: The connection failed; the command may have run.
             DeadlineExceeded: The deadline has passed; the command may go on.
+            NotLeading: The fence is closed; the command has read nothing, or half.
         """
         description = f"EXEC {namespace}/{pod}/{container}"
         try:
@@ -128,7 +133,7 @@ class Executor:
                 self._url(namespace, pod, _query(container, command, stdin=bool(stdin))), deadline
             )
             try:
-                _send_stdin(connection, stdin, deadline)
+                self._send_stdin(connection, stdin, deadline)
                 return _receive(connection, description, deadline)
             finally:
                 connection.shutdown()  # type: ignore[no-untyped-call]
@@ -141,6 +146,7 @@ class Executor:
 
     def _connect(self, url: str, deadline: Deadline) -> websocket.WebSocket:
         deadline.check()
+        self._fence()
         started = self._clock.monotonic()
         code = NO_ANSWER
         try:
@@ -158,6 +164,18 @@ class Executor:
                 self._clock.monotonic() - started
             )
         return connection
+
+    def _send_stdin(
+        self, connection: websocket.WebSocket, stdin: bytes, deadline: Deadline
+    ) -> None:
+        if not stdin:
+            return
+        for start in range(0, len(stdin), _CHUNK):
+            _set_timeout(connection, deadline)
+            self._fence()
+            connection.send_binary(bytes([STDIN]) + stdin[start : start + _CHUNK])
+        if connection.getsubprotocol() == V5:
+            connection.send_binary(bytes([CLOSE, STDIN]))
 
     def _url(self, namespace: str, pod: str, query: str) -> str:
         host = urlsplit(self._api_client.configuration.host)
@@ -203,16 +221,6 @@ def _tls_options(configuration: kubernetes.client.Configuration) -> dict[str, An
         "server_hostname": configuration.tls_server_name,
     }
     return {name: value for name, value in options.items() if value is not None}
-
-
-def _send_stdin(connection: websocket.WebSocket, stdin: bytes, deadline: Deadline) -> None:
-    if not stdin:
-        return
-    for start in range(0, len(stdin), _CHUNK):
-        _set_timeout(connection, deadline)
-        connection.send_binary(bytes([STDIN]) + stdin[start : start + _CHUNK])
-    if connection.getsubprotocol() == V5:
-        connection.send_binary(bytes([CLOSE, STDIN]))
 
 
 def _receive(connection: websocket.WebSocket, description: str, deadline: Deadline) -> ExecResult:

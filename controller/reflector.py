@@ -157,6 +157,7 @@ class Reflector:
         metrics: Metrics,
         metadata_only: bool = False,
         label_selector: str = "",
+        field_selector: str = "",
         on_contact: Callable[[], None] = lambda: None,
         beat: Callable[[], None] = lambda: None,
         uniform: Callable[[float, float], float] = random.uniform,
@@ -173,6 +174,7 @@ class Reflector:
             metrics: Where relists are counted.
             metadata_only: Mirror no spec, status or data.
             label_selector: Mirror only objects with these labels.
+            field_selector: The same for fields; `metadata.name=...` for a single object.
             on_contact: Called on the reflector's thread whenever the server was heard, bookmarks
                 included.
             beat: Called on the reflector's thread at every turn, whether the server answers or not:
@@ -189,6 +191,7 @@ class Reflector:
         self._relists = metrics.informer_relists_total.labels(resource=resource.full_name)
         self._metadata_only = metadata_only
         self._label_selector = label_selector
+        self._field_selector = field_selector
         self._on_contact = on_contact
         self._beat = beat
         self._uniform = uniform
@@ -333,6 +336,7 @@ class Reflector:
                 limit=limit,
                 continue_token=token,
                 label_selector=self._label_selector,
+                field_selector=self._field_selector,
                 metadata_only=self._metadata_only,
             )
             try:
@@ -463,6 +467,7 @@ class Reflector:
             read_timeout=self._read_timeout,
             send_initial_events=send_initial_events,
             label_selector=self._label_selector,
+            field_selector=self._field_selector,
             metadata_only=self._metadata_only,
         )
         with self._stream_lock:

@@ -1,5 +1,6 @@
 """Kubernetes objects and their kinds, as plain data: decision code may import this."""
 
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -8,6 +9,11 @@ from attrs import frozen
 #: A Kubernetes object, or a list of them, as JSON. One that comes out of a store is shared: never
 #: changed.
 Object = dict[str, Any]
+
+
+def micro_time(when: datetime) -> str:
+    """Write a time as the type MicroTime of events and leases."""
+    return when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 @frozen

@@ -150,7 +150,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def handle_any(self) -> None:
         url = urlsplit(self.path)
-        content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        length = int(self.headers.get("Content-Length", 0))
+        content = self.rfile.read(length)
+        if len(content) < length:
+            # Given up by the client: as if it had never been asked.
+            self.close_connection = True
+            return
         answer = self.server.fake.record(
             RecordedRequest(
                 method=self.command,
@@ -162,7 +167,7 @@ class Handler(BaseHTTPRequestHandler):
         )
         answer(self)
 
-    do_GET = do_POST = do_PATCH = do_DELETE = handle_any  # noqa: N815
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Keep the tests' output clean."""

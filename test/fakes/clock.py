@@ -21,8 +21,8 @@ class FakeClock:
         self._changed = threading.Condition(threading.Lock())
         # One entry a thread inside `wait`: its condition and when it times out, None for never.
         self._conditions: list[tuple[threading.Condition, float | None]] = []
-        # The threads inside `wait_event`.
-        self._event_waiters = 0
+        # The same for the threads inside `wait_event`.
+        self._events: list[float | None] = []
 
     def now(self) -> datetime:
         return self._start + timedelta(seconds=self.monotonic())
@@ -52,7 +52,7 @@ class FakeClock:
     def wait_event(self, event: threading.Event, timeout: float | None) -> bool:
         with self._changed:
             ends = None if timeout is None else self._elapsed + timeout
-            self._event_waiters += 1
+            self._events.append(ends)
             self._changed.notify_all()
         try:
             while ends is None or self.monotonic() < ends:
@@ -61,7 +61,7 @@ class FakeClock:
             return event.is_set()
         finally:
             with self._changed:
-                self._event_waiters -= 1
+                self._events.remove(ends)
                 self._changed.notify_all()
 
     def step(self, seconds: float) -> None:
@@ -78,13 +78,17 @@ class FakeClock:
                 condition.notify_all()
 
     def block_until_waiters(self, count: int) -> None:
-        """Return once at least `count` threads wait for this clock, with or without a timeout."""
+        """Return once at least `count` threads wait for this clock, with or without a timeout.
+
+        One whose time has come, and that has not noticed yet, does not count.
+        """
         with self._changed:
             reached = self._changed.wait_for(lambda: self._waiters() >= count, STUCK_AFTER)
             assert reached, f"{self._waiters()} threads wait for the clock, expected {count}"
 
     def _waiters(self) -> int:
-        return len(self._conditions) + self._event_waiters
+        all_ends = [ends for _, ends in self._conditions] + self._events
+        return sum(ends is None or ends > self._elapsed for ends in all_ends)
 
 
 class InstantClock(FakeClock):

@@ -45,7 +45,11 @@ class ExecStream:
 
     def _receive_frame(self) -> tuple[int, bytes]:
         read = self._handler.rfile.read
-        first, length = read(2)
+        head = read(2)
+        if not head:
+            # Cut off, without a word.
+            return OPCODE_CLOSE, b""
+        first, length = head
         length &= 0x7F
         if length == 126:
             (length,) = struct.unpack(">H", read(2))

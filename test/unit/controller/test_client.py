@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 from controller import errors
 from controller.client import Client, Resource, host_label
 from controller.clock import Deadline, DeadlineExceeded, SystemClock
+from controller.errors import NotLeading
 from controller.metrics import Metrics
 from fakes import apiserver
 from fakes.apiserver import FakeApiServer
@@ -29,12 +30,15 @@ LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 NODES = Resource("", "v1", "nodes", "Node", namespaced=False)
 
 
-def make_client(server: FakeApiServer, *, read_timeout: float = 5.0) -> Client:
+def make_client(
+    server: FakeApiServer, *, read_timeout: float = 5.0, fence: Callable[[], None] = lambda: None
+) -> Client:
     return Client(
         server.api_client(),
         field_manager="tester",
         clock=SystemClock(),
         metrics=Metrics(CollectorRegistry()),
+        fence=fence,
         read_timeout=read_timeout,
     )
 
@@ -95,6 +99,13 @@ BODY = {"metadata": {"name": "a"}}
                 None,
             ),
             id="list",
+        ),
+        pytest.param(
+            "update",
+            ("ns", "a", BODY),
+            {},
+            ("PUT", POD, {"fieldManager": "tester"}, "application/json", BODY),
+            id="update",
         ),
         pytest.param(
             "create",
@@ -276,6 +287,59 @@ def test_a_write_is_never_repeated(server: FakeApiServer, client: Client) -> Non
         client.create(PODS, "ns", BODY)
 
     assert len(server.requests) == 1
+
+
+class ClosingFence:
+    """A fence that lets so many checks pass."""
+
+    def __init__(self, passes: int) -> None:
+        self._passes = passes
+
+    def check(self) -> None:
+        self._passes -= 1
+        if self._passes < 0:
+            raise NotLeading("closed")
+
+
+@pytest.mark.parametrize(
+    "passes",
+    [
+        pytest.param(0, id="a fence that is closed"),
+        pytest.param(1, id="a fence that closes while the request is under way to the server"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        pytest.param("create", ("ns", BODY), id="create"),
+        pytest.param("update", ("ns", "a", BODY), id="update"),
+        pytest.param("apply", ("ns", "a", BODY), id="apply"),
+        pytest.param("merge_patch", ("ns", "a", BODY), id="merge patch"),
+        pytest.param("strategic_patch", ("ns", "a", BODY), id="strategic patch"),
+        pytest.param("delete", ("ns", "a"), id="delete"),
+    ],
+)
+def test_no_write_passes(
+    server: FakeApiServer, passes: int, method: str, arguments: tuple[Any, ...]
+) -> None:
+    server.expect(apiserver.ok({}))
+    client = make_client(server, fence=ClosingFence(passes).check)
+
+    with pytest.raises(NotLeading):
+        getattr(client, method)(PODS, *arguments)
+
+    # The server sees what comes after it, and that alone.
+    client.get(PODS, "ns", "b")
+    assert [(request.method, request.path[-1]) for request in server.requests] == [("GET", "b")]
+
+
+def test_reads_pass_a_closed_fence(server: FakeApiServer) -> None:
+    server.expect(apiserver.ok({"items": []}), apiserver.watch())
+    client = make_client(server, fence=ClosingFence(0).check)
+
+    client.list(PODS, "ns")
+    with open_watch(client) as stream:
+        assert list(stream) == []
 
 
 def test_a_deadline_that_has_passed_sends_nothing(server: FakeApiServer, client: Client) -> None:

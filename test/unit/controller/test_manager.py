@@ -54,6 +54,7 @@ class Part:
     work: Callable[[threading.Event], None] = until_stopped
     synced: bool = True
     hangs: str = ""
+    on_started_leading: Callable[[], None] = lambda: None
 
     def run(self, stop: threading.Event) -> None:
         self.trace.add(f"+{self.name}")
@@ -82,12 +83,19 @@ class Process:
 
     def __attrs_post_init__(self) -> None:
         self.parts = {group: Part(group.value, self.trace) for group in Group}
+        self.parts[Group.ELECTION].work = self.win_at_once
+
+    def win_at_once(self, stop: threading.Event) -> None:
+        self.parts[Group.ELECTION].on_started_leading()
+        stop.wait()
 
     def manager(self) -> Manager:
         made = Manager(clock=self.clock, graceful_timeout=30, sync_timeout=120)
         for group, part in self.parts.items():
             if group is Group.CACHES:
                 made.add_cache(part)
+            elif group is Group.ELECTION:
+                made.set_elector(part)
             else:
                 made.add(part, group)
         return made
@@ -116,7 +124,7 @@ def process() -> Iterator[Process]:
         made.clock.step(3600)
 
 
-STOPPED_IN_ORDER = ["-others", "-controllers", "-caches", "-servers", "-recorders"]
+STOPPED_IN_ORDER = ["-others", "-controllers", "-election", "-caches", "-servers", "-recorders"]
 
 
 class TestOrder:
@@ -132,10 +140,10 @@ class TestOrder:
 
         process.parts[Group.CACHES].synced = True
         process.clock.step(1)
-        process.trace.wait_for("+others", "+controllers")
+        process.trace.wait_for("+others", "+election", "+controllers")
         process.end()
 
-        assert process.trace.entries()[5:] == STOPPED_IN_ORDER
+        assert process.trace.entries()[6:] == STOPPED_IN_ORDER
 
     def test_a_group_ends_before_the_next_is_told_to(self, process: Process) -> None:
         may_end = threading.Event()
@@ -151,11 +159,11 @@ class TestOrder:
         process.stop.set()
         process.trace.wait_for("controllers linger")
         process.clock.block_until_waiters(1)
-        assert process.trace.entries()[5:] == ["-others", "controllers linger"]
+        assert process.trace.entries()[6:] == ["-others", "controllers linger"]
         may_end.set()
 
         process.result()
-        assert process.trace.entries()[7:] == STOPPED_IN_ORDER[1:]
+        assert process.trace.entries()[8:] == STOPPED_IN_ORDER[1:]
 
     def test_a_stop_before_the_caches_are_filled_starts_no_reader(self, process: Process) -> None:
         process.parts[Group.CACHES].synced = False
@@ -171,6 +179,56 @@ class TestOrder:
         process.result()
 
         assert process.trace.entries() == []
+
+
+class TestElection:
+    @pytest.fixture
+    def standby(self, process: Process) -> Part:
+        """An elector that waits, in a process whose other parts run."""
+        elector = process.parts[Group.ELECTION]
+        elector.work = until_stopped
+        process.start()
+        process.trace.wait_for("+others", "+election")
+        return elector
+
+    def test_controllers_start_once_the_process_leads(
+        self, process: Process, standby: Part
+    ) -> None:
+        assert "+controllers" not in process.trace.entries()
+
+        standby.on_started_leading()
+
+        process.trace.wait_for("+controllers")
+        process.end()
+        assert process.trace.entries()[6:] == STOPPED_IN_ORDER
+
+    @pytest.mark.usefixtures("standby")
+    def test_a_standby_that_is_stopped_starts_no_controller(self, process: Process) -> None:
+        process.end()
+
+        assert process.trace.entries()[5:] == [
+            end for end in STOPPED_IN_ORDER if end != "-controllers"
+        ]
+
+    def test_a_lease_is_kept_while_a_controller_is_at_work(self, process: Process) -> None:
+        test_ends = threading.Event()
+
+        def linger(stop: threading.Event) -> None:
+            stop.wait()
+            process.trace.add("lingering")
+            test_ends.wait(STUCK_AFTER)
+
+        process.parts[Group.CONTROLLERS].work = linger
+        process.start()
+        process.wait_until_all_run()
+        process.stop.set()
+        process.trace.wait_for("lingering")
+        process.clock.step(30)
+
+        with pytest.raises(GracefulTimeoutExceeded, match="controllers"):
+            process.result()
+        assert "-election" not in process.trace.entries()
+        test_ends.set()
 
 
 def fail(_stop: threading.Event) -> None:
@@ -277,7 +335,7 @@ class TestGracefulTimeout:
 
         with pytest.raises(GracefulTimeoutExceeded, match=r"after 30 s: controllers$"):
             process.result()
-        assert process.trace.entries()[5:] == ["-others", "refused"]
+        assert process.trace.entries()[6:] == ["-others", "refused"]
 
     def test_the_failure_that_began_the_stop_is_not_forgotten(
         self, process: Process, refuse: Callable[[threading.Event], None]

@@ -1,5 +1,6 @@
 """Commands in containers: what is sent, and what becomes of every way in which one can end."""
 
+import queue
 import threading
 from collections.abc import Callable, Iterator
 from urllib.parse import parse_qsl, urlsplit
@@ -13,15 +14,20 @@ from controller.metrics import Metrics
 from controller.podexec import ExecResult, Executor
 from fakes import apiserver
 from fakes.apiserver import FakeApiServer
-from fakes.clock import FakeClock
+from fakes.clock import STUCK_AFTER, FakeClock
 from fakes.podexec import ExecStream, exec_session
 
 
-def make_executor(server: FakeApiServer, registry: CollectorRegistry | None = None) -> Executor:
+def make_executor(
+    server: FakeApiServer,
+    registry: CollectorRegistry | None = None,
+    fence: Callable[[], None] = lambda: None,
+) -> Executor:
     return Executor(
         server.api_client(),
         clock=SystemClock(),
         metrics=Metrics(registry or CollectorRegistry()),
+        fence=fence,
     )
 
 
@@ -31,8 +37,14 @@ def server() -> Iterator[FakeApiServer]:
         yield started
 
 
-def run(server: FakeApiServer, *, stdin: bytes = b"", seconds: float = 5.0) -> ExecResult:
-    return make_executor(server).run(
+def run(
+    server: FakeApiServer,
+    *,
+    stdin: bytes = b"",
+    seconds: float = 5.0,
+    fence: Callable[[], None] = lambda: None,
+) -> ExecResult:
+    return make_executor(server, fence=fence).run(
         "ns",
         "pod-a",
         "kopia",
@@ -315,3 +327,29 @@ def test_the_token_goes_along_and_requests_are_counted(server: FakeApiServer) ->
         for code in ("101", "404")
     }
     assert codes == {"101": 1, "404": 1}
+
+
+class TestFence:
+    def test_a_closed_one_starts_no_command(self, server: FakeApiServer) -> None:
+        def fence() -> None:
+            raise errors.NotLeading("closed")
+
+        with pytest.raises(errors.NotLeading):
+            run(server, fence=fence)
+
+        assert server.requests == []
+
+    def test_one_that_closes_lets_no_more_input_through(self, server: FakeApiServer) -> None:
+        heard: queue.Queue[list[bytes]] = queue.Queue()
+        server.expect(exec_session(lambda stream: heard.put(stream.receive_all())))
+        left = iter([None, None])
+
+        def fence() -> None:
+            if next(left, "closed"):
+                raise errors.NotLeading("closed")
+
+        with pytest.raises(errors.NotLeading):
+            run(server, stdin=b"x" * 50_000, fence=fence)
+
+        # The first piece of two, after the check before the start.
+        assert [len(message) for message in heard.get(timeout=STUCK_AFTER)] == [32 * 1024 + 1]
