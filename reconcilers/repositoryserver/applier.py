@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from controller.conditions import timestamp
-from controller.errors import NotFound
+from controller.errors import Invalid, NotFound
 from reconcilers.repositoryserver import api, children, resources, status
 from reconcilers.repositoryserver.context import INDEX_OWNER
 from reconcilers.repositoryserver.errors import InvalidInput, Unsettled
@@ -23,6 +23,12 @@ REASON_FOREIGN_CHILD = "NameTaken"
 FOREIGN_CHILD = (
     "{kind} {namespace}/{name} exists and belongs to something else; delete it, or create the "
     "RepositoryServer under another name"
+)
+
+REASON_POD_REFUSED = "PodRefused"
+POD_REFUSED = (
+    "the API server refuses pod {pod}: {message}; correct what spec.server says of the pod, in "
+    "podOverride for one"
 )
 
 EVENT_POD_CREATED = "PodCreated"
@@ -114,7 +120,7 @@ class ChildApplier:
             The pod as it is then.
 
         Raises:
-            InvalidInput: As for `ensure`.
+            InvalidInput: As for `ensure`, or what the resource says of the pod makes none.
             Unsettled: As for `ensure`.
             ClientError: As for `ensure`.
         """
@@ -128,7 +134,11 @@ class ChildApplier:
         if inputs is None:
             return observed
         self.ensure(current, resources.SECRETS, children.snapshot_secret(server, inputs, digest))
-        pod = self.ensure(current, resources.PODS, children.pod(server, inputs, digest))
+        try:
+            pod = self.ensure(current, resources.PODS, children.pod(server, inputs, digest))
+        except Invalid as error:
+            message = POD_REFUSED.format(pod=name, message=error.message)
+            raise InvalidInput(REASON_POD_REFUSED, message) from error
         if observed is None:
             self._tell(current, EVENT_POD_CREATED, f"created pod {name}", "Create")
         return pod

@@ -32,7 +32,7 @@ from reconcilers.repositoryserver.statuswriter import StatusWriter
 from reconcilers.repositoryserver.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from controller.client import Client
     from controller.clock import Clock
@@ -251,7 +251,13 @@ class RepositoryServerReconciler:
             current.look_again(TURN_RECHECK_SECONDS)
             waiting = status.Waiting(status.SERVER_SETUP, status.WAITING_TURN)
             return _Newest(digest, None, waiting, claim)
-        pod = self._applier.ensure_pod(current, full, digest)
+        try:
+            pod = self._applier.ensure_pod(current, full, digest)
+        except InvalidInput as error:
+            # A label that cannot be leaves the pod that lacks it at work.
+            there = (pod for pod in self._pods(current.server) if pod["metadata"]["name"] == name)
+            problem = error.problem(status.SERVER_SETUP)
+            return _Newest(digest, next(there, None), problem, claim)
         verdict = status.examine_pod(pod, name, inputs.pod)
         if pod is not None:
             self._replace_failed(current, pod)

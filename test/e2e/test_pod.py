@@ -113,6 +113,7 @@ def test_an_override_that_the_api_server_refuses_is_told(server: Server) -> None
 
     ready = condition(failed, "Ready")
     assert ready is not None
+    assert ready["reason"] == "PodRefused"
     assert ".spec.restartPolice: field not declared in schema" in ready["message"]
     assert failed["status"]["serverInfo"]["podName"] == pod["metadata"]["name"]
     server.patch(of_pod(podOverride=None))

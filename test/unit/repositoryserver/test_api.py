@@ -189,7 +189,7 @@ def test_an_hour_that_no_day_has_is_refused() -> None:
 
 
 def test_without_a_certificate_of_the_users_the_controller_makes_one() -> None:
-    change = {"tlsSecretRef": None, "tls": {"selfSigned": {}}}
+    change: Object = {"tlsSecretRef": None, "tls": {"selfSigned": {}}}
     server = api.parse(objects.repository_server(nested("spec.server", change)))
 
     assert server.self_signed

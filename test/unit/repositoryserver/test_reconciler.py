@@ -11,7 +11,7 @@ from attrs import define, field
 from controller.clock import Deadline, DeadlineExceeded
 from controller.conditions import get_condition
 from controller.controller import Request, Result
-from controller.errors import Conflict, Forbidden, NotFound
+from controller.errors import Conflict, Forbidden, Invalid, NotFound
 from controller.mutationcache import MutationCache
 from controller.store import Store
 from fakes import objects
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 REQUEST = Request(objects.NAMESPACE, objects.NAME)
 SERVICE = f"repo-server-{objects.NAME}"
+APPLY_POD = ("apply", "pods")
 USER = "backup@app"
 
 SECRETS = [
@@ -716,6 +717,40 @@ def test_an_override_that_cannot_be_is_told_and_leaves_the_running_server_alone(
 
     assert settled.progress() == "Ready"
     assert settled.pod() == before
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param({"podOverride": {"restartPolice": "Always"}}, id="in a new pod"),
+        pytest.param({"podLabels": {"team": "not a value"}}, id="on the running pod"),
+    ],
+)
+def test_what_the_api_server_refuses_of_a_pod_is_told_and_the_running_one_serves(
+    settled: World, settings: Object
+) -> None:
+    before = settled.pod()
+    trial = World()
+    trial.settle()
+    _edit(trial, {"server": settings})
+    trial.reconcile()
+    (refused,) = [
+        action for action in trial.api.taken() if (action.verb, action.resource) == APPLY_POD
+    ]
+    settled.api.failures[refused] = Invalid(422, "Invalid", "spec: no such field")
+
+    _edit(settled, {"server": settings})
+    settled.change_secret(objects.users_secret({"other": "password"}))
+    settled.reconcile()
+
+    assert settled.condition("Ready")[:2] == ("False", "PodRefused")
+    assert settled.condition("Ready")[2].startswith(
+        f"the API server refuses pod {refused.name}: spec: no such field; correct what spec.server "
+        "says of the pod, in podOverride for one"
+    )
+    assert settled.pod() == before
+    assert settled.selected() == children.digest_of(before)
+    assert settled.kopia.users.keys() == {"backup@other"}
 
 
 def test_a_label_on_a_secret_restarts_nothing(settled: World) -> None:
