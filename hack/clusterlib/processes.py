@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from clusterlib import waiting
 from clusterlib.errors import ClusterError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 CLUSTER_MARK = "REPOSITORY_SERVER_CLUSTER"
 COMPONENT_MARK = "REPOSITORY_SERVER_CLUSTER_COMPONENT"
@@ -32,10 +32,12 @@ class Command:
     Attributes:
         name: the component: "kube-apiserver". Names the log file too.
         arguments: the program, absolute, and its arguments.
+        environment: further variables, such as what must not be seen among the arguments.
     """
 
     name: str
     arguments: list[str]
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def start(
@@ -54,7 +56,8 @@ def start(
     """
     # No proxy settings of the caller: the components only talk to each other.
     kept = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
-    environment = {**kept, CLUSTER_MARK: str(cluster), COMPONENT_MARK: command.name}
+    marks = {CLUSTER_MARK: str(cluster), COMPONENT_MARK: command.name}
+    environment = {**kept, **command.environment, **marks}
     with (logs / f"{command.name}.log").open("ab") as log:
         return subprocess.Popen(
             [*prefix, *command.arguments],

@@ -64,6 +64,7 @@ def for_tests(given: Mapping[str, str], foreground: Foreground) -> Iterator[Mapp
         return
     _take_down_orphans(foreground)
     state, known = State(NAME.format(pid=os.getpid())), components.load()
+    _run(["stores", "build"], given, foreground)
     try:
         _run(["cluster", "up", "--audit", "--name", state.name], given, foreground)
         _run(["images", "load", "--name", state.name], given, foreground)

@@ -23,7 +23,7 @@ REQUIREMENTS = paths.CHECKOUT / "requirements" / "dev.txt"
 VENV_MODULE, VENV_PACKAGES = "ensurepip", ["python3-venv"]
 
 VENV_FAILED = "`{python} -m venv` failed"
-INSTALL_FAILED = "pip could not install requirements/dev.txt; run the command again to go on"
+INSTALL_FAILED = "pip could not install {file}; run the command again to go on"
 
 
 class Environment:
@@ -38,6 +38,7 @@ class Environment:
 
     def __init__(self, requirements: Path = REQUIREMENTS) -> None:
         self._requirements = requirements
+        self._name = os.path.relpath(requirements, paths.CHECKOUT)
         digest = hashlib.sha256(requirements.read_bytes())
         # The environment refers to the Python that it was made with.
         digest.update(f"{sys.version} {sys.base_exec_prefix}".encode())
@@ -66,7 +67,7 @@ class Environment:
             log.write_text("")
             with progress.step("making a virtual environment"):
                 self._create(log)
-            with progress.step("installing requirements/dev.txt", lambda: self._fetched(log)):
+            with progress.step(f"installing {self._name}", lambda: self._fetched(log)):
                 self._install(log)
             self._complete.touch()
 
@@ -79,7 +80,8 @@ class Environment:
         # The list is whole: what it does not name must not come along.
         options = ["--disable-pip-version-check", "--progress-bar=off", "--no-deps"]
         command = [self.program("python"), "-m", "pip", "install", *options]
-        _logged([*command, f"--requirement={self._requirements}"], log, INSTALL_FAILED)
+        failure = INSTALL_FAILED.format(file=self._name)
+        _logged([*command, f"--requirement={self._requirements}"], log, failure)
 
     def _fetched(self, log: Path) -> str:
         wanted = len(self._requirements.read_text().split())

@@ -17,6 +17,7 @@ from e2e.descriptions import Description, document
 from e2e.installation import Controller
 from e2e.node import Node
 from e2e.server import MAY_CONNECT, Server
+from e2e.stores import ObjectStores
 from e2e.witness import Witness
 
 if TYPE_CHECKING:
@@ -133,6 +134,14 @@ def node(cluster: Cluster) -> Iterator[Node]:
     prepared.start()
     yield prepared
     prepared.remove()
+
+
+@pytest.fixture(scope="session")
+def stores(cluster: Cluster) -> Iterator[ObjectStores]:
+    """Give the object stores of this machine."""
+    started = ObjectStores(cluster)
+    yield started
+    started.remove()
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from controller.resource import Object
+    from storelib.servers import Store
 
 POD = "node"
 # On the node, and by the same paths in the pod. The first is there on any node.
@@ -162,6 +163,33 @@ kopia --log-level=error repository create filesystem --path={directory} \
 rm -rf /tmp/{volume}
 chown -R {owner}:{owner} {DIRECTORY}/{volume}
 chmod -R u=rwX,go= {DIRECTORY}/{volume}
+""")
+
+    def make_repository_in(self, store: Store, prefix: str, password: str) -> None:
+        """Make a Kopia repository in an object store, as its administrator does.
+
+        Args:
+            store: The store.
+            prefix: What the names of all objects of the repository begin with.
+            password: Its password.
+        """
+        variables = {**store.environment, "KOPIA_PASSWORD": password}
+        exports = "\n".join(
+            f"export {name}={shlex.quote(value)}" for name, value in variables.items()
+        )
+        self.shell(f"""
+mkdir -p /tmp/store
+{exports}
+if [ -n "${{AUTHORITY-}}" ]; then
+  export SSL_CERT_FILE=/tmp/store/ca.crt
+  echo "$AUTHORITY" >$SSL_CERT_FILE
+fi
+export KOPIA_CONFIG_PATH=/tmp/store/repository.config KOPIA_CACHE_DIRECTORY=/tmp/store/cache
+export KOPIA_LOG_DIR=/tmp/store/log KOPIA_PERSIST_CREDENTIALS_ON_CONNECT=false
+export KOPIA_CHECK_FOR_UPDATES=false
+kopia --log-level=error repository create {shlex.join(store.kopia)} --prefix={prefix} \
+  --override-username=owner --override-hostname=test </dev/null
+rm -rf /tmp/store
 """)
 
     def checksums(self, volume: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from controller.resource import Object
     from e2e.node import Node
     from e2e.witness import Witness
+    from storelib.servers import Store
 
 PREFIX = "backups"
 ROOT_PATH = "repository"
@@ -45,6 +47,8 @@ class Server:
         secrets: Its Secrets by role: location, password, admin, tls, users. Values are clear text.
         resource: The RepositoryServer.
         withheld: Roles of Secrets that are not created with the others.
+        prefix: Of the location.
+        store: The object store that has the repository; None where a volume has it.
     """
 
     cluster: Cluster = field(repr=False)
@@ -54,6 +58,8 @@ class Server:
     secrets: dict[str, Object] = field(init=False, repr=False)
     resource: Object = field(init=False, repr=False)
     withheld: set[str] = field(init=False, factory=set)
+    prefix: str = field(init=False, default=PREFIX)
+    store: Store | None = field(init=False, default=None, repr=False)
     repository_password: str = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -137,13 +143,32 @@ class Server:
         password: str = self.secrets["users"]["stringData"][host]
         return password
 
+    def move_to(self, store: Store) -> None:
+        """Describe a server whose repository is in an object store."""
+        self.store = store
+        # A store outlives the session; what an earlier one left there is not looked at.
+        self.prefix = f"{PREFIX}/{self.name}-{token_hex(4)}"
+        location = {**store.location, "prefix": self.prefix}
+        self.secrets["location"]["stringData"] = location
+        self.secrets["credential"] = self.secret(
+            "credential", store.credential_type, dict(store.credential)
+        )
+        spec = self.resource["spec"]
+        spec["storage"]["credentialSecretRef"] = self.reference("credential")
+        if store.pod_override:
+            spec["server"]["podOverride"] = dict(store.pod_override)
+
     def make_volume(self) -> None:
         """Make the volume that the location names, without a repository."""
         self.node.make_volume(self.name)
 
     def make_repository(self, **options: Any) -> None:
         """Make the repository that the resource names."""
-        path = f"{PREFIX}/{ROOT_PATH}"
+        if self.store is not None:
+            prefix = f"{self.prefix}/{ROOT_PATH}/"
+            self.node.make_repository_in(self.store, prefix, self.repository_password)
+            return
+        path = f"{self.prefix}/{ROOT_PATH}"
         self.node.make_repository(self.name, path, self.repository_password, **options)
 
     def in_volume(self, script: str) -> None:
@@ -157,7 +182,8 @@ class Server:
 
     def start(self) -> Object:
         """Make everything, wait until it is Ready, and return it."""
-        self.make_volume()
+        if self.store is None:
+            self.make_volume()
         self.make_repository()
         self.create()
         return self.wait_ready()
@@ -232,8 +258,9 @@ class Server:
         self.cluster.discard(resources.REPOSITORY_SERVERS, self.name)
         for secret in self.secrets.values():
             self.cluster.discard(resources.SECRETS, secret["metadata"]["name"])
-        self.cluster.discard(CLAIMS, self.name)
-        self.node.remove_volume(self.name)
+        if self.store is None:
+            self.cluster.discard(CLAIMS, self.name)
+            self.node.remove_volume(self.name)
 
 
 def condition(server: Object, type_: str) -> dict[str, Any] | None:

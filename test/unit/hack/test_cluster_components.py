@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,6 +32,24 @@ def test_every_program_is_pinned_as_a_tool(group: components.GoGroup) -> None:
     tools = set(re.findall(r"^(?:tool |\t)(\S+)$", _go_mod(group), re.MULTILINE))
 
     assert set(group.programs.values()) <= tools
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "pinned"),
+    [
+        ("python", "stores", "tools/stores/requirements.txt"),
+        ("npm", "azurite", "tools/azurite/package.json"),
+    ],
+)
+def test_what_is_fetched_has_the_version_that_the_list_names(
+    kind: str, name: str, pinned: str
+) -> None:
+    named = tomllib.loads(paths.COMPONENTS.read_text())[kind][name]
+    text = (paths.HACK / pinned).read_text()
+    found = dict(re.findall(r'^\s*"?([\w.-]+)"?(?:==|: ")([\w.]+)"?$', text, re.MULTILINE))
+
+    assert named
+    assert found.items() >= named.items()
 
 
 def test_the_staging_modules_of_kubernetes_have_its_version() -> None:
