@@ -22,6 +22,7 @@ from attrs import frozen
 
 from controller.clock import Clock, Deadline, DeadlineExceeded
 from controller.errors import TransportError, from_status
+from controller.fence import always_open
 from controller.metrics import Metrics
 from controller.resource import Object, Resource
 
@@ -198,7 +199,7 @@ class Client:
         field_manager: str,
         clock: Clock,
         metrics: Metrics,
-        fence: Callable[[], None] = lambda: None,
+        fence: Callable[[], None] = always_open,
         connect_timeout: float = 5.0,
         read_timeout: float = 30.0,
     ) -> None:

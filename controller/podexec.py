@@ -20,6 +20,7 @@ from kubernetes.stream.ws_client import websocket_proxycare
 from controller.client import NO_ANSWER, host_label, request_headers, transport_error
 from controller.clock import Clock, Deadline, DeadlineExceeded
 from controller.errors import TransportError, from_status
+from controller.fence import always_open
 from controller.metrics import Metrics
 from controller.resource import Object, Resource
 
@@ -74,7 +75,7 @@ class Executor:
         *,
         clock: Clock,
         metrics: Metrics,
-        fence: Callable[[], None] = lambda: None,
+        fence: Callable[[], None] = always_open,
         connect_timeout: float = 10.0,
     ) -> None:
         """Make an executor.

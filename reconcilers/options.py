@@ -11,6 +11,7 @@ from attrs import frozen
 
 import controller
 from controller import log
+from controller.leaderelection import LeaseTerms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +34,12 @@ class Options:
         log_format: json, console, or auto for console on a terminal and json elsewhere.
         metrics_bind_address: Where Prometheus scrapes; `0` switches it off.
         health_probe_bind_address: Where the kubelet probes; `0` switches it off.
+        leader_elect: Whether to work only while holding a lease, so that several replicas can run.
+        leader_election_id: Name of the Lease.
+        leader_election_namespace: Where it is; empty for the namespace that is served.
+        leader_election_lease_duration: Whole seconds that others leave it alone.
+        leader_election_renew_deadline: Seconds that the leader tries to renew it.
+        leader_election_retry_period: Seconds between two tries.
         kubeconfig: Path of a kubeconfig; empty for the pod's own account or the user's default.
     """
 
@@ -43,7 +50,27 @@ class Options:
     log_format: str
     metrics_bind_address: str
     health_probe_bind_address: str
+    leader_elect: bool
+    leader_election_id: str
+    leader_election_namespace: str
+    leader_election_lease_duration: int
+    leader_election_renew_deadline: float
+    leader_election_retry_period: float
     kubeconfig: str
+
+    def lease_terms(self, namespace: str) -> LeaseTerms:
+        """Return what the replicas that serve a namespace agree on.
+
+        Raises:
+            ValueError: The times do not fit together.
+        """
+        return LeaseTerms(
+            self.leader_election_namespace or namespace,
+            self.leader_election_id,
+            self.leader_election_lease_duration,
+            self.leader_election_renew_deadline,
+            self.leader_election_retry_period,
+        )
 
 
 def parse_options(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
@@ -59,7 +86,12 @@ def parse_options(arguments: Sequence[str], environment: Mapping[str, str]) -> O
         if name in _CHOICES and value not in _CHOICES[name]:
             flag = name.replace("_", "-")
             parser.error(f"argument --{flag}: {value!r} is not one of {', '.join(_CHOICES[name])}")
-    return Options(**values)
+    options = Options(**values)
+    try:
+        options.lease_terms("")
+    except ValueError as error:
+        parser.error(f"leader election: {error}")
+    return options
 
 
 _CHOICES = {
@@ -80,7 +112,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         description="Runs a Kopia repository server for each RepositoryServer of a namespace.",
         epilog="Each flag has an environment variable: --log-level is RSC_LOG_LEVEL.",
         # Flag and text on one line each, so that all of it fits a screen.
-        formatter_class=functools.partial(argparse.HelpFormatter, max_help_position=40),
+        formatter_class=functools.partial(argparse.HelpFormatter, max_help_position=38),
         # A flag cut short would mean another one as soon as there is another one.
         allow_abbrev=False,
     )
@@ -89,7 +121,12 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     )
 
     def flag(
-        name: str, default: str, text: str, type_: Callable[[str], object] = str, metavar: str = ""
+        name: str,
+        default: str,
+        text: str,
+        type_: Callable[[str], object] = str,
+        metavar: str = "",
+        **more: str,
     ) -> None:
         variable = "RSC_" + name.upper().replace("-", "_")
         parser.add_argument(
@@ -97,16 +134,38 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
             default=environment.get(variable) or default,
             type=type_,
             metavar=metavar or name.rpartition("-")[2].upper(),
-            help=text + (f" (default {default})" if default else ""),
+            help=(text + (f" (default {default})" if default else "")).lstrip(),
+            **more,  # type: ignore[arg-type]  # of all its keywords, mypy takes the bools
         )
 
     flag("namespace", "", "namespace to serve (default: its own)", _namespace)
-    flag("server-image", DEFAULT_SERVER_IMAGE, "image with Kopia", _image)
+    flag("server-image", DEFAULT_SERVER_IMAGE, "Kopia", _image)
     flag("workers", "10", "reconciles at once", _workers, "N")
-    flag("log-level", "info", "debug, info, warning or error")
-    flag("log-format", "auto", "json, console, or auto: console on a terminal")
-    flag("metrics-bind-address", ":8080", "address of /metrics; 0: none", _address)
-    flag("health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0: none", _address)
+    flag("log-level", "info", "from debug to error")
+    flag("log-format", "auto", "json, console, auto")
+    flag("metrics-bind-address", ":8080", "of /metrics; 0: none", _address, "ADDR")
+    flag("health-probe-bind-address", ":8081", "of the probes; 0: none", _address, "ADDR")
+    flag(
+        "leader-elect",
+        "false",
+        "work only while leading",
+        _boolean,
+        "BOOL",
+        # The flag alone means true.
+        nargs="?",
+        const="true",
+    )
+    flag("leader-election-id", PROGRAM, "", _lease, "LEASE")
+    flag(
+        "leader-election-namespace",
+        "",
+        "of the Lease (default: the one served)",
+        _namespace,
+        "NAME",
+    )
+    flag("leader-election-lease-duration", "15", "until others take over", _whole_seconds, "S")
+    flag("leader-election-renew-deadline", "10", "until the leader gives up", _seconds, "S")
+    flag("leader-election-retry-period", "2", "between two tries", _seconds, "S")
     flag("kubeconfig", "", "path (default: in-cluster, then yours)", str, "PATH")
     return parser
 
@@ -121,6 +180,32 @@ def _image(text: str) -> str:
     if not re.fullmatch(r"[^\s:@]\S*", text):
         raise argparse.ArgumentTypeError(f"{text!r} is no name of an image")
     return text
+
+
+def _boolean(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return text == "true"
+
+
+def _lease(text: str) -> str:
+    label = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+    longest = 253
+    if len(text) > longest or not re.fullmatch(rf"{label}(\.{label})*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no name of a Lease")
+    return text
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?s?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds, such as 10 or 2.5s")
+    return float(text.removesuffix("s"))
+
+
+def _whole_seconds(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,6}s?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of seconds, such as 15")
+    return int(text.removesuffix("s"))
 
 
 def _workers(text: str) -> int:

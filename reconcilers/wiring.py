@@ -9,8 +9,10 @@ from prometheus_client import CollectorRegistry
 from controller.client import Client
 from controller.controller import Controller, Request
 from controller.events import EventRecorder
+from controller.fence import Fence, always_open
 from controller.health import HealthServer, MetricsServer
 from controller.informer import RESYNC_PERIOD, Informer
+from controller.leaderelection import LEASES, LeaderElector, new_identity
 from controller.manager import Group, Manager
 from controller.metrics import Metrics
 from controller.mutationcache import MutationCache
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from controller.store import IndexFunction
     from reconcilers.options import Options
     from reconcilers.repositoryserver.registration import Executor as CommandExecutor
+    from reconcilers.repositoryserver.users import PasswordHasher
 
 CONTROLLER = "repositoryserver"
 
@@ -51,6 +54,7 @@ def build(
     clock: Clock,
     *,
     executor: CommandExecutor | None = None,
+    hasher: PasswordHasher | None = None,
     resync_period: float = RESYNC_PERIOD,
 ) -> Manager:
     """Put the process together; nothing runs yet, but the ports are open.
@@ -61,6 +65,7 @@ def build(
         api_client: A connection to the API server.
         clock: The time.
         executor: Runs commands in pods; by exec requests unless given.
+        hasher: Makes and verifies password hashes; as Kopia does unless given.
         resync_period: Seconds between two resyncs of the informers.
 
     Raises:
@@ -68,15 +73,19 @@ def build(
     """
     registry = CollectorRegistry()
     metrics = Metrics(registry)
-    client = Client(api_client, field_manager=PROGRAM, clock=clock, metrics=metrics)
+    fence = Fence(clock)
+    guard = fence.check if options.leader_elect else always_open
+    # Reads, and writes the Lease: what opens the fence cannot wait for it.
+    unfenced = Client(api_client, field_manager=PROGRAM, clock=clock, metrics=metrics)
+    client = Client(api_client, field_manager=PROGRAM, clock=clock, metrics=metrics, fence=guard)
     recorder = EventRecorder(client, component=PROGRAM, clock=clock)
-    sources = _Sources(client, namespace, clock, metrics, resync_period)
+    sources = _Sources(unfenced, namespace, clock, metrics, resync_period)
     reconciler = RepositoryServerReconciler(
         client=client,
-        executor=executor or Executor(api_client, clock=clock, metrics=metrics),
+        executor=executor or Executor(api_client, clock=clock, metrics=metrics, fence=guard),
         caches=sources.caches,
         recorder=recorder,
-        hasher=KopiaHasher(),
+        hasher=hasher or KopiaHasher(),
         clock=clock,
         image=options.server_image,
     )
@@ -91,13 +100,33 @@ def build(
     sources.wake(loop)
 
     manager = Manager(clock=clock)
+    healthz = {**manager.healthz(), "controller": loop.hung}
+    if options.leader_elect:
+        terms = options.lease_terms(namespace)
+        leases = Informer(
+            unfenced,
+            LEASES,
+            terms.namespace,
+            clock=clock,
+            metrics=metrics,
+            field_selector=f"metadata.name={terms.name}",
+        )
+        elector = LeaderElector(
+            unfenced,
+            terms,
+            identity=new_identity(),
+            fence=fence,
+            recorder=recorder,
+            clock=clock,
+            metrics=metrics,
+        )
+        leases.add_handler(elector)
+        manager.add_cache(leases)
+        manager.set_elector(elector)
+        healthz["leaderElection"] = elector.hung
     manager.add(recorder, Group.RECORDERS)
     manager.add(
-        HealthServer(
-            options.health_probe_bind_address,
-            healthz={**manager.healthz(), "controller": loop.hung},
-            readyz=manager.readyz(),
-        ),
+        HealthServer(options.health_probe_bind_address, healthz=healthz, readyz=manager.readyz()),
         Group.SERVERS,
     )
     manager.add(MetricsServer(options.metrics_bind_address, registry), Group.SERVERS)

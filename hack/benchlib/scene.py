@@ -31,7 +31,7 @@ SAMPLE = MANIFESTS / "samples" / "file-store"
 NAMESPACE = "repository-server-bench"
 IN_NAMESPACE = f"--namespace={NAMESPACE}"
 CONTROLLER = "deployment/repository-server-controller"
-CONTROLLER_SELECTOR = "app.kubernetes.io%2Fname%3Drepository-server-controller"
+LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/repository-server-controller"
 DEFINITION = "customresourcedefinition/repositoryservers.cr.kanister.io"
 KUBECTL_TIMEOUT = "--timeout=180s"
 
@@ -115,13 +115,13 @@ class Scene:
         return list(self.proxy.get(f"{SECRETS}?labelSelector={objects.INSTANCE_LABEL}")["items"])
 
     def metrics(self) -> Metrics:
-        """Return what the controller shows.
+        """Return what the controller shows: the replica that leads.
 
         Raises:
             ClusterError: it does not answer.
         """
-        (pod,) = self.proxy.get(f"{PODS}?labelSelector={CONTROLLER_SELECTOR}")["items"]
-        return Metrics(self.proxy.text(f"{PODS}/{pod['metadata']['name']}:8080/proxy/metrics"))
+        pod, _, _ = self.proxy.get(LEASE)["spec"]["holderIdentity"].rpartition("_")
+        return Metrics(self.proxy.text(f"{PODS}/{pod}:8080/proxy/metrics"))
 
     def _left(self) -> list[Object]:
         bare = self.proxy.get(f"{PODS}?labelSelector={objects.BENCH_LABEL}")["items"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from attrs import frozen
 
+from controller.leaderelection import LEASES
 from e2e.cluster import DEPLOYMENTS, NAMESPACE, Cluster, names
 from e2e.waiting import wait_for
 from reconcilers.repositoryserver import resources
@@ -49,19 +50,19 @@ class Controller:
         self.wait_ready()
 
     def pod(self) -> Object:
-        """Return its pod."""
-        pods = self._pods()
-        living = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
-        assert len(living) == 1, names(pods)
-        return living[0]
+        """Return the pod that leads."""
+        leaders = [pod for pod in self._pods() if pod["metadata"]["name"] == self._leader()]
+        assert len(leaders) == 1, names(self._pods())
+        return leaders[0]
 
     def wait_ready(self) -> None:
-        """Wait until one pod is ready and no other is left."""
+        """Wait until its pods are ready, no other is left, and one of them leads."""
         wait_for(
             "the controller to be ready",
             lambda: self.cluster.get(DEPLOYMENTS, DEPLOYMENT),
             lambda found: found is not None and _rolled_out(found),
         )
+        wait_for("a leader", self._leader, lambda leader: leader in names(self._pods()))
 
     def kill(self, node: Node) -> None:
         """Kill its process, as the kernel does when memory is short."""
@@ -77,7 +78,7 @@ class Controller:
         self.wait_ready()
 
     def scale(self, replicas: int) -> None:
-        """Set how many pods it has, 0 or 1, and wait for it."""
+        """Set how many pods it has, and wait for it."""
         self.cluster.client.merge_patch(
             DEPLOYMENTS, NAMESPACE, DEPLOYMENT, {"spec": {"replicas": replicas}}
         )
@@ -91,6 +92,12 @@ class Controller:
         pod = self.pod()["metadata"]["name"]
         command = ["exec", f"--namespace={NAMESPACE}", pod, "--", "python3", "-c", READ_METRICS]
         return self.cluster.kubectl.run(*command)
+
+    def _leader(self) -> str:
+        """Return the name of the pod that holds the lease, "" if none does."""
+        lease = self.cluster.get(LEASES, DEPLOYMENT)
+        holder: str = lease["spec"].get("holderIdentity", "") if lease is not None else ""
+        return holder.rpartition("_")[0]
 
     def _pods(self) -> list[Object]:
         pods: list[Object] = self.cluster.client.list(
@@ -125,8 +132,9 @@ class Controller:
 
 def _rolled_out(deployment: Object) -> bool:
     status = deployment.get("status", {})
+    wanted = deployment["spec"]["replicas"]
     return bool(
         status.get("observedGeneration") == deployment["metadata"]["generation"]
-        and status.get("replicas") == status.get("updatedReplicas") == 1
-        and status.get("availableReplicas") == 1
+        and status.get("replicas") == status.get("updatedReplicas") == wanted
+        and status.get("availableReplicas") == wanted
     )

@@ -230,7 +230,7 @@ class TestRights:
 
         assert refused == []
 
-    @pytest.mark.parametrize("verb", ["get", "update"])
+    @pytest.mark.parametrize("verb", ["get", "list", "watch", "update"])
     def test_suffice_for_its_own_lease(
         self, may: Callable[[dict[str, str]], bool], verb: str
     ) -> None:

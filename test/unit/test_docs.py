@@ -51,7 +51,7 @@ def test_every_flag_is_told_with_its_default() -> None:
     for field in attrs.fields(Options):
         flag = f"--{field.name.replace('_', '-')}"
         assert f"`{flag}`" in OPERATIONS
-        default = str(defaults[field.name])
+        default = as_typed(defaults[field.name])
         if default:
             (row,) = [
                 line
@@ -59,6 +59,13 @@ def test_every_flag_is_told_with_its_default() -> None:
                 if f"| `{flag}`" in line or f", `{flag}`" in line
             ]
             assert default in row
+
+
+def as_typed(value: object) -> str:
+    """Return a flag's value as it is typed."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def test_every_condition_is_told() -> None:

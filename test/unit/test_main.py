@@ -21,6 +21,12 @@ DEFAULTS = Options(
     log_format="auto",
     metrics_bind_address=":8080",
     health_probe_bind_address=":8081",
+    leader_elect=False,
+    leader_election_id="repository-server-controller",
+    leader_election_namespace="",
+    leader_election_lease_duration=15,
+    leader_election_renew_deadline=10.0,
+    leader_election_retry_period=2.0,
     kubeconfig="",
 )
 
@@ -43,6 +49,14 @@ GIVEN = [
     ("metrics-bind-address", "127.0.0.1:9090", "127.0.0.1:9090"),
     ("metrics-bind-address", "[::1]:9090", "[::1]:9090"),
     ("health-probe-bind-address", ":65535", ":65535"),
+    ("leader-elect", "true", True),
+    ("leader-elect", "false", False),
+    ("leader-election-id", "backup.controller", "backup.controller"),
+    ("leader-election-namespace", "leases", "leases"),
+    ("leader-election-lease-duration", "60", 60),
+    ("leader-election-lease-duration", "60s", 60),
+    ("leader-election-renew-deadline", "12.5s", 12.5),
+    ("leader-election-retry-period", "0.25", 0.25),
     ("kubeconfig", "/path/of/config", "/path/of/config"),
 ]
 
@@ -67,6 +81,25 @@ REFUSED = [
     ("metrics-bind-address", ":0", "':0' is not an address such as :8080, nor 0"),
     ("metrics-bind-address", ":65536", "':65536' is not an address such as :8080, nor 0"),
     ("metrics-bind-address", "localhost", "'localhost' is not an address such as :8080, nor 0"),
+    ("leader-elect", "yes", "'yes' is neither true nor false"),
+    ("leader-election-id", "Lease", "'Lease' is no name of a Lease"),
+    ("leader-election-id", "a..b", "'a..b' is no name of a Lease"),
+    ("leader-election-namespace", "a/b", "'a/b' is no name of a namespace"),
+    (
+        "leader-election-lease-duration",
+        "15.5",
+        "'15.5' is no whole number of seconds, such as 15",
+    ),
+    (
+        "leader-election-renew-deadline",
+        "10m",
+        "'10m' is no number of seconds, such as 10 or 2.5s",
+    ),
+    (
+        "leader-election-retry-period",
+        "-2",
+        "'-2' is no number of seconds, such as 10 or 2.5s",
+    ),
     ("health-probe-bind-address", ":http", "':http' is not an address such as :8080, nor 0"),
 ]
 
@@ -138,9 +171,31 @@ class TestRefused:
         )
 
 
+def test_a_flag_alone_is_true() -> None:
+    assert parse_options(["--leader-elect", "--workers=2"], {}).leader_elect
+
+
+@pytest.mark.parametrize(
+    ("served", "given", "namespace"),
+    [
+        pytest.param("backup", "", "backup", id="where the servers are, by default"),
+        pytest.param("backup", "leases", "leases", id="elsewhere if told"),
+    ],
+)
+def test_where_the_lease_is(served: str, given: str, namespace: str) -> None:
+    options = parse_options([f"--leader-election-namespace={given}"], {})
+
+    assert options.lease_terms(served).full_name == f"{namespace}/repository-server-controller"
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
+        pytest.param(
+            ["--leader-election-renew-deadline=15"],
+            "leader election: the lease duration (15 s) must be above the renew deadline (15 s)",
+            id="times that do not fit together",
+        ),
         pytest.param(["--colour"], "unrecognized arguments: --colour", id="a flag unknown"),
         pytest.param(["--work=2"], "unrecognized arguments: --work=2", id="a flag cut short"),
         pytest.param(["backup"], "unrecognized arguments: backup", id="a word of its own"),

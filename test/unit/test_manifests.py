@@ -35,6 +35,9 @@ SECRETS_MADE_ELSEWHERE = {
     "s3-users",
 }
 
+# How a flag's value is written where it is not the text itself.
+TEXTS = {True: "true", False: "false"}
+
 # What the manager takes at most to stop.
 GRACEFUL_TIMEOUT_SECONDS = 30
 
@@ -185,12 +188,30 @@ class TestDeployment:
 
         understood = attrs.asdict(options.parse_options([], given))
 
-        assert given == {name: understood[name.removeprefix("RSC_").lower()] for name in given}
+        assert given == {
+            name: TEXTS.get(value, value)
+            for name in given
+            for value in [understood[name.removeprefix("RSC_").lower()]]
+        }
 
-    @pytest.mark.parametrize("kind", ["Service", "NetworkPolicy"])
+    def test_runs_several_replicas_of_which_one_works(self, deployment: Object) -> None:
+        controller = container(deployment["spec"]["template"]["spec"])
+        environment = {entry["name"]: entry.get("value") for entry in controller["env"]}
+
+        assert deployment["spec"]["replicas"] > 1
+        assert environment["RSC_LEADER_ELECT"] == "true"
+
+    def test_may_use_the_lease_that_the_command_names(self) -> None:
+        rules = find(resources(CONTROLLER), "Role")["rules"]
+        (names,) = (rule["resourceNames"] for rule in rules if "resourceNames" in rule)
+
+        assert names == [options.parse_options([], {}).leader_election_id]
+
+    @pytest.mark.parametrize("kind", ["Service", "NetworkPolicy", "PodDisruptionBudget"])
     def test_is_selected_by(self, deployment: Object, kind: str) -> None:
         selector = find(resources(CONTROLLER), kind)["spec"]
-        labels = selector.get("selector") or selector["podSelector"]["matchLabels"]
+        found = selector.get("selector") or selector["podSelector"]
+        labels = found.get("matchLabels", found)
 
         assert labels == deployment["spec"]["template"]["metadata"]["labels"]
 

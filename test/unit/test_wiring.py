@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from controller.controller import Controller, Request
+from controller.fence import always_open
 from fakes.apiserver import FakeApiServer
 from fakes.clock import FakeClock
 from reconcilers import wiring
@@ -27,8 +28,9 @@ def server() -> Iterator[FakeApiServer]:
         yield made
 
 
-def build(server: FakeApiServer) -> Manager:
-    return wiring.build(parse_options(NO_PORTS, {}), "backup", server.api_client(), FakeClock())
+def build(server: FakeApiServer, *flags: str) -> Manager:
+    options = parse_options([*NO_PORTS, *flags], {})
+    return wiring.build(options, "backup", server.api_client(), FakeClock())
 
 
 def test_what_is_refused_is_tried_again_within_a_minute(
@@ -94,3 +96,35 @@ def test_owners(references: list[Object] | None, names: list[str]) -> None:
     found = list(wiring.owners({"metadata": metadata}))
 
     assert found == [Request("backup", name) for name in names]
+
+
+class TestElection:
+    @pytest.fixture
+    def clients(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[bool]]:
+        """Who is made with a fence."""
+        made: dict[str, list[bool]] = {}
+        for name in ("Client", "Executor"):
+            original = getattr(wiring, name)
+
+            def record(
+                *arguments: Any, name: str = name, original: Any = original, **options: Any
+            ) -> Any:
+                made.setdefault(name, []).append(options.get("fence", always_open) != always_open)
+                return original(*arguments, **options)
+
+            monkeypatch.setattr(wiring, name, record)
+        return made
+
+    def test_without_it_nothing_is_fenced(
+        self, server: FakeApiServer, clients: dict[str, list[bool]]
+    ) -> None:
+        build(server)
+
+        assert clients == {"Client": [False, False], "Executor": [False]}
+
+    def test_with_it_all_that_writes_is_fenced_but_the_elector(
+        self, server: FakeApiServer, clients: dict[str, list[bool]]
+    ) -> None:
+        build(server, "--leader-elect")
+
+        assert clients == {"Client": [False, True], "Executor": [True]}
