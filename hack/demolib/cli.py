@@ -10,22 +10,28 @@ from typing import TYPE_CHECKING
 from clusterlib import waiting
 from clusterlib.errors import ClusterError
 from demolib import arguments as cluster_arguments
-from demolib.demo import NAMESPACE, SERVER, Demo
+from demolib.backends import BACKENDS
+from demolib.demo import NAMESPACE, Demo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from demolib.backends import Backend
     from demolib.target import Target
 
 EXIT_INTERRUPTED = 130
 DEFAULT_NAME = "demo"
 
 DESCRIPTION = """\
-Deploys the controller and a sample RepositoryServer with a file store, then backs a folder up
-through it from another namespace, restores it and compares the two. Run again, it keeps what is
-there and makes another backup. Without --kubeconfig and --context it makes a cluster on this
-machine, as root.
+Deploys the controller and a sample RepositoryServer, then backs a folder up through it from
+another namespace, restores it and compares the two. Run again, it keeps what is there and makes
+another backup. Without --kubeconfig and --context it makes a cluster on this machine, as root.
 """
+
+STORE_NOT_TAKEN = (
+    "--backend {backend} runs its store on this machine; it goes with a cluster of this machine, "
+    "not with --kubeconfig or --context"
+)
 
 LOOK_FURTHER = "To look further:  {hint}"
 DONE = """
@@ -45,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
         if parsed.down:
             target.take_down()
             return 0
-        return _run(target)
+        return _run(target, BACKENDS[parsed.backend])
     except ClusterError as error:
         print(error.report(), file=sys.stderr)
         return 1
@@ -57,23 +63,32 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the arguments and refuse those that contradict each other."""
     parser = argparse.ArgumentParser(prog="hack/demo", description=DESCRIPTION)
     parser.add_argument("--down", action="store_true", help="remove all that the demo has made")
+    parser.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        default="filestore",
+        help="where the repository is (default: a volume)",
+    )
     cluster_arguments.add(parser, DEFAULT_NAME)
     parsed = parser.parse_args(arguments)
+    given = parsed.kubeconfig is not None or parsed.context is not None
+    if given and BACKENDS[parsed.backend].store:
+        parser.error(STORE_NOT_TAKEN.format(backend=parsed.backend))
     cluster_arguments.check(parser, parsed, image_needed=not parsed.down)
     return parsed
 
 
-def _run(target: Target) -> int:
+def _run(target: Target, backend: Backend) -> int:
     started = waiting.seconds()
     print(f"The demo uses {target.words}.", file=sys.stderr)
-    demo = Demo(*target.prepare(), target)
+    demo = Demo(*target.prepare(), target, backend)
     try:
         demo.run()
     except ClusterError:
         print(demo.evidence(), file=sys.stderr)
         print(f"\n{LOOK_FURTHER.format(hint=target.hint)}", file=sys.stderr)
         raise
-    print(f"\n$ kubectl describe --namespace {NAMESPACE} {SERVER}")
+    print(f"\n$ kubectl describe --namespace {NAMESPACE} {backend.server}")
     print(demo.describe())
     down = shlex.join(["hack/demo", *target.arguments, "--down"])
     print(DONE.format(seconds=waiting.seconds() - started, hint=target.hint, down=down))

@@ -9,18 +9,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clusterlib import paths, processes
+from clusterlib import processes
 from clusterlib.progress import Progress
 from demolib import objects
+from demolib.backends import FILE_STORE, MANIFESTS, Backend
 from demolib.backup import Client
 
 if TYPE_CHECKING:
     from demolib.kubectl import Kubectl
     from demolib.objects import Images
     from demolib.target import Target
+    from storelib.servers import Store
 
-MANIFESTS = paths.CHECKOUT / "manifests"
-SAMPLE = MANIFESTS / "samples" / "file-store"
 CLIENT = MANIFESTS / "samples" / "client"
 
 # Names that the manifests give.
@@ -29,11 +29,6 @@ IN_NAMESPACE = [f"--namespace={NAMESPACE}"]
 CLIENT_NAMESPACE = "backup-client"
 CONTROLLER = "deployment/repository-server-controller"
 DEFINITION = "customresourcedefinition/repositoryservers.cr.kanister.io"
-SERVER_RESOURCE, SERVER_NAME = "repositoryserver", "file-store"
-SERVER = f"{SERVER_RESOURCE}/{SERVER_NAME}"
-REPOSITORY_JOB = "job/file-store-repository"
-CLAIM = "persistentvolumeclaim/file-store"
-TLS_SECRET = "file-store-tls"  # noqa: S105 - a Secret's name
 CLIENT_POD = "client"
 
 STEPS = 9
@@ -49,13 +44,19 @@ class Demo:
         kubectl: asks the cluster.
         images: what the cluster has or can pull.
         target: the cluster.
+        backend: where the repository is.
     """
 
-    def __init__(self, kubectl: Kubectl, images: Images, target: Target) -> None:
+    def __init__(
+        self, kubectl: Kubectl, images: Images, target: Target, backend: Backend = FILE_STORE
+    ) -> None:
         self._kubectl = kubectl
         self._images = images
         self._target = target
-        self._progress = Progress(STEPS)
+        self._backend = backend
+        self._progress = Progress(STEPS + bool(backend.store))
+        # What the cluster has to be told of the store; None for a volume.
+        self._store: Store | None = None
         # What kubectl shows about the step that runs, should it fail.
         self._evidence: list[list[str]] = []
 
@@ -66,6 +67,8 @@ class Demo:
             ClusterError: a step failed.
         """
         self._deploy_controller()
+        if self._backend.store:
+            self._start_store()
         self._make_secrets()
         self._make_repository()
         self._make_server()
@@ -78,7 +81,9 @@ class Demo:
         Raises:
             ClusterError: the cluster does not answer.
         """
-        return self._in_namespace("describe", SERVER, what="describing the RepositoryServer")
+        return self._in_namespace(
+            "describe", self._backend.server, what="describing the RepositoryServer"
+        )
 
     def evidence(self) -> str:
         """Return what the cluster says about the step that has failed."""
@@ -109,12 +114,23 @@ class Demo:
         pods = ["pods", "--selector=app.kubernetes.io/name=repository-server-controller"]
         return self._kubectl.look("get", *pods, *IN_NAMESPACE, "--output", reasons)
 
+    def _start_store(self) -> None:
+        self._evidence = []
+        with self._progress.step("starting the object store"):
+            self._store = self._target.store(self._backend.store)
+            self._kubectl.apply([dict(obj) for obj in self._store.objects])
+
+    def _sample(self) -> list[objects.Object]:
+        """Return the sample's objects, as the cluster and the store need them."""
+        sample = objects.with_images(self._kubectl.render(self._backend.folder), self._images)
+        return sample if self._store is None else objects.stored_in(sample, self._store)
+
     def _make_secrets(self) -> None:
         self._evidence = [["get", "secrets", *IN_NAMESPACE]]
         with self._progress.step("making the passwords and the certificate"):
             client = self._kubectl.render(CLIENT)
             self._kubectl.apply(objects.of_kind(client, "Namespace"))
-            wanted = objects.of_kind([*self._kubectl.render(SAMPLE), *client], "Secret")
+            wanted = objects.of_kind([*self._sample(), *client], "Secret")
             existing = self._kubectl.existing(wanted)
             missing = objects.missing_secrets(wanted, existing, _generate_password)
             self._kubectl.create(missing)
@@ -124,63 +140,65 @@ class Demo:
 
     def _make_certificate(self) -> list[objects.Identity]:
         """Make the Secret with the server's certificate, and return it, if it is missing."""
-        whose = objects.Identity("Secret", NAMESPACE, TLS_SECRET)
+        whose = objects.Identity("Secret", NAMESPACE, self._backend.tls_secret)
         metadata = {"name": whose.name, "namespace": whose.namespace}
         secret = {"apiVersion": "v1", "kind": whose.kind, "metadata": metadata}
         if self._kubectl.existing([secret]):
             return []
         directory = str(Path(self._kubectl.program).parent)
         path = os.pathsep.join([directory, os.environ.get("PATH", os.defpath)])
-        script = [str(SAMPLE / "tls-secret.sh"), NAMESPACE, *self._kubectl.options]
-        processes.run(["env", f"PATH={path}", *script], what="making the certificate")
-        arguments = ["label", "secret", TLS_SECRET, objects.SELECTOR]
+        script = [str(FILE_STORE.folder / "tls-secret.sh"), NAMESPACE, *self._kubectl.options]
+        variables = [f"PATH={path}", f"TLS_SECRET={whose.name}"]
+        processes.run(["env", *variables, *script], what="making the certificate")
+        arguments = ["label", "secret", whose.name, objects.SELECTOR]
         self._in_namespace(*arguments, what="labelling the certificate")
         return [whose]
 
     def _make_repository(self) -> None:
+        job = self._backend.job.partition("/")[2]
         self._evidence = [
-            ["describe", CLAIM, *IN_NAMESPACE],
-            ["describe", REPOSITORY_JOB, *IN_NAMESPACE],
-            ["describe", "pods", "--selector=job-name=file-store-repository", *IN_NAMESPACE],
-            ["logs", REPOSITORY_JOB, *IN_NAMESPACE],
+            ["describe", "persistentvolumeclaims", *IN_NAMESPACE],
+            ["describe", self._backend.job, *IN_NAMESPACE],
+            ["describe", "pods", f"--selector=job-name={job}", *IN_NAMESPACE],
+            ["logs", self._backend.job, *IN_NAMESPACE],
         ]
-        with self._progress.step("making a Kopia repository on a volume", self._repository_now):
-            sample = objects.with_images(self._kubectl.render(SAMPLE), self._images)
+        words = f"making a Kopia repository {self._backend.words}"
+        with self._progress.step(words, self._repository_now):
+            sample = self._sample()
             claims = objects.of_kind(sample, "PersistentVolumeClaim")
             jobs = objects.of_kind(sample, "Job")
             # A Job does not change: one that has made its repository is done.
             if self._kubectl.existing(jobs):
                 jobs = []
             outcome = self._kubectl.apply([*claims, *self._target.volumes(claims), *jobs])
-            self._wait("condition=Complete", REPOSITORY_JOB)
+            self._wait("condition=Complete", self._backend.job)
         note(str(outcome))
 
     def _repository_now(self) -> str:
         """Return the last words of the Job: one that has failed for good has lost its pods."""
-        return self._kubectl.look("logs", REPOSITORY_JOB, *IN_NAMESPACE, "--tail=1")
+        return self._kubectl.look("logs", self._backend.job, *IN_NAMESPACE, "--tail=1")
 
     def _make_server(self) -> None:
         self._evidence = [
-            ["describe", SERVER, *IN_NAMESPACE],
+            ["describe", self._backend.server, *IN_NAMESPACE],
             ["describe", "pods", *IN_NAMESPACE],
             ["logs", CONTROLLER, *IN_NAMESPACE],
         ]
         with self._progress.step("waiting for the RepositoryServer to be Ready", self._server_now):
-            sample = self._kubectl.render(SAMPLE)
-            outcome = self._kubectl.apply(objects.of_kind(sample, "RepositoryServer"))
-            self._wait("condition=Ready", SERVER)
+            outcome = self._kubectl.apply(objects.of_kind(self._sample(), "RepositoryServer"))
+            self._wait("condition=Ready", self._backend.server)
         note(str(outcome))
 
     def _server_now(self) -> str:
         ready = '{.status.conditions[?(@.type=="Ready")].message}'
-        template = f"jsonpath={ready}"
-        return self._kubectl.look("get", SERVER, *IN_NAMESPACE, "--output", template)
+        options = [*IN_NAMESPACE, "--output", f"jsonpath={ready}"]
+        return self._kubectl.look("get", self._backend.server, *options)
 
     def _connect_client(self) -> None:
         inside = f"--namespace={CLIENT_NAMESPACE}"
         self._evidence = [["describe", "pod", CLIENT_POD, inside], ["logs", CLIENT_POD, inside]]
         with self._progress.step(f"connecting a client in namespace {CLIENT_NAMESPACE}"):
-            server = self._kubectl.get(SERVER_RESOURCE, SERVER_NAME, NAMESPACE)
+            server = self._kubectl.get("repositoryserver", self._backend.sample, NAMESPACE)
             connection = objects.connection(server, CLIENT_NAMESPACE)
             outcome = self._kubectl.apply([connection])
             if outcome.changed:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from storelib.servers import Store
+
 Object = dict[str, Any]
 
 # On every object that the demo makes, and how `--down` knows them again.
@@ -154,6 +156,31 @@ def with_images(objects: Iterable[Object], images: Images) -> list[Object]:
                     variable["value"] = images.kopia
         if obj["kind"] == "Deployment" and images.build:
             pod["metadata"].setdefault("annotations", {})[BUILD_ANNOTATION] = images.build
+    return copies
+
+
+def stored_in(sample: Iterable[Object], store: Store) -> list[Object]:
+    """Return copies of a sample's objects that tell of a store.
+
+    Args:
+        sample: a RepositoryServer, its Secrets and the Job that makes its repository.
+        store: what their Secrets, the server and the Job are told.
+    """
+    copies = copy.deepcopy(list(sample))
+    for obj in copies:
+        name = obj["metadata"]["name"]
+        if obj["kind"] == "Secret" and name.endswith("-location"):
+            prefix = obj["stringData"]["prefix"]
+            obj["stringData"] = {**store.location, "prefix": prefix}
+        if obj["kind"] == "Secret" and name.endswith("-credential"):
+            obj["stringData"] = dict(store.credential)
+        if obj["kind"] == "RepositoryServer" and store.pod_override:
+            obj["spec"]["server"]["podOverride"] = store.pod_override
+        if obj["kind"] == "Job":
+            for container in _pod_of(obj)["spec"]["containers"]:
+                container["env"] += [
+                    {"name": name, "value": value} for name, value in store.variables.items()
+                ]
     return copies
 
 

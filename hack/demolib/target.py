@@ -9,24 +9,27 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from clusterlib import debian, paths
+from clusterlib import components, debian, paths
 from clusterlib.errors import ClusterError
 from clusterlib.progress import Progress
 from clusterlib.state import State
 from demolib import objects, teardown
 from demolib.kubectl import Kubectl
 from demolib.objects import Images
+from storelib.stores import Stores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from demolib.objects import Object
+    from storelib.servers import Store
 
 KUBECTL = "kubectl"
 IMAGES = ["kopia", "repository-server-controller"]
 OPENSSL = "openssl"
 # As whom the pods of the samples run.
 SAMPLE_USER = 65532
+NO_STORE = "the store {name} runs on this machine, which {words} need not reach"
 FAILED = "`{command}` failed; what it printed above says why"
 
 
@@ -54,6 +57,9 @@ class Target(Protocol):
 
     def volumes(self, claims: Sequence[Object]) -> list[Object]:
         """Return the volumes that the claims need and the cluster will not provision."""
+
+    def store(self, name: str) -> Store:
+        """Start an object store that the cluster's pods reach, and return what is said of it."""
 
     def take_down(self) -> None:
         """Remove what the demo has made, and only that."""
@@ -113,8 +119,16 @@ class OwnCluster:
             found.append(objects.local_volume(claim, str(folder)))
         return found
 
+    def store(self, name: str) -> Store:
+        """Start an object store on this machine, if it does not run.
+
+        Raises:
+            ClusterError: it did not start.
+        """
+        return Stores(State(self.name), components.load()).up([name])[name]
+
     def take_down(self) -> None:
-        """Take the cluster down, with everything in it."""
+        """Take the cluster down, with everything in it and beside it."""
         with Progress(1).step(f"taking down {self.words}"):
             command("cluster", "down", "--name", self.name)
 
@@ -171,6 +185,14 @@ class GivenCluster:
         """Return nothing: the cluster's default StorageClass provisions."""
         del claims
         return []
+
+    def store(self, name: str) -> Store:
+        """Refuse: the pods of a cluster elsewhere do not reach this machine.
+
+        Raises:
+            ClusterError: always.
+        """
+        raise ClusterError(NO_STORE.format(name=name, words=self.words))
 
     def take_down(self) -> None:
         """Delete what the demo has made, and only that.

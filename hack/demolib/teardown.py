@@ -18,6 +18,7 @@ KINDS = (
     "pods",
     "jobs",
     "deployments",
+    "poddisruptionbudgets",
     "services",
     "networkpolicies",
     "configmaps",

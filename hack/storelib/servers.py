@@ -103,9 +103,9 @@ class Store:
         credential_type: type of the credential Secret.
         credential: values of the credential Secret.
         kopia: how Kopia's command line names it, for making a repository; without the prefix.
-        environment: variables for that. AUTHORITY is not Kopia's: its content is to be in the file
-            that SSL_CERT_FILE names.
-        pod_override: for `spec.server.podOverride`.
+        environment: further variables for that. AUTHORITY is not Kopia's: its content is to be in
+            the file that SSL_CERT_FILE names.
+        variables: what Kopia's processes, the server's too, need in their environment.
         objects: what the cluster has to have besides.
     """
 
@@ -114,8 +114,14 @@ class Store:
     credential: Mapping[str, str] = field(repr=False)
     kopia: tuple[str, ...]
     environment: Mapping[str, str] = field(repr=False)
-    pod_override: Mapping[str, Any] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
     objects: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def pod_override(self) -> dict[str, Any]:
+        """Return what `spec.server.podOverride` has to be; empty if nothing."""
+        env = [{"name": name, "value": value} for name, value in self.variables.items()]
+        return {"containers": [{"name": CONTAINER, "env": env}]} if env else {}
 
 
 @dataclass(frozen=True)
@@ -201,7 +207,6 @@ def _gcs_command(site: Site, programs: Programs) -> Command:
 
 
 def _gcs_store(site: Site) -> Store:
-    emulator = {"name": "STORAGE_EMULATOR_HOST", "value": site.endpoint("gcs")}
     return Store(
         location={"type": "gcs", "bucket": BUCKET},
         credential_type="secrets.kanister.io/gcp",
@@ -210,9 +215,9 @@ def _gcs_store(site: Site) -> Store:
             "service-account.json": site.credentials.service_account,
         },
         kopia=("gcs", f"--bucket={BUCKET}"),
-        environment={emulator["name"]: emulator["value"]},
+        environment={},
         # Google's library goes nowhere but to Google unless its environment says so.
-        pod_override={"containers": [{"name": CONTAINER, "env": [emulator]}]},
+        variables={"STORAGE_EMULATOR_HOST": site.endpoint("gcs")},
     )
 
 

@@ -173,7 +173,7 @@ chmod -R u=rwX,go= {DIRECTORY}/{volume}
             prefix: What the names of all objects of the repository begin with.
             password: Its password.
         """
-        variables = {**store.environment, "KOPIA_PASSWORD": password}
+        variables = {**store.variables, **store.environment, "KOPIA_PASSWORD": password}
         exports = "\n".join(
             f"export {name}={shlex.quote(value)}" for name, value in variables.items()
         )

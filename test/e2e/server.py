@@ -156,7 +156,7 @@ class Server:
         spec = self.resource["spec"]
         spec["storage"]["credentialSecretRef"] = self.reference("credential")
         if store.pod_override:
-            spec["server"]["podOverride"] = dict(store.pod_override)
+            spec["server"]["podOverride"] = store.pod_override
 
     def make_volume(self) -> None:
         """Make the volume that the location names, without a repository."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from reconcilers import options
 from reconcilers.repositoryserver import api, secrets
 from reconcilers.repositoryserver.storage import kinds
 from reconcilers.repositoryserver.storage.model import Source
+from reconcilers.repositoryserver.storage.paths import repository_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,14 +28,13 @@ SAMPLES = MANIFESTS / "samples"
 
 KUSTOMIZATION = "kustomization.yaml"
 
-# Their comments say where these come from: a script, or the reader.
-SECRETS_MADE_ELSEWHERE = {
-    "file-store-tls",
-    "s3-admin",
-    "s3-repository-password",
-    "s3-tls",
-    "s3-users",
-}
+# Their comments say where these come from: a script.
+SECRETS_MADE_ELSEWHERE = {"file-store-tls", "s3-tls", "gcs-tls", "azure-tls"}
+
+# Keys of Secrets that hold nothing confidential.
+PLAIN_KEYS = {"username", "gcp_project_id", "azure_storage_account_id"}
+
+STORES = ["s3", "gcs", "azure"]
 
 # How a flag's value is written where it is not the text itself.
 TEXTS = {True: "true", False: "false"}
@@ -217,7 +218,7 @@ class TestDeployment:
 
 
 class TestSamples:
-    @pytest.mark.parametrize("sample", ["file-store", "s3"])
+    @pytest.mark.parametrize("sample", ["file-store", *STORES])
     def test_name_secrets_that_there_are(self, sample: str) -> None:
         objects = resources(SAMPLES / sample)
         there = {obj["metadata"]["name"] for obj in objects if obj["kind"] == "Secret"}
@@ -226,14 +227,14 @@ class TestSamples:
 
         assert named <= there | SECRETS_MADE_ELSEWHERE
 
-    @pytest.mark.parametrize("sample", ["file-store", "s3", "client"])
+    @pytest.mark.parametrize("sample", ["file-store", *STORES, "client"])
     def test_hold_no_password_but_placeholders(self, sample: str) -> None:
         confidential = {
             key: value
             for obj in resources(SAMPLES / sample)
             if obj["kind"] == "Secret" and obj.get("type") != secrets.TYPE_LOCATION
             for key, value in obj["stringData"].items()
-            if key != "username"
+            if key not in PLAIN_KEYS
         }
 
         assert confidential
@@ -259,6 +260,38 @@ class TestSamples:
 
         assert Path(environment["REPOSITORY"]) == Path(mount["mountPath"]) / relative
         assert find(file_store, "PersistentVolumeClaim")["metadata"]["name"] == storage.claim
+
+    @pytest.mark.parametrize("sample", STORES)
+    def test_and_so_in_an_object_store(self, sample: str) -> None:
+        found = resources(SAMPLES / sample)
+        server = api.parse(in_namespace(find(found, api.KIND)))
+        location = secrets.read(
+            server.location,
+            as_stored(find(found, "Secret", server.location.name)),
+            (secrets.TYPE_LOCATION,),
+        )
+        job = container(find(found, "Job")["spec"]["template"]["spec"])
+        environment = {entry["name"]: entry for entry in job["env"]}
+        root_path = environment["ROOT_PATH"]["value"]
+
+        (prefix,) = re.findall(r'--prefix="(.*)"', job["args"][0])
+
+        assert environment["PREFIX"]["valueFrom"]["secretKeyRef"] == {
+            "name": server.location.name,
+            "key": "prefix",
+        }
+        assert prefix.replace("$PREFIX", location.text("prefix")).replace(
+            "$ROOT_PATH", root_path
+        ) == repository_path(location, server.root_path)
+
+    @pytest.mark.parametrize("sample", STORES)
+    def test_have_a_credential_of_the_type_that_their_location_needs(self, sample: str) -> None:
+        found = resources(SAMPLES / sample)
+        location = find(found, "Secret", f"{sample}-location")["stringData"]
+
+        credential = find(found, "Secret", f"{sample}-credential")
+
+        assert credential["type"] == kinds.KINDS[location["type"]].credential_type
 
     def test_let_the_client_in(self, file_store: list[Object]) -> None:
         client = resources(SAMPLES / "client")

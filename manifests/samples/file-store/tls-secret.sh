@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Makes a self-signed certificate for the sample's server and stores it in the Secret file-store-tls.
-# A Secret that is there already is kept, since clients know its fingerprint.
+# Makes a self-signed certificate for the sample's server and stores it in the Secret file-store-tls,
+# or the one that TLS_SECRET names. A Secret that is there already is kept, since clients know its
+# fingerprint.
 #
 # Usage: tls-secret.sh [NAMESPACE] [KUBECTL OPTIONS...]     NAMESPACE defaults to kanister
 set -euo pipefail
 
-readonly SECRET=file-store-tls
+readonly SECRET=${TLS_SECRET:-file-store-tls}
 readonly DAYS=365
 
 namespace=${1:-kanister}
@@ -15,7 +16,7 @@ kubectl=(kubectl --namespace "$namespace" "${@:2}")
 make_certificate() {
     local folder=$1
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -days "$DAYS" \
-        -subj "/CN=file-store" \
+        -subj "/CN=${SECRET%-tls}" \
         -addext "subjectAltName=DNS:*.$namespace.svc,DNS:*.$namespace.svc.cluster.local" \
         -keyout "$folder/tls.key" -out "$folder/tls.crt" 2>"$folder/log" ||
         { cat "$folder/log" >&2; return 1; }

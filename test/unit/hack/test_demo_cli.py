@@ -47,6 +47,12 @@ def test_the_arguments_name_a_cluster(
         pytest.param(
             ["--context=a", "--image=a", "--name=b"], "--name goes with", id="two clusters"
         ),
+        pytest.param(
+            ["--kubeconfig=file", "--image=a", "--backend=s3"],
+            "--backend s3 runs its store on this machine",
+            id="pods of a cluster elsewhere reach no store here",
+        ),
+        pytest.param(["--backend=ftp"], "invalid choice: 'ftp'", id="a storage unknown"),
     ],
 )
 def test_contradictions_are_refused(

@@ -11,6 +11,7 @@ import pytest
 
 from demolib import objects
 from demolib.objects import Identity, Images, Object, Outcome
+from storelib.servers import Store
 
 OURS = {objects.LABEL: objects.LABEL_VALUE}
 
@@ -186,6 +187,44 @@ class TestMissingSecrets:
         self.missing([self.USERS], [])
 
         assert before == self.USERS
+
+
+class TestStoredIn:
+    STORE = Store(
+        location={"type": "gcs", "bucket": "there"},
+        credential_type="secrets.kanister.io/gcp",
+        credential={"service-account.json": "{}"},
+        kopia=("gcs",),
+        environment={},
+        variables={"STORAGE_EMULATOR_HOST": "there:1"},
+    )
+
+    def test_the_secrets_tell_of_the_store_and_keep_the_prefix(self) -> None:
+        location = a_secret("gcs-location", type="gcs", bucket="backups", prefix="kopia")
+        credential = a_secret("gcs-credential", **{"service-account.json": "placeholder-account"})
+
+        told = objects.stored_in([location, credential], self.STORE)
+
+        assert [secret["stringData"] for secret in told] == [
+            {"type": "gcs", "bucket": "there", "prefix": "kopia"},
+            {"service-account.json": "{}"},
+        ]
+        assert location["stringData"]["bucket"] == "backups", "the sample is not changed"
+
+    def test_server_and_job_are_told_where_it_is(self) -> None:
+        server = {**an_object("RepositoryServer", "gcs"), "spec": {"server": {}}}
+        container = {"name": "kopia", "env": [{"name": "BUCKET"}]}
+        template = {"spec": {"containers": [container]}}
+        job = {**an_object("Job", "gcs-repository"), "spec": {"template": template}}
+
+        told_server, told_job = objects.stored_in([server, job], self.STORE)
+
+        variable = {"name": "STORAGE_EMULATOR_HOST", "value": "there:1"}
+        assert told_server["spec"]["server"]["podOverride"] == {
+            "containers": [{"name": "repo-server-container", "env": [variable]}]
+        }
+        (told,) = told_job["spec"]["template"]["spec"]["containers"]
+        assert told["env"] == [{"name": "BUCKET"}, variable]
 
 
 def test_a_volume_is_bound_to_its_claim_and_to_no_other() -> None:
