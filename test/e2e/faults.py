@@ -220,7 +220,7 @@ FAULTS = (
         SETUP,
         "LocationTypeUnknown",
         "key type of Secret {namespace}/{server}-location, named by spec.storage.secretRef, is no "
-        "location type; use one of filestore",
+        "location type; use one of azure, filestore, gcs, s3, s3Compliant",
         _set("location", type="filestore"),
     ),
     Fault(
