@@ -55,6 +55,7 @@ REASON_BUCKET = "BucketMissing"
 REASON_DENIED = "StorageAccessDenied"
 REASON_UNTRUSTED = "StorageCertificateUntrusted"
 REASON_REGION = "StorageRegionWrong"
+REASON_NO_VERSIONS = "PointInTimeUnsupported"
 REASON_STORAGE = "StorageUnavailable"
 REASON_OUT_OF_MEMORY = "OutOfMemory"
 REASON_EXITED = "KopiaExited"
@@ -86,6 +87,10 @@ UNTRUSTED = (
     "authority's certificate under key ca.crt of Secret {location}"
 )
 REGION_WRONG = "Kopia cannot open {storage}: {cause}; correct key region of Secret {location}"
+NO_VERSIONS = (
+    "spec.repository.pointInTime needs former versions, which {storage} does not keep; take it "
+    "out, or have versions kept there from now on"
+)
 STORAGE_UNAVAILABLE = "Kopia cannot reach {storage}: {cause}"
 OUT_OF_MEMORY = (
     "Kopia was killed for want of memory (exit code {code}); raise the memory limit that a "
@@ -118,6 +123,11 @@ _STORE_FAULTS = (
         BUCKET_MISSING,
     ),
     (re.compile(r"certificate signed by unknown authority"), REASON_UNTRUSTED, UNTRUSTED),
+    (
+        re.compile(r"non-versioned bucket|versioning must be enabled"),
+        REASON_NO_VERSIONS,
+        NO_VERSIONS,
+    ),
     (re.compile(r'region "[^"]*" is wrong'), REASON_REGION, REGION_WRONG),
     (
         re.compile(

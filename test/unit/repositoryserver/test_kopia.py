@@ -377,6 +377,14 @@ SIGNATURE = "The request signature we calculated does not match the signature yo
             id="an authority of one's own that nobody has told Kopia of",
         ),
         pytest.param(
+            OPENING
+            + "cannot open storage: cannot create point-in-time view for non-versioned bucket 'b'",
+            "PointInTimeUnsupported",
+            f"spec.repository.pointInTime needs former versions, which {BUCKET.storage} does not "
+            "keep; take it out, or have versions kept there from now on",
+            id="a former state of a bucket that keeps no versions",
+        ),
+        pytest.param(
             S3 + 'the region "us-west-9" is wrong; expecting "eu-west-1"',
             "StorageRegionWrong",
             f'Kopia cannot open {BUCKET.storage}: {S3}the region "us-west-9" is wrong; expecting '
