@@ -1,0 +1,257 @@
+"""Replicas as processes, under signals: who writes next, how soon, and who must not any more.
+
+What they write is seen in the order in which the API server took it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from attrs import define, field, frozen
+
+from controller.clock import SystemClock
+from controller.leaderelection import EXIT_LOST, LEASES
+from integration import replica
+from integration.replica import CONFIG_MAPS, LABEL, LEASE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from controller.client import Client
+
+ROOT = Path(__file__).parents[2]
+
+# Lease duration, renew deadline, retry period: the proportions of the defaults.
+TIMES = (4, 2.5, 0.5)
+LEASE_SECONDS = TIMES[0]
+RENEWED_EVERY = TIMES[2]
+
+#: What threads and the API server take on a busy machine, in seconds.
+SLACK = 1.0
+
+#: Real seconds after which a test that waits is stuck, not slow.
+STUCK_AFTER = 30.0
+
+
+@frozen
+class Write:
+    """What a replica wrote, and when it was seen, in monotonic seconds."""
+
+    by: str
+    at: float
+
+
+@define
+class Replica:
+    """A process."""
+
+    name: str
+    process: subprocess.Popen[str]
+    _lines: list[str] = field(factory=list)
+    _changed: threading.Condition = field(factory=threading.Condition)
+
+    def __attrs_post_init__(self) -> None:
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def wait_until_it_says(self, words: str) -> None:
+        with self._changed:
+            said = self._changed.wait_for(
+                lambda: any(words in line for line in self._lines), STUCK_AFTER
+            )
+            assert said, self._lines
+
+    def signal(self, number: signal.Signals) -> float:
+        """Send a signal and return when."""
+        at = SystemClock().monotonic()
+        self.process.send_signal(number)
+        return at
+
+    def ended(self) -> int:
+        """Wait for its end and return its exit code."""
+        return self.process.wait(STUCK_AFTER)
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        with self.process.stderr as lines:
+            for line in lines:
+                with self._changed:
+                    self._lines.append(line)
+                    self._changed.notify_all()
+
+
+@define
+class History:
+    """All that was written into the ConfigMaps."""
+
+    writes: list[Write] = field(factory=list)
+    changed: threading.Condition = field(factory=threading.Condition)
+
+    def add(self, write: Write) -> None:
+        with self.changed:
+            self.writes.append(write)
+            self.changed.notify_all()
+
+    def wait_for(self, what: Callable[[list[Write]], bool]) -> list[Write]:
+        with self.changed:
+            assert self.changed.wait_for(lambda: what(self.writes), STUCK_AFTER), self.writes[-20:]
+            return list(self.writes)
+
+    def wait_for_work_of(self, name: str, count: int = 1) -> float:
+        """Wait until a replica has written so often; return when it did so first."""
+        writes = self.wait_for(lambda seen: sum(one.by == name for one in seen) >= count)
+        return next(one.at for one in writes if one.by == name)
+
+    def turns(self) -> list[str]:
+        """Return who wrote, once for each time that it was another one."""
+        with self.changed:
+            names = [one.by for one in self.writes]
+        return [name for number, name in enumerate(names) if names[number - 1 : number] != [name]]
+
+
+@pytest.fixture
+def history(client: Client, namespace: str) -> Iterator[History]:
+    """Make the work there is, and watch it."""
+    seen = History()
+    version = ""
+    for number in range(2 * replica.WORKERS):
+        metadata = {"name": f"work-{number}", "labels": {LABEL: ""}}
+        made = client.create(CONFIG_MAPS, namespace, {"metadata": metadata})
+        version = made["metadata"]["resourceVersion"]
+    stream = client.watch(
+        CONFIG_MAPS,
+        namespace,
+        resource_version=version,
+        timeout_seconds=300,
+        read_timeout=60,
+        label_selector=LABEL,
+    )
+
+    def follow() -> None:
+        with stream:
+            for event in stream:
+                if event["type"] == "MODIFIED":
+                    by = event["object"]["data"]["by"]
+                    seen.add(Write(by, SystemClock().monotonic()))
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    yield seen
+    stream.close()
+    thread.join(STUCK_AFTER)
+
+
+@pytest.fixture
+def start(kubeconfig: str, namespace: str) -> Iterator[Callable[[str], Replica]]:
+    """Start replicas; those that are left at the end are killed."""
+    started: list[Replica] = []
+
+    def run(name: str) -> Replica:
+        arguments = [kubeconfig, namespace, name, *map(str, TIMES)]
+        path = os.pathsep.join([str(ROOT), str(ROOT / "test")])
+        process = subprocess.Popen(  # noqa: S603 - a program of ours
+            [sys.executable, replica.__file__, *arguments],
+            env={**os.environ, "PYTHONPATH": path},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(Replica(name, process))
+        return started[-1]
+
+    yield run
+    for one in started:
+        one.process.kill()
+        one.process.wait()
+
+
+@define
+class Pair:
+    leader: Replica
+    standby: Replica
+
+
+@pytest.fixture
+def pair(history: History, start: Callable[[str], Replica]) -> Pair:
+    """Two replicas: one at work, one that waits."""
+    leader = start("first")
+    history.wait_for_work_of("first", 20)
+    standby = start("second")
+    standby.wait_until_it_says("waiting to lead")
+    return Pair(leader, standby)
+
+
+def test_a_leader_that_is_told_to_stop_is_replaced_at_once(pair: Pair, history: History) -> None:
+    told = pair.leader.signal(signal.SIGTERM)
+
+    at_work = history.wait_for_work_of("second", 20)
+
+    assert at_work - told < 3
+    assert pair.leader.ended() == 0
+    assert history.turns() == ["first", "second"]
+
+
+def test_a_leader_that_is_killed_is_replaced_when_its_lease_has_expired(
+    pair: Pair, history: History
+) -> None:
+    killed = pair.leader.signal(signal.SIGKILL)
+
+    at_work = history.wait_for_work_of("second", 20)
+
+    # Not before: the others cannot know that it is dead.
+    assert LEASE_SECONDS - RENEWED_EVERY - SLACK < at_work - killed < LEASE_SECONDS + SLACK
+    assert history.turns() == ["first", "second"]
+
+
+def test_a_leader_that_was_paused_writes_nothing_when_it_wakes(
+    pair: Pair, history: History
+) -> None:
+    pair.leader.signal(signal.SIGSTOP)
+    history.wait_for_work_of("second", 20)
+    pair.leader.signal(signal.SIGCONT)
+
+    assert pair.leader.ended() == EXIT_LOST
+    # What it might have sent in its last moments has arrived by the time that this has.
+    history.wait_for_work_of("second", len(history.writes) + 20)
+    assert history.turns() == ["first", "second"]
+
+
+def test_a_leader_that_was_paused_for_a_moment_goes_on(pair: Pair, history: History) -> None:
+    stopped = pair.leader.signal(signal.SIGSTOP)
+    SystemClock().wait_event(threading.Event(), 1)
+    pair.leader.signal(signal.SIGCONT)
+
+    def works_again(writes: list[Write]) -> bool:
+        return any(one.at > stopped + LEASE_SECONDS for one in writes)
+
+    history.wait_for(works_again)
+    assert history.turns() == ["first"]
+
+
+def test_a_leader_whose_lease_is_taken_away_ends(
+    pair: Pair, history: History, client: Client, namespace: str
+) -> None:
+    taken = {"spec": {"holderIdentity": "somebody", "leaseDurationSeconds": 1}}
+    client.merge_patch(LEASES, namespace, LEASE, taken)
+
+    assert pair.leader.ended() == EXIT_LOST
+    history.wait_for_work_of("second")
+    assert history.turns() == ["first", "second"]
+
+
+def test_a_lease_that_is_deleted_stays_the_leaders(
+    pair: Pair, history: History, client: Client, namespace: str
+) -> None:
+    client.delete(LEASES, namespace, LEASE)
+    deleted = SystemClock().monotonic()
+
+    history.wait_for(lambda writes: writes[-1].at > deleted + LEASE_SECONDS)
+
+    assert history.turns() == ["first"]
+    assert client.get(LEASES, namespace, LEASE)["spec"]["holderIdentity"] == "first"
+    assert pair.leader.process.poll() is None
