@@ -58,3 +58,14 @@ def table(rows: Mapping[str, Spread]) -> str:
     width = max(map(len, rows))
     head = f"{'':{width}}  {'first':>8} {'median':>8} {'last':>8}"
     return "\n".join([head, *(f"{name:{width}}  {spread}" for name, spread in rows.items())])
+
+
+def columns(titles: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> str:
+    """Return a table with a column for each title and a line for each named row."""
+    lines = [("", titles), *rows]
+    first = max(len(name) for name, _ in lines)
+    widths = [max(map(len, column)) for column in zip(*(cells for _, cells in lines), strict=True)]
+    return "\n".join(
+        "  ".join([f"{name:{first}}", *map(str.rjust, cells, widths)]).rstrip()
+        for name, cells in lines
+    )

@@ -6,7 +6,7 @@ import copy
 import json
 from typing import TYPE_CHECKING, Any
 
-from demolib.objects import LABEL, LABEL_VALUE, of_kind
+from demolib.objects import LABEL, LABEL_VALUE, local_volume, of_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,6 +19,14 @@ SERVERS, PODS = "servers", "pods"
 
 # Given by the controller to a server's pod and Secret.
 INSTANCE_LABEL = "cr.kanister.io/repository-server"
+
+# Where a server's children are.
+CHILDREN = (
+    "/api/v1/namespaces/{namespace}/pods",
+    "/api/v1/namespaces/{namespace}/services",
+    "/api/v1/namespaces/{namespace}/secrets",
+    "/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies",
+)
 
 REPOSITORIES_POD = "repositories"
 # Takes the end that the kubelet asks for, which a shell as process 1 would not notice.
@@ -70,6 +78,17 @@ def repositories_pod(job: Mapping[str, Any]) -> Object:
     namespace = job["metadata"]["namespace"]
     metadata = {"name": REPOSITORIES_POD, "namespace": namespace}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def bound(claim: Mapping[str, Any]) -> list[Object]:
+    """Return a claim with a volume as if they had been bound, for a cluster that binds none."""
+    volume = local_volume(claim, "/")
+    metadata = {
+        **claim["metadata"],
+        "annotations": {"pv.kubernetes.io/bind-completed": "yes"},
+    }
+    spec = {**claim["spec"], "volumeName": volume["metadata"]["name"], "storageClassName": ""}
+    return [volume, {**claim, "metadata": metadata, "spec": spec}]
 
 
 def servers(sample: Iterable[Object], count: int) -> list[Object]:

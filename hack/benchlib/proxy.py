@@ -8,31 +8,24 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import json
 import socket
 import subprocess
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from benchlib.requests import Requests
 from clusterlib import waiting
-from clusterlib.errors import ClusterError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import TracebackType
 
     from demolib.kubectl import Kubectl
-    from demolib.objects import Object
 
 START_TIMEOUT_SECONDS = 10.0
-REQUEST_TIMEOUT_SECONDS = 30.0
-
-NO_ANSWER = "{method} {path}: {error}"
-REFUSED = "{method} {path}: {status}: {message}"
 
 
-class Proxy:
+class Proxy(Requests):
     """A running `kubectl proxy`. A context manager; may be used from several threads.
 
     Args:
@@ -40,6 +33,7 @@ class Proxy:
     """
 
     def __init__(self, kubectl: Kubectl) -> None:
+        super().__init__(lambda timeout: _Connection(self._socket, timeout))
         self._kubectl = kubectl
         self._running = contextlib.ExitStack()
         self._socket = Path()
@@ -67,6 +61,7 @@ class Proxy:
                 timeout_seconds=START_TIMEOUT_SECONDS,
                 alive=lambda: process.poll() is None,
             )
+            on_failure.callback(self.close)
             self._running = on_failure.pop_all()
         return self
 
@@ -78,69 +73,6 @@ class Proxy:
     ) -> None:
         """End the proxy."""
         self._running.close()
-
-    def get(self, path: str) -> Object:
-        """Return an object, or a list of them.
-
-        Raises:
-            ClusterError: the API server refuses.
-        """
-        return self._object("GET", path)
-
-    def text(self, path: str) -> str:
-        """Return what is at a path, as text.
-
-        Raises:
-            ClusterError: the API server refuses.
-        """
-        return self._request("GET", path).decode()
-
-    def create(self, path: str, obj: Object) -> Object:
-        """Create an object in the collection at a path, and return it as it is now.
-
-        Raises:
-            ClusterError: the API server refuses.
-        """
-        return self._object("POST", path, obj)
-
-    def delete(self, path: str) -> None:
-        """Delete an object, or all of a collection.
-
-        Raises:
-            ClusterError: the API server refuses.
-        """
-        self._object("DELETE", path)
-
-    @contextlib.contextmanager
-    def stream(self, path: str, timeout_seconds: float) -> Iterator[Iterator[bytes]]:
-        """Open a watch.
-
-        Args:
-            path: with the watch's parameters.
-            timeout_seconds: how long to wait for an event.
-
-        Yields:
-            The lines of the answer, each an event. The iterator raises TimeoutError.
-
-        Raises:
-            ClusterError: the API server refuses.
-        """
-        connection = _Connection(self._socket, timeout_seconds)
-        try:
-            yield iter(_open(connection, "GET", path))
-        finally:
-            connection.close()
-
-    def _object(self, method: str, path: str, body: Object | None = None) -> Object:
-        answer: Object = json.loads(self._request(method, path, body))
-        return answer
-
-    def _request(self, method: str, path: str, body: Object | None = None) -> bytes:
-        connection = _Connection(self._socket, REQUEST_TIMEOUT_SECONDS)
-        try:
-            return _open(connection, method, path, body).read()
-        finally:
-            connection.close()
 
 
 class _Connection(http.client.HTTPConnection):
@@ -154,20 +86,3 @@ class _Connection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))
-
-
-def _open(
-    connection: _Connection, method: str, path: str, body: Object | None = None
-) -> http.client.HTTPResponse:
-    """Send a request and return the successful answer, unread."""
-    content = None if body is None else json.dumps(body)
-    try:
-        connection.request(method, path, content, {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        if response.status < http.HTTPStatus.BAD_REQUEST:
-            return response
-        text = response.read().decode(errors="replace")
-    except (OSError, http.client.HTTPException) as error:
-        raise ClusterError(NO_ANSWER.format(method=method, path=path, error=error)) from error
-    refused = REFUSED.format(method=method, path=path, status=response.status, message=text[:400])
-    raise ClusterError(refused)

@@ -152,7 +152,7 @@ def prepared(target: Target, users: int, *, keep: bool) -> Iterator[Scene]:
             _deploy_controller(kubectl, images)
         with progress.step("making Secrets"):
             sample = objects.moved(with_images(kubectl.render(SAMPLE), images), NAMESPACE)
-            _make_secrets(kubectl, sample, users)
+            make_secrets(kubectl, sample, users)
         with progress.step("starting a pod with the volume of the repositories"):
             _start_repositories(kubectl, target, sample)
         proxy = stack.enter_context(Proxy(kubectl))
@@ -171,17 +171,27 @@ def _remove(kubectl: Kubectl, target: Target) -> None:
 
 def _deploy_controller(kubectl: Kubectl, images: Images) -> None:
     wanted = objects.moved(with_images(kubectl.render(MANIFESTS), images), NAMESPACE)
-    _apply(kubectl, wanted)
+    apply(kubectl, wanted)
     what = "waiting for the CRD"
     kubectl.run("wait", "--for=condition=Established", DEFINITION, KUBECTL_TIMEOUT, what=what)
     rollout = ["rollout", "status", CONTROLLER, IN_NAMESPACE, KUBECTL_TIMEOUT]
     kubectl.run(*rollout, what="waiting for the controller")
 
 
-def _make_secrets(kubectl: Kubectl, sample: Sequence[Object], users: int) -> None:
+def make_secrets(kubectl: Kubectl, sample: Sequence[Object], users: int) -> None:
+    """Make the Secrets of the sample that are missing, among them its certificate.
+
+    Args:
+        kubectl: asks the cluster.
+        sample: the sample's objects, in the bench's namespace.
+        users: how many access users there shall be.
+
+    Raises:
+        ClusterError: the cluster refuses one.
+    """
     wanted = objects.with_users(of_kind(sample, "Secret"), users, _generate_password)
     there = {secret["metadata"]["name"]: secret for secret in kubectl.existing(wanted)}
-    _apply(kubectl, missing_secrets(wanted, list(there.values()), _generate_password))
+    apply(kubectl, missing_secrets(wanted, list(there.values()), _generate_password))
     directory = str(Path(kubectl.program).parent)
     path = os.pathsep.join([directory, os.environ.get("PATH", os.defpath)])
     script = [str(SAMPLE / "tls-secret.sh"), NAMESPACE, *kubectl.options]
@@ -192,12 +202,17 @@ def _start_repositories(kubectl: Kubectl, target: Target, sample: Sequence[Objec
     claims = of_kind(sample, "PersistentVolumeClaim")
     (job,) = of_kind(sample, "Job")
     pod = objects.repositories_pod(job)
-    _apply(kubectl, [*claims, *target.volumes(claims), pod])
+    apply(kubectl, [*claims, *target.volumes(claims), pod])
     waited = ["wait", "--for=condition=Ready", f"pod/{objects.REPOSITORIES_POD}", IN_NAMESPACE]
     kubectl.run(*waited, KUBECTL_TIMEOUT, what="waiting for the pod with the volume")
 
 
-def _apply(kubectl: Kubectl, wanted: Sequence[Object]) -> None:
+def apply(kubectl: Kubectl, wanted: Sequence[Object]) -> None:
+    """Apply objects as the bench.
+
+    Raises:
+        ClusterError: the cluster refuses one.
+    """
     if wanted:
         options = ["--server-side", "--force-conflicts", "--field-manager=hack-bench"]
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(wanted)})

@@ -74,12 +74,13 @@ class Cluster:
         self._state = state
         self._components = components
 
-    def up(self, *, with_node: bool, audit: bool = False) -> None:
+    def up(self, *, with_node: bool, audit: bool = False, audited_user: str = "") -> None:
         """Bring the cluster up; do nothing if it already is.
 
         Args:
             with_node: whether it has a node, or is a control plane only.
             audit: whether its API server logs the requests; a cluster that is up stays as it is.
+            audited_user: whose requests alone are logged; empty for all.
 
         Raises:
             ClusterError: a step failed. What runs is left for a look at it; the next `up` or
@@ -98,7 +99,7 @@ class Cluster:
             progress = Progress(missing.steps + steps)
             missing.carry_out(progress)
             self._clear()
-            record = self._claim_slot(with_node=with_node, audit=audit)
+            record = self._claim_slot(with_node=with_node, audit=audit, audited_user=audited_user)
             if with_node:
                 self._bring_up_node(record, progress)
             else:
@@ -146,12 +147,12 @@ class Cluster:
         namespace.remove(self._state)
         self._state.remove()
 
-    def _claim_slot(self, *, with_node: bool, audit: bool) -> Record:
+    def _claim_slot(self, *, with_node: bool, audit: bool, audited_user: str) -> Record:
         with locks.exclusive(paths.cache() / "locks" / "slots"):
             slots = layout.NODE_SLOTS if with_node else layout.CONTROL_PLANE_SLOTS
             taken = taken_slots(node=with_node)
             while (slot := layout.free_slot(slots, taken)) is not None:
-                record = Record(node=with_node, slot=slot, audit=audit)
+                record = Record(with_node, slot, audit, audited_user)
                 # Whoever has them: a slot that others use in part is none of ours.
                 if not namespace.has_link(record) if with_node else _ports_are_free(record.layout):
                     self._state.write_record(record)

@@ -86,9 +86,9 @@ def control_plane_only(slot: int) -> Layout:
         host=None,
         node=IPv4Address("127.0.0.1"),
         link_prefix=8,
-        # Nothing routes here; kube-apiserver only hands the addresses out.
-        services=IPv4Network("10.0.0.0/24"),
-        pods=IPv4Network("10.0.4.0/22"),
+        # Nothing routes here; kube-apiserver and fake nodes only hand the addresses out.
+        services=IPv4Network("10.0.0.0/16"),
+        pods=IPv4Network("10.1.0.0/16"),
         api_port=first,
         etcd_port=first + 1,
         etcd_peer_port=first + 2,

@@ -27,11 +27,13 @@ class Record:
         node: whether it has a node, or is a control plane only.
         slot: its slot among the clusters of the same kind.
         audit: whether its API server logs the requests.
+        audited_user: whose requests alone are logged, without their bodies; empty for all, with.
     """
 
     node: bool
     slot: int
     audit: bool = False
+    audited_user: str = ""
 
     @property
     def layout(self) -> layout.Layout:

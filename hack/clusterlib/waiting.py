@@ -7,6 +7,7 @@ the time and sleeps.
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from clusterlib.errors import ClusterError
@@ -21,6 +22,11 @@ INTERVAL_SECONDS = 0.1
 def seconds() -> float:
     """Return the monotonic time in seconds."""
     return time.monotonic()  # noqa: TID251 - see above
+
+
+def now() -> datetime:
+    """Return the time of day, for comparison with what others have noted."""
+    return datetime.now(UTC)  # noqa: TID251 - see above
 
 
 def until(

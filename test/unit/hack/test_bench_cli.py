@@ -26,6 +26,13 @@ def test_a_cluster_that_is_there_can_be_named() -> None:
     )
 
 
+def test_a_contest_is_for_5000_servers_and_needs_no_cluster() -> None:
+    parsed = cli.parse(["scale"])
+
+    assert (parsed.command, parsed.servers, parsed.only) == ("scale", 5000, None)
+    assert cli.parse(["scale", "--only=go", "--only=kopf"]).only == ["go", "kopf"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -33,6 +40,8 @@ def test_a_cluster_that_is_there_can_be_named() -> None:
         pytest.param(["ready", "--servers=0"], "'0' is not a number from 1 on", id="no servers"),
         pytest.param(["ready", "--rounds=x"], "'x' is not a number from 1 on", id="no number"),
         pytest.param(["idle", "--rounds=2"], "unrecognized", id="rounds belong to the other"),
+        pytest.param(["scale", "--only=java"], "invalid choice", id="there are three only"),
+        pytest.param(["scale", "--name=a"], "unrecognized", id="it has its own control plane"),
         pytest.param(["idle", "--context=a"], "needs --image", id="nothing says what to run"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchlib.figures import Spread, table
+from benchlib.figures import Spread, columns, table
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,13 @@ def test_a_table_lines_up() -> None:
         "servers      1.00     2.00     3.00",
     ]
     assert len(lines[0]) == len(lines[1])
+
+
+def test_columns_are_as_wide_as_their_widest_cell() -> None:
+    rows = [("all", ["1", "2.25"]), ("  of them", ["100", ""])]
+
+    assert columns(["a", "b"], rows).splitlines() == [
+        "             a     b",
+        "all          1  2.25",
+        "  of them  100",
+    ]

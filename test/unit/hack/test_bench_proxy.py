@@ -80,7 +80,9 @@ def test_a_refusal_is_told_with_the_servers_words(proxy: Proxy) -> None:
 
 
 def test_a_watch_gives_each_event_as_it_comes_and_tells_silence(proxy: Proxy) -> None:
-    with proxy.stream("/a?watch=true", 0.2) as lines:
+    with proxy.stream("/a?watch=true", 0.2) as stream:
+        lines = iter(stream)
+
         assert next(lines) == b'{"number": "1"}\n'
         with pytest.raises(TimeoutError):
             next(lines)
@@ -95,3 +97,12 @@ def test_a_proxy_that_ends_is_not_waited_for(
         pass
 
     assert "no such context" in capfd.readouterr().err
+
+
+def test_a_watch_is_ended_by_another_thread_than_the_one_that_reads(proxy: Proxy) -> None:
+    with proxy.stream("/a?watch=true", 60.0) as stream:
+        lines = iter(stream)
+        next(lines)
+        stream.end()
+
+        assert list(lines) == []

@@ -1,0 +1,1 @@
+"""What is measured side by side; each file is run by a process of its own."""

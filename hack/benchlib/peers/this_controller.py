@@ -1,0 +1,65 @@
+"""The controller of this checkout, but without Kopia.
+
+Nothing runs in the fake pods, so commands in them succeed at once. All that concerns Kubernetes is
+the controller's own.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from controller import log
+from controller.clock import SystemClock
+from controller.kubeconfig import load_api_client
+from controller.manager import install_signal_handlers
+from controller.podexec import ExecResult
+from reconcilers.options import parse_options
+from reconcilers.wiring import build
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from controller.clock import Deadline
+
+
+class NoKopia:
+    """Answers as Kopia does when it has done what it was told to."""
+
+    def run(
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        command: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        deadline: Deadline,
+    ) -> ExecResult:
+        """Say that all went well, and that the repository has no users."""
+        del namespace, pod, container, command, stdin, deadline
+        return ExecResult(0, b"[]", b"")
+
+
+def main() -> None:
+    """Run until a signal comes."""
+    options = parse_options(sys.argv[1:], {})
+    log.configure(options.log_level, options.log_format)
+    stop = threading.Event()
+    install_signal_handlers(stop)
+    manager = build(
+        options,
+        options.namespace,
+        load_api_client(options.kubeconfig),
+        SystemClock(),
+        executor=NoKopia(),
+    )
+    manager.run(stop)
+    # As a controller ends: threads that still read are not waited for.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,418 @@
+"""Thousands of RepositoryServers on fake nodes, under this controller and two of its kind.
+
+Each contender gets a new control plane, finds all servers there when it starts, makes their
+children, rests, and is started again. Nothing runs in the pods, and nobody registers users.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from benchlib import audit, contenders, fakecluster, figures, objects, scene
+from benchlib.milestones import READY, true_conditions
+from clusterlib import waiting
+from clusterlib.errors import ClusterError
+from clusterlib.progress import Progress
+from demolib.objects import of_kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+    from benchlib.audit import Request
+    from benchlib.contenders import Contender, Process
+    from benchlib.fakecluster import FakeCluster
+    from benchlib.requests import Stream
+    from demolib.objects import Object
+
+ALL = ("ours", "go", "kopf")
+STEPS_EACH = 5
+CREATING_AT_ONCE = 8
+SYNC_TIMEOUT_SECONDS = 120.0
+# To be done with all: so long, and so much more for each server.
+RECONCILE_TIMEOUT_SECONDS = 60.0
+RECONCILE_TIMEOUT_SECONDS_EACH = 0.15
+WATCH_TIMEOUT_SECONDS = 600.0
+# Nobody has asked for anything for this long: all that was to be done is done.
+QUIET_SECONDS = 5.0
+QUIET_TIMEOUT_SECONDS = 60.0
+# How many more servers are created while a contender starts, and the least time between two.
+NEWCOMERS = 20
+NEWCOMER_PAUSE_SECONDS = 0.5
+
+NEWCOMER = "newcomer"
+MIB = 2**20
+MEMORY_LIMIT = 1.5
+
+LEFT_OUT = "{path}: {there} objects are there, for {count} servers"
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a contender has done from its start until nothing was left to do.
+
+    Attributes:
+        synced: seconds until its caches were filled.
+        done: seconds until every server was reconciled.
+        servers: how many there were.
+        requests: to the API server, in the order of their ends.
+        newcomers: seconds from the creation of a new server in the midst to the first write.
+        cpu_seconds: that it used.
+        resident_bytes: the memory that it had in the end.
+        peak_bytes: the most that it ever had.
+    """
+
+    synced: float
+    done: float
+    servers: int
+    requests: Sequence[Request] = field(repr=False)
+    newcomers: Sequence[float]
+    cpu_seconds: float
+    resident_bytes: int
+    peak_bytes: int
+
+    @property
+    def rate(self) -> float:
+        """The servers that were done in a second."""
+        return self.servers / self.done
+
+    def per_server(self, *, writes: bool) -> float:
+        """Return the requests a server, or only the writes."""
+        counted = [one for one in self.requests if one.is_write or not writes]
+        return sum(one.verb != audit.WATCH for one in counted) / self.servers
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one contender.
+
+    Attributes:
+        cold: its start with nothing but the servers there.
+        idle_cpu: percent of one core when there was nothing to do.
+        warm: its start with everything as it should be.
+    """
+
+    cold: Start
+    idle_cpu: float
+    warm: Start
+
+
+def measure(servers: int, *, only: Sequence[str], idle_seconds: float) -> dict[str, Any]:
+    """Measure, and print what was found.
+
+    Args:
+        servers: how many.
+        only: the keys of the contenders.
+        idle_seconds: for how long to look at each when there is nothing to do.
+
+    Returns:
+        The figures for JSON.
+
+    Raises:
+        ClusterError: a step failed, or a contender did not get done.
+    """
+    fakecluster.build()
+    wanted = contenders.make(only)
+    progress = Progress(STEPS_EACH * len(wanted))
+    results = {}
+    for contender in wanted:
+        with fakecluster.running() as cluster:
+            one = _Measurement(cluster, contender, servers, progress)
+            results[contender.key] = one.run(idle_seconds)
+    return report(results, {one.key: one.title for one in wanted}, servers)
+
+
+class _Measurement:
+    """One contender on a cluster that nothing has been done to."""
+
+    def __init__(
+        self, cluster: FakeCluster, contender: Contender, count: int, progress: Progress
+    ) -> None:
+        self._cluster = cluster
+        self._contender = contender
+        self._count = count
+        self._progress = progress
+        self._newcomers = 0
+        self._timeout = RECONCILE_TIMEOUT_SECONDS + count * RECONCILE_TIMEOUT_SECONDS_EACH
+
+    def run(self, idle_seconds: float) -> Result:
+        title = self._contender.title
+        with self._progress.step(f"{title}: creating {self._count} servers"):
+            sample = _prepare(self._cluster)
+            wanted = _servers(sample, self._count)
+            newcomer = _servers(sample, 1)[0]
+            _create(self._cluster, wanted)
+        ready = _Ready(self._cluster)
+        with self._started() as process, ready.watching():
+            with self._progress.step(f"{title}: start with work for all", ready.words):
+                cold = self._start(process, newcomer, lambda: ready.count >= self._count)
+            with self._progress.step(f"{title}: idle for {idle_seconds:.0f} s"):
+                idle_cpu = _idle_cpu(process, idle_seconds)
+        with (
+            self._started() as process,
+            self._progress.step(f"{title}: start with nothing to do"),
+        ):
+            done = self._all_looked_at()
+            warm = self._start(process, newcomer, done)
+        with self._progress.step(f"{title}: looking at what it has made"):
+            _check(self._cluster, self._count)
+        return Result(cold, idle_cpu, warm)
+
+    def _started(self) -> Process:
+        words = {
+            "kubeconfig": str(self._cluster.kubeconfig),
+            "namespace": scene.NAMESPACE,
+        }
+        log = self._cluster.state.logs / f"{self._contender.key}.log"
+        self._mark = self._cluster.audit_log.stat().st_size
+        self._at = waiting.seconds()
+        return contenders.Process(self._contender, words, log)
+
+    def _all_looked_at(self) -> Callable[[], bool]:
+        def done() -> bool:
+            looked_at, idle = self._contender.reconciled()
+            return idle and looked_at >= self._count
+
+        return done
+
+    def _start(self, process: Process, newcomer: Object, done: Callable[[], bool]) -> Start:
+        """Follow a contender that has just been started until it has nothing left to do."""
+        process.until(self._contender.synced, "its caches are filled", SYNC_TIMEOUT_SECONDS)
+        synced = waiting.seconds() - self._at
+        created: dict[str, datetime] = {}
+        finished = threading.Event()
+        with ThreadPoolExecutor(1) as pool:
+            creating = pool.submit(self._create_newcomers, newcomer, created, finished)
+            try:
+                process.until(done, "every server is reconciled", self._timeout)
+                ended = waiting.seconds() - self._at
+            finally:
+                finished.set()
+            creating.result()
+        _until_quiet(self._cluster)
+        used = process.used()
+        requests = audit.read(self._cluster.audit_log, self._mark)
+        writes = {name: audit.first_write(requests, name) for name in created}
+        return Start(
+            synced=synced,
+            done=ended,
+            servers=self._count + len(created),
+            requests=requests,
+            newcomers=[
+                (write - created[name]).total_seconds()
+                for name, write in writes.items()
+                if write is not None
+            ],
+            cpu_seconds=used.cpu_seconds,
+            resident_bytes=used.resident_bytes,
+            peak_bytes=used.peak_bytes,
+        )
+
+    def _create_newcomers(
+        self, template: Object, created: dict[str, datetime], finished: threading.Event
+    ) -> None:
+        """Create servers now and then, until all the others are done."""
+        while len(created) < NEWCOMERS and not finished.wait(
+            NEWCOMER_PAUSE_SECONDS if created else 0
+        ):
+            name = f"{NEWCOMER}-{self._newcomers:03}"
+            self._newcomers += 1
+            server = _named(template, name)
+            created[name] = waiting.now()
+            self._cluster.requests.create(scene.SERVERS, server)
+
+
+class _Ready:
+    """How many of the servers are Ready, by a watch."""
+
+    def __init__(self, cluster: FakeCluster) -> None:
+        self._cluster = cluster
+        self._names: set[str] = set()
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._names)
+
+    def words(self) -> str:
+        """Say so."""
+        return f"({self.count} Ready)"
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watch while the body runs; none is Ready before."""
+        selector = f"{objects.BENCH_LABEL}={objects.SERVERS}"
+        listed = self._cluster.requests.get(f"{scene.SERVERS}?limit=1")
+        parameters = {
+            "watch": "true",
+            "labelSelector": selector,
+            "resourceVersion": listed["metadata"]["resourceVersion"],
+        }
+        path = f"{scene.SERVERS}?{urlencode(parameters)}"
+        with self._cluster.requests.stream(path, WATCH_TIMEOUT_SECONDS) as lines:
+            reader = threading.Thread(target=self._note, args=(lines,), daemon=True)
+            reader.start()
+            try:
+                yield
+            finally:
+                lines.end()
+                reader.join()
+
+    def _note(self, lines: Stream) -> None:
+        for line in lines:
+            obj = json.loads(line)["object"]
+            if READY in true_conditions(obj):
+                self._names.add(obj["metadata"]["name"])
+
+
+def _prepare(cluster: FakeCluster) -> list[Object]:
+    """Make all that servers need, and return the objects of the sample."""
+    kubectl = cluster.kubectl
+    sample = objects.moved(kubectl.render(scene.SAMPLE), scene.NAMESPACE)
+    scene.apply(
+        kubectl, [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": scene.NAMESPACE}}]
+    )
+    scene.apply(kubectl, kubectl.render(scene.MANIFESTS / "crd"))
+    what = "waiting for the CRD"
+    kubectl.run(
+        "wait", "--for=condition=Established", scene.DEFINITION, scene.KUBECTL_TIMEOUT, what=what
+    )
+    scene.make_secrets(kubectl, sample, users=1)
+    scene.apply(
+        kubectl,
+        [
+            bound
+            for claim in of_kind(sample, "PersistentVolumeClaim")
+            for bound in objects.bound(claim)
+        ],
+    )
+    return sample
+
+
+def _servers(sample: Sequence[Object], count: int) -> list[Object]:
+    """Return servers whose pods need not be reached by others: the peers know no such field."""
+    made = objects.servers(sample, count)
+    for server in made:
+        server["spec"]["server"].pop("networkPolicy", None)
+    return made
+
+
+def _named(template: Object, name: str) -> Object:
+    return {**template, "metadata": {"name": name, "namespace": scene.NAMESPACE}}
+
+
+def _create(cluster: FakeCluster, wanted: Sequence[Object]) -> None:
+    with ThreadPoolExecutor(CREATING_AT_ONCE) as pool:
+        list(pool.map(lambda one: cluster.requests.create(scene.SERVERS, one), wanted))
+
+
+def _until_quiet(cluster: FakeCluster) -> None:
+    size, since = -1, 0.0
+
+    def quiet() -> bool:
+        nonlocal size, since
+        if (now := cluster.audit_log.stat().st_size) != size:
+            size, since = now, waiting.seconds()
+        return waiting.seconds() - since > QUIET_SECONDS
+
+    waiting.until(quiet, what="no more requests", timeout_seconds=QUIET_TIMEOUT_SECONDS)
+
+
+def _idle_cpu(process: Process, seconds: float) -> float:
+    before, started = process.used(), waiting.seconds()
+    # What is measured is the time itself: there is no condition to wait for.
+    threading.Event().wait(seconds)
+    used = process.used().cpu_seconds - before.cpu_seconds
+    return 100 * used / (waiting.seconds() - started)
+
+
+def _check(cluster: FakeCluster, count: int) -> None:
+    """Refuse a contender that has left something out."""
+    for collection in objects.CHILDREN:
+        path = f"{collection.format(namespace=scene.NAMESPACE)}?limit=1"
+        listed = cluster.requests.get(path)
+        there = len(listed["items"]) + listed["metadata"].get("remainingItemCount", 0)
+        if there < count:
+            raise ClusterError(LEFT_OUT.format(path=path, there=there, count=count))
+
+
+def report(results: dict[str, Result], titles: dict[str, str], servers: int) -> dict[str, Any]:
+    """Print the figures, and return them for JSON."""
+    print(f"\n{servers} RepositoryServers, on {os.cpu_count()} cores that run everything:\n")
+    print(figures.columns([titles[key] for key in results], _rows(results)))
+    found: dict[str, Any] = {"bench": "scale", "servers": servers}
+    if {"ours", "go"} <= results.keys():
+        ours, go = results["ours"].cold.resident_bytes, results["go"].cold.resident_bytes
+        found["memory_ratio"] = round(ours / go, 2)
+        print(f"\nThis controller has {ours / go:.2f} times the memory of the one in Go", end="")
+        print(f" (at most {MEMORY_LIMIT} is wanted).")
+    contending = {key: _json(result) for key, result in results.items()}
+    return {**found, "contenders": contending, "load_average": round(os.getloadavg()[0], 1)}
+
+
+def _rows(results: dict[str, Result]) -> list[tuple[str, list[str]]]:
+    def row(name: str, words: Callable[[Result], str]) -> tuple[str, list[str]]:
+        return name, [words(result) for result in results.values()]
+
+    def rows_of(start: Callable[[Result], Start]) -> list[tuple[str, list[str]]]:
+        return [
+            row("  until its caches are filled, s", lambda r: f"{start(r).synced:.1f}"),
+            row("  until every server is done, s", lambda r: f"{start(r).done:.1f}"),
+            row("  servers a second", lambda r: f"{start(r).rate:.1f}"),
+            row("  requests a server", lambda r: f"{start(r).per_server(writes=False):.2f}"),
+            row("  writes a server", lambda r: f"{start(r).per_server(writes=True):.2f}"),
+            row("  CPU seconds", lambda r: f"{start(r).cpu_seconds:.1f}"),
+            row("  resident memory, MiB", lambda r: f"{start(r).resident_bytes / MIB:.0f}"),
+            row("  at its peak, MiB", lambda r: f"{start(r).peak_bytes / MIB:.0f}"),
+            row("  new server until first write, median s", lambda r: _median(start(r).newcomers)),
+            row("  new server until first write, worst s", lambda r: _worst(start(r).newcomers)),
+        ]
+
+    return [
+        row("start with work for all", lambda _: ""),
+        *rows_of(lambda result: result.cold),
+        row("idle, % of one core", lambda result: f"{result.idle_cpu:.2f}"),
+        row("start with nothing to do", lambda _: ""),
+        *rows_of(lambda result: result.warm),
+    ]
+
+
+def _median(seconds: Sequence[float]) -> str:
+    return f"{statistics.median(seconds):.2f}" if seconds else "-"
+
+
+def _worst(seconds: Sequence[float]) -> str:
+    return f"{max(seconds):.2f}" if seconds else "-"
+
+
+def _json(result: Result) -> dict[str, Any]:
+    return {
+        "cold": _start_json(result.cold),
+        "idle_cpu_percent": round(result.idle_cpu, 2),
+        "warm": _start_json(result.warm),
+    }
+
+
+def _start_json(start: Start) -> dict[str, Any]:
+    counted = audit.counts(start.requests)
+    return {
+        "synced_seconds": round(start.synced, 2),
+        "done_seconds": round(start.done, 2),
+        "servers_per_second": round(start.rate, 1),
+        "requests_per_server": round(start.per_server(writes=False), 2),
+        "writes_per_server": round(start.per_server(writes=True), 2),
+        "requests": {f"{verb} {what}": n for (verb, what), n in sorted(counted.items())},
+        "refused": sum(one.refused for one in start.requests),
+        "cpu_seconds": round(start.cpu_seconds, 1),
+        "resident_mib": round(start.resident_bytes / MIB, 1),
+        "peak_mib": round(start.peak_bytes / MIB, 1),
+        "newcomer_seconds": [round(seconds, 2) for seconds in sorted(start.newcomers)],
+    }
