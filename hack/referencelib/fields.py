@@ -80,7 +80,7 @@ MEANINGS = {
         f"{api.DEFAULT_CONTENT_CACHE_MB}, which holds what was read last and no more",
     ),
     "spec.repository.readOnly": Meaning(
-        "`storage.config.readOnly` and a read-only volume, where the storage has them",
+        "`readonly`; `storage.config.readOnly` and a read-only volume, where the storage has them",
         "the repository can be written to",
     ),
     "spec.repository.pointInTime": Meaning(
