@@ -147,6 +147,11 @@ _STORE_FAULTS = (
 
 # Azure's library prints a page; these lines of it say what is wrong.
 _AZURE_ANSWER = re.compile(r"RESPONSE \d+: \d+ (?P<words>.*)\nERROR CODE: (?P<code>\w+)")
+# Through how many of its parts Kopia passed the error on.
+_PASSED_ON = re.compile(
+    r"^.*(?:cannot open storage|unable to list from the bucket|"
+    r'error retrieving storage config from bucket "[^"]*"): '
+)
 # The query of a URL may be a credential: a SAS token is.
 _QUERY = re.compile(r"(https?://[^\s\"?]*)\?[^\s\"]*")
 
@@ -247,7 +252,7 @@ def _store_refused(output: str, setting: Setting) -> tuple[str, str] | None:
                 storage=setting.storage,
                 location=setting.location,
                 credential=setting.credential,
-                cause=last_line(output),
+                cause=_cause(output),
             )
             return reason, message
     return None
@@ -263,8 +268,12 @@ def _no_repository(output: str, setting: Setting) -> tuple[str, str] | None:
 def _not_reached(output: str, setting: Setting) -> tuple[str, str] | None:
     if not _NO_STORAGE.search(output):
         return None
-    message = STORAGE_UNAVAILABLE.format(storage=setting.storage, cause=last_line(output))
+    message = STORAGE_UNAVAILABLE.format(storage=setting.storage, cause=_cause(output))
     return REASON_STORAGE, message
+
+
+def _cause(output: str) -> str:
+    return _PASSED_ON.sub("", _last_line(output)).rstrip(".")[:_CAUSE_LENGTH]
 
 
 # In this order: all that follow the first mention the storage, the last one for any reason.
@@ -277,9 +286,13 @@ def last_line(output: str) -> str:
     The last one, unless Kopia panicked: then what follows is a trace of its stack. Nor is it the
     last one where Azure answered.
     """
+    return _last_line(output)[:_CAUSE_LENGTH]
+
+
+def _last_line(output: str) -> str:
     if answer := _AZURE_ANSWER.search(output):
-        return f"{answer['code']}: {answer['words']}"[:_CAUSE_LENGTH]
+        return f"{answer['code']}: {answer['words']}"
     plain = _QUERY.sub(r"\1", re.sub(r"\x1b\[[0-9;]*m", "", output))
     lines = [line.strip() for line in plain.splitlines() if line.strip()]
     panics = [line for line in lines if line.startswith(("panic:", "fatal error:"))]
-    return (*lines, *panics[:1])[-1][:_CAUSE_LENGTH] if lines else "it printed nothing"
+    return (*lines, *panics[:1])[-1] if lines else "it printed nothing"
