@@ -7,7 +7,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from benchlib import idle, ready, scale, scene
+from benchlib import failover, idle, ready, scale, scene
 from clusterlib.errors import ClusterError
 from demolib import arguments as cluster_arguments
 
@@ -29,9 +29,14 @@ Measures the controller, and ends with one line of JSON. What it made is removed
 READY = "how long RepositoryServers take to become Ready, next to bare pods of the same spec"
 IDLE = "requests, CPU and memory of the controller while nothing happens"
 SCALE = "the controller with thousands of RepositoryServers, next to two of its kind"
+FAILOVER = "how long nobody is at work after the leader was told to stop, and after it was killed"
 ON_A_CLUSTER = """\
 Works on a real cluster, in a namespace of its own. Without --kubeconfig and --context it makes a
 cluster on this machine, as root.
+"""
+ON_A_CONTROL_PLANE = """\
+Works on a control plane of its own, with two replicas of this checkout. Takes five minutes with 10
+rounds: a killed leader is replaced once its lease has expired.
 """
 ON_FAKE_NODES = """\
 Works on a control plane of its own with fake nodes, where nothing runs in the pods: kube-apiserver,
@@ -89,6 +94,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     added.add_argument(
         "--only", action="append", choices=scale.ALL, help="one of the three; may be repeated"
     )
+    added = command("failover", FAILOVER, ON_A_CONTROL_PLANE, _run_failover)
+    added.add_argument("--rounds", type=_count, default=10, help="of each (default: %(default)s)")
     parsed = parser.parse_args(arguments)
     if hasattr(parsed, "kubeconfig"):
         cluster_arguments.check(parsed.parser, parsed)
@@ -120,6 +127,10 @@ def _run_idle(parsed: argparse.Namespace) -> dict[str, Any]:
 def _run_scale(parsed: argparse.Namespace) -> dict[str, Any]:
     only = parsed.only or scale.ALL
     return scale.measure(parsed.servers, only=only, idle_seconds=parsed.idle_seconds)
+
+
+def _run_failover(parsed: argparse.Namespace) -> dict[str, Any]:
+    return failover.measure(parsed.rounds)
 
 
 def _scene(parsed: argparse.Namespace) -> AbstractContextManager[Scene]:

@@ -33,6 +33,10 @@ def test_a_contest_is_for_5000_servers_and_needs_no_cluster() -> None:
     assert cli.parse(["scale", "--only=go", "--only=kopf"]).only == ["go", "kopf"]
 
 
+def test_leaders_are_taken_away_ten_times_in_each_way() -> None:
+    assert cli.parse(["failover"]).rounds == 10
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -42,6 +46,7 @@ def test_a_contest_is_for_5000_servers_and_needs_no_cluster() -> None:
         pytest.param(["idle", "--rounds=2"], "unrecognized", id="rounds belong to the other"),
         pytest.param(["scale", "--only=java"], "invalid choice", id="there are three only"),
         pytest.param(["scale", "--name=a"], "unrecognized", id="it has its own control plane"),
+        pytest.param(["failover", "--name=a"], "unrecognized", id="so has this"),
         pytest.param(["idle", "--context=a"], "needs --image", id="nothing says what to run"),
     ],
 )
