@@ -22,8 +22,8 @@ from reconcilers.options import PROGRAM
 from reconcilers.repositoryserver import api, resources
 from reconcilers.repositoryserver.applier import owner_uids
 from reconcilers.repositoryserver.context import INDEX_OWNER, Caches
+from reconcilers.repositoryserver.metrics import RepositoryServerCollector
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
-from reconcilers.repositoryserver.users import KopiaHasher
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,10 +32,9 @@ if TYPE_CHECKING:
 
     from controller.clock import Clock
     from controller.resource import Object, Resource
-    from controller.store import IndexFunction
+    from controller.store import IndexFunction, Store
     from reconcilers.options import Options
     from reconcilers.repositoryserver.registration import Executor as CommandExecutor
-    from reconcilers.repositoryserver.users import PasswordHasher
 
 CONTROLLER = "repositoryserver"
 
@@ -54,7 +53,6 @@ def build(
     clock: Clock,
     *,
     executor: CommandExecutor | None = None,
-    hasher: PasswordHasher | None = None,
     resync_period: float = RESYNC_PERIOD,
 ) -> Manager:
     """Put the process together; nothing runs yet, but the ports are open.
@@ -65,7 +63,6 @@ def build(
         api_client: A connection to the API server.
         clock: The time.
         executor: Runs commands in pods; by exec requests unless given.
-        hasher: Makes and verifies password hashes; as Kopia does unless given.
         resync_period: Seconds between two resyncs of the informers.
 
     Raises:
@@ -80,12 +77,12 @@ def build(
     client = Client(api_client, field_manager=PROGRAM, clock=clock, metrics=metrics, fence=guard)
     recorder = EventRecorder(client, component=PROGRAM, clock=clock)
     sources = _Sources(unfenced, namespace, clock, metrics, resync_period)
+    registry.register(RepositoryServerCollector(sources.servers))
     reconciler = RepositoryServerReconciler(
         client=client,
         executor=executor or Executor(api_client, clock=clock, metrics=metrics, fence=guard),
         caches=sources.caches,
         recorder=recorder,
-        hasher=hasher or KopiaHasher(),
         clock=clock,
         image=options.server_image,
     )
@@ -189,6 +186,11 @@ class _Sources:
             network_policies=policies,
             secrets=secrets,
         )
+
+    @property
+    def servers(self) -> Store:
+        """The RepositoryServers as they were last seen."""
+        return self._servers.store
 
     def wake(self, loop: Controller) -> None:
         """Let a controller reconcile what changes concern."""

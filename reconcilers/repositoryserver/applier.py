@@ -75,9 +75,20 @@ class ChildApplier:
         }
 
     def ensure(
-        self, current: Pass, resource: Resource, desired: Mapping[str, Any]
+        self,
+        current: Pass,
+        resource: Resource,
+        desired: Mapping[str, Any],
+        *,
+        changed: bool = False,
     ) -> dict[str, Any]:
         """Apply an object if it is not as desired, and return it as it is then.
+
+        Args:
+            current: The pass.
+            resource: Its resource.
+            desired: The object as it should be.
+            changed: Whether the caller knows that it is not so, in what the cache does not hold.
 
         Raises:
             InvalidInput: Its name is taken by an object that the resource does not own.
@@ -90,7 +101,7 @@ class ChildApplier:
         observed = cache.get(namespace, name)
         if observed is not None:
             self._refuse_foreign(current, resource, observed)
-            if not children.differs(_comparable(resource, wanted), observed):
+            if not changed and not children.differs(_comparable(resource, wanted), observed):
                 return observed
         applied = self._client.apply(resource, namespace, name, wanted, deadline=current.deadline)
         if resource != resources.PODS and children.differs(_comparable(resource, wanted), applied):
@@ -107,7 +118,7 @@ class ChildApplier:
         return applied
 
     def ensure_pod(
-        self, current: Pass, inputs: children.ServerInputs | None, digest: str
+        self, current: Pass, inputs: children.ServerInputs | None, digest: str, users: str
     ) -> dict[str, Any] | None:
         """Create snapshot and pod if they are missing.
 
@@ -115,6 +126,7 @@ class ChildApplier:
             current: The pass.
             inputs: What they are made of; None if both are known to be there.
             digest: Names them.
+            users: Version of the users that a new pod starts with.
 
         Returns:
             The pod as it is then.
@@ -134,8 +146,10 @@ class ChildApplier:
         if inputs is None:
             return observed
         self.ensure(current, resources.SECRETS, children.snapshot_secret(server, inputs, digest))
+        # One that is there has taken up what it has taken up.
+        users = users if observed is None else children.users_of(observed)
         try:
-            pod = self.ensure(current, resources.PODS, children.pod(server, inputs, digest))
+            pod = self.ensure(current, resources.PODS, children.pod(server, inputs, digest, users))
         except Invalid as error:
             message = POD_REFUSED.format(pod=name, message=error.message)
             raise InvalidInput(REASON_POD_REFUSED, message) from error
@@ -186,20 +200,29 @@ class ChildApplier:
         Raises:
             ClientError: The API server refused or could not be reached.
         """
-        metadata = pod["metadata"]
         when = timestamp(until)
-        # The uid keeps a namesake from it.
-        marked = {"uid": metadata["uid"], "annotations": {children.ANNOTATION_DRAIN_UNTIL: when}}
+        self.annotate(current, pod, {children.ANNOTATION_DRAIN_UNTIL: when})
+        note = POD_DRAINS.format(pod=pod["metadata"]["name"], until=when)
+        self._tell(current, EVENT_POD_DRAINS, note, "Drain")
+
+    def annotate(
+        self, current: Pass, pod: Mapping[str, Any], annotations: Mapping[str, str]
+    ) -> None:
+        """Write annotations on this very pod.
+
+        Raises:
+            Conflict: Another has its name.
+            ClientError: The API server refused or could not be reached.
+        """
+        metadata = pod["metadata"]
         patched = self._client.merge_patch(
             resources.PODS,
             metadata["namespace"],
             metadata["name"],
-            {"metadata": marked},
+            {"metadata": {"uid": metadata["uid"], "annotations": annotations}},
             deadline=current.deadline,
         )
         self._cache(resources.PODS).mutated(patched)
-        note = POD_DRAINS.format(pod=metadata["name"], until=when)
-        self._tell(current, EVENT_POD_DRAINS, note, "Drain")
 
     def prune_snapshots(self, current: Pass, keep: Collection[str]) -> None:
         """Delete the snapshot Secrets that no pod uses.

@@ -2,6 +2,7 @@
 
 | child         | name               | lives as long as                                     |
 | Secret        | `<name>-<digest>`  | a pod uses it; immutable                             |
+| Secret        | `repo-server-<name>-users` | the resource; changes with the access Secrets |
 | Pod           | `<name>-<digest>`  | it is the newest, serves until that does, or drains  |
 | Service       | `repo-server-<name>` | the resource                                       |
 | NetworkPolicy | `repo-server-<name>` | the resource                                       |
@@ -39,10 +40,15 @@ LABEL_INSTANCE = "cr.kanister.io/repository-server"
 LABEL_DIGEST = "cr.kanister.io/digest"
 ANNOTATION_FINGERPRINT = "cr.kanister.io/tls-fingerprint"
 ANNOTATION_APPLIED = "cr.kanister.io/applied"
+# The version of the users that the server in a pod has taken up.
+ANNOTATION_USERS = "cr.kanister.io/users"
 ANNOTATION_DRAIN_UNTIL = "cr.kanister.io/drain-until"
 
 # What the Service selects as long as there is no pod that clients may reach.
 NO_DIGEST = "none"
+
+# The version of a file without users: what a server starts with whose access Secret is not right.
+NO_USERS = "none"
 
 KEY_CONFIG = "repository.config"
 KEY_PASSWORD = "repository-password"  # noqa: S105 - a key's name
@@ -129,6 +135,17 @@ def stable_name(server: RepositoryServer) -> str:
     return prefix + _label(server.name, _LABEL_LENGTH - len(prefix))
 
 
+def users_name(server: RepositoryServer) -> str:
+    """Return the name of the Secret with the users, as the server reads them."""
+    return f"{stable_name(server)}-users"
+
+
+def users_of(pod_: Mapping[str, Any]) -> str:
+    """Return the version of the users that an observed pod has taken up; empty if not known."""
+    version: str = (pod_["metadata"].get("annotations") or {}).get(ANNOTATION_USERS, "")
+    return version
+
+
 def digest_of(obj: Mapping[str, Any]) -> str:
     """Return the digest of an observed Pod or Secret; empty if it is none of ours."""
     digest_: str = (obj["metadata"].get("labels") or {}).get(LABEL_DIGEST, "")
@@ -141,25 +158,49 @@ def run_as_user(server: RepositoryServer) -> int:
 
 
 def snapshot_secret(server: RepositoryServer, inputs: ServerInputs, digest_: str) -> dict[str, Any]:
-    """Return the immutable Secret that holds all the Pod needs."""
-    data = {
-        key: base64.b64encode(value.encode()).decode()
-        for key, value in inputs.secret_data().items()
-    }
+    """Return the immutable Secret that holds all the Pod needs but its users."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": _metadata(server, versioned_name(server, digest_), digest_),
         "type": "Opaque",
         "immutable": True,
-        "data": data,
+        "data": _encoded(inputs.secret_data()),
     }
 
 
-def pod(server: RepositoryServer, inputs: ServerInputs, digest_: str) -> dict[str, Any]:
+def users_secret(server: RepositoryServer, users: str, version: str) -> dict[str, Any]:
+    """Return the Secret with the users, which the Pod mounts in a volume of its own.
+
+    Args:
+        server: The resource.
+        users: What `htpasswd.render` returned.
+        version: Another one for each other content.
+    """
+    data = {kopia.USERS_FILE: users, kopia.USERS_VERSION_FILE: version}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": _metadata(server, users_name(server)),
+        "type": "Opaque",
+        "data": _encoded(data),
+    }
+
+
+def _encoded(data: Mapping[str, str]) -> dict[str, str]:
+    return {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+
+
+def pod(server: RepositoryServer, inputs: ServerInputs, digest_: str, users: str) -> dict[str, Any]:
     """Return the Pod that runs the server.
 
     Its labels and annotations, unlike its spec, can change while it runs: no digest has them.
+
+    Args:
+        server: The resource.
+        inputs: What it is made of.
+        digest_: Names it.
+        users: Version of the users that its server has taken up.
 
     Raises:
         InvalidInput: As for `digest`.
@@ -170,6 +211,7 @@ def pod(server: RepositoryServer, inputs: ServerInputs, digest_: str) -> dict[st
     metadata["annotations"] = {
         **server.pod.annotations,
         ANNOTATION_FINGERPRINT: inputs.certificate.fingerprint,
+        ANNOTATION_USERS: users,
     }
     return {
         "apiVersion": "v1",
@@ -223,10 +265,14 @@ def with_applied(desired: Mapping[str, Any]) -> dict[str, Any]:
     By it a field that is no longer desired is noticed, which a comparison with the observed object
     cannot see.
     """
-    canonical = json.dumps(desired, sort_keys=True, separators=(",", ":"))
-    applied = hashlib.sha256(canonical.encode()).hexdigest()[:_DIGEST_LENGTH]
     metadata = desired["metadata"]
-    annotations = {**metadata.get("annotations", {}), ANNOTATION_APPLIED: applied}
+    annotations = metadata.get("annotations", {})
+    # What the server has taken up is no wish.
+    wishes = {key: value for key, value in annotations.items() if key != ANNOTATION_USERS}
+    wished = {**desired, "metadata": {**metadata, "annotations": wishes}}
+    canonical = json.dumps(wished, sort_keys=True, separators=(",", ":"))
+    applied = hashlib.sha256(canonical.encode()).hexdigest()[:_DIGEST_LENGTH]
+    annotations = {**annotations, ANNOTATION_APPLIED: applied}
     return {**desired, "metadata": {**metadata, "annotations": annotations}}
 
 
@@ -332,6 +378,8 @@ def _generated_pod_spec(
                     ],
                 },
             },
+            # Apart from the rest, as it changes while the pod runs.
+            {"name": "users", "secret": {"secretName": users_name(server), "defaultMode": 0o444}},
             {"name": "cache", "emptyDir": {"sizeLimit": f"{cache_mb}M"}},
             {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}},
             *inputs.storage.volumes,
@@ -366,6 +414,7 @@ def _container(server: RepositoryServer, inputs: ServerInputs, secret: str) -> d
             f"--address=https://:{PORT}",
             f"--tls-cert-file={CONFIG_DIRECTORY}/{KEY_CERTIFICATE}",
             f"--tls-key-file={CONFIG_DIRECTORY}/{KEY_PRIVATE_KEY}",
+            f"--htpasswd-file={kopia.USERS_DIRECTORY}/{kopia.USERS_FILE}",
             "--no-ui",
         ],
         "env": _environment(inputs, secret),
@@ -397,6 +446,7 @@ def _container(server: RepositoryServer, inputs: ServerInputs, secret: str) -> d
         },
         "volumeMounts": [
             {"name": "config", "mountPath": CONFIG_DIRECTORY, "readOnly": True},
+            {"name": "users", "mountPath": kopia.USERS_DIRECTORY, "readOnly": True},
             {"name": "cache", "mountPath": repository_config.CACHE_DIRECTORY},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the container's own
             *inputs.storage.mounts,

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field, frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
     from controller.clock import Deadline
@@ -56,31 +55,20 @@ class KnownInputs:
 
 
 @frozen
-class KnownAccess:
-    """What is remembered of the access Secret.
+class KnownUsers:
+    """What is remembered of the users once they were written for the server.
 
     Attributes:
-        version: Generation of the resource and version of the Secret.
-        names: The users in it.
+        sources: What they were made of.
+        stored: Tells the Secret that was written from any other.
+        version: What a pod has to have taken up.
+        names: The users.
     """
 
-    version: tuple[str, ...]
+    sources: tuple[str, ...]
+    stored: str
+    version: str
     names: frozenset[str]
-
-
-@frozen
-class UserCheck:
-    """The last time that the registered users were seen to be as desired.
-
-    Attributes:
-        pod: Uid of the pod in which they were looked at.
-        version: The version of the access Secret that they were compared with.
-        at: Monotonic seconds.
-    """
-
-    pod: str
-    version: tuple[str, ...]
-    at: float
 
 
 @frozen
@@ -102,8 +90,8 @@ class Memory:
 
     Attributes:
         inputs: What the server is started with.
-        access: Who may connect.
-        checked: When the registered users were seen to be right.
+        users: Who may connect.
+        ready_since: When the server was first seen to be Ready, in monotonic seconds.
         failure: What the newest pod failed at.
         setting: What messages about Kopia named last, for a server whose inputs are spoilt since.
         told_at: When the status was last brought up to date, in monotonic seconds; at first, when
@@ -111,8 +99,8 @@ class Memory:
     """
 
     inputs: KnownInputs | None = None
-    access: KnownAccess | None = None
-    checked: UserCheck | None = None
+    users: KnownUsers | None = None
+    ready_since: float | None = None
     failure: KnownFailure | None = None
     setting: kopia.Setting | None = None
     told_at: float | None = None
@@ -128,9 +116,7 @@ class Pass:
         server: The same, parsed.
         memory: What earlier passes remember.
         deadline: Until when work may go on.
-        owned_users: Users that this controller has registered.
         retry_pause: Seconds between two tries of what fails inside Kopia.
-        passwords: Those of the access users, if this pass has read them.
         requeue_after: Seconds after which to look again, the shortest that was asked for.
     """
 
@@ -139,17 +125,10 @@ class Pass:
     server: api.RepositoryServer
     memory: Memory
     deadline: Deadline
-    owned_users: frozenset[str]
     retry_pause: float
-    passwords: Mapping[str, str] | None = field(default=None, repr=False)
     requeue_after: float | None = field(default=None)
 
     def look_again(self, seconds: float) -> None:
         """Ask for another pass after so many seconds at the latest."""
         if self.requeue_after is None or seconds < self.requeue_after:
             self.requeue_after = seconds
-
-
-def recorded_users(obj: Mapping[str, Any]) -> frozenset[str]:
-    """Return the users that the status says this controller has registered."""
-    return frozenset((obj.get("status") or {}).get("registeredUsers") or ())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from attrs import field, frozen
+
 from controller.errors import NotFound
 from reconcilers.repositoryserver import (
     api,
@@ -16,7 +18,7 @@ from reconcilers.repositoryserver import (
     status,
     users,
 )
-from reconcilers.repositoryserver.context import KnownAccess, KnownInputs
+from reconcilers.repositoryserver.context import KnownInputs
 from reconcilers.repositoryserver.errors import InvalidInput
 from reconcilers.repositoryserver.storage import kinds
 from reconcilers.repositoryserver.storage.model import Source
@@ -27,6 +29,21 @@ if TYPE_CHECKING:
     from controller.client import Client
     from controller.clock import Clock, Deadline
     from reconcilers.repositoryserver.context import Caches, Pass
+
+
+@frozen
+class StoredUsers:
+    """The Secret with the users, as the server has them.
+
+    Attributes:
+        obj: The Secret.
+        users: The users, as Kopia reads them.
+        version: Their version.
+    """
+
+    obj: dict[str, Any] = field(repr=False)
+    users: str = field(repr=False)
+    version: str
 
 
 class InputReader:
@@ -72,34 +89,53 @@ class InputReader:
         self._check_expiry(current, known)
         return known, full
 
-    def access(self, current: Pass) -> KnownAccess:
-        """Return the access users' names, read anew only if their Secret has changed.
-
-        Raises:
-            InvalidInput: The Secret is missing, or Kopia would refuse one of its users.
-            ClientError: It could not be read.
-        """
-        server = current.server
-        version = (str(server.generation), self._version(server.access.secret))
-        known = current.memory.access
-        if known is None or known.version != version:
-            names = frozenset(self.passwords(current))
-            known = current.memory.access = KnownAccess(version, names)
-        return known
+    def user_sources(self, server: api.RepositoryServer) -> tuple[str, ...]:
+        """Return what the users depend on: another value means other users, perhaps."""
+        return tuple(
+            f"{access.username}@{access.secret}:{self._version(access.secret)}"
+            for access in server.accesses
+        )
 
     def passwords(self, current: Pass) -> Mapping[str, str]:
-        """Return the password of each access user, read once in a pass.
+        """Return the password of each user that may connect.
 
         Raises:
-            InvalidInput: As for `access`.
-            ClientError: As for `access`.
+            InvalidInput: A Secret is missing, or Kopia would refuse one of its users.
+            ClientError: One could not be read.
         """
-        if current.passwords is None:
-            access = current.server.access
+
+        def read(access: api.UserAccess) -> secrets.SecretData:
             obj = self._secret(access.secret, current.deadline)
-            secret = secrets.read(access.secret, obj, (secrets.TYPE_USERS,))
-            current.passwords = users.desired_users(access, secret)
-        return current.passwords
+            return secrets.read(access.secret, obj, (secrets.TYPE_USERS,))
+
+        return users.all_users((access, read(access)) for access in current.server.accesses)
+
+    def stored_users(self, current: Pass) -> StoredUsers | None:
+        """Return the users as they were written for the server last; None if they never were.
+
+        Raises:
+            ClientError: They could not be read.
+        """
+        server = current.server
+        try:
+            obj = self._client.get(
+                resources.SECRETS,
+                server.namespace,
+                children.users_name(server),
+                deadline=current.deadline,
+            )
+        except NotFound:
+            return None
+        data = obj.get("data") or {}
+        return StoredUsers(
+            obj,
+            secrets.decoded(data.get(kopia.USERS_FILE)),
+            secrets.decoded(data.get(kopia.USERS_VERSION_FILE)),
+        )
+
+    def users_version(self, server: api.RepositoryServer) -> str:
+        """Return what tells one state of the Secret with the users from another."""
+        return self._version_of(server.namespace, children.users_name(server))
 
     def _read(self, server: api.RepositoryServer, deadline: Deadline) -> children.ServerInputs:
         def read(ref: api.SecretRef, type_: str) -> secrets.SecretData:
@@ -164,10 +200,11 @@ class InputReader:
         return (str(server.generation), *(self._version(ref) for ref in server.inputs))
 
     def _version(self, ref: api.SecretRef) -> str:
-        obj = self._caches.secrets.get(ref.namespace, ref.name)
-        if obj is None:
-            return ""
-        return f"{obj['metadata']['uid']}/{obj['metadata']['resourceVersion']}"
+        return self._version_of(ref.namespace, ref.name)
+
+    def _version_of(self, namespace: str, name: str) -> str:
+        obj = self._caches.secrets.get(namespace, name)
+        return "" if obj is None else version_of(obj)
 
     def _secret(self, ref: api.SecretRef, deadline: Deadline) -> dict[str, Any] | None:
         # Asked for even if the cache has none: the watch of Secrets can lag behind the one that has
@@ -176,3 +213,8 @@ class InputReader:
             return self._client.get(resources.SECRETS, ref.namespace, ref.name, deadline=deadline)
         except NotFound:
             return None
+
+
+def version_of(obj: Mapping[str, Any]) -> str:
+    """Return what tells one state of an object from all others, of namesakes too."""
+    return f"{obj['metadata']['uid']}/{obj['metadata']['resourceVersion']}"

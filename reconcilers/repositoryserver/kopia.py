@@ -1,7 +1,6 @@
 """Kopia in the server's container: the commands that are run there, and what their words mean.
 
-The commands carry no secret: Kopia finds passwords in the container's environment, and what changes
-users comes over standard input.
+The commands carry no secret: Kopia finds passwords in the container's environment and in files.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from attrs import frozen
 from reconcilers.repositoryserver.storage.filestore import DATA_DIRECTORY
 
 if TYPE_CHECKING:
-    from reconcilers.repositoryserver.users import Plan
+    from collections.abc import Iterable
 
 EXECUTABLE = "/bin/kopia"
 # A writer command may otherwise run the repository's maintenance, which is its owner's business.
@@ -24,29 +23,34 @@ LIST_USERS = (EXECUTABLE, *GLOBAL_FLAGS, "server", "user", "list", "--json")
 REFRESH = (EXECUTABLE, *GLOBAL_FLAGS, "server", "refresh")
 STATUS = (EXECUTABLE, *GLOBAL_FLAGS, "server", "status")
 
-# Printed between the last change and the refresh, so that a failure can be told apart.
-USERS_CHANGED = b"users-changed"
+# The server's users, in a volume of their own: the kubelet brings it up to date in a running pod.
+USERS_DIRECTORY = "/etc/kopia-users"
+USERS_FILE = "htpasswd"
+USERS_VERSION_FILE = "version"
 
 _GLOBAL = " ".join(GLOBAL_FLAGS)
-# Reads lines of verb, user and hash up to `end`: an exec's standard input cannot be closed in the
-# protocol that every API server speaks. Stops at the first command that fails, and refreshes the
-# server at the end. A hash is an argument of the Kopia process for a quarter of a second; it never
-# leaves the container. A user's name may begin with a dash, so it stands behind `--`.
-_CHANGE_USERS_SCRIPT = f"""
-change() {{
-  {EXECUTABLE} {_GLOBAL} server user "$1" --user-password-hash="$hash" -- "$user" >/dev/null
-}}
-while read -r verb user hash; do
-  case "$verb" in
-    put) change add || change set || exit ;;
-    set) change set || exit ;;
-    delete) {EXECUTABLE} {_GLOBAL} server user delete -- "$user" >/dev/null || exit ;;
-    end) echo {USERS_CHANGED.decode()} && exec {" ".join(REFRESH)} ;;
-  esac
+NOT_THERE_YET = 75
+# Waits for the kubelet at most four seconds: its next look at the pod may be a minute away.
+_TAKE_UP_SCRIPT = f"""
+tries=0
+until [ "$(cat {USERS_DIRECTORY}/{USERS_VERSION_FILE})" = "$1" ]; do
+  tries=$((tries + 1))
+  [ "$tries" -lt 40 ] || exit {NOT_THERE_YET}
+  sleep 0.1
+done
+exec {" ".join(REFRESH)}
+"""
+
+# Reads names up to a line `end`, which no user has for a name: an exec's standard input cannot be
+# closed in the protocol that every API server speaks. A name may begin with a dash, hence the `--`.
+_FORGET_SCRIPT = f"""
+while read -r user; do
+  [ "$user" != end ] || exec {" ".join(REFRESH)}
+  {EXECUTABLE} {_GLOBAL} server user delete -- "$user" >/dev/null || exit
 done
 exit 1
 """
-CHANGE_USERS = ("/bin/sh", "-c", _CHANGE_USERS_SCRIPT)
+FORGET_USERS = ("/bin/sh", "-c", _FORGET_SCRIPT)
 
 REASON_PASSWORD = "RepositoryPasswordWrong"  # noqa: S105 - a reason
 REASON_NO_REPOSITORY = "RepositoryMissing"
@@ -190,12 +194,24 @@ class Explanation:
     message: str
 
 
-def change_users_input(plan: Plan) -> bytes:
-    """Return what `CHANGE_USERS` reads from standard input for a plan."""
-    lines = [f"delete {name} -" for name in plan.delete]
-    lines += [f"set {name} {hash_}" for name, hash_ in plan.set_.items()]
-    lines += [f"put {name} {hash_}" for name, hash_ in plan.put.items()]
-    return "".join(f"{line}\n" for line in [*lines, "end - -"]).encode()
+def take_up_users(version: str) -> tuple[str, ...]:
+    """Return the command that lets a running server take up its users.
+
+    It ends with `NOT_THERE_YET` if the kubelet has not brought them into the pod.
+
+    Args:
+        version: Of the users, as it stands beside them.
+    """
+    return ("/bin/sh", "-c", _TAKE_UP_SCRIPT, "take-up-users", version)
+
+
+def forget_users_input(names: Iterable[str]) -> bytes:
+    """Return what `FORGET_USERS` reads from standard input.
+
+    Args:
+        names: Users to delete from the repository; one that is not there is no error.
+    """
+    return "".join(f"{line}\n" for line in [*sorted(names), "end"]).encode()
 
 
 def explain(

@@ -22,7 +22,6 @@ from reconcilers.repositoryserver.context import (
     KnownFailure,
     Memory,
     Pass,
-    recorded_users,
 )
 from reconcilers.repositoryserver.errors import InvalidInput, Problem, Unsettled
 from reconcilers.repositoryserver.inputs import InputReader
@@ -36,10 +35,9 @@ if TYPE_CHECKING:
 
     from controller.client import Client
     from controller.clock import Clock
-    from reconcilers.repositoryserver.context import Caches, KnownAccess
+    from reconcilers.repositoryserver.context import Caches
     from reconcilers.repositoryserver.registration import Executor
     from reconcilers.repositoryserver.statuswriter import Recorder
-    from reconcilers.repositoryserver.users import PasswordHasher
 
 # The status of a failed reconcile must still be written when its time for work is over.
 STATUS_GRACE_SECONDS = 10.0
@@ -85,6 +83,10 @@ class _Newest:
     verdict: Problem | status.Waiting | None = None
     claim: str = ""
 
+    def is_(self, pod: Mapping[str, Any]) -> bool:
+        """Return whether an observed pod is the newest."""
+        return bool(self.digest) and children.digest_of(pod) == self.digest
+
 
 class RepositoryServerReconciler:
     """Brings one RepositoryServer to its desired state; see the module's docstring."""
@@ -96,7 +98,6 @@ class RepositoryServerReconciler:
         executor: Executor,
         caches: Caches,
         recorder: Recorder,
-        hasher: PasswordHasher,
         clock: Clock,
         image: str,
         turns: Turns | None = None,
@@ -108,7 +109,6 @@ class RepositoryServerReconciler:
             executor: Runs Kopia in the server's container.
             caches: What the informers hold.
             recorder: Takes events.
-            hasher: Makes and verifies Kopia's password hashes.
             clock: The time.
             image: Image with Kopia for the server pods.
             turns: Limits how many servers are replaced at the same time.
@@ -125,9 +125,8 @@ class RepositoryServerReconciler:
         self._registrar = UserRegistrar(
             executor=executor,
             reader=self._reader,
-            writer=self._writer,
+            applier=self._applier,
             tell=self._writer.tell,
-            hasher=hasher,
             clock=clock,
         )
         # By request, with the uid of the resource: a namesake must not inherit.
@@ -208,7 +207,6 @@ class RepositoryServerReconciler:
             server=server,
             memory=memory,
             deadline=Deadline(self._clock, deadline.at - STATUS_GRACE_SECONDS),
-            owned_users=recorded_users(obj),
             retry_pause=self._retry_pause(obj),
         )
 
@@ -217,16 +215,16 @@ class RepositoryServerReconciler:
         server = current.server
         # First, so that no pod is ever without its protection.
         self._applier.ensure(current, resources.NETWORK_POLICIES, children.network_policy(server))
-        routed = self._routed(server)
+        users: Problem | status.Waiting | None = self._registrar.ensure_known(current)
         newest = self._ensure_newest(current)
-        access = self._access(current)
-        if isinstance(access, Problem):
-            users: Problem | status.Waiting | None = access
-        else:
-            users = self._ensure_users(current, newest, routed, access)
-        serving = self._roll_out(current, newest, routed)
+        place = Rollout(newest.digest, self._routed(server), _users_version(current.memory))
+        users = users or self._ensure_taken_up(current, newest, place)
+        serving = self._roll_out(current, newest, place)
         ready = serving is not None and status.pod_ready(serving)
         self._settle_turn(current, newest, serving)
+        cleared = None
+        if serving is not None and ready and newest.is_(serving):
+            cleared = self._registrar.ensure_forgotten(current, serving)
         metadata = serving["metadata"] if serving is not None else {}
         return status.Outcome(
             verdicts=tuple(v for v in (newest.verdict, users) if v is not None),
@@ -235,7 +233,7 @@ class RepositoryServerReconciler:
             service_name=children.stable_name(server),
             network_policy_name=children.stable_name(server),
             fingerprint=metadata.get("annotations", {}).get(children.ANNOTATION_FINGERPRINT, ""),
-            registered_users=tuple(sorted(current.owned_users)),
+            registered_users=None if cleared is None else tuple(sorted(cleared)),
         )
 
     def _ensure_newest(self, current: Pass) -> _Newest:
@@ -252,7 +250,7 @@ class RepositoryServerReconciler:
             waiting = status.Waiting(status.SERVER_SETUP, status.WAITING_TURN)
             return _Newest(digest, None, waiting, claim)
         try:
-            pod = self._applier.ensure_pod(current, full, digest)
+            pod = self._applier.ensure_pod(current, full, digest, _users_version(current.memory))
         except InvalidInput as error:
             # A label that cannot be leaves the pod that lacks it at work.
             there = (pod for pod in self._pods(current.server) if pod["metadata"]["name"] == name)
@@ -274,44 +272,35 @@ class RepositoryServerReconciler:
         self, current: Pass, newest: _Newest, serving: Mapping[str, Any] | None
     ) -> None:
         """Free the turn of a server that is replaced, or whose replacement has failed."""
-        under_way = isinstance(newest.verdict, status.Waiting) and serving is not newest.pod
-        if not under_way:
+        settled = serving is None or newest.is_(serving)
+        if settled or isinstance(newest.verdict, Problem):
             self._turns.give_back(current.request)
 
-    def _access(self, current: Pass) -> KnownAccess | Problem:
-        try:
-            return self._reader.access(current)
-        except InvalidInput as error:
-            return error.problem(status.CLIENT_USER_INITIALIZED)
-
-    def _ensure_users(
-        self, current: Pass, newest: _Newest, routed: str, access: KnownAccess
+    def _ensure_taken_up(
+        self, current: Pass, newest: _Newest, place: Rollout
     ) -> Problem | status.Waiting | None:
-        """Register users in the newest pod, as long as it takes none in the one that serves."""
+        """Let the newest pod and the one that serves take up changed users."""
         setting = current.memory.setting
-        place = Rollout(newest.digest, routed, _registered_in(current.memory))
-        candidates = [newest.pod, place.serves(self._pods(current.server))]
-        for pod in candidates:
-            if (
-                pod is not None
-                and setting is not None
-                and status.takes_users(pod, has_served=place.has_served(pod))
-            ):
-                return self._registrar.ensure(current, pod, access, setting)
-        return None
+        pods = self._pods(current.server)
+        serving = place.serves(pods)
+        verdict: Problem | status.Waiting | None = None
+        for pod in pods:
+            if setting is not None and (pod is serving or newest.is_(pod)):
+                verdict = self._registrar.ensure_taken_up(current, pod, setting) or verdict
+        return verdict
 
-    def _roll_out(self, current: Pass, newest: _Newest, routed: str) -> Mapping[str, Any] | None:
+    def _roll_out(self, current: Pass, newest: _Newest, place: Rollout) -> Mapping[str, Any] | None:
         """Route to the pod that serves best, retire the others; return the pod."""
         server, now = current.server, self._clock.now()
-        place = Rollout(newest.digest, routed, _registered_in(current.memory))
         pods = self._pods(server)
         serving = place.serves(pods)
         if self._yields(current, newest, serving):
             return None
         former = self._former_pods(server)
+        settled = serving is not None and newest.is_(serving)
         retirement = rollout.retire(
             pods,
-            former if serving is not None and serving is newest.pod else (),
+            former if settled else (),
             place,
             serving,
             drain_seconds=server.drain_seconds,
@@ -331,7 +320,7 @@ class RepositoryServerReconciler:
             used = {children.versioned_name(server, newest.digest)}
             used |= {pod["metadata"]["name"] for pod in self._pods(server)}
             self._applier.prune_snapshots(current, used)
-        if serving is newest.pod and not former:
+        if settled and not former:
             self._applier.prune_former_services(current)
         return serving
 
@@ -427,6 +416,6 @@ def _unfinished(error: Forbidden | Invalid | DeadlineExceeded) -> Problem:
     return Problem(status.SERVER_SETUP, REASON_REFUSED, REFUSED.format(message=error.message))
 
 
-def _registered_in(memory: Memory) -> str:
-    """Return the uid of the pod in which users were last registered, empty if not known."""
-    return "" if memory.checked is None else memory.checked.pod
+def _users_version(memory: Memory) -> str:
+    """Return the version of the users that a pod must have."""
+    return "" if memory.users is None else memory.users.version

@@ -1,7 +1,7 @@
 """From one pod to the next: which pod the Service routes to, and which have had their time.
 
-Pure functions. Users live in the repository, but a server knows only those that were there when it
-last read them, so a pod serves once they were registered in it or it has served before.
+Pure functions. A pod that has served goes on serving, with the users that it has; a new one begins
+to once it has those of now.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ class Rollout:
     Attributes:
         newest: Digest of what the server should be; empty while that is not known.
         routed: Digest that the Service selects; empty if there is no Service.
-        registered: Uid of the pod in which users were last registered; empty if not known.
+        users: Version of the users that a pod must have; empty if there are none yet.
     """
 
     newest: str
     routed: str
-    registered: str
+    users: str
 
     def serves(self, pods: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
         """Choose the pod that the Service is to route to.
@@ -59,13 +59,13 @@ class Rollout:
         live = [pod for pod in pods if not is_over(pod) and self._has_users(pod)]
         live.sort(key=lambda pod: pod["metadata"].get("creationTimestamp", ""), reverse=True)
         # A server that works is left only for a newer one that works; a broken one is left for
-        # whatever works; where nothing does, the newest is what the Service should find first.
+        # whatever works. Where nothing does, what had sessions may come back to them.
         for wanted in (
             lambda pod: status.pod_ready(pod) and children.digest_of(pod) == self.newest,
             lambda pod: status.pod_ready(pod) and children.digest_of(pod) == self.routed,
             status.pod_ready,
-            lambda pod: children.digest_of(pod) == self.newest,
             lambda pod: children.digest_of(pod) == self.routed,
+            lambda pod: children.digest_of(pod) == self.newest,
         ):
             found = next(filter(wanted, live), None)
             if found is not None:
@@ -90,7 +90,9 @@ class Rollout:
         return children.digest_of(pod) == self.routed or drain_until(pod) is not None
 
     def _has_users(self, pod: Mapping[str, Any]) -> bool:
-        return pod["metadata"]["uid"] == self.registered or self.has_served(pod)
+        return self.has_served(pod) or (
+            self.users not in ("", children.NO_USERS) and children.users_of(pod) == self.users
+        )
 
 
 @frozen
@@ -197,7 +199,9 @@ def in_each_others_way(
         serving: The pod that serves.
         now: The time.
     """
-    if newest is None or serving is None or is_over(newest) or newest is serving:
+    if newest is None or serving is None or is_over(newest):
+        return False
+    if newest["metadata"]["uid"] == serving["metadata"]["uid"]:
         return False
     created = status.parse_time(newest["metadata"]["creationTimestamp"])
     if now - created < timedelta(seconds=IN_PLACE_AFTER_SECONDS):

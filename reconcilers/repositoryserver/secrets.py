@@ -138,6 +138,14 @@ def read(ref: SecretRef, obj: Mapping[str, Any] | None, types: tuple[str, ...]) 
     return SecretData(ref, type_, values)
 
 
+def decoded(value: str | None) -> str:
+    """Return the text of a value that this controller wrote; empty for one that it did not."""
+    try:
+        return base64.b64decode(value or "").decode()
+    except ValueError:
+        return ""
+
+
 @frozen
 class Admin:
     """The server's administrator, who also controls it."""

@@ -46,7 +46,7 @@ STEPS = {
     SERVER_REFRESHED: ("ServerRefreshed", "ServerRefreshFailed"),
 }
 
-# What these say is over with the process. Registered users, by contrast, stay in the repository.
+# What these say is over with the process. The users, by contrast, stay in their Secret.
 _OF_THE_PROCESS = frozenset({REPOSITORY_CONNECTED, SERVER_INITIALIZED})
 
 PROGRESS_PENDING = "Pending"
@@ -60,8 +60,8 @@ MESSAGES = {
     SERVER_SETUP: "Secrets are valid; pod, service and network policy are in place",
     REPOSITORY_CONNECTED: "Kopia has opened the repository",
     SERVER_INITIALIZED: "the Kopia server answers",
-    CLIENT_USER_INITIALIZED: "the users of the access Secret are registered",
-    SERVER_REFRESHED: "the server has taken up the registered users",
+    CLIENT_USER_INITIALIZED: "the users of the access Secret are known",
+    SERVER_REFRESHED: "the server has taken up the users",
 }
 READY_MESSAGE = "clients can connect to service {service}"
 WAITS = "waits for {step}"
@@ -313,19 +313,11 @@ def parse_time(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def takes_users(pod: Mapping[str, Any], *, has_served: bool) -> bool:
-    """Return whether users can be registered in a pod.
-
-    Args:
-        pod: The pod.
-        has_served: Whether clients have been let in before. A new pod takes users once Kopia
-            listens, which is what the startup probe has seen; they are there then when it becomes
-            Ready. Later it has to be ready, or Kopia might not answer.
-    """
+def answers(pod: Mapping[str, Any]) -> bool:
+    """Return whether Kopia answers in a pod, so that it can be told something."""
     container = container_status(pod)
-    if container is None or pod["metadata"].get("deletionTimestamp"):
-        return False
-    return bool(container.get("ready")) or (bool(container.get("started")) and not has_served)
+    gone = pod["metadata"].get("deletionTimestamp")
+    return container is not None and bool(container.get("ready")) and not gone
 
 
 def pod_ready(pod: Mapping[str, Any]) -> bool:
@@ -345,7 +337,8 @@ class Outcome:
         service_name: The Service; empty before there is one.
         network_policy_name: The NetworkPolicy; empty before there is one.
         fingerprint: Of the certificate that the Service's pod shows.
-        registered_users: Users that this controller has registered; None leaves what is recorded.
+        registered_users: Users of whom the repository has no entry of before; None leaves what is
+            recorded.
     """
 
     verdicts: tuple[Problem | Waiting, ...]

@@ -13,7 +13,7 @@ from controller.events import NORMAL, WARNING
 from reconcilers.repositoryserver import resources, status
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
     from controller.client import Client
     from controller.clock import Clock, Deadline
@@ -59,14 +59,6 @@ class StatusWriter:
         _log.info(note, reason=reason)
         self._recorder.event(current.obj, NORMAL, reason, note, action)
 
-    def record_users(self, current: Pass, names: Collection[str]) -> None:
-        """Put users into the status before they are registered in Kopia.
-
-        Raises:
-            ClientError: The API server refused or could not be reached.
-        """
-        current.obj = self._patch(current.obj, {"registeredUsers": sorted(names)}, current.deadline)
-
     def write(self, obj: Mapping[str, Any], outcome: status.Outcome, deadline: Deadline) -> None:
         """Write the status that tells an outcome, if it is another than the present one.
 
@@ -85,7 +77,6 @@ class StatusWriter:
 
     def _write(self, obj: Mapping[str, Any], outcome: status.Outcome, deadline: Deadline) -> None:
         metadata = obj["metadata"]
-        # Users may have been recorded since the pass began; the cache has that.
         latest = self._servers.get(metadata["namespace"], metadata["name"])
         if latest is None or latest["metadata"]["uid"] != metadata["uid"]:
             return

@@ -1,14 +1,12 @@
 """Kopia in a container, as far as its users go."""
 
-import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from attrs import define, field, frozen
 
 from controller.clock import Deadline
 from reconcilers.repositoryserver import kopia
-from reconcilers.repositoryserver.users import RegisteredUser
 
 
 @frozen
@@ -20,25 +18,21 @@ class FakeResult:
     stderr: bytes = b""
 
 
-class PlainHasher:
-    """Hashes that can be read, in no time."""
-
-    def encode(self, password: str) -> str:
-        document = {"passwordHashVersion": 1, "passwordHash": f"hash-of-{password}"}
-        return base64.b64encode(json.dumps(document).encode()).decode()
-
-    def verify(self, password: str, user: RegisteredUser) -> bool:
-        return user.hash_ == f"hash-of-{password}"
+def nothing() -> str:
+    """Return the users of a container that has no volume with users."""
+    return ""
 
 
 @define
 class FakeKopia:
-    """Executes the commands of `reconcilers.repositoryserver.kopia` on a repository in memory."""
+    """Executes the commands of `reconcilers.repositoryserver.kopia`."""
 
-    #: Hashes by user, as `server user list` shows them.
-    users: dict[str, str] = field(factory=dict)
+    #: Users with an entry in the repository.
+    users: set[str] = field(factory=set)
+    #: Reads the volume with the users, as the kubelet has brought it up to date.
+    volume: Callable[[], str] = nothing
     #: What the running server knows, which is what it read at its last refresh.
-    served: dict[str, str] = field(factory=dict)
+    served: str = ""
     #: The commands that were run, each by a short name.
     commands: list[str] = field(factory=list)
     #: The result of the next command of a name, in place of carrying it out.
@@ -54,11 +48,15 @@ class FakeKopia:
         stdin: bytes = b"",
         deadline: Deadline,
     ) -> FakeResult:
-        name = {kopia.LIST_USERS: "list", kopia.CHANGE_USERS: "change"}[tuple(command)]
+        if tuple(command) == kopia.LIST_USERS:
+            name, act = "list", self._list
+        elif tuple(command) == kopia.FORGET_USERS:
+            name, act = "forget", lambda: self._forget(stdin.decode())
+        else:
+            assert tuple(command) == kopia.take_up_users(command[-1])
+            name, act = "take up", self._take_up
         self.commands.append(name)
-        if name in self.failures:
-            return self.failures[name]
-        return self._list() if name == "list" else self._change(stdin.decode())
+        return self.failures[name] if name in self.failures else act()
 
     def ran(self) -> list[str]:
         """Return the commands since the last call."""
@@ -66,22 +64,13 @@ class FakeKopia:
         return commands
 
     def _list(self) -> FakeResult:
-        listed = [
-            {"username": user, "passwordHashVersion": 1, "passwordHash": hash_}
-            for user, hash_ in self.users.items()
-        ]
-        return FakeResult(stdout=json.dumps(listed).encode())
+        return FakeResult(stdout=json.dumps([{"username": user} for user in self.users]).encode())
 
-    def _change(self, lines: str) -> FakeResult:
-        for line in lines.splitlines():
-            verb, user, encoded = line.split()
-            if verb == "end":
-                self.served = dict(self.users)
-                return FakeResult(stdout=kopia.USERS_CHANGED)
-            if verb == "delete":
-                self.users.pop(user, None)
-            elif verb != "put" and (verb == "add") == (user in self.users):
-                return FakeResult(1, stderr=b"user already exists or not found")
-            else:
-                self.users[user] = json.loads(base64.b64decode(encoded))["passwordHash"]
-        return FakeResult(1)
+    def _forget(self, lines: str) -> FakeResult:
+        *names, end = lines.splitlines()
+        self.users -= set(names)
+        return FakeResult(0 if end == "end" else 1)
+
+    def _take_up(self) -> FakeResult:
+        self.served = self.volume()
+        return FakeResult()

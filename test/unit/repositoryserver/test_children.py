@@ -21,6 +21,7 @@ Object = dict[str, Any]
 
 FINGERPRINT = "ab" * 32
 DIGEST = objects.DIGEST
+USERS = "v1"
 FILE_STORE: fakes.Values = {
     "type": "filestore",
     "prefix": "backups",
@@ -57,7 +58,7 @@ def inputs(for_server: api.RepositoryServer | None = None) -> children.ServerInp
 
 def pod_spec(change: Object | None = None) -> Object:
     of = server(change)
-    spec: Object = children.pod(of, inputs(of), DIGEST)["spec"]
+    spec: Object = children.pod(of, inputs(of), DIGEST, USERS)["spec"]
     return spec
 
 
@@ -85,7 +86,7 @@ def of_pod(**settings: Any) -> Object:
 
 CHILDREN: list[Callable[[api.RepositoryServer], Object]] = [
     lambda of: children.snapshot_secret(of, inputs(of), DIGEST),
-    lambda of: children.pod(of, inputs(of), DIGEST),
+    lambda of: children.pod(of, inputs(of), DIGEST, USERS),
     lambda of: children.service(of, DIGEST),
     children.network_policy,
 ]
@@ -157,7 +158,7 @@ class TestSnapshotSecret:
 
     def test_it_has_the_name_of_the_pod(self) -> None:
         secret = children.snapshot_secret(server(), inputs(), DIGEST)
-        pod = children.pod(server(), inputs(), DIGEST)
+        pod = children.pod(server(), inputs(), DIGEST, USERS)
 
         assert secret["metadata"]["name"] == pod["metadata"]["name"] == f"{objects.NAME}-{DIGEST}"
 
@@ -379,6 +380,7 @@ class TestPod:
             "--address=https://:51515",
             "--tls-cert-file=/etc/kopia/tls.crt",
             "--tls-key-file=/etc/kopia/tls.key",
+            "--htpasswd-file=/etc/kopia-users/htpasswd",
             "--no-ui",
         ]
 
@@ -476,13 +478,14 @@ class TestPod:
         )
 
         of = attrs.evolve(inputs(), storage=storage)
-        spec = children.pod(server(), of, DIGEST)["spec"]
+        spec = children.pod(server(), of, DIGEST, USERS)["spec"]
 
         assert {"name": "SSL_CERT_DIR", "value": "/etc/kopia/storage"} in spec["containers"][0][
             "env"
         ]
         assert {"key": "ca.crt", "path": "storage/ca.crt"} in spec["volumes"][0]["secret"]["items"]
-        assert [volume["name"] for volume in spec["volumes"]] == ["config", "cache", "tmp", "token"]
+        names = [volume["name"] for volume in spec["volumes"]]
+        assert names == ["config", "users", "cache", "tmp", "token"]
         assert {"name": "token", "mountPath": "/token"} in spec["containers"][0]["volumeMounts"]
 
     @pytest.mark.parametrize(
@@ -515,10 +518,41 @@ class TestPod:
     def test_the_kubelet_keeps_kopias_last_words(self) -> None:
         assert container()["terminationMessagePolicy"] == "FallbackToLogsOnError"
 
-    def test_it_shows_the_fingerprint_of_its_certificate(self) -> None:
-        pod = children.pod(server(), inputs(), DIGEST)
+    def test_it_shows_its_certificate_and_the_users_that_it_has(self) -> None:
+        pod = children.pod(server(), inputs(), DIGEST, USERS)
 
-        assert pod["metadata"]["annotations"] == {"cr.kanister.io/tls-fingerprint": FINGERPRINT}
+        assert pod["metadata"]["annotations"] == {
+            "cr.kanister.io/tls-fingerprint": FINGERPRINT,
+            "cr.kanister.io/users": USERS,
+        }
+
+    def test_its_users_are_mounted_apart_as_they_change_while_it_runs(self) -> None:
+        (users,) = (volume for volume in pod_spec()["volumes"] if volume["name"] == "users")
+
+        assert users["secret"] == {"secretName": "repo-server-files-users", "defaultMode": 0o444}
+        assert {"name": "users", "mountPath": "/etc/kopia-users", "readOnly": True} in container()[
+            "volumeMounts"
+        ]
+
+
+class TestUsersSecret:
+    def test_it_can_change_and_belongs_to_the_server(self) -> None:
+        secret = children.users_secret(server(), "a@h:hash\n", "v2")
+
+        assert secret["metadata"]["name"] == "repo-server-files-users"
+        assert secret["metadata"]["ownerReferences"][0]["name"] == objects.NAME
+        assert "immutable" not in secret
+        assert {key: base64.b64decode(value) for key, value in secret["data"].items()} == {
+            "htpasswd": b"a@h:hash\n",
+            "version": b"v2",
+        }
+
+    def test_users_that_a_pod_takes_up_are_no_other_wish_for_the_pod(self) -> None:
+        def mark(users: str) -> str:
+            applied = children.with_applied(children.pod(server(), inputs(), DIGEST, users))
+            return str(applied["metadata"]["annotations"]["cr.kanister.io/applied"])
+
+        assert mark("v1") == mark("v2")
 
 
 MEMORY_LIMIT = of_pod(resources={"limits": {"memory": "1Gi"}})
@@ -602,9 +636,9 @@ class TestPodSettings:
             )
         )
 
-        metadata = children.pod(of, inputs(of), DIGEST)["metadata"]
+        metadata = children.pod(of, inputs(of), DIGEST, USERS)["metadata"]
 
-        ours = children.pod(server(), inputs(), DIGEST)["metadata"]
+        ours = children.pod(server(), inputs(), DIGEST, USERS)["metadata"]
         assert metadata["labels"] == {"team": "a", **ours["labels"]}
         assert metadata["annotations"] == {"note": "b", **ours["annotations"]}
 
@@ -643,7 +677,7 @@ def test_the_service_routes_to_the_pod_with_the_digest() -> None:
         },
         "ports": [{"name": "https", "port": 51515, "protocol": "TCP", "targetPort": 51515}],
     }
-    pod = children.pod(server(), inputs(), DIGEST)
+    pod = children.pod(server(), inputs(), DIGEST, USERS)
     selector = children.service(server(), DIGEST)["spec"]["selector"]
     assert selector.items() <= pod["metadata"]["labels"].items()
 
@@ -666,7 +700,7 @@ def test_only_the_namespace_and_the_named_peers_may_connect() -> None:
 
 class TestWithApplied:
     def test_the_annotation_is_the_only_difference(self) -> None:
-        desired = children.pod(server(), inputs(), DIGEST)
+        desired = children.pod(server(), inputs(), DIGEST, USERS)
 
         applied = children.with_applied(desired)
 
@@ -695,7 +729,7 @@ SERVICE = children.with_applied(children.service(server(), DIGEST))
 POLICY = children.with_applied(
     children.network_policy(server({"spec": {"server": {"networkPolicy": {"podSelector": {}}}}}))
 )
-POD = children.with_applied(children.pod(server(), inputs(), DIGEST))
+POD = children.with_applied(children.pod(server(), inputs(), DIGEST, USERS))
 
 FOREIGN_OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "foreign"}
 SIDECAR = {"name": "proxy", "image": "proxy:1"}

@@ -7,7 +7,6 @@ import attrs
 import pytest
 
 from reconcilers.repositoryserver import kopia
-from reconcilers.repositoryserver.users import Plan
 
 SETTING = kopia.Setting(
     storage="backups/files/ on PersistentVolumeClaim backup/files-data",
@@ -33,30 +32,15 @@ def test_a_command_leaves_the_repository_and_the_disk_alone(command: tuple[str, 
     )
 
 
-class TestChangeUsersInput:
-    def test_every_change_is_a_line_and_the_end_one_as_well(self) -> None:
-        plan = Plan(put={"a@h": "HA", "b@h": "HB"}, set_={"c@h": "HC"}, delete=("d@h", "e@h"))
-
-        assert kopia.change_users_input(plan).decode().splitlines() == [
-            "delete d@h -",
-            "delete e@h -",
-            "set c@h HC",
-            "put a@h HA",
-            "put b@h HB",
-            "end - -",
-        ]
-
-    def test_without_changes_the_server_is_only_refreshed(self) -> None:
-        assert kopia.change_users_input(Plan({})) == b"end - -\n"
-
-
 class Container:
-    """Runs `CHANGE_USERS` with a stand-in for Kopia, which notes its arguments and may fail."""
+    """Runs scripts with a stand-in for Kopia, which notes its arguments and may fail."""
 
     def __init__(self, folder: Path) -> None:
         self._log = folder / "calls"
         self._log.touch()
         self._kopia = folder / "kopia"
+        self.volume = folder / "users"
+        self.volume.mkdir()
         self.fail_on("nothing")
 
     def fail_on(self, words: str) -> None:
@@ -68,25 +52,27 @@ class Container:
         )
         self._kopia.chmod(0o755)
 
-    def run(self, lines: bytes, *, close: bool = False) -> tuple[int, bytes, bytes]:
-        """Feed the script; its standard input stays open, as that of an exec, unless told."""
-        shell, option, script = kopia.CHANGE_USERS
+    def start(self, command: tuple[str, ...]) -> subprocess.Popen[bytes]:
+        """Start a script; its standard input stays open, as that of an exec."""
+        shell, option, script, *arguments = command
         script = script.replace(kopia.EXECUTABLE, str(self._kopia))
-        with subprocess.Popen(  # noqa: S603 - the script under test
-            [shell, option, script],
+        script = script.replace(kopia.USERS_DIRECTORY, str(self.volume))
+        return subprocess.Popen(  # noqa: S603 - the script under test
+            [shell, option, script, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-        ) as process:
+        )
+
+    def run(self, command: tuple[str, ...], lines: bytes = b"", *, close: bool = False) -> int:
+        """Feed a script and return its exit code."""
+        with self.start(command) as process:
             assert process.stdin is not None
-            assert process.stdout is not None
-            assert process.stderr is not None
             process.stdin.write(lines)
             process.stdin.flush()
             if close:
                 process.stdin.close()
-            code = process.wait(timeout=10)
-            return code, process.stdout.read(), process.stderr.read()
+            return process.wait(timeout=10)
 
     def calls(self) -> list[str]:
         """Return the arguments of each call, without the flags that all have."""
@@ -99,66 +85,64 @@ def container(tmp_path: Path) -> Container:
     return Container(tmp_path)
 
 
-class TestChangeUsers:
-    def test_each_line_is_one_command_and_the_refresh_is_last(self, container: Container) -> None:
-        plan = Plan(put={"a@h": "HA"}, set_={"c@h": "HC"}, delete=("d@h",))
+class TestTakeUpUsers:
+    def test_the_server_is_refreshed_when_the_users_are_there(self, container: Container) -> None:
+        (container.volume / kopia.USERS_VERSION_FILE).write_text("v2")
 
-        code, stdout, _ = container.run(kopia.change_users_input(plan))
+        assert container.run(kopia.take_up_users("v2")) == 0
+        assert container.calls() == ["server refresh"]
 
-        assert code == 0
-        assert container.calls() == [
-            "server user delete -- d@h",
-            "server user set --user-password-hash=HC -- c@h",
-            "server user add --user-password-hash=HA -- a@h",
-            "server refresh",
-        ]
-        assert kopia.USERS_CHANGED in stdout
+    def test_it_waits_for_the_kubelet(self, container: Container) -> None:
+        version = container.volume / kopia.USERS_VERSION_FILE
+        version.write_text("v1")
 
-    def test_a_name_that_begins_with_a_dash_is_no_flag(self, container: Container) -> None:
-        container.run(kopia.change_users_input(Plan({"--help@h": "H"})))
+        with container.start(kopia.take_up_users("v2")) as process:
+            assert container.calls() == []
+            version.write_text("v2")
+            assert process.wait(timeout=10) == 0
 
-        assert container.calls()[0] == "server user add --user-password-hash=H -- --help@h"
+        assert container.calls() == ["server refresh"]
 
-    def test_a_user_that_is_there_after_all_gets_the_hash(self, container: Container) -> None:
-        container.fail_on("user add")
+    def test_but_not_for_ever(self, container: Container) -> None:
+        (container.volume / kopia.USERS_VERSION_FILE).write_text("v1")
 
-        code, _, _ = container.run(kopia.change_users_input(Plan({"a@h": "H"})))
+        assert container.run(kopia.take_up_users("v2")) == kopia.NOT_THERE_YET
+        assert container.calls() == []
 
-        assert code == 0
-        assert container.calls() == [
-            "server user add --user-password-hash=H -- a@h",
-            "server user set --user-password-hash=H -- a@h",
-            "server refresh",
-        ]
-
-    @pytest.mark.parametrize("verb", ["delete", "set"])
-    def test_the_first_failure_ends_it_before_the_refresh(
-        self, container: Container, verb: str
-    ) -> None:
-        container.fail_on(f"user {verb}")
-        plan = Plan(put={"a@h": "HA"}, set_={"c@h": "HC"}, delete=("d@h",))
-
-        code, stdout, stderr = container.run(kopia.change_users_input(plan))
-
-        assert code == 7
-        assert kopia.USERS_CHANGED not in stdout
-        assert stderr == b"kopia says no\n"
-        assert "refresh" not in container.calls()[-1]
-
-    def test_a_failed_refresh_comes_after_changed_users(self, container: Container) -> None:
+    def test_a_failed_refresh_is_a_failure(self, container: Container) -> None:
+        (container.volume / kopia.USERS_VERSION_FILE).write_text("v2")
         container.fail_on("server refresh")
 
-        code, stdout, _ = container.run(kopia.change_users_input(Plan({"a@h": "H"})))
+        assert container.run(kopia.take_up_users("v2")) == 7
 
-        assert code == 7
-        assert kopia.USERS_CHANGED in stdout
+
+class TestForgetUsers:
+    def test_each_name_is_one_command_and_the_refresh_is_last(self, container: Container) -> None:
+        lines = kopia.forget_users_input({"b@h", "a@h"})
+
+        assert container.run(kopia.FORGET_USERS, lines) == 0
+        assert container.calls() == [
+            "server user delete -- a@h",
+            "server user delete -- b@h",
+            "server refresh",
+        ]
+
+    def test_a_name_that_begins_with_a_dash_is_no_flag(self, container: Container) -> None:
+        container.run(kopia.FORGET_USERS, kopia.forget_users_input({"--help@h"}))
+
+        assert container.calls()[0] == "server user delete -- --help@h"
+
+    def test_the_first_failure_ends_it_before_the_refresh(self, container: Container) -> None:
+        container.fail_on("user delete -- a@h")
+
+        lines = kopia.forget_users_input({"a@h", "b@h"})
+
+        assert container.run(kopia.FORGET_USERS, lines) == 7
+        assert container.calls() == ["server user delete -- a@h"]
 
     def test_an_input_that_breaks_off_is_a_failure(self, container: Container) -> None:
-        code, stdout, _ = container.run(b"put a@h H\n", close=True)
-
-        assert code == 1
-        assert stdout == b""
-        assert len(container.calls()) == 1
+        assert container.run(kopia.FORGET_USERS, b"a@h\n", close=True) == 1
+        assert "server refresh" not in container.calls()
 
 
 # What Kopia 0.23.1 printed when it was tried.

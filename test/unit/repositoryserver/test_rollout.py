@@ -25,6 +25,7 @@ def pod(
     digest: str,
     of: Object | None = None,
     *,
+    users: str = "v2",
     drains_for: float | None = None,
     node: str = "node",
     age: float = 600,
@@ -34,6 +35,7 @@ def pod(
     Args:
         digest: Its digest.
         of: Its status; Ready by default.
+        users: Version of the users that it has.
         drains_for: Seconds until its time to drain is over.
         node: Where it runs.
         age: Seconds since its creation.
@@ -42,9 +44,10 @@ def pod(
     found["metadata"]["uid"] = digest
     found["metadata"]["creationTimestamp"] = timestamp(NOW - timedelta(seconds=age))
     found["spec"]["nodeName"] = node
+    found["metadata"]["annotations"] = {children.ANNOTATION_USERS: users}
     if drains_for is not None:
         until = timestamp(NOW + timedelta(seconds=drains_for))
-        found["metadata"]["annotations"] = {children.ANNOTATION_DRAIN_UNTIL: until}
+        found["metadata"]["annotations"][children.ANNOTATION_DRAIN_UNTIL] = until
     return found
 
 
@@ -52,56 +55,73 @@ def name(obj: Mapping[str, Any] | None) -> str | None:
     return None if obj is None else str(obj["metadata"]["name"])
 
 
-FIRST_START = Rollout(newest="new", routed=children.NO_DIGEST, registered="")
-REGISTERED = Rollout(newest="new", routed=children.NO_DIGEST, registered="new")
-STEADY = Rollout(newest="new", routed="new", registered="new")
-CHANGING = Rollout(newest="new", routed="old", registered="old")
-CHANGED = Rollout(newest="new", routed="old", registered="new")
-RESTARTED = Rollout(newest="new", routed="old", registered="")
-UNKNOWN = Rollout(newest="", routed="old", registered="old")
+FIRST_START = Rollout(newest="new", routed=children.NO_DIGEST, users="v2")
+WITHOUT_USERS = Rollout(newest="new", routed=children.NO_DIGEST, users=children.NO_USERS)
+STEADY = Rollout(newest="new", routed="new", users="v2")
+CHANGING = Rollout(newest="new", routed="old", users="v2")
+UNKNOWN = Rollout(newest="", routed="old", users="v2")
 
 
 @pytest.mark.parametrize(
     ("place", "pods", "serves"),
     [
         pytest.param(FIRST_START, [], None, id="there is no pod"),
-        pytest.param(FIRST_START, [pod("new")], None, id="a pod without users is not let in"),
-        pytest.param(REGISTERED, [pod("new")], "new", id="with them it is"),
+        pytest.param(FIRST_START, [pod("new")], "new", id="a pod that has the users"),
         pytest.param(
-            REGISTERED,
-            [pod("new", objects.started())],
+            FIRST_START,
+            [pod("new", objects.running())],
             "new",
             id="even before it is Ready: the endpoint follows the kubelet without our help",
+        ),
+        pytest.param(
+            FIRST_START, [pod("new", users="none")], None, id="a pod that has no users yet"
+        ),
+        pytest.param(
+            FIRST_START,
+            [pod("new", users="v2 awaited since 2026-01-01T00:00:00Z")],
+            None,
+            id="nor has one that is being told of them",
+        ),
+        pytest.param(
+            WITHOUT_USERS,
+            [pod("new", users="none")],
+            None,
+            id="nobody may connect: the access Secret is not right",
         ),
         pytest.param(STEADY, [pod("new")], "new", id="a server in its steady state"),
         pytest.param(
             STEADY, [pod("new", objects.killed())], "new", id="its process is killed: it comes back"
         ),
-        pytest.param(CHANGING, [pod("old"), pod("new")], "old", id="the newer has no users yet"),
         pytest.param(
-            CHANGED,
-            [pod("old"), pod("new", objects.started())],
-            "old",
-            id="the newer has users and is not Ready",
-        ),
-        pytest.param(CHANGED, [pod("old"), pod("new")], "new", id="the newer is Ready with users"),
-        pytest.param(
-            RESTARTED,
-            [pod("old"), pod("new")],
-            "old",
-            id="a controller that has just started does not know whether the newer has users",
+            STEADY,
+            [pod("new", users="v1")],
+            "new",
+            id="its users change: those that it has go on",
         ),
         pytest.param(
             CHANGING,
-            [pod("old", objects.killed()), pod("new", objects.running())],
+            [pod("old"), pod("new", objects.started())],
             "old",
-            id="neither works, the newer has no users: the one that had them may come back",
+            id="the newer is not Ready",
+        ),
+        pytest.param(CHANGING, [pod("old"), pod("new")], "new", id="the newer is Ready"),
+        pytest.param(
+            CHANGING,
+            [pod("old", users="v1"), pod("new", users="v1")],
+            "old",
+            id="the newer lacks the users of now",
         ),
         pytest.param(
-            CHANGED,
+            CHANGING,
+            [pod("old", objects.killed()), pod("new", objects.running(), users="v1")],
+            "old",
+            id="neither works, the newer lacks the users: the one that has some may come back",
+        ),
+        pytest.param(
+            CHANGING,
             [pod("old", objects.killed()), pod("new", objects.started())],
-            "new",
-            id="neither works and both have users: the newer is the one to come",
+            "old",
+            id="neither works: the one that had sessions may come back",
         ),
         pytest.param(
             STEADY,
@@ -134,12 +154,12 @@ def test_the_service_routes_to(place: Rollout, pods: list[Object], serves: str |
 @pytest.mark.parametrize(
     ("place", "serving", "digest"),
     [
-        pytest.param(CHANGED, pod("new"), "new", id="the pod that serves"),
+        pytest.param(CHANGING, pod("new"), "new", id="the pod that serves"),
         pytest.param(FIRST_START, None, children.NO_DIGEST, id="nothing before the first serves"),
         pytest.param(STEADY, None, "new", id="a pod that was deleted comes back under its digest"),
         pytest.param(UNKNOWN, None, "old", id="as it was while nobody knows what should be"),
         pytest.param(
-            CHANGED, None, children.NO_DIGEST, id="nothing where what served will not come back"
+            CHANGING, None, children.NO_DIGEST, id="nothing where what served will not come back"
         ),
     ],
 )
@@ -152,7 +172,7 @@ def test_the_service_selects(place: Rollout, serving: Object | None, digest: str
     [
         pytest.param(STEADY, [pod("new")], "new", [], [], None, id="nothing to retire"),
         pytest.param(
-            CHANGED,
+            CHANGING,
             [pod("old"), pod("new")],
             "new",
             ["old"],
@@ -161,7 +181,7 @@ def test_the_service_selects(place: Rollout, serving: Object | None, digest: str
             id="the Service leaves a pod: its sessions get their time",
         ),
         pytest.param(
-            CHANGED,
+            CHANGING,
             [pod("old", drains_for=-900), pod("new")],
             "new",
             ["old"],
@@ -215,7 +235,7 @@ def test_the_service_selects(place: Rollout, serving: Object | None, digest: str
             id="a broken pod stays as long as its successor is not up",
         ),
         pytest.param(
-            CHANGED,
+            CHANGING,
             [pod("old", objects.evicted()), pod("new")],
             "new",
             [],
@@ -224,7 +244,7 @@ def test_the_service_selects(place: Rollout, serving: Object | None, digest: str
             id="a pod that has ended has no sessions",
         ),
         pytest.param(
-            CHANGED,
+            CHANGING,
             [objects.terminating(pod("old")), pod("new")],
             "new",
             [],
@@ -263,7 +283,7 @@ def test_what_becomes_of_the_others(  # noqa: PLR0917 - the columns of the table
 def test_without_a_time_to_drain_a_former_pod_goes_at_once() -> None:
     pods = [pod("old"), pod("new")]
 
-    found = rollout.retire(pods, (), CHANGED, pods[1], drain_seconds=0, now=NOW)
+    found = rollout.retire(pods, (), CHANGING, pods[1], drain_seconds=0, now=NOW)
 
     assert found.drain == ()
     assert [(name(one), why) for one, why in found.delete] == [("old", rollout.WHY_SUPERSEDED)]

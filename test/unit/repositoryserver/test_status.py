@@ -448,12 +448,12 @@ class TestDesiredStatus:
                 condition(
                     CLIENT_USER_INITIALIZED,
                     "ClientInitializationSucceeded",
-                    "the users of the access Secret are registered",
+                    "the users of the access Secret are known",
                 ),
                 condition(
                     SERVER_REFRESHED,
                     "ServerRefreshed",
-                    "the server has taken up the registered users",
+                    "the server has taken up the users",
                 ),
                 condition(
                     "Ready", "ServerReady", "clients can connect to service repo-server-files"

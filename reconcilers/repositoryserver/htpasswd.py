@@ -1,0 +1,68 @@
+"""Files of users and salted password hashes, as Kopia's server reads them.
+
+Kopia takes what github.com/tg123/go-htpasswd takes: a line for each user, name and hash apart by a
+colon. Of its schemes `{SSHA}` is used, a SHA-1 with a salt: it limits no password's length, as
+bcrypt does, and costs a login nothing. It need not withstand guessing: whoever can read the file
+can read the Secret with the passwords beside it (docs/decisions/users-by-htpasswd.md).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_SCHEME = "{SSHA}"
+_SALT_BYTES = 16
+_HASH_BYTES = 20
+
+
+def render(passwords: Mapping[str, str], former: str = "") -> str:
+    """Return the file for users and their passwords.
+
+    Args:
+        passwords: By user.
+        former: The file as it is. Who keeps the password keeps the line, so that the same users
+            make the same file.
+    """
+    lines = entries(former)
+    kept = {
+        user: hash_
+        for user, hash_ in lines.items()
+        if user in passwords and verify(passwords[user], hash_)
+    }
+    return "".join(
+        f"{user}:{kept.get(user) or _hash(password)}\n"
+        for user, password in sorted(passwords.items())
+    )
+
+
+def entries(text: str) -> dict[str, str]:
+    """Return the hash of each user of a file."""
+    pairs = (line.partition(":") for line in text.splitlines())
+    return {user: hash_ for user, _, hash_ in pairs if user and hash_}
+
+
+def verify(password: str, hash_: str) -> bool:
+    """Return whether a hash of this module is that of the password; False for any other text."""
+    if not hash_.startswith(_SCHEME):
+        return False
+    try:
+        raw = base64.b64decode(hash_.removeprefix(_SCHEME), validate=True)
+    except ValueError:
+        return False
+    return hmac.compare_digest(raw[:_HASH_BYTES], _digest(password, raw[_HASH_BYTES:]))
+
+
+def _hash(password: str) -> str:
+    salt = os.urandom(_SALT_BYTES)
+    return _SCHEME + base64.b64encode(_digest(password, salt) + salt).decode()
+
+
+def _digest(password: str, salt: bytes) -> bytes:
+    return hashlib.sha1(password.encode() + salt).digest()  # noqa: S324 - the scheme's, see above
