@@ -23,7 +23,7 @@ from controller.controller import (
     Result,
     TerminalError,
 )
-from controller.errors import Conflict, TransportError
+from controller.errors import Conflict, Forbidden, TransportError
 from controller.informer import Handler
 from controller.metrics import Metrics
 from controller.resource import Object, Resource
@@ -579,6 +579,93 @@ class TestWorkers:
 
         with pytest.raises(KeyError, match="spec"):
             running.result(timeout=0)
+
+
+def overrun(_request: Request, deadline: Deadline) -> Result:
+    clock = deadline.clock
+    assert isinstance(clock, FakeClock)
+    clock.step(deadline.remaining())
+    deadline.check()
+    return Result()
+
+
+@pytest.mark.parametrize(
+    ("failing", "counter"),
+    [
+        pytest.param(raises(KeyError("spec")), "reconcile_panics_total", id="panics"),
+        pytest.param(overrun, "reconcile_timeouts_total", id="takes longer than it may"),
+        pytest.param(
+            raises(Forbidden(403, "Forbidden", "secrets is forbidden")),
+            "reconcile_errors_total",
+            id="is refused",
+        ),
+        pytest.param(
+            raises(TerminalError("no such region")),
+            "terminal_reconcile_errors_total",
+            id="can never succeed",
+        ),
+    ],
+)
+def test_others_go_on_while_the_reconcile_of_one(
+    loop: Loop, pool: ThreadPoolExecutor, failing: Outcome, counter: str
+) -> None:
+    others = [Request("default", f"other-{number}") for number in range(20)]
+    done: list[Request] = []
+
+    def outcome(request: Request, deadline: Deadline) -> Result:
+        if request == A:
+            return failing(request, deadline)
+        done.append(request)
+        if request == others[-1]:
+            loop.stop.set()
+        else:
+            # The bad one comes up again and again in between.
+            made.enqueue(A)
+        return Result()
+
+    made = loop.controller(outcome, reconcile_timeout=45)
+    made.enqueue(A)
+    for other in others:
+        made.enqueue(other)
+
+    pool.submit(made.run, loop.stop).result(timeout=STUCK_AFTER)
+
+    assert done == others
+    counts = loop.counts()
+    assert counts["success"] == len(others)
+    assert counts[counter] == counts["error"] > 1
+
+
+def test_a_thousand_changes_of_one_object_are_two_reconciles(
+    loop: Loop, pool: ThreadPoolExecutor
+) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+    reconciled: list[Request] = []
+
+    def outcome(request: Request, _deadline: Deadline) -> Result:
+        reconciled.append(request)
+        if len(reconciled) == 1:
+            begun.set()
+            may_end.wait(STUCK_AFTER)
+        else:
+            # The other worker has had its chance to take it as well.
+            loop.clock.block_until_waiters(2)
+            loop.stop.set()
+        return Result()
+
+    informer = FakeInformer()
+    made = loop.controller(outcome, workers=2)
+    made.watch(informer, lambda changed: [Request("default", changed["metadata"]["name"])])
+    running = pool.submit(made.run, loop.stop)
+    informer.handlers[0].on_add(obj("a"), initial=False)
+    assert begun.wait(STUCK_AFTER)
+
+    for version in range(1, 1001):
+        informer.handlers[0].on_update(obj("a", str(version)), obj("a", str(version + 1)))
+    may_end.set()
+
+    running.result(timeout=STUCK_AFTER)
+    assert reconciled == [A, A]
 
 
 class TestHung:
