@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
@@ -10,12 +11,17 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from controller.conditions import timestamp
 from reconcilers.repositoryserver.errors import InvalidInput
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from reconcilers.repositoryserver.api import SecretRef
     from reconcilers.repositoryserver.secrets import SecretData
+
+# How long before its end a certificate is told to be expiring.
+NOTICE = timedelta(days=30)
 
 REASON_INVALID = "CertificateInvalid"
 REASON_EXPIRED = "CertificateExpired"
@@ -28,6 +34,14 @@ MISMATCH = (
 EXPIRED = (
     "the certificate in key tls.crt of Secret {ref}, named by {field}, expired at {when}; "
     "put a renewed one and its key into the Secret"
+)
+EXPIRING = (
+    "the certificate in key tls.crt of Secret {ref}, named by {field}, expires at {when}; put a "
+    "renewed one and its key into the Secret before then"
+)
+NOT_RENEWED = (
+    "the certificate in Secret {ref}, made for {field}, expires at {when} and could not be "
+    "renewed; the controller's log says why it tries in vain"
 )
 NO_SELF_SIGNED = (
     "spec.server.tls.selfSigned asks for a certificate, which this version cannot make; name a "
@@ -78,3 +92,19 @@ def server_certificate(secret: SecretData) -> ServerCertificate:
     return ServerCertificate(
         certificate, key, leaf.fingerprint(hashes.SHA256()).hex(), leaf.not_valid_after_utc
     )
+
+
+def expiring(tls: SecretRef, not_after: datetime, now: datetime, *, self_signed: bool) -> str:
+    """Return what to say of a certificate that is about to expire; empty while it is not.
+
+    Args:
+        tls: Where it stands.
+        not_after: When it expires.
+        now: The time.
+        self_signed: Whether the controller made it. It is renewed long before `NOTICE`, so that it
+            gets there only if that fails.
+    """
+    if not_after - now > NOTICE:
+        return ""
+    message = NOT_RENEWED if self_signed else EXPIRING
+    return message.format(ref=tls, field=tls.field, when=timestamp(not_after))

@@ -9,9 +9,11 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from controller.metrics import Metrics
+from controller.store import Store
 from e2e.faults import FAULTS, Fault
 from reconcilers.options import Options, parse_options
 from reconcilers.repositoryserver import applier, registration, status, statuswriter
+from reconcilers.repositoryserver.metrics import RepositoryServerCollector
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -89,12 +91,12 @@ def test_every_event_reason_is_told() -> None:
 def test_every_metric_that_is_told_exists() -> None:
     registry = CollectorRegistry()
     Metrics(registry)
+    registry.register(RepositoryServerCollector(Store()))
     names = {
         name for family in registry.collect() for name in (family.name, f"{family.name}_total")
     }
-    told = set(
-        re.findall(r"`((?:controller_runtime|workqueue|rest_client|informer)_\w+)`", OPERATIONS)
-    )
+    prefixes = "controller_runtime|workqueue|rest_client|informer|leader_election|repository_server"
+    told = set(re.findall(rf"`((?:{prefixes})_\w+)", OPERATIONS))
 
     assert told
     assert told <= names

@@ -228,6 +228,39 @@ def test_expiry_is_told_with_its_time_and_the_fix() -> None:
     )
 
 
+NOTICE = timedelta(days=30)
+
+
+@pytest.mark.parametrize(
+    ("left", "self_signed", "message"),
+    [
+        pytest.param(NOTICE + timedelta(seconds=1), False, "", id="a month before nobody is told"),
+        pytest.param(
+            NOTICE,
+            False,
+            "the certificate in key tls.crt of Secret backup/files-tls, named by "
+            "spec.server.tlsSecretRef, expires at 2026-01-31T00:00:00Z; put a renewed one and its "
+            "key into the Secret before then",
+            id="from 30 days on the Secret, the date and the fix are told",
+        ),
+        pytest.param(
+            NOTICE,
+            True,
+            "the certificate in Secret backup/files-tls, made for spec.server.tlsSecretRef, "
+            "expires at 2026-01-31T00:00:00Z and could not be renewed; the controller's log says "
+            "why it tries in vain",
+            id="one that should have been renewed long ago",
+        ),
+    ],
+)
+def test_a_certificate_is_told_to_be_expiring_30_days_before(
+    left: timedelta, *, self_signed: bool, message: str
+) -> None:
+    told = certificates.expiring(TLS, objects.NOW + left, objects.NOW, self_signed=self_signed)
+
+    assert told == message
+
+
 def test_a_representation_shows_neither_key_nor_certificate() -> None:
     shown = repr(read(PAIR.certificate, PAIR.key))
 

@@ -1,0 +1,81 @@
+"""What Prometheus is told of each RepositoryServer: its status, as it stands in the cache.
+
+Read at each scrape: a resource that is gone leaves no series behind, a controller that has just
+started lacks none, and a replica that stands by tells the same as the one that leads.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from controller.conditions import conditions_of, get_condition, is_true
+from reconcilers.repositoryserver import status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from prometheus_client.core import Metric
+
+    from controller.resource import Object
+
+IDENTITY = ("namespace", "name")
+
+
+class Servers(Protocol):
+    """Holds RepositoryServers, as `controller.store.Store`."""
+
+    def list(self) -> list[Object]:
+        """Return them all."""
+        ...
+
+
+class RepositoryServerCollector(Collector):
+    """Tells of RepositoryServers; to be registered where the other metrics are."""
+
+    def __init__(self, servers: Servers) -> None:
+        """Take the cache.
+
+        Args:
+            servers: What is told of.
+        """
+        self._servers = servers
+
+    def describe(self) -> Iterable[Metric]:
+        """Return the families without series, by which a second collector of them is noticed."""
+        return self._families(())
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the families with a series for each resource that they apply to."""
+        return self._families(self._servers.list())
+
+    def _families(self, servers: Iterable[Object]) -> Iterator[Metric]:
+        ready = GaugeMetricFamily(
+            "repository_server_ready",
+            "Whether clients can connect to the server: 1, or 0.",
+            labels=IDENTITY,
+        )
+        failed = GaugeMetricFamily(
+            "repository_server_failed",
+            "1 for each server that a fault keeps from being Ready, by the reason of the fault.",
+            labels=(*IDENTITY, "reason"),
+        )
+        expiry = GaugeMetricFamily(
+            "repository_server_certificate_expiry_timestamp_seconds",
+            "When the certificate that the server presents expires, in seconds since the epoch.",
+            labels=IDENTITY,
+        )
+        for server in servers:
+            identity = (server["metadata"]["namespace"], server["metadata"]["name"])
+            conditions = conditions_of(server)
+            condition = get_condition(conditions, status.READY)
+            told = server.get("status") or {}
+            ready.add_metric(identity, float(is_true(conditions, status.READY)))
+            if told.get("progress") == status.PROGRESS_FAILED and condition is not None:
+                failed.add_metric((*identity, condition["reason"]), 1.0)
+            not_after = (told.get("serverInfo") or {}).get("tlsNotAfter")
+            if not_after:
+                expiry.add_metric(identity, status.parse_time(not_after).timestamp())
+        yield from (ready, failed, expiry)

@@ -1,0 +1,96 @@
+"""What Prometheus is told of RepositoryServers: exactly their status, as it stands in the cache."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from controller.store import Store
+from fakes import objects
+from reconcilers.repositoryserver.metrics import RepositoryServerCollector
+
+if TYPE_CHECKING:
+    from controller.resource import Object
+
+IDENTITY = 'name="files",namespace="backup"'
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store()
+
+
+@pytest.fixture
+def registry(store: Store) -> CollectorRegistry:
+    made = CollectorRegistry()
+    made.register(RepositoryServerCollector(store))
+    return made
+
+
+def series(registry: CollectorRegistry) -> list[str]:
+    lines = generate_latest(registry).decode().splitlines()
+    return [line.removeprefix("repository_server_") for line in lines if line[0] != "#"]
+
+
+def status(progress: str, ready: str, reason: str, **info: str) -> Object:
+    condition = {"type": "Ready", "status": ready, "reason": reason, "message": "secret words"}
+    return {"status": {"progress": progress, "conditions": [condition], "serverInfo": info}}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        pytest.param(
+            {}, [f"ready{{{IDENTITY}}} 0.0"], id="a server of which nothing is known is not ready"
+        ),
+        pytest.param(
+            status("Pending", "Unknown", "Pending"),
+            [f"ready{{{IDENTITY}}} 0.0"],
+            id="one that comes up is not ready and has not failed",
+        ),
+        pytest.param(
+            status("Ready", "True", "ServerReady", tlsNotAfter="2027-01-01T00:00:00Z"),
+            [
+                f"ready{{{IDENTITY}}} 1.0",
+                f"certificate_expiry_timestamp_seconds{{{IDENTITY}}} 1.7987616e+09",
+            ],
+            id="one that is ready shows a certificate",
+        ),
+        pytest.param(
+            status("Failed", "False", "SecretMissing"),
+            [
+                f"ready{{{IDENTITY}}} 0.0",
+                f'failed{{{IDENTITY},reason="SecretMissing"}} 1.0',
+            ],
+            id="one with a fault tells its reason, and never its message",
+        ),
+        pytest.param(
+            {"status": {"progress": "Failed"}},
+            [f"ready{{{IDENTITY}}} 0.0"],
+            id="a status of the removed controller has no condition Ready",
+        ),
+    ],
+)
+def test_each_status_has_its_series(
+    store: Store, registry: CollectorRegistry, change: Object, told: list[str]
+) -> None:
+    store.add(objects.repository_server(change))
+
+    assert sorted(series(registry)) == sorted(told)
+
+
+def test_a_deleted_server_leaves_no_series(store: Store, registry: CollectorRegistry) -> None:
+    server = objects.repository_server(status("Failed", "False", "SecretMissing"))
+    store.add(server)
+    assert series(registry)
+
+    store.delete(server)
+
+    assert series(registry) == []
+
+
+def test_they_are_registered_once(store: Store, registry: CollectorRegistry) -> None:
+    with pytest.raises(ValueError, match="repository_server_ready"):
+        registry.register(RepositoryServerCollector(store))

@@ -1,0 +1,139 @@
+"""Monitor, alerts and dashboard ask for what the process exports, by the labels that it sets."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client import CollectorRegistry
+
+from fakes.apiserver import FakeApiServer
+from fakes.clock import FakeClock
+from reconcilers import wiring
+from reconcilers.options import parse_options
+
+Object = dict[str, Any]
+
+MANIFESTS = Path(__file__).parents[2] / "manifests"
+MONITORING = MANIFESTS / "monitoring"
+FLAGS = ["--metrics-bind-address=0", "--health-probe-bind-address=0", "--leader-elect"]
+
+# How the text format names the series of a family, by its type.
+SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
+
+# Every metric of ours has more than one word, and so have functions.
+METRIC = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b(?!\s*\()")
+VALUES = re.compile(r'(controller|name)="([^"]+)"')
+
+
+def load(name: str, folder: Path = MONITORING) -> Object:
+    loaded: Object = yaml.safe_load((folder / name).read_text())
+    return loaded
+
+
+def rules() -> list[Object]:
+    return [
+        rule for group in load("prometheus-rule.yaml")["spec"]["groups"] for rule in group["rules"]
+    ]
+
+
+def panels() -> list[Object]:
+    found: list[Object] = json.loads((MONITORING / "dashboard.json").read_text())["panels"]
+    return found
+
+
+EXPRESSIONS = [
+    *(pytest.param(rule["expr"], id=rule["alert"]) for rule in rules()),
+    *(
+        pytest.param(target["expr"], id=f"{panel['title']} {target['refId']}")
+        for panel in panels()
+        for target in panel["targets"]
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def exported() -> set[str]:
+    """Give the name of every series that the process can export."""
+    registry = CollectorRegistry()
+    with pytest.MonkeyPatch.context() as patch, FakeApiServer() as server:
+        patch.setattr(wiring, "CollectorRegistry", lambda: registry)
+        wiring.build(parse_options(FLAGS, {}), "backup", server.api_client(), FakeClock())
+    return {
+        f"{family.name}{suffix}"
+        for family in registry.collect()
+        for suffix in SUFFIXES.get(family.type, ())
+    }
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_every_metric_that_is_asked_for_is_exported(exported: set[str], expression: str) -> None:
+    asked = set(METRIC.findall(expression))
+
+    assert asked
+    assert asked <= exported
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_controller_and_lease_are_asked_for_by_their_names(expression: str) -> None:
+    known = {
+        ("controller", wiring.CONTROLLER),
+        ("name", wiring.CONTROLLER),
+        ("name", parse_options([], {}).leader_election_id),
+    }
+
+    assert set(VALUES.findall(expression)) <= known
+
+
+@pytest.mark.parametrize("rule", [pytest.param(rule, id=rule["alert"]) for rule in rules()])
+def test_an_alert_says_what_is_wrong_and_what_to_do(rule: Object) -> None:
+    assert rule["for"]
+    assert rule["labels"]["severity"] in ("warning", "critical")
+    assert rule["annotations"]["summary"].endswith(".")
+    assert rule["annotations"]["description"].endswith(".")
+
+
+def test_every_alert_has_its_row_in_the_documentation() -> None:
+    operations = (MANIFESTS.parent / "docs/operations.md").read_text()
+
+    assert [rule["alert"] for rule in rules() if f"| `{rule['alert']}` |" not in operations] == []
+
+
+def test_the_monitor_finds_the_service_and_its_port() -> None:
+    service = load("service.yaml", MANIFESTS / "controller")
+    monitor = load("service-monitor.yaml")["spec"]
+
+    assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert [endpoint["port"] for endpoint in monitor["endpoints"]] == [
+        port["name"] for port in service["spec"]["ports"]
+    ]
+
+
+def test_a_dashboard_says_which_job_it_means() -> None:
+    service = load("service.yaml", MANIFESTS / "controller")["metadata"]["name"]
+    jobs = {job for row in EXPRESSIONS for job in re.findall(r'job="([^"]+)"', str(row.values[0]))}
+
+    assert jobs == {service}
+
+
+def test_no_panel_lies_over_another() -> None:
+    cells = [
+        (x, y)
+        for panel in panels()
+        for grid in [panel["gridPos"]]
+        for x in range(grid["x"], grid["x"] + grid["w"])
+        for y in range(grid["y"], grid["y"] + grid["h"])
+    ]
+
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) < 24
+
+
+def test_it_is_no_part_of_the_default() -> None:
+    """Its kinds are not there where the Prometheus Operator is not."""
+    assert load("kustomization.yaml")["kind"] == "Component"
+    assert "monitoring" not in load("kustomization.yaml", MANIFESTS)["resources"]
