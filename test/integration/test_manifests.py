@@ -79,9 +79,9 @@ def _applied(kubectl: Callable[..., str]) -> None:
 @pytest.mark.usefixtures("_applied")
 class TestApply:
     def test_leaves_nothing_to_apply(self, kubectl: Callable[..., str]) -> None:
-        again = kubectl("apply", "--kustomize", str(MANIFESTS), "--dry-run=server")
-
-        assert {line.split()[1] for line in again.splitlines()} == {"unchanged"}
+        # Not by the words of another apply: kubectl patches the selector of a PodDisruptionBudget
+        # each time, with what it is already.
+        assert kubectl("diff", "--kustomize", str(MANIFESTS)) == ""
 
     @pytest.mark.parametrize("sample", ["file-store", "s3"])
     def test_takes_the_samples(self, kubectl: Callable[..., str], sample: str) -> None:
@@ -214,7 +214,6 @@ class TestRights:
             ("repositoryservers/status.cr.kanister.io", "patch"),
             ("repositoryservers/finalizers.cr.kanister.io", "update"),
             ("pods", "get list watch create patch delete"),
-            ("pods/status", "patch"),
             ("pods/exec", "get create"),
             ("services", "get list watch create patch delete"),
             ("networkpolicies.networking.k8s.io", "get list watch create patch delete"),
