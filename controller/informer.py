@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from controller.client import Client
 from controller.clock import Clock
+from controller.interning import interned
 from controller.metrics import Metrics
 from controller.reflector import READ_TIMEOUT, Reflector
 from controller.resource import Object, Resource
@@ -108,7 +109,7 @@ class Informer:
             field_selector: The same for fields; `metadata.name=...` for a single object.
             indexers: Index functions of the store, by index name.
             trim: Gets each object on arrival, before the indices, and returns what to keep; it may
-                change the object.
+                change the object. What is kept shares its strings with all else.
             resync_period: Seconds between two resyncs, give or take a tenth.
             uniform: Draws a number between two, as `random.uniform`.
             read_timeout: Seconds of silence after which a watch counts as dead.
@@ -253,13 +254,13 @@ class _Processor:
             self._handlers.append(handler)
 
     def add(self, obj: Object) -> None:
-        self._put(self._trim(obj))
+        self._put(self._kept(obj))
 
     def update(self, obj: Object) -> None:
-        self._put(self._trim(obj))
+        self._put(self._kept(obj))
 
     def delete(self, obj: Object) -> None:
-        obj = self._trim(obj)
+        obj = self._kept(obj)
         with self._lock:
             known = self._store.get(*key_of(obj)) is not None
             self._store.delete(obj)
@@ -271,7 +272,7 @@ class _Processor:
         self._store.bookmark(resource_version)
 
     def replace(self, objects: list[Object], resource_version: str) -> None:
-        objects = [self._trim(obj) for obj in objects]
+        objects = [self._kept(obj) for obj in objects]
         with self._lock:
             before = {key_of(obj): obj for obj in self._store.list()}
             vanished = self._store.replace(objects, resource_version)
@@ -288,6 +289,10 @@ class _Processor:
             for obj in self._store.list():
                 for handler in self._handlers:
                     handler.on_update(obj, obj)
+
+    def _kept(self, obj: Object) -> Object:
+        kept: Object = interned(self._trim(obj))
+        return kept
 
     def _put(self, obj: Object) -> None:
         with self._lock:

@@ -11,7 +11,7 @@ from controller.controller import Controller, Request
 from controller.events import EventRecorder
 from controller.fence import Fence, always_open
 from controller.health import HealthServer, MetricsServer
-from controller.informer import RESYNC_PERIOD, Informer
+from controller.informer import RESYNC_PERIOD, Informer, default_trim
 from controller.leaderelection import LEASES, LeaderElector, new_identity
 from controller.manager import Group, Manager
 from controller.metrics import Metrics
@@ -26,7 +26,7 @@ from reconcilers.repositoryserver.metrics import RepositoryServerCollector
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from kubernetes.client import ApiClient
 
@@ -151,6 +151,7 @@ class _Sources:
             indexers: Mapping[str, IndexFunction],
             *,
             metadata_only: bool = False,
+            trim: Callable[[Object], Object] = default_trim,
         ) -> tuple[Informer, MutationCache]:
             informer = Informer(
                 client,
@@ -160,6 +161,7 @@ class _Sources:
                 metrics=metrics,
                 indexers=indexers,
                 metadata_only=metadata_only,
+                trim=trim,
                 resync_period=resync_period,
             )
             cache = MutationCache(
@@ -176,7 +178,7 @@ class _Sources:
         )
         # Of Secrets only names and versions: no content is ever in memory for longer than a use.
         self._secrets, secrets = follow(resources.SECRETS, by_owner, metadata_only=True)
-        self._pods, pods = follow(resources.PODS, by_owner)
+        self._pods, pods = follow(resources.PODS, by_owner, trim=trim_pod)
         self._services, services = follow(resources.SERVICES, by_owner)
         self._policies, policies = follow(resources.NETWORK_POLICIES, by_owner)
         self.caches = Caches(
@@ -217,6 +219,23 @@ def owners(obj: Object) -> Iterable[Request]:
         group = reference["apiVersion"].rpartition("/")[0]
         if (group, reference["kind"]) == (api.GROUP, api.KIND):
             yield Request(obj["metadata"]["namespace"], reference["name"])
+
+
+def trim_pod(obj: Object) -> Object:
+    """Keep of a Pod what a reconcile reads: a third of it.
+
+    Its spec cannot change, but for the images.
+    """
+    default_trim(obj)
+    spec = obj["spec"]
+    kept = {
+        "containers": [
+            {"name": container["name"], "image": container["image"]}
+            for container in spec["containers"]
+        ],
+        "nodeName": spec.get("nodeName"),
+    }
+    return {**obj, "spec": kept}
 
 
 def _request(obj: Object) -> Request:

@@ -128,3 +128,22 @@ class TestElection:
         build(server, "--leader-elect")
 
         assert clients == {"Client": [False, True], "Executor": [True]}
+
+
+def test_a_cached_pod_has_of_its_spec_what_a_reconcile_reads() -> None:
+    status: Object = {"phase": "Running"}
+    pod: Object = {
+        "metadata": {"name": "files", "managedFields": []},
+        "spec": {
+            "nodeName": "node",
+            "volumes": [{"name": "data"}],
+            "containers": [{"name": "kopia", "image": "kopia:1", "env": []}],
+        },
+        "status": status,
+    }
+
+    assert wiring.trim_pod(pod) == {
+        "metadata": {"name": "files"},
+        "spec": {"nodeName": "node", "containers": [{"name": "kopia", "image": "kopia:1"}]},
+        "status": status,
+    }
