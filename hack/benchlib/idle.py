@@ -55,7 +55,8 @@ def report(used: usage.Usage, servers: int, seconds: float) -> dict[str, Any]:
     print(f"\nThe controller with {servers} steady RepositoryServers, over {seconds:.0f} s:\n")
     for name, count in requests.items():
         print(f"  {name:<22}{count:8.2f} requests a minute")
-    print(f"  {'other than watches':<22}{sum(requests.values()):8.2f} requests a minute")
+    print(f"  {'all but what follows':<22}{sum(requests.values()):8.2f} requests a minute")
+    print(f"  {'renewals of the lease':<22}{used.renewals / minutes:8.2f} a minute")
     print(f"  {'watches opened':<22}{used.watches / minutes:8.2f} a minute")
     print(f"  {'commands run in pods':<22}{used.execs / minutes:8.2f} a minute")
     print(f"  {'reconciles':<22}{used.reconciles / minutes:8.2f} a minute")
@@ -66,6 +67,7 @@ def report(used: usage.Usage, servers: int, seconds: float) -> dict[str, Any]:
         "servers": servers,
         "seconds": round(seconds),
         "requests_per_minute": requests,
+        "renewals_per_minute": round(used.renewals / minutes, 2),
         "watches_per_minute": round(used.watches / minutes, 2),
         "execs_per_minute": round(used.execs / minutes, 2),
         "reconciles_per_minute": round(used.reconciles / minutes, 2),

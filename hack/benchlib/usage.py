@@ -15,6 +15,7 @@ RESIDENT_BYTES = "process_resident_memory_bytes"
 RECONCILES = "controller_runtime_reconcile_total"
 RECONCILE_SECONDS = "controller_runtime_reconcile_time_seconds_sum"
 
+RENEWAL = ("PUT", "200")
 EXEC = ("GET", "101")
 WATCH = ("GET", "200")
 NO_ANSWER = "<error>"
@@ -25,7 +26,8 @@ class Usage:
     """What happened in a stretch of time.
 
     Attributes:
-        requests: to the API server, by method and code, without watches and execs.
+        requests: to the API server, by method and code, without the three that follow.
+        renewals: of the leader's lease, which is all that is ever replaced as a whole.
         watches: how many were opened.
         execs: commands run in pods.
         reconciles: how many there were.
@@ -35,6 +37,7 @@ class Usage:
     """
 
     requests: dict[str, int]
+    renewals: int
     watches: int
     execs: int
     reconciles: int
@@ -44,7 +47,7 @@ class Usage:
 
     @property
     def is_busy(self) -> bool:
-        """Whether there was anything but watches."""
+        """Whether there was anything but watches and renewals."""
         return bool(self.requests or self.execs or self.reconciles)
 
 
@@ -58,6 +61,7 @@ def between(before: Metrics, after: Metrics) -> Usage:
         (method, code): grown(REQUESTS, method=method, code=code)
         for method, code in after.by_labels(REQUESTS, "method", "code")
     }
+    renewals = requests.pop(RENEWAL, 0)
     execs = requests.pop(EXEC, 0)
     answered = sum(
         count for (method, code), count in requests.items() if method == "GET" and code != NO_ANSWER
@@ -67,6 +71,7 @@ def between(before: Metrics, after: Metrics) -> Usage:
     requests[WATCH] = requests.get(WATCH, 0) - watches
     return Usage(
         requests={f"{key[0]} {key[1]}": round(n) for key, n in sorted(requests.items()) if n},
+        renewals=round(renewals),
         watches=round(watches),
         execs=round(execs),
         reconciles=round(grown(RECONCILES)),

@@ -58,6 +58,8 @@ def opened(code: str) -> Callable[[Exported], None]:
         pytest.param(
             [opened("200"), request("GET", "200")], {"GET 200": 1}, 1, 0, id="beside a read"
         ),
+        pytest.param([request("PUT", "200")], {}, 0, 0, id="a lease that is renewed"),
+        pytest.param([request("PUT", "409")], {"PUT 409": 1}, 0, 0, id="one that is lost"),
         pytest.param([opened("101")], {}, 0, 1, id="a change of protocol is an exec"),
         pytest.param(
             [opened("<error>")], {"GET <error>": 1}, 0, 0, id="no answer is no watch, but counts"
@@ -86,6 +88,7 @@ def test_requests_are_told_apart(
     ("happen", "busy"),
     [
         pytest.param(opened("200"), False, id="a watch that is opened anew is rest"),
+        pytest.param(request("PUT", "200"), False, id="so is a lease that is renewed"),
         pytest.param(opened("101"), True, id="an exec"),
         pytest.param(request("PATCH", "200"), True, id="a write"),
         pytest.param(
