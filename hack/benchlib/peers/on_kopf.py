@@ -45,8 +45,17 @@ OURS = {MANAGED_BY: MANAGER}
 PATHS = {
     "networkPolicy": "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies/{}",
     "secret": "/api/v1/namespaces/{}/secrets/{}",
+    "users": "/api/v1/namespaces/{}/secrets/{}",
     "pod": "/api/v1/namespaces/{}/pods/{}",
     "service": "/api/v1/namespaces/{}/services/{}",
+}
+
+KINDS = {
+    "networkPolicy": "NetworkPolicy",
+    "users": "Secret",
+    "secret": "Secret",
+    "pod": "Pod",
+    "service": "Service",
 }
 
 RECONCILES = Counter("bench_peer_reconciles", "Handlers that have run to their end")
@@ -239,12 +248,14 @@ async def bring_about(
     seen = tuple(version for ref in inputs(server) for version in versions.get(ref, ()))
     known = memo.known.get(name)
     versioned = f"{name}-{known['$DIGEST']}" if known else ""
-    if known is None or known["seen"] != seen or ("Secret", versioned) not in children:
+    there = {("Secret", versioned), ("Secret", f"{stable}-users")} <= children.keys()
+    if known is None or known["seen"] != seen or not there:
         secrets = [await read(memo, metadata["namespace"], ref) for ref in inputs(server)]
         data, known = secret_data(server, secrets)
         known["seen"] = seen
         versioned = f"{name}-{known['$DIGEST']}"
         words |= {key: value for key, value in known.items() if key.startswith("$")}
+        await ensure(memo, children, "users", f"{stable}-users", words | data)
         await ensure(memo, children, "secret", versioned, words | data)
         memo.known[name] = known
     words |= {key: value for key, value in known.items() if key.startswith("$")}
@@ -268,8 +279,7 @@ async def ensure(
     for word in sorted(words, key=len, reverse=True):
         text = text.replace(word, words[word])
     applied = hashlib.sha256(text.encode()).hexdigest()[:10]
-    kind = template[0].upper() + template[1:]
-    if any(there == applied for there, _ in children.get((kind, name), ())):
+    if any(there == applied for there, _ in children.get((KINDS[template], name), ())):
         return False
     body = json.loads(text)
     body["metadata"].setdefault("annotations", {})[APPLIED] = applied
@@ -331,14 +341,28 @@ def secret_data(
         "$PRIVATE_KEY": tls["tls.key"],
     }
     certificate = ssl.PEM_cert_to_DER_cert(base64.b64decode(tls["tls.crt"]).decode())
-    username = server["spec"]["server"]["userAccess"]["username"]
+    htpasswd = users_file(server, users)
+    version = hashlib.sha256(htpasswd.encode()).hexdigest()[:10]
     known = {
         "$DIGEST": hashlib.sha256("\0".join(data.values()).encode()).hexdigest()[:10],
         "$FINGERPRINT": hashlib.sha256(certificate).hexdigest(),
         "$CLAIM": text["claimName"],
-        "users": [f"{username}@{host}" for host in sorted(users)],
+        "$USERS": version,
+        "$USERS_ENCODED": base64.b64encode(version.encode()).decode(),
     }
+    data["$HTPASSWD"] = base64.b64encode(htpasswd.encode()).decode()
     return data, known
+
+
+def users_file(server: Object, users: dict[str, str]) -> str:
+    """Return the users with their salted hashes, as Kopia reads them."""
+    username = server["spec"]["server"]["userAccess"]["username"]
+    lines = []
+    for host, password in sorted(users.items()):
+        salt = hashlib.sha256(f"{server['metadata']['uid']}{host}".encode()).digest()[:16]
+        hash_ = hashlib.sha1(base64.b64decode(password) + salt).digest()  # noqa: S324 - Kopia's
+        lines.append(f"{username}@{host}:{{SSHA}}{base64.b64encode(hash_ + salt).decode()}\n")
+    return "".join(lines)
 
 
 def new_status(
@@ -361,7 +385,6 @@ def new_status(
         "conditions": [{"type": step, **condition} for step in STEPS],
         "progress": progress,
         "observedGeneration": server["metadata"]["generation"],
-        "registeredUsers": known["users"],
         "serverInfo": {
             "podName": pod,
             "serviceName": stable,

@@ -43,7 +43,6 @@ type RepositoryServerStatus struct {
 	Conditions         []metav1.Condition `json:"conditions,omitempty"`
 	Progress           string             `json:"progress,omitempty"`
 	ObservedGeneration int64              `json:"observedGeneration,omitempty"`
-	RegisteredUsers    []string           `json:"registeredUsers,omitempty"`
 	ServerInfo         ServerInfo         `json:"serverInfo,omitzero"`
 }
 
@@ -75,7 +74,6 @@ func (s *RepositoryServer) DeepCopy() *RepositoryServer {
 	for i := range s.Status.Conditions {
 		s.Status.Conditions[i].DeepCopyInto(&out.Status.Conditions[i])
 	}
-	out.Status.RegisteredUsers = append([]string(nil), s.Status.RegisteredUsers...)
 	return out
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha1"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
@@ -9,6 +10,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -46,7 +48,8 @@ type known struct {
 	digest      string
 	fingerprint string
 	claim       string
-	users       []string
+	// What tells one state of the users from another.
+	users string
 }
 
 // child is a desired object and the digest by which a cached one is compared with it.
@@ -65,6 +68,8 @@ func render(template string, server *RepositoryServer, in *known, image string, 
 		"$DIGEST", in.digest,
 		"$FINGERPRINT", in.fingerprint,
 		"$CLAIM", in.claim,
+		"$USERS_ENCODED", base64.StdEncoding.EncodeToString([]byte(in.users)),
+		"$USERS", in.users,
 		"$IMAGE", image,
 	}, data...)
 	text := strings.NewReplacer(values...).Replace(templates[template])
@@ -116,8 +121,21 @@ func secretData(server *RepositoryServer, secrets []corev1.Secret) ([]string, *k
 		fingerprint: hex.EncodeToString(fingerprint[:]),
 		claim:       string(location["claimName"]),
 	}
-	for name := range users {
-		in.users = append(in.users, server.Spec.Server.UserAccess.Username+"@"+name)
+	htpasswd := usersFile(server, users)
+	sum = sha256.Sum256([]byte(htpasswd))
+	in.users = hex.EncodeToString(sum[:])[:10]
+	return append(data, "$HTPASSWD", base64.StdEncoding.EncodeToString([]byte(htpasswd))), in, nil
+}
+
+// usersFile returns the users with their salted hashes, as Kopia reads them.
+func usersFile(server *RepositoryServer, users map[string][]byte) string {
+	lines := make([]string, 0, len(users))
+	for name, password := range users {
+		salt := sha256.Sum256([]byte(string(server.UID) + name))
+		hash := sha1.Sum(append(append([]byte(nil), password...), salt[:16]...))
+		encoded := base64.StdEncoding.EncodeToString(append(hash[:], salt[:16]...))
+		lines = append(lines, server.Spec.Server.UserAccess.Username+"@"+name+":{SSHA}"+encoded+"\n")
 	}
-	return data, in, nil
+	slices.Sort(lines)
+	return strings.Join(lines, "")
 }

@@ -76,16 +76,17 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if !server.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, nil
 	}
-	in, err := r.ensureServer(ctx, &server)
+	stable := types.NamespacedName{Namespace: server.Namespace, Name: "repo-server-" + server.Name}
+	policy := render("networkPolicy", &server, &known{}, r.image)
+	if err := r.ensure(ctx, stable, &networkingv1.NetworkPolicy{}, policy); err != nil {
+		return ctrl.Result{}, err
+	}
+	in, err := r.ensureSecrets(ctx, &server, stable.Name+"-users")
 	if err != nil {
 		return ctrl.Result{}, err
 	}
 	pod, err := r.ensurePod(ctx, &server, in)
 	if err != nil {
-		return ctrl.Result{}, err
-	}
-	stable := types.NamespacedName{Namespace: server.Namespace, Name: "repo-server-" + server.Name}
-	if err := r.ensure(ctx, stable, &networkingv1.NetworkPolicy{}, render("networkPolicy", &server, in, r.image)); err != nil {
 		return ctrl.Result{}, err
 	}
 	if err := r.ensure(ctx, stable, &corev1.Service{}, render("service", &server, in, r.image)); err != nil {
@@ -94,24 +95,22 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return ctrl.Result{}, r.writeStatus(ctx, &server, in, pod, stable.Name)
 }
 
-// ensureServer reads the Secrets if they have changed, and applies the snapshot of them.
-func (r *Reconciler) ensureServer(ctx context.Context, server *RepositoryServer) (*known, error) {
+// ensureSecrets reads the users' Secrets if they have changed, and applies what is made of them.
+func (r *Reconciler) ensureSecrets(ctx context.Context, server *RepositoryServer, usersName string) (*known, error) {
 	versions := ""
 	for _, name := range server.inputs() {
-		var secret metav1.PartialObjectMetadata
-		secret.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
-		if err := r.Get(ctx, types.NamespacedName{Namespace: server.Namespace, Name: name}, &secret); err != nil {
+		version, err := r.versionOf(ctx, server.Namespace, name)
+		if err != nil {
 			return nil, err
 		}
-		versions += secret.ResourceVersion + "/"
+		versions += version + "/"
 	}
 	key := client.ObjectKeyFromObject(server)
 	if value, ok := r.remembered.Load(key); ok && value.(*known).versions == versions {
 		in := value.(*known)
-		var snapshot metav1.PartialObjectMetadata
-		snapshot.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
-		name := types.NamespacedName{Namespace: server.Namespace, Name: server.Name + "-" + in.digest}
-		if err := r.Get(ctx, name, &snapshot); err == nil {
+		_, snapshotErr := r.versionOf(ctx, server.Namespace, server.Name+"-"+in.digest)
+		_, usersErr := r.versionOf(ctx, server.Namespace, usersName)
+		if snapshotErr == nil && usersErr == nil {
 			return in, nil
 		}
 	}
@@ -126,14 +125,24 @@ func (r *Reconciler) ensureServer(ctx context.Context, server *RepositoryServer)
 		return nil, reconcile.TerminalError(err)
 	}
 	in.versions = versions
-	name := types.NamespacedName{Namespace: server.Namespace, Name: server.Name + "-" + in.digest}
-	var snapshot metav1.PartialObjectMetadata
-	snapshot.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
-	if err := r.ensure(ctx, name, &snapshot, render("secret", server, in, r.image, data...)); err != nil {
-		return nil, err
+	for template, name := range map[string]string{"users": usersName, "secret": server.Name + "-" + in.digest} {
+		var cached metav1.PartialObjectMetadata
+		cached.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
+		key := types.NamespacedName{Namespace: server.Namespace, Name: name}
+		if err := r.ensure(ctx, key, &cached, render(template, server, in, r.image, data...)); err != nil {
+			return nil, err
+		}
 	}
 	r.remembered.Store(key, in)
 	return in, nil
+}
+
+// versionOf returns the version of a cached Secret.
+func (r *Reconciler) versionOf(ctx context.Context, namespace, name string) (string, error) {
+	var secret metav1.PartialObjectMetadata
+	secret.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
+	err := r.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, &secret)
+	return secret.ResourceVersion, err
 }
 
 // ensurePod applies the pod if it is not as it should be, and returns the cached one, if any.
@@ -182,7 +191,6 @@ func (r *Reconciler) writeStatus(ctx context.Context, server *RepositoryServer, 
 	}
 	server.Status.Progress = progress
 	server.Status.ObservedGeneration = server.Generation
-	server.Status.RegisteredUsers = in.users
 	server.Status.ServerInfo = ServerInfo{
 		PodName:           server.Name + "-" + in.digest,
 		ServiceName:       stable,
