@@ -114,12 +114,22 @@ class Client:
 
     def back_up(self, directory: str, to: Login) -> str:
         """Back the files up, and return the id of the snapshot."""
-        ran = self._kopia(
-            directory, to.password, "kopia snapshot create source --json --no-progress"
-        )
+        ran = self.attempt_to_back_up(directory, to)
         assert ran.code == 0, ran
         snapshot: str = json.loads(ran.output)["id"]
         return snapshot
+
+    def attempt_to_back_up(self, directory: str, to: Login) -> Ran:
+        """Back the files up, and return what came of it."""
+        return self._kopia(
+            directory, to.password, "kopia snapshot create source --json --no-progress"
+        )
+
+    def snapshots(self, directory: str, to: Login) -> list[str]:
+        """Return the ids of the user's snapshots."""
+        ran = self._kopia(directory, to.password, "kopia snapshot list --json")
+        assert ran.code == 0, ran
+        return [snapshot["id"] for snapshot in json.loads(ran.output)]
 
     def restore(self, directory: str, to: Login, snapshot: str) -> dict[str, str]:
         """Restore a snapshot to another place, and return the checksums of what is there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,8 +11,8 @@ from attrs import frozen
 
 from e2e.backup_client import login
 from e2e.cluster import NAMESPACE
-from e2e.server import condition
-from e2e.waiting import CLOCK
+from e2e.server import condition, is_ready
+from e2e.waiting import CLOCK, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +57,53 @@ def test_files_are_restored_as_they_were_from(
     if kind == "sts":
         # S3 itself is never asked at the root.
         assert re.search(r'"POST / HTTP/1\.1" 200', stores.log("sts"))
+
+
+def test_a_repository_for_reading_only_is_restored_from_and_not_written_to(
+    server: Server, client: Client
+) -> None:
+    """Its volume is read-only as well, and its users are not in the repository."""
+    me = login(server.start(), server.password_of())
+    assert client.connect(server.name, me).code == 0
+    written = client.write_files(server.name)
+    snapshot = client.back_up(server.name, me)
+
+    me = login(changed(server, {"readOnly": True}), server.password_of())
+
+    assert client.restore(server.name, me, snapshot) == written
+    refused = client.attempt_to_back_up(server.name, me)
+    assert refused.code != 0
+    assert "read-only" in refused.complaint
+
+
+def test_a_former_state_of_a_bucket_is_restored_from(
+    server: Server, client: Client, stores: ObjectStores
+) -> None:
+    server.move_to(stores.get("s3"))
+    me = login(server.start(), server.password_of())
+    assert client.connect(server.name, me).code == 0
+    written = client.write_files(server.name)
+    snapshot = client.back_up(server.name, me)
+    # Times of S3 are whole seconds.
+    moment = CLOCK.now().replace(microsecond=0) + timedelta(seconds=2)
+    wait_for("the moment to be over", CLOCK.now, lambda now: now > moment + timedelta(seconds=2))
+    later = client.back_up(server.name, me)
+
+    me = login(changed(server, {"pointInTime": moment.isoformat()}), server.password_of())
+
+    assert client.snapshots(server.name, me) == [snapshot]
+    assert later != snapshot
+    assert client.restore(server.name, me, snapshot) == written
+
+
+def changed(server: Server, repository: Object) -> Object:
+    """Change `spec.repository`, and return the resource once another pod serves."""
+    former = server.get()["status"]["serverInfo"]["podName"]
+    server.patch({"spec": {"repository": repository}})
+    return server.wait(
+        "to be served by another pod",
+        lambda seen: is_ready(seen) and seen["status"]["serverInfo"]["podName"] != former,
+    )
 
 
 @frozen
