@@ -99,7 +99,7 @@ MEANINGS = {
         "`spec.server.tls.selfSigned` must be there",
     ),
     "spec.server.tls.selfSigned": Meaning(
-        "a Secret of this resource's own with a certificate and its key",
+        "Secret `repo-server-NAME-tls`, with a certificate for a year and its key",
         "`spec.server.tlsSecretRef` must be there",
     ),
     "spec.server.userAccess.userAccessSecretRef": _USERS,

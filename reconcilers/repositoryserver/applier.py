@@ -100,7 +100,7 @@ class ChildApplier:
         wanted = children.with_applied(desired)
         observed = cache.get(namespace, name)
         if observed is not None:
-            self._refuse_foreign(current, resource, observed)
+            self.refuse_foreign(current, resource, observed)
             if not changed and not children.differs(_comparable(resource, wanted), observed):
                 return observed
         applied = self._client.apply(resource, namespace, name, wanted, deadline=current.deadline)
@@ -140,7 +140,7 @@ class ChildApplier:
         name = children.versioned_name(server, digest)
         observed = self._caches.pods.get(server.namespace, name)
         if observed is not None:
-            self._refuse_foreign(current, resources.PODS, observed)
+            self.refuse_foreign(current, resources.PODS, observed)
             if observed["metadata"].get("deletionTimestamp"):
                 return observed
         if inputs is None:
@@ -241,6 +241,20 @@ class ChildApplier:
             if unused and not metadata.get("deletionTimestamp"):
                 self.delete(current, resources.SECRETS, secret, "no pod uses it")
 
+    def prune_certificate(self, current: Pass) -> None:
+        """Delete the certificate that the controller made, once the resource names another one.
+
+        Raises:
+            ClientError: As for `delete`.
+        """
+        server = current.server
+        name = children.certificate_name(server)
+        if server.tls is None or server.tls.name == name:
+            return
+        secret = self._cache(resources.SECRETS).get(server.namespace, name)
+        if secret is not None and server.uid in owner_uids(secret):
+            self.delete(current, resources.SECRETS, secret, "another certificate is in use")
+
     def prune_former_services(self, current: Pass) -> None:
         """Delete the Services that the removed controller made.
 
@@ -253,9 +267,15 @@ class ChildApplier:
             if former and not metadata.get("deletionTimestamp"):
                 self.delete(current, resources.SERVICES, service, "its pods are gone")
 
-    def _refuse_foreign(
+    def refuse_foreign(
         self, current: Pass, resource: Resource, observed: Mapping[str, Any]
     ) -> None:
+        """Refuse to touch an object that the resource does not own.
+
+        Raises:
+            InvalidInput: It belongs to something else.
+            Unsettled: It belongs to a deleted namesake of the resource.
+        """
         if current.server.uid in owner_uids(observed):
             return
         metadata = observed["metadata"]

@@ -43,9 +43,9 @@ NOT_RENEWED = (
     "the certificate in Secret {ref}, made for {field}, expires at {when} and could not be "
     "renewed; the controller's log says why it tries in vain"
 )
-NO_SELF_SIGNED = (
-    "spec.server.tls.selfSigned asks for a certificate, which this version cannot make; name a "
-    "Secret with tls.crt and tls.key in spec.server.tlsSecretRef in its place"
+NEVER_RENEWED = (
+    "the certificate in Secret {ref}, made for {field}, expired at {when} and could not be "
+    "renewed; the controller's log says why it tries in vain"
 )
 
 
@@ -92,6 +92,19 @@ def server_certificate(secret: SecretData) -> ServerCertificate:
     return ServerCertificate(
         certificate, key, leaf.fingerprint(hashes.SHA256()).hex(), leaf.not_valid_after_utc
     )
+
+
+def expired(tls: SecretRef, not_after: datetime, *, self_signed: bool) -> InvalidInput:
+    """Return the refusal of a certificate that has expired, to be raised.
+
+    Args:
+        tls: Where it stands.
+        not_after: When it expired.
+        self_signed: Whether the controller made it.
+    """
+    message = NEVER_RENEWED if self_signed else EXPIRED
+    text = message.format(ref=tls, field=tls.field, when=timestamp(not_after))
+    return InvalidInput(REASON_EXPIRED, text)
 
 
 def expiring(tls: SecretRef, not_after: datetime, now: datetime, *, self_signed: bool) -> str:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
+from controller.conditions import timestamp
 from reconcilers.repositoryserver import kopia, podoverride, quantities, repository_config
 from reconcilers.repositoryserver.api import PORT
 from reconcilers.repositoryserver.storage.model import CONFIG_DIRECTORY, FILES_FOLDER
@@ -39,6 +40,7 @@ LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 LABEL_INSTANCE = "cr.kanister.io/repository-server"
 LABEL_DIGEST = "cr.kanister.io/digest"
 ANNOTATION_FINGERPRINT = "cr.kanister.io/tls-fingerprint"
+ANNOTATION_NOT_AFTER = "cr.kanister.io/tls-not-after"
 ANNOTATION_APPLIED = "cr.kanister.io/applied"
 # The version of the users that the server in a pod has taken up.
 ANNOTATION_USERS = "cr.kanister.io/users"
@@ -140,6 +142,11 @@ def users_name(server: RepositoryServer) -> str:
     return f"{stable_name(server)}-users"
 
 
+def certificate_name(server: RepositoryServer) -> str:
+    """Return the name of the Secret with the certificate that the controller makes."""
+    return f"{stable_name(server)}-tls"
+
+
 def users_of(pod_: Mapping[str, Any]) -> str:
     """Return the version of the users that an observed pod has taken up; empty if not known."""
     version: str = (pod_["metadata"].get("annotations") or {}).get(ANNOTATION_USERS, "")
@@ -187,6 +194,22 @@ def users_secret(server: RepositoryServer, users: str, version: str) -> dict[str
     }
 
 
+def certificate_secret(server: RepositoryServer, certificate: ServerCertificate) -> dict[str, Any]:
+    """Return the Secret with a certificate that the controller has made.
+
+    It is not what the Pod mounts, which is a copy like that of any other certificate.
+    """
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": _metadata(server, certificate_name(server)),
+        "type": "kubernetes.io/tls",
+        "data": _encoded(
+            {KEY_CERTIFICATE: certificate.certificate, KEY_PRIVATE_KEY: certificate.key}
+        ),
+    }
+
+
 def _encoded(data: Mapping[str, str]) -> dict[str, str]:
     return {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
 
@@ -211,6 +234,7 @@ def pod(server: RepositoryServer, inputs: ServerInputs, digest_: str, users: str
     metadata["annotations"] = {
         **server.pod.annotations,
         ANNOTATION_FINGERPRINT: inputs.certificate.fingerprint,
+        ANNOTATION_NOT_AFTER: timestamp(inputs.certificate.not_after),
         ANNOTATION_USERS: users,
     }
     return {

@@ -117,6 +117,8 @@ class Pass:
         memory: What earlier passes remember.
         deadline: Until when work may go on.
         retry_pause: Seconds between two tries of what fails inside Kopia.
+        expiring: What is to be said of a certificate that is about to expire; empty if there is no
+            need to, None while it is not known.
         requeue_after: Seconds after which to look again, the shortest that was asked for.
     """
 
@@ -126,6 +128,7 @@ class Pass:
     memory: Memory
     deadline: Deadline
     retry_pause: float
+    expiring: str | None = None
     requeue_after: float | None = field(default=None)
 
     def look_again(self, seconds: float) -> None:

@@ -15,11 +15,11 @@ from reconcilers.repositoryserver import (
     repository_config,
     resources,
     secrets,
+    selfsigned,
     status,
     users,
 )
 from reconcilers.repositoryserver.context import KnownInputs
-from reconcilers.repositoryserver.errors import InvalidInput
 from reconcilers.repositoryserver.storage import kinds
 from reconcilers.repositoryserver.storage.model import Source
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from controller.client import Client
     from controller.clock import Clock, Deadline
     from reconcilers.repositoryserver.context import Caches, Pass
+    from reconcilers.repositoryserver.issuer import CertificateIssuer
 
 
 @frozen
@@ -53,17 +54,27 @@ class InputReader:
     not secret.
     """
 
-    def __init__(self, *, client: Client, caches: Caches, clock: Clock, image: str) -> None:
+    def __init__(
+        self,
+        *,
+        client: Client,
+        caches: Caches,
+        issuer: CertificateIssuer,
+        clock: Clock,
+        image: str,
+    ) -> None:
         """Take the dependencies.
 
         Args:
             client: Reads Secrets.
             caches: Tell whether a Secret has changed.
+            issuer: Makes the certificates that are asked for.
             clock: Tells whether a certificate has expired.
             image: Image with Kopia for the server pods.
         """
         self._client = client
         self._caches = caches
+        self._issuer = issuer
         self._clock = clock
         self._image = image
 
@@ -81,9 +92,14 @@ class InputReader:
             known is None
             or known.versions != versions
             or not self._snapshot_stands(current.server, known.digest)
+            or self._is_due(current.server, known)
         ):
             # Forgotten first: a refusal must not leave the former inputs for the next pass.
             current.memory.inputs = None
+            if current.server.self_signed:
+                self._issuer.ensure(current)
+                # What was written just now is what is about to be read.
+                versions = self._versions(current.server)
             full = self._read(current.server, current.deadline)
             known = current.memory.inputs = self._known(current.server, versions, full)
         self._check_expiry(current, known)
@@ -117,6 +133,10 @@ class InputReader:
             ClientError: They could not be read.
         """
         server = current.server
+        # Unlike a Secret of the user's it is nobody's but ours to write, and own writes are in the
+        # cache at once: a new server needs not ask.
+        if not self.users_version(server):
+            return None
         try:
             obj = self._client.get(
                 resources.SECRETS,
@@ -141,8 +161,6 @@ class InputReader:
         def read(ref: api.SecretRef, type_: str) -> secrets.SecretData:
             return secrets.read(ref, self._secret(ref, deadline), (type_,))
 
-        if server.tls is None:
-            raise InvalidInput(certificates.REASON_INVALID, certificates.NO_SELF_SIGNED)
         location = read(server.location, secrets.TYPE_LOCATION)
         kind = kinds.kind_of(location)
         # One that a file store names is of no use, and need not exist.
@@ -157,7 +175,7 @@ class InputReader:
             config=repository_config.repository_config(server, storage),
             password=secrets.repository_password(read(server.password, secrets.TYPE_PASSWORD)),
             admin=secrets.admin(read(server.admin, secrets.TYPE_ADMIN)),
-            certificate=certificates.server_certificate(read(server.tls, secrets.TYPE_TLS)),
+            certificate=certificates.server_certificate(read(_tls(server), secrets.TYPE_TLS)),
             image=self._image,
         )
 
@@ -178,15 +196,19 @@ class InputReader:
             pod=status.PodContext(full.storage.claim, setting),
         )
 
+    def _is_due(self, server: api.RepositoryServer, known: KnownInputs) -> bool:
+        return server.self_signed and selfsigned.is_due(known.not_after, self._clock.now())
+
     def _check_expiry(self, current: Pass, known: KnownInputs) -> None:
-        left = (known.not_after - self._clock.now()).total_seconds()
-        tls = current.server.tls
-        if left <= 0 and tls is not None:
-            message = certificates.EXPIRED.format(
-                ref=tls, field=tls.field, when=known.not_after.isoformat()
-            )
-            raise InvalidInput(certificates.REASON_EXPIRED, message)
-        current.look_again(left)
+        tls, now = _tls(current.server), self._clock.now()
+        self_signed = current.server.self_signed
+        if known.not_after <= now:
+            raise certificates.expired(tls, known.not_after, self_signed=self_signed)
+        current.expiring = certificates.expiring(tls, known.not_after, now, self_signed=self_signed)
+        turns = [known.not_after, known.not_after - certificates.NOTICE]
+        if self_signed:
+            turns.append(known.not_after - selfsigned.RENEW_BEFORE)
+        current.look_again(min((turn - now).total_seconds() for turn in turns if turn > now))
 
     def _snapshot_stands(self, server: api.RepositoryServer, digest: str) -> bool:
         """Return whether snapshot and pod exist, so that nobody needs their contents."""
@@ -197,7 +219,8 @@ class InputReader:
         )
 
     def _versions(self, server: api.RepositoryServer) -> tuple[str, ...]:
-        return (str(server.generation), *(self._version(ref) for ref in server.inputs))
+        refs = (*server.inputs, _tls(server))
+        return (str(server.generation), *map(self._version, refs))
 
     def _version(self, ref: api.SecretRef) -> str:
         return self._version_of(ref.namespace, ref.name)
@@ -213,6 +236,11 @@ class InputReader:
             return self._client.get(resources.SECRETS, ref.namespace, ref.name, deadline=deadline)
         except NotFound:
             return None
+
+
+def _tls(server: api.RepositoryServer) -> api.SecretRef:
+    """Return where the certificate of a server stands, whoever has made it."""
+    return selfsigned.reference(server) if server.tls is None else server.tls
 
 
 def version_of(obj: Mapping[str, Any]) -> str:

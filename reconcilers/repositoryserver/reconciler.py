@@ -25,6 +25,7 @@ from reconcilers.repositoryserver.context import (
 )
 from reconcilers.repositoryserver.errors import InvalidInput, Problem, Unsettled
 from reconcilers.repositoryserver.inputs import InputReader
+from reconcilers.repositoryserver.issuer import CertificateIssuer
 from reconcilers.repositoryserver.registration import UserRegistrar
 from reconcilers.repositoryserver.rollout import Rollout
 from reconcilers.repositoryserver.statuswriter import StatusWriter
@@ -120,8 +121,17 @@ class RepositoryServerReconciler:
         self._writer = StatusWriter(
             client=client, servers=caches.servers, recorder=recorder, clock=clock
         )
-        self._reader = InputReader(client=client, caches=caches, clock=clock, image=image)
         self._applier = ChildApplier(client=client, caches=caches, tell=self._writer.tell)
+        issuer = CertificateIssuer(
+            client=client,
+            caches=caches,
+            applier=self._applier,
+            tell=self._writer.tell,
+            clock=clock,
+        )
+        self._reader = InputReader(
+            client=client, caches=caches, issuer=issuer, clock=clock, image=image
+        )
         self._registrar = UserRegistrar(
             executor=executor,
             reader=self._reader,
@@ -226,13 +236,16 @@ class RepositoryServerReconciler:
         if serving is not None and ready and newest.is_(serving):
             cleared = self._registrar.ensure_forgotten(current, serving)
         metadata = serving["metadata"] if serving is not None else {}
+        annotations = metadata.get("annotations", {})
         return status.Outcome(
             verdicts=tuple(v for v in (newest.verdict, users) if v is not None),
             serving=ready,
             pod_name=metadata.get("name", ""),
             service_name=children.stable_name(server),
             network_policy_name=children.stable_name(server),
-            fingerprint=metadata.get("annotations", {}).get(children.ANNOTATION_FINGERPRINT, ""),
+            fingerprint=annotations.get(children.ANNOTATION_FINGERPRINT, ""),
+            not_after=annotations.get(children.ANNOTATION_NOT_AFTER, ""),
+            expiring=current.expiring,
             registered_users=None if cleared is None else tuple(sorted(cleared)),
         )
 
@@ -320,6 +333,8 @@ class RepositoryServerReconciler:
             used = {children.versioned_name(server, newest.digest)}
             used |= {pod["metadata"]["name"] for pod in self._pods(server)}
             self._applier.prune_snapshots(current, used)
+        if settled:
+            self._applier.prune_certificate(current)
         if settled and not former:
             self._applier.prune_former_services(current)
         return serving

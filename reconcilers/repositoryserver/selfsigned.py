@@ -37,7 +37,7 @@ DUE = "the one before expires at {when}"
 
 def reference(server: RepositoryServer) -> SecretRef:
     """Return where the certificate of a server stands."""
-    return SecretRef(FIELD, server.namespace, f"{children.stable_name(server)}-tls")
+    return SecretRef(FIELD, server.namespace, children.certificate_name(server))
 
 
 def host_names(server: RepositoryServer) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ SERVER_INITIALIZED = "ServerInitialized"
 CLIENT_USER_INITIALIZED = "ClientUserInitialized"
 SERVER_REFRESHED = "ServerRefreshed"
 READY = "Ready"
+CERTIFICATE_EXPIRING = "CertificateExpiring"
 
 # In the order in which a server comes up; with the last shipped reasons for True and False.
 STEPS = {
@@ -55,6 +56,8 @@ PROGRESS_FAILED = "Failed"
 
 REASON_READY = "ServerReady"
 REASON_PENDING = "Pending"
+REASON_EXPIRING = "CertificateExpiring"
+REASON_RENEWED = "CertificateRenewed"
 
 MESSAGES = {
     SERVER_SETUP: "Secrets are valid; pod, service and network policy are in place",
@@ -65,6 +68,7 @@ MESSAGES = {
 }
 READY_MESSAGE = "clients can connect to service {service}"
 WAITS = "waits for {step}"
+RENEWED = "another certificate has taken the place of the one that was about to expire"
 
 REASON_UNSCHEDULABLE = "PodUnschedulable"
 REASON_CLAIM_MISSING = "ClaimMissing"
@@ -337,6 +341,9 @@ class Outcome:
         service_name: The Service; empty before there is one.
         network_policy_name: The NetworkPolicy; empty before there is one.
         fingerprint: Of the certificate that the Service's pod shows.
+        not_after: When that certificate expires, as Kubernetes writes times.
+        expiring: What to say of the certificate of the newest server if it is about to expire;
+            empty if it is not, None if that is not known.
         registered_users: Users of whom the repository has no entry of before; None leaves what is
             recorded.
     """
@@ -347,6 +354,8 @@ class Outcome:
     service_name: str = ""
     network_policy_name: str = ""
     fingerprint: str = ""
+    not_after: str = ""
+    expiring: str | None = None
     registered_users: tuple[str, ...] | None = None
 
 
@@ -371,6 +380,7 @@ def desired_status(
         "serviceName": outcome.service_name,
         "networkPolicyName": outcome.network_policy_name,
         "tlsFingerprint": outcome.fingerprint,
+        "tlsNotAfter": outcome.not_after,
     }
     status: dict[str, Any] = {
         **current,
@@ -432,6 +442,11 @@ def _conditions(current: list[dict[str, Any]], outcome: Outcome) -> dict[str, tu
         elif not is_true(current, step) or (step in _OF_THE_PROCESS and not outcome.serving):
             found[step] = ("Unknown", REASON_PENDING, WAITS.format(step=blocker))
     found[READY] = _ready(outcome)
+    if outcome.expiring:
+        found[CERTIFICATE_EXPIRING] = ("True", REASON_EXPIRING, outcome.expiring)
+    # Of a certificate that never was about to expire there is nothing to say.
+    elif outcome.expiring is not None and get_condition(current, CERTIFICATE_EXPIRING) is not None:
+        found[CERTIFICATE_EXPIRING] = ("False", REASON_RENEWED, RENEWED)
     return found
 
 

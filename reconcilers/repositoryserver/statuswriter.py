@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
-from controller.conditions import get_condition
+from controller.conditions import TRUE, get_condition, is_true
 from controller.errors import NotFound
 from controller.events import NORMAL, WARNING
 from reconcilers.repositoryserver import resources, status
@@ -87,6 +87,7 @@ class StatusWriter:
         if after != before:
             self._patch(latest, after, deadline)
             self._tell_transition(obj, before, after)
+            self._tell_expiry(obj, before, after)
 
     def _patch(
         self, obj: Mapping[str, Any], change: Mapping[str, Any], deadline: Deadline
@@ -120,6 +121,16 @@ class StatusWriter:
         elif old is not None and old["status"] == "True":
             _log.warning("no longer ready", cause=new["message"])
             self._recorder.event(obj, WARNING, EVENT_NOT_READY, new["message"], "Reconcile")
+
+    def _tell_expiry(
+        self, obj: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[str, Any]
+    ) -> None:
+        if is_true(before.get("conditions") or [], status.CERTIFICATE_EXPIRING):
+            return
+        expiring = get_condition(after["conditions"], status.CERTIFICATE_EXPIRING)
+        if expiring is not None and expiring["status"] == TRUE:
+            _log.warning("certificate expires soon", cause=expiring["message"])
+            self._recorder.event(obj, WARNING, expiring["reason"], expiring["message"], "Reconcile")
 
 
 def _said(condition: Mapping[str, Any]) -> tuple[str, str, str]:

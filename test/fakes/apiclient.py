@@ -7,7 +7,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from controller.clock import Deadline
-from controller.errors import NotFound
+from controller.errors import AlreadyExists, Conflict, NotFound
 from controller.mutationcache import MutationCache
 from controller.resource import Object, Resource
 from controller.store import IndexFunction, Store
@@ -73,6 +73,20 @@ class FakeClient:
         self._act("get", resource, name)
         return copy.deepcopy(self._existing(resource, namespace, name))
 
+    def create(
+        self,
+        resource: Resource,
+        namespace: str,
+        body: Mapping[str, Any],
+        *,
+        deadline: Deadline | None = None,
+    ) -> Object:
+        name = body["metadata"]["name"]
+        self._act("create", resource, name, body)
+        if self.store(resource).get(namespace, name) is not None:
+            raise AlreadyExists(409, "AlreadyExists", f"{resource.plural} {name} already exists")
+        return self.put(resource, body)
+
     def apply(
         self,
         resource: Resource,
@@ -101,7 +115,11 @@ class FakeClient:
         deadline: Deadline | None = None,
     ) -> Object:
         self._act("patch", resource, name, body, subresource)
-        return self.put(resource, _merged(self._existing(resource, namespace, name), body))
+        existing = self._existing(resource, namespace, name)
+        version = existing["metadata"]["resourceVersion"]
+        if body.get("metadata", {}).get("resourceVersion", version) != version:
+            raise Conflict(409, "Conflict", f"{resource.plural} {name} has been modified")
+        return self.put(resource, _merged(existing, body))
 
     def delete(
         self,

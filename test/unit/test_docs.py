@@ -12,7 +12,7 @@ from controller.metrics import Metrics
 from controller.store import Store
 from e2e.faults import FAULTS, Fault
 from reconcilers.options import Options, parse_options
-from reconcilers.repositoryserver import applier, registration, status, statuswriter
+from reconcilers.repositoryserver import applier, issuer, registration, status, statuswriter
 from reconcilers.repositoryserver.metrics import RepositoryServerCollector
 
 ROOT = Path(__file__).parents[2]
@@ -71,7 +71,7 @@ def as_typed(value: object) -> str:
 
 
 def test_every_condition_is_told() -> None:
-    for type_ in (*status.STEPS, status.READY):
+    for type_ in (*status.STEPS, status.READY, status.CERTIFICATE_EXPIRING):
         assert f"| `{type_}` |" in OPERATIONS
 
 
@@ -80,6 +80,8 @@ def test_every_event_reason_is_told() -> None:
         applier.EVENT_POD_CREATED,
         applier.EVENT_POD_DELETED,
         applier.EVENT_CHILD_RESTORED,
+        issuer.EVENT_ISSUED,
+        status.REASON_EXPIRING,
         registration.EVENT_USERS_CHANGED,
         statuswriter.EVENT_NOT_READY,
         status.REASON_READY,

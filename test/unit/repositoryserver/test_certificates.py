@@ -220,12 +220,30 @@ def test_every_kind_of_key_that_go_serves(
     assert read(pair.certificate, pair.key).fingerprint == fingerprint(pair.certificate)
 
 
-def test_expiry_is_told_with_its_time_and_the_fix() -> None:
-    assert certificates.EXPIRED.format(ref=TLS, field=TLS.field, when="2025-12-31") == (
-        "the certificate in key tls.crt of Secret backup/files-tls, named by "
-        "spec.server.tlsSecretRef, expired at 2025-12-31; put a renewed one and its key into the "
-        "Secret"
-    )
+@pytest.mark.parametrize(
+    ("self_signed", "message"),
+    [
+        pytest.param(
+            False,
+            "the certificate in key tls.crt of Secret backup/files-tls, named by "
+            "spec.server.tlsSecretRef, expired at 2026-01-01T00:00:00Z; put a renewed one and its "
+            "key into the Secret",
+            id="whose certificate is the user's is told what to do",
+        ),
+        pytest.param(
+            True,
+            "the certificate in Secret backup/files-tls, made for spec.server.tlsSecretRef, "
+            "expired at 2026-01-01T00:00:00Z and could not be renewed; the controller's log says "
+            "why it tries in vain",
+            id="whose certificate is the controller's is told where to look",
+        ),
+    ],
+)
+def test_expiry_is_told_with_its_time_and_the_fix(*, self_signed: bool, message: str) -> None:
+    refused = certificates.expired(TLS, objects.NOW, self_signed=self_signed)
+
+    assert refused.reason == "CertificateExpired"
+    assert refused.message == message
 
 
 NOTICE = timedelta(days=30)

@@ -523,6 +523,7 @@ class TestPod:
 
         assert pod["metadata"]["annotations"] == {
             "cr.kanister.io/tls-fingerprint": FINGERPRINT,
+            "cr.kanister.io/tls-not-after": "2026-01-01T00:00:00Z",
             "cr.kanister.io/users": USERS,
         }
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from attrs import define, field
 
 from controller.clock import Deadline, DeadlineExceeded
-from controller.conditions import get_condition
+from controller.conditions import conditions_of, get_condition
 from controller.controller import Request, Result
 from controller.errors import Conflict, Forbidden, Invalid, NotFound
 from controller.mutationcache import MutationCache
@@ -22,6 +22,7 @@ from fakes.kopia import FakeKopia, FakeResult
 from reconcilers.repositoryserver import api, children, htpasswd, resources, rollout, status
 from reconcilers.repositoryserver.applier import owner_uids
 from reconcilers.repositoryserver.context import INDEX_OWNER, Caches
+from reconcilers.repositoryserver.issuer import RETRY_SECONDS
 from reconcilers.repositoryserver.reconciler import (
     RETRY_MIN_SECONDS,
     STAGE_PAUSE_SECONDS,
@@ -281,6 +282,7 @@ def test_a_pod_that_is_ready_makes_the_server_ready(world: World) -> None:
         "serviceName": SERVICE,
         "networkPolicyName": SERVICE,
         "tlsFingerprint": world.pod()["metadata"]["annotations"][children.ANNOTATION_FINGERPRINT],
+        "tlsNotAfter": "2027-01-01T00:00:00Z",
     }
     for step in status.STEPS:
         assert world.condition(step)[0] == "True"
@@ -1184,3 +1186,263 @@ def test_no_secret_value_is_written_anywhere_but_into_the_snapshot(world: World)
         assert value not in repr(written)
         assert value not in repr(world.recorder.events)
         assert value not in repr(world.server())
+
+
+class TestCertificateThatExpires:
+    """One of the user's, 31 days before its end."""
+
+    NOT_AFTER = objects.NOW + timedelta(days=31)
+    SOON = (
+        "the certificate in key tls.crt of Secret backup/files-tls, named by "
+        "spec.server.tlsSecretRef, expires at 2026-02-01T00:00:00Z; put a renewed one and its key "
+        "into the Secret before then"
+    )
+
+    @pytest.fixture
+    def expiring(self, world: World) -> World:
+        world.change_secret(objects.tls_secret(objects.key_pair(not_after=self.NOT_AFTER)))
+        world.settle()
+        return world
+
+    def test_is_no_matter_before(self, expiring: World) -> None:
+        expiring.clock.step(FORGET_AFTER_SECONDS)
+        expiring.reconcile()
+
+        result = expiring.reconcile()
+
+        assert get_condition(conditions_of(expiring.server()), "CertificateExpiring") is None
+        assert result.requeue_after == timedelta(days=1).total_seconds() - FORGET_AFTER_SECONDS
+
+    def test_is_told_from_30_days_before_on_in_one_event(self, expiring: World) -> None:
+        expiring.clock.step(timedelta(days=1).total_seconds())
+        expiring.reconcile()
+        expiring.restart()
+        expiring.clock.step(timedelta(days=1).total_seconds())
+        expiring.reconcile()
+
+        assert expiring.condition("CertificateExpiring") == (
+            "True",
+            "CertificateExpiring",
+            self.SOON,
+        )
+        assert expiring.recorder.events == [f"Warning CertificateExpiring: {self.SOON}"]
+        assert expiring.progress() == "Ready"
+
+    def test_is_over_when_it_is_replaced(self, expiring: World) -> None:
+        expiring.clock.step(timedelta(days=1).total_seconds())
+        expiring.reconcile()
+
+        expiring.change_secret(objects.tls_secret())
+        expiring.reconcile()
+
+        assert expiring.condition("CertificateExpiring")[:2] == ("False", "CertificateRenewed")
+
+
+class TestCertificateOfTheControllersOwn:
+    """`spec.server.tls.selfSigned`."""
+
+    SECRET = f"{SERVICE}-tls"
+    READ = Action("get", "secrets", SECRET)
+    CREATE = Action("create", "secrets", SECRET)
+    RENEW = Action("patch", "secrets", SECRET)
+    # A third of a year is left then.
+    DUE_SECONDS = timedelta(days=243, hours=8).total_seconds()
+    SELF_SIGNED: ClassVar[Object] = {
+        "spec": {"server": {"tlsSecretRef": None, "tls": {"selfSigned": {}}}}
+    }
+
+    @pytest.fixture
+    def signed(self) -> World:
+        """Give a world with a server that is new."""
+        world = World()
+        world.api.drop(resources.SECRETS, objects.NAMESPACE, objects.TLS)
+        world.api.put(resources.REPOSITORY_SERVERS, objects.repository_server(self.SELF_SIGNED))
+        return world
+
+    @pytest.fixture
+    def settled(self, signed: World) -> World:
+        signed.settle()
+        return signed
+
+    def secret(self, world: World) -> Object:
+        found = world.api.store(resources.SECRETS).get(objects.NAMESPACE, self.SECRET)
+        assert found is not None
+        return found
+
+    def of_certificate(self, world: World) -> list[Action]:
+        """Return the requests about the Secret since the last call."""
+        return [action for action in world.api.taken() if action.name == self.SECRET]
+
+    def test_is_made_once_and_served(self, signed: World) -> None:
+        signed.reconcile()
+
+        assert self.of_certificate(signed) == [self.READ, self.CREATE, self.READ]
+        secret = self.secret(signed)
+        assert secret["type"] == "kubernetes.io/tls"
+        assert owner_uids(secret) == [objects.UID]
+        name = signed.pod()["metadata"]["name"]
+        snapshot = signed.api.store(resources.SECRETS).get(objects.NAMESPACE, name)
+        assert snapshot is not None
+        assert secret["data"].items() <= snapshot["data"].items()
+        assert signed.recorder.events[0] == (
+            "Normal CertificateIssued: made a certificate that is valid until "
+            "2027-01-01T00:00:00Z, in Secret repo-server-files-tls: there was none"
+        )
+
+    def test_costs_a_steady_server_no_request(self, settled: World) -> None:
+        settled.reconcile()
+
+        assert settled.api.taken() == []
+
+    def test_is_looked_at_when_it_is_due(self, settled: World) -> None:
+        settled.clock.step(FORGET_AFTER_SECONDS)
+        settled.reconcile()
+
+        assert settled.reconcile().requeue_after == self.DUE_SECONDS - FORGET_AFTER_SECONDS
+
+    def test_stays_when_the_controller_starts_anew(self, settled: World) -> None:
+        before = self.secret(settled)
+        settled.restart()
+
+        settled.reconcile()
+
+        assert self.of_certificate(settled) == [self.READ, self.READ]
+        assert self.secret(settled) == before
+        assert len(settled.pods()) == 1
+
+    def test_stays_when_the_cache_does_not_show_it(self, settled: World) -> None:
+        indexers = {INDEX_OWNER: owner_uids}
+        cache = MutationCache(Store(indexers), clock=settled.clock, indexers=indexers)
+        settled.restart(secrets=cache)
+
+        settled.reconcile()
+
+        assert self.CREATE not in settled.api.taken()
+
+    def test_is_that_of_another_controller_which_was_faster(
+        self, settled: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        theirs = self.secret(settled)
+        settled.api.drop(resources.SECRETS, objects.NAMESPACE, self.SECRET)
+        create = FakeClient.create
+
+        def late(api: FakeClient, *arguments: Any, **options: Any) -> Object:
+            api.put(resources.SECRETS, theirs)
+            return create(api, *arguments, **options)
+
+        monkeypatch.setattr(FakeClient, "create", late)
+        settled.reconcile()
+
+        assert self.of_certificate(settled) == [self.READ, self.CREATE, self.READ, self.READ]
+        assert self.secret(settled)["data"] == theirs["data"]
+
+    def test_comes_back_as_another_one_when_it_is_deleted(self, settled: World) -> None:
+        former, pod = self.secret(settled), settled.pod()
+        settled.api.drop(resources.SECRETS, objects.NAMESPACE, self.SECRET)
+
+        settled.reconcile()
+
+        assert self.secret(settled)["data"] != former["data"]
+        assert len(settled.pods()) == 2
+        assert settled.selected() == children.digest_of(pod)
+
+    def test_is_renewed_when_a_third_of_its_life_is_left(self, settled: World) -> None:
+        before = settled.server()["status"]["serverInfo"]
+        settled.clock.step(self.DUE_SECONDS)
+
+        settled.reconcile()
+
+        assert self.of_certificate(settled) == [self.READ, self.RENEW, self.READ]
+        # Until the new pod serves, clients see the former certificate.
+        assert settled.server()["status"]["serverInfo"] == before
+        (new,) = (pod for pod in settled.pods() if pod["metadata"]["name"] != before["podName"])
+        settled.kubelet(new, objects.serving())
+        settled.reconcile()
+        after = settled.server()["status"]["serverInfo"]
+        assert after["tlsFingerprint"] != before["tlsFingerprint"]
+        assert after["tlsNotAfter"] == "2027-09-01T08:00:00Z"
+        assert get_condition(conditions_of(settled.server()), "CertificateExpiring") is None
+
+    def test_is_renewed_once(self, settled: World) -> None:
+        settled.clock.step(self.DUE_SECONDS)
+        settled.reconcile()
+        settled.api.taken()
+
+        settled.reconcile()
+
+        assert self.of_certificate(settled) == []
+
+    def test_is_not_renewed_over_the_renewal_of_another_controller(self, settled: World) -> None:
+        settled.clock.step(self.DUE_SECONDS)
+        settled.api.failures[self.RENEW] = Conflict(409, "Conflict", "modified")
+
+        assert settled.reconcile() == Result(requeue=True)
+
+    def test_goes_on_while_its_renewal_is_refused_and_is_told_a_month_before(
+        self, settled: World
+    ) -> None:
+        settled.api.failures[self.RENEW] = Forbidden(403, "Forbidden", "no")
+        settled.clock.step(self.DUE_SECONDS)
+
+        result = settled.reconcile()
+
+        assert result.requeue_after == RETRY_SECONDS
+        assert settled.progress() == "Ready"
+        assert settled.recorder.events == []
+
+        settled.clock.step(timedelta(days=92).total_seconds())
+        settled.reconcile()
+
+        told = (
+            "the certificate in Secret backup/repo-server-files-tls, made for "
+            "spec.server.tls.selfSigned, expires at 2027-01-01T00:00:00Z and could not be renewed; "
+            "the controller's log says why it tries in vain"
+        )
+        assert settled.condition("CertificateExpiring")[2] == told
+        assert settled.recorder.events == [f"Warning CertificateExpiring: {told}"]
+
+        settled.api.failures.clear()
+        settled.reconcile()
+
+        assert settled.condition("CertificateExpiring")[0] == "False"
+
+    def test_is_not_written_into_a_secret_of_others(self, signed: World) -> None:
+        theirs = objects.secret(self.SECRET, "kubernetes.io/tls", {"tls.crt": "", "tls.key": ""})
+        signed.api.put(resources.SECRETS, theirs)
+
+        signed.reconcile()
+
+        assert signed.condition("Ready")[:2] == ("False", "NameTaken")
+        assert self.of_certificate(signed) == [self.READ]
+
+    def test_goes_when_the_resource_names_another_one_and_that_is_served(
+        self, settled: World
+    ) -> None:
+        settled.change_secret(objects.tls_secret())
+        changed = objects.repository_server({"metadata": {"generation": 2}})
+        settled.api.put(
+            resources.REPOSITORY_SERVERS, {**changed, "status": settled.server()["status"]}
+        )
+        settled.reconcile()
+        assert self.secret(settled)
+
+        (new,) = (pod for pod in settled.pods() if not status.pod_ready(pod))
+        settled.kubelet(new, objects.serving())
+        settled.reconcile()
+
+        secrets = settled.api.store(resources.SECRETS)
+        assert secrets.get(objects.NAMESPACE, self.SECRET) is None
+        assert secrets.get(objects.NAMESPACE, objects.TLS) is not None
+
+    def test_shows_its_key_nowhere_but_in_secrets(
+        self, settled: World, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        settled.clock.step(self.DUE_SECONDS)
+        settled.reconcile()
+        line = base64.b64decode(self.secret(settled)["data"]["tls.key"]).decode().splitlines()[1]
+
+        printed = capsys.readouterr()
+
+        assert "CertificateIssued" in printed.out
+        assert line not in printed.out + printed.err + str(settled.recorder.events)
+        assert line not in str(settled.server()) + str(settled.pods())

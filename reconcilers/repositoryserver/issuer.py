@@ -1,0 +1,122 @@
+"""Keeping the certificates that the controller makes: each in a Secret of its server's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from controller.conditions import timestamp
+from controller.errors import AlreadyExists, ApiError, Conflict, NotFound
+from reconcilers.repositoryserver import children, resources, secrets, selfsigned
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from controller.client import Client
+    from controller.clock import Clock
+    from reconcilers.repositoryserver.applier import ChildApplier, Teller
+    from reconcilers.repositoryserver.context import Caches, Pass
+
+EVENT_ISSUED = "CertificateIssued"
+ISSUED = "made a certificate that is valid until {when}, in Secret {name}: {why}"
+
+# A renewal that is refused has months until it matters.
+RETRY_SECONDS = 600.0
+
+_log = structlog.get_logger()
+
+
+class CertificateIssuer:
+    """Makes and renews the certificates of the servers that name no Secret with one."""
+
+    def __init__(
+        self, *, client: Client, caches: Caches, applier: ChildApplier, tell: Teller, clock: Clock
+    ) -> None:
+        """Take the dependencies.
+
+        Args:
+            client: Reads and writes the Secrets.
+            caches: Are told what was written.
+            applier: Refuses Secrets of others.
+            tell: Tells of certificates that were made.
+            clock: Tells when one is due.
+        """
+        self._client = client
+        self._caches = caches
+        self._applier = applier
+        self._tell = tell
+        self._clock = clock
+
+    def ensure(self, current: Pass) -> None:
+        """Make a certificate if there is none that will do for some time.
+
+        One that is only due stays as it is when its renewal is refused.
+
+        Raises:
+            InvalidInput: The Secret's name is taken by one that the resource does not own.
+            Unsettled: It belongs to a deleted namesake of the resource.
+            Conflict: Somebody has changed the Secret meanwhile.
+            ClientError: It could not be read, or not be created.
+        """
+        try:
+            observed = self._read(current)
+        except NotFound:
+            observed = self._create(current)
+        self._applier.refuse_foreign(current, resources.SECRETS, observed)
+        ref = selfsigned.reference(current.server)
+        stored = secrets.read(ref, observed, (secrets.TYPE_TLS,))
+        why = selfsigned.why_another(stored, self._clock.now())
+        if why:
+            self._renew(current, observed, why)
+
+    def _read(self, current: Pass) -> dict[str, Any]:
+        ref = selfsigned.reference(current.server)
+        return self._client.get(
+            resources.SECRETS, ref.namespace, ref.name, deadline=current.deadline
+        )
+
+    def _create(self, current: Pass) -> dict[str, Any]:
+        """Make a certificate, unless somebody was faster, and return the Secret that there is."""
+        issued = selfsigned.issue(current.server, self._clock.now())
+        try:
+            # No apply: of two that find none, the second must not replace what the first has made.
+            created = self._client.create(
+                resources.SECRETS,
+                current.server.namespace,
+                children.certificate_secret(current.server, issued),
+                deadline=current.deadline,
+            )
+        except AlreadyExists:
+            return self._read(current)
+        self._written(current, created, timestamp(issued.not_after), selfsigned.MISSING)
+        return created
+
+    def _renew(self, current: Pass, observed: Mapping[str, Any], why: str) -> None:
+        issued = selfsigned.issue(current.server, self._clock.now())
+        desired = children.certificate_secret(current.server, issued)
+        metadata = observed["metadata"]
+        try:
+            renewed = self._client.merge_patch(
+                resources.SECRETS,
+                metadata["namespace"],
+                metadata["name"],
+                # The version turns the second of two renewals into a conflict.
+                {
+                    "metadata": {"resourceVersion": metadata["resourceVersion"]},
+                    "data": desired["data"],
+                },
+                deadline=current.deadline,
+            )
+        except (Conflict, NotFound):
+            raise
+        except ApiError as error:
+            _log.warning("certificate not renewed", secret=metadata["name"], error=str(error))
+            current.look_again(RETRY_SECONDS)
+            return
+        self._written(current, renewed, timestamp(issued.not_after), why)
+
+    def _written(self, current: Pass, secret: Mapping[str, Any], when: str, why: str) -> None:
+        self._caches.secrets.mutated(dict(secret))
+        note = ISSUED.format(when=when, name=secret["metadata"]["name"], why=why)
+        self._tell(current, EVENT_ISSUED, note, "Issue")
