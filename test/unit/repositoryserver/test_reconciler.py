@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,7 +20,15 @@ from fakes import objects
 from fakes.apiclient import Action, FakeClient
 from fakes.clock import FakeClock
 from fakes.kopia import FakeKopia, FakeResult
-from reconcilers.repositoryserver import api, children, htpasswd, resources, rollout, status
+from reconcilers.repositoryserver import (
+    api,
+    children,
+    htpasswd,
+    resources,
+    rollout,
+    secrets,
+    status,
+)
 from reconcilers.repositoryserver.applier import owner_uids
 from reconcilers.repositoryserver.context import INDEX_OWNER, Caches
 from reconcilers.repositoryserver.issuer import RETRY_SECONDS
@@ -54,7 +63,8 @@ SECRETS = [
         objects.TLS,
     )
 ]
-READ_USERS = [Action("get", "secrets", name) for name in (USERS_SECRET, objects.USERS)]
+READ_PASSWORDS = Action("get", "secrets", objects.USERS)
+READ_USERS = [Action("get", "secrets", USERS_SECRET), READ_PASSWORDS]
 WRITE_STATUS = Action("patch", "repositoryservers/status", objects.NAME)
 
 
@@ -198,7 +208,7 @@ def test_a_new_server_gets_its_children_in_the_order_of_their_need(world: World)
     pod = world.pod()["metadata"]["name"]
     assert world.api.taken() == [
         Action("apply", "networkpolicies", SERVICE),
-        *READ_USERS,
+        READ_PASSWORDS,
         Action("apply", "secrets", USERS_SECRET),
         *SECRETS,
         Action("apply", "secrets", pod),
@@ -1446,3 +1456,74 @@ class TestCertificateOfTheControllersOwn:
         assert "CertificateIssued" in printed.out
         assert line not in printed.out + printed.err + str(settled.recorder.events)
         assert line not in str(settled.server()) + str(settled.pods())
+
+
+class TestStorageCredential:
+    S3: ClassVar[dict[str, str | bytes]] = {"type": "s3", "bucket": "backups"}
+    NAMED: ClassVar[Object] = {
+        "spec": {
+            "storage": {
+                "credentialSecretRef": {"name": objects.CREDENTIAL, "namespace": objects.NAMESPACE}
+            }
+        }
+    }
+
+    @staticmethod
+    def keys(secret_key: str) -> Object:
+        values = {"aws_access_key_id": "AKIA1", "aws_secret_access_key": secret_key}
+        return objects.secret(objects.CREDENTIAL, secrets.TYPE_AWS, values)
+
+    @pytest.fixture
+    def named(self, world: World) -> World:
+        """Give a server in S3 whose credential is named and does not exist yet."""
+        world.api.put(resources.REPOSITORY_SERVERS, objects.repository_server(self.NAMED))
+        world.change_secret(objects.location_secret(self.S3))
+        return world
+
+    def test_it_is_part_of_the_snapshot_and_of_nothing_else(self, named: World) -> None:
+        named.change_secret(self.keys("secret-key-b7d1"))
+
+        named.reconcile()
+
+        snapshot = named.api.store(resources.SECRETS).get(
+            objects.NAMESPACE, named.pod()["metadata"]["name"]
+        )
+        assert snapshot is not None
+        config = base64.b64decode(snapshot["data"]["repository.config"]).decode()
+        assert json.loads(config)["storage"]["config"]["secretAccessKey"] == "secret-key-b7d1"
+        assert "secret-key-b7d1" not in json.dumps(named.pod())
+
+    def test_a_renewed_one_makes_a_new_pod(self, named: World) -> None:
+        named.change_secret(self.keys("secret-key-b7d1"))
+        named.settle()
+        former = named.pod()["metadata"]["name"]
+
+        named.change_secret(
+            objects.merged(self.keys("secret-key-0c55"), {"metadata": {"resourceVersion": "51"}})
+        )
+        named.reconcile()
+
+        assert [pod["metadata"]["name"] for pod in named.pods()] != [former]
+
+    def test_a_missing_one_is_told(self, named: World) -> None:
+        named.reconcile()
+
+        _, reason, message = named.condition("Ready")
+        assert reason == "SecretMissing"
+        assert f"{objects.CREDENTIAL}, named by spec.storage.credentialSecretRef" in message
+
+    def test_one_of_another_store_is_told(self, named: World) -> None:
+        named.change_secret({**self.keys("secret-key-b7d1"), "type": secrets.TYPE_GCP})
+
+        named.reconcile()
+
+        _, reason, message = named.condition("Ready")
+        assert reason == "SecretTypeWrong"
+        assert "expected secrets.kanister.io/aws" in message
+
+    def test_a_file_store_needs_none_though_one_is_named(self, world: World) -> None:
+        world.api.put(resources.REPOSITORY_SERVERS, objects.repository_server(self.NAMED))
+
+        world.settle()
+
+        assert world.progress() == "Ready"
