@@ -51,9 +51,16 @@ class Controller:
 
     def pod(self) -> Object:
         """Return the pod that leads."""
-        leaders = [pod for pod in self._pods() if pod["metadata"]["name"] == self._leader()]
+        name = _pod_of(self.leader())
+        leaders = [pod for pod in self._pods() if pod["metadata"]["name"] == name]
         assert len(leaders) == 1, names(self._pods())
         return leaders[0]
+
+    def leader(self) -> str:
+        """Return who holds the lease, a name that begins with its pod's; "" if nobody does."""
+        lease = self.cluster.get(LEASES, DEPLOYMENT)
+        holder: str = lease["spec"].get("holderIdentity", "") if lease is not None else ""
+        return holder
 
     def wait_ready(self) -> None:
         """Wait until its pods are ready, no other is left, and one of them leads."""
@@ -62,7 +69,7 @@ class Controller:
             lambda: self.cluster.get(DEPLOYMENTS, DEPLOYMENT),
             lambda found: found is not None and _rolled_out(found),
         )
-        wait_for("a leader", self._leader, lambda leader: leader in names(self._pods()))
+        wait_for("a leader", self.leader, lambda leader: _pod_of(leader) in names(self._pods()))
 
     def kill(self, node: Node) -> None:
         """Kill its process, as the kernel does when memory is short."""
@@ -93,12 +100,6 @@ class Controller:
         command = ["exec", f"--namespace={NAMESPACE}", pod, "--", "python3", "-c", READ_METRICS]
         return self.cluster.kubectl.run(*command)
 
-    def _leader(self) -> str:
-        """Return the name of the pod that holds the lease, "" if none does."""
-        lease = self.cluster.get(LEASES, DEPLOYMENT)
-        holder: str = lease["spec"].get("holderIdentity", "") if lease is not None else ""
-        return holder.rpartition("_")[0]
-
     def _pods(self) -> list[Object]:
         pods: list[Object] = self.cluster.client.list(
             resources.PODS, NAMESPACE, label_selector=SELECTOR
@@ -128,6 +129,10 @@ class Controller:
             "images": [{"name": DEPLOYMENT, "newName": name, "newTag": tag}],
             "patches": [{"patch": yaml.safe_dump(patch)}],
         }
+
+
+def _pod_of(leader: str) -> str:
+    return leader.rpartition("_")[0]
 
 
 def _rolled_out(deployment: Object) -> bool:
