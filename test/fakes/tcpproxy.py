@@ -14,9 +14,8 @@ class TcpProxy:
         self._target = (host, port)
         self._lock = threading.Lock()
         self._connections: list[tuple[socket.socket, threading.Event]] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.port = 0
+        self.accept()
 
     def __enter__(self) -> Self:
         return self
@@ -27,8 +26,18 @@ class TcpProxy:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        _end(self._listener)
+        self.refuse()
         self.cut()
+
+    def accept(self) -> None:
+        """Accept connections, again at the same port."""
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def refuse(self) -> None:
+        """Refuse connections from now on; those that there are stay."""
+        _end(self._listener)
 
     def cut(self) -> None:
         """Close all connections."""
@@ -43,10 +52,10 @@ class TcpProxy:
             for _, frozen in self._connections:
                 frozen.set()
 
-    def _accept(self) -> None:
+    def _accept(self, listener: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while True:
-                client, _ = self._listener.accept()
+                client, _ = listener.accept()
                 server = socket.create_connection(self._target)
                 frozen = threading.Event()
                 with self._lock:

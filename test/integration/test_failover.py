@@ -10,19 +10,24 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
+import yaml
 from attrs import define, field, frozen
 
 from controller.clock import SystemClock
+from controller.kubeconfig import load_api_client
 from controller.leaderelection import EXIT_LOST, LEASES
+from fakes.tcpproxy import TcpProxy
 from integration import replica
 from integration.replica import CONFIG_MAPS, LABEL, LEASE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from controller.client import Client
 
@@ -115,6 +120,9 @@ class History:
         return [name for number, name in enumerate(names) if names[number - 1 : number] != [name]]
 
 
+Start = Callable[..., Replica]
+
+
 @pytest.fixture
 def history(client: Client, namespace: str) -> Iterator[History]:
     """Make the work there is, and watch it."""
@@ -148,12 +156,12 @@ def history(client: Client, namespace: str) -> Iterator[History]:
 
 
 @pytest.fixture
-def start(kubeconfig: str, namespace: str) -> Iterator[Callable[[str], Replica]]:
+def start(kubeconfig: str, namespace: str) -> Iterator[Start]:
     """Start replicas; those that are left at the end are killed."""
     started: list[Replica] = []
 
-    def run(name: str) -> Replica:
-        arguments = [kubeconfig, namespace, name, *map(str, TIMES)]
+    def run(name: str, path_to_server: str = kubeconfig) -> Replica:
+        arguments = [path_to_server, namespace, name, *map(str, TIMES)]
         path = os.pathsep.join([str(ROOT), str(ROOT / "test")])
         process = subprocess.Popen(  # noqa: S603 - a program of ours
             [sys.executable, replica.__file__, *arguments],
@@ -177,13 +185,40 @@ class Pair:
 
 
 @pytest.fixture
-def pair(history: History, start: Callable[[str], Replica]) -> Pair:
+def pair(history: History, start: Start) -> Pair:
     """Two replicas: one at work, one that waits."""
-    leader = start("first")
+    return started(history, start)
+
+
+def started(history: History, start: Start, *, leader: str = "", standby: str = "") -> Pair:
+    """Start two replicas, each with a kubeconfig of its own if one is given."""
+    first = start("first", *filter(None, [leader]))
     history.wait_for_work_of("first", 20)
-    standby = start("second")
-    standby.wait_until_it_says("waiting to lead")
-    return Pair(leader, standby)
+    second = start("second", *filter(None, [standby]))
+    second.wait_until_it_says("waiting to lead")
+    return Pair(first, second)
+
+
+@pytest.fixture
+def network(kubeconfig: str) -> Iterator[TcpProxy]:
+    """A way to the API server that can fail."""
+    server = urlsplit(load_api_client(kubeconfig).configuration.host)
+    assert server.hostname is not None
+    with TcpProxy(server.hostname, server.port or 443) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def over_network(kubeconfig: str, network: TcpProxy, tmp_path: Path) -> str:
+    """Give the path of a kubeconfig that goes that way."""
+    content = yaml.safe_load(Path(kubeconfig).read_text())
+    (cluster,) = content["clusters"]
+    host = urlsplit(cluster["cluster"]["server"]).hostname
+    cluster["cluster"]["server"] = f"https://127.0.0.1:{network.port}"
+    cluster["cluster"]["tls-server-name"] = host
+    path = tmp_path / "kubeconfig"
+    path.write_text(yaml.safe_dump(content))
+    return str(path)
 
 
 def test_a_leader_that_is_told_to_stop_is_replaced_at_once(pair: Pair, history: History) -> None:
@@ -231,6 +266,47 @@ def test_a_leader_that_was_paused_for_a_moment_goes_on(pair: Pair, history: Hist
 
     history.wait_for(works_again)
     assert history.turns() == ["first"]
+
+
+@pytest.mark.parametrize(
+    "fail",
+    [
+        pytest.param(TcpProxy.cut, id="whose connections break"),
+        pytest.param(TcpProxy.freeze, id="whose packets are lost"),
+    ],
+)
+def test_a_leader_that_is_cut_off_ends_and_is_replaced(
+    history: History,
+    start: Start,
+    network: TcpProxy,
+    over_network: str,
+    fail: Callable[[TcpProxy], None],
+) -> None:
+    pair = started(history, start, leader=over_network)
+
+    network.refuse()
+    fail(network)
+
+    assert pair.leader.ended() == EXIT_LOST
+    history.wait_for_work_of("second", 20)
+    assert history.turns() == ["first", "second"]
+
+
+def test_an_api_server_that_is_away_ends_the_leader_only(
+    history: History, start: Start, network: TcpProxy, over_network: str
+) -> None:
+    pair = started(history, start, leader=over_network, standby=over_network)
+
+    network.refuse()
+    network.cut()
+    assert pair.leader.ended() == EXIT_LOST
+    # Longer than the lease, so that it must be acquired and not only expire.
+    SystemClock().wait_event(threading.Event(), LEASE_SECONDS)
+    assert pair.standby.process.poll() is None
+    network.accept()
+
+    history.wait_for_work_of("second", 20)
+    assert history.turns() == ["first", "second"]
 
 
 def test_a_leader_whose_lease_is_taken_away_ends(
