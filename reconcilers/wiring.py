@@ -19,9 +19,9 @@ from controller.mutationcache import MutationCache
 from controller.podexec import Executor
 from controller.ratelimit import ExponentialRateLimiter
 from reconcilers.options import PROGRAM
-from reconcilers.repositoryserver import api, resources
+from reconcilers.repositoryserver import api, children, endpoints, resources
 from reconcilers.repositoryserver.applier import owner_uids
-from reconcilers.repositoryserver.context import INDEX_OWNER, Caches
+from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE, Caches
 from reconcilers.repositoryserver.metrics import RepositoryServerCollector
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
 
@@ -151,6 +151,7 @@ class _Sources:
             indexers: Mapping[str, IndexFunction],
             *,
             metadata_only: bool = False,
+            label_selector: str = "",
             trim: Callable[[Object], Object] = default_trim,
         ) -> tuple[Informer, MutationCache]:
             informer = Informer(
@@ -161,6 +162,7 @@ class _Sources:
                 metrics=metrics,
                 indexers=indexers,
                 metadata_only=metadata_only,
+                label_selector=label_selector,
                 trim=trim,
                 resync_period=resync_period,
             )
@@ -181,12 +183,19 @@ class _Sources:
         self._pods, pods = follow(resources.PODS, by_owner, trim=trim_pod)
         self._services, services = follow(resources.SERVICES, by_owner)
         self._policies, policies = follow(resources.NETWORK_POLICIES, by_owner)
+        self._slices, slices = follow(
+            resources.ENDPOINT_SLICES,
+            {INDEX_SERVICE: endpoints.service_of},
+            # The endpoint slice controller copies the labels of the Service.
+            label_selector=f"{children.LABEL_MANAGED_BY}={children.MANAGER}",
+        )
         self.caches = Caches(
             servers=servers,
             pods=pods,
             services=services,
             network_policies=policies,
             secrets=secrets,
+            endpoint_slices=slices,
         )
 
     @property
@@ -198,8 +207,16 @@ class _Sources:
         """Let a controller reconcile what changes concern."""
         loop.watch(self._servers, lambda obj: [_request(obj)])
         loop.watch(self._secrets, self._concerned_by_secret)
-        for children in (self._pods, self._services, self._policies):
-            loop.watch(children, owners)
+        loop.watch(self._slices, self._owners_of_service)
+        for owned in (self._pods, self._services, self._policies):
+            loop.watch(owned, owners)
+
+    def _owners_of_service(self, obj: Object) -> Iterable[Request]:
+        """Name the resource that owns the Service of an EndpointSlice."""
+        for name in endpoints.service_of(obj):
+            service = self._services.store.get(obj["metadata"]["namespace"], name)
+            if service is not None:
+                yield from owners(service)
 
     def _concerned_by_secret(self, obj: Object) -> Iterable[Request]:
         """Name the resources that refer to a Secret, and the one that owns it."""

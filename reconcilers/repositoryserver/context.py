@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.errors import Problem
 
 INDEX_OWNER = "owner"
+INDEX_SERVICE = "service"
 
 
 @frozen
@@ -28,6 +29,7 @@ class Caches:
         services: Services, indexed by owner.
         network_policies: NetworkPolicies, indexed by owner.
         secrets: Secrets without their data, indexed by owner.
+        endpoint_slices: EndpointSlices of the servers, indexed by the name of their Service.
     """
 
     servers: MutationCache
@@ -35,6 +37,7 @@ class Caches:
     services: MutationCache
     network_policies: MutationCache
     secrets: MutationCache
+    endpoint_slices: MutationCache
 
 
 @frozen

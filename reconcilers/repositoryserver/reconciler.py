@@ -15,10 +15,11 @@ from controller.clock import Deadline, DeadlineExceeded
 from controller.conditions import conditions_of, get_condition
 from controller.controller import Request, Result
 from controller.errors import Conflict, Forbidden, Invalid, NotFound
-from reconcilers.repositoryserver import api, children, resources, rollout, status
+from reconcilers.repositoryserver import api, children, endpoints, resources, rollout, status
 from reconcilers.repositoryserver.applier import ChildApplier, is_of_removed_controller
 from reconcilers.repositoryserver.context import (
     INDEX_OWNER,
+    INDEX_SERVICE,
     KnownFailure,
     Memory,
     Pass,
@@ -230,7 +231,11 @@ class RepositoryServerReconciler:
         place = Rollout(newest.digest, self._routed(server), _users_version(current.memory))
         users = users or self._ensure_taken_up(current, newest, place)
         serving = self._roll_out(current, newest, place)
-        ready = serving is not None and status.pod_ready(serving)
+        ready = (
+            serving is not None
+            and status.pod_ready(serving)
+            and self._is_reachable(current, serving)
+        )
         self._settle_turn(current, newest, serving)
         cleared = None
         if serving is not None and ready and newest.is_(serving):
@@ -338,6 +343,17 @@ class RepositoryServerReconciler:
         if settled and not former:
             self._applier.prune_former_services(current)
         return serving
+
+    def _is_reachable(self, current: Pass, pod: Mapping[str, Any]) -> bool:
+        """Return whether clients reach a Ready pod through the Service."""
+        name = children.stable_name(current.server)
+        slices = self._caches.endpoint_slices.by_index(INDEX_SERVICE, name)
+        if endpoints.is_routed_to(slices, pod):
+            return True
+        lag = endpoints.lag(pod, self._clock.now())
+        if lag > 0:
+            current.look_again(lag)
+        return lag <= 0
 
     def _yields(self, current: Pass, newest: _Newest, serving: Mapping[str, Any] | None) -> bool:
         """Delete the serving pod if its successor waits for the claim that it holds."""

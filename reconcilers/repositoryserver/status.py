@@ -96,7 +96,7 @@ WAITING_CONTAINER = "the container of pod {pod} is starting"
 WAITING_SERVER = "Kopia is opening the repository in pod {pod}"
 WAITING_RESTART = "Kopia ended with exit code {code} in pod {pod}; the kubelet starts it again"
 WAITING_PROBE = "pod {pod} does not answer its readiness probe"
-WAITING_ENDPOINT = "pod {pod} is about to become Ready"
+WAITING_ENDPOINT = "the Service is about to route to pod {pod}"
 
 _IMAGE_REASONS = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}

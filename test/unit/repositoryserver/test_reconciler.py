@@ -11,7 +11,7 @@ import pytest
 from attrs import define, field
 
 from controller.clock import Deadline, DeadlineExceeded
-from controller.conditions import conditions_of, get_condition
+from controller.conditions import conditions_of, get_condition, timestamp
 from controller.controller import Request, Result
 from controller.errors import Conflict, Forbidden, Invalid, NotFound
 from controller.mutationcache import MutationCache
@@ -23,6 +23,7 @@ from fakes.kopia import FakeKopia, FakeResult
 from reconcilers.repositoryserver import (
     api,
     children,
+    endpoints,
     htpasswd,
     resources,
     rollout,
@@ -30,7 +31,7 @@ from reconcilers.repositoryserver import (
     status,
 )
 from reconcilers.repositoryserver.applier import owner_uids
-from reconcilers.repositoryserver.context import INDEX_OWNER, Caches
+from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE, Caches
 from reconcilers.repositoryserver.issuer import RETRY_SECONDS
 from reconcilers.repositoryserver.reconciler import (
     RETRY_MIN_SECONDS,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from controller.resource import Object
+    from controller.store import IndexFunction
 
 REQUEST = Request(objects.NAMESPACE, objects.NAME)
 SERVICE = f"repo-server-{objects.NAME}"
@@ -66,6 +68,9 @@ SECRETS = [
 READ_PASSWORDS = Action("get", "secrets", objects.USERS)
 READ_USERS = [Action("get", "secrets", USERS_SECRET), READ_PASSWORDS]
 WRITE_STATUS = Action("patch", "repositoryservers/status", objects.NAME)
+
+
+SLICE_INDEXERS = {INDEX_SERVICE: endpoints.service_of}
 
 
 @define
@@ -109,6 +114,7 @@ class World:
                 services=self._cache(resources.SERVICES),
                 network_policies=self._cache(resources.NETWORK_POLICIES),
                 secrets=secrets or self._cache(resources.SECRETS),
+                endpoint_slices=self._cache(resources.ENDPOINT_SLICES, SLICE_INDEXERS),
             ),
             recorder=self.recorder,
             clock=self.clock,
@@ -116,8 +122,10 @@ class World:
             turns=self.turns,
         )
 
-    def _cache(self, resource: Any) -> MutationCache:
-        indexers = {INDEX_OWNER: owner_uids}
+    def _cache(
+        self, resource: Any, indexers: Mapping[str, IndexFunction] | None = None
+    ) -> MutationCache:
+        indexers = indexers or {INDEX_OWNER: owner_uids}
         store = self.api.store(resource, indexers)
         cache = MutationCache(store, clock=self.clock, indexers=indexers)
         self.api.watchers.append(cache)
@@ -296,6 +304,41 @@ def test_a_pod_that_is_ready_makes_the_server_ready(world: World) -> None:
     }
     for step in status.STEPS:
         assert world.condition(step)[0] == "True"
+
+
+def _fresh(world: World) -> Object:
+    """Return the status of a pod that has become Ready this moment."""
+    found = objects.serving()
+    ready = get_condition(found["conditions"], "Ready")
+    assert ready is not None
+    ready["lastTransitionTime"] = timestamp(world.clock.now())
+    return found
+
+
+def test_a_server_is_ready_when_the_service_routes_to_it(world: World) -> None:
+    world.reconcile()
+    world.kubelet(world.pod(), _fresh(world))
+
+    result = world.reconcile()
+
+    assert result.requeue_after == STAGE_PAUSE_SECONDS
+    assert "status" not in world.server()
+    endpoint = {"targetRef": {"uid": world.pod()["metadata"]["uid"]}, "conditions": {"ready": True}}
+    labels = {endpoints.LABEL_SERVICE: SERVICE}
+    metadata = {"name": f"{SERVICE}-x", "namespace": objects.NAMESPACE, "labels": labels}
+    world.api.put(resources.ENDPOINT_SLICES, {"metadata": metadata, "endpoints": [endpoint]})
+    world.reconcile()
+    assert world.progress() == "Ready"
+
+
+def test_where_no_endpoint_is_told_of_nobody_waits_for_ever(world: World) -> None:
+    world.reconcile()
+    world.kubelet(world.pod(), _fresh(world))
+    world.clock.step(endpoints.LAG_SECONDS)
+
+    world.reconcile()
+
+    assert world.progress() == "Ready"
 
 
 def test_becoming_ready_is_told_once(world: World) -> None:

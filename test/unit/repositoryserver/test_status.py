@@ -613,7 +613,7 @@ class TestDesiredStatus:
         after = written({}, outcome())
 
         assert conditions(after)["Ready"] == ("False", "Pending")
-        assert message(after, "Ready") == f"pod {POD} is about to become Ready"
+        assert message(after, "Ready") == f"the Service is about to route to pod {POD}"
 
 
 class TestTimes:

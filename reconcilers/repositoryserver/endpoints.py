@@ -1,0 +1,49 @@
+"""Whether the Service routes to a pod, as the EndpointSlices tell it: pure functions.
+
+The endpoints follow a pod that has become Ready a moment later, and until then a client is refused.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from controller.conditions import conditions_of, get_condition
+from reconcilers.repositoryserver import status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+LABEL_SERVICE = "kubernetes.io/service-name"
+
+# How long a pod that has become Ready may lack its endpoint. Then it counts without: clusters may
+# route by other means, and nobody should wait for ever for what is not needed.
+LAG_SECONDS = 5.0
+
+
+def service_of(endpoint_slice: Mapping[str, Any]) -> list[str]:
+    """Return the name of the Service that a slice is of, for an index."""
+    name = (endpoint_slice["metadata"].get("labels") or {}).get(LABEL_SERVICE)
+    return [name] if name else []
+
+
+def is_routed_to(slices: Iterable[Mapping[str, Any]], pod: Mapping[str, Any]) -> bool:
+    """Return whether one of a Service's slices has a ready endpoint for a pod."""
+    uid = pod["metadata"]["uid"]
+    return any(
+        (endpoint.get("targetRef") or {}).get("uid") == uid
+        # Left out it means that nobody knows, and is to be taken for yes.
+        and (endpoint.get("conditions") or {}).get("ready") is not False
+        for one in slices
+        for endpoint in one.get("endpoints") or ()
+    )
+
+
+def lag(pod: Mapping[str, Any], now: datetime) -> float:
+    """Return the seconds for which a Ready pod may still lack its endpoint; 0 if it should not."""
+    ready = get_condition(conditions_of(pod), "Ready")
+    if ready is None or not ready.get("lastTransitionTime"):
+        return 0.0
+    since = now - status.parse_time(ready["lastTransitionTime"])
+    return max((timedelta(seconds=LAG_SECONDS) - since).total_seconds(), 0.0)
