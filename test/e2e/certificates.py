@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from e2e.waiting import CLOCK
 from fakes.objects import KeyPair, key_pair
 
-VALID = timedelta(days=30)
+VALID = timedelta(days=365)
 
 
 def make(name: str, *, valid: timedelta = VALID, issuer: KeyPair | None = None) -> KeyPair:

@@ -138,6 +138,13 @@ class Server:
         key = self.cluster.confidential.remember_key("private key", pair.key)
         return {"tls.crt": pair.certificate, "tls.key": key}
 
+    def self_sign(self) -> None:
+        """Describe a server whose certificate the controller makes."""
+        del self.secrets["tls"]
+        spec = self.resource["spec"]["server"]
+        del spec["tlsSecretRef"]
+        spec["tls"] = {"selfSigned": {}}
+
     def password_of(self, host: str = HOST) -> str:
         """Return the password of an access user."""
         password: str = self.secrets["users"]["stringData"][host]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography import x509
 
+from controller.conditions import timestamp
 from e2e.cluster import NAMESPACE
 from e2e.faults import FAULTS
 from e2e.server import condition, events_of
@@ -106,4 +107,4 @@ def expiry(server: Server) -> str:
     """Return when the server's certificate expires, as messages say it."""
     pem = server.secrets["tls"]["stringData"]["tls.crt"].encode()
     certificates = x509.load_pem_x509_certificates(pem) if b"CERTIFICATE" in pem else []
-    return certificates[0].not_valid_after_utc.isoformat() if certificates else ""
+    return timestamp(certificates[0].not_valid_after_utc) if certificates else ""
