@@ -62,8 +62,13 @@ def with_users(secrets: Iterable[Object], count: int, generate: Callable[[], str
     copies = copy.deepcopy(list(secrets))
     for secret in copies:
         if USER_KEY in secret["stringData"]:
-            secret["stringData"] = {f"{USER_KEY}-{i}": generate() for i in range(count)}
+            secret["stringData"] = {user_key(i): generate() for i in range(count)}
     return copies
+
+
+def user_key(index: int) -> str:
+    """Return the key of an access user, which is the host that it connects from."""
+    return f"{USER_KEY}-{index}"
 
 
 def repositories_pod(job: Mapping[str, Any]) -> Object:
@@ -115,38 +120,44 @@ def server_name(index: int) -> str:
     return f"server-{index:02}"
 
 
-def bare(pods: Sequence[Object], secrets: Sequence[Object]) -> list[tuple[Object, Object]]:
-    """Return a Secret and a pod for each pod of a server: the same, but nobody's.
+def bare(pods: Sequence[Object], secrets: Sequence[Object]) -> list[tuple[list[Object], Object]]:
+    """Return Secrets and a pod for each pod of a server: the same, but nobody's.
 
     Args:
         pods: of the controller's servers, as the cluster has them.
         secrets: of the same namespace; among them those that the pods use.
     """
     by_name = {secret["metadata"]["name"]: secret for secret in secrets}
-    return [_bare(pod, by_name[pod["metadata"]["name"]]) for pod in pods]
+    return [_bare(pod, by_name) for pod in pods]
 
 
-def _bare(pod: Object, secret: Object) -> tuple[Object, Object]:
+def _bare(pod: Object, secrets: Mapping[str, Object]) -> tuple[list[Object], Object]:
+    name = f"bare-{pod['metadata']['labels'][INSTANCE_LABEL]}"
     metadata = {
-        "name": f"bare-{pod['metadata']['labels'][INSTANCE_LABEL]}",
         "namespace": pod["metadata"]["namespace"],
         "labels": {BENCH_LABEL: PODS},
     }
-    # Wherever the pod refers to the snapshot, in its volumes and its environment.
-    text = json.dumps(pod["spec"]).replace(
-        json.dumps(secret["metadata"]["name"]), json.dumps(metadata["name"])
-    )
+    text = json.dumps(pod["spec"])
+    copies = []
+    mounted = [
+        volume["secret"]["secretName"] for volume in pod["spec"]["volumes"] if "secret" in volume
+    ]
+    for number, secret in enumerate(mounted):
+        copied = {"name": f"{name}-{number}", **metadata}
+        # Wherever the pod refers to it, in its volumes and its environment.
+        text = text.replace(json.dumps(secret), json.dumps(copied["name"]))
+        content = {
+            key: secrets[secret][key]
+            for key in ("type", "data", "immutable")
+            if key in secrets[secret]
+        }
+        copies.append({"apiVersion": "v1", "kind": "Secret", "metadata": copied, **content})
     spec = json.loads(text)
     # The scheduler's to decide.
     del spec["nodeName"]
-    return (
-        {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": metadata,
-            "immutable": True,
-            "type": secret["type"],
-            "data": secret["data"],
-        },
-        {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec},
-    )
+    return copies, {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, **metadata},
+        "spec": spec,
+    }

@@ -124,7 +124,7 @@ def report(rounds: list[Round], servers: int) -> dict[str, Any]:
 def _measure_round(
     stage: Scene,
     wanted: list[Object],
-    pairs: list[tuple[Object, Object]],
+    pairs: list[tuple[list[Object], Object]],
     progress: Progress,
     *,
     number: int,
@@ -149,9 +149,9 @@ def _measure_round(
     return Round(bare(), *result)
 
 
-def _measure_bare(stage: Scene, pairs: list[tuple[Object, Object]]) -> Spread:
+def _measure_bare(stage: Scene, pairs: list[tuple[list[Object], Object]]) -> Spread:
     # Not timed, though the controller makes its Secrets while the time runs.
-    stage.create(scene.SECRETS, [secret for secret, _ in pairs])
+    stage.create(scene.SECRETS, [secret for secrets, _ in pairs for secret in secrets])
     pods = [pod for _, pod in pairs]
     selector = f"{objects.BENCH_LABEL}={objects.PODS}"
     watched = watching(stage.proxy, scene.PODS, selector, wanted=len(pods))

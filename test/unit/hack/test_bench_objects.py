@@ -26,7 +26,11 @@ POD: Object = {
                 "env": [{"valueFrom": {"secretKeyRef": {"name": "server-00-abc", "key": "p"}}}],
             }
         ],
-        "volumes": [{"secret": {"secretName": "server-00-abc"}}, {"emptyDir": {}}],
+        "volumes": [
+            {"secret": {"secretName": "server-00-abc"}},
+            {"secret": {"secretName": "server-00-users"}},
+            {"emptyDir": {}},
+        ],
     },
     "status": {"phase": "Running"},
 }
@@ -36,6 +40,11 @@ SNAPSHOT: Object = {
     "immutable": True,
     "data": {"p": "c2VjcmV0"},
 }
+USERS: Object = {
+    "metadata": {"name": "server-00-users", "namespace": "bench", "uid": "3"},
+    "type": "Opaque",
+    "data": {"htpasswd": "eDp5"},
+}
 
 
 def an_object(kind: str, name: str, **fields: Any) -> Object:
@@ -43,28 +52,36 @@ def an_object(kind: str, name: str, **fields: Any) -> Object:
 
 
 def test_a_bare_pod_is_a_servers_pod_without_its_owner() -> None:
-    ((secret, pod),) = objects.bare([POD], [an_object("Secret", "other"), SNAPSHOT])
+    (((snapshot, users), pod),) = objects.bare(
+        [POD], [an_object("Secret", "other"), SNAPSHOT, USERS]
+    )
 
-    assert pod["metadata"] == secret["metadata"]
     assert pod["metadata"] == {
         "name": "bare-server-00",
         "namespace": "bench",
         "labels": {objects.BENCH_LABEL: objects.PODS},
     }
+    key = {"name": "bare-server-00-0", "key": "p"}
     assert pod["spec"] == {
         "containers": [
-            {
-                "args": ["server", "start"],
-                "env": [{"valueFrom": {"secretKeyRef": {"name": "bare-server-00", "key": "p"}}}],
-            }
+            {"args": ["server", "start"], "env": [{"valueFrom": {"secretKeyRef": key}}]}
         ],
-        "volumes": [{"secret": {"secretName": "bare-server-00"}}, {"emptyDir": {}}],
+        "volumes": [
+            {"secret": {"secretName": "bare-server-00-0"}},
+            {"secret": {"secretName": "bare-server-00-1"}},
+            {"emptyDir": {}},
+        ],
     }
-    assert (secret["data"], secret["type"], secret["immutable"]) == (
-        SNAPSHOT["data"],
-        "Opaque",
-        True,
-    )
+    assert snapshot["metadata"] == {**pod["metadata"], "name": "bare-server-00-0"}
+    assert users["metadata"] == {**pod["metadata"], "name": "bare-server-00-1"}
+    for copy, original in ((snapshot, SNAPSHOT), (users, USERS)):
+        content = {key: value for key, value in original.items() if key != "metadata"}
+        assert copy == {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            **content,
+            "metadata": copy["metadata"],
+        }
 
 
 def test_each_server_has_a_repository_of_its_own() -> None:
