@@ -12,6 +12,7 @@ from attrs import frozen
 import controller
 from controller import log
 from controller.leaderelection import LeaseTerms
+from reconcilers.repositoryserver import turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +31,7 @@ class Options:
         namespace: Namespace whose RepositoryServers are served; empty for the controller's own.
         server_image: Image with Kopia for the server pods.
         workers: How many RepositoryServers are reconciled at the same time.
+        max_concurrent_replacements: How many servers get another pod at the same time.
         log_level: debug, info, warning or error.
         log_format: json, console, or auto for console on a terminal and json elsewhere.
         metrics_bind_address: Where Prometheus scrapes; `0` switches it off.
@@ -46,6 +48,7 @@ class Options:
     namespace: str
     server_image: str
     workers: int
+    max_concurrent_replacements: int
     log_level: str
     log_format: str
     metrics_bind_address: str
@@ -109,8 +112,8 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = _Parser(
         prog=PROGRAM,
         usage="%(prog)s [flags]",
-        description="Runs a Kopia repository server for each RepositoryServer of a namespace.",
-        epilog="Each flag has an environment variable: --log-level is RSC_LOG_LEVEL.",
+        description="Runs a Kopia repository server for each RepositoryServer of a namespace. "
+        "Each flag has an environment variable: --log-level is RSC_LOG_LEVEL.",
         # Flag and text on one line each, so that all of it fits a screen.
         formatter_class=functools.partial(argparse.HelpFormatter, max_help_position=38),
         # A flag cut short would mean another one as soon as there is another one.
@@ -141,6 +144,13 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     flag("namespace", "", "namespace to serve (default: its own)", _namespace)
     flag("server-image", DEFAULT_SERVER_IMAGE, "Kopia", _image)
     flag("workers", "10", "reconciles at once", _workers, "N")
+    flag(
+        "max-concurrent-replacements",
+        str(turns.DEFAULT_LIMIT),
+        "servers replaced at once",
+        _replacements,
+        "N",
+    )
     flag("log-level", "info", "from debug to error")
     flag("log-format", "auto", "json, console, auto")
     flag("metrics-bind-address", ":8080", "of /metrics; 0: none", _address, "ADDR")
@@ -209,7 +219,14 @@ def _whole_seconds(text: str) -> int:
 
 
 def _workers(text: str) -> int:
-    limit = 256
+    return _count(text, 256)
+
+
+def _replacements(text: str) -> int:
+    return _count(text, 1000)
+
+
+def _count(text: str, limit: int) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= limit:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {limit}")
     return int(text)

@@ -24,6 +24,7 @@ from reconcilers.repositoryserver.applier import owner_uids
 from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE, Caches
 from reconcilers.repositoryserver.metrics import RepositoryServerCollector
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
+from reconcilers.repositoryserver.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -85,6 +86,7 @@ def build(
         recorder=recorder,
         clock=clock,
         image=options.server_image,
+        turns=Turns(options.max_concurrent_replacements),
     )
     loop = Controller(
         CONTROLLER,

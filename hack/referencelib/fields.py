@@ -42,7 +42,10 @@ def _kept(
     )
 
 
-_USERS = Meaning("the Secret's users, registered in the repository by the server")
+_USERS = Meaning(
+    "lines of `--htpasswd-file`, in Secret `repo-server-NAME-users`: who may connect, with a "
+    "salted hash of the password"
+)
 _NAMESPACE_ONLY = "nobody besides the pods of this namespace"
 _PEER = "this field restricts nothing"
 _NO_RESTRICTION = Meaning("a peer of the NetworkPolicy", _PEER)
@@ -112,7 +115,8 @@ MEANINGS = {
         "the user name of each of the Secret's users"
     ),
     "spec.server.drainSeconds": Meaning(
-        "the time between the Service's move and the deletion of the old pod",
+        "the time between the Service's move and the deletion of the old pod, whose end stands in "
+        "its annotation `cr.kanister.io/drain-until`",
         f"{api.DEFAULT_DRAIN_SECONDS}",
     ),
     "spec.server.networkPolicy.from[].podSelector": _NO_RESTRICTION,

@@ -312,18 +312,19 @@ SECRETS = (
             "spec.server.userAccessSecretRef",
             "spec.server.additionalUserAccess[].userAccessSecretRef",
         ),
-        "Each key is a user and its value the password, byte for byte. A change restarts nothing.",
+        "Each key is a user and its value the password, without white space at its ends, which "
+        "Kopia's client takes off as well. A change restarts nothing.",
         (
             Key(
                 ("HOST",),
                 "one or more, with a user name in the resource",
-                "the user `USERNAME@HOST` in the repository",
-                refusals=(secrets.NO_USERS, users.BAD_NAME),
+                "the user `USERNAME@HOST` of the server",
+                refusals=(secrets.NO_USERS, users.BAD_NAME, users.NAMED_TWICE),
             ),
             Key(
                 (f"USER{users.AT}HOST",),
                 "one or more, with `spec.server.userAccessSecretRef`",
-                "the user `USER@HOST` in the repository",
+                "the user `USER@HOST` of the server",
                 refusals=(users.NOT_A_USER, users.AMBIGUOUS),
             ),
         ),

@@ -12,6 +12,7 @@ from fakes.apiserver import FakeApiServer
 from fakes.clock import FakeClock
 from reconcilers import wiring
 from reconcilers.options import parse_options
+from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +51,23 @@ def test_what_is_refused_is_tried_again_within_a_minute(
 
     assert delays[:3] == [0.005, 0.01, 0.02]
     assert max(delays) == delays[-1] == 60.0
+
+
+def test_no_more_servers_are_replaced_at_once_than_the_flag_says(
+    server: FakeApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: dict[str, Any] = {}
+
+    class Recorded(RepositoryServerReconciler):
+        def __init__(self, **dependencies: Any) -> None:
+            made.update(dependencies)
+            super().__init__(**dependencies)
+
+    monkeypatch.setattr(wiring, "RepositoryServerReconciler", Recorded)
+    build(server, "--max-concurrent-replacements=2")
+
+    servers = [Request("backup", name) for name in ("files", "mails", "videos")]
+    assert [made["turns"].take(one) for one in servers] == [True, True, False]
 
 
 def reference(api_version: str, kind: str, name: str, uid: str = "1") -> Object:
