@@ -138,18 +138,18 @@ def _bare(pod: Object, secrets: Mapping[str, Object]) -> tuple[list[Object], Obj
         "labels": {BENCH_LABEL: PODS},
     }
     text = json.dumps(pod["spec"])
-    copies = []
+    copies: list[Object] = []
     mounted = [
         volume["secret"]["secretName"] for volume in pod["spec"]["volumes"] if "secret" in volume
     ]
     for number, secret in enumerate(mounted):
-        copied = {"name": f"{name}-{number}", **metadata}
+        copied: Object = {"name": f"{name}-{number}", **metadata}
         # Wherever the pod refers to it, in its volumes and its environment.
         text = text.replace(json.dumps(secret), json.dumps(copied["name"]))
         content = {
-            key: secrets[secret][key]
-            for key in ("type", "data", "immutable")
-            if key in secrets[secret]
+            key: value
+            for key, value in secrets[secret].items()
+            if key in ("type", "data", "immutable")
         }
         copies.append({"apiVersion": "v1", "kind": "Secret", "metadata": copied, **content})
     spec = json.loads(text)

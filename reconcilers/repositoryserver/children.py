@@ -371,6 +371,7 @@ def _generated_pod_spec(
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         **_placement(server),
+        **_beside(server, inputs),
         "securityContext": {
             "runAsNonRoot": user != 0,
             "runAsUser": user,
@@ -421,6 +422,20 @@ def _placement(server: RepositoryServer) -> dict[str, Any]:
         "tolerations": server.pod.tolerations,
     }
     return {name: value for name, value in fields.items() if value}
+
+
+def _beside(server: RepositoryServer, inputs: ServerInputs) -> dict[str, Any]:
+    """Return the wish to run where the pod before runs: its claim may fit one node only."""
+    if not inputs.storage.claim:
+        return {}
+    there = {
+        "labelSelector": {"matchLabels": _selector(server)},
+        "topologyKey": "kubernetes.io/hostname",
+    }
+    preferred = [{"weight": 100, "podAffinityTerm": there}]
+    return {
+        "affinity": {"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}}
+    }
 
 
 def _container(server: RepositoryServer, inputs: ServerInputs, secret: str) -> dict[str, Any]:

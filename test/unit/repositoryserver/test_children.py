@@ -536,6 +536,21 @@ class TestPod:
         ]
 
 
+    def test_it_wishes_to_be_where_its_claim_is_mounted_already(self) -> None:
+        preferred = "preferredDuringSchedulingIgnoredDuringExecution"
+        (wish,) = pod_spec()["affinity"]["podAffinity"][preferred]
+
+        assert wish["podAffinityTerm"] == {
+            "labelSelector": {"matchLabels": {"cr.kanister.io/repository-server": objects.NAME}},
+            "topologyKey": "kubernetes.io/hostname",
+        }
+
+    def test_without_a_claim_it_goes_where_the_scheduler_likes(self) -> None:
+        of = attrs.evolve(inputs(), storage=attrs.evolve(inputs().storage, claim=""))
+
+        assert "affinity" not in children.pod(server(), of, DIGEST, USERS)["spec"]
+
+
 class TestUsersSecret:
     def test_it_can_change_and_belongs_to_the_server(self) -> None:
         secret = children.users_secret(server(), "a@h:hash\n", "v2")
