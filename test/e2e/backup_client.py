@@ -11,6 +11,8 @@ from attrs import frozen
 from e2e.cluster import CLIENTS, Cluster
 from e2e.node import parse_checksums
 from e2e.server import HOST, USERNAME
+from e2e.waiting import wait_for
+from e2e.waiting import CLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +31,11 @@ CHECKSUMS = "cd {folder} && find . -type f -exec sha256sum {{}} +"
 
 # Longer than a refused connection takes; a packet that is dropped is not waited for.
 CONNECT_SECONDS = 15
+ROUTED_SECONDS = 10
+
+# The node's rules follow an endpoint a moment later. Until then nobody listens.
+ROUTED_SECONDS = 5.0
+NOBODY_LISTENS = "connection refused"
 
 
 @frozen
@@ -50,11 +57,11 @@ class Login:
     host: str = HOST
 
 
-def login(server: Object, password: str, *, host: str = HOST) -> Login:
+def login(server: Object, password: str, *, username: str = USERNAME, host: str = HOST) -> Login:
     """Return how a client connects to a RepositoryServer, by what its status says."""
     info = server["status"]["serverInfo"]
     url = f"https://{info['serviceName']}.{server['metadata']['namespace']}.svc:51515"
-    return Login(url, info["tlsFingerprint"], password, host=host)
+    return Login(url, info["tlsFingerprint"], password, username, host)
 
 
 @frozen
@@ -92,18 +99,38 @@ class Client:
         }
 
     def connect(self, directory: str, to: Login) -> Ran:
-        """Connect to a server.
+        """Connect to a server, and again for a moment while nobody listens.
 
         Args:
             directory: Keeps the connection.
             to: Where, and as whom.
         """
+        deadline = CLOCK.monotonic() + ROUTED_SECONDS
+        while NOBODY_LISTENS in (ran := self._connect(directory, to)).complaint:
+            if CLOCK.monotonic() > deadline:
+                break
+        return ran
+
+    def _connect(self, directory: str, to: Login) -> Ran:
         return self._kopia(
             directory,
             to.password,
             f"timeout {CONNECT_SECONDS} kopia --log-level=error repository connect server"
             f" --url={to.url} --server-cert-fingerprint={to.fingerprint}"
             f" --override-username={to.username} --override-hostname={to.host}",
+        )
+
+    def join(self, directory: str, to: Login) -> None:
+        """Connect to a server that is Ready.
+
+        kube-proxy follows the EndpointSlices, on which Ready stands, by about a second, and refuses
+        what comes before.
+        """
+        wait_for(
+            f"a connection to {to.url}",
+            lambda: self.connect(directory, to),
+            lambda ran: ran.code == 0,
+            seconds=ROUTED_SECONDS,
         )
 
     def write_files(self, directory: str) -> dict[str, str]:
