@@ -11,7 +11,6 @@ from attrs import frozen
 from e2e.cluster import CLIENTS, Cluster
 from e2e.node import parse_checksums
 from e2e.server import HOST, USERNAME
-from e2e.waiting import wait_for
 from e2e.waiting import CLOCK
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ CHECKSUMS = "cd {folder} && find . -type f -exec sha256sum {{}} +"
 
 # Longer than a refused connection takes; a packet that is dropped is not waited for.
 CONNECT_SECONDS = 15
-ROUTED_SECONDS = 10
 
 # The node's rules follow an endpoint a moment later. Until then nobody listens.
 ROUTED_SECONDS = 5.0
@@ -118,19 +116,6 @@ class Client:
             f"timeout {CONNECT_SECONDS} kopia --log-level=error repository connect server"
             f" --url={to.url} --server-cert-fingerprint={to.fingerprint}"
             f" --override-username={to.username} --override-hostname={to.host}",
-        )
-
-    def join(self, directory: str, to: Login) -> None:
-        """Connect to a server that is Ready.
-
-        kube-proxy follows the EndpointSlices, on which Ready stands, by about a second, and refuses
-        what comes before.
-        """
-        wait_for(
-            f"a connection to {to.url}",
-            lambda: self.connect(directory, to),
-            lambda ran: ran.code == 0,
-            seconds=ROUTED_SECONDS,
         )
 
     def write_files(self, directory: str) -> dict[str, str]:

@@ -48,7 +48,7 @@ def test_files_are_restored_as_they_were_from(
     record_seconds("Ready after", CLOCK.monotonic() - began)
 
     me = login(ready, server.password_of())
-    client.join(server.name, me)
+    assert client.connect(server.name, me).code == 0
     written = client.write_files(server.name)
     restored = client.restore(server.name, me, client.back_up(server.name, me))
 
@@ -64,16 +64,17 @@ def test_a_repository_for_reading_only_is_restored_from_and_not_written_to(
 ) -> None:
     """Its volume is read-only as well, and its users are not in the repository."""
     me = login(server.start(), server.password_of())
-    client.join(server.name, me)
+    assert client.connect(server.name, me).code == 0
     written = client.write_files(server.name)
     snapshot = client.back_up(server.name, me)
 
     me = login(changed(server, {"readOnly": True}), server.password_of())
-    client.join(server.name, me)
 
     assert client.restore(server.name, me, snapshot) == written
-    refused = client.attempt_to_back_up(server.name, me)
-    assert refused.code != 0
+    # The node leads clients to the former pod for a moment longer.
+    refused = wait_for(
+        "a refusal", lambda: client.attempt_to_back_up(server.name, me), lambda ran: ran.code != 0
+    )
     assert "read-only" in refused.complaint
 
 
@@ -82,7 +83,7 @@ def test_a_former_state_of_a_bucket_is_restored_from(
 ) -> None:
     server.move_to(stores.get("s3"))
     me = login(server.start(), server.password_of())
-    client.join(server.name, me)
+    assert client.connect(server.name, me).code == 0
     written = client.write_files(server.name)
     snapshot = client.back_up(server.name, me)
     # Times of S3 are whole seconds.
@@ -91,9 +92,12 @@ def test_a_former_state_of_a_bucket_is_restored_from(
     later = client.back_up(server.name, me)
 
     me = login(changed(server, {"pointInTime": moment.isoformat()}), server.password_of())
-    client.join(server.name, me)
 
-    assert client.snapshots(server.name, me) == [snapshot]
+    wait_for(
+        "the former snapshots",
+        lambda: client.snapshots(server.name, me),
+        lambda seen: seen == [snapshot],
+    )
     assert later != snapshot
     assert client.restore(server.name, me, snapshot) == written
 
