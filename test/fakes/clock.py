@@ -4,7 +4,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 #: Real seconds after which a test that waits for threads is stuck, not slow.
-STUCK_AFTER = 10.0
+STUCK_AFTER = 60.0
 
 #: Real seconds between looks at an event: an event can be waited for, but not together with the
 #: fake time, and waking it through its own condition would mislead whoever else waits for it.
