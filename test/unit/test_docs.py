@@ -10,9 +10,18 @@ from prometheus_client import CollectorRegistry
 
 from controller.metrics import Metrics
 from controller.store import Store
+from e2e.documented import PAGES as RUN_PAGES
+from e2e.documented import commands_of
 from e2e.faults import FAULTS, Fault
 from reconcilers.options import Options, parse_options
-from reconcilers.repositoryserver import applier, issuer, registration, status, statuswriter
+from reconcilers.repositoryserver import (
+    applier,
+    issuer,
+    reconciler,
+    registration,
+    status,
+    statuswriter,
+)
 from reconcilers.repositoryserver.metrics import RepositoryServerCollector
 
 ROOT = Path(__file__).parents[2]
@@ -48,6 +57,18 @@ def test_commands_of_the_checkout_exist(page: Path) -> None:
     assert [command for command in commands if not (ROOT / command).exists()] == []
 
 
+# Whose commands `hack/demo` runs, in words of its own; and one that is cut short.
+RUN_BY_DEMO = {"README.md", "manifests/samples/README.md"}
+CUT_SHORT = {"docs/storage.md"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_every_command_for_an_operator_is_run_by_a_test(page: Path) -> None:
+    name = ids(page)
+
+    assert not commands_of(name) or name in {*RUN_PAGES, *RUN_BY_DEMO, *CUT_SHORT}
+
+
 def test_every_flag_is_told_with_its_default() -> None:
     defaults = attrs.asdict(parse_options([], {}))
     for field in attrs.fields(Options):
@@ -79,10 +100,13 @@ def test_every_event_reason_is_told() -> None:
     reasons = (
         applier.EVENT_POD_CREATED,
         applier.EVENT_POD_DELETED,
+        applier.EVENT_POD_DRAINS,
         applier.EVENT_CHILD_RESTORED,
         issuer.EVENT_ISSUED,
         status.REASON_EXPIRING,
+        reconciler.EVENT_REPLACED_IN_PLACE,
         registration.EVENT_USERS_CHANGED,
+        registration.EVENT_USERS_FORGOTTEN,
         statuswriter.EVENT_NOT_READY,
         status.REASON_READY,
     )

@@ -1,0 +1,38 @@
+"""What the documentation tells an operator to type works as it stands there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from e2e.cluster import NAMESPACE
+from e2e.documented import PAGES, REMOVAL, as_typed, commands_of
+from e2e.server import HOST, USER
+
+if TYPE_CHECKING:
+    from e2e.server import Server
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_of(page: str, server: Server) -> None:
+    info = server.start()["status"]["serverInfo"]
+    words = {
+        "-n kanister": f"-n {NAMESPACE}",
+        "NAME": server.name,
+        "PODNAME": info["podName"],
+        "USER@HOST": f"nobody@{HOST}",
+    }
+
+    said = {}
+    for command in commands_of(page):
+        if not command.startswith(REMOVAL):
+            ran = server.cluster.kubectl.attempt(*as_typed(command, words))
+            assert ran.code == 0, f"{command}: {ran}"
+            said[command] = ran.output + ran.complaint
+
+    # `user list`, `user delete` and `refresh` have nothing to say where nobody was left behind.
+    silent = [command for command in said if not said[command] and "/bin/kopia" not in command]
+    assert silent == []
+    users = [printed for command, printed in said.items() if "data.htpasswd" in command]
+    assert all(printed.startswith(f"{USER}:{{SSHA}}") for printed in users)
