@@ -6,20 +6,16 @@ the resource again.
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
-
-from attrs import frozen
 
 from controller.clock import Deadline, DeadlineExceeded
 from controller.conditions import conditions_of, get_condition
 from controller.controller import Request, Result
-from controller.errors import Conflict, Forbidden, Invalid, NotFound
-from reconcilers.repositoryserver import api, children, endpoints, resources, rollout, status
-from reconcilers.repositoryserver.applier import ChildApplier, is_of_removed_controller
+from controller.errors import Conflict, Forbidden, Invalid
+from reconcilers.repositoryserver import api, children, resources, status
+from reconcilers.repositoryserver.applier import ChildApplier
 from reconcilers.repositoryserver.context import (
     INDEX_OWNER,
-    INDEX_SERVICE,
     KnownFailure,
     Memory,
     Pass,
@@ -28,7 +24,8 @@ from reconcilers.repositoryserver.errors import InvalidInput, Problem, Unsettled
 from reconcilers.repositoryserver.inputs import InputReader
 from reconcilers.repositoryserver.issuer import CertificateIssuer
 from reconcilers.repositoryserver.registration import UserRegistrar
-from reconcilers.repositoryserver.rollout import Rollout
+from reconcilers.repositoryserver.rollout import Newest
+from reconcilers.repositoryserver.routing import ServiceRouter
 from reconcilers.repositoryserver.statuswriter import StatusWriter
 from reconcilers.repositoryserver.turns import Turns
 
@@ -39,6 +36,7 @@ if TYPE_CHECKING:
     from controller.clock import Clock
     from reconcilers.repositoryserver.context import Caches
     from reconcilers.repositoryserver.registration import Executor
+    from reconcilers.repositoryserver.rollout import Rollout
     from reconcilers.repositoryserver.statuswriter import Recorder
 
 # The status of a failed reconcile must still be written when its time for work is over.
@@ -60,34 +58,10 @@ TURN_RECHECK_SECONDS = 2.0
 
 WHY_FAILED = "it does not come up by itself any more"
 
-EVENT_REPLACED_IN_PLACE = "ReplacedInPlace"
-REPLACED_IN_PLACE = "pod {pod} is deleted before its successor is up: {why}"
-
 REASON_REFUSED = "ApiRequestRefused"
 REFUSED = "the API server refuses a request of the controller: {message}"
 REASON_OUT_OF_TIME = "ReconcileOutOfTime"
 OUT_OF_TIME = "a reconcile ran out of time and is tried again: {message}"
-
-
-@frozen
-class _Newest:
-    """What a server should be, and how far it has come.
-
-    Attributes:
-        digest: Names its pod; empty while that is not known.
-        pod: The pod; None if there is none yet.
-        verdict: What keeps it from answering, None if it answers.
-        claim: The PersistentVolumeClaim that it mounts, if any.
-    """
-
-    digest: str = ""
-    pod: Mapping[str, Any] | None = None
-    verdict: Problem | status.Waiting | None = None
-    claim: str = ""
-
-    def is_(self, pod: Mapping[str, Any]) -> bool:
-        """Return whether an observed pod is the newest."""
-        return bool(self.digest) and children.digest_of(pod) == self.digest
 
 
 class RepositoryServerReconciler:
@@ -115,7 +89,6 @@ class RepositoryServerReconciler:
             image: Image with Kopia for the server pods.
             turns: Limits how many servers are replaced at the same time.
         """
-        self._client = client
         self._caches = caches
         self._clock = clock
         self._turns = turns or Turns()
@@ -136,6 +109,13 @@ class RepositoryServerReconciler:
         self._registrar = UserRegistrar(
             executor=executor,
             reader=self._reader,
+            applier=self._applier,
+            tell=self._writer.tell,
+            clock=clock,
+        )
+        self._router = ServiceRouter(
+            client=client,
+            caches=caches,
             applier=self._applier,
             tell=self._writer.tell,
             clock=clock,
@@ -228,13 +208,13 @@ class RepositoryServerReconciler:
         self._applier.ensure(current, resources.NETWORK_POLICIES, children.network_policy(server))
         users: Problem | status.Waiting | None = self._registrar.ensure_known(current)
         newest = self._ensure_newest(current)
-        place = Rollout(newest.digest, self._routed(server), _users_version(current.memory))
+        place = self._router.place(server, newest, _users_version(current.memory))
         users = users or self._ensure_taken_up(current, newest, place)
-        serving = self._roll_out(current, newest, place)
+        serving = self._router.roll_out(current, newest, place)
         ready = (
             serving is not None
             and status.pod_ready(serving)
-            and self._is_reachable(current, serving)
+            and self._router.is_reachable(current, serving)
         )
         self._settle_turn(current, newest, serving)
         cleared = None
@@ -254,40 +234,42 @@ class RepositoryServerReconciler:
             registered_users=None if cleared is None else tuple(sorted(cleared)),
         )
 
-    def _ensure_newest(self, current: Pass) -> _Newest:
+    def _ensure_newest(self, current: Pass) -> Newest:
         """Bring up the pod of the inputs as they are now, and say how far it is."""
         try:
             inputs, full = self._reader.server_inputs(current)
         except InvalidInput as error:
-            return _Newest(verdict=error.problem(status.SERVER_SETUP))
+            return Newest(verdict=error.problem(status.SERVER_SETUP))
         current.memory.setting = inputs.pod.setting
         digest, claim = inputs.digest, inputs.pod.claim
         name = children.versioned_name(current.server, digest)
         if full is not None and not self._may_start(current, name):
             current.look_again(TURN_RECHECK_SECONDS)
             waiting = status.Waiting(status.SERVER_SETUP, status.WAITING_TURN)
-            return _Newest(digest, None, waiting, claim)
+            return Newest(digest, None, waiting, claim)
         try:
             pod = self._applier.ensure_pod(current, full, digest, _users_version(current.memory))
         except InvalidInput as error:
             # A label that cannot be leaves the pod that lacks it at work.
-            there = (pod for pod in self._pods(current.server) if pod["metadata"]["name"] == name)
+            there = (
+                pod for pod in self._router.pods(current.server) if pod["metadata"]["name"] == name
+            )
             problem = error.problem(status.SERVER_SETUP)
-            return _Newest(digest, next(there, None), problem, claim)
+            return Newest(digest, next(there, None), problem, claim)
         verdict = status.examine_pod(pod, name, inputs.pod)
         if pod is not None:
             self._replace_failed(current, pod)
-        return _Newest(digest, pod, _lasting(current.memory, digest, verdict), claim)
+        return Newest(digest, pod, _lasting(current.memory, digest, verdict), claim)
 
     def _may_start(self, current: Pass, name: str) -> bool:
         """Return whether a pod may be made; one that replaces another needs a turn."""
-        pods = self._pods(current.server)
+        pods = self._router.pods(current.server)
         if any(pod["metadata"]["name"] == name for pod in pods):
             return True
         return not any(map(status.pod_ready, pods)) or self._turns.take(current.request)
 
     def _settle_turn(
-        self, current: Pass, newest: _Newest, serving: Mapping[str, Any] | None
+        self, current: Pass, newest: Newest, serving: Mapping[str, Any] | None
     ) -> None:
         """Free the turn of a server that is replaced, or whose replacement has failed."""
         settled = serving is None or newest.is_(serving)
@@ -295,108 +277,17 @@ class RepositoryServerReconciler:
             self._turns.give_back(current.request)
 
     def _ensure_taken_up(
-        self, current: Pass, newest: _Newest, place: Rollout
+        self, current: Pass, newest: Newest, place: Rollout
     ) -> Problem | status.Waiting | None:
         """Let the newest pod and the one that serves take up changed users."""
         setting = current.memory.setting
-        pods = self._pods(current.server)
+        pods = self._router.pods(current.server)
         serving = place.serves(pods)
         verdict: Problem | status.Waiting | None = None
         for pod in pods:
             if setting is not None and (pod is serving or newest.is_(pod)):
                 verdict = self._registrar.ensure_taken_up(current, pod, setting) or verdict
         return verdict
-
-    def _roll_out(self, current: Pass, newest: _Newest, place: Rollout) -> Mapping[str, Any] | None:
-        """Route to the pod that serves best, retire the others; return the pod."""
-        server, now = current.server, self._clock.now()
-        pods = self._pods(server)
-        serving = place.serves(pods)
-        if self._yields(current, newest, serving):
-            return None
-        former = self._former_pods(server)
-        settled = serving is not None and newest.is_(serving)
-        retirement = rollout.retire(
-            pods,
-            former if settled else (),
-            place,
-            serving,
-            drain_seconds=server.drain_seconds,
-            now=now,
-        )
-        # Before the Service moves: who dies between the two must not leave a pod behind that looks
-        # as if it had never served.
-        for pod in retirement.drain:
-            self._applier.drain(current, pod, now + timedelta(seconds=server.drain_seconds))
-        desired = children.service(server, place.selects(serving))
-        self._applier.ensure(current, resources.SERVICES, desired)
-        for pod, why in retirement.delete:
-            self._applier.delete(current, resources.PODS, pod, why)
-        if retirement.wait is not None:
-            current.look_again(retirement.wait)
-        if newest.digest:
-            used = {children.versioned_name(server, newest.digest)}
-            used |= {pod["metadata"]["name"] for pod in self._pods(server)}
-            self._applier.prune_snapshots(current, used)
-        if settled:
-            self._applier.prune_certificate(current)
-        if settled and not former:
-            self._applier.prune_former_services(current)
-        return serving
-
-    def _is_reachable(self, current: Pass, pod: Mapping[str, Any]) -> bool:
-        """Return whether clients reach a Ready pod through the Service."""
-        name = children.stable_name(current.server)
-        slices = self._caches.endpoint_slices.by_index(INDEX_SERVICE, name)
-        if endpoints.is_routed_to(slices, pod):
-            return True
-        lag = endpoints.lag(pod, self._clock.now())
-        if lag > 0:
-            current.look_again(lag)
-        return lag <= 0
-
-    def _yields(self, current: Pass, newest: _Newest, serving: Mapping[str, Any] | None) -> bool:
-        """Delete the serving pod if its successor waits for the claim that it holds."""
-        if serving is None or not newest.claim:
-            return False
-        if not rollout.in_each_others_way(newest.pod, serving, self._clock.now()):
-            return False
-        namespace = current.server.namespace
-        try:
-            claim = self._client.get(
-                resources.PERSISTENT_VOLUME_CLAIMS,
-                namespace,
-                newest.claim,
-                deadline=current.deadline,
-            )
-        except NotFound:
-            return False
-        if not rollout.one_node(claim["spec"].get("accessModes") or ()):
-            return False
-        note = REPLACED_IN_PLACE.format(pod=serving["metadata"]["name"], why=rollout.WHY_IN_PLACE)
-        self._writer.tell(current, EVENT_REPLACED_IN_PLACE, note, "Replace")
-        self._applier.delete(current, resources.PODS, serving, rollout.WHY_IN_PLACE)
-        return True
-
-    def _pods(self, server: api.RepositoryServer) -> list[dict[str, Any]]:
-        owned = self._caches.pods.by_index(INDEX_OWNER, server.uid)
-        return [pod for pod in owned if children.digest_of(pod)]
-
-    def _former_pods(self, server: api.RepositoryServer) -> list[dict[str, Any]]:
-        """Return the pods that the removed controller has left."""
-        owned = self._caches.pods.by_index(INDEX_OWNER, server.uid)
-        return [
-            pod
-            for pod in owned
-            if is_of_removed_controller(resources.PODS, pod["metadata"]["name"])
-        ]
-
-    def _routed(self, server: api.RepositoryServer) -> str:
-        """Return the digest that the Service selects; empty if there is no Service."""
-        service = self._caches.services.get(server.namespace, children.stable_name(server)) or {}
-        selector = service.get("spec", {}).get("selector") or {}
-        digest: str = selector.get(children.LABEL_DIGEST, "")
-        return digest
 
     def _replace_failed(self, current: Pass, pod: Mapping[str, Any]) -> None:
         """Delete a pod that only another one can take the place of, after a pause."""

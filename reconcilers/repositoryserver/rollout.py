@@ -17,6 +17,8 @@ from reconcilers.repositoryserver import children, status
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from reconcilers.repositoryserver.errors import Problem
+
 WHY_SUPERSEDED = "a newer one has taken its place"
 WHY_DRAINED = "its time to drain is over"
 WHY_ENDED = "it has ended for good"
@@ -31,6 +33,27 @@ _ONE_NODE_MODES = frozenset({"ReadWriteOnce", "ReadWriteOncePod"})
 
 # What a time to drain that nobody can read counts as.
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+@frozen
+class Newest:
+    """What a server should be, and how far it has come.
+
+    Attributes:
+        digest: Names its pod; empty while that is not known.
+        pod: The pod; None if there is none yet.
+        verdict: What keeps it from answering, None if it answers.
+        claim: The PersistentVolumeClaim that it mounts, if any.
+    """
+
+    digest: str = ""
+    pod: Mapping[str, Any] | None = None
+    verdict: Problem | status.Waiting | None = None
+    claim: str = ""
+
+    def is_(self, pod: Mapping[str, Any]) -> bool:
+        """Return whether an observed pod is the newest."""
+        return bool(self.digest) and children.digest_of(pod) == self.digest
 
 
 @frozen

@@ -17,8 +17,8 @@ from reconcilers.options import Options, parse_options
 from reconcilers.repositoryserver import (
     applier,
     issuer,
-    reconciler,
     registration,
+    routing,
     status,
     statuswriter,
 )
@@ -104,7 +104,7 @@ def test_every_event_reason_is_told() -> None:
         applier.EVENT_CHILD_RESTORED,
         issuer.EVENT_ISSUED,
         status.REASON_EXPIRING,
-        reconciler.EVENT_REPLACED_IN_PLACE,
+        routing.EVENT_REPLACED_IN_PLACE,
         registration.EVENT_USERS_CHANGED,
         registration.EVENT_USERS_FORGOTTEN,
         statuswriter.EVENT_NOT_READY,

@@ -1,0 +1,162 @@
+"""Acting on a rollout: the Service moves to the pod that serves best, the others drain and go."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from controller.errors import NotFound
+from reconcilers.repositoryserver import children, endpoints, resources, rollout
+from reconcilers.repositoryserver.applier import is_of_removed_controller
+from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE
+from reconcilers.repositoryserver.rollout import Rollout
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from controller.client import Client
+    from controller.clock import Clock
+    from reconcilers.repositoryserver import api
+    from reconcilers.repositoryserver.applier import ChildApplier, Teller
+    from reconcilers.repositoryserver.context import Caches, Pass
+    from reconcilers.repositoryserver.rollout import Newest
+
+EVENT_REPLACED_IN_PLACE = "ReplacedInPlace"
+REPLACED_IN_PLACE = "pod {pod} is deleted before its successor is up: {why}"
+
+
+class ServiceRouter:
+    """Decides for each pass which pod clients reach, and what becomes of the others."""
+
+    def __init__(
+        self,
+        *,
+        client: Client,
+        caches: Caches,
+        applier: ChildApplier,
+        tell: Teller,
+        clock: Clock,
+    ) -> None:
+        """Take the dependencies.
+
+        Args:
+            client: Reads claims.
+            caches: What is there.
+            applier: Writes the Service, marks and deletes pods.
+            tell: Tells of a replacement in place.
+            clock: The time.
+        """
+        self._client = client
+        self._caches = caches
+        self._applier = applier
+        self._tell = tell
+        self._clock = clock
+
+    def place(self, server: api.RepositoryServer, newest: Newest, users: str) -> Rollout:
+        """Return where a server stands between two pods.
+
+        Args:
+            server: The resource.
+            newest: What it should be.
+            users: Version of the users that a pod must have.
+        """
+        return Rollout(newest.digest, self._routed(server), users)
+
+    def pods(self, server: api.RepositoryServer) -> list[dict[str, Any]]:
+        """Return the pods that this controller has made for a server."""
+        owned = self._caches.pods.by_index(INDEX_OWNER, server.uid)
+        return [pod for pod in owned if children.digest_of(pod)]
+
+    def roll_out(self, current: Pass, newest: Newest, place: Rollout) -> Mapping[str, Any] | None:
+        """Route to the pod that serves best, and retire the others.
+
+        Returns:
+            The pod; None if clients reach none.
+
+        Raises:
+            ClientError: The API server refused or could not be reached.
+        """
+        server, now = current.server, self._clock.now()
+        pods = self.pods(server)
+        serving = place.serves(pods)
+        if self._yields(current, newest, serving):
+            return None
+        former = self._former_pods(server)
+        settled = serving is not None and newest.is_(serving)
+        retirement = rollout.retire(
+            pods,
+            former if settled else (),
+            place,
+            serving,
+            drain_seconds=server.drain_seconds,
+            now=now,
+        )
+        # Before the Service moves: who dies between the two must not leave a pod behind that looks
+        # as if it had never served.
+        for pod in retirement.drain:
+            self._applier.drain(current, pod, now + timedelta(seconds=server.drain_seconds))
+        desired = children.service(server, place.selects(serving))
+        self._applier.ensure(current, resources.SERVICES, desired)
+        for pod, why in retirement.delete:
+            self._applier.delete(current, resources.PODS, pod, why)
+        if retirement.wait is not None:
+            current.look_again(retirement.wait)
+        if newest.digest:
+            used = {children.versioned_name(server, newest.digest)}
+            used |= {pod["metadata"]["name"] for pod in self.pods(server)}
+            self._applier.prune_snapshots(current, used)
+        if settled:
+            self._applier.prune_certificate(current)
+        if settled and not former:
+            self._applier.prune_former_services(current)
+        return serving
+
+    def is_reachable(self, current: Pass, pod: Mapping[str, Any]) -> bool:
+        """Return whether clients reach a Ready pod through the Service."""
+        name = children.stable_name(current.server)
+        slices = self._caches.endpoint_slices.by_index(INDEX_SERVICE, name)
+        if endpoints.is_routed_to(slices, pod):
+            return True
+        lag = endpoints.lag(pod, self._clock.now())
+        if lag > 0:
+            current.look_again(lag)
+        return lag <= 0
+
+    def _yields(self, current: Pass, newest: Newest, serving: Mapping[str, Any] | None) -> bool:
+        """Delete the serving pod if its successor waits for the claim that it holds."""
+        if serving is None or not newest.claim:
+            return False
+        if not rollout.in_each_others_way(newest.pod, serving, self._clock.now()):
+            return False
+        namespace = current.server.namespace
+        try:
+            claim = self._client.get(
+                resources.PERSISTENT_VOLUME_CLAIMS,
+                namespace,
+                newest.claim,
+                deadline=current.deadline,
+            )
+        except NotFound:
+            return False
+        if not rollout.one_node(claim["spec"].get("accessModes") or ()):
+            return False
+        note = REPLACED_IN_PLACE.format(pod=serving["metadata"]["name"], why=rollout.WHY_IN_PLACE)
+        self._tell(current, EVENT_REPLACED_IN_PLACE, note, "Replace")
+        self._applier.delete(current, resources.PODS, serving, rollout.WHY_IN_PLACE)
+        return True
+
+    def _former_pods(self, server: api.RepositoryServer) -> list[dict[str, Any]]:
+        """Return the pods that the removed controller has left."""
+        owned = self._caches.pods.by_index(INDEX_OWNER, server.uid)
+        return [
+            pod
+            for pod in owned
+            if is_of_removed_controller(resources.PODS, pod["metadata"]["name"])
+        ]
+
+    def _routed(self, server: api.RepositoryServer) -> str:
+        """Return the digest that the Service selects; empty if there is no Service."""
+        service = self._caches.services.get(server.namespace, children.stable_name(server)) or {}
+        selector = service.get("spec", {}).get("selector") or {}
+        digest: str = selector.get(children.LABEL_DIGEST, "")
+        return digest
