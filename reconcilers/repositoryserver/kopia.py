@@ -97,8 +97,8 @@ NO_VERSIONS = (
 )
 STORAGE_UNAVAILABLE = "Kopia cannot reach {storage}: {cause}"
 OUT_OF_MEMORY = (
-    "Kopia was killed for want of memory (exit code {code}); raise the memory limit that a "
-    "LimitRange of the namespace gives the pod, or give the node more memory"
+    "Kopia was killed for want of memory (exit code {code}); raise "
+    "spec.server.resources.limits.memory, or what a LimitRange of the namespace gives the pod"
 )
 EXITED = "Kopia ended with exit code {code}: {cause}"
 

@@ -442,7 +442,8 @@ def test_want_of_memory_explains_more_than_what_was_printed_before() -> None:
     assert explanation == kopia.Explanation(
         opened=True,
         reason="OutOfMemory",
-        message=kopia.OUT_OF_MEMORY.format(code=137),
+        message="Kopia was killed for want of memory (exit code 137); raise "
+        "spec.server.resources.limits.memory, or what a LimitRange of the namespace gives the pod",
     )
 
 
