@@ -211,20 +211,18 @@ class RepositoryServerReconciler:
         place = self._router.place(server, newest, _users_version(current.memory))
         users = users or self._ensure_taken_up(current, newest, place)
         serving = self._router.roll_out(current, newest, place)
-        ready = (
-            serving is not None
-            and status.pod_ready(serving)
-            and self._router.is_reachable(current, serving)
-        )
+        ready = serving is not None and status.pod_ready(serving)
+        reached = self._router.reached(current, serving) if serving is not None and ready else None
         self._settle_turn(current, newest, serving)
         cleared = None
-        if serving is not None and ready and newest.is_(serving):
-            cleared = self._registrar.ensure_forgotten(current, serving)
-        metadata = serving["metadata"] if serving is not None else {}
+        if reached is not None and newest.is_(reached):
+            cleared = self._registrar.ensure_forgotten(current, reached)
+        shown = reached or serving
+        metadata = shown["metadata"] if shown is not None else {}
         annotations = metadata.get("annotations", {})
         return status.Outcome(
             verdicts=tuple(v for v in (newest.verdict, users) if v is not None),
-            serving=ready,
+            serving=reached is not None,
             pod_name=metadata.get("name", ""),
             service_name=children.stable_name(server),
             network_policy_name=children.stable_name(server),

@@ -111,16 +111,25 @@ class ServiceRouter:
             self._applier.prune_former_services(current)
         return serving
 
-    def is_reachable(self, current: Pass, pod: Mapping[str, Any]) -> bool:
-        """Return whether clients reach a Ready pod through the Service."""
-        name = children.stable_name(current.server)
-        slices = self._caches.endpoint_slices.by_index(INDEX_SERVICE, name)
-        if endpoints.is_routed_to(slices, pod):
-            return True
-        lag = endpoints.lag(pod, self._clock.now())
-        if lag > 0:
-            current.look_again(lag)
-        return lag <= 0
+    def reached(self, current: Pass, serving: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Return the pod that clients reach through the Service.
+
+        Args:
+            current: The pass.
+            serving: The Ready pod that the Service selects.
+
+        Returns:
+            That pod, or the one before as long as the endpoints have not followed; None if they
+            name neither yet.
+        """
+        server = current.server
+        slices = self._caches.endpoint_slices.by_index(INDEX_SERVICE, children.stable_name(server))
+        lag = endpoints.lag(serving, self._clock.now())
+        if lag <= 0 or endpoints.is_routed_to(slices, serving):
+            return serving
+        current.look_again(lag)
+        former = (pod for pod in self.pods(server) if endpoints.is_routed_to(slices, pod))
+        return next(former, None)
 
     def _yields(self, current: Pass, newest: Newest, serving: Mapping[str, Any] | None) -> bool:
         """Delete the serving pod if its successor waits for the claim that it holds."""

@@ -172,6 +172,13 @@ class World:
         """Write a pod's status as the kubelet does."""
         self.api.put(resources.PODS, {**pod, "status": status_})
 
+    def route_to(self, pod: Object) -> None:
+        """Write the EndpointSlice of the Service as its controller does."""
+        endpoint = {"targetRef": {"uid": pod["metadata"]["uid"]}, "conditions": {"ready": True}}
+        labels = {endpoints.LABEL_SERVICE: SERVICE}
+        metadata = {"name": f"{SERVICE}-x", "namespace": objects.NAMESPACE, "labels": labels}
+        self.api.put(resources.ENDPOINT_SLICES, {"metadata": metadata, "endpoints": [endpoint]})
+
     def condition(self, type_: str) -> tuple[str, str, str]:
         found = get_condition(self.server()["status"]["conditions"], type_)
         assert found is not None, f"no condition {type_}"
@@ -323,10 +330,7 @@ def test_a_server_is_ready_when_the_service_routes_to_it(world: World) -> None:
 
     assert result.requeue_after == STAGE_PAUSE_SECONDS
     assert "status" not in world.server()
-    endpoint = {"targetRef": {"uid": world.pod()["metadata"]["uid"]}, "conditions": {"ready": True}}
-    labels = {endpoints.LABEL_SERVICE: SERVICE}
-    metadata = {"name": f"{SERVICE}-x", "namespace": objects.NAMESPACE, "labels": labels}
-    world.api.put(resources.ENDPOINT_SLICES, {"metadata": metadata, "endpoints": [endpoint]})
+    world.route_to(world.pod())
     world.reconcile()
     assert world.progress() == "Ready"
 
@@ -703,6 +707,27 @@ def test_a_renewed_certificate_moves_the_service_only_to_a_ready_pod(settled: Wo
 
     assert settled.selected() == children.digest_of(new)
     assert settled.server()["status"]["serverInfo"]["tlsFingerprint"] == fingerprint
+
+
+def test_the_fingerprint_moves_with_the_endpoints_and_ready_stays(settled: World) -> None:
+    old, new = _renewed(settled)
+    settled.route_to(old)
+    settled.kubelet(new, _fresh(settled))
+
+    settled.reconcile()
+
+    assert settled.selected() == children.digest_of(new)
+    info = settled.server()["status"]["serverInfo"]
+    assert info["podName"] == old["metadata"]["name"]
+    assert settled.progress() == "Ready"
+
+    settled.route_to(new)
+    settled.reconcile()
+
+    info = settled.server()["status"]["serverInfo"]
+    assert info["podName"] == new["metadata"]["name"]
+    assert info["tlsFingerprint"] == new["metadata"]["annotations"][children.ANNOTATION_FINGERPRINT]
+    assert settled.progress() == "Ready"
 
 
 def test_the_former_pod_drains_and_goes(settled: World) -> None:
