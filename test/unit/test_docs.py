@@ -30,8 +30,14 @@ PAGES = sorted(
     for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("manifests/**/*.md"))
     if ".venv" not in page.parts
 )
-OPERATIONS = (ROOT / "docs/operations.md").read_text()
-TESTING = (ROOT / "docs/testing.md").read_text()
+
+
+def read(page: str) -> str:
+    return (ROOT / page).read_text()
+
+
+OPERATIONS = read("docs/operations.md")
+TESTING = read("docs/testing.md")
 
 
 def ids(page: Path) -> str:
@@ -46,6 +52,18 @@ def test_links_lead_somewhere(page: Path) -> None:
         target for target in targets if "://" not in target and not (page.parent / target).exists()
     ]
     assert missing == []
+
+
+def test_every_decision_is_listed() -> None:
+    pages = {page.name for page in ROOT.glob("docs/decisions/*.md")} - {"README.md"}
+
+    assert set(re.findall(r"\]\(([\w-]+\.md)\)", read("docs/decisions/README.md"))) == pages
+
+
+def test_whoever_works_on_it_is_told_of_every_module_of_the_reconciler() -> None:
+    modules = {path.stem for path in (ROOT / "reconcilers/repositoryserver").glob("[a-z]*")}
+
+    assert {name for name in modules if f"`{name}" not in read("CONTRIBUTING.md")} == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)
