@@ -104,11 +104,21 @@ def kill_all(cluster: Path) -> int:
     def none_left() -> bool:
         nonlocal killed
         found = running(cluster)
-        killed += sum(_kill(pid, cluster) for pid in found)
+        killed += sum(_signal(pid, cluster, signal.SIGKILL) for pid in found)
         return not found
 
     waiting.until(none_left, what="the processes to end", timeout_seconds=KILL_TIMEOUT_SECONDS)
     return killed
+
+
+def signal_component(cluster: Path, name: str, number: signal.Signals) -> int:
+    """Send a signal to the processes of one component, its children among them.
+
+    Returns:
+        How many there were.
+    """
+    found = [pid for pid, component in running(cluster).items() if component == name]
+    return sum(_signal(pid, cluster, number) for pid in found)
 
 
 def id_in_own_namespace(pid: int) -> int | None:
@@ -141,8 +151,8 @@ def _component_of(pid: int, cluster: Path) -> str | None:
     return names[0] if names else ""
 
 
-def _kill(pid: int, cluster: Path) -> bool:
-    """Kill the process, if it still is the one that carried the mark."""
+def _signal(pid: int, cluster: Path, number: signal.Signals) -> bool:
+    """Send a signal to the process, if it still is the one that carried the mark."""
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -152,7 +162,7 @@ def _kill(pid: int, cluster: Path) -> bool:
         # was opened on a marked process, and the id cannot have passed to a stranger in between.
         if _component_of(pid, cluster) is None:
             return False
-        signal.pidfd_send_signal(handle, signal.SIGKILL)
+        signal.pidfd_send_signal(handle, number)
     except ProcessLookupError:
         return False
     finally:

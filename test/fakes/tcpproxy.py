@@ -6,12 +6,23 @@ import threading
 from types import TracebackType
 from typing import Self
 
+from controller.clock import SystemClock
+
 
 class TcpProxy:
-    """Passes bytes on, until told to cut or to freeze what is connected. A context manager."""
+    """Passes bytes on, until told to cut, freeze or slow what is connected. A context manager."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, listen: str = "127.0.0.1") -> None:
+        """Begin to listen.
+
+        Args:
+            host: The server's address.
+            port: The server's port.
+            listen: The address to be reached at.
+        """
         self._target = (host, port)
+        self._address = listen
+        self._delay = 0.0
         self._lock = threading.Lock()
         self._connections: list[tuple[socket.socket, threading.Event]] = []
         self.port = 0
@@ -31,7 +42,7 @@ class TcpProxy:
 
     def accept(self) -> None:
         """Accept connections, again at the same port."""
-        self._listener = socket.create_server(("127.0.0.1", self.port))
+        self._listener = socket.create_server((self._address, self.port))
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
@@ -52,6 +63,10 @@ class TcpProxy:
             for _, frozen in self._connections:
                 frozen.set()
 
+    def slow(self, seconds: float) -> None:
+        """Hold back from now on what comes, either way, for a time; 0 for no longer."""
+        self._delay = seconds
+
     def _accept(self, listener: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while True:
@@ -61,16 +76,19 @@ class TcpProxy:
                 with self._lock:
                     self._connections += [(client, frozen), (server, frozen)]
                 for source, sink in ((client, server), (server, client)):
-                    threading.Thread(target=_pump, args=(source, sink, frozen), daemon=True).start()
+                    threading.Thread(
+                        target=self._pump, args=(source, sink, frozen), daemon=True
+                    ).start()
 
-
-def _pump(source: socket.socket, sink: socket.socket, frozen: threading.Event) -> None:
-    with contextlib.suppress(OSError):
-        while content := source.recv(65536):
-            if not frozen.is_set():
-                sink.sendall(content)
-    if not frozen.is_set():
-        _end(sink)
+    def _pump(self, source: socket.socket, sink: socket.socket, frozen: threading.Event) -> None:
+        with contextlib.suppress(OSError):
+            while content := source.recv(65536):
+                if self._delay:
+                    SystemClock().wait_event(threading.Event(), self._delay)
+                if not frozen.is_set():
+                    sink.sendall(content)
+        if not frozen.is_set():
+            _end(sink)
 
 
 def _end(end: socket.socket) -> None:

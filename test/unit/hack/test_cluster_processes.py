@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -52,6 +53,16 @@ def test_everything_of_the_cluster_is_killed_and_nothing_else(cluster: Path) -> 
         assert [process.wait(timeout=5) for process in mine] == [-9, -9]
         assert stranger.poll() is None
         stranger.kill()
+
+
+def test_a_component_is_signalled_and_no_other(cluster: Path) -> None:
+    etcd, kubelet = start(cluster, "etcd", SLEEP), start(cluster, "kubelet", SLEEP)
+
+    assert processes.signal_component(cluster, "kubelet", signal.SIGTERM) == 1
+
+    assert kubelet.wait(timeout=5) == -signal.SIGTERM
+    assert etcd.poll() is None
+    assert processes.signal_component(cluster, "kubelet", signal.SIGTERM) == 0
 
 
 def test_killing_nothing_is_no_error(cluster: Path) -> None:

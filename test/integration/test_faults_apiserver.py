@@ -1,0 +1,376 @@
+"""The whole controller while the API server, the way to it or a right of it fails.
+
+Each time: what an operator sees meanwhile, and that it is over without anybody's doing.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+from attrs import frozen
+
+from controller.clock import SystemClock
+from controller.conditions import conditions_of, get_condition
+from controller.kubeconfig import load_api_client
+from controller.resource import Resource
+from e2e.waiting import wait_for
+from fakes.tcpproxy import TcpProxy
+from integration import running
+from integration.running import Kubelet
+from reconcilers import wiring
+from reconcilers.repositoryserver import children, resources, status
+from reconcilers.repositoryserver.reconciler import (
+    REASON_REFUSED,
+    RepositoryServerReconciler,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import kubernetes.client
+
+    from controller.client import Client
+    from controller.clock import Deadline
+    from controller.controller import Request, Result
+    from controller.resource import Object
+    from integration.running import Running
+
+    Start = Callable[[kubernetes.client.ApiClient], Running]
+
+ROLE_FILE = Path(__file__).parents[2] / "manifests" / "controller" / "role.yaml"
+ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
+ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
+ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
+ACCOUNT = "controller"
+
+# For how long the API server is away, and what the pauses between two tries of a reflector may come
+# to afterwards.
+AWAY_SECONDS = 10.0
+BACK_SECONDS = 45.0
+
+SLOW_SECONDS = 0.5
+
+# How many passes a server that comes up may take.
+FEW = 20
+
+FIRST, SECOND = "first", "second"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _definition(client: Client) -> None:
+    running.install_definition(client)
+
+
+@pytest.fixture
+def network(kubeconfig: str) -> Iterator[TcpProxy]:
+    """A way to the API server that can fail."""
+    server = urlsplit(load_api_client(kubeconfig).configuration.host)
+    assert server.hostname is not None
+    with TcpProxy(server.hostname, server.port or 443) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def start(namespace: str) -> Iterator[Start]:
+    """Give a function that runs the controller over a connection."""
+    started: list[Running] = []
+
+    def run(api_client: kubernetes.client.ApiClient) -> Running:
+        started.append(running.controller(namespace, api_client))
+        started[-1].start()
+        return started[-1]
+
+    yield run
+    for one in started:
+        one.end()
+
+
+@pytest.fixture
+def _kubelet(client: Client, namespace: str) -> Iterator[None]:
+    with Kubelet(client, namespace):
+        yield
+
+
+def create(client: Client, namespace: str, name: str, change: Object | None = None) -> None:
+    described = running.server(name, namespace, change)
+    client.create(resources.REPOSITORY_SERVERS, namespace, described)
+
+
+def get(client: Client, namespace: str, name: str) -> Object:
+    return client.get(resources.REPOSITORY_SERVERS, namespace, name)
+
+
+def wait_ready(
+    client: Client, namespace: str, name: str, *, seconds: float = running.STUCK_AFTER
+) -> Object:
+    """Wait until the present generation of a server is Ready."""
+    return wait_for(
+        f"{name} to be Ready",
+        lambda: get(client, namespace, name),
+        is_ready_as_it_is,
+        seconds=seconds,
+    )
+
+
+@frozen
+class Told:
+    """What the condition Ready says, nothing where there is none."""
+
+    reason: str = ""
+    message: str = ""
+
+
+def told(obj: Object) -> Told:
+    ready = get_condition(conditions_of(obj), status.READY)
+    return Told() if ready is None else Told(ready["reason"], ready["message"])
+
+
+def is_ready_as_it_is(obj: Object) -> bool:
+    observed = obj.get("status", {}).get("observedGeneration")
+    return running.has(obj, status.READY) and observed == obj["metadata"]["generation"]
+
+
+def pods_of(client: Client, namespace: str, name: str) -> list[Object]:
+    selector = f"{children.LABEL_INSTANCE}={name}"
+    pods: list[Object] = client.list(resources.PODS, namespace, label_selector=selector)["items"]
+    return pods
+
+
+@pytest.mark.usefixtures("_kubelet")
+def test_what_happens_while_the_api_server_is_away_is_made_good_when_it_is_back(
+    kubeconfig: str,
+    client: Client,
+    namespace: str,
+    network: TcpProxy,
+    start: Start,
+) -> None:
+    running.create_secrets(client, namespace)
+    create(client, namespace, FIRST)
+    controller = start(running.over(network, kubeconfig))
+    wait_ready(client, namespace, FIRST)
+
+    network.refuse()
+    network.cut()
+    create(client, namespace, SECOND)
+    (pod,) = pods_of(client, namespace, FIRST)
+    client.delete(resources.PODS, namespace, pod["metadata"]["name"])
+    SystemClock().wait_event(threading.Event(), AWAY_SECONDS)
+    assert controller.thread.is_alive()
+    assert get(client, namespace, SECOND).get("status") is None
+    network.accept()
+
+    wait_ready(client, namespace, SECOND, seconds=BACK_SECONDS)
+    (successor,) = wait_for(
+        "the pod to be there again",
+        lambda: pods_of(client, namespace, FIRST),
+        seconds=BACK_SECONDS,
+    )
+    assert successor["metadata"]["uid"] != pod["metadata"]["uid"]
+    wait_ready(client, namespace, FIRST, seconds=BACK_SECONDS)
+
+
+@pytest.mark.usefixtures("_kubelet")
+def test_a_slow_api_server_only_makes_the_controller_slow(
+    kubeconfig: str,
+    client: Client,
+    namespace: str,
+    network: TcpProxy,
+    start: Start,
+) -> None:
+    running.create_secrets(client, namespace)
+    network.slow(SLOW_SECONDS)
+    start(running.over(network, kubeconfig))
+    create(client, namespace, FIRST)
+
+    ready = wait_ready(client, namespace, FIRST)
+
+    assert len(pods_of(client, namespace, FIRST)) == 1
+    assert told(ready).reason == status.REASON_READY
+
+
+@pytest.fixture
+def account(kubeconfig: str, client: Client, namespace: str) -> kubernetes.client.ApiClient:
+    """Give a connection as the controller's own service account, with the role of the manifests."""
+    client.create(ACCOUNTS, namespace, {"metadata": {"name": ACCOUNT}})
+    client.create(ROLES, namespace, role())
+    subject = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": namespace}
+    reference = {"apiGroup": ROLES.group, "kind": ROLES.kind, "name": ACCOUNT}
+    binding = {"metadata": {"name": ACCOUNT}, "roleRef": reference, "subjects": [subject]}
+    client.create(ROLE_BINDINGS, namespace, binding)
+    api_client = load_api_client(kubeconfig)
+    user = f"system:serviceaccount:{namespace}:{ACCOUNT}"
+    api_client.default_headers["Impersonate-User"] = user
+    return api_client
+
+
+def role(*, without: str = "") -> Object:
+    """Return the controller's role, but for the rules on a resource."""
+    rules = yaml.safe_load(ROLE_FILE.read_text())["rules"]
+    kept = [rule for rule in rules if without not in rule["resources"]]
+    return {"metadata": {"name": ACCOUNT}, "rules": kept}
+
+
+@pytest.mark.usefixtures("_kubelet")
+def test_a_right_that_is_taken_away_is_told_and_over_when_it_is_given_back(
+    client: Client,
+    namespace: str,
+    account: kubernetes.client.ApiClient,
+    start: Start,
+) -> None:
+    running.create_secrets(client, namespace)
+    create(client, namespace, FIRST)
+    start(account)
+    before = wait_ready(client, namespace, FIRST)
+
+    client.merge_patch(ROLES, namespace, ACCOUNT, {"rules": role(without="secrets")["rules"]})
+    create(client, namespace, SECOND)
+
+    refused = wait_for(
+        "the refusal to be told",
+        lambda: get(client, namespace, SECOND),
+        lambda obj: told(obj).reason,
+    )
+    assert told(refused).reason == REASON_REFUSED
+    assert 'cannot get resource "secrets"' in told(refused).message
+    # Who needs no Secret at the moment goes on.
+    assert get(client, namespace, FIRST)["status"] == before["status"]
+
+    client.merge_patch(ROLES, namespace, ACCOUNT, {"rules": role()["rules"]})
+    wait_ready(client, namespace, SECOND, seconds=BACK_SECONDS)
+    assert get(client, namespace, FIRST)["status"] == before["status"]
+
+
+class SecondWriter:
+    """Changes a RepositoryServer as fast as it can, until it is stopped. A context manager."""
+
+    def __init__(self, client: Client, namespace: str, name: str) -> None:
+        self._client, self._namespace, self._name = client, namespace, name
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.writes = 0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(running.STUCK_AFTER)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self.writes += 1
+            change = {"metadata": {"annotations": {"test/number": str(self.writes)}}}
+            self._client.merge_patch(
+                resources.REPOSITORY_SERVERS, self._namespace, self._name, change
+            )
+
+
+@pytest.mark.usefixtures("_kubelet")
+def test_a_second_writer_of_the_same_resource_does_not_keep_its_status_from_being_told(
+    kubeconfig: str,
+    client: Client,
+    namespace: str,
+    start: Start,
+) -> None:
+    """Every write of the status names the version that it is about, and so meets conflicts."""
+    running.create_secrets(client, namespace)
+    create(client, namespace, FIRST)
+    start(load_api_client(kubeconfig))
+
+    with SecondWriter(client, namespace, FIRST) as writer:
+        wait_ready(client, namespace, FIRST)
+
+    assert writer.writes > 1
+    assert len(pods_of(client, namespace, FIRST)) == 1
+
+
+@pytest.mark.usefixtures("_kubelet")
+def test_a_resource_that_is_edited_while_it_is_reconciled_ends_as_the_last_edit_has_it(
+    kubeconfig: str,
+    client: Client,
+    namespace: str,
+    start: Start,
+) -> None:
+    running.create_secrets(client, namespace)
+    create(client, namespace, FIRST)
+    start(load_api_client(kubeconfig))
+
+    for number in range(20):
+        edit = {
+            "spec": {
+                "server": {
+                    "runAsUser": 1000 + number,
+                    "podLabels": {"test/number": str(number)},
+                    "drainSeconds": 0,
+                }
+            }
+        }
+        client.merge_patch(resources.REPOSITORY_SERVERS, namespace, FIRST, edit)
+
+    ready = wait_ready(client, namespace, FIRST)
+    (pod,) = wait_for(
+        "the pods of former edits to be gone",
+        lambda: pods_of(client, namespace, FIRST),
+        lambda pods: len(pods) == 1,
+    )
+    assert pod["metadata"]["labels"]["test/number"] == "19"
+    assert pod["metadata"]["name"] == ready["status"]["serverInfo"]["podName"]
+    secrets = client.list(resources.SECRETS, namespace, label_selector=f"{children.LABEL_DIGEST}")[
+        "items"
+    ]
+    assert [secret["metadata"]["name"] for secret in secrets] == [pod["metadata"]["name"]]
+
+
+class Held(RepositoryServerReconciler):
+    """A reconciler whose passes over one resource can be held up, and are counted."""
+
+    passes: list[str]
+    under_way: threading.Event
+    released: threading.Event
+
+    def reconcile(self, request: Request, deadline: Deadline) -> Result:
+        self.passes.append(request.name)
+        if request.name == FIRST:
+            self.under_way.set()
+            assert self.released.wait(running.STUCK_AFTER)
+        return super().reconcile(request, deadline)
+
+
+@pytest.mark.usefixtures("_kubelet")
+def test_a_thousand_changes_during_a_pass_are_one_more_pass_and_hold_up_nobody(
+    kubeconfig: str,
+    client: Client,
+    namespace: str,
+    start: Start,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    passes: list[str] = []
+    under_way, released = threading.Event(), threading.Event()
+    monkeypatch.setattr(Held, "passes", passes, raising=False)
+    monkeypatch.setattr(Held, "under_way", under_way, raising=False)
+    monkeypatch.setattr(Held, "released", released, raising=False)
+    monkeypatch.setattr(wiring, "RepositoryServerReconciler", Held)
+    running.create_secrets(client, namespace)
+    start(load_api_client(kubeconfig))
+    create(client, namespace, FIRST)
+    assert under_way.wait(running.STUCK_AFTER)
+
+    for number in range(1000):
+        change = {"metadata": {"annotations": {"test/number": str(number)}}}
+        client.merge_patch(resources.REPOSITORY_SERVERS, namespace, FIRST, change)
+    create(client, namespace, SECOND)
+    # What happened to the first was told before what happened to the second.
+    wait_ready(client, namespace, SECOND)
+    assert passes.count(FIRST) == 1
+    seen = len(passes)
+    released.set()
+    wait_ready(client, namespace, FIRST)
+
+    # One is for the thousand, the others for the children as they come up.
+    assert 1 <= passes[seen:].count(FIRST) < FEW
