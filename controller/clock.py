@@ -92,6 +92,10 @@ class Deadline:
         """Return the deadline that lies `seconds` ahead."""
         return cls(clock, clock.monotonic() + seconds)
 
+    def within(self, seconds: float) -> Self:
+        """Return the deadline that lies `seconds` ahead, or this one if it is earlier."""
+        return type(self)(self.clock, min(self.at, self.clock.monotonic() + seconds))
+
     def remaining(self) -> float:
         """Return the seconds left, 0.0 when there are none."""
         return max(0.0, self.at - self.clock.monotonic())

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
+from controller.clock import DeadlineExceeded
 from controller.conditions import timestamp
 from reconcilers.repositoryserver import children, htpasswd, kopia, resources, status, users
 from reconcilers.repositoryserver.context import KnownUsers
@@ -33,6 +34,10 @@ FORGET_AFTER_SECONDS = 30.0
 
 # The kubelet sees a changed Secret within milliseconds; where it does not it is asked again.
 TAKE_UP_PAUSE_SECONDS = 1.0
+# A server whose storage is away answers a refresh when it is back; no worker should wait for it.
+COMMAND_SECONDS = 30.0
+UNANSWERED = f"its server has not answered for {COMMAND_SECONDS:.0f} s"
+
 AWAITED = "{version} awaited since {since}"
 WAITING_USERS = "the kubelet has not brought the changed users into pod {pod} yet"
 
@@ -146,7 +151,13 @@ class UserRegistrar:
         # A change to the pod makes the kubelet look at its volumes now and not within a minute.
         since = timestamp(self._clock.now())
         self._mark(current, pod, AWAITED.format(version=known.version, since=since))
-        result = self._exec(current, pod, kopia.take_up_users(known.version))
+        try:
+            result = self._exec(current, pod, kopia.take_up_users(known.version))
+        except DeadlineExceeded:
+            current.deadline.check()
+            current.look_again(current.retry_pause)
+            message = kopia.STORAGE_UNAVAILABLE.format(storage=setting.storage, cause=UNANSWERED)
+            return Problem(status.SERVER_REFRESHED, kopia.REASON_STORAGE, message)
         if result.exit_code == kopia.NOT_THERE_YET:
             current.look_again(TAKE_UP_PAUSE_SECONDS)
             message = WAITING_USERS.format(pod=pod["metadata"]["name"])
@@ -188,7 +199,8 @@ class UserRegistrar:
             return None
         try:
             self._forget(current, pod, known.names)
-        except users.UserListError as error:
+        except (users.UserListError, DeadlineExceeded) as error:
+            current.deadline.check()
             _log.warning("users of before may still connect", cause=str(error))
             current.look_again(FORGET_AFTER_SECONDS)
             return None
@@ -258,5 +270,5 @@ class UserRegistrar:
             children.CONTAINER,
             command,
             stdin=stdin,
-            deadline=current.deadline,
+            deadline=current.deadline.within(COMMAND_SECONDS),
         )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from attrs import define, field, frozen
 
 from controller.clock import Deadline
+from fakes.clock import FakeClock
 from reconcilers.repositoryserver import kopia
 
 
@@ -37,6 +38,8 @@ class FakeKopia:
     commands: list[str] = field(factory=list)
     #: The result of the next command of a name, in place of carrying it out.
     failures: dict[str, FakeResult] = field(factory=dict)
+    #: Commands that are not answered, by name; they take all the time that they get.
+    silent: set[str] = field(factory=set)
 
     def run(
         self,
@@ -56,6 +59,10 @@ class FakeKopia:
             assert tuple(command) == kopia.take_up_users(command[-1])
             name, act = "take up", self._take_up
         self.commands.append(name)
+        if name in self.silent:
+            assert isinstance(deadline.clock, FakeClock)
+            deadline.clock.step(deadline.remaining())
+            deadline.check()
         return self.failures[name] if name in self.failures else act()
 
     def ran(self) -> list[str]:

@@ -121,3 +121,16 @@ class TestDeadline:
         clock.step(1)
         with pytest.raises(DeadlineExceeded):
             deadline.check()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "remaining"),
+    [
+        pytest.param(3.0, 3.0, id="a part of the time"),
+        pytest.param(30.0, 10.0, id="never more than there is"),
+    ],
+)
+def test_a_part_of_a_deadline(seconds: float, remaining: float) -> None:
+    clock = FakeClock()
+
+    assert Deadline.after(clock, 10.0).within(seconds).remaining() == remaining

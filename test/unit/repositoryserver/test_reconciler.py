@@ -39,7 +39,11 @@ from reconcilers.repositoryserver.reconciler import (
     UNREADY_RECHECK_SECONDS,
 )
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler as Reconciler
-from reconcilers.repositoryserver.registration import FORGET_AFTER_SECONDS, TAKE_UP_PAUSE_SECONDS
+from reconcilers.repositoryserver.registration import (
+    COMMAND_SECONDS,
+    FORGET_AFTER_SECONDS,
+    TAKE_UP_PAUSE_SECONDS,
+)
 from reconcilers.repositoryserver.turns import Turns
 
 if TYPE_CHECKING:
@@ -480,6 +484,31 @@ def test_a_failed_refresh_is_told_on_its_step_and_tried_again(settled: World) ->
     settled.kopia.failures.clear()
     settled.reconcile()
     assert settled.may_connect() == {USER: "other"}
+    assert settled.progress() == "Ready"
+
+
+def test_a_server_that_does_not_answer_a_refresh_holds_no_worker(settled: World) -> None:
+    settled.kopia.silent.add("take up")
+    settled.change_secret(objects.users_secret({"app": "other"}))
+    before = settled.clock.monotonic()
+
+    settled.reconcile()
+
+    assert settled.clock.monotonic() - before == COMMAND_SECONDS
+    assert settled.condition("Ready")[1] == "StorageUnavailable"
+    assert "has not answered for 30 s" in settled.condition("ServerRefreshed")[2]
+    settled.kopia.silent.clear()
+    settled.reconcile()
+    assert settled.may_connect() == {USER: "other"}
+    assert settled.progress() == "Ready"
+
+
+def test_nor_does_one_that_cannot_be_searched(settled: World) -> None:
+    settled.kopia.silent.add("list")
+    settled.clock.step(FORGET_AFTER_SECONDS)
+
+    settled.reconcile()
+
     assert settled.progress() == "Ready"
 
 
