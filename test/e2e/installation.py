@@ -22,6 +22,9 @@ MANIFESTS = Path(__file__).parents[2] / "manifests"
 DEPLOYMENT = "repository-server-controller"
 SELECTOR = f"app.kubernetes.io/name={DEPLOYMENT}"
 
+# As in the manifests.
+REPLICAS = 2
+
 READ_METRICS = (
     "import urllib.request;"
     "print(urllib.request.urlopen('http://localhost:8080/metrics').read().decode())"

@@ -7,9 +7,9 @@ import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import field, frozen
 
-from e2e.cluster import LABEL, NAMESPACE, NODES, VOLUMES, Cluster
+from e2e.cluster import LABEL, NAMESPACE, NAMESPACES, NODES, VOLUMES, Cluster
 from reconcilers.repositoryserver import resources
 
 if TYPE_CHECKING:
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 POD = "node"
 # On the node, and by the same paths in the pod. The first is there on any node.
 TEMPORARY = "/var/tmp"  # noqa: S108 - what is made there is removed by `remove`
-DIRECTORY = f"{TEMPORARY}/repository-server-test"
+DIRECTORY_PREFIX = "repository-server-test-"
+
+# Longer than any run takes: what is older belongs to one that was killed, perhaps on a cluster
+# that is no more.
+LEFT_BEHIND_MINUTES = 1440
 
 DEFAULT_OWNER = 65532
 HOSTNAME = "kubernetes.io/hostname"
@@ -41,9 +45,18 @@ class Node:
 
     Attributes:
         cluster: Whose node.
+        directory: On its disk, with a folder for each volume. Clusters on one machine may share
+            the disk.
     """
 
     cluster: Cluster
+    directory: str = field(init=False)
+
+    @directory.default
+    def _of_the_cluster(self) -> str:
+        # As good as a name of the cluster, which has none.
+        uid = self.cluster.client.get(NAMESPACES, "", "kube-system")["metadata"]["uid"]
+        return f"{TEMPORARY}/{DIRECTORY_PREFIX}{uid}"
 
     def start(self) -> None:
         """Start the pod, and remove what a run that was killed has left on the disk."""
@@ -76,6 +89,10 @@ class Node:
         self.cluster.kubectl.run(
             "wait", f"--namespace={NAMESPACE}", "--for=condition=Ready", f"pod/{POD}"
         )
+        self.shell(
+            f"find {TEMPORARY} -maxdepth 1 -name '{DIRECTORY_PREFIX}*'"
+            f" -mmin +{LEFT_BEHIND_MINUTES} -exec rm -rf {{}} +"
+        )
         self.remove()
 
     def shell(self, script: str) -> str:
@@ -90,11 +107,11 @@ class Node:
 
     def remove(self) -> None:
         """Remove what is on the disk."""
-        self.shell(f"rm -rf {DIRECTORY}")
+        self.shell(f"rm -rf {self.directory}")
 
     def make_volume(self, name: str) -> None:
         """Make an empty volume on the disk, and the claim that is bound to it."""
-        self.shell(f"mkdir -p {DIRECTORY}/{name}")
+        self.shell(f"mkdir -p {self.directory}/{name}")
         here = {"key": HOSTNAME, "operator": "In", "values": [self._hostname()]}
         size = {"storage": "1Gi"}
         shared = {"accessModes": ["ReadWriteOnce"], "storageClassName": ""}
@@ -108,7 +125,7 @@ class Node:
                         **shared,
                         "capacity": size,
                         "claimRef": {"namespace": NAMESPACE, "name": name},
-                        "hostPath": {"path": f"{DIRECTORY}/{name}", "type": "Directory"},
+                        "hostPath": {"path": f"{self.directory}/{name}", "type": "Directory"},
                         "persistentVolumeReclaimPolicy": "Retain",
                         "nodeAffinity": {
                             "required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}
@@ -140,7 +157,7 @@ class Node:
     def remove_volume(self, name: str) -> None:
         """Remove a volume and what is on the disk."""
         self.cluster.discard(VOLUMES, f"{NAMESPACE}-{name}", "")
-        self.shell(f"rm -rf {DIRECTORY}/{name}")
+        self.shell(f"rm -rf {self.directory}/{name}")
 
     def make_repository(
         self, volume: str, path: str, password: str, *, owner: int = DEFAULT_OWNER
@@ -153,16 +170,51 @@ class Node:
             password: Its password.
             owner: User id that owns all its files; nobody else may read them.
         """
-        directory = shlex.quote(f"{DIRECTORY}/{volume}/{path}")
+        directory = shlex.quote(f"{self.directory}/{volume}/{path}")
+        self._administer(
+            volume,
+            password,
+            f"""
+kopia --log-level=error repository create filesystem --path={directory} \
+  --override-username=owner --override-hostname=test </dev/null
+""",
+            owner,
+        )
+
+    def register_user(
+        self, volume: str, path: str, password: str, *, user: str, user_password: str
+    ) -> None:
+        """Write an entry of a user into a repository, as the removed controller did.
+
+        Args:
+            volume: Name of the volume.
+            path: Of the repository on it.
+            password: The repository's.
+            user: The user, as `name@host`.
+            user_password: The user's password.
+        """
+        directory = shlex.quote(f"{self.directory}/{volume}/{path}")
+        self._administer(
+            volume,
+            password,
+            f"""
+kopia --log-level=error repository connect filesystem --path={directory}
+kopia --no-auto-maintenance --log-level=error \
+  server user add {user} --user-password={shlex.quote(user_password)}
+""",
+            DEFAULT_OWNER,
+        )
+
+    def _administer(self, volume: str, password: str, script: str, owner: int) -> None:
+        """Run Kopia on a volume, and give all that is there to an owner."""
         self.shell(f"""
 export KOPIA_PASSWORD={shlex.quote(password)} KOPIA_CHECK_FOR_UPDATES=false
 export KOPIA_CONFIG_PATH=/tmp/{volume}/repository.config KOPIA_CACHE_DIRECTORY=/tmp/{volume}/cache
 export KOPIA_LOG_DIR=/tmp/{volume}/log KOPIA_PERSIST_CREDENTIALS_ON_CONNECT=false
-kopia --log-level=error repository create filesystem --path={directory} \
-  --override-username=owner --override-hostname=test </dev/null
+{script}
 rm -rf /tmp/{volume}
-chown -R {owner}:{owner} {DIRECTORY}/{volume}
-chmod -R u=rwX,go= {DIRECTORY}/{volume}
+chown -R {owner}:{owner} {self.directory}/{volume}
+chmod -R u=rwX,go= {self.directory}/{volume}
 """)
 
     def make_repository_in(self, store: Store, prefix: str, password: str) -> None:
@@ -195,7 +247,7 @@ rm -rf /tmp/store
     def checksums(self, volume: str) -> dict[str, str]:
         """Return the checksum of each file on a volume."""
         return parse_checksums(
-            self.shell(f"cd {DIRECTORY}/{volume} && find . -type f -exec sha256sum {{}} +")
+            self.shell(f"cd {self.directory}/{volume} && find . -type f -exec sha256sum {{}} +")
         )
 
     def kill(self, pod: Object) -> None:

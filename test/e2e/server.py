@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shlex
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,6 @@ from attrs import define, field
 from controller.conditions import get_condition
 from e2e import certificates
 from e2e.cluster import CLAIMS, NAMESPACE, Cluster
-from e2e.node import DIRECTORY
 from e2e.waiting import DEFAULT_SECONDS, wait_for
 from reconcilers.repositoryserver import resources
 
@@ -180,7 +180,7 @@ class Server:
 
     def in_volume(self, script: str) -> None:
         """Run a script as root in the volume's folder."""
-        self.node.shell(f"cd {DIRECTORY}/{self.name}\n{script}")
+        self.node.shell(f"cd {self.node.directory}/{self.name}\n{script}")
 
     def create(self) -> None:
         """Create the Secrets, but for those withheld, and the RepositoryServer."""
@@ -238,26 +238,42 @@ class Server:
         name = self.get()["status"]["serverInfo"]["podName"]
         return self.cluster.client.get(resources.PODS, NAMESPACE, name)
 
-    def users(self) -> list[str]:
-        """Return the users that Kopia knows, and remember that their hashes are confidential."""
-        pod = self.pod()["metadata"]["name"]
-        kopia = ["/bin/kopia", "--no-auto-maintenance", "server", "user", "list", "--json"]
-        users = json.loads(
-            self.cluster.kubectl.run("exec", f"--namespace={NAMESPACE}", pod, "--", *kopia)
-        )
+    def users_in_repository(self) -> list[str]:
+        """Return the users that the repository has entries of, which are confidential."""
+        listed = self.kopia("server user list --json")
+        users = json.loads(listed)
         for user in users:
             self.cluster.confidential.remember("hash of a password", user["passwordHash"])
         return sorted(user["username"] for user in users)
 
+    def add_user_to_repository(self, user: str, password: str) -> None:
+        """Do as the removed controller did, or as the repository's administrator may do."""
+        self.kopia(f"server user add {user} --user-password={shlex.quote(password)}")
+        self.kopia("server refresh")
+
+    def kopia(self, command: str) -> str:
+        """Run Kopia in the pod that serves, beside the server, and return what it prints.
+
+        Raises:
+            AssertionError: It failed; the message has what it said.
+        """
+        pod = self.pod()["metadata"]["name"]
+        ran = self.cluster.kubectl.shell(
+            NAMESPACE, pod, f"/bin/kopia --no-auto-maintenance --log-level=error {command}"
+        )
+        assert ran.code == 0, ran
+        return ran.output
+
     def history(self) -> list[str]:
-        """Return the statuses that Ready had so far, each once for every stay in it."""
+        """Return the statuses that Ready had since it was True first, each once for every stay."""
         now = self.get()
         versions = self.witness.versions(now)
         statuses: list[str] = []
         for version in versions:
             ready = condition(version, "Ready")
-            if ready is not None and statuses[-1:] != [ready["status"]]:
-                statuses.append(ready["status"])
+            status = ready["status"] if ready is not None else "Unknown"
+            if statuses[-1:] != [status] and (statuses or status == "True"):
+                statuses.append(status)
         return statuses
 
     def remove(self) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from e2e.backup_client import Login, login
 from e2e.cluster import NAMESPACE, names
-from e2e.server import PREFIX, condition, is_ready
-from e2e.waiting import wait_for
-from reconcilers.repositoryserver import resources
+from e2e.installation import REPLICAS
+from e2e.server import PREFIX, ROOT_PATH, USER, condition, events_of, is_ready
+from e2e.waiting import CLOCK, wait_for
+from reconcilers.repositoryserver import children, resources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from e2e.server import Server
 
 ROOT = 0
+
+# What `spec.server.drainSeconds` is where it is left out.
+DEFAULT_DRAIN_SECONDS = 300
 
 # Names as the removed controller generated them.
 FORMER_POD = "repo-server-pod-x7k2q"
@@ -146,7 +151,7 @@ def no_controller(controller: Controller) -> Iterator[Controller]:
     """Give the controller, which does not run until the test scales it up."""
     controller.scale(0)
     yield controller
-    controller.scale(1)
+    controller.scale(REPLICAS)
 
 
 def test_a_server_of_the_removed_controller_is_taken_over_unchanged(
@@ -157,7 +162,8 @@ def test_a_server_of_the_removed_controller_is_taken_over_unchanged(
     former.create()
     left = leave_behind(former)
 
-    no_controller.scale(1)
+    began = CLOCK.now()
+    no_controller.scale(REPLICAS)
     taken_over = former.wait(
         "to be taken over",
         lambda obj: is_ready(obj) and obj["status"]["serverInfo"]["podName"] != FORMER_POD,
@@ -168,13 +174,27 @@ def test_a_server_of_the_removed_controller_is_taken_over_unchanged(
         found = condition(taken_over, step["type"])
         assert found is not None
         assert (found["status"], found["reason"]) == ("True", step["reason"])
-    owned = wait_for(
+    # Its clients may be at work: the pod stays, as does the Service that they found it by.
+    pod = cluster.client.get(resources.PODS, NAMESPACE, FORMER_POD)
+    until = pod["metadata"]["annotations"][children.ANNOTATION_DRAIN_UNTIL]
+    assert datetime.fromisoformat(until) - began > timedelta(seconds=DEFAULT_DRAIN_SECONDS - 1)
+    assert cluster.get(resources.SERVICES, FORMER_SERVICE) is not None
+    let_drain_end(pod, cluster)
+    wait_for(
         "what the removed controller left to be gone",
-        lambda: cluster.owned(taken_over["metadata"]["uid"]),
-        lambda found: len(found["Pod"]) == len(found["Service"]) == 1,
+        lambda: {
+            kind: names(objects)
+            for kind, objects in cluster.owned(taken_over["metadata"]["uid"]).items()
+            if kind in ("Pod", "Service")
+        },
+        lambda found: (
+            found
+            == {
+                "Pod": [taken_over["status"]["serverInfo"]["podName"]],
+                "Service": [taken_over["status"]["serverInfo"]["serviceName"]],
+            }
+        ),
     )
-    assert names(owned["Pod"]) == [taken_over["status"]["serverInfo"]["podName"]]
-    assert names(owned["Service"]) == [taken_over["status"]["serverInfo"]["serviceName"]]
     # The removed controller made no network policy: its users' clients must be let in now.
     former.patch({"spec": {"server": {"networkPolicy": {"from": [{"namespaceSelector": {}}]}}}})
     reopened = former.wait_ready()
@@ -183,6 +203,36 @@ def test_a_server_of_the_removed_controller_is_taken_over_unchanged(
         lambda: client.connect(former.name, login(reopened, former.password_of())),
         lambda ran: ran.code == 0,
     )
+
+
+def let_drain_end(pod: Object, cluster: Cluster) -> None:
+    """Let the time be over that a pod is left to its clients."""
+    change = {"metadata": {"annotations": {children.ANNOTATION_DRAIN_UNTIL: LONG_AGO}}}
+    cluster.client.merge_patch(resources.PODS, NAMESPACE, pod["metadata"]["name"], change)
+
+
+def test_an_entry_that_the_removed_controller_made_opens_the_door_no_longer(
+    server: Server, client: Client, cluster: Cluster
+) -> None:
+    """It wrote users into the repository, where a password goes on working when it is changed."""
+    former = server.cluster.confidential.password("password of before")
+    server.make_volume()
+    server.make_repository()
+    path = f"{PREFIX}/{ROOT_PATH}"
+    server.node.register_user(
+        server.name, path, server.repository_password, user=USER, user_password=former
+    )
+
+    server.create()
+    ready = server.wait_ready()
+    wait_for("the entry to be removed", lambda: events_of(cluster.events(ready), "UsersForgotten"))
+
+    refused = client.connect(server.name, login(ready, former))
+    assert refused.code != 0
+    assert "access denied" in refused.complaint
+    assert client.connect(server.name, login(ready, server.password_of())).code == 0
+    assert server.users_in_repository() == []
+    server.wait("to name its users", lambda seen: seen["status"].get("registeredUsers") == [USER])
 
 
 def test_the_spelling_of_the_design_document_works(server: Server, client: Client) -> None:

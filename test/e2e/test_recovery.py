@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from attrs import frozen
 
+from controller.conditions import conditions_of, get_condition
 from e2e.backup_client import login
 from e2e.cluster import NAMESPACE, Cluster, names
 from e2e.server import events_of, is_ready
@@ -36,12 +37,12 @@ def test_a_killed_kopia_is_noticed_and_served_again(
 
     began = CLOCK.monotonic()
     node.kill(pod)
-    wait_for("the end of Kopia to be noticed", server.history, lambda seen: len(seen) > 2)
+    wait_for("the end of Kopia to be noticed", server.history, lambda seen: len(seen) > 1)
     record_seconds("noticed after", CLOCK.monotonic() - began)
     server.wait_ready()
     record_seconds("Ready again after", CLOCK.monotonic() - began)
 
-    assert server.history() == ["False", "True", "False", "True"]
+    assert server.history() == ["True", "False", "True"]
     assert server.pod()["metadata"]["uid"] == pod["metadata"]["uid"]
     assert client.connect(server.name, login(ready, server.password_of())).code == 0
 
@@ -54,11 +55,11 @@ def test_a_deleted_pod_comes_back(
 
     began = CLOCK.monotonic()
     cluster.client.delete(resources.PODS, NAMESPACE, pod["name"])
-    wait_for("the lack of a pod to be noticed", server.history, lambda seen: len(seen) > 2)
+    wait_for("the lack of a pod to be noticed", server.history, lambda seen: len(seen) > 1)
     server.wait_ready()
     record_seconds("Ready again after", CLOCK.monotonic() - began)
 
-    assert server.history() == ["False", "True", "False", "True"]
+    assert server.history() == ["True", "False", "True"]
     assert server.pod()["metadata"]["uid"] != pod["uid"]
     assert client.connect(server.name, login(ready, server.password_of())).code == 0
 
@@ -135,59 +136,65 @@ def without_address(spec: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in spec.items() if not key.startswith("clusterIP")}
 
 
-def snapshot_is_made(obj: Object) -> bool:
-    return "ownerReferences" in obj["metadata"]
-
-
-def pod_is_made(_obj: Object) -> bool:
+def is_made(_obj: Object) -> bool:
     return True
 
 
-def users_are_being_registered(obj: Object) -> bool:
-    """Tell whether Kopia listens, which the controller waits for to run commands in the pod."""
-    statuses = obj.get("status", {}).get("containerStatuses") or []
-    return any(status.get("started") for status in statuses)
+def is_ready_pod(obj: Object) -> bool:
+    """Tell whether the Service is about to route to a pod."""
+    ready = get_condition(conditions_of(obj), "Ready")
+    return ready is not None and ready["status"] == "True"
 
 
 @pytest.mark.parametrize(
-    ("resource", "moment"),
+    ("resource", "named", "moment"),
     [
-        pytest.param(resources.SECRETS, snapshot_is_made, id="killed before it makes the pod"),
-        pytest.param(resources.PODS, pod_is_made, id="killed when it has made the pod"),
         pytest.param(
-            resources.PODS, users_are_being_registered, id="killed while it registers users"
+            resources.SECRETS,
+            "repo-server-{server}-users",
+            is_made,
+            id="killed when it has written the users",
+        ),
+        pytest.param(resources.SECRETS, "{server}-", is_made, id="killed before it makes the pod"),
+        pytest.param(resources.PODS, "{server}-", is_made, id="killed when it has made the pod"),
+        pytest.param(
+            resources.PODS, "{server}-", is_ready_pod, id="killed before the Service routes"
         ),
     ],
 )
 def test_a_controller_killed_in_the_middle_of_a_reconcile_completes_it_when_it_is_back(
     server: Server,
+    client: Client,
     node: Node,
     controller: Controller,
+    *,
     resource: Resource,
+    named: str,
     moment: Callable[[Object], bool],
 ) -> None:
     password = server.cluster.confidential.password
-    hosts = [f"host{number}" for number in range(5)]
-    server.secrets["users"]["stringData"] = {host: password(host) for host in hosts}
+    users = {f"host{number}": password(f"password {number}") for number in range(3)}
+    server.secrets["users"]["stringData"] = users
     server.make_volume()
     server.make_repository()
     with node.about_to_kill(controller.pod()) as kill:
-        events = events_from_now(server.cluster, resource, server.name)
+        events = events_from_now(server.cluster, resource, named.format(server=server.name))
         server.create()
-        next(obj for obj in events if moment(obj))
+        next(obj for obj in events if "ownerReferences" in obj["metadata"] and moment(obj))
         kill()
     assert not is_ready(server.get()), "the controller was killed too late to prove anything"
 
     controller.replace()
     ready = server.wait_ready()
 
-    assert server.users() == [f"backup@{host}" for host in hosts]
-    assert ready["status"]["registeredUsers"] == [f"backup@{host}" for host in hosts]
+    for host, right in users.items():
+        connected = client.connect(server.name, login(ready, right, host=host))
+        assert connected.code == 0, connected
     assert_only_children(server, ready)
 
 
-def events_from_now(cluster: Cluster, resource: Resource, name: str) -> Iterator[Object]:
-    """Return the objects of a server as they come and change, from this call on."""
+def events_from_now(cluster: Cluster, resource: Resource, prefix: str) -> Iterator[Object]:
+    """Return the objects whose names begin so as they come and change, from this call on."""
     version = cluster.client.list(resource, NAMESPACE, limit=1)["metadata"]["resourceVersion"]
     stream = cluster.client.watch(
         resource, NAMESPACE, resource_version=version, timeout_seconds=60, read_timeout=60
@@ -197,7 +204,7 @@ def events_from_now(cluster: Cluster, resource: Resource, name: str) -> Iterator
         with stream:
             for event in stream:
                 if event["type"] != "BOOKMARK" and event["object"]["metadata"]["name"].startswith(
-                    name
+                    prefix
                 ):
                     yield event["object"]
 
@@ -205,19 +212,22 @@ def events_from_now(cluster: Cluster, resource: Resource, name: str) -> Iterator
 
 
 def assert_only_children(server: Server, ready: Object) -> None:
-    """Assert that what the status names is all that there is."""
+    """Assert that what the status names is all that there is, beside the users."""
     info = ready["status"]["serverInfo"]
-    owned = wait_for(
-        "leftovers to be gone",
-        lambda: server.cluster.owned(ready["metadata"]["uid"]),
-        lambda found: all(len(objects) == 1 for objects in found.values()),
-    )
-    assert {kind: names(objects) for kind, objects in owned.items()} == {
+    expected = {
         "Pod": [info["podName"]],
         "Service": [info["serviceName"]],
         "NetworkPolicy": [info["networkPolicyName"]],
-        "Secret": [info["podName"]],
+        "Secret": sorted([info["podName"], f"{info['serviceName']}-users"]),
     }
+    wait_for(
+        "leftovers to be gone",
+        lambda: {
+            kind: names(objects)
+            for kind, objects in server.cluster.owned(ready["metadata"]["uid"]).items()
+        },
+        lambda found: found == expected,
+    )
 
 
 def test_a_deleted_resource_takes_its_children_with_it_and_leaves_the_repository(
