@@ -190,6 +190,7 @@ class _Sources:
             {INDEX_SERVICE: endpoints.service_of},
             # The endpoint slice controller copies the labels of the Service.
             label_selector=f"{children.LABEL_MANAGED_BY}={children.MANAGER}",
+            trim=trim_slice,
         )
         self.caches = Caches(
             servers=servers,
@@ -255,6 +256,16 @@ def trim_pod(obj: Object) -> Object:
         "nodeName": spec.get("nodeName"),
     }
     return {**obj, "spec": kept}
+
+
+def trim_slice(obj: Object) -> Object:
+    """Keep of an EndpointSlice which pods it has, and whether they are ready."""
+    default_trim(obj)
+    kept = [
+        {field: endpoint[field] for field in ("targetRef", "conditions") if field in endpoint}
+        for endpoint in obj.get("endpoints") or ()
+    ]
+    return {"metadata": obj["metadata"], "endpoints": kept}
 
 
 def _request(obj: Object) -> Request:

@@ -7,7 +7,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from benchlib import failover, idle, ready, scale, scene
+from benchlib import failover, idle, ready, rotate, scale, scene
 from clusterlib.errors import ClusterError
 from demolib import arguments as cluster_arguments
 
@@ -29,6 +29,7 @@ Measures the controller, and ends with one line of JSON. What it made is removed
 READY = "how long RepositoryServers take to become Ready, next to bare pods of the same spec"
 IDLE = "requests, CPU and memory of the controller while nothing happens"
 SCALE = "the controller with thousands of RepositoryServers, next to two of its kind"
+ROTATE = "how long until a server accepts what its access Secret says after a change"
 FAILOVER = "how long nobody is at work after the leader was told to stop, and after it was killed"
 ON_A_CLUSTER = """\
 Works on a real cluster, in a namespace of its own. Without --kubeconfig and --context it makes a
@@ -75,10 +76,17 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         added.set_defaults(run=run, parser=added)
         return added
 
-    for name, text, run in (("ready", READY, _run_ready), ("idle", IDLE, _run_idle)):
+    for name, text, run, users in (
+        ("ready", READY, _run_ready, 1),
+        ("idle", IDLE, _run_idle, 1),
+        ("rotate", ROTATE, _run_rotate, 50),
+    ):
         added = command(name, text, ON_A_CLUSTER, run)
-        added.add_argument("--servers", type=_count, default=12, help="default: %(default)s")
-        added.add_argument("--users", type=_count, default=1, help="of each server (default: 1)")
+        if name != "rotate":
+            added.add_argument("--servers", type=_count, default=12, help="default: %(default)s")
+        added.add_argument(
+            "--users", type=_count, default=users, help="of each server (default: %(default)s)"
+        )
         _add_cluster(added)
     commands.choices["ready"].add_argument(
         "--rounds", type=_count, default=3, help="default: %(default)s"
@@ -122,6 +130,11 @@ def _run_ready(parsed: argparse.Namespace) -> dict[str, Any]:
 def _run_idle(parsed: argparse.Namespace) -> dict[str, Any]:
     with _scene(parsed) as stage:
         return idle.measure(stage, servers=parsed.servers, seconds=parsed.seconds)
+
+
+def _run_rotate(parsed: argparse.Namespace) -> dict[str, Any]:
+    with _scene(parsed) as stage:
+        return rotate.measure(stage, users=parsed.users)
 
 
 def _run_scale(parsed: argparse.Namespace) -> dict[str, Any]:

@@ -89,7 +89,7 @@ class Process:
         self._contender = contender
         self._log = log
         environment = {key: text.format(**words) for key, text in contender.environment.items()}
-        with log.open("ab") as output:
+        with log.open("wb") as output:
             self._process = subprocess.Popen(
                 [argument.format(**words) for argument in contender.arguments],
                 env={**os.environ, **environment},

@@ -1,6 +1,7 @@
 """A control plane with fake nodes: kube-apiserver, etcd, kube-scheduler, and kwok as the kubelets.
 
-Pods are scheduled, and Running and Ready as soon as kwok has seen them; nothing runs in them.
+Pods are scheduled, and Running and Ready as soon as kwok has seen them; nothing runs in them. Of the
+cluster's controllers there is the one that writes EndpointSlices.
 """
 
 from __future__ import annotations
@@ -34,16 +35,24 @@ USER = "bench-contender"
 
 NODES = 10
 PODS_A_NODE = 1000
-# Bounds of what the scheduler asks the API server; its own are made for larger clusters.
-SCHEDULER_QPS = 1000
+# Bounds of what scheduler and controllers ask the API server: their own would be what is measured.
+QPS_LIMITS = ("--kube-api-qps=1000", "--kube-api-burst=1000")
+SLICES_ONLY = ("--controllers=endpointslice-controller", "--concurrent-service-endpoint-syncs=10")
 
-PROGRAMS = ("etcd", "kube-apiserver", "kubectl", "kube-scheduler", "kwok")
+PROGRAMS = (
+    *("etcd", "kube-apiserver", "kubectl"),
+    *("kube-scheduler", "kube-controller-manager", "kwok"),
+)
 
 # What kwok does to a pod that has a node: its status becomes what a kubelet would write in the end.
 # Only one write a pod: what is measured is not the kubelet.
 READY = """\
 {{ $now := Now }}
+{{ $addresses := PodIPsWith .spec.nodeName false .metadata.uid .metadata.name .metadata.namespace }}
 phase: Running
+podIP: {{ index $addresses 0 | Quote }}
+podIPs:
+- ip: {{ index $addresses 0 | Quote }}
 startTime: {{ $now | Quote }}
 conditions:
 - {type: PodReadyToStartContainers, status: "True", lastTransitionTime: {{ $now | Quote }}}
@@ -127,15 +136,18 @@ def _with_nodes(state: State, known: Components) -> FakeCluster:
     requests = Requests(_connector(state, str(layout.node), layout.api_port))
     for index in range(NODES):
         _make_node(requests, index)
-    scheduler = controlplane.kube_scheduler(state, known)
-    limits = [f"--kube-api-qps={SCHEDULER_QPS}", f"--kube-api-burst={SCHEDULER_QPS}"]
     for command in (
-        Command(scheduler.name, [*scheduler.arguments, *limits]),
+        _with(controlplane.kube_scheduler(state, known), QPS_LIMITS),
+        _with(controlplane.kube_controller_manager(state, layout, known), QPS_LIMITS + SLICES_ONLY),
         _kwok(state, known, str(layout.pods)),
     ):
         processes.start(command, cluster=state.directory, logs=state.logs)
     kubectl = Kubectl(str(known.program("kubectl")), (f"--kubeconfig={state.kubeconfig}",))
     return FakeCluster(state, requests, kubectl, kubeconfig)
+
+
+def _with(command: Command, arguments: tuple[str, ...]) -> Command:
+    return Command(command.name, [*command.arguments, *arguments])
 
 
 def _connector(state: State, host: str, port: int) -> Any:  # noqa: ANN401 - see Requests

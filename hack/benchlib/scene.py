@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -84,6 +85,22 @@ class Scene:
         folders = "".join(f"{server['metadata']['name']}\n" for server in servers)
         script = [*command, "-euc", MAKE_REPOSITORIES]
         self._kubectl.run(*script, what="making repositories", text=folders)
+
+    def start(self, script: str, *arguments: str) -> subprocess.Popen[str]:
+        """Start a shell script in the pod with the volume, which has Kopia.
+
+        Args:
+            script: what runs; what it reads and prints goes through pipes.
+            arguments: its own.
+        """
+        pod = ["exec", IN_NAMESPACE, "--stdin", objects.REPOSITORIES_POD]
+        command = [*pod, "--", "/bin/sh", "-c", script, "sh", *arguments]
+        return subprocess.Popen(
+            [self._kubectl.program, *self._kubectl.options, *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
     def create(self, collection: str, wanted: Sequence[Object]) -> None:
         """Create objects, all at once.

@@ -165,3 +165,18 @@ def test_a_cached_pod_has_of_its_spec_what_a_reconcile_reads() -> None:
         "spec": {"nodeName": "node", "containers": [{"name": "kopia", "image": "kopia:1"}]},
         "status": status,
     }
+
+
+def test_a_cached_endpoint_slice_tells_of_pods_and_no_addresses() -> None:
+    endpoint: Object = {
+        "addresses": ["10.0.0.1"],
+        "conditions": {"ready": True},
+        "targetRef": {"uid": "1"},
+    }
+    metadata: Object = {"name": "files-abcde", "namespace": "backup"}
+
+    assert wiring.trim_slice({"metadata": metadata, "endpoints": [endpoint], "ports": []}) == {
+        "metadata": metadata,
+        "endpoints": [{"conditions": {"ready": True}, "targetRef": {"uid": "1"}}],
+    }
+    assert wiring.trim_slice({"metadata": metadata, "endpoints": None})["endpoints"] == []

@@ -37,6 +37,13 @@ def test_leaders_are_taken_away_ten_times_in_each_way() -> None:
     assert cli.parse(["failover"]).rounds == 10
 
 
+def test_passwords_are_changed_on_one_server_with_many_users() -> None:
+    parsed = cli.parse(["rotate"])
+
+    assert (parsed.command, parsed.users) == ("rotate", 50)
+    assert not hasattr(parsed, "servers")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
