@@ -61,6 +61,7 @@ REASON_UNTRUSTED = "StorageCertificateUntrusted"
 REASON_REGION = "StorageRegionWrong"
 REASON_NO_VERSIONS = "PointInTimeUnsupported"
 REASON_STORAGE = "StorageUnavailable"
+REASON_OTHER_KOPIA = "KopiaVersionUnsupported"
 REASON_OUT_OF_MEMORY = "OutOfMemory"
 REASON_EXITED = "KopiaExited"
 
@@ -100,6 +101,10 @@ OUT_OF_MEMORY = (
     "Kopia was killed for want of memory (exit code {code}); raise "
     "spec.server.resources.limits.memory, or what a LimitRange of the namespace gives the pod"
 )
+OTHER_KOPIA = (
+    "Kopia in the server's image does not take what the controller starts it with: {cause}; give "
+    "the controller an image of Kopia 0.23.1 (--server-image), or take another one out of podOverride"
+)
 EXITED = "Kopia ended with exit code {code}: {cause}"
 
 _CAUSE_LENGTH = 300
@@ -111,6 +116,8 @@ _DENIED = re.compile(
 _NO_REPOSITORY = re.compile(
     r"repository not initialized|kopia\.repository blob: BLOB not found|no such file or directory"
 )
+# github.com/alecthomas/kingpin flags.go
+_UNKNOWN_FLAG = re.compile(r"unknown long flag '--[\w-]+'")
 _NO_STORAGE = re.compile(r"cannot (?:open|access) storage|can't connect to storage")
 
 # What Kopia says on opening. What a server has said before of its clients tells nothing of it.
@@ -240,6 +247,13 @@ def explain(
     return Explanation(opened=True, reason=REASON_EXITED, message=message)
 
 
+def _other_kopia(output: str, _setting: Setting) -> tuple[str, str] | None:
+    unknown = _UNKNOWN_FLAG.search(output)
+    if unknown is None:
+        return None
+    return REASON_OTHER_KOPIA, OTHER_KOPIA.format(cause=unknown.group())
+
+
 def _wrong_password(output: str, setting: Setting) -> tuple[str, str] | None:
     if "invalid repository password" not in output:
         return None
@@ -292,8 +306,15 @@ def _cause(output: str) -> str:
     return _PASSED_ON.sub("", _last_line(output)).rstrip(".")[:_CAUSE_LENGTH]
 
 
-# In this order: all that follow the first mention the storage, the last one for any reason.
-_CHECKS = (_wrong_password, _files_denied, _store_refused, _no_repository, _not_reached)
+# In this order: all that follow the first two mention the storage, the last one for any reason.
+_CHECKS = (
+    _other_kopia,
+    _wrong_password,
+    _files_denied,
+    _store_refused,
+    _no_repository,
+    _not_reached,
+)
 
 
 def last_line(output: str) -> str:

@@ -172,6 +172,18 @@ FOLDER_OF_ROOT = START + (
     ("output", "code", "expected"),
     [
         pytest.param(
+            "kopia: error: unknown long flag '--htpasswd-file', try --help\n",
+            1,
+            kopia.Explanation(
+                opened=False,
+                reason="KopiaVersionUnsupported",
+                message="Kopia in the server's image does not take what the controller starts it "
+                "with: unknown long flag '--htpasswd-file'; give the controller an image of Kopia "
+                "0.23.1 (--server-image), or take another one out of podOverride",
+            ),
+            id="another version of Kopia, which does not know a flag",
+        ),
+        pytest.param(
             "ERROR open /cache/x: permission denied",
             1,
             kopia.Explanation(
