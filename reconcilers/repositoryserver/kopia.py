@@ -103,7 +103,8 @@ OUT_OF_MEMORY = (
 )
 OTHER_KOPIA = (
     "Kopia in the server's image does not take what the controller starts it with: {cause}; give "
-    "the controller an image of Kopia 0.23.1 (--server-image), or take another one out of podOverride"
+    "the controller an image of Kopia 0.23.1 (--server-image), or take another one out of "
+    "podOverride"
 )
 EXITED = "Kopia ended with exit code {code}: {cause}"
 
