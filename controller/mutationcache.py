@@ -113,6 +113,10 @@ class MutationCache:
         """Return an object, which must not be changed, or None."""
         return self._newer((namespace, name))
 
+    def keys(self) -> list[Key]:
+        """Return namespace and name of each object that the store holds."""
+        return [key_of(obj) for obj in self._store.list()]
+
     def by_index(self, index: str, value: str) -> list[Object]:
         """Return the objects with a value in an index; they must not be changed."""
         keys = dict.fromkeys(key_of(obj) for obj in self._store.by_index(index, value))

@@ -24,6 +24,7 @@ from reconcilers.repositoryserver.applier import owner_uids
 from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE, Caches
 from reconcilers.repositoryserver.metrics import RepositoryServerCollector
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
+from reconcilers.repositoryserver.sharing import Repositories
 from reconcilers.repositoryserver.turns import Turns
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def build(
     recorder = EventRecorder(client, component=PROGRAM, clock=clock)
     sources = _Sources(unfenced, namespace, clock, metrics, resync_period)
     registry.register(RepositoryServerCollector(sources.servers))
+    repositories = Repositories()
     reconciler = RepositoryServerReconciler(
         client=client,
         executor=executor or Executor(api_client, clock=clock, metrics=metrics, fence=guard),
@@ -87,6 +89,7 @@ def build(
         clock=clock,
         image=options.server_image,
         turns=Turns(options.max_concurrent_replacements),
+        repositories=repositories,
     )
     loop = Controller(
         CONTROLLER,
@@ -96,7 +99,7 @@ def build(
         workers=options.workers,
         rate_limiter=ExponentialRateLimiter(maximum=MAX_RETRY_SECONDS),
     )
-    sources.wake(loop)
+    sources.wake(loop, repositories)
 
     manager = Manager(clock=clock)
     healthz = {**manager.healthz(), "controller": loop.hung}
@@ -206,9 +209,17 @@ class _Sources:
         """The RepositoryServers as they were last seen."""
         return self._servers.store
 
-    def wake(self, loop: Controller) -> None:
-        """Let a controller reconcile what changes concern."""
-        loop.watch(self._servers, lambda obj: [_request(obj)])
+    def wake(self, loop: Controller, repositories: Repositories) -> None:
+        """Let a controller reconcile what changes concern.
+
+        Args:
+            loop: The controller.
+            repositories: Tells who is concerned by a change of another server.
+        """
+        loop.watch(
+            self._servers,
+            lambda obj: [_request(obj), *repositories.sharing(_request(obj))],
+        )
         loop.watch(self._secrets, self._concerned_by_secret)
         loop.watch(self._slices, self._owners_of_service)
         for owned in (self._pods, self._services, self._policies):

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from controller.clock import Deadline, DeadlineExceeded
-from controller.conditions import conditions_of, get_condition
+from controller.conditions import conditions_of, get_condition, is_true
 from controller.controller import Request, Result
 from controller.errors import Conflict, Forbidden, Invalid
-from reconcilers.repositoryserver import api, children, resources, status
+from reconcilers.repositoryserver import api, children, resources, sharing, status
 from reconcilers.repositoryserver.applier import ChildApplier
 from reconcilers.repositoryserver.context import (
     INDEX_OWNER,
@@ -26,6 +26,7 @@ from reconcilers.repositoryserver.issuer import CertificateIssuer
 from reconcilers.repositoryserver.registration import UserRegistrar
 from reconcilers.repositoryserver.rollout import Newest
 from reconcilers.repositoryserver.routing import ServiceRouter
+from reconcilers.repositoryserver.sharing import Repositories
 from reconcilers.repositoryserver.statuswriter import StatusWriter
 from reconcilers.repositoryserver.turns import Turns
 
@@ -77,6 +78,7 @@ class RepositoryServerReconciler:
         clock: Clock,
         image: str,
         turns: Turns | None = None,
+        repositories: Repositories | None = None,
     ) -> None:
         """Take the dependencies.
 
@@ -88,10 +90,12 @@ class RepositoryServerReconciler:
             clock: The time.
             image: Image with Kopia for the server pods.
             turns: Limits how many servers are replaced at the same time.
+            repositories: Is told which repository each server has.
         """
         self._caches = caches
         self._clock = clock
         self._turns = turns or Turns()
+        self._repositories = repositories or Repositories()
         self._writer = StatusWriter(
             client=client, servers=caches.servers, recorder=recorder, clock=clock
         )
@@ -141,6 +145,7 @@ class RepositoryServerReconciler:
             # The owner references do the rest.
             self._memories.pop(request, None)
             self._turns.give_back(request)
+            self._repositories.forget(request)
             return Result()
         try:
             return self._reconcile(request, obj, deadline)
@@ -152,6 +157,7 @@ class RepositoryServerReconciler:
             current = self._begin(request, obj, deadline)
             outcome = self._bring_about(current)
         except InvalidInput as error:
+            self._repositories.failed(request)
             problem = error.problem(status.SERVER_SETUP)
             self._writer.write(obj, self._unexamined(obj, problem), deadline)
             return Result(requeue_after=UNREADY_RECHECK_SECONDS)
@@ -229,6 +235,7 @@ class RepositoryServerReconciler:
             fingerprint=annotations.get(children.ANNOTATION_FINGERPRINT, ""),
             not_after=annotations.get(children.ANNOTATION_NOT_AFTER, ""),
             expiring=current.expiring,
+            shared=self._shared(current),
             registered_users=None if cleared is None else tuple(sorted(cleared)),
         )
 
@@ -237,8 +244,11 @@ class RepositoryServerReconciler:
         try:
             inputs, full = self._reader.server_inputs(current)
         except InvalidInput as error:
+            self._repositories.failed(current.request)
             return Newest(verdict=error.problem(status.SERVER_SETUP))
         current.memory.setting = inputs.pod.setting
+        repository = "" if current.server.read_only else inputs.pod.setting.storage
+        self._repositories.examined(current.request, repository)
         digest, claim = inputs.digest, inputs.pod.claim
         name = children.versioned_name(current.server, digest)
         if full is not None and not self._may_start(current, name):
@@ -258,6 +268,25 @@ class RepositoryServerReconciler:
         if pod is not None:
             self._replace_failed(current, pod)
         return Newest(digest, pod, _lasting(current.memory, digest, verdict), claim)
+
+    def _shared(self, current: Pass) -> str | None:
+        """Say who else serves the repository; empty if nobody does, None if that is not known."""
+        setting, servers = current.memory.setting, self._caches.servers
+        others = [
+            other
+            for other in self._repositories.sharing(current.request)
+            if servers.get(other.namespace, other.name) is not None
+        ]
+        if others and setting is not None:
+            # Another one that moves away wakes nobody.
+            current.look_again(UNREADY_RECHECK_SECONDS)
+            return sharing.words(setting.storage, others)
+        if not is_true(conditions_of(current.obj), status.REPOSITORY_SHARED):
+            return ""
+        if self._repositories.have_examined(Request(*key) for key in servers.keys()):  # noqa: SIM118 - no dict
+            return ""
+        current.look_again(UNREADY_RECHECK_SECONDS)
+        return None
 
     def _may_start(self, current: Pass, name: str) -> bool:
         """Return whether a pod may be made; one that replaces another needs a turn."""

@@ -25,6 +25,10 @@ CLIENT_USER_INITIALIZED = "ClientUserInitialized"
 SERVER_REFRESHED = "ServerRefreshed"
 READY = "Ready"
 CERTIFICATE_EXPIRING = "CertificateExpiring"
+REPOSITORY_SHARED = "RepositoryShared"
+
+# What is told of a server besides: True is a warning, and changes nothing of Ready.
+WARNINGS = (CERTIFICATE_EXPIRING, REPOSITORY_SHARED)
 
 # In the order in which a server comes up; with the last shipped reasons for True and False.
 STEPS = {
@@ -58,6 +62,8 @@ REASON_READY = "ServerReady"
 REASON_PENDING = "Pending"
 REASON_EXPIRING = "CertificateExpiring"
 REASON_RENEWED = "CertificateRenewed"
+REASON_SHARED = "RepositoryShared"
+REASON_NOT_SHARED = "RepositoryNotShared"
 
 MESSAGES = {
     SERVER_SETUP: "Secrets are valid; pod, service and network policy are in place",
@@ -69,6 +75,7 @@ MESSAGES = {
 READY_MESSAGE = "clients can connect to service {service}"
 WAITS = "waits for {step}"
 RENEWED = "another certificate has taken the place of the one that was about to expire"
+NOT_SHARED = "no other RepositoryServer of the namespace writes to the repository any more"
 
 REASON_UNSCHEDULABLE = "PodUnschedulable"
 REASON_CLAIM_MISSING = "ClaimMissing"
@@ -344,6 +351,8 @@ class Outcome:
         not_after: When that certificate expires, as Kubernetes writes times.
         expiring: What to say of the certificate of the newest server if it is about to expire;
             empty if it is not, None if that is not known.
+        shared: What to say of other servers that have the same repository; empty if there are none,
+            None if that is not known.
         registered_users: Users of whom the repository has no entry of before; None leaves what is
             recorded.
     """
@@ -356,6 +365,7 @@ class Outcome:
     fingerprint: str = ""
     not_after: str = ""
     expiring: str | None = None
+    shared: str | None = None
     registered_users: tuple[str, ...] | None = None
 
 
@@ -442,11 +452,16 @@ def _conditions(current: list[dict[str, Any]], outcome: Outcome) -> dict[str, tu
         elif not is_true(current, step) or (step in _OF_THE_PROCESS and not outcome.serving):
             found[step] = ("Unknown", REASON_PENDING, WAITS.format(step=blocker))
     found[READY] = _ready(outcome)
-    if outcome.expiring:
-        found[CERTIFICATE_EXPIRING] = ("True", REASON_EXPIRING, outcome.expiring)
-    # Of a certificate that never was about to expire there is nothing to say.
-    elif outcome.expiring is not None and get_condition(current, CERTIFICATE_EXPIRING) is not None:
-        found[CERTIFICATE_EXPIRING] = ("False", REASON_RENEWED, RENEWED)
+    warnings = (
+        (CERTIFICATE_EXPIRING, outcome.expiring, REASON_EXPIRING, (REASON_RENEWED, RENEWED)),
+        (REPOSITORY_SHARED, outcome.shared, REASON_SHARED, (REASON_NOT_SHARED, NOT_SHARED)),
+    )
+    for type_, warning, reason, over in warnings:
+        if warning:
+            found[type_] = ("True", reason, warning)
+        # Where there never was anything to warn of there is nothing to say.
+        elif warning is not None and get_condition(current, type_) is not None:
+            found[type_] = ("False", *over)
     return found
 
 

@@ -87,7 +87,7 @@ class StatusWriter:
         if after != before:
             self._patch(latest, after, deadline)
             self._tell_transition(obj, before, after)
-            self._tell_expiry(obj, before, after)
+            self._tell_warnings(obj, before, after)
 
     def _patch(
         self, obj: Mapping[str, Any], change: Mapping[str, Any], deadline: Deadline
@@ -122,15 +122,17 @@ class StatusWriter:
             _log.warning("no longer ready", cause=new["message"])
             self._recorder.event(obj, WARNING, EVENT_NOT_READY, new["message"], "Reconcile")
 
-    def _tell_expiry(
+    def _tell_warnings(
         self, obj: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[str, Any]
     ) -> None:
-        if is_true(before.get("conditions") or [], status.CERTIFICATE_EXPIRING):
-            return
-        expiring = get_condition(after["conditions"], status.CERTIFICATE_EXPIRING)
-        if expiring is not None and expiring["status"] == TRUE:
-            _log.warning("certificate expires soon", cause=expiring["message"])
-            self._recorder.event(obj, WARNING, expiring["reason"], expiring["message"], "Reconcile")
+        for type_ in status.WARNINGS:
+            warning = get_condition(after["conditions"], type_)
+            known = is_true(before.get("conditions") or [], type_)
+            if known or warning is None or warning["status"] != TRUE:
+                continue
+            reason, message = warning["reason"], warning["message"]
+            _log.warning("warned", reason=reason, cause=message)
+            self._recorder.event(obj, WARNING, reason, message, "Reconcile")
 
 
 def _said(condition: Mapping[str, Any]) -> tuple[str, str, str]:

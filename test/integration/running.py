@@ -132,14 +132,16 @@ def in_namespace(obj: Object, namespace: str) -> Object:
 
 
 def server(name: str, namespace: str, change: Object | None = None) -> Object:
-    """Return a RepositoryServer to be created.
+    """Return a RepositoryServer to be created, on a repository of its own.
 
     Args:
         name: Its name.
         namespace: Where it and its Secrets are.
         change: A merge patch.
     """
-    described = objects.repository_server({"metadata": {"name": name}})
+    described = objects.repository_server(
+        {"metadata": {"name": name}, "spec": {"repository": {"rootPath": name}}}
+    )
     found = in_namespace(objects.merged(described, change or {}), namespace)
     spec = found["spec"]
     access = spec["server"]["userAccess"]["userAccessSecretRef"]

@@ -16,9 +16,11 @@ from attrs import frozen
 
 from controller.clock import SystemClock
 from controller.conditions import conditions_of, get_condition
+from controller.events import EVENTS
 from controller.kubeconfig import load_api_client
 from controller.resource import Resource
 from e2e.waiting import wait_for
+from fakes import objects
 from fakes.tcpproxy import TcpProxy
 from integration import running
 from integration.running import Kubelet
@@ -59,6 +61,8 @@ SLOW_SECONDS = 0.5
 FEW = 20
 
 FIRST, SECOND = "first", "second"
+
+READS_ONLY = {"spec": {"repository": {"readOnly": True}}}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -118,16 +122,16 @@ def wait_ready(
 
 
 @frozen
-class Told:
-    """What the condition Ready says, nothing where there is none."""
+class Said:
+    """What a condition says, nothing where there is none."""
 
     reason: str = ""
     message: str = ""
 
 
-def told(obj: Object) -> Told:
-    ready = get_condition(conditions_of(obj), status.READY)
-    return Told() if ready is None else Told(ready["reason"], ready["message"])
+def said(obj: Object, type_: str = status.READY) -> Said:
+    found = get_condition(conditions_of(obj), type_)
+    return Said() if found is None else Said(found["reason"], found["message"])
 
 
 def is_ready_as_it_is(obj: Object) -> bool:
@@ -190,7 +194,7 @@ def test_a_slow_api_server_only_makes_the_controller_slow(
     ready = wait_ready(client, namespace, FIRST)
 
     assert len(pods_of(client, namespace, FIRST)) == 1
-    assert told(ready).reason == status.REASON_READY
+    assert said(ready).reason == status.REASON_READY
 
 
 @pytest.fixture
@@ -233,10 +237,10 @@ def test_a_right_that_is_taken_away_is_told_and_over_when_it_is_given_back(
     refused = wait_for(
         "the refusal to be told",
         lambda: get(client, namespace, SECOND),
-        lambda obj: told(obj).reason,
+        lambda obj: said(obj).reason,
     )
-    assert told(refused).reason == REASON_REFUSED
-    assert 'cannot get resource "secrets"' in told(refused).message
+    assert said(refused).reason == REASON_REFUSED
+    assert 'cannot get resource "secrets"' in said(refused).message
     # Who needs no Secret at the moment goes on.
     assert get(client, namespace, FIRST)["status"] == before["status"]
 
@@ -313,18 +317,24 @@ def test_a_resource_that_is_edited_while_it_is_reconciled_ends_as_the_last_edit_
         }
         client.merge_patch(resources.REPOSITORY_SERVERS, namespace, FIRST, edit)
 
-    ready = wait_ready(client, namespace, FIRST)
+    wait_ready(client, namespace, FIRST)
     (pod,) = wait_for(
         "the pods of former edits to be gone",
         lambda: pods_of(client, namespace, FIRST),
         lambda pods: len(pods) == 1,
     )
     assert pod["metadata"]["labels"]["test/number"] == "19"
-    assert pod["metadata"]["name"] == ready["status"]["serverInfo"]["podName"]
-    secrets = client.list(resources.SECRETS, namespace, label_selector=f"{children.LABEL_DIGEST}")[
-        "items"
-    ]
-    assert [secret["metadata"]["name"] for secret in secrets] == [pod["metadata"]["name"]]
+    name = pod["metadata"]["name"]
+    wait_for(
+        "the pod to be told",
+        lambda: get(client, namespace, FIRST)["status"]["serverInfo"]["podName"],
+        lambda told: told == name,
+    )
+    wait_for(
+        "the snapshots of former edits to be gone",
+        lambda: client.list(resources.SECRETS, namespace, label_selector=children.LABEL_DIGEST),
+        lambda secrets: [one["metadata"]["name"] for one in secrets["items"]] == [name],
+    )
 
 
 class Held(RepositoryServerReconciler):
@@ -374,3 +384,46 @@ def test_a_thousand_changes_during_a_pass_are_one_more_pass_and_hold_up_nobody(
 
     # One is for the thousand, the others for the children as they come up.
     assert 1 <= passes[seen:].count(FIRST) < FEW
+
+
+def wait_warned(client: Client, namespace: str, name: str) -> Object:
+    return wait_for(
+        f"{name} to be warned",
+        lambda: get(client, namespace, name),
+        lambda obj: running.has(obj, status.REPOSITORY_SHARED),
+    )
+
+
+@pytest.mark.usefixtures("_kubelet")
+def test_two_servers_on_one_repository_are_both_warned_until_one_is_gone(
+    kubeconfig: str, client: Client, namespace: str, start: Start
+) -> None:
+    running.create_secrets(client, namespace)
+    start(load_api_client(kubeconfig))
+    shared: Object = {"spec": {"repository": {"rootPath": "shared"}}}
+    for name in (FIRST, SECOND):
+        create(client, namespace, name, shared)
+    create(client, namespace, "third")
+    create(client, namespace, "reader", objects.merged(shared, READS_ONLY))
+
+    for name, other in ((FIRST, SECOND), (SECOND, FIRST)):
+        server = wait_warned(client, namespace, name)
+        message = said(server, status.REPOSITORY_SHARED).message
+        assert f"is served by RepositoryServer {other} as well" in message
+        assert message.startswith("the repository at backups/shared/ on PersistentVolumeClaim ")
+    for name in ("third", "reader"):
+        server = wait_ready(client, namespace, name)
+        assert said(server, status.REPOSITORY_SHARED) == Said()
+
+    client.delete(resources.REPOSITORY_SERVERS, namespace, SECOND)
+    alone = wait_for(
+        "the warning to be over",
+        lambda: get(client, namespace, FIRST),
+        lambda obj: not running.has(obj, status.REPOSITORY_SHARED),
+    )
+
+    assert said(alone, status.REPOSITORY_SHARED).reason == status.REASON_NOT_SHARED
+    events = client.list(EVENTS, namespace)["items"]
+    warned = [event for event in events if event["reason"] == status.REASON_SHARED]
+    assert sorted(event["regarding"]["name"] for event in warned) == [FIRST, SECOND]
+    assert {event["type"] for event in warned} == {"Warning"}

@@ -1,0 +1,90 @@
+"""Who is told to have a repository together with whom."""
+
+import pytest
+
+from controller.controller import Request
+from reconcilers.repositoryserver import sharing
+from reconcilers.repositoryserver.sharing import Repositories
+
+FIRST, SECOND, THIRD = (Request("backup", name) for name in ("first", "second", "third"))
+HERE, THERE = "here in bucket b", "there in bucket b"
+
+
+@pytest.fixture
+def repositories() -> Repositories:
+    known = Repositories()
+    known.examined(FIRST, HERE)
+    known.examined(SECOND, HERE)
+    return known
+
+
+def test_each_of_two_servers_on_one_repository_shares_it_with_the_other(
+    repositories: Repositories,
+) -> None:
+    assert repositories.sharing(FIRST) == [SECOND]
+    assert repositories.sharing(SECOND) == [FIRST]
+
+
+@pytest.mark.parametrize(
+    "repository",
+    [
+        pytest.param(THERE, id="another repository is nobody else's"),
+        pytest.param("", id="who only reads shares with nobody"),
+    ],
+)
+def test_a_server_that_goes_elsewhere_shares_no_more(
+    repositories: Repositories, repository: str
+) -> None:
+    repositories.examined(SECOND, repository)
+
+    assert repositories.sharing(FIRST) == []
+    assert repositories.sharing(SECOND) == []
+
+
+def test_two_that_only_read_share_nothing(repositories: Repositories) -> None:
+    repositories.examined(FIRST, "")
+    repositories.examined(SECOND, "")
+
+    assert repositories.sharing(FIRST) == []
+
+
+def test_a_server_that_is_gone_is_forgotten(repositories: Repositories) -> None:
+    repositories.forget(SECOND)
+
+    assert repositories.sharing(FIRST) == []
+    assert repositories.sharing(SECOND) == []
+
+
+def test_a_server_whose_inputs_are_spoilt_has_the_repository_that_it_had(
+    repositories: Repositories,
+) -> None:
+    repositories.failed(SECOND)
+
+    assert repositories.sharing(FIRST) == [SECOND]
+
+
+def test_nobody_is_left_alone_before_all_were_examined(repositories: Repositories) -> None:
+    assert repositories.have_examined([FIRST, SECOND])
+    assert not repositories.have_examined([FIRST, SECOND, THIRD])
+
+    repositories.failed(THIRD)
+
+    assert repositories.have_examined([FIRST, SECOND, THIRD])
+
+
+@pytest.mark.parametrize(
+    ("count", "named"),
+    [
+        pytest.param(1, "server-0 as well", id="one is named"),
+        pytest.param(3, "server-0, server-1, server-2 as well", id="three are named"),
+        pytest.param(
+            9, "server-0, server-1, server-2 and 6 more as well", id="of many three are named"
+        ),
+    ],
+)
+def test_a_message_stays_short(count: int, named: str) -> None:
+    others = [Request("backup", f"server-{number}") for number in range(count)]
+
+    said = sharing.words(HERE, others)
+
+    assert said.startswith(f"the repository at {HERE} is served by RepositoryServer {named}, and")
