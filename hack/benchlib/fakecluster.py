@@ -1,7 +1,7 @@
 """A control plane with fake nodes: kube-apiserver, etcd, kube-scheduler, and kwok as the kubelets.
 
-Pods are scheduled, and Running and Ready as soon as kwok has seen them; nothing runs in them. Of the
-cluster's controllers there is the one that writes EndpointSlices.
+Pods are scheduled, and Running and Ready as soon as kwok has seen them; nothing runs in them. Of
+the cluster's controllers there is the one that writes EndpointSlices.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 
 from benchlib import audit, contenders, fakecluster, figures, objects, scene
 from benchlib.milestones import READY, true_conditions
-from clusterlib import paths, waiting
+from clusterlib import locks, paths, waiting
 from clusterlib.errors import ClusterError
 from clusterlib.progress import Progress
 from demolib.objects import of_kind
@@ -122,6 +122,11 @@ def measure(servers: int, *, only: Sequence[str], idle_seconds: float) -> dict[s
     Raises:
         ClusterError: not one of them got done.
     """
+    with locks.exclusive(paths.cache() / "locks" / "bench-scale"):
+        return _measure(servers, only, idle_seconds)
+
+
+def _measure(servers: int, only: Sequence[str], idle_seconds: float) -> dict[str, Any]:
     fakecluster.build()
     wanted = contenders.make(only)
     progress = Progress(STEPS_EACH * len(wanted))
