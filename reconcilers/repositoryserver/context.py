@@ -95,6 +95,8 @@ class Memory:
         inputs: What the server is started with.
         users: Who may connect.
         ready_since: When the server was first seen to be Ready, in monotonic seconds.
+        refreshed_at: When the server was last told to look at its repository anew, in monotonic
+            seconds; None while no other pod may have written to it since.
         failure: What the newest pod failed at.
         setting: What messages about Kopia named last, for a server whose inputs are spoilt since.
         told_at: When the status was last brought up to date, in monotonic seconds; at first, when
@@ -104,6 +106,7 @@ class Memory:
     inputs: KnownInputs | None = None
     users: KnownUsers | None = None
     ready_since: float | None = None
+    refreshed_at: float | None = None
     failure: KnownFailure | None = None
     setting: kopia.Setting | None = None
     told_at: float | None = None

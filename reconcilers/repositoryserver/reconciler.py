@@ -14,6 +14,7 @@ from controller.controller import Request, Result
 from controller.errors import Conflict, Forbidden, Invalid
 from reconcilers.repositoryserver import api, children, resources, sharing, status
 from reconcilers.repositoryserver.applier import ChildApplier
+from reconcilers.repositoryserver.catchup import Refresher
 from reconcilers.repositoryserver.context import (
     INDEX_OWNER,
     KnownFailure,
@@ -117,6 +118,7 @@ class RepositoryServerReconciler:
             tell=self._writer.tell,
             clock=clock,
         )
+        self._refresher = Refresher(executor=executor, clock=clock)
         self._router = ServiceRouter(
             client=client,
             caches=caches,
@@ -220,6 +222,9 @@ class RepositoryServerReconciler:
         ready = serving is not None and status.pod_ready(serving)
         reached = self._router.reached(current, serving) if serving is not None and ready else None
         self._settle_turn(current, newest, serving)
+        if reached is not None:
+            others = self._router.pods_beside(server, reached)
+            self._refresher.ensure_caught_up(current, reached, others)
         cleared = None
         if reached is not None and newest.is_(reached):
             cleared = self._registrar.ensure_forgotten(current, reached)

@@ -198,6 +198,11 @@ def is_over(pod: Mapping[str, Any]) -> bool:
     )
 
 
+def may_write(pod: Mapping[str, Any]) -> bool:
+    """Return whether a pod that does not serve may still have sessions that write."""
+    return drain_until(pod) is not None or bool(pod["metadata"].get("deletionTimestamp"))
+
+
 def drain_until(pod: Mapping[str, Any]) -> datetime | None:
     """Return when a pod's time to drain is over; None if it does not drain."""
     text = (pod["metadata"].get("annotations") or {}).get(children.ANNOTATION_DRAIN_UNTIL)

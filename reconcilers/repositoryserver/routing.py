@@ -67,6 +67,14 @@ class ServiceRouter:
         owned = self._caches.pods.by_index(INDEX_OWNER, server.uid)
         return [pod for pod in owned if children.digest_of(pod)]
 
+    def pods_beside(
+        self, server: api.RepositoryServer, pod: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        """Return the other pods of a server, those of the removed controller among them."""
+        uid = pod["metadata"]["uid"]
+        pods = [*self.pods(server), *self._former_pods(server)]
+        return [other for other in pods if other["metadata"]["uid"] != uid]
+
     def roll_out(self, current: Pass, newest: Newest, place: Rollout) -> Mapping[str, Any] | None:
         """Route to the pod that serves best, and retire the others.
 

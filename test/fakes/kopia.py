@@ -55,6 +55,8 @@ class FakeKopia:
             name, act = "list", self._list
         elif tuple(command) == kopia.FORGET_USERS:
             name, act = "forget", lambda: self._forget(stdin.decode())
+        elif tuple(command) == kopia.REFRESH:
+            name, act = "refresh", FakeResult
         else:
             assert tuple(command) == kopia.take_up_users(command[-1])
             name, act = "take up", self._take_up

@@ -31,6 +31,7 @@ from reconcilers.repositoryserver import (
     status,
 )
 from reconcilers.repositoryserver.applier import owner_uids
+from reconcilers.repositoryserver.catchup import PAUSE_SECONDS
 from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE, Caches
 from reconcilers.repositoryserver.issuer import RETRY_SECONDS
 from reconcilers.repositoryserver.reconciler import (
@@ -774,7 +775,7 @@ def test_the_former_pod_drains_and_goes(settled: World) -> None:
         Action("apply", "services", SERVICE),
         WRITE_STATUS,
     ]
-    assert result.requeue_after == 300
+    assert result.requeue_after == PAUSE_SECONDS
     settled.clock.step(299)
     settled.reconcile()
     assert len(settled.pods()) == 2
@@ -789,6 +790,68 @@ def test_the_former_pod_drains_and_goes(settled: World) -> None:
         if children.digest_of(secret)
     ]
     assert snapshots == [new["metadata"]["name"]]
+
+
+def test_what_the_former_pod_writes_becomes_known_to_its_successor(settled: World) -> None:
+    settled.clock.step(FORGET_AFTER_SECONDS)
+    settled.reconcile()
+    _, new = _renewed(settled)
+    settled.kubelet(new, objects.serving())
+    settled.reconcile()
+    settled.kopia.ran()
+
+    for _ in range(3):
+        settled.clock.step(PAUSE_SECONDS)
+        result = settled.reconcile()
+        assert settled.kopia.ran() == ["refresh"]
+        assert result.requeue_after == PAUSE_SECONDS
+
+    # Once more when it can write no more, and then never again.
+    settled.clock.step(300)
+    settled.reconcile()
+    assert len(settled.pods()) == 1
+    assert settled.kopia.ran() == ["refresh"]
+    settled.clock.step(PAUSE_SECONDS)
+    settled.reconcile()
+    assert settled.kopia.ran() == []
+
+
+@pytest.mark.parametrize(
+    ("failures", "silent"),
+    [
+        pytest.param({"refresh": FakeResult(1, stderr=b"no")}, set[str](), id="Kopia refuses"),
+        pytest.param(dict[str, FakeResult](), {"refresh"}, id="Kopia does not answer"),
+    ],
+)
+def test_a_refresh_that_fails_is_tried_again_and_keeps_nobody_out(
+    settled: World, failures: dict[str, FakeResult], silent: set[str]
+) -> None:
+    settled.clock.step(FORGET_AFTER_SECONDS)
+    settled.reconcile()
+    _, new = _renewed(settled)
+    settled.kubelet(new, objects.serving())
+    settled.reconcile()
+    settled.kopia.failures, settled.kopia.silent = failures, silent
+    settled.kopia.ran()
+
+    settled.clock.step(PAUSE_SECONDS)
+    settled.reconcile()
+    assert settled.kopia.ran() == ["refresh"]
+    assert settled.progress() == "Ready"
+
+    # The former pod is gone by then, and without the failure there would be no more.
+    settled.clock.step(300)
+    settled.reconcile()
+    settled.clock.step(PAUSE_SECONDS)
+    settled.reconcile()
+    settled.kopia.failures, settled.kopia.silent = {}, set()
+    settled.kopia.ran()
+    settled.clock.step(PAUSE_SECONDS)
+    settled.reconcile()
+    assert settled.kopia.ran() == ["refresh"]
+    settled.clock.step(PAUSE_SECONDS)
+    settled.reconcile()
+    assert settled.kopia.ran() == []
 
 
 def test_the_former_pod_is_not_given_up_while_its_successor_is_not_up(settled: World) -> None:

@@ -1,0 +1,98 @@
+"""Acting on what another pod has written: a server that takes over catches up with the former one.
+
+Kopia reads the index of a repository when it opens it, and again after a quarter of an hour. A
+backup that ends in a pod that drains, after its successor has begun, cannot be restored through the
+successor until that has looked again (docs/decisions/rollout.md).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from controller.clock import DeadlineExceeded
+from reconcilers.repositoryserver import children, kopia, rollout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from controller.clock import Clock
+    from reconcilers.repositoryserver.context import Pass
+    from reconcilers.repositoryserver.registration import Executor
+
+# How long what a former pod has written may be unknown to the one that serves. A refresh takes a
+# tenth of a second of a processor and reads the list of indexes from the storage.
+PAUSE_SECONDS = 10.0
+# A server whose storage is away answers when it is back.
+COMMAND_SECONDS = 30.0
+
+_log = structlog.get_logger()
+
+
+class Refresher:
+    """Lets a server look at its repository anew while, and after, another pod writes to it."""
+
+    def __init__(self, *, executor: Executor, clock: Clock) -> None:
+        """Take the dependencies.
+
+        Args:
+            executor: Runs Kopia in the server's container.
+            clock: The time.
+        """
+        self._executor = executor
+        self._clock = clock
+
+    def ensure_caught_up(
+        self, current: Pass, serving: Mapping[str, Any], others: Iterable[Mapping[str, Any]]
+    ) -> None:
+        """Refresh the server in a pod if it may lack what former pods have written.
+
+        That is so every ten seconds while there are such pods, and once more when the last one has
+        gone. That it cannot be done keeps nobody from connecting: it goes to the log and is tried
+        again. Who leads next does not know of pods that have gone before.
+
+        Args:
+            current: The pass.
+            serving: The Ready pod that clients reach.
+            others: The other pods of the server.
+
+        Raises:
+            ClientError: The API server refused or could not be reached.
+            DeadlineExceeded: The time of the pass is over.
+        """
+        memory, now = current.memory, self._clock.monotonic()
+        written = any(map(rollout.may_write, others))
+        if memory.refreshed_at is None:
+            if not written:
+                return
+            memory.refreshed_at = now
+        left = memory.refreshed_at + PAUSE_SECONDS - now
+        if left > 0:
+            current.look_again(left)
+            return
+        memory.refreshed_at = now
+        refreshed = self._refresh(current, serving)
+        if refreshed and not written:
+            memory.refreshed_at = None
+        else:
+            current.look_again(PAUSE_SECONDS)
+
+    def _refresh(self, current: Pass, pod: Mapping[str, Any]) -> bool:
+        try:
+            result = self._executor.run(
+                pod["metadata"]["namespace"],
+                pod["metadata"]["name"],
+                children.CONTAINER,
+                kopia.REFRESH,
+                deadline=current.deadline.within(COMMAND_SECONDS),
+            )
+        except DeadlineExceeded as error:
+            current.deadline.check()
+            cause = str(error)
+        else:
+            if result.exit_code == 0:
+                return True
+            cause = kopia.last_line(result.stderr.decode(errors="replace"))
+        _log.warning("a server may not know the latest backups yet", cause=cause)
+        return False
