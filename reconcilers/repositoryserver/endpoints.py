@@ -46,4 +46,5 @@ def lag(pod: Mapping[str, Any], now: datetime) -> float:
     if ready is None or not ready.get("lastTransitionTime"):
         return 0.0
     since = now - status.parse_time(ready["lastTransitionTime"])
-    return max((timedelta(seconds=LAG_SECONDS) - since).total_seconds(), 0.0)
+    # A clock that was set back makes nobody wait for longer.
+    return min(max((timedelta(seconds=LAG_SECONDS) - since).total_seconds(), 0.0), LAG_SECONDS)

@@ -88,6 +88,11 @@ CLAIM_MISSING = (
 UNSCHEDULABLE = "no node takes pod {pod}: {cause}"
 IMAGE = "image {image} of pod {pod} cannot be pulled: {cause}"
 CONTAINER = "the container of pod {pod} cannot be created: {cause}"
+REASON_NODE_LOST = "NodeLost"
+NODE_LOST = (
+    "node {node} does not answer, so nobody knows of pod {pod}; bring the node back, or delete the "
+    "Node if it is gone for good, and the pod is made again elsewhere"
+)
 REASON_POD_ENDED = "PodEnded"
 POD_ENDED = "pod {pod} has ended for good and is made again: {cause}"
 # When a change has failed, for the one who asks whether backups go on.
@@ -112,6 +117,8 @@ _CREATION_REASONS = frozenset(
     {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 )
 CRASH_LOOP = "CrashLoopBackOff"
+# Somebody has given the pod a readiness gate.
+_GATES_NOT_READY = "ReadinessGatesNotReady"
 # Phases that a pod does not come back from.
 ENDED_PHASES = frozenset({"Failed", "Succeeded"})
 
@@ -158,7 +165,8 @@ def examine_pod(
     if pod is None:
         return Waiting(SERVER_SETUP, WAITING_POD.format(pod=name))
     if pod["metadata"].get("deletionTimestamp"):
-        return Waiting(SERVER_SETUP, WAITING_DELETION.format(pod=name))
+        # The end of a pod is confirmed by its node, and by nobody else.
+        return _node_lost(pod, context) or Waiting(SERVER_SETUP, WAITING_DELETION.format(pod=name))
     for check in POD_CHECKS:
         verdict = check(pod, context)
         if verdict is not None:
@@ -263,9 +271,16 @@ def _not_answering(pod: Mapping[str, Any], _context: PodContext) -> Waiting | No
     return None
 
 
+def _node_lost(pod: Mapping[str, Any], _context: PodContext) -> Problem | None:
+    if not node_is_lost(pod):
+        return None
+    message = NODE_LOST.format(node=pod["spec"].get("nodeName"), pod=pod["metadata"]["name"])
+    return Problem(SERVER_SETUP, REASON_NODE_LOST, message)
+
+
 # From the outside in: nothing more happens in a pod that is over, a pod without a node has no
 # container, a container that was never created cannot have ended, and one that has ended is not
-# about to answer.
+# about to answer. What the kubelet said last holds until its node is known to be lost.
 POD_CHECKS: tuple[Callable[[Mapping[str, Any], PodContext], Problem | Waiting | None], ...] = (
     _over,
     _unschedulable,
@@ -273,6 +288,7 @@ POD_CHECKS: tuple[Callable[[Mapping[str, Any], PodContext], Problem | Waiting | 
     _ended,
     _not_started,
     _not_answering,
+    _node_lost,
 )
 
 
@@ -328,7 +344,24 @@ def answers(pod: Mapping[str, Any]) -> bool:
     """Return whether Kopia answers in a pod, so that it can be told something."""
     container = container_status(pod)
     gone = pod["metadata"].get("deletionTimestamp")
-    return container is not None and bool(container.get("ready")) and not gone
+    ready = container is not None and bool(container.get("ready"))
+    return ready and not gone and not node_is_lost(pod)
+
+
+def node_is_lost(pod: Mapping[str, Any]) -> bool:
+    """Return whether the cluster has given up on the node that a pod runs on.
+
+    The node lifecycle controller takes the pod's readiness away then, and leaves what the kubelet
+    has said of the containers (kubernetes pkg/controller/util/node, MarkPodsNotReady).
+    """
+    conditions = conditions_of(pod)
+    ready = get_condition(conditions, "Ready")
+    return (
+        ready is not None
+        and ready["status"] == "False"
+        and ready.get("reason") != _GATES_NOT_READY
+        and is_true(conditions, "ContainersReady")
+    )
 
 
 def pod_ready(pod: Mapping[str, Any]) -> bool:

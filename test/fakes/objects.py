@@ -374,6 +374,14 @@ def serving() -> Object:
     return _status(_RUNNING, phase="Running", started=True, container_ready=True)
 
 
+def node_lost() -> Object:
+    """A pod of whose node nothing is heard any more: it was Ready when it was last heard of."""
+    status = serving()
+    ready = next(one for one in status["conditions"] if one["type"] == "Ready")
+    ready["status"] = "False"
+    return status
+
+
 def killed(code: int = 137, *, message: str = "") -> Object:
     """A pod whose container has just ended and is not started again yet."""
     return _status(_ended(code, message), phase="Running")

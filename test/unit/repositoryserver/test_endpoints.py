@@ -50,6 +50,7 @@ def test_the_service_routes_to_the_pod(slices: list[Object], routed: bool) -> No
         pytest.param(2, endpoints.LAG_SECONDS - 2, id="the time runs"),
         pytest.param(endpoints.LAG_SECONDS, 0, id="it is over"),
         pytest.param(3600, 0, id="long ago"),
+        pytest.param(-3600, endpoints.LAG_SECONDS, id="the clock was set back: no longer for it"),
     ],
 )
 def test_an_endpoint_may_lag_behind_its_pod(seconds: float, lag: float) -> None:

@@ -32,6 +32,12 @@ CLIENT_USER_INITIALIZED = "ClientUserInitialized"
 SERVER_REFRESHED = "ServerRefreshed"
 
 WRONG_PASSWORD = "error opening repository: invalid repository password"
+NODE_LOST = Problem(
+    SERVER_SETUP,
+    "NodeLost",
+    f"node node does not answer, so nobody knows of pod {POD}; bring the node back, or delete the "
+    "Node if it is gone for good, and the pod is made again elsewhere",
+)
 WRONG_PASSWORD_MESSAGE = (
     "Kopia cannot open the repository at files/ on PersistentVolumeClaim backup/files-data: key "
     "repo-password of Secret backup/files-repository-password is not its password; correct the key"
@@ -42,6 +48,25 @@ def test_without_a_pod_one_is_being_created() -> None:
     verdict = status.examine_pod(None, POD, CONTEXT)
 
     assert verdict == Waiting(SERVER_SETUP, f"pod {POD} is being created")
+
+
+def test_a_pod_whose_end_no_node_confirms_is_told_to_hang() -> None:
+    pod = objects.terminating(objects.pod(objects.node_lost()))
+
+    assert status.examine_pod(pod, POD, CONTEXT) == NODE_LOST
+
+
+def test_a_server_on_a_lost_node_answers_nothing() -> None:
+    assert status.answers(objects.pod(objects.serving()))
+    assert not status.answers(objects.pod(objects.node_lost()))
+
+
+def test_a_pod_that_waits_for_a_readiness_gate_is_on_no_lost_node() -> None:
+    of = objects.node_lost()
+    (ready,) = (one for one in of["conditions"] if one["type"] == "Ready")
+    ready["reason"] = "ReadinessGatesNotReady"
+
+    assert status.examine_pod(objects.pod(of), POD, CONTEXT) is None
 
 
 @pytest.mark.parametrize("of", [objects.serving(), objects.crash_looping(WRONG_PASSWORD)])
@@ -215,6 +240,11 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
                 "Evicted: The node was low on resource: memory.",
             ),
             id="the kubelet has put it off its node: no container comes back",
+        ),
+        pytest.param(
+            objects.node_lost(),
+            NODE_LOST,
+            id="its node is lost: what the kubelet said last is that it serves",
         ),
     ],
 )
