@@ -70,6 +70,7 @@ PAIR = objects.key_pair()
 OTHER = objects.key_pair("other")
 AUTHORITY = objects.key_pair("authority")
 LEAF = objects.key_pair("leaf", issuer=AUTHORITY)
+RSA, OTHER_RSA = (objects.key_pair(key=rsa.generate_private_key(65537, 2048)) for _ in range(2))
 
 
 def test_a_certificate_and_its_key_are_read() -> None:
@@ -170,6 +171,8 @@ MISMATCH = (
             id="an encrypted key, whose password nobody could give",
         ),
         pytest.param(PAIR.certificate, OTHER.key, MISMATCH, id="the key of another certificate"),
+        pytest.param(RSA.certificate, OTHER_RSA.key, MISMATCH, id="another RSA key"),
+        pytest.param(RSA.certificate, PAIR.key, MISMATCH, id="a key of another kind"),
         pytest.param(
             AUTHORITY.certificate + LEAF.certificate,
             LEAF.key,
@@ -218,6 +221,28 @@ def test_every_kind_of_key_that_go_serves(
     pair = objects.key_pair(key=key)
 
     assert read(pair.certificate, pair.key).fingerprint == fingerprint(pair.certificate)
+
+
+def test_whether_the_primes_of_an_rsa_key_fit_is_left_to_kopia() -> None:
+    key = rsa.generate_private_key(65537, 2048)
+    numbers = key.private_numbers()
+    damaged = rsa.RSAPrivateNumbers(
+        numbers.p,
+        numbers.q,
+        numbers.d,
+        numbers.dmp1 + 2,
+        numbers.dmq1,
+        numbers.iqmp,
+        numbers.public_numbers,
+    ).private_key(unsafe_skip_rsa_key_validation=True)
+    pem = damaged.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ).decode()
+    certificate = objects.key_pair(key=key).certificate
+
+    assert read(certificate, pem).fingerprint == fingerprint(certificate)
 
 
 @pytest.mark.parametrize(
