@@ -260,10 +260,11 @@ def trim_pod(obj: Object) -> Object:
     default_trim(obj)
     spec = obj["spec"]
     kept = {
-        "containers": [
-            {"name": container["name"], "image": container["image"]}
-            for container in spec["containers"]
-        ],
+        **{
+            field: [{"name": one["name"], "image": one["image"]} for one in spec[field]]
+            for field in ("initContainers", "containers")
+            if field in spec
+        },
         "nodeName": spec.get("nodeName"),
     }
     return {**obj, "spec": kept}

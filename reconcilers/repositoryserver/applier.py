@@ -103,6 +103,8 @@ class ChildApplier:
             self.refuse_foreign(current, resource, observed)
             if not changed and not children.differs(_comparable(resource, wanted), observed):
                 return observed
+            if resource == resources.PODS:
+                wanted = _with_images(wanted, observed)
         applied = self._client.apply(resource, namespace, name, wanted, deadline=current.deadline)
         if resource != resources.PODS and children.differs(_comparable(resource, wanted), applied):
             # Somebody's addition to a list that server-side apply merges stays in it; a merge
@@ -326,10 +328,23 @@ def _comparable(resource: Resource, wanted: Mapping[str, Any]) -> dict[str, Any]
         # Data are never in the cache, and an immutable Secret's cannot change.
         return {"metadata": wanted["metadata"]}
     if resource == resources.PODS:
-        # All else in a pod's specification is immutable.
-        images = [
-            {"name": container["name"], "image": container["image"]}
-            for container in wanted["spec"]["containers"]
-        ]
-        return {"metadata": wanted["metadata"], "spec": {"containers": images}}
+        # Its specification is immutable, but for the images, which are let be.
+        return {"metadata": wanted["metadata"]}
     return {"metadata": wanted["metadata"], "spec": wanted["spec"]}
+
+
+def _with_images(wanted: Mapping[str, Any], running: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a desired pod with the images of the running one, for another restarts a container.
+
+    They differ where a webhook has put a mirror's name in place of ours. An image that is wanted in
+    place of the running one comes with another digest, and so with another pod.
+    """
+    spec = dict(wanted["spec"])
+    for containers in ("initContainers", "containers"):
+        images = {one["name"]: one["image"] for one in running["spec"].get(containers) or ()}
+        if containers in spec:
+            spec[containers] = [
+                {**one, "image": images[one["name"]]} if one["name"] in images else one
+                for one in spec[containers]
+            ]
+    return {**wanted, "spec": spec}

@@ -1,7 +1,7 @@
 """An API server in memory, for reconcilers: it keeps objects, and a record of every request."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from attrs import define, field, frozen
@@ -37,6 +37,8 @@ class FakeClient:
     failures: dict[Action, Exception] = field(factory=dict)
     #: Told of deletions, as the handlers of an informer.
     watchers: list[MutationCache] = field(factory=list)
+    #: Changes what is about to be stored for the reconciler, as a mutating webhook does.
+    admission: Callable[[Resource, Object], None] = field(default=lambda *_: None)
     #: When objects are created, unless they say so themselves.
     created: str = "2026-01-01T00:00:00Z"
     _version: int = 100
@@ -85,7 +87,7 @@ class FakeClient:
         self._act("create", resource, name, body)
         if self.store(resource).get(namespace, name) is not None:
             raise AlreadyExists(409, "AlreadyExists", f"{resource.plural} {name} already exists")
-        return self.put(resource, body)
+        return self._admit(resource, body)
 
     def apply(
         self,
@@ -102,7 +104,7 @@ class FakeClient:
         # The API's schema calls a selector atomic: it is taken whole.
         if "selector" in body.get("spec", {}):
             merged["spec"]["selector"] = body["spec"]["selector"]
-        return self.put(resource, merged)
+        return self._admit(resource, merged)
 
     def merge_patch(
         self,
@@ -119,7 +121,7 @@ class FakeClient:
         version = existing["metadata"]["resourceVersion"]
         if body.get("metadata", {}).get("resourceVersion", version) != version:
             raise Conflict(409, "Conflict", f"{resource.plural} {name} has been modified")
-        return self.put(resource, _merged(existing, body))
+        return self._admit(resource, _merged(existing, body))
 
     def delete(
         self,
@@ -139,6 +141,11 @@ class FakeClient:
         """Return the actions since the last call."""
         actions, self.actions = self.actions, []
         return actions
+
+    def _admit(self, resource: Resource, obj: Mapping[str, Any]) -> Object:
+        admitted = copy.deepcopy(dict(obj))
+        self.admission(resource, admitted)
+        return self.put(resource, admitted)
 
     def _act(
         self,

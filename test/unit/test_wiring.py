@@ -155,6 +155,7 @@ def test_a_cached_pod_has_of_its_spec_what_a_reconcile_reads() -> None:
         "spec": {
             "nodeName": "node",
             "volumes": [{"name": "data"}],
+            "initContainers": [{"name": "proxy", "image": "proxy:1", "env": []}],
             "containers": [{"name": "kopia", "image": "kopia:1", "env": []}],
         },
         "status": status,
@@ -162,7 +163,11 @@ def test_a_cached_pod_has_of_its_spec_what_a_reconcile_reads() -> None:
 
     assert wiring.trim_pod(pod) == {
         "metadata": {"name": "files"},
-        "spec": {"nodeName": "node", "containers": [{"name": "kopia", "image": "kopia:1"}]},
+        "spec": {
+            "nodeName": "node",
+            "initContainers": [{"name": "proxy", "image": "proxy:1"}],
+            "containers": [{"name": "kopia", "image": "kopia:1"}],
+        },
         "status": status,
     }
 

@@ -50,7 +50,7 @@ from reconcilers.repositoryserver.turns import Turns
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from controller.resource import Object
+    from controller.resource import Object, Resource
     from controller.store import IndexFunction
 
 REQUEST = Request(objects.NAMESPACE, objects.NAME)
@@ -1687,3 +1687,37 @@ class TestStorageCredential:
         world.settle()
 
         assert world.progress() == "Ready"
+
+
+class TestWebhook:
+    """What a mutating webhook makes of the children is not fought over."""
+
+    @staticmethod
+    def mirror(resource: Resource, obj: Object) -> None:
+        if resource == resources.PODS:
+            for container in obj["spec"]["initContainers"] + obj["spec"]["containers"]:
+                container["image"] = f"mirror.example/{container['image']}"
+
+    @staticmethod
+    def images(world: World) -> list[str]:
+        spec = world.pod()["spec"]
+        return [container["image"] for container in spec["initContainers"] + spec["containers"]]
+
+    def test_the_images_of_a_running_pod_are_let_be(self, world: World) -> None:
+        proxy = {"name": "proxy", "image": "proxy:1", "restartPolicy": "Always"}
+        _edit(world, {"server": {"podOverride": {"initContainers": [proxy]}}})
+        world.api.admission = self.mirror
+        world.settle()
+        mirrored = ["mirror.example/proxy:1", f"mirror.example/{objects.IMAGE}"]
+        assert self.images(world) == mirrored
+        # Of a pod that is there it changes nothing.
+        world.api.admission = lambda *_: None
+        world.restart()
+
+        world.reconcile()
+
+        assert world.api.taken() == [*READ_USERS, *SECRETS]
+        _edit(world, {"server": {"podLabels": {"team": "a"}}})
+        world.reconcile()
+        assert world.pod()["metadata"]["labels"]["team"] == "a"
+        assert self.images(world) == mirrored
