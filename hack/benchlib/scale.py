@@ -42,20 +42,30 @@ SYNC_TIMEOUT_SECONDS = 300.0
 RECONCILE_TIMEOUT_SECONDS = 60.0
 RECONCILE_TIMEOUT_SECONDS_EACH = 0.15
 WATCH_TIMEOUT_SECONDS = 600.0
-# Nobody has asked for anything for this long: all that was to be done is done. This controller
-# looks once more at a server half a minute after it became Ready.
-QUIET_SECONDS = 35.0
 QUIET_TIMEOUT_SECONDS = 180.0
-# How many more servers are created while a contender starts, and the least time between two.
+# How many more servers are created while a contender starts.
 NEWCOMERS = 20
-NEWCOMER_PAUSE_SECONDS = 0.5
 
 NEWCOMER = "newcomer"
 MIB = 2**20
 MEMORY_LIMIT = 1.5
 
+INTERRUPTED = "interrupted"
 NONE_DONE = "none of them was measured"
 LEFT_OUT = "{path}: {there} objects are there, for {count} servers"
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long is waited while a contender starts.
+
+    Attributes:
+        quiet: seconds without a request after which all is done that was to be done.
+        newcomers: seconds between the creations of two new servers.
+    """
+
+    quiet: float
+    newcomers: float
 
 
 @dataclass(frozen=True)
@@ -140,6 +150,9 @@ def _measure(servers: int, only: Sequence[str], idle_seconds: float) -> dict[str
             # What is known of the others took minutes.
             print(error.report(), file=sys.stderr)
             failures[contender.key] = str(error)
+        except KeyboardInterrupt:
+            failures[contender.key] = INTERRUPTED
+            break
     if not results:
         raise ClusterError(NONE_DONE)
     found = report(results, {one.key: one.title for one in wanted}, servers)
@@ -169,7 +182,9 @@ class _Measurement:
         ready = _Ready(self._cluster)
         with self._started() as process, ready.watching():
             with self._progress.step(f"{title}: start with work for all", ready.words):
-                cold = self._start(process, newcomer, lambda: ready.count >= self._count)
+                # This controller looks once more at a server half a minute after it became Ready.
+                pace = Pace(quiet=35.0, newcomers=max(0.5, self._count / 500))
+                cold = self._start(process, newcomer, lambda: ready.count >= self._count, pace)
             with self._progress.step(f"{title}: idle for {idle_seconds:.0f} s"):
                 idle_cpu = _idle_cpu(process, idle_seconds)
         with (
@@ -177,7 +192,7 @@ class _Measurement:
             self._progress.step(f"{title}: start with nothing to do"),
         ):
             done = self._all_looked_at()
-            warm = self._start(process, newcomer, done)
+            warm = self._start(process, newcomer, done, Pace(quiet=5.0, newcomers=0.5))
         with self._progress.step(f"{title}: looking at what it has made"):
             _check(self._cluster, self._count)
         return Result(cold, idle_cpu, warm)
@@ -200,21 +215,25 @@ class _Measurement:
 
         return done
 
-    def _start(self, process: Process, newcomer: Object, done: Callable[[], bool]) -> Start:
+    def _start(
+        self, process: Process, newcomer: Object, done: Callable[[], bool], pace: Pace
+    ) -> Start:
         """Follow a contender that has just been started until it has nothing left to do."""
         process.until(self._contender.synced, "its caches are filled", SYNC_TIMEOUT_SECONDS)
         synced = waiting.seconds() - self._at
         created: dict[str, datetime] = {}
         finished = threading.Event()
         with ThreadPoolExecutor(1) as pool:
-            creating = pool.submit(self._create_newcomers, newcomer, created, finished)
+            creating = pool.submit(
+                self._create_newcomers, newcomer, created, finished, pace.newcomers
+            )
             try:
                 process.until(done, "every server is reconciled", self._timeout)
                 ended = waiting.seconds() - self._at
             finally:
                 finished.set()
             creating.result()
-        _until_quiet(self._cluster)
+        _until_quiet(self._cluster, pace.quiet)
         used = process.used()
         requests = audit.read(self._cluster.audit_log, self._mark)
         writes = {name: audit.first_write(requests, name) for name in created}
@@ -234,12 +253,14 @@ class _Measurement:
         )
 
     def _create_newcomers(
-        self, template: Object, created: dict[str, datetime], finished: threading.Event
+        self,
+        template: Object,
+        created: dict[str, datetime],
+        finished: threading.Event,
+        pause: float,
     ) -> None:
         """Create servers now and then, until all the others are done."""
-        while len(created) < NEWCOMERS and not finished.wait(
-            NEWCOMER_PAUSE_SECONDS if created else 0
-        ):
+        while len(created) < NEWCOMERS and not finished.wait(pause if created else 0):
             name = f"{NEWCOMER}-{self._newcomers:03}"
             self._newcomers += 1
             server = _named(template, name)
@@ -331,14 +352,14 @@ def _create(cluster: FakeCluster, wanted: Sequence[Object]) -> None:
         list(pool.map(lambda one: cluster.requests.create(scene.SERVERS, one), wanted))
 
 
-def _until_quiet(cluster: FakeCluster) -> None:
+def _until_quiet(cluster: FakeCluster, seconds: float) -> None:
     size, since = -1, 0.0
 
     def quiet() -> bool:
         nonlocal size, since
         if (now := cluster.audit_log.stat().st_size) != size:
             size, since = now, waiting.seconds()
-        return waiting.seconds() - since > QUIET_SECONDS
+        return waiting.seconds() - since > seconds
 
     waiting.until(quiet, what="no more requests", timeout_seconds=QUIET_TIMEOUT_SECONDS)
 
