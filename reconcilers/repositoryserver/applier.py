@@ -106,11 +106,12 @@ class ChildApplier:
             if resource == resources.PODS:
                 wanted = _with_images(wanted, observed)
         applied = self._client.apply(resource, namespace, name, wanted, deadline=current.deadline)
-        if resource != resources.PODS and children.differs(_comparable(resource, wanted), applied):
+        spec = _comparable(resource, wanted).get("spec")
+        if spec is not None and children.differs(spec, applied["spec"]):
             # Somebody's addition to a list that server-side apply merges stays in it; a merge
             # patch replaces the list.
             applied = self._client.merge_patch(
-                resource, namespace, name, {"spec": wanted["spec"]}, deadline=current.deadline
+                resource, namespace, name, {"spec": spec}, deadline=current.deadline
             )
         cache.mutated(applied)
         # With the same mark as before it is not our wish that has changed.

@@ -1721,3 +1721,17 @@ class TestWebhook:
         world.reconcile()
         assert world.pod()["metadata"]["labels"]["team"] == "a"
         assert self.images(world) == mirrored
+
+    def test_a_label_of_its_own_on_a_child_keeps_nobody_out(self, world: World) -> None:
+        def label(_: Resource, obj: Object) -> None:
+            if labels := obj["metadata"].get("labels"):
+                labels[children.LABEL_MANAGED_BY] = "webhook"
+
+        world.api.admission = label
+
+        world.reconcile()
+        world.kubelet(world.pod(), objects.serving())
+        world.reconcile()
+
+        assert world.progress() == "Ready"
+        assert [action for action in world.api.taken() if action.verb == "patch"] == [WRITE_STATUS]
