@@ -11,7 +11,7 @@ from attrs import frozen
 from e2e.cluster import CLIENTS, Cluster
 from e2e.node import parse_checksums
 from e2e.server import HOST, USERNAME
-from e2e.waiting import CLOCK
+from e2e.waiting import CLOCK, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +27,21 @@ for size in 1 1000 100000 5000000; do head -c "$size" /dev/urandom >"source/$siz
 head -c 70000 /dev/urandom >'source/a directory/deeper/a file'
 """
 CHECKSUMS = "cd {folder} && find . -type f -exec sha256sum {{}} +"
+
+# A backup of a stream, of which a half is written only when it is told to. It goes on when who
+# started it is gone.
+STREAM_BYTES = 20_000_000
+BACK_UP_STREAM = f"""
+rm -f stream go-on exit-code
+{{
+  {{
+    head -c {STREAM_BYTES} /dev/urandom
+    until [ -e go-on ]; do sleep 0.1; done
+    head -c {STREAM_BYTES} /dev/urandom
+  }} | tee stream | kopia snapshot create --stdin-file=stream source --json --no-progress \\
+    >output 2>complaint && echo 0 >exit-code || echo 1 >exit-code
+}} </dev/null >/dev/null 2>&1 &
+"""
 
 # Longer than a refused connection takes; a packet that is dropped is not waited for.
 CONNECT_SECONDS = 15
@@ -137,6 +152,25 @@ class Client:
             directory, to.password, "kopia snapshot create source --json --no-progress"
         )
 
+    def begin_to_back_up(self, directory: str, to: Login) -> RunningBackup:
+        """Begin to back a stream up, and return when half of it is on its way to the server."""
+        ran = self._kopia(directory, to.password, BACK_UP_STREAM)
+        assert ran.code == 0, ran
+        running = RunningBackup(self, directory)
+        wait_for("half of the stream to be read", running.bytes_read, STREAM_BYTES.__eq__)
+        assert running.is_running()
+        return running
+
+    def administer(self, directory: str, to: Login) -> Ran:
+        """Ask a server what only its administrator is told."""
+        return self._kopia(
+            directory,
+            "",
+            f"export KOPIA_SERVER_PASSWORD={shlex.quote(to.password)}\n"
+            f"timeout {CONNECT_SECONDS} kopia --log-level=error server status --address={to.url}"
+            f" --server-username={to.username} --server-cert-fingerprint={to.fingerprint}",
+        )
+
     def snapshots(self, directory: str, to: Login) -> list[str]:
         """Return the ids of the user's snapshots."""
         ran = self._kopia(directory, to.password, "kopia snapshot list --json")
@@ -145,14 +179,24 @@ class Client:
 
     def restore(self, directory: str, to: Login, snapshot: str) -> dict[str, str]:
         """Restore a snapshot to another place, and return the checksums of what is there."""
-        ran = self._kopia(
+        ran = self.attempt_to_restore(directory, to, snapshot)
+        assert ran.code == 0, ran
+        return parse_checksums(ran.output)
+
+    def attempt_to_restore(self, directory: str, to: Login, snapshot: str) -> Ran:
+        """Restore a snapshot to another place, and return what came of it."""
+        return self._kopia(
             directory,
             to.password,
             f"kopia --log-level=error snapshot restore {snapshot} restored --no-progress >&2\n"
             + CHECKSUMS.format(folder="restored"),
         )
+
+    def shell(self, directory: str, script: str) -> str:
+        """Run a script beside a connection, and return what it prints."""
+        ran = self._kopia(directory, "", script)
         assert ran.code == 0, ran
-        return parse_checksums(ran.output)
+        return ran.output
 
     def _kopia(self, directory: str, password: str, script: str) -> Ran:
         return self.cluster.kubectl.shell(
@@ -166,3 +210,38 @@ export KOPIA_LOG_DIR=$PWD/log KOPIA_CHECK_FOR_UPDATES=false
 {script}
 """,
         )
+
+
+@frozen
+class RunningBackup:
+    """A backup that ends when it is told to.
+
+    Attributes:
+        client: Makes it.
+        directory: Keeps the connection.
+    """
+
+    client: Client
+    directory: str
+
+    def bytes_read(self) -> int:
+        """Return how much of the stream Kopia has taken, but for what a pipe holds."""
+        return int(self.client.shell(self.directory, "wc -c <stream || echo 0"))
+
+    def is_running(self) -> bool:
+        """Return whether it has not ended."""
+        return not self.client.shell(self.directory, "cat exit-code || true")
+
+    def complete(self) -> str:
+        """Let the stream end, and return the id of the snapshot when the backup has."""
+        self.client.shell(self.directory, "touch go-on")
+        wait_for("the backup to end", lambda: not self.is_running())
+        complaint = self.client.shell(self.directory, "cat complaint")
+        assert self.client.shell(self.directory, "cat exit-code") == "0\n", complaint
+        assert self.bytes_read() == 2 * STREAM_BYTES
+        snapshot: str = json.loads(self.client.shell(self.directory, "cat output"))["id"]
+        return snapshot
+
+    def checksums(self) -> dict[str, str]:
+        """Return the checksum of the stream, as a restored one has it."""
+        return parse_checksums(self.client.shell(self.directory, "sha256sum ./stream"))

@@ -22,6 +22,8 @@ MANIFESTS = Path(__file__).parents[2] / "manifests"
 DEPLOYMENT = "repository-server-controller"
 SELECTOR = f"app.kubernetes.io/name={DEPLOYMENT}"
 
+SERVER_IMAGE = "RSC_SERVER_IMAGE"
+
 # As in the manifests.
 REPLICAS = 2
 
@@ -97,6 +99,17 @@ class Controller:
             return
         wait_for("the controller's pods to be gone", self._pods, lambda pods: not pods)
 
+    def use_server_image(self, image: str) -> None:
+        """Set the image of the servers, as an upgrade does, and wait for the controller."""
+        self.cluster.kubectl.run(
+            "set",
+            "env",
+            f"--namespace={NAMESPACE}",
+            f"deployment/{DEPLOYMENT}",
+            f"{SERVER_IMAGE}={image}",
+        )
+        self.wait_ready()
+
     def metrics(self) -> str:
         """Return what it tells Prometheus."""
         pod = self.pod()["metadata"]["name"]
@@ -112,7 +125,7 @@ class Controller:
     def _overlay(self, directory: Path) -> dict[str, Any]:
         name, _, tag = self.cluster.controller_image.rpartition(":")
         environment = [
-            {"name": "RSC_SERVER_IMAGE", "value": self.cluster.server_image},
+            {"name": SERVER_IMAGE, "value": self.cluster.server_image},
             # Where most could be said that must not be.
             {"name": "RSC_LOG_LEVEL", "value": "debug"},
         ]

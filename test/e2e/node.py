@@ -205,6 +205,20 @@ kopia --no-auto-maintenance --log-level=error \
             DEFAULT_OWNER,
         )
 
+    def change_password(self, volume: str, path: str, password: str, new_password: str) -> None:
+        """Change the password of a repository on a volume, as its administrator does."""
+        directory = shlex.quote(f"{self.directory}/{volume}/{path}")
+        self._administer(
+            volume,
+            password,
+            f"""
+kopia --log-level=error repository connect filesystem --path={directory}
+kopia --no-auto-maintenance --log-level=error \
+  repository change-password --new-password={shlex.quote(new_password)}
+""",
+            DEFAULT_OWNER,
+        )
+
     def _administer(self, volume: str, password: str, script: str, owner: int) -> None:
         """Run Kopia on a volume, and give all that is there to an owner."""
         self.shell(f"""
