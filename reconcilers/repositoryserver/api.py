@@ -283,10 +283,11 @@ def _or_default(value: int | None, default: int) -> int:
 def _point_in_time(value: str | None) -> datetime | None:
     if value is None:
         return None
-    # The schema asks for a date-time; it lets small letters pass, which are right, and a 25th hour.
+    # The schema asks for a date-time; it lets small letters pass, which are right, a 25th hour, and
+    # a zone in which it is the year 0 or 10000.
     try:
         return datetime.fromisoformat(value.upper()).astimezone(UTC)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise InvalidInput(REASON_NO_TIME, NO_TIME.format(value=value)) from error
 
 

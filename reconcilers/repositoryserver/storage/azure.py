@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -153,7 +152,7 @@ def _storage_key(credential: SecretData) -> str:
     key = credential.text(STORAGE_KEY).strip()
     try:
         base64.b64decode(key, validate=True)
-    except binascii.Error:
+    except ValueError:
         raise credential.refused(REASON_CREDENTIAL, NOT_BASE64, STORAGE_KEY) from None
     return key
 

@@ -181,8 +181,16 @@ def test_a_point_in_time_is_a_time(written: str) -> None:
     assert api.parse(obj).point_in_time == TIME
 
 
-def test_an_hour_that_no_day_has_is_refused() -> None:
-    obj = objects.repository_server(nested("spec.repository.pointInTime", "2026-01-31T25:00:00Z"))
+@pytest.mark.parametrize(
+    "written",
+    [
+        pytest.param("2026-01-31T25:00:00Z", id="an hour that no day has"),
+        pytest.param("0001-01-01T00:00:00+01:00", id="a time before the first year"),
+        pytest.param("9999-12-31T23:59:59-01:00", id="a time after the last year"),
+    ],
+)
+def test_what_is_no_time_is_refused(written: str) -> None:
+    obj = objects.repository_server(nested("spec.repository.pointInTime", written))
 
     with pytest.raises(InvalidInput, match=r"write one with its zone, as 2026-01-31T12:00:00Z$"):
         api.parse(obj)

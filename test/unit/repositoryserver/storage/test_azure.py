@@ -206,6 +206,11 @@ def test_a_former_state_of_the_container() -> None:
             id="a key that is none",
         ),
         pytest.param(
+            {**ACCOUNT, "azure_storage_key": "key-91b2é"},
+            "^key azure_storage_key of Secret .* is no Base64, as keys of storage accounts are; ",
+            id="a key with a letter that Base64 never has",
+        ),
+        pytest.param(
             {**KEY, "azure_storage_environment": "AzureGermanCloud"},
             "^key azure_storage_environment of Secret .* names the German cloud, which Microsoft "
             "closed in 2021; use AzureCloud ",
