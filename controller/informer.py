@@ -119,7 +119,7 @@ class Informer:
         self._clock = clock
         self._resync_period = resync_period
         self._uniform = uniform
-        self._processor = _Processor(self.store, trim)
+        self._processor = _Processor(self.store)
         self._reflector = Reflector(
             client,
             resource,
@@ -130,6 +130,7 @@ class Informer:
             metadata_only=metadata_only,
             label_selector=label_selector,
             field_selector=field_selector,
+            keep=lambda obj: interned(trim(obj)),
             on_contact=self._on_contact,
             beat=self._beat,
             uniform=uniform,
@@ -237,11 +238,10 @@ class _Processor:
     Whoever hears of an object finds it, or something newer, in the store.
     """
 
-    def __init__(self, store: Store, trim: Callable[[Object], Object]) -> None:
+    def __init__(self, store: Store) -> None:
         self.synced = threading.Event()
         self.overlay: Overlay | None = None
         self._store = store
-        self._trim = trim
         # Held while the store changes and the handlers are told: a handler that joins sees each
         # object exactly once. Re-entrant: a handler may add another one.
         self._lock = threading.RLock()
@@ -254,13 +254,12 @@ class _Processor:
             self._handlers.append(handler)
 
     def add(self, obj: Object) -> None:
-        self._put(self._kept(obj))
+        self._put(obj)
 
     def update(self, obj: Object) -> None:
-        self._put(self._kept(obj))
+        self._put(obj)
 
     def delete(self, obj: Object) -> None:
-        obj = self._kept(obj)
         with self._lock:
             known = self._store.get(*key_of(obj)) is not None
             self._store.delete(obj)
@@ -272,7 +271,6 @@ class _Processor:
         self._store.bookmark(resource_version)
 
     def replace(self, objects: list[Object], resource_version: str) -> None:
-        objects = [self._kept(obj) for obj in objects]
         with self._lock:
             before = {key_of(obj): obj for obj in self._store.list()}
             vanished = self._store.replace(objects, resource_version)
@@ -289,10 +287,6 @@ class _Processor:
             for obj in self._store.list():
                 for handler in self._handlers:
                     handler.on_update(obj, obj)
-
-    def _kept(self, obj: Object) -> Object:
-        kept: Object = interned(self._trim(obj))
-        return kept
 
     def _put(self, obj: Object) -> None:
         with self._lock:

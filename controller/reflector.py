@@ -158,6 +158,7 @@ class Reflector:
         metadata_only: bool = False,
         label_selector: str = "",
         field_selector: str = "",
+        keep: Callable[[Object], Object] = lambda obj: obj,
         on_contact: Callable[[], None] = lambda: None,
         beat: Callable[[], None] = lambda: None,
         uniform: Callable[[float, float], float] = random.uniform,
@@ -175,6 +176,8 @@ class Reflector:
             metadata_only: Mirror no spec, status or data.
             label_selector: Mirror only objects with these labels.
             field_selector: The same for fields; `metadata.name=...` for a single object.
+            keep: Gets each object as it arrives, and returns what goes into the sink: all of the
+                initial ones together, uncut, take several times the memory of what is kept.
             on_contact: Called on the reflector's thread whenever the server was heard, bookmarks
                 included.
             beat: Called on the reflector's thread at every turn, whether the server answers or not:
@@ -192,6 +195,7 @@ class Reflector:
         self._metadata_only = metadata_only
         self._label_selector = label_selector
         self._field_selector = field_selector
+        self._keep = keep
         self._on_contact = on_contact
         self._beat = beat
         self._uniform = uniform
@@ -340,11 +344,12 @@ class Reflector:
                 metadata_only=self._metadata_only,
             )
             try:
-                objects += [self._identified(obj) for obj in page["items"] or ()]
+                items = [self._identified(obj) for obj in page["items"] or ()]
                 token = page["metadata"].get("continue", "")
                 resource_version_of_list = page["metadata"]["resourceVersion"]
             except (AttributeError, KeyError, TypeError) as error:
                 raise TransportError("LIST: the answer is no list") from error
+            objects += map(self._keep, items)
             if not token:
                 return objects, resource_version_of_list
 
@@ -445,11 +450,11 @@ class Reflector:
     def _handle_event(self, sink: "Sink | Store", event_type: str, obj: Object) -> None:
         match event_type:
             case "ADDED":
-                sink.add(obj)
+                sink.add(self._keep(obj))
             case "MODIFIED":
-                sink.update(obj)
+                sink.update(self._keep(obj))
             case "DELETED":
-                sink.delete(obj)
+                sink.delete(self._keep(obj))
             case "BOOKMARK":
                 pass
             case _:

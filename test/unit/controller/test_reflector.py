@@ -80,6 +80,7 @@ def reflecting(
     clock: FakeClock,
     *,
     metadata_only: bool = False,
+    keep: Callable[[Object], Object] = lambda obj: obj,
     on_contact: Callable[[], None] = lambda: None,
     read_timeout: float = 5.0,
     metrics: Metrics | None = None,
@@ -97,6 +98,7 @@ def reflecting(
         clock=clock,
         metrics=metrics,
         metadata_only=metadata_only,
+        keep=keep,
         on_contact=on_contact,
         uniform=lambda low, _high: low,
         read_timeout=read_timeout,
@@ -166,6 +168,34 @@ def test_changes_during_the_initial_events_are_folded_in() -> None:
     mirror = Mirror()
     with FakeApiServer(script) as server, reflecting(server, mirror, InstantClock()):
         mirror.wait_until_told("replace a@3")
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(
+            [watch(added("a", 1), initial_events_end(5), modified("a", 6), end="silent")],
+            id="of a stream and of a watch",
+        ),
+        pytest.param(
+            [
+                apiserver.failure(400, "BadRequest"),
+                apiserver.ok(pod_list([pod("a", 1)], 5)),
+                watch(modified("a", 6), end="silent"),
+            ],
+            id="of a list and of a watch",
+        ),
+    ],
+)
+def test_the_sink_gets_what_is_kept_of_each_object(script: list[apiserver.Answer]) -> None:
+    def keep(obj: Object) -> Object:
+        return {"metadata": obj["metadata"]}
+
+    mirror = Mirror()
+    with FakeApiServer(*script) as server, reflecting(server, mirror, InstantClock(), keep=keep):
+        mirror.wait_until_told("replace a@1", "update a@6")
+
+    assert [list(obj) for obj in mirror.objects] == [["metadata"], ["metadata"]]
 
 
 @pytest.mark.parametrize(
