@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from controller.conditions import timestamp
-from controller.errors import Invalid, NotFound
+from controller.errors import BadRequest, Invalid, NotFound
 from reconcilers.repositoryserver import api, children, resources, status
 from reconcilers.repositoryserver.context import INDEX_OWNER
 from reconcilers.repositoryserver.errors import InvalidInput, Unsettled
@@ -153,7 +153,8 @@ class ChildApplier:
         users = users if observed is None else children.users_of(observed)
         try:
             pod = self.ensure(current, resources.PODS, children.pod(server, inputs, digest, users))
-        except Invalid as error:
+        # A webhook's denial without a code is a bad request.
+        except (BadRequest, Invalid) as error:
             message = POD_REFUSED.format(pod=name, message=error.message)
             raise InvalidInput(REASON_POD_REFUSED, message) from error
         if observed is None:

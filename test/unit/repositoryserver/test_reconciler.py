@@ -13,7 +13,7 @@ from attrs import define, field
 from controller.clock import Deadline, DeadlineExceeded
 from controller.conditions import conditions_of, get_condition, timestamp
 from controller.controller import Request, Result
-from controller.errors import Conflict, Forbidden, Invalid, NotFound
+from controller.errors import BadRequest, Conflict, Forbidden, Invalid, NotFound
 from controller.mutationcache import MutationCache
 from controller.store import Store
 from fakes import objects
@@ -969,14 +969,27 @@ def test_an_override_that_cannot_be_is_told_and_leaves_the_running_server_alone(
 
 
 @pytest.mark.parametrize(
-    "settings",
+    ("settings", "refusal"),
     [
-        pytest.param({"podOverride": {"restartPolice": "Always"}}, id="in a new pod"),
-        pytest.param({"podLabels": {"team": "not a value"}}, id="on the running pod"),
+        pytest.param(
+            {"podOverride": {"restartPolice": "Always"}},
+            Invalid(422, "Invalid", "spec: no such field"),
+            id="in a new pod",
+        ),
+        pytest.param(
+            {"podLabels": {"team": "not a value"}},
+            Invalid(422, "Invalid", "a label's value has no spaces"),
+            id="on the running pod",
+        ),
+        pytest.param(
+            {"podLabels": {"team": "b"}},
+            BadRequest(400, "", 'admission webhook "teams.example" denied the request: no team b'),
+            id="by a webhook that denies without a code",
+        ),
     ],
 )
 def test_what_the_api_server_refuses_of_a_pod_is_told_and_the_running_one_serves(
-    settled: World, settings: Object
+    settled: World, settings: Object, refusal: Invalid | BadRequest
 ) -> None:
     before = settled.pod()
     trial = World()
@@ -986,7 +999,7 @@ def test_what_the_api_server_refuses_of_a_pod_is_told_and_the_running_one_serves
     (refused,) = [
         action for action in trial.api.taken() if (action.verb, action.resource) == APPLY_POD
     ]
-    settled.api.failures[refused] = Invalid(422, "Invalid", "spec: no such field")
+    settled.api.failures[refused] = refusal
 
     _edit(settled, {"server": settings})
     settled.change_secret(objects.users_secret({"other": "p"}))
@@ -994,7 +1007,7 @@ def test_what_the_api_server_refuses_of_a_pod_is_told_and_the_running_one_serves
 
     assert settled.condition("Ready")[:2] == ("False", "PodRefused")
     assert settled.condition("Ready")[2].startswith(
-        f"the API server refuses pod {refused.name}: spec: no such field; correct what spec.server "
+        f"the API server refuses pod {refused.name}: {refusal.message}; correct what spec.server "
         "says of the pod, in podOverride for one"
     )
     assert settled.pod()["spec"] == before["spec"]
