@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from controller.resource import Object, Resource
     from controller.store import IndexFunction, Store
     from reconcilers.options import Options
-    from reconcilers.repositoryserver.registration import Executor as CommandExecutor
+    from reconcilers.repositoryserver.commands import Executor as CommandExecutor
 
 CONTROLLER = "repositoryserver"
 
@@ -88,7 +88,7 @@ def build(
         recorder=recorder,
         clock=clock,
         image=options.server_image,
-        turns=Turns(options.max_concurrent_replacements),
+        turns=Turns(options.max_concurrent_replacements, clock=clock),
         repositories=repositories,
     )
     loop = Controller(

@@ -120,6 +120,24 @@ class ChildApplier:
             self._tell(current, EVENT_CHILD_RESTORED, note, "Apply")
         return applied
 
+    def create(
+        self, current: Pass, resource: Resource, desired: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Create an object that the cache does not have, and return it.
+
+        Raises:
+            AlreadyExists: It is there all the same.
+            ClientError: The API server did not take it.
+        """
+        created = self._client.create(
+            resource,
+            desired["metadata"]["namespace"],
+            children.with_applied(desired),
+            deadline=current.deadline,
+        )
+        self._cache(resource).mutated(created)
+        return created
+
     def ensure_pod(
         self, current: Pass, inputs: children.ServerInputs | None, digest: str, users: str
     ) -> dict[str, Any] | None:

@@ -11,21 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from controller.clock import DeadlineExceeded
-from reconcilers.repositoryserver import children, kopia, rollout
+from reconcilers.repositoryserver import kopia, rollout
+from reconcilers.repositoryserver.commands import CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from controller.clock import Clock
+    from reconcilers.repositoryserver.commands import CommandRunner
     from reconcilers.repositoryserver.context import Pass
-    from reconcilers.repositoryserver.registration import Executor
 
 # How long what a former pod has written may be unknown to the one that serves. A refresh takes a
 # tenth of a second of a processor and reads the list of indexes from the storage.
 PAUSE_SECONDS = 10.0
-# A server whose storage is away answers when it is back.
-COMMAND_SECONDS = 30.0
 
 _log = structlog.get_logger()
 
@@ -33,14 +31,14 @@ _log = structlog.get_logger()
 class Refresher:
     """Lets a server look at its repository anew while, and after, another pod writes to it."""
 
-    def __init__(self, *, executor: Executor, clock: Clock) -> None:
+    def __init__(self, *, commands: CommandRunner, clock: Clock) -> None:
         """Take the dependencies.
 
         Args:
-            executor: Runs Kopia in the server's container.
+            commands: Runs Kopia in the server's container.
             clock: The time.
         """
-        self._executor = executor
+        self._commands = commands
         self._clock = clock
 
     def ensure_caught_up(
@@ -58,7 +56,6 @@ class Refresher:
             others: The other pods of the server.
 
         Raises:
-            ClientError: The API server refused or could not be reached.
             DeadlineExceeded: The time of the pass is over.
         """
         memory, now = current.memory, self._clock.monotonic()
@@ -80,15 +77,8 @@ class Refresher:
 
     def _refresh(self, current: Pass, pod: Mapping[str, Any]) -> bool:
         try:
-            result = self._executor.run(
-                pod["metadata"]["namespace"],
-                pod["metadata"]["name"],
-                children.CONTAINER,
-                kopia.REFRESH,
-                deadline=current.deadline.within(COMMAND_SECONDS),
-            )
-        except DeadlineExceeded as error:
-            current.deadline.check()
+            result = self._commands.run(current, pod, kopia.REFRESH)
+        except CommandError as error:
             cause = str(error)
         else:
             if result.exit_code == 0:

@@ -75,6 +75,27 @@ class KnownUsers:
 
 
 @frozen
+class Attempt:
+    """The last try to let a server take up its users, if it failed.
+
+    Attributes:
+        pod: Uid of the pod.
+        version: Of the users.
+        until: When to try again, in monotonic seconds.
+        verdict: What came of it.
+    """
+
+    pod: str
+    version: str
+    until: float
+    verdict: Problem | status.Waiting | None
+
+    def is_for(self, pod: str, version: str) -> bool:
+        """Return whether it was made in a pod with a version of the users."""
+        return (self.pod, self.version) == (pod, version)
+
+
+@frozen
 class KnownFailure:
     """The fault that the newest pod had last.
 
@@ -94,7 +115,10 @@ class Memory:
     Attributes:
         inputs: What the server is started with.
         users: Who may connect.
-        ready_since: When the server was first seen to be Ready, in monotonic seconds.
+        attempt: The last try to let the server take up its users, if it failed.
+        left: Users who may not connect any more, and whom the repository may still know.
+        forget_at: When to search the repository for entries of before, in monotonic seconds.
+        moved_at: When the Service was made to select another pod, in monotonic seconds.
         refreshed_at: When the server was last told to look at its repository anew, in monotonic
             seconds; None while no other pod may have written to it since.
         failure: What the newest pod failed at.
@@ -105,7 +129,10 @@ class Memory:
 
     inputs: KnownInputs | None = None
     users: KnownUsers | None = None
-    ready_since: float | None = None
+    attempt: Attempt | None = None
+    left: frozenset[str] = frozenset()
+    forget_at: float | None = None
+    moved_at: float | None = None
     refreshed_at: float | None = None
     failure: KnownFailure | None = None
     setting: kopia.Setting | None = None
@@ -123,6 +150,8 @@ class Pass:
         memory: What earlier passes remember.
         deadline: Until when work may go on.
         retry_pause: Seconds between two tries of what fails inside Kopia.
+        users_changed: Whether this pass has changed the users, which a new pod may then not have:
+            its kubelet may still know the former ones.
         expiring: What is to be said of a certificate that is about to expire; empty if there is no
             need to, None while it is not known.
         requeue_after: Seconds after which to look again, the shortest that was asked for.
@@ -135,6 +164,7 @@ class Pass:
     deadline: Deadline
     retry_pause: float
     expiring: str | None = None
+    users_changed: bool = False
     requeue_after: float | None = field(default=None)
 
     def look_again(self, seconds: float) -> None:

@@ -78,6 +78,12 @@ class InputReader:
         self._clock = clock
         self._image = image
 
+    def known_inputs(self, current: Pass) -> KnownInputs | None:
+        """Return what is known of a server's inputs; None if they are to be read."""
+        known = current.memory.inputs
+        versions = self._versions(current.server)
+        return known if known is not None and known.versions == versions else None
+
     def server_inputs(self, current: Pass) -> tuple[KnownInputs, children.ServerInputs | None]:
         """Return what is known of a server's inputs, and themselves if they had to be read.
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from controller.clock import Deadline, DeadlineExceeded
 from controller.conditions import conditions_of, get_condition, is_true
 from controller.controller import Request, Result
-from controller.errors import Conflict, Forbidden, Invalid
-from reconcilers.repositoryserver import api, children, resources, sharing, status
+from controller.errors import AlreadyExists, BadRequest, Conflict, Forbidden, Invalid
+from reconcilers.repositoryserver import api, children, kopia, resources, sharing, status
 from reconcilers.repositoryserver.applier import ChildApplier
 from reconcilers.repositoryserver.catchup import Refresher
+from reconcilers.repositoryserver.commands import CommandRunner
 from reconcilers.repositoryserver.context import (
     INDEX_OWNER,
     KnownFailure,
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 
     from controller.client import Client
     from controller.clock import Clock
+    from reconcilers.repositoryserver.commands import Executor
     from reconcilers.repositoryserver.context import Caches
-    from reconcilers.repositoryserver.registration import Executor
     from reconcilers.repositoryserver.rollout import Rollout
     from reconcilers.repositoryserver.statuswriter import Recorder
 
@@ -55,10 +56,16 @@ RETRY_MAX_SECONDS = 60.0
 # Of a server that comes up the stages are told no more often than this.
 STAGE_PAUSE_SECONDS = 2.0
 
-# A turn to be replaced becomes free without an event that would wake who waits for it.
-TURN_RECHECK_SECONDS = 2.0
+# The kubelet of a lost node confirms no deletion, and a pod's name is taken until somebody does.
+# Where no claim could be mounted twice, this long after its time to end the controller does.
+LOST_SECONDS = 60.0
+WHY_LOST = "its node does not confirm that it has ended"
 
 WHY_FAILED = "it does not come up by itself any more"
+
+UNKNOWN_SETTING = kopia.Setting(
+    storage="its storage", location="", credential="", password="", user=0
+)
 
 REASON_REFUSED = "ApiRequestRefused"
 REFUSED = "the API server refuses a request of the controller: {message}"
@@ -95,7 +102,7 @@ class RepositoryServerReconciler:
         """
         self._caches = caches
         self._clock = clock
-        self._turns = turns or Turns()
+        self._turns = turns or Turns(clock=clock)
         self._repositories = repositories or Repositories()
         self._writer = StatusWriter(
             client=client, servers=caches.servers, recorder=recorder, clock=clock
@@ -111,14 +118,15 @@ class RepositoryServerReconciler:
         self._reader = InputReader(
             client=client, caches=caches, issuer=issuer, clock=clock, image=image
         )
+        commands = CommandRunner(executor)
         self._registrar = UserRegistrar(
-            executor=executor,
+            commands=commands,
             reader=self._reader,
             applier=self._applier,
             tell=self._writer.tell,
             clock=clock,
         )
-        self._refresher = Refresher(executor=executor, clock=clock)
+        self._refresher = Refresher(commands=commands, clock=clock)
         self._router = ServiceRouter(
             client=client,
             caches=caches,
@@ -151,7 +159,8 @@ class RepositoryServerReconciler:
             return Result()
         try:
             return self._reconcile(request, obj, deadline)
-        except Conflict:
+        except (Conflict, AlreadyExists):
+            # Somebody was faster; the cache will show it.
             return Result(requeue=True)
 
     def _reconcile(self, request: Request, obj: dict[str, Any], deadline: Deadline) -> Result:
@@ -160,14 +169,17 @@ class RepositoryServerReconciler:
             outcome = self._bring_about(current)
         except InvalidInput as error:
             self._repositories.failed(request)
+            self._turns.give_back(request)
             problem = error.problem(status.SERVER_SETUP)
             self._writer.write(obj, self._unexamined(obj, problem), deadline)
             return Result(requeue_after=UNREADY_RECHECK_SECONDS)
         except Unsettled as error:
+            self._turns.give_back(request)
             waiting = status.Waiting(status.SERVER_SETUP, str(error))
             self._writer.write(obj, self._unexamined(obj, waiting), deadline)
             return Result(requeue_after=UNREADY_RECHECK_SECONDS)
-        except (Forbidden, Invalid, DeadlineExceeded) as error:
+        except (Forbidden, Invalid, BadRequest, DeadlineExceeded) as error:
+            self._turns.give_back(request)
             problem = _unfinished(error)
             self._writer.write(obj, self._unexamined(obj, problem), deadline)
             raise
@@ -214,10 +226,11 @@ class RepositoryServerReconciler:
         server = current.server
         # First, so that no pod is ever without its protection.
         self._applier.ensure(current, resources.NETWORK_POLICIES, children.network_policy(server))
-        users: Problem | status.Waiting | None = self._registrar.ensure_known(current)
+        unknown = self._registrar.ensure_known(current)
         newest = self._ensure_newest(current)
         place = self._router.place(server, newest, _users_version(current.memory))
-        users = users or self._ensure_taken_up(current, newest, place)
+        # Who may connect no more is told of even if somebody else's Secret is not right.
+        untold = self._ensure_taken_up(current, newest, place)
         serving = self._router.roll_out(current, newest, place)
         ready = serving is not None and status.pod_ready(serving)
         reached = self._router.reached(current, serving) if serving is not None and ready else None
@@ -232,7 +245,7 @@ class RepositoryServerReconciler:
         metadata = shown["metadata"] if shown is not None else {}
         annotations = metadata.get("annotations", {})
         return status.Outcome(
-            verdicts=tuple(v for v in (newest.verdict, users) if v is not None),
+            verdicts=tuple(v for v in (newest.verdict, unknown, untold) if v is not None),
             serving=reached is not None,
             pod_name=metadata.get("name", ""),
             service_name=children.stable_name(server),
@@ -246,6 +259,10 @@ class RepositoryServerReconciler:
 
     def _ensure_newest(self, current: Pass) -> Newest:
         """Bring up the pod of the inputs as they are now, and say how far it is."""
+        known = self._reader.known_inputs(current)
+        # Before anything is read: thousands may wait.
+        if known is not None and not self._may_start(current, known.digest):
+            return self._waits_for_turn(current, known.digest, known.pod.claim)
         try:
             inputs, full = self._reader.server_inputs(current)
         except InvalidInput as error:
@@ -256,12 +273,12 @@ class RepositoryServerReconciler:
         self._repositories.examined(current.request, repository)
         digest, claim = inputs.digest, inputs.pod.claim
         name = children.versioned_name(current.server, digest)
-        if full is not None and not self._may_start(current, name):
-            current.look_again(TURN_RECHECK_SECONDS)
-            waiting = status.Waiting(status.SERVER_SETUP, status.WAITING_TURN)
-            return Newest(digest, None, waiting, claim)
+        if full is not None and not self._may_start(current, digest):
+            return self._waits_for_turn(current, digest, claim)
+        # A kubelet may still know the users of before: one that starts now has to be told.
+        users = "" if current.users_changed else _users_version(current.memory)
         try:
-            pod = self._applier.ensure_pod(current, full, digest, _users_version(current.memory))
+            pod = self._applier.ensure_pod(current, full, digest, users)
         except InvalidInput as error:
             # A label that cannot be leaves the pod that lacks it at work.
             there = (
@@ -271,7 +288,7 @@ class RepositoryServerReconciler:
             return Newest(digest, next(there, None), problem, claim)
         verdict = status.examine_pod(pod, name, inputs.pod)
         if pod is not None:
-            self._replace_failed(current, pod)
+            self._replace_failed(current, pod, claim)
         return Newest(digest, pod, _lasting(current.memory, digest, verdict), claim)
 
     def _shared(self, current: Pass) -> str | None:
@@ -293,12 +310,17 @@ class RepositoryServerReconciler:
         current.look_again(UNREADY_RECHECK_SECONDS)
         return None
 
-    def _may_start(self, current: Pass, name: str) -> bool:
+    def _may_start(self, current: Pass, digest: str) -> bool:
         """Return whether a pod may be made; one that replaces another needs a turn."""
         pods = self._router.pods(current.server)
-        if any(pod["metadata"]["name"] == name for pod in pods):
+        if any(children.digest_of(pod) == digest for pod in pods):
             return True
         return not any(map(status.pod_ready, pods)) or self._turns.take(current.request)
+
+    def _waits_for_turn(self, current: Pass, digest: str, claim: str) -> Newest:
+        current.look_again(self._turns.pause())
+        waiting = status.Waiting(status.SERVER_SETUP, status.WAITING_TURN)
+        return Newest(digest, None, waiting, claim)
 
     def _settle_turn(
         self, current: Pass, newest: Newest, serving: Mapping[str, Any] | None
@@ -312,19 +334,25 @@ class RepositoryServerReconciler:
         self, current: Pass, newest: Newest, place: Rollout
     ) -> Problem | status.Waiting | None:
         """Let the newest pod and the one that serves take up changed users."""
-        setting = current.memory.setting
+        # Nobody knows the storage where an input has been wrong since the process began.
+        setting = current.memory.setting or UNKNOWN_SETTING
         pods = self._router.pods(current.server)
         serving = place.serves(pods)
         verdict: Problem | status.Waiting | None = None
         for pod in pods:
-            if setting is not None and (pod is serving or newest.is_(pod)):
+            if pod is serving or newest.is_(pod):
                 verdict = self._registrar.ensure_taken_up(current, pod, setting) or verdict
         return verdict
 
-    def _replace_failed(self, current: Pass, pod: Mapping[str, Any]) -> None:
+    def _replace_failed(self, current: Pass, pod: Mapping[str, Any], claim: str) -> None:
         """Delete a pod that only another one can take the place of, after a pause."""
+        if ending := pod["metadata"].get("deletionTimestamp"):
+            lost = (self._clock.now() - status.parse_time(ending)).total_seconds() >= LOST_SECONDS
+            if lost and not claim:
+                self._applier.delete(current, resources.PODS, pod, WHY_LOST, grace_seconds=0)
+            return
         failed = status.failed_since(pod)
-        if failed is None or pod["metadata"].get("deletionTimestamp"):
+        if failed is None:
             return
         since = (self._clock.now() - failed).total_seconds()
         if since < current.retry_pause:
@@ -349,6 +377,7 @@ class RepositoryServerReconciler:
             verdicts=(verdict,),
             serving=any(status.pod_ready(pod) for pod in pods),
             pod_name=info.get("podName", ""),
+            service_name=info.get("serviceName", ""),
         )
 
 
@@ -363,7 +392,7 @@ def _lasting(
     return verdict
 
 
-def _unfinished(error: Forbidden | Invalid | DeadlineExceeded) -> Problem:
+def _unfinished(error: Forbidden | Invalid | BadRequest | DeadlineExceeded) -> Problem:
     if isinstance(error, DeadlineExceeded):
         message = OUT_OF_TIME.format(message=error)
         return Problem(status.SERVER_SETUP, REASON_OUT_OF_TIME, message)

@@ -8,23 +8,28 @@ would go on accepting the passwords in them.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from controller.clock import DeadlineExceeded
 from controller.conditions import timestamp
 from reconcilers.repositoryserver import children, htpasswd, kopia, resources, status, users
-from reconcilers.repositoryserver.context import KnownUsers
+from reconcilers.repositoryserver.commands import (
+    UNANSWERED,
+    CommandError,
+    Unanswered,
+    Unreachable,
+)
+from reconcilers.repositoryserver.context import Attempt, KnownUsers
 from reconcilers.repositoryserver.errors import InvalidInput, Problem
 from reconcilers.repositoryserver.inputs import version_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from controller.clock import Clock, Deadline
-    from controller.podexec import ExecResult
+    from controller.clock import Clock
     from reconcilers.repositoryserver.applier import ChildApplier, Teller
+    from reconcilers.repositoryserver.commands import CommandRunner
     from reconcilers.repositoryserver.context import Pass
     from reconcilers.repositoryserver.inputs import InputReader, StoredUsers
 
@@ -32,39 +37,25 @@ if TYPE_CHECKING:
 # costs as much as starting it, and servers that start at the same time should not wait for it.
 FORGET_AFTER_SECONDS = 30.0
 
+# What hangs is left behind in the container, which has memory for a few of them.
+FORGET_AGAIN_SECONDS = 600.0
+
 # The kubelet sees a changed Secret within milliseconds; where it does not it is asked again.
 TAKE_UP_PAUSE_SECONDS = 1.0
-# A server whose storage is away answers a refresh when it is back; no worker should wait for it.
-COMMAND_SECONDS = 30.0
-UNANSWERED = f"its server has not answered for {COMMAND_SECONDS:.0f} s"
-
 AWAITED = "{version} awaited since {since}"
 WAITING_USERS = "the kubelet has not brought the changed users into pod {pod} yet"
+
+UNREACHABLE = "the users cannot be brought to the server in pod {pod}: {cause}"
 
 EVENT_USERS_CHANGED = "UsersChanged"
 EVENT_USERS_FORGOTTEN = "UsersForgotten"
 FORGOTTEN = "removed entries of before from the repository: {names}"
 
 _VERSION_BYTES = 5
+# Versions that are none: another file would not be told from this one.
+_NO_VERSIONS = frozenset({"", children.NO_USERS})
 
 _log = structlog.get_logger()
-
-
-class Executor(Protocol):
-    """Runs commands in containers, as `controller.podexec.Executor`."""
-
-    def run(
-        self,
-        namespace: str,
-        pod: str,
-        container: str,
-        command: Sequence[str],
-        *,
-        stdin: bytes = b"",
-        deadline: Deadline,
-    ) -> ExecResult:
-        """Run a command to its end."""
-        ...
 
 
 class UserRegistrar:
@@ -73,7 +64,7 @@ class UserRegistrar:
     def __init__(
         self,
         *,
-        executor: Executor,
+        commands: CommandRunner,
         reader: InputReader,
         applier: ChildApplier,
         tell: Teller,
@@ -82,13 +73,13 @@ class UserRegistrar:
         """Take the dependencies.
 
         Args:
-            executor: Runs Kopia in the server's container.
+            commands: Runs Kopia in the server's container.
             reader: Reads the access Secrets, and the users as they are.
             applier: Writes the users, and what a pod has taken up.
             tell: Tells of changed users.
             clock: The time.
         """
-        self._executor = executor
+        self._commands = commands
         self._reader = reader
         self._applier = applier
         self._tell = tell
@@ -104,6 +95,7 @@ class UserRegistrar:
         Raises:
             InvalidInput: The name of the Secret is taken.
             Unsettled: It belongs to a deleted namesake of the resource.
+            AlreadyExists: It is there, and the cache does not show it yet.
             ClientError: The API server refused or could not be reached.
         """
         server = current.server
@@ -148,27 +140,44 @@ class UserRegistrar:
         known = current.memory.users
         if known is None or children.users_of(pod) == known.version or not status.answers(pod):
             return None
+        uid, now = pod["metadata"]["uid"], self._clock.monotonic()
+        attempt = current.memory.attempt
+        if attempt is None or not attempt.is_for(uid, known.version) or attempt.until <= now:
+            verdict, pause = self._take_up(current, pod, known.version, setting)
+            now = self._clock.monotonic()
+            attempt = Attempt(uid, known.version, now + pause, verdict)
+            current.memory.attempt = None if verdict is None else attempt
+        if attempt.verdict is not None:
+            current.look_again(attempt.until - now)
+        return attempt.verdict
+
+    def _take_up(
+        self, current: Pass, pod: Mapping[str, Any], version: str, setting: kopia.Setting
+    ) -> tuple[Problem | status.Waiting | None, float]:
+        """Tell a server of its users; return what came of it, and when to try again."""
+        name = pod["metadata"]["name"]
         # A change to the pod makes the kubelet look at its volumes now and not within a minute.
         since = timestamp(self._clock.now())
-        self._mark(current, pod, AWAITED.format(version=known.version, since=since))
+        self._mark(current, pod, AWAITED.format(version=version, since=since))
         try:
-            result = self._exec(current, pod, kopia.take_up_users(known.version))
-        except DeadlineExceeded:
-            current.deadline.check()
-            current.look_again(current.retry_pause)
+            result = self._commands.run(current, pod, kopia.take_up_users(version))
+        except Unanswered:
             message = kopia.STORAGE_UNAVAILABLE.format(storage=setting.storage, cause=UNANSWERED)
-            return Problem(status.SERVER_REFRESHED, kopia.REASON_STORAGE, message)
+            problem = Problem(status.SERVER_REFRESHED, kopia.REASON_STORAGE, message)
+            return problem, current.retry_pause
+        except Unreachable as error:
+            message = UNREACHABLE.format(pod=name, cause=error)
+            return status.Waiting(status.SERVER_REFRESHED, message), current.retry_pause
         if result.exit_code == kopia.NOT_THERE_YET:
-            current.look_again(TAKE_UP_PAUSE_SECONDS)
-            message = WAITING_USERS.format(pod=pod["metadata"]["name"])
-            return status.Waiting(status.SERVER_REFRESHED, message)
+            message = WAITING_USERS.format(pod=name)
+            return status.Waiting(status.SERVER_REFRESHED, message), TAKE_UP_PAUSE_SECONDS
         if result.exit_code != 0:
-            current.look_again(current.retry_pause)
             output = result.stderr.decode(errors="replace")
             explanation = kopia.explain(output, result.exit_code, setting)
-            return Problem(status.SERVER_REFRESHED, explanation.reason, explanation.message)
-        self._mark(current, pod, known.version)
-        return None
+            problem = Problem(status.SERVER_REFRESHED, explanation.reason, explanation.message)
+            return problem, current.retry_pause
+        self._mark(current, pod, version)
+        return None, 0.0
 
     def ensure_forgotten(self, current: Pass, pod: Mapping[str, Any]) -> frozenset[str] | None:
         """Remove entries that the repository has of the users, from a server of before.
@@ -186,34 +195,38 @@ class UserRegistrar:
         """
         known = current.memory.users
         recorded = frozenset((current.obj.get("status") or {}).get("registeredUsers") or ())
-        if known is None or known.names == recorded or current.server.read_only:
+        if known is None or current.server.read_only:
             return None
-        if known.names < recorded:
-            return known.names
+        searched_for = known.names | current.memory.left
+        if searched_for <= recorded:
+            return None if known.names == recorded else known.names
         now = self._clock.monotonic()
-        if current.memory.ready_since is None:
-            current.memory.ready_since = now
-        left = current.memory.ready_since + FORGET_AFTER_SECONDS - now
+        if current.memory.forget_at is None:
+            current.memory.forget_at = now + FORGET_AFTER_SECONDS
+        left = current.memory.forget_at - now
         if left > 0:
             current.look_again(left)
             return None
         try:
-            self._forget(current, pod, known.names)
-        except (users.UserListError, DeadlineExceeded) as error:
-            current.deadline.check()
+            self._forget(current, pod, searched_for)
+        except (users.UserListError, CommandError) as error:
             _log.warning("users of before may still connect", cause=str(error))
-            current.look_again(FORGET_AFTER_SECONDS)
+            current.memory.forget_at = self._clock.monotonic() + FORGET_AGAIN_SECONDS
+            current.look_again(FORGET_AGAIN_SECONDS)
             return None
+        current.memory.left = frozenset()
         return known.names
 
     def _forget(self, current: Pass, pod: Mapping[str, Any], names: frozenset[str]) -> None:
-        listed = self._exec(current, pod, kopia.LIST_USERS)
+        listed = self._commands.run(current, pod, kopia.LIST_USERS)
         if listed.exit_code != 0:
             raise users.UserListError(kopia.last_line(listed.stderr.decode(errors="replace")))
         found = names & users.parse_names(listed.stdout)
         if not found:
             return
-        result = self._exec(current, pod, kopia.FORGET_USERS, kopia.forget_users_input(found))
+        result = self._commands.run(
+            current, pod, kopia.FORGET_USERS, kopia.forget_users_input(found)
+        )
         if result.exit_code != 0:
             raise users.UserListError(kopia.last_line(result.stderr.decode(errors="replace")))
         note = FORGOTTEN.format(names=", ".join(sorted(found)))
@@ -227,22 +240,24 @@ class UserRegistrar:
         *,
         sources: tuple[str, ...],
     ) -> None:
-        if stored is not None and stored.users == wanted:
+        if stored is not None and stored.users == wanted and stored.version not in _NO_VERSIONS:
             version = stored.version
         else:
             version = os.urandom(_VERSION_BYTES).hex() if wanted else children.NO_USERS
         secret = children.users_secret(current.server, wanted, version)
-        applied = self._applier.ensure(
-            current,
-            resources.SECRETS,
-            secret,
+        if stored is None:
+            # Not applied: what a cache that lags does not show is not to be written over.
+            written = self._applier.create(current, resources.SECRETS, secret)
+        else:
             # The cache does not have the content.
-            changed=stored is None or stored.users != wanted or not stored.version,
-        )
-        self._remember(current, applied, wanted, version, sources=sources)
+            changed = (stored.users, stored.version) != (wanted, version)
+            written = self._applier.ensure(current, resources.SECRETS, secret, changed=changed)
+            current.users_changed = changed
+        self._remember(current, written, wanted, version, sources=sources)
         change = users.Change.between(
             {} if stored is None else htpasswd.entries(stored.users), htpasswd.entries(wanted)
         )
+        current.memory.left |= frozenset(change.removed)
         if stored is not None and change.summary():
             self._tell(current, EVENT_USERS_CHANGED, change.summary(), "ChangeUsers")
 
@@ -260,15 +275,3 @@ class UserRegistrar:
 
     def _mark(self, current: Pass, pod: Mapping[str, Any], value: str) -> None:
         self._applier.annotate(current, pod, {children.ANNOTATION_USERS: value})
-
-    def _exec(
-        self, current: Pass, pod: Mapping[str, Any], command: Sequence[str], stdin: bytes = b""
-    ) -> ExecResult:
-        return self._executor.run(
-            pod["metadata"]["namespace"],
-            pod["metadata"]["name"],
-            children.CONTAINER,
-            command,
-            stdin=stdin,
-            deadline=current.deadline.within(COMMAND_SECONDS),
-        )

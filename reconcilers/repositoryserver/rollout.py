@@ -6,6 +6,7 @@ to once it has those of now.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,9 @@ WHY_IN_PLACE = (
 IN_PLACE_AFTER_SECONDS = 60.0
 # A claim with one of these and no other is mounted on one node at a time.
 _ONE_NODE_MODES = frozenset({"ReadWriteOnce", "ReadWriteOncePod"})
+
+# kube-scheduler, plugins volumerestrictions and volumebinding.
+_VOLUME_CONFLICT = re.compile(r"ReadWriteOncePod|volume node affinity conflict")
 
 # What a time to drain that nobody can read counts as.
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -79,16 +83,18 @@ class Rollout:
         Returns:
             The pod, None if there is none that clients may reach.
         """
-        live = [pod for pod in pods if not is_over(pod) and self._has_users(pod)]
+        live = [pod for pod in pods if not is_over(pod)]
         live.sort(key=lambda pod: pod["metadata"].get("creationTimestamp", ""), reverse=True)
         # A server that works is left only for a newer one that works; a broken one is left for
-        # whatever works. Where nothing does, what had sessions may come back to them.
+        # whatever works, for one that has drained as well, whose users may be of before. Where
+        # nothing does, what had sessions may come back to them.
         for wanted in (
-            lambda pod: status.pod_ready(pod) and children.digest_of(pod) == self.newest,
-            lambda pod: status.pod_ready(pod) and children.digest_of(pod) == self.routed,
-            status.pod_ready,
-            lambda pod: children.digest_of(pod) == self.routed,
-            lambda pod: children.digest_of(pod) == self.newest,
+            lambda pod: status.pod_ready(pod) and self._is_newest(pod) and self._has_users(pod),
+            lambda pod: status.pod_ready(pod) and self._is_routed(pod),
+            lambda pod: status.pod_ready(pod) and self._has_users(pod),
+            lambda pod: status.pod_ready(pod) and drain_until(pod) is not None,
+            self._is_routed,
+            lambda pod: self._is_newest(pod) and self._has_users(pod),
         ):
             found = next(filter(wanted, live), None)
             if found is not None:
@@ -103,19 +109,21 @@ class Rollout:
         """
         if serving is not None:
             return children.digest_of(serving)
-        # A pod that was deleted comes back under its digest, with its users in the repository.
+        # A pod that was deleted comes back under its digest.
         if self.routed and self.newest in ("", self.routed):
             return self.routed
         return children.NO_DIGEST
 
-    def has_served(self, pod: Mapping[str, Any]) -> bool:
-        """Return whether clients may have sessions in a pod."""
-        return children.digest_of(pod) == self.routed or drain_until(pod) is not None
+    def _is_newest(self, pod: Mapping[str, Any]) -> bool:
+        return children.digest_of(pod) == self.newest
+
+    def _is_routed(self, pod: Mapping[str, Any]) -> bool:
+        return children.digest_of(pod) == self.routed
 
     def _has_users(self, pod: Mapping[str, Any]) -> bool:
-        return self.has_served(pod) or (
-            self.users not in ("", children.NO_USERS) and children.users_of(pod) == self.users
-        )
+        """Return whether a pod has the users of now; those of one that serves may be changing."""
+        current = self.users not in ("", children.NO_USERS)
+        return self._is_routed(pod) or (current and children.users_of(pod) == self.users)
 
 
 @frozen
@@ -236,7 +244,8 @@ def in_each_others_way(
         return False
     scheduled = get_condition(conditions_of(newest), "PodScheduled")
     if scheduled is not None and scheduled["status"] == "False":
-        return True
+        # In the scheduler's words; a wish that no node fulfils is not the serving pod's fault.
+        return bool(_VOLUME_CONFLICT.search(scheduled.get("message", "")))
     elsewhere = newest["spec"].get("nodeName") != serving["spec"].get("nodeName")
     return elsewhere and status.container_is_being_created(newest)
 

@@ -103,12 +103,22 @@ class ServiceRouter:
         # as if it had never served.
         for pod in retirement.drain:
             self._applier.drain(current, pod, now + timedelta(seconds=server.drain_seconds))
-        desired = children.service(server, place.selects(serving))
+        selected = place.selects(serving)
+        if place.routed and selected != place.routed:
+            # Endpoints of a Service that is made before its pod follow the pod alone.
+            current.memory.moved_at = self._clock.monotonic()
+        desired = children.service(server, selected)
         self._applier.ensure(current, resources.SERVICES, desired)
         for pod, why in retirement.delete:
             self._applier.delete(current, resources.PODS, pod, why)
         if retirement.wait is not None:
             current.look_again(retirement.wait)
+        self._prune(current, newest, settled=settled, former=bool(former))
+        return serving
+
+    def _prune(self, current: Pass, newest: Newest, *, settled: bool, former: bool) -> None:
+        """Delete what no pod uses any more."""
+        server = current.server
         if newest.digest:
             used = {children.versioned_name(server, newest.digest)}
             used |= {pod["metadata"]["name"] for pod in self.pods(server)}
@@ -117,7 +127,6 @@ class ServiceRouter:
             self._applier.prune_certificate(current)
         if settled and not former:
             self._applier.prune_former_services(current)
-        return serving
 
     def reached(self, current: Pass, serving: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Return the pod that clients reach through the Service.
@@ -133,6 +142,9 @@ class ServiceRouter:
         server = current.server
         slices = self._caches.endpoint_slices.by_index(INDEX_SERVICE, children.stable_name(server))
         lag = endpoints.lag(serving, self._clock.now())
+        if current.memory.moved_at is not None:
+            moved = self._clock.monotonic() - current.memory.moved_at
+            lag = max(lag, endpoints.LAG_SECONDS - moved)
         if lag <= 0 or endpoints.is_routed_to(slices, serving):
             return serving
         current.look_again(lag)

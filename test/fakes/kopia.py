@@ -38,6 +38,8 @@ class FakeKopia:
     commands: list[str] = field(factory=list)
     #: The result of the next command of a name, in place of carrying it out.
     failures: dict[str, FakeResult] = field(factory=dict)
+    #: Raised in place of running a command of a name.
+    errors: dict[str, Exception] = field(factory=dict)
     #: Commands that are not answered, by name; they take all the time that they get.
     silent: set[str] = field(factory=set)
 
@@ -61,6 +63,8 @@ class FakeKopia:
             assert tuple(command) == kopia.take_up_users(command[-1])
             name, act = "take up", self._take_up
         self.commands.append(name)
+        if name in self.errors:
+            raise self.errors[name]
         if name in self.silent:
             assert isinstance(deadline.clock, FakeClock)
             deadline.clock.step(deadline.remaining())

@@ -535,7 +535,6 @@ class TestPod:
             "volumeMounts"
         ]
 
-
     def test_it_wishes_to_be_where_its_claim_is_mounted_already(self) -> None:
         preferred = "preferredDuringSchedulingIgnoredDuringExecution"
         (wish,) = pod_spec()["affinity"]["podAffinity"][preferred]

@@ -13,7 +13,7 @@ from attrs import define, field
 from controller.clock import Deadline, DeadlineExceeded
 from controller.conditions import conditions_of, get_condition, timestamp
 from controller.controller import Request, Result
-from controller.errors import BadRequest, Conflict, Forbidden, Invalid, NotFound
+from controller.errors import BadRequest, Conflict, Forbidden, Invalid, NotFound, ServerUnavailable
 from controller.mutationcache import MutationCache
 from controller.store import Store
 from fakes import objects
@@ -32,20 +32,23 @@ from reconcilers.repositoryserver import (
 )
 from reconcilers.repositoryserver.applier import owner_uids
 from reconcilers.repositoryserver.catchup import PAUSE_SECONDS
+from reconcilers.repositoryserver.commands import COMMAND_SECONDS
 from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE, Caches
 from reconcilers.repositoryserver.issuer import RETRY_SECONDS
 from reconcilers.repositoryserver.reconciler import (
+    LOST_SECONDS,
+    RETRY_MAX_SECONDS,
     RETRY_MIN_SECONDS,
     STAGE_PAUSE_SECONDS,
     UNREADY_RECHECK_SECONDS,
 )
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler as Reconciler
 from reconcilers.repositoryserver.registration import (
-    COMMAND_SECONDS,
     FORGET_AFTER_SECONDS,
+    FORGET_AGAIN_SECONDS,
     TAKE_UP_PAUSE_SECONDS,
 )
-from reconcilers.repositoryserver.turns import Turns
+from reconcilers.repositoryserver.turns import MIN_PAUSE_SECONDS, Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -98,7 +101,8 @@ class World:
         self.kopia = FakeKopia(volume=self.volume)
         self.recorder = FakeRecorder()
         self.clock = FakeClock(objects.NOW)
-        self.turns = Turns(5)
+        self.turns = Turns(5, clock=self.clock)
+        self.endpoints_lag = False
         self.restart()
         for secret in objects.all_secrets():
             self.api.put(resources.SECRETS, secret)
@@ -137,6 +141,13 @@ class World:
         return cache
 
     def reconcile(self) -> Result:
+        """Let the endpoints follow the Service, unless they lag, and reconcile."""
+        service = self.api.store(resources.SERVICES).get(objects.NAMESPACE, SERVICE)
+        if service is not None and not self.endpoints_lag:
+            digest = service["spec"]["selector"].get(children.LABEL_DIGEST)
+            for pod in self.pods():
+                if children.digest_of(pod) == digest:
+                    self.route_to(pod)
         return self.reconciler.reconcile(REQUEST, Deadline.after(self.clock, 120))
 
     def tell(self) -> None:
@@ -229,7 +240,7 @@ def test_a_new_server_gets_its_children_in_the_order_of_their_need(world: World)
     assert world.api.taken() == [
         Action("apply", "networkpolicies", SERVICE),
         READ_PASSWORDS,
-        Action("apply", "secrets", USERS_SECRET),
+        Action("create", "secrets", USERS_SECRET),
         *SECRETS,
         Action("apply", "secrets", pod),
         Action("apply", "pods", pod),
@@ -268,6 +279,7 @@ def test_a_server_without_users_starts_and_lets_nobody_in(world: World) -> None:
     assert world.kopia.ran() == ["take up"]
     assert world.may_connect() == {USER: objects.USER_PASSWORD_VALUE}
     assert world.selected() == children.digest_of(world.pod())
+    world.reconcile()
     assert world.progress() == "Ready"
 
 
@@ -328,6 +340,7 @@ def _fresh(world: World) -> Object:
 
 
 def test_a_server_is_ready_when_the_service_routes_to_it(world: World) -> None:
+    world.endpoints_lag = True
     world.reconcile()
     world.kubelet(world.pod(), _fresh(world))
 
@@ -341,6 +354,7 @@ def test_a_server_is_ready_when_the_service_routes_to_it(world: World) -> None:
 
 
 def test_where_no_endpoint_is_told_of_nobody_waits_for_ever(world: World) -> None:
+    world.endpoints_lag = True
     world.reconcile()
     world.kubelet(world.pod(), _fresh(world))
     world.clock.step(endpoints.LAG_SECONDS)
@@ -483,6 +497,7 @@ def test_a_failed_refresh_is_told_on_its_step_and_tried_again(settled: World) ->
     assert settled.condition("ClientUserInitialized")[0] == "True"
     assert settled.progress() == "Failed"
     settled.kopia.failures.clear()
+    settled.clock.step(RETRY_MAX_SECONDS)
     settled.reconcile()
     assert settled.may_connect() == {USER: "other"}
     assert settled.progress() == "Ready"
@@ -499,6 +514,7 @@ def test_a_server_that_does_not_answer_a_refresh_holds_no_worker(settled: World)
     assert settled.condition("Ready")[1] == "StorageUnavailable"
     assert "has not answered for 30 s" in settled.condition("ServerRefreshed")[2]
     settled.kopia.silent.clear()
+    settled.clock.step(RETRY_MAX_SECONDS)
     settled.reconcile()
     assert settled.may_connect() == {USER: "other"}
     assert settled.progress() == "Ready"
@@ -595,7 +611,7 @@ def test_a_repository_that_cannot_be_searched_keeps_nobody_out(settled: World) -
     result = settled.reconcile()
 
     assert settled.progress() == "Ready"
-    assert result.requeue_after == FORGET_AFTER_SECONDS
+    assert result.requeue_after == FORGET_AGAIN_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -736,10 +752,12 @@ def test_a_renewed_certificate_moves_the_service_only_to_a_ready_pod(settled: Wo
     settled.reconcile()
 
     assert settled.selected() == children.digest_of(new)
+    settled.reconcile()
     assert settled.server()["status"]["serverInfo"]["tlsFingerprint"] == fingerprint
 
 
 def test_the_fingerprint_moves_with_the_endpoints_and_ready_stays(settled: World) -> None:
+    settled.endpoints_lag = True
     old, new = _renewed(settled)
     settled.route_to(old)
     settled.kubelet(new, _fresh(settled))
@@ -773,9 +791,10 @@ def test_the_former_pod_drains_and_goes(settled: World) -> None:
     assert settled.api.taken() == [
         Action("patch", "pods", old["metadata"]["name"]),
         Action("apply", "services", SERVICE),
-        WRITE_STATUS,
     ]
-    assert result.requeue_after == PAUSE_SECONDS
+    assert result.requeue_after == endpoints.LAG_SECONDS
+    settled.reconcile()
+    assert settled.api.taken() == [WRITE_STATUS]
     settled.clock.step(299)
     settled.reconcile()
     assert len(settled.pods()) == 2
@@ -797,6 +816,7 @@ def test_what_the_former_pod_writes_becomes_known_to_its_successor(settled: Worl
     settled.reconcile()
     _, new = _renewed(settled)
     settled.kubelet(new, objects.serving())
+    settled.reconcile()
     settled.reconcile()
     settled.kopia.ran()
 
@@ -830,6 +850,7 @@ def test_a_refresh_that_fails_is_tried_again_and_keeps_nobody_out(
     settled.reconcile()
     _, new = _renewed(settled)
     settled.kubelet(new, objects.serving())
+    settled.reconcile()
     settled.reconcile()
     settled.kopia.failures, settled.kopia.silent = failures, silent
     settled.kopia.ran()
@@ -1245,6 +1266,7 @@ def test_bad_input_is_told_once_and_mends_itself(
     for secret in objects.all_secrets():
         world.change_secret(secret)
     world.settle()
+    world.reconcile()
     assert world.progress() == "Ready"
 
 
@@ -1541,6 +1563,7 @@ class TestCertificateOfTheControllersOwn:
         (new,) = (pod for pod in settled.pods() if pod["metadata"]["name"] != before["podName"])
         settled.kubelet(new, objects.serving())
         settled.reconcile()
+        settled.reconcile()
         after = settled.server()["status"]["serverInfo"]
         assert after["tlsFingerprint"] != before["tlsFingerprint"]
         assert after["tlsNotAfter"] == "2027-09-01T08:00:00Z"
@@ -1748,3 +1771,201 @@ class TestWebhook:
 
         assert world.progress() == "Ready"
         assert [action for action in world.api.taken() if action.verb == "patch"] == [WRITE_STATUS]
+
+
+class TestCommandsThatCannotBeRun:
+    """A node that is away keeps a command from being run, and nothing else."""
+
+    AWAY = ServerUnavailable(500, "InternalError", "error dialing backend: connection refused")
+
+    def test_users_that_cannot_be_told_leave_the_rest_of_the_pass(self, settled: World) -> None:
+        settled.kopia.errors["take up"] = self.AWAY
+        settled.change_secret(objects.users_secret({"app": "other"}))
+        settled.kubelet(settled.pod(), objects.serving())
+
+        settled.reconcile()
+
+        assert settled.condition("ServerRefreshed")[0] == "True"
+        settled.kubelet(settled.pod(), {**objects.started(), "conditions": []})
+        settled.reconcile()
+        assert settled.progress() == "Pending"
+
+    def test_a_repository_that_cannot_be_searched_leaves_it_too(self, settled: World) -> None:
+        settled.kopia.errors["list"] = self.AWAY
+        settled.clock.step(FORGET_AFTER_SECONDS)
+
+        settled.reconcile()
+
+        settled.kubelet(settled.pod(), objects.started())
+        settled.reconcile()
+        assert settled.progress() == "Pending"
+
+    def test_what_failed_is_tried_again_after_a_pause_and_not_before(self, settled: World) -> None:
+        settled.kopia.failures["take up"] = FakeResult(1, stderr=b"connection refused")
+        settled.change_secret(objects.users_secret({"app": "other"}))
+        settled.reconcile()
+        settled.kopia.ran()
+        settled.api.taken()
+
+        # The event of its own annotation wakes it at once.
+        settled.reconcile()
+
+        assert settled.kopia.ran() == []
+        assert settled.api.taken() == []
+        settled.clock.step(RETRY_MIN_SECONDS)
+        settled.reconcile()
+        assert settled.kopia.ran() == ["take up"]
+
+
+class TestWhoMayConnectNoMore:
+    """Every way by which a user leaves ends in a server that refuses the user."""
+
+    def test_is_told_of_though_another_input_is_wrong_since_the_start(self, settled: World) -> None:
+        _without(objects.TLS)(settled)
+        settled.restart()
+        settled.change_secret(objects.users_secret({"new": "n"}))
+
+        settled.reconcile()
+
+        assert settled.may_connect() == {"backup@new": "n"}
+
+    def test_is_told_of_though_an_access_secret_is_wrong_since(self, settled: World) -> None:
+        settled.kopia.failures["take up"] = FakeResult(75)
+        settled.change_secret(objects.users_secret({"new": "n"}))
+        settled.reconcile()
+        settled.kopia.failures.clear()
+        settled.change_secret(objects.users_secret({"App": "x"}))
+        settled.clock.step(TAKE_UP_PAUSE_SECONDS)
+
+        settled.reconcile()
+
+        assert settled.may_connect() == {"backup@new": "n"}
+
+    def test_leaves_the_repository_even_when_gone_before_it_was_searched(
+        self, settled: World
+    ) -> None:
+        settled.kopia.users = {USER}
+        settled.change_secret(objects.users_secret({"new": "n"}))
+        settled.reconcile()
+        settled.clock.step(FORGET_AFTER_SECONDS)
+
+        settled.reconcile()
+
+        assert settled.kopia.users == set()
+
+    def test_is_not_let_in_by_a_pod_that_a_change_taken_back_brings_back(
+        self, settled: World
+    ) -> None:
+        old, new = _renewed(settled)
+        settled.kubelet(new, objects.serving())
+        settled.reconcile()
+        settled.change_secret(objects.users_secret({"new": "n"}))
+        settled.reconcile()
+        settled.kopia.failures["take up"] = FakeResult(75)
+        settled.change_secret(objects.tls_secret())
+
+        settled.reconcile()
+
+        assert settled.selected() == children.digest_of(new)
+        settled.kopia.failures.clear()
+        settled.clock.step(TAKE_UP_PAUSE_SECONDS)
+        settled.reconcile()
+        assert settled.selected() == children.digest_of(old)
+
+
+class TestUsersSecretOfAnotherHand:
+    """What the cache does not show, or somebody has spoilt, is not written over blindly."""
+
+    def test_one_that_the_cache_does_not_show_is_left_alone(self, settled: World) -> None:
+        indexers = {INDEX_OWNER: owner_uids}
+        lagging = MutationCache(Store(indexers), clock=settled.clock, indexers=indexers)
+        settled.restart(secrets=lagging)
+        before = settled.volume()
+
+        assert settled.reconcile() == Result(requeue=True)
+
+        assert settled.volume() == before
+
+    def test_a_version_that_is_none_is_replaced(self, settled: World) -> None:
+        stored = settled.api.store(resources.SECRETS).get(objects.NAMESPACE, USERS_SECRET)
+        settled.change_secret(objects.merged(stored, {"data": {"version": ""}}))
+
+        settled.reconcile()
+
+        assert children.users_of(settled.pod()) not in ("", children.NO_USERS)
+        assert settled.kopia.ran() == ["take up"]
+
+    def test_a_pod_that_starts_while_its_users_change_is_told_of_them(self, settled: World) -> None:
+        settled.change_secret(objects.users_secret({"new": "n"}))
+        old, new = _renewed(settled)
+
+        assert children.users_of(new) == ""
+        settled.kubelet(new, objects.serving())
+        settled.reconcile()
+        assert settled.kopia.ran().count("take up") == 2
+        assert children.users_of(_named(settled, new)) == children.users_of(_named(settled, old))
+
+
+class TestTurns:
+    """Servers that wait for their turn, and turns of servers that cannot use them."""
+
+    def test_who_waits_reads_nothing(self, settled: World) -> None:
+        for number in range(5):
+            settled.turns.take(Request(objects.NAMESPACE, f"other-{number}"))
+        settled.change_secret(objects.tls_secret(objects.key_pair("renewed")))
+        settled.reconcile()
+        settled.api.taken()
+
+        result = settled.reconcile()
+
+        assert settled.api.taken() == []
+        assert result.requeue_after == MIN_PAUSE_SECONDS
+
+    def test_one_that_is_refused_gives_its_turn_back(self, settled: World) -> None:
+        _renewed(settled)
+        elsewhere = {"spec": {"server": {"tlsSecretRef": {"namespace": "other"}}}}
+        settled.api.put(resources.REPOSITORY_SERVERS, objects.repository_server(elsewhere))
+
+        settled.reconcile()
+
+        others = [Request(objects.NAMESPACE, f"other-{number}") for number in range(5)]
+        assert all(settled.turns.take(other) for other in others)
+
+
+class TestLostNode:
+    """A pod whose node does not confirm its end holds its name."""
+
+    def test_it_is_given_up_where_no_claim_can_be_mounted_twice(self, world: World) -> None:
+        change = {"spec": {"storage": {"credentialSecretRef": {"name": objects.CREDENTIAL}}}}
+        world.api.put(resources.REPOSITORY_SERVERS, objects.repository_server(change))
+        values = {"type": "s3", "bucket": "b", "region": "r"}
+        world.change_secret(objects.location_secret(values))
+        keys = {"aws_access_key_id": "id", "aws_secret_access_key": "key"}
+        world.change_secret(objects.secret(objects.CREDENTIAL, "secrets.kanister.io/aws", keys))
+        world.settle()
+        world.api.put(resources.PODS, objects.terminating(world.pod()))
+        world.reconcile()
+        assert len(world.pods()) == 1
+        world.clock.step(30 + LOST_SECONDS)
+
+        world.reconcile()
+
+        assert world.pods() == []
+
+    def test_with_a_claim_it_is_an_operators_choice(self, settled: World) -> None:
+        settled.api.put(resources.PODS, objects.terminating(settled.pod()))
+        settled.clock.step(3600)
+
+        settled.reconcile()
+
+        assert len(settled.pods()) == 1
+
+
+def test_a_request_that_an_admission_webhook_denies_is_told(world: World) -> None:
+    denied = Action("apply", "networkpolicies", SERVICE)
+    world.api.failures[denied] = BadRequest(400, "BadRequest", "admission webhook denied it")
+
+    with pytest.raises(BadRequest):
+        world.reconcile()
+
+    assert world.condition("Ready")[1] == "ApiRequestRefused"

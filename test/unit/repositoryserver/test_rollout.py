@@ -59,6 +59,7 @@ FIRST_START = Rollout(newest="new", routed=children.NO_DIGEST, users="v2")
 WITHOUT_USERS = Rollout(newest="new", routed=children.NO_DIGEST, users=children.NO_USERS)
 STEADY = Rollout(newest="new", routed="new", users="v2")
 CHANGING = Rollout(newest="new", routed="old", users="v2")
+BACK = Rollout(newest="new", routed="old", users="v2")
 UNKNOWN = Rollout(newest="", routed="old", users="v2")
 
 
@@ -116,6 +117,18 @@ UNKNOWN = Rollout(newest="", routed="old", users="v2")
             [pod("old", objects.killed()), pod("new", objects.running(), users="v1")],
             "old",
             id="neither works, the newer lacks the users: the one that has some may come back",
+        ),
+        pytest.param(
+            BACK,
+            [pod("old"), pod("new", users="v1", drains_for=100)],
+            "old",
+            id="a change is taken back: the former pod serves again when it has the users of now",
+        ),
+        pytest.param(
+            BACK,
+            [pod("old"), pod("new", drains_for=100)],
+            "new",
+            id="then it does",
         ),
         pytest.param(
             CHANGING,
@@ -322,6 +335,10 @@ def test_a_pod_of_the_removed_controller(of: Object, drain: int, delete: int) ->
 
 
 AFTER = rollout.IN_PLACE_AFTER_SECONDS
+ONE_POD = (
+    "0/1 nodes are available: 1 node has pod using PersistentVolumeClaim with the same name and "
+    "ReadWriteOncePod access mode."
+)
 
 
 @pytest.mark.parametrize(
@@ -342,9 +359,14 @@ AFTER = rollout.IN_PLACE_AFTER_SECONDS
             pod("new", objects.creating(), age=AFTER), False, id="on the same node it is not that"
         ),
         pytest.param(
-            pod("new", objects.unscheduled(), age=AFTER),
+            pod("new", objects.unscheduled(ONE_POD), age=AFTER),
             True,
-            id="no node takes it: a claim for one pod only looks like this",
+            id="no node takes it: the claim is for one pod only",
+        ),
+        pytest.param(
+            pod("new", objects.unscheduled(), age=AFTER),
+            False,
+            id="no node takes it for another reason: the old pod is not in its way",
         ),
         pytest.param(
             pod("new", objects.image_pull_failed(), node="other", age=AFTER),
