@@ -199,6 +199,7 @@ def test_the_fingerprint_in_the_status_moves_with_the_service(
     assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
     assert info["serviceName"] == before["status"]["serverInfo"]["serviceName"]
     assert info["podName"] != before["status"]["serverInfo"]["podName"]
+    assert told_after(server, service, pod), "the status was ahead of the Service"
     connected = client.connect(server.name, login(after, server.password_of()))
     assert connected.code == 0, connected
     assert client.connect(server.name, old).code != 0
@@ -210,6 +211,24 @@ def test_the_fingerprint_in_the_status_moves_with_the_service(
         lambda: [cluster.get(kind, former) for kind in (resources.PODS, resources.SECRETS)],
         lambda found: not any(found),
     )
+
+
+def told_after(server: Server, service: Object, pod: Object) -> bool:
+    """Return whether the status told of a pod after the Service had moved to it.
+
+    A resourceVersion is a revision of the one store that all objects are in.
+    """
+    moved = next(
+        version
+        for version in server.witness.versions(service)
+        if version["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+    )
+    told = next(
+        version
+        for version in server.witness.versions(server.get())
+        if version.get("status", {}).get("serverInfo", {}).get("podName") == pod["metadata"]["name"]
+    )
+    return int(moved["metadata"]["resourceVersion"]) < int(told["metadata"]["resourceVersion"])
 
 
 def test_the_leaf_of_a_chain_is_the_certificate_that_counts(server: Server, client: Client) -> None:
