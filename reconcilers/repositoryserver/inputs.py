@@ -217,11 +217,14 @@ class InputReader:
         current.look_again(min((turn - now).total_seconds() for turn in turns if turn > now))
 
     def _snapshot_stands(self, server: api.RepositoryServer, digest: str) -> bool:
-        """Return whether snapshot and pod exist, so that nobody needs their contents."""
+        """Return whether snapshot and pod are there and known by it, so that neither is written."""
         name = children.versioned_name(server, digest)
-        return (
-            self._caches.pods.get(server.namespace, name) is not None
-            and self._caches.secrets.get(server.namespace, name) is not None
+        return all(
+            obj is not None and children.digest_of(obj) == digest
+            for obj in (
+                self._caches.pods.get(server.namespace, name),
+                self._caches.secrets.get(server.namespace, name),
+            )
         )
 
     def _versions(self, server: api.RepositoryServer) -> tuple[str, ...]:

@@ -727,6 +727,31 @@ def test_what_is_changed_by_hand_is_put_back(
     assert settled.api.taken() == []
 
 
+@pytest.mark.parametrize(
+    "resource",
+    [
+        pytest.param(resources.PODS, id="the pod, which the Service selects by it"),
+        pytest.param(resources.SECRETS, id="its Secret, which is deleted by it some day"),
+    ],
+)
+def test_a_digest_that_is_taken_away_is_put_back(settled: World, resource: Resource) -> None:
+    name, digest = settled.pod()["metadata"]["name"], children.digest_of(settled.pod())
+    store = settled.api.store(resource)
+    before = store.get(objects.NAMESPACE, name)
+    unlabelled = {"metadata": {"labels": {children.LABEL_DIGEST: None}}}
+    settled.api.put(resource, objects.merged(before, unlabelled))
+
+    settled.reconcile()
+
+    assert settled.api.taken() == [*SECRETS, Action("apply", resource.plural, name)]
+    after = store.get(objects.NAMESPACE, name)
+    assert after is not None
+    assert children.digest_of(after) == digest
+    assert settled.progress() == "Ready"
+    settled.reconcile()
+    assert settled.api.taken() == []
+
+
 def _renewed(world: World) -> tuple[Object, Object]:
     """Renew the certificate of a settled server; return the old pod and the new one."""
     old = world.pod()
