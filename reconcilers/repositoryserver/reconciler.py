@@ -354,7 +354,8 @@ class RepositoryServerReconciler:
         failed = status.failed_since(pod)
         if failed is None:
             return
-        since = (self._clock.now() - failed).total_seconds()
+        # An end that lies ahead is long ago as well: a clock was set back.
+        since = abs((self._clock.now() - failed).total_seconds())
         if since < current.retry_pause:
             current.look_again(current.retry_pause - since)
         else:

@@ -1185,6 +1185,18 @@ def test_a_crashing_server_is_tried_less_often_the_longer_it_fails(world: World)
     assert result.requeue_after == UNREADY_RECHECK_SECONDS
 
 
+def test_a_clock_that_was_set_back_keeps_no_crashing_server_from_being_tried(world: World) -> None:
+    world.tell()
+    world.kubelet(world.pod(), objects.crash_looping("repository not initialized"))
+    first = world.pod()
+    last = first["status"]["containerStatuses"][0]["lastState"]["terminated"]
+    last["finishedAt"] = (world.clock.now() + timedelta(hours=1)).isoformat()
+
+    world.reconcile()
+
+    assert [pod["metadata"]["uid"] for pod in world.pods()] != [first["metadata"]["uid"]]
+
+
 def _without(name: str) -> Callable[[World], None]:
     return lambda world: world.api.drop(resources.SECRETS, objects.NAMESPACE, name)
 
