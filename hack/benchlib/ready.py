@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from demolib.objects import Object
 
 # The last RepositoryServer may be Ready after so many times the time of the last bare pod.
-RATIO_LIMIT = 1.5
+RATIO_LIMIT = 1.25
 
 # What of a server's pod is told, by type of condition, in its order.
 STEPS = {
