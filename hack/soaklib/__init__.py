@@ -1,0 +1,1 @@
+"""The command `hack/soak`: faults at random, under clients that back up and restore."""

@@ -1,0 +1,115 @@
+"""The command `hack/soak`: its arguments, its cluster, and the session's environment."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from clusterlib import components, images, paths
+from clusterlib.errors import ClusterError
+from clusterlib.state import State
+from testlib import cluster
+from testlib.environment import Environment, variables
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+DEFAULT_NAME = "soak"
+EXIT_INTERRUPTED = 130
+
+DESCRIPTION = """\
+Breaks a cluster of this machine's, fault after fault, while clients back up through
+RepositoryServers and restore. Prints what is broken, when, and how long until every server is Ready
+and every client has backed up again. In the end each backup that was reported done is restored and
+compared. Ends with one line of JSON; the exit code is 0 if nothing was lost, all servers are Ready
+and the controller's memory is flat. Needs root.
+"""
+FAILED = "`{command}` failed; what it printed above says why"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run `hack/soak`.
+
+    Returns:
+        The exit code: 0; 1 if something was lost or did not recover, or for an error; 130 after an
+        interruption.
+    """
+    parsed = parse(arguments)
+    environment = Environment()
+    try:
+        environment.make()
+        told = _cluster(parsed.name, environment)
+        return _session(parsed, told, environment)
+    except ClusterError as error:
+        print(error.report(), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    finally:
+        if not parsed.keep:
+            _run("cluster", "down", "--name", parsed.name)
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the arguments."""
+    parser = argparse.ArgumentParser(prog="hack/soak", description=DESCRIPTION)
+    parser.add_argument(
+        "--minutes", type=_positive, default=30.0, help="how long to break things (default: 30)"
+    )
+    parser.add_argument("--servers", type=int, default=3, help="default: %(default)s")
+    parser.add_argument(
+        "--seed", type=int, help="for the same faults in the same order; at random unless given"
+    )
+    parser.add_argument(
+        "--name", default=DEFAULT_NAME, help="of the cluster (default: %(default)s)"
+    )
+    parser.add_argument("--keep", action="store_true", help="leave the cluster as it is in the end")
+    parsed = parser.parse_args(arguments)
+    if parsed.seed is None:
+        parsed.seed = secrets.randbelow(10_000)
+    return parsed
+
+
+def _positive(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if number <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
+    return number
+
+
+def _cluster(name: str, environment: Environment) -> Mapping[str, str]:
+    """Bring the cluster up, and return the variables that tell of it."""
+    _run("cluster", "up", "--name", name)
+    _run("images", "load", "--name", name)
+    known = components.load()
+    told = variables(os.environ, environment)
+    path = [str(known.program("kubectl").parent), told["PATH"]]
+    return {
+        **told,
+        "PATH": os.pathsep.join(path),
+        # The session is made of what the end-to-end tests are made of.
+        "PYTHONPATH": os.pathsep.join([told["PYTHONPATH"], str(paths.CHECKOUT / "test")]),
+        cluster.KUBECONFIG: str(State(name).kubeconfig),
+        cluster.CLUSTER: name,
+        cluster.CONTROLLER_IMAGE: images.reference(images.CONTROLLER, known),
+        cluster.SERVER_IMAGE: images.reference(images.KOPIA, known),
+    }
+
+
+def _session(parsed: argparse.Namespace, told: Mapping[str, str], environment: Environment) -> int:
+    options = [str(parsed.minutes), str(parsed.servers), str(parsed.seed)]
+    command = [environment.program("python"), "-m", "soaklib.session", *options]
+    return subprocess.run(command, cwd=paths.CHECKOUT, env=told, check=False).returncode
+
+
+def _run(program: str, *arguments: str) -> None:
+    command = [str(paths.HACK / program), *arguments]
+    if subprocess.run(command, check=False).returncode != 0:
+        raise ClusterError(FAILED.format(command=f"hack/{program} {' '.join(arguments)}"))
