@@ -463,9 +463,10 @@ def _container(server: RepositoryServer, inputs: ServerInputs, secret: str) -> d
         # Kopia listens once it has opened the repository, however long that takes: ten minutes are
         # what the removed controller gave it.
         "startupProbe": {**_process_probe(), "periodSeconds": 1, "failureThreshold": 600},
-        # The lock is free and the repository was opened; that the storage answers it does not say.
+        # The lock is free and the repository was opened; that an object store answers it does not
+        # say.
         "readinessProbe": {
-            "exec": {"command": list(kopia.STATUS)},
+            "exec": {"command": list(kopia.ready_check(inputs.storage.directory))},
             "periodSeconds": 10,
             "timeoutSeconds": 5,
             "failureThreshold": 3,

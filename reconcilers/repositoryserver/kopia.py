@@ -23,6 +23,10 @@ LIST_USERS = (EXECUTABLE, *GLOBAL_FLAGS, "server", "user", "list", "--json")
 REFRESH = (EXECUTABLE, *GLOBAL_FLAGS, "server", "refresh")
 STATUS = (EXECUTABLE, *GLOBAL_FLAGS, "server", "status")
 
+# Kopia does not look at its storage by itself. A folder that is gone, or a network file system that
+# hangs, is noticed without it; an object store is not.
+_SEE_DIRECTORY = 'ls -d "$0" >/dev/null && exec "$@"'
+
 # The server's users, in a volume of their own: the kubelet brings it up to date in a running pod.
 USERS_DIRECTORY = "/etc/kopia-users"
 USERS_FILE = "htpasswd"
@@ -200,6 +204,15 @@ class Explanation:
     opened: bool
     reason: str
     message: str
+
+
+def ready_check(directory: str) -> tuple[str, ...]:
+    """Return the command that succeeds while clients can use a server.
+
+    Args:
+        directory: The repository's folder in the container; empty where no file store has it.
+    """
+    return ("/bin/sh", "-c", _SEE_DIRECTORY, directory, *STATUS) if directory else STATUS
 
 
 def take_up_users(version: str) -> tuple[str, ...]:

@@ -107,7 +107,7 @@ WAITING_OWNER = (
 WAITING_CONTAINER = "the container of pod {pod} is starting"
 WAITING_SERVER = "Kopia is opening the repository in pod {pod}"
 WAITING_RESTART = "Kopia ended with exit code {code} in pod {pod}; the kubelet starts it again"
-WAITING_PROBE = "pod {pod} does not answer its readiness probe"
+WAITING_PROBE = "pod {pod} does not pass its readiness probe; if that lasts, {storage} may be away"
 WAITING_ENDPOINT = "the Service is about to route to pod {pod}"
 
 _IMAGE_REASONS = frozenset(
@@ -264,10 +264,11 @@ def _not_started(pod: Mapping[str, Any], _context: PodContext) -> Waiting | None
     return None
 
 
-def _not_answering(pod: Mapping[str, Any], _context: PodContext) -> Waiting | None:
+def _not_answering(pod: Mapping[str, Any], context: PodContext) -> Waiting | None:
     status = container_status(pod)
     if status is not None and not status.get("ready"):
-        return Waiting(SERVER_INITIALIZED, WAITING_PROBE.format(pod=pod["metadata"]["name"]))
+        words = {"pod": pod["metadata"]["name"], "storage": context.setting.storage}
+        return Waiting(SERVER_INITIALIZED, WAITING_PROBE.format(**words))
     return None
 
 

@@ -102,6 +102,28 @@ def test_a_server_whose_storage_goes_away_says_so_and_recovers(
     assert client.connect("another", login(ready, password, host="another")).code == 0
 
 
+def test_a_file_store_that_is_away_is_noticed_though_nobody_uses_it(
+    server: Server, record_seconds: RecordSeconds
+) -> None:
+    server.start()
+    pod = server.pod()["metadata"]["name"]
+
+    began = CLOCK.monotonic()
+    with outages.moved_away(server):
+        unready = server.wait(
+            "not to be Ready", lambda seen: not is_ready(seen), seconds=NOTICED_SECONDS
+        )
+        record_seconds("not Ready after", CLOCK.monotonic() - began)
+    server.wait_ready(seconds=MENDED_SECONDS)
+
+    assert message_of(unready) == (
+        f"pod {pod} does not pass its readiness probe; if that lasts, backups/repository/ on "
+        f"PersistentVolumeClaim {NAMESPACE}/{server.name} may be away"
+    )
+    assert warnings(server, "NotReady") == [message_of(unready)]
+    assert server.pod()["metadata"]["name"] == pod
+
+
 def test_a_slow_storage_makes_a_server_slow_and_a_lost_one_fails_the_backup_only(
     server: Server, client: Client, stores: ObjectStores, record_seconds: RecordSeconds
 ) -> None:

@@ -88,6 +88,12 @@ class Storage:
     claim: str = ""
 
     @property
+    def directory(self) -> str:
+        """Return the repository's folder in the container; empty where no file store has it."""
+        directory: str = self.config["path"] if self.claim else ""
+        return directory
+
+    @property
     def section(self) -> dict[str, Any]:
         """Return the `storage` part of Kopia's repository configuration."""
         return {"type": self.type_, "config": dict(self.config)}

@@ -508,7 +508,9 @@ class TestPod:
         assert probe["periodSeconds"] * probe["failureThreshold"] == 600
 
     def test_it_is_ready_when_the_server_answers_and_alive_while_its_process_does(self) -> None:
-        assert container()["readinessProbe"]["exec"] == {"command": list(kopia.STATUS)}
+        readiness = container()["readinessProbe"]["exec"]["command"]
+
+        assert readiness == list(kopia.ready_check("/mnt/data/backups/files/"))
         assert container()["livenessProbe"]["httpGet"] == {
             "path": "/metrics",
             "port": 51515,

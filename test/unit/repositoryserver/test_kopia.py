@@ -32,6 +32,34 @@ def test_a_command_leaves_the_repository_and_the_disk_alone(command: tuple[str, 
     )
 
 
+@pytest.mark.parametrize(
+    ("there", "code"),
+    [
+        pytest.param(True, 0, id="the folder is there, and Kopia answers"),
+        pytest.param(False, 2, id="the folder is away, whatever Kopia says"),
+    ],
+)
+def test_a_server_is_of_use_while_its_folder_is_there(
+    tmp_path: Path, there: bool, code: int
+) -> None:
+    folder = tmp_path / "a folder"
+    if there:
+        folder.mkdir()
+    shell, option, script, directory, *status = kopia.ready_check(str(folder))
+
+    ran = subprocess.run(  # noqa: S603 - a constant of the module under test
+        [shell, option, script, directory, "/bin/true"], capture_output=True, check=False, text=True
+    )
+
+    assert tuple(status) == kopia.STATUS
+    assert ran.returncode == code
+    assert (str(folder) in ran.stderr) is not there
+
+
+def test_a_server_of_an_object_store_is_of_use_while_kopia_answers() -> None:
+    assert kopia.ready_check("") == kopia.STATUS
+
+
 class Container:
     """Runs scripts with a stand-in for Kopia, which notes its arguments and may fail."""
 

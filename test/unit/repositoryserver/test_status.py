@@ -32,6 +32,11 @@ CLIENT_USER_INITIALIZED = "ClientUserInitialized"
 SERVER_REFRESHED = "ServerRefreshed"
 
 WRONG_PASSWORD = "error opening repository: invalid repository password"
+NOT_PASSED = Waiting(
+    SERVER_INITIALIZED,
+    f"pod {POD} does not pass its readiness probe; if that lasts, files/ on PersistentVolumeClaim "
+    "backup/files-data may be away",
+)
 NODE_LOST = Problem(
     SERVER_SETUP,
     "NodeLost",
@@ -164,12 +169,12 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
         ),
         pytest.param(
             objects.started(),
-            Waiting(SERVER_INITIALIZED, f"pod {POD} does not answer its readiness probe"),
+            NOT_PASSED,
             id="Kopia listens and does not answer",
         ),
         pytest.param(
             objects.started(ended_before=WRONG_PASSWORD),
-            Waiting(SERVER_INITIALIZED, f"pod {POD} does not answer its readiness probe"),
+            NOT_PASSED,
             id="the same after an end long ago, which explains nothing any more",
         ),
         pytest.param(objects.serving(), None, id="it serves"),

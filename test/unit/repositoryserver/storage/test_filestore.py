@@ -24,6 +24,7 @@ def test_a_leading_slash_stays_and_makes_two() -> None:
     storage = fakes.storage(CLAIM, repository={"rootPath": "/files"})
 
     assert storage.section == {"type": "filesystem", "config": {"path": "/mnt/data//files"}}
+    assert storage.directory == "/mnt/data//files"
     assert storage.label == "files on PersistentVolumeClaim backup/data"
 
 
