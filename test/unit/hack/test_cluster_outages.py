@@ -1,0 +1,76 @@
+"""Components of a cluster that fail on request; nobody else's do."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from clusterlib import components, processes, waiting
+from clusterlib.errors import ClusterError
+from clusterlib.outages import Outages
+from clusterlib.processes import Command
+from clusterlib.state import Record, State
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.usefixtures("own_directories")
+
+SLEEP = ["/bin/sleep", "60"]
+
+
+@pytest.fixture
+def state() -> Iterator[State]:
+    """Give a cluster with a node, of which nothing runs."""
+    made = State("one")
+    made.write_record(Record(node=True, slot=3))
+    yield made
+    processes.kill_all(made.directory)
+
+
+@pytest.fixture
+def kubelet(state: State) -> subprocess.Popen[bytes]:
+    return processes.start(Command("kubelet", SLEEP), cluster=state.directory, logs=state.logs)
+
+
+def run_state(process: subprocess.Popen[bytes]) -> str:
+    """Return the letter that the kernel has for what a process does, see proc(5)."""
+    stat = Path(f"/proc/{process.pid}/stat").read_text()
+    return stat.rpartition(")")[2].split()[0]
+
+
+def wait_for(process: subprocess.Popen[bytes], letter: str) -> None:
+    waiting.until(lambda: run_state(process) == letter, what=f"state {letter}", timeout_seconds=5)
+
+
+def test_a_paused_component_goes_on_when_it_is_told_to(
+    state: State, kubelet: subprocess.Popen[bytes]
+) -> None:
+    outages = Outages(state, components.load())
+
+    outages.pause("kubelet")
+    wait_for(kubelet, "T")
+    outages.resume("kubelet")
+    wait_for(kubelet, "S")
+
+
+def test_a_killed_component_has_ended(state: State, kubelet: subprocess.Popen[bytes]) -> None:
+    Outages(state, components.load()).kill("kubelet")
+
+    assert kubelet.wait(timeout=5) == -signal.SIGKILL
+
+
+def test_what_does_not_run_cannot_be_paused(state: State) -> None:
+    with pytest.raises(ClusterError, match="kubelet of cluster one does not run"):
+        Outages(state, components.load()).pause("kubelet")
+
+
+def test_only_a_cluster_with_a_node_has_components_that_fail() -> None:
+    State("two").write_record(Record(node=False, slot=3))
+
+    with pytest.raises(ClusterError, match="cluster two has no node"):
+        Outages(State("two"), components.load())
