@@ -111,7 +111,7 @@ class BackupLoop:
             began = CLOCK.monotonic()
             try:
                 me = me or self._connect()
-                self._back_up(me)
+                self.back_up(me)
                 self._last_done = began
                 snapshot = chance.choice(list(self._snapshots))
                 # Whatever fails here is looked at again in the end.
@@ -127,7 +127,15 @@ class BackupLoop:
             raise _FailedError
         return me
 
-    def _back_up(self, me: Login) -> None:
+    def back_up(self, me: Login) -> None:
+        """Back new files up, and remember them if that is reported done.
+
+        Args:
+            me: As whom.
+
+        Raises:
+            Exception: One of `FAILURES`; nobody knows of a backup then.
+        """
         script = WRITE_FILES + CHECKSUMS.format(folder="source")
         written = parse_checksums(self.client.shell(self.server.name, script))
         ran = self.client.attempt_to_back_up(self.server.name, me)

@@ -24,11 +24,12 @@ from controller.kubeconfig import load_api_client
 from e2e import cluster as clusters
 from e2e.backup_client import Client
 from e2e.cluster import CLIENTS, NAMESPACE, NAMESPACES
-from e2e.installation import Controller
+from e2e.installation import SELECTOR, Controller
 from e2e.node import Node
 from e2e.server import MAY_CONNECT, Server, is_ready
 from e2e.waiting import CLOCK, wait_for
 from e2e.witness import Witness
+from reconcilers.repositoryserver import resources
 from soaklib.clients import BackupLoop, in_parallel
 from soaklib.faults import FAULTS, Scene
 from testlib import cluster as variables
@@ -79,7 +80,7 @@ class Soak:
         loops: The clients.
         chance: Picks what is broken.
         recoveries: What was broken so far.
-        memory: Resident megabytes of each process that led, by its pod and restarts.
+        memory: Resident megabytes of each process of the controller, by its pod and restarts.
     """
 
     scene: Scene
@@ -135,17 +136,19 @@ class Soak:
         return CLOCK.monotonic() - mended
 
     def _sample_memory(self) -> None:
-        """Note how much memory the leader has."""
+        """Note how much memory the controller's processes have."""
         controller = self.scene.controller
         controller.wait_ready()
-        pod = controller.pod()
-        name = pod["metadata"]["name"]
-        read = ["exec", f"--namespace={NAMESPACE}", name, "--", "python3", "-c", READ_STATUS]
-        status = controller.cluster.kubectl.run(*read)
-        resident = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
-        process = f"{name} {pod['status']['containerStatuses'][0]['restartCount']}"
-        megabytes = int(resident.split()[1]) / KIBIBYTE
-        self.memory.setdefault(process, []).append(round(megabytes, 1))
+        cluster = controller.cluster
+        pods = cluster.client.list(resources.PODS, NAMESPACE, label_selector=SELECTOR)["items"]
+        for pod in pods:
+            name = pod["metadata"]["name"]
+            read = ["exec", f"--namespace={NAMESPACE}", name, "--", "python3", "-c", READ_STATUS]
+            status = cluster.kubectl.run(*read)
+            resident = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+            process = f"{name} {pod['status']['containerStatuses'][0]['restartCount']}"
+            megabytes = int(resident.split()[1]) / KIBIBYTE
+            self.memory.setdefault(process, []).append(round(megabytes, 1))
 
     def _elapsed(self) -> float:
         return CLOCK.monotonic() - self.began
