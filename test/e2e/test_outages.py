@@ -40,6 +40,8 @@ DELAY_SECONDS = 0.05
 
 TOO_LITTLE_MEMORY = "24Mi"
 
+NO_IMAGE = "localhost/no-such-image:1"
+
 
 def says(reason: str) -> Callable[[Object], bool]:
     """Return a function that tells whether a server is not Ready, for a reason."""
@@ -163,6 +165,21 @@ def test_a_server_with_too_little_memory_says_so(server: Server) -> None:
     server.patch({"spec": {"server": {"resources": None}}})
     server.wait_ready()
     assert warnings(server, "OutOfMemory") == [message_of(killed)]
+
+
+def test_an_image_that_cannot_be_pulled_is_told_once(server: Server) -> None:
+    override = {"containers": [{"name": children.CONTAINER, "image": NO_IMAGE}]}
+    server.resource["spec"]["server"]["podOverride"] = override
+    server.make_volume()
+    server.make_repository()
+    server.create()
+
+    told = server.wait("to lack its image", says("ImagePullFailed"))
+    assert message_of(told).startswith(f"image {NO_IMAGE} of pod ")
+
+    server.patch({"spec": {"server": {"podOverride": None}}})
+    server.wait_ready()
+    assert len(warnings(server, "ImagePullFailed")) == 1
 
 
 def test_a_server_comes_back_from_a_drained_node(server: Server) -> None:
