@@ -75,9 +75,14 @@ def backup_that_spans_a_change(server: Server, client: Client) -> Iterator[Objec
     assert parse_checksums(restored.output) == running.checksums()
     # One pod or the other was Ready all the time.
     assert server.history() == ["True"]
+
+
+def assert_former_pod_goes(server: Server, before: Object) -> None:
+    """Assert that the pod that served before the change goes when its time is over."""
+    former = before["status"]["serverInfo"]["podName"]
     wait_for(
         "the former pod and its Secret to be gone",
-        lambda: [cluster.get(kind, former) for kind in (resources.PODS, resources.SECRETS)],
+        lambda: [server.cluster.get(kind, former) for kind in (resources.PODS, resources.SECRETS)],
         lambda found: not any(found),
     )
 
@@ -115,6 +120,7 @@ def test_a_backup_goes_on_while_the_certificate_is_rotated(server: Server, clien
         seen["status"]["serverInfo"]["tlsFingerprint"] for seen in (before, server.get())
     ]
     assert fingerprints[0] != fingerprints[1]
+    assert_former_pod_goes(server, before)
 
 
 @pytest.fixture
@@ -127,10 +133,11 @@ def other_image(controller: Controller, cluster: Cluster) -> Iterator[str]:
 def test_a_backup_goes_on_while_the_controller_is_upgraded_to_another_image(
     server: Server, client: Client, controller: Controller, other_image: str
 ) -> None:
-    with backup_that_spans_a_change(server, client):
+    with backup_that_spans_a_change(server, client) as before:
         controller.use_server_image(other_image)
 
     assert server.pod()["spec"]["containers"][0]["image"] == other_image
+    assert_former_pod_goes(server, before)
 
 
 def test_a_backup_goes_on_while_the_administrators_password_is_changed(
