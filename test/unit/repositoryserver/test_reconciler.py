@@ -1093,6 +1093,10 @@ def test_the_pods_of_the_removed_controller_drain_when_the_new_one_serves(world:
     world.reconcile()
     assert len(world.pods()) == 2
     assert len(world.api.store(resources.SERVICES).list()) == 2
+    # Its clients' backups have to be known as well.
+    world.clock.step(PAUSE_SECONDS)
+    world.reconcile()
+    assert "refresh" in world.kopia.ran()
 
     world.clock.step(300)
     world.reconcile()
