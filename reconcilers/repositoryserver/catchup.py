@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.commands import CommandRunner
     from reconcilers.repositoryserver.context import Pass
 
-# How long what a former pod has written may be unknown to the one that serves. A refresh takes a
-# tenth of a second of a processor and reads the list of indexes from the storage.
-PAUSE_SECONDS = 10.0
+# What a former pod has written may be unknown to the one that serves for a tenth of the time to
+# drain, within these bounds. Many servers may drain at a time, for instance after an upgrade, and a
+# refresh is a command in a pod and a listing of the storage.
+PAUSE_MIN_SECONDS = 5.0
+PAUSE_MAX_SECONDS = 30.0
 
 _log = structlog.get_logger()
 
@@ -46,7 +48,7 @@ class Refresher:
     ) -> None:
         """Refresh the server in a pod if it may lack what former pods have written.
 
-        That is so every ten seconds while there are such pods, and once more when the last one has
+        That is so again and again while there are such pods, and once more when the last one has
         gone. That it cannot be done keeps nobody from connecting: it goes to the log and is tried
         again. Who leads next does not know of pods that have gone before.
 
@@ -64,7 +66,8 @@ class Refresher:
             if not written:
                 return
             memory.refreshed_at = now
-        left = memory.refreshed_at + PAUSE_SECONDS - now
+        pause = min(max(current.server.drain_seconds / 10, PAUSE_MIN_SECONDS), PAUSE_MAX_SECONDS)
+        left = memory.refreshed_at + pause - now
         if left > 0:
             current.look_again(left)
             return
@@ -73,7 +76,7 @@ class Refresher:
         if refreshed and not written:
             memory.refreshed_at = None
         else:
-            current.look_again(PAUSE_SECONDS)
+            current.look_again(pause)
 
     def _refresh(self, current: Pass, pod: Mapping[str, Any]) -> bool:
         try:

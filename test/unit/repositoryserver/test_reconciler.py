@@ -31,7 +31,7 @@ from reconcilers.repositoryserver import (
     status,
 )
 from reconcilers.repositoryserver.applier import owner_uids
-from reconcilers.repositoryserver.catchup import PAUSE_SECONDS
+from reconcilers.repositoryserver.catchup import PAUSE_MAX_SECONDS
 from reconcilers.repositoryserver.commands import COMMAND_SECONDS
 from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE, Caches
 from reconcilers.repositoryserver.issuer import RETRY_SECONDS
@@ -846,17 +846,17 @@ def test_what_the_former_pod_writes_becomes_known_to_its_successor(settled: Worl
     settled.kopia.ran()
 
     for _ in range(3):
-        settled.clock.step(PAUSE_SECONDS)
+        settled.clock.step(PAUSE_MAX_SECONDS)
         result = settled.reconcile()
         assert settled.kopia.ran() == ["refresh"]
-        assert result.requeue_after == PAUSE_SECONDS
+        assert result.requeue_after == PAUSE_MAX_SECONDS
 
     # Once more when it can write no more, and then never again.
     settled.clock.step(300)
     settled.reconcile()
     assert len(settled.pods()) == 1
     assert settled.kopia.ran() == ["refresh"]
-    settled.clock.step(PAUSE_SECONDS)
+    settled.clock.step(PAUSE_MAX_SECONDS)
     settled.reconcile()
     assert settled.kopia.ran() == []
 
@@ -880,7 +880,7 @@ def test_a_refresh_that_fails_is_tried_again_and_keeps_nobody_out(
     settled.kopia.failures, settled.kopia.silent = failures, silent
     settled.kopia.ran()
 
-    settled.clock.step(PAUSE_SECONDS)
+    settled.clock.step(PAUSE_MAX_SECONDS)
     settled.reconcile()
     assert settled.kopia.ran() == ["refresh"]
     assert settled.progress() == "Ready"
@@ -888,14 +888,14 @@ def test_a_refresh_that_fails_is_tried_again_and_keeps_nobody_out(
     # The former pod is gone by then, and without the failure there would be no more.
     settled.clock.step(300)
     settled.reconcile()
-    settled.clock.step(PAUSE_SECONDS)
+    settled.clock.step(PAUSE_MAX_SECONDS)
     settled.reconcile()
     settled.kopia.failures, settled.kopia.silent = {}, set()
     settled.kopia.ran()
-    settled.clock.step(PAUSE_SECONDS)
+    settled.clock.step(PAUSE_MAX_SECONDS)
     settled.reconcile()
     assert settled.kopia.ran() == ["refresh"]
-    settled.clock.step(PAUSE_SECONDS)
+    settled.clock.step(PAUSE_MAX_SECONDS)
     settled.reconcile()
     assert settled.kopia.ran() == []
 
@@ -1094,7 +1094,7 @@ def test_the_pods_of_the_removed_controller_drain_when_the_new_one_serves(world:
     assert len(world.pods()) == 2
     assert len(world.api.store(resources.SERVICES).list()) == 2
     # Its clients' backups have to be known as well.
-    world.clock.step(PAUSE_SECONDS)
+    world.clock.step(PAUSE_MAX_SECONDS)
     world.reconcile()
     assert "refresh" in world.kopia.ran()
 
