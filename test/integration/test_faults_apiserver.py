@@ -13,11 +13,15 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 from attrs import frozen
+from prometheus_client import CollectorRegistry
 
+from controller.client import Client
 from controller.clock import SystemClock
 from controller.conditions import conditions_of, get_condition
+from controller.errors import Forbidden
 from controller.events import EVENTS
 from controller.kubeconfig import load_api_client
+from controller.metrics import Metrics
 from controller.resource import Resource
 from e2e.waiting import wait_for
 from fakes import objects
@@ -36,7 +40,6 @@ if TYPE_CHECKING:
 
     import kubernetes.client
 
-    from controller.client import Client
     from controller.clock import Deadline
     from controller.controller import Request, Result
     from controller.resource import Object
@@ -219,6 +222,16 @@ def role(*, without: str = "") -> Object:
     return {"metadata": {"name": ACCOUNT}, "rules": kept}
 
 
+def may_read_secrets(api_client: kubernetes.client.ApiClient, namespace: str) -> bool:
+    metrics = Metrics(CollectorRegistry())
+    client = Client(api_client, field_manager=ACCOUNT, clock=SystemClock(), metrics=metrics)
+    try:
+        client.list(resources.SECRETS, namespace)
+    except Forbidden:
+        return False
+    return True
+
+
 @pytest.mark.usefixtures("_kubelet")
 def test_a_right_that_is_taken_away_is_told_and_over_when_it_is_given_back(
     client: Client,
@@ -232,6 +245,7 @@ def test_a_right_that_is_taken_away_is_told_and_over_when_it_is_given_back(
     before = wait_ready(client, namespace, FIRST)
 
     client.merge_patch(ROLES, namespace, ACCOUNT, {"rules": role(without="secrets")["rules"]})
+    wait_for("the right to be gone", lambda: not may_read_secrets(account, namespace))
     create(client, namespace, SECOND)
 
     refused = wait_for(
@@ -242,11 +256,11 @@ def test_a_right_that_is_taken_away_is_told_and_over_when_it_is_given_back(
     assert said(refused).reason == REASON_REFUSED
     assert 'cannot get resource "secrets"' in said(refused).message
     # Who needs no Secret at the moment goes on.
-    assert get(client, namespace, FIRST)["status"] == before["status"]
+    assert conditions_of(get(client, namespace, FIRST)) == conditions_of(before)
 
     client.merge_patch(ROLES, namespace, ACCOUNT, {"rules": role()["rules"]})
     wait_ready(client, namespace, SECOND, seconds=BACK_SECONDS)
-    assert get(client, namespace, FIRST)["status"] == before["status"]
+    assert conditions_of(get(client, namespace, FIRST)) == conditions_of(before)
 
 
 class SecondWriter:
