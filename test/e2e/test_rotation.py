@@ -128,6 +128,7 @@ def other_image(controller: Controller, cluster: Cluster) -> Iterator[str]:
     """Give an image of Kopia that the controller does not know yet; it forgets it afterwards."""
     yield images.tag_again(cluster.server_image)
     controller.use_server_image(cluster.server_image)
+    controller.wait_ready()
 
 
 def test_a_backup_goes_on_while_the_controller_is_upgraded_to_another_image(
