@@ -528,7 +528,8 @@ class TestThreads:
         queue = new_queue(SystemClock())
         lock = threading.Lock()
         in_work: set[str] = set()
-        # The last add of each item that a hand-out has seen; the adds of an item are numbered.
+        # The last add of each item that a hand-out has seen; the adds of an item are numbered. An
+        # add that was numbered before a hand-out and made after it may be left in the queue.
         added: Counter[str] = Counter()
         seen: Counter[str] = Counter()
         all_seen = threading.Condition(lock)
@@ -567,4 +568,3 @@ class TestThreads:
                 queue.shut_down()
             for consumer in consumers:
                 consumer.result(timeout=STUCK_AFTER)
-        assert len(queue) == 0
