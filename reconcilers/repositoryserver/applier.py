@@ -11,7 +11,7 @@ from reconcilers.repositoryserver.context import INDEX_OWNER
 from reconcilers.repositoryserver.errors import InvalidInput, Unsettled
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from datetime import datetime
 
     from controller.client import Client
@@ -256,12 +256,14 @@ class ChildApplier:
         Raises:
             ClientError: As for `delete`.
         """
-        secrets = self._cache(resources.SECRETS).by_index(INDEX_OWNER, current.server.uid)
-        for secret in secrets:
-            metadata = secret["metadata"]
-            unused = children.digest_of(secret) and metadata["name"] not in keep
-            if unused and not metadata.get("deletionTimestamp"):
-                self.delete(current, resources.SECRETS, secret, "no pod uses it")
+        self._prune(
+            current,
+            resources.SECRETS,
+            lambda secret: (
+                bool(children.digest_of(secret)) and secret["metadata"]["name"] not in keep
+            ),
+            "no pod uses it",
+        )
 
     def prune_certificate(self, current: Pass) -> None:
         """Delete the certificate that the controller made, once the resource names another one.
@@ -273,9 +275,12 @@ class ChildApplier:
         name = children.certificate_name(server)
         if server.tls is None or server.tls.name == name:
             return
-        secret = self._cache(resources.SECRETS).get(server.namespace, name)
-        if secret is not None and server.uid in owner_uids(secret):
-            self.delete(current, resources.SECRETS, secret, "another certificate is in use")
+        self._prune(
+            current,
+            resources.SECRETS,
+            lambda secret: secret["metadata"]["name"] == name,
+            "another certificate is in use",
+        )
 
     def prune_former_services(self, current: Pass) -> None:
         """Delete the Services that the removed controller made.
@@ -283,11 +288,25 @@ class ChildApplier:
         Raises:
             ClientError: As for `delete`.
         """
-        for service in self._cache(resources.SERVICES).by_index(INDEX_OWNER, current.server.uid):
-            metadata = service["metadata"]
-            former = is_of_removed_controller(resources.SERVICES, metadata["name"])
-            if former and not metadata.get("deletionTimestamp"):
-                self.delete(current, resources.SERVICES, service, "its pods are gone")
+        self._prune(
+            current,
+            resources.SERVICES,
+            lambda service: is_of_removed_controller(
+                resources.SERVICES, service["metadata"]["name"]
+            ),
+            "its pods are gone",
+        )
+
+    def _prune(
+        self,
+        current: Pass,
+        resource: Resource,
+        superfluous: Callable[[Mapping[str, Any]], bool],
+        why: str,
+    ) -> None:
+        for obj in self._cache(resource).by_index(INDEX_OWNER, current.server.uid):
+            if superfluous(obj) and not obj["metadata"].get("deletionTimestamp"):
+                self.delete(current, resource, obj, why)
 
     def refuse_foreign(
         self, current: Pass, resource: Resource, observed: Mapping[str, Any]

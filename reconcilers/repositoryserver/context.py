@@ -76,23 +76,17 @@ class KnownUsers:
 
 @frozen
 class Attempt:
-    """The last try to let a server take up its users, if it failed.
+    """A try to let a server take up its users that has failed.
 
     Attributes:
-        pod: Uid of the pod.
         version: Of the users.
         until: When to try again, in monotonic seconds.
         verdict: What came of it.
     """
 
-    pod: str
     version: str
     until: float
-    verdict: Problem | status.Waiting | None
-
-    def is_for(self, pod: str, version: str) -> bool:
-        """Return whether it was made in a pod with a version of the users."""
-        return (self.pod, self.version) == (pod, version)
+    verdict: Problem | status.Waiting
 
 
 @frozen
@@ -115,7 +109,7 @@ class Memory:
     Attributes:
         inputs: What the server is started with.
         users: Who may connect.
-        attempt: The last try to let the server take up its users, if it failed.
+        attempts: By uid of a pod the last try to let its server take up the users, if it failed.
         left: Users who may not connect any more, and whom the repository may still know.
         forget_at: When to search the repository for entries of before, in monotonic seconds.
         moved_at: When the Service was made to select another pod, in monotonic seconds.
@@ -129,7 +123,7 @@ class Memory:
 
     inputs: KnownInputs | None = None
     users: KnownUsers | None = None
-    attempt: Attempt | None = None
+    attempts: dict[str, Attempt] = field(factory=dict)
     left: frozenset[str] = frozenset()
     forget_at: float | None = None
     moved_at: float | None = None

@@ -79,35 +79,41 @@ class InputReader:
         self._image = image
 
     def known_inputs(self, current: Pass) -> KnownInputs | None:
-        """Return what is known of a server's inputs; None if they are to be read."""
-        known = current.memory.inputs
-        versions = self._versions(current.server)
-        return known if known is not None and known.versions == versions else None
+        """Return what is known of a server's inputs; None if they are to be read.
 
-    def server_inputs(self, current: Pass) -> tuple[KnownInputs, children.ServerInputs | None]:
+        Raises:
+            InvalidInput: The certificate has expired since.
+        """
+        known, server = current.memory.inputs, current.server
+        if known is None or known.versions != self._versions(server) or self._is_due(server, known):
+            return None
+        self._check_expiry(current, known)
+        return known
+
+    def server_inputs(
+        self, current: Pass, known: KnownInputs | None
+    ) -> tuple[KnownInputs, children.ServerInputs | None]:
         """Return what is known of a server's inputs, and themselves if they had to be read.
+
+        Args:
+            current: The pass.
+            known: What `known_inputs` returned.
 
         Raises:
             InvalidInput: A Secret is missing or holds what cannot work.
             ClientError: A Secret could not be read.
         """
-        known = current.memory.inputs
-        versions = self._versions(current.server)
-        full: children.ServerInputs | None = None
-        if (
-            known is None
-            or known.versions != versions
-            or not self._snapshot_stands(current.server, known.digest)
-            or self._is_due(current.server, known)
-        ):
-            # Forgotten first: a refusal must not leave the former inputs for the next pass.
-            current.memory.inputs = None
-            if current.server.self_signed:
-                self._issuer.ensure(current)
-                # What was written just now is what is about to be read.
-                versions = self._versions(current.server)
-            full = self._read(current.server, current.deadline)
-            known = current.memory.inputs = self._known(current.server, versions, full)
+        server = current.server
+        if known is not None and self._snapshot_stands(server, known.digest):
+            return known, None
+        # Forgotten first: a refusal must not leave the former inputs for the next pass.
+        current.memory.inputs = None
+        if server.self_signed:
+            self._issuer.ensure(current)
+        # With a certificate that was written just now.
+        versions = self._versions(server)
+        full = self._read(server, current.deadline)
+        known = current.memory.inputs = self._known(server, versions, full)
         self._check_expiry(current, known)
         return known, full
 
@@ -143,14 +149,8 @@ class InputReader:
         # cache at once: a new server needs not ask.
         if not self.users_version(server):
             return None
-        try:
-            obj = self._client.get(
-                resources.SECRETS,
-                server.namespace,
-                children.users_name(server),
-                deadline=current.deadline,
-            )
-        except NotFound:
+        obj = self._get(server.namespace, children.users_name(server), current.deadline)
+        if obj is None:
             return None
         data = obj.get("data") or {}
         return StoredUsers(
@@ -241,8 +241,11 @@ class InputReader:
     def _secret(self, ref: api.SecretRef, deadline: Deadline) -> dict[str, Any] | None:
         # Asked for even if the cache has none: the watch of Secrets can lag behind the one that has
         # brought the resource, and who makes both at once must not be told that one is missing.
+        return self._get(ref.namespace, ref.name, deadline)
+
+    def _get(self, namespace: str, name: str, deadline: Deadline) -> dict[str, Any] | None:
         try:
-            return self._client.get(resources.SECRETS, ref.namespace, ref.name, deadline=deadline)
+            return self._client.get(resources.SECRETS, namespace, name, deadline=deadline)
         except NotFound:
             return None
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from controller.client import Client
     from controller.clock import Clock
     from reconcilers.repositoryserver.commands import Executor
-    from reconcilers.repositoryserver.context import Caches
+    from reconcilers.repositoryserver.context import Caches, KnownInputs
     from reconcilers.repositoryserver.rollout import Rollout
     from reconcilers.repositoryserver.statuswriter import Recorder
 
@@ -169,19 +169,13 @@ class RepositoryServerReconciler:
             outcome = self._bring_about(current)
         except InvalidInput as error:
             self._repositories.failed(request)
-            self._turns.give_back(request)
-            problem = error.problem(status.SERVER_SETUP)
-            self._writer.write(obj, self._unexamined(obj, problem), deadline)
+            self._break_off(obj, error.problem(status.SERVER_SETUP), deadline)
             return Result(requeue_after=UNREADY_RECHECK_SECONDS)
         except Unsettled as error:
-            self._turns.give_back(request)
-            waiting = status.Waiting(status.SERVER_SETUP, str(error))
-            self._writer.write(obj, self._unexamined(obj, waiting), deadline)
+            self._break_off(obj, status.Waiting(status.SERVER_SETUP, str(error)), deadline)
             return Result(requeue_after=UNREADY_RECHECK_SECONDS)
         except (Forbidden, Invalid, BadRequest, DeadlineExceeded) as error:
-            self._turns.give_back(request)
-            problem = _unfinished(error)
-            self._writer.write(obj, self._unexamined(obj, problem), deadline)
+            self._break_off(obj, _unfinished(error), deadline)
             raise
         left = self._stage_pause(current, outcome)
         if left > 0:
@@ -259,12 +253,12 @@ class RepositoryServerReconciler:
 
     def _ensure_newest(self, current: Pass) -> Newest:
         """Bring up the pod of the inputs as they are now, and say how far it is."""
-        known = self._reader.known_inputs(current)
-        # Before anything is read: thousands may wait.
-        if known is not None and not self._may_start(current, known.digest):
-            return self._waits_for_turn(current, known.digest, known.pod.claim)
         try:
-            inputs, full = self._reader.server_inputs(current)
+            known = self._reader.known_inputs(current)
+            # Before anything is read: thousands may wait.
+            if known is not None and not self._may_start(current, known.digest):
+                return self._waits_for_turn(current, known)
+            inputs, full = self._reader.server_inputs(current, known)
         except InvalidInput as error:
             self._repositories.failed(current.request)
             return Newest(verdict=error.problem(status.SERVER_SETUP))
@@ -274,7 +268,7 @@ class RepositoryServerReconciler:
         digest, claim = inputs.digest, inputs.pod.claim
         name = children.versioned_name(current.server, digest)
         if full is not None and not self._may_start(current, digest):
-            return self._waits_for_turn(current, digest, claim)
+            return self._waits_for_turn(current, inputs)
         # A kubelet may still know the users of before: one that starts now has to be told.
         users = "" if current.users_changed else _users_version(current.memory)
         try:
@@ -317,10 +311,10 @@ class RepositoryServerReconciler:
             return True
         return not any(map(status.pod_ready, pods)) or self._turns.take(current.request)
 
-    def _waits_for_turn(self, current: Pass, digest: str, claim: str) -> Newest:
+    def _waits_for_turn(self, current: Pass, inputs: KnownInputs) -> Newest:
         current.look_again(self._turns.pause())
         waiting = status.Waiting(status.SERVER_SETUP, status.WAITING_TURN)
-        return Newest(digest, None, waiting, claim)
+        return Newest(inputs.digest, None, waiting, inputs.pod.claim)
 
     def _settle_turn(
         self, current: Pass, newest: Newest, serving: Mapping[str, Any] | None
@@ -368,18 +362,21 @@ class RepositoryServerReconciler:
         failing = self._clock.now() - status.parse_time(ready["lastTransitionTime"])
         return min(max(failing.total_seconds() / 10, RETRY_MIN_SECONDS), RETRY_MAX_SECONDS)
 
-    def _unexamined(
-        self, obj: Mapping[str, Any], verdict: Problem | status.Waiting
-    ) -> status.Outcome:
-        """Return the outcome of a pass that ended before it had looked at the children."""
-        pods = self._caches.pods.by_index(INDEX_OWNER, obj["metadata"]["uid"])
+    def _break_off(
+        self, obj: Mapping[str, Any], verdict: Problem | status.Waiting, deadline: Deadline
+    ) -> None:
+        """Tell what ended a pass before it had looked at the children, and free its turn."""
+        metadata = obj["metadata"]
+        self._turns.give_back(Request(metadata["namespace"], metadata["name"]))
+        pods = self._caches.pods.by_index(INDEX_OWNER, metadata["uid"])
         info = (obj.get("status") or {}).get("serverInfo") or {}
-        return status.Outcome(
+        outcome = status.Outcome(
             verdicts=(verdict,),
             serving=any(status.pod_ready(pod) for pod in pods),
             pod_name=info.get("podName", ""),
             service_name=info.get("serviceName", ""),
         )
+        self._writer.write(obj, outcome, deadline)
 
 
 def _lasting(

@@ -140,16 +140,21 @@ class UserRegistrar:
         known = current.memory.users
         if known is None or children.users_of(pod) == known.version or not status.answers(pod):
             return None
-        uid, now = pod["metadata"]["uid"], self._clock.monotonic()
-        attempt = current.memory.attempt
-        if attempt is None or not attempt.is_for(uid, known.version) or attempt.until <= now:
+        attempts, uid = current.memory.attempts, pod["metadata"]["uid"]
+        failed = attempts.get(uid)
+        if (
+            failed is None
+            or failed.version != known.version
+            or failed.until <= self._clock.monotonic()
+        ):
             verdict, pause = self._take_up(current, pod, known.version, setting)
-            now = self._clock.monotonic()
-            attempt = Attempt(uid, known.version, now + pause, verdict)
-            current.memory.attempt = None if verdict is None else attempt
-        if attempt.verdict is not None:
-            current.look_again(attempt.until - now)
-        return attempt.verdict
+            if verdict is None:
+                attempts.pop(uid, None)
+                return None
+            until = self._clock.monotonic() + pause
+            failed = attempts[uid] = Attempt(known.version, until, verdict)
+        current.look_again(failed.until - self._clock.monotonic())
+        return failed.verdict
 
     def _take_up(
         self, current: Pass, pod: Mapping[str, Any], version: str, setting: kopia.Setting

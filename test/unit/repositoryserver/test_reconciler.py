@@ -1857,6 +1857,18 @@ class TestCommandsThatCannotBeRun:
         settled.reconcile()
         assert settled.kopia.ran() == ["take up"]
 
+    def test_the_pause_of_one_pod_is_not_that_of_another(self, settled: World) -> None:
+        _, new = _renewed(settled)
+        settled.kubelet(new, objects.serving())
+        settled.kopia.failures["take up"] = FakeResult(1, stderr=b"connection refused")
+        settled.change_secret(objects.users_secret({"app": "other"}))
+        settled.reconcile()
+        assert settled.kopia.ran() == ["take up", "take up"]
+
+        settled.reconcile()
+
+        assert settled.kopia.ran() == []
+
 
 class TestWhoMayConnectNoMore:
     """Every way by which a user leaves ends in a server that refuses the user."""
