@@ -26,7 +26,7 @@ from attrs import field, frozen
 from controller.clock import Deadline, DeadlineExceeded
 from controller.errors import ClientError, Conflict, NotFound
 from controller.events import NORMAL
-from controller.informer import default_trim
+from controller.informer import Informer, default_trim
 from controller.resource import Object, Resource, micro_time
 
 if TYPE_CHECKING:
@@ -121,6 +121,27 @@ def end_process(reason: str) -> NoReturn:
     """End the process at once: nothing of it may go on to work."""
     _log.error("leader election lost, ending at once", reason=reason)
     os._exit(EXIT_LOST)
+
+
+def lease_informer(
+    client: Client, terms: LeaseTerms, *, clock: Clock, metrics: Metrics
+) -> Informer:
+    """Return an informer of the Lease that candidates agree on, and of no other.
+
+    Args:
+        client: Whom to ask; not one that the elector's fence stops.
+        terms: Which Lease.
+        clock: For the informer's pauses.
+        metrics: Where its size and age are shown.
+    """
+    return Informer(
+        client,
+        LEASES,
+        terms.namespace,
+        clock=clock,
+        metrics=metrics,
+        field_selector=f"metadata.name={terms.name}",
+    )
 
 
 class LeaderElector:

@@ -12,7 +12,7 @@ from controller.events import EventRecorder
 from controller.fence import Fence, always_open
 from controller.health import HealthServer, MetricsServer
 from controller.informer import RESYNC_PERIOD, Informer, default_trim
-from controller.leaderelection import LEASES, LeaderElector, new_identity
+from controller.leaderelection import LeaderElector, lease_informer, new_identity
 from controller.manager import Group, Manager
 from controller.metrics import Metrics
 from controller.mutationcache import MutationCache
@@ -105,14 +105,7 @@ def build(
     healthz = {**manager.healthz(), "controller": loop.hung}
     if options.leader_elect:
         terms = options.lease_terms(namespace)
-        leases = Informer(
-            unfenced,
-            LEASES,
-            terms.namespace,
-            clock=clock,
-            metrics=metrics,
-            field_selector=f"metadata.name={terms.name}",
-        )
+        leases = lease_informer(unfenced, terms, clock=clock, metrics=metrics)
         elector = LeaderElector(
             unfenced,
             terms,

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -16,6 +17,7 @@ from controller.clock import SystemClock
 from controller.kubeconfig import load_api_client
 from controller.metrics import Metrics
 from controller.resource import Resource
+from fakes.tcpproxy import TcpProxy
 
 #: Names the kubeconfig of a cluster to use; its user must be an administrator.
 KUBECONFIG_VARIABLE: Final = "RSC_TEST_KUBECONFIG"
@@ -49,6 +51,15 @@ def run_cluster(*arguments: str) -> str:
         [CLUSTER, *arguments], check=True, stdout=subprocess.PIPE, text=True
     )
     return finished.stdout
+
+
+@pytest.fixture
+def network(kubeconfig: str) -> Iterator[TcpProxy]:
+    """A way to the API server that can fail."""
+    server = urlsplit(load_api_client(kubeconfig).configuration.host)
+    assert server.hostname is not None
+    with TcpProxy(server.hostname, server.port or 443) as proxy:
+        yield proxy
 
 
 @pytest.fixture(scope="session")

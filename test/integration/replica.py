@@ -22,7 +22,7 @@ from controller.events import EventRecorder
 from controller.fence import Fence
 from controller.informer import Informer
 from controller.kubeconfig import load_api_client
-from controller.leaderelection import LEASES, LeaderElector, LeaseTerms, end_process
+from controller.leaderelection import LeaderElector, LeaseTerms, end_process, lease_informer
 from controller.manager import Group, Manager, RunnableFailed, install_signal_handlers
 from controller.metrics import Metrics
 from controller.resource import Object, Resource
@@ -80,14 +80,7 @@ def build(kubeconfig: str, name: str, terms: LeaseTerms) -> Manager:
     work = Informer(
         unfenced, CONFIG_MAPS, terms.namespace, clock=clock, metrics=metrics, label_selector=LABEL
     )
-    leases = Informer(
-        unfenced,
-        LEASES,
-        terms.namespace,
-        clock=clock,
-        metrics=metrics,
-        field_selector=f"metadata.name={terms.name}",
-    )
+    leases = lease_informer(unfenced, terms, clock=clock, metrics=metrics)
     loop = Controller(
         "scribbler", Scribbler(client, name), clock=clock, metrics=metrics, workers=WORKERS
     )

@@ -20,7 +20,6 @@ import yaml
 from attrs import define, field, frozen
 
 from controller.clock import SystemClock
-from controller.kubeconfig import load_api_client
 from controller.leaderelection import EXIT_LOST, LEASES
 from fakes.tcpproxy import TcpProxy
 from integration import replica
@@ -197,15 +196,6 @@ def started(history: History, start: Start, *, leader: str = "", standby: str = 
     second = start("second", *filter(None, [standby]))
     second.wait_until_it_says("waiting to lead")
     return Pair(first, second)
-
-
-@pytest.fixture
-def network(kubeconfig: str) -> Iterator[TcpProxy]:
-    """A way to the API server that can fail."""
-    server = urlsplit(load_api_client(kubeconfig).configuration.host)
-    assert server.hostname is not None
-    with TcpProxy(server.hostname, server.port or 443) as proxy:
-        yield proxy
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
-from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -25,7 +24,6 @@ from controller.metrics import Metrics
 from controller.resource import Resource
 from e2e.waiting import wait_for
 from fakes import objects
-from fakes.tcpproxy import TcpProxy
 from integration import running
 from integration.running import Kubelet
 from reconcilers import wiring
@@ -43,6 +41,7 @@ if TYPE_CHECKING:
     from controller.clock import Deadline
     from controller.controller import Request, Result
     from controller.resource import Object
+    from fakes.tcpproxy import TcpProxy
     from integration.running import Running
 
     Start = Callable[[kubernetes.client.ApiClient], Running]
@@ -71,15 +70,6 @@ READS_ONLY = {"spec": {"repository": {"readOnly": True}}}
 @pytest.fixture(scope="module", autouse=True)
 def _definition(client: Client) -> None:
     running.install_definition(client)
-
-
-@pytest.fixture
-def network(kubeconfig: str) -> Iterator[TcpProxy]:
-    """A way to the API server that can fail."""
-    server = urlsplit(load_api_client(kubeconfig).configuration.host)
-    assert server.hostname is not None
-    with TcpProxy(server.hostname, server.port or 443) as proxy:
-        yield proxy
 
 
 @pytest.fixture

@@ -87,19 +87,11 @@ class Listener:
 
 
 @pytest.fixture
-def proxy(kubeconfig: str) -> Iterator[TcpProxy]:
-    server = urlsplit(load_api_client(kubeconfig).configuration.host)
-    assert server.hostname is not None
-    with TcpProxy(server.hostname, server.port or 443) as started:
-        yield started
-
-
-@pytest.fixture
-def recording(kubeconfig: str, proxy: TcpProxy) -> RecordingClient:
+def recording(kubeconfig: str, network: TcpProxy) -> RecordingClient:
     """Give a client that reaches the server through the proxy."""
     api_client = load_api_client(kubeconfig)
     server = urlsplit(api_client.configuration.host)
-    api_client.configuration.host = f"https://127.0.0.1:{proxy.port}"
+    api_client.configuration.host = f"https://127.0.0.1:{network.port}"
     api_client.rest_client.pool_manager.connection_pool_kw["assert_hostname"] = server.hostname
     client = RecordingClient(
         api_client,
@@ -181,7 +173,7 @@ def test_it_goes_on_where_it_was(
     client: Client,
     namespace: str,
     recording: RecordingClient,
-    proxy: TcpProxy,
+    network: TcpProxy,
     start: Start,
     fail: Callable[[TcpProxy], None],
 ) -> None:
@@ -191,7 +183,7 @@ def test_it_goes_on_where_it_was(
     client.create(CONFIG_MAPS, namespace, config_map("live"))
     listener.wait_until_told("add before initial", "add live")
 
-    fail(proxy)
+    fail(network)
     client.create(CONFIG_MAPS, namespace, config_map("meanwhile"))
 
     listener.wait_until_told("add before initial", "add live", "add meanwhile")
@@ -240,7 +232,7 @@ def test_it_finds_the_difference_when_its_version_is_too_old(
     client: Client,
     namespace: str,
     recording: RecordingClient,
-    proxy: TcpProxy,
+    network: TcpProxy,
     start: Start,
     young: Resource,
 ) -> None:
@@ -256,9 +248,9 @@ def test_it_finds_the_difference_when_its_version_is_too_old(
 
     # Version 1 is from before the resource's time; the deletion falls into the gap.
     recording.next_watch_from = "1"
-    proxy.freeze()
+    network.freeze()
     client.delete(young, namespace, "goes")
-    proxy.cut()
+    network.cut()
 
     listener.wait_until_told("add goes initial", "add stays", "delete goes")
     assert recording.asked == ["stream", "watch", "stream"]
@@ -307,7 +299,7 @@ def test_metadata_of_secrets_holds_no_data(client: Client, namespace: str, start
 
 
 def test_after_much_change_the_store_is_what_the_server_has(
-    client: Client, namespace: str, proxy: TcpProxy, start: Start
+    client: Client, namespace: str, network: TcpProxy, start: Start
 ) -> None:
     informer, listener = start(CONFIG_MAPS)
     for round_ in range(60):
@@ -316,7 +308,7 @@ def test_after_much_change_the_store_is_what_the_server_has(
         if round_ % 5 == 4:
             client.delete(CONFIG_MAPS, namespace, name)
         if round_ % 20 == 19:
-            proxy.cut()
+            network.cut()
     client.create(CONFIG_MAPS, namespace, config_map("end"))
     listener.wait_for("add end")
 
