@@ -193,28 +193,27 @@ kopia --log-level=error repository create filesystem --path={directory} \
             user: The user, as `name@host`.
             user_password: The user's password.
         """
-        directory = shlex.quote(f"{self.directory}/{volume}/{path}")
-        self._administer(
+        self._change_repository(
             volume,
+            path,
             password,
-            f"""
-kopia --log-level=error repository connect filesystem --path={directory}
-kopia --no-auto-maintenance --log-level=error \
-  server user add {user} --user-password={shlex.quote(user_password)}
-""",
-            DEFAULT_OWNER,
+            f"server user add {user} --user-password={shlex.quote(user_password)}",
         )
 
     def change_password(self, volume: str, path: str, password: str, new_password: str) -> None:
         """Change the password of a repository on a volume, as its administrator does."""
+        change = f"repository change-password --new-password={shlex.quote(new_password)}"
+        self._change_repository(volume, path, password, change)
+
+    def _change_repository(self, volume: str, path: str, password: str, command: str) -> None:
+        """Run a Kopia command on a repository on a volume."""
         directory = shlex.quote(f"{self.directory}/{volume}/{path}")
         self._administer(
             volume,
             password,
             f"""
 kopia --log-level=error repository connect filesystem --path={directory}
-kopia --no-auto-maintenance --log-level=error \
-  repository change-password --new-password={shlex.quote(new_password)}
+kopia --no-auto-maintenance --log-level=error {command}
 """,
             DEFAULT_OWNER,
         )

@@ -233,20 +233,25 @@ def is_another_than(pod: Object) -> Callable[[Object | None], bool]:
     return lambda seen: seen is not None and seen["metadata"]["uid"] != pod["metadata"]["uid"]
 
 
-def test_a_backup_goes_on_while_its_service_is_deleted(server: Server, client: Client) -> None:
-    ready = server.start()
-    me = login(ready, server.password_of())
-    assert client.connect(server.name, me).code == 0
-    running = client.begin_to_back_up(server.name, me)
+def delete_service(server: Server, ready: Object) -> None:
+    """Delete the Service of a server, and wait for another one."""
     service = ready["status"]["serverInfo"]["serviceName"]
     former = server.cluster.client.get(resources.SERVICES, NAMESPACE, service)
-
     server.cluster.client.delete(resources.SERVICES, NAMESPACE, service)
     wait_for(
         "another Service",
         lambda: server.cluster.get(resources.SERVICES, service),
         is_another_than(former),
     )
+
+
+def test_a_backup_goes_on_while_its_service_is_deleted(server: Server, client: Client) -> None:
+    ready = server.start()
+    me = login(ready, server.password_of())
+    assert client.connect(server.name, me).code == 0
+    running = client.begin_to_back_up(server.name, me)
+
+    delete_service(server, ready)
     snapshot = running.complete()
 
     server.wait_ready()
@@ -271,14 +276,7 @@ def test_a_backup_goes_on_while_the_api_server_is_away_and_nothing_is_missed(
     snapshot = running.complete()
 
     wait_for("a leader", controller.leader)
-    service = ready["status"]["serverInfo"]["serviceName"]
-    former = server.cluster.client.get(resources.SERVICES, NAMESPACE, service)
-    server.cluster.client.delete(resources.SERVICES, NAMESPACE, service)
-    wait_for(
-        "another Service",
-        lambda: server.cluster.get(resources.SERVICES, service),
-        is_another_than(former),
-    )
+    delete_service(server, ready)
     server.wait_ready()
     assert client.restore(server.name, me, snapshot) == running.checksums()
     # Another leader began with lists in any case.
