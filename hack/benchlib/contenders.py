@@ -192,6 +192,7 @@ def _kopf(known: Components) -> Contender:
         arguments=(*command, "--namespace={namespace}", str(PEERS / "on_kopf.py")),
         environment={
             "KUBECONFIG": "{kubeconfig}",
+            "BENCH_PEER_NAMESPACE": "{namespace}",
             "BENCH_PEER_IMAGE": IMAGE,
             "BENCH_PEER_METRICS_PORT": str(METRICS_PORT),
             "BENCH_PEER_CHILDREN": str(known.group_of(GO_PEER).folder / "children.json"),
