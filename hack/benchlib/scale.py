@@ -17,15 +17,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from benchlib import audit, contenders, fakecluster, figures, objects, scene
+from benchlib import audit, contenders, fakecluster, figures, objects, procfs, scene
 from benchlib.milestones import READY, true_conditions
-from clusterlib import locks, paths, waiting
-from clusterlib.errors import ClusterError
+from clusterlib import locks, paths, processes, waiting
+from clusterlib.errors import ClusterError, TimedOut
 from clusterlib.progress import Progress
 from demolib.objects import of_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from benchlib.audit import Request
@@ -37,10 +37,7 @@ if TYPE_CHECKING:
 ALL = ("ours", "go", "kopf")
 STEPS_EACH = 5
 CREATING_AT_ONCE = 8
-SYNC_TIMEOUT_SECONDS = 300.0
-# To be done with all: so long, and so much more for each server.
-RECONCILE_TIMEOUT_SECONDS = 60.0
-RECONCILE_TIMEOUT_SECONDS_EACH = 0.15
+SYNC_TIMEOUT_SECONDS = 120.0
 WATCH_TIMEOUT_SECONDS = 600.0
 QUIET_TIMEOUT_SECONDS = 180.0
 # How many more servers are created while a contender starts.
@@ -52,6 +49,10 @@ MEMORY_LIMIT = 1.5
 
 INTERRUPTED = "interrupted"
 NONE_DONE = "none of them was measured"
+NOT_WITHIN = "not within {limit:.0f}"
+UNKNOWN = "-"
+# Of the control plane in the table; the JSON has all.
+SHOWN_COMPONENTS = ("kube-apiserver", "etcd")
 LEFT_OUT = "{path}: {there} objects are there, for {count} servers"
 
 
@@ -60,12 +61,25 @@ class Pace:
     """How long is waited while a contender starts.
 
     Attributes:
+        limit: seconds until every server has to be done.
         quiet: seconds without a request after which all is done that was to be done.
         newcomers: seconds between the creations of two new servers.
     """
 
+    limit: float
     quiet: float
     newcomers: float
+
+    @classmethod
+    def cold(cls, servers: int) -> Pace:
+        """Return that of a start with work for all."""
+        # This controller looks once more at a server half a minute after it became Ready.
+        return cls(60 + 0.12 * servers, quiet=35.0, newcomers=max(0.5, servers / 500))
+
+    @classmethod
+    def warm(cls, servers: int) -> Pace:
+        """Return that of a start with nothing to do."""
+        return cls(60 + 0.03 * servers, quiet=5.0, newcomers=0.5)
 
 
 @dataclass(frozen=True)
@@ -73,29 +87,35 @@ class Start:
     """What a contender has done from its start until nothing was left to do.
 
     Attributes:
-        synced: seconds until its caches were filled.
-        done: seconds until every server was reconciled.
+        synced: seconds until its caches were filled; None if they were not in time.
+        done: seconds until every server was reconciled; None if they were not in time.
+        limit: seconds in which that had to be.
         servers: how many there were.
+        reconciles: how many there were.
         requests: to the API server, in the order of their ends.
         newcomers: seconds from the creation of a new server in the midst to the first write.
         cpu_seconds: that it used.
+        control_plane: CPU seconds that each component of the control plane used meanwhile.
         resident_bytes: the memory that it had in the end.
         peak_bytes: the most that it ever had.
     """
 
-    synced: float
-    done: float
+    synced: float | None
+    done: float | None
+    limit: float
     servers: int
+    reconciles: int
     requests: Sequence[Request] = field(repr=False)
     newcomers: Sequence[float]
     cpu_seconds: float
+    control_plane: Mapping[str, float]
     resident_bytes: int
     peak_bytes: int
 
     @property
-    def rate(self) -> float:
+    def rate(self) -> float | None:
         """The servers that were done in a second."""
-        return self.servers / self.done
+        return None if self.done is None else self.servers / self.done
 
     def per_server(self, *, writes: bool) -> float:
         """Return the requests a server, or only the writes."""
@@ -109,13 +129,13 @@ class Result:
 
     Attributes:
         cold: its start with nothing but the servers there.
-        idle_cpu: percent of one core when there was nothing to do.
-        warm: its start with everything as it should be.
+        idle_cpu: percent of one core when there was nothing to do; None if that never came.
+        warm: its start with everything as it should be; None if that never came.
     """
 
     cold: Start
-    idle_cpu: float
-    warm: Start
+    idle_cpu: float | None = None
+    warm: Start | None = None
 
 
 def measure(servers: int, *, only: Sequence[str], idle_seconds: float) -> dict[str, Any]:
@@ -170,7 +190,6 @@ class _Measurement:
         self._count = count
         self._progress = progress
         self._newcomers = 0
-        self._timeout = RECONCILE_TIMEOUT_SECONDS + count * RECONCILE_TIMEOUT_SECONDS_EACH
 
     def run(self, idle_seconds: float) -> Result:
         title = self._contender.title
@@ -182,9 +201,10 @@ class _Measurement:
         ready = _Ready(self._cluster)
         with self._started() as process, ready.watching():
             with self._progress.step(f"{title}: start with work for all", ready.words):
-                # This controller looks once more at a server half a minute after it became Ready.
-                pace = Pace(quiet=35.0, newcomers=max(0.5, self._count / 500))
+                pace = Pace.cold(self._count)
                 cold = self._start(process, newcomer, lambda: ready.count >= self._count, pace)
+            if cold.done is None:
+                return Result(cold)
             with self._progress.step(f"{title}: idle for {idle_seconds:.0f} s"):
                 idle_cpu = _idle_cpu(process, idle_seconds)
         with (
@@ -192,7 +212,7 @@ class _Measurement:
             self._progress.step(f"{title}: start with nothing to do"),
         ):
             done = self._all_looked_at()
-            warm = self._start(process, newcomer, done, Pace(quiet=5.0, newcomers=0.5))
+            warm = self._start(process, newcomer, done, Pace.warm(self._count))
         with self._progress.step(f"{title}: looking at what it has made"):
             _check(self._cluster, self._count)
         return Result(cold, idle_cpu, warm)
@@ -205,6 +225,7 @@ class _Measurement:
         # Outlives the cluster: whoever fails is looked at afterwards.
         log = paths.cache() / "logs" / f"bench-scale-{self._contender.key}.log"
         self._mark = self._cluster.audit_log.stat().st_size
+        self._before = _control_plane(self._cluster)
         self._at = waiting.seconds()
         return contenders.Process(self._contender, words, log)
 
@@ -219,8 +240,9 @@ class _Measurement:
         self, process: Process, newcomer: Object, done: Callable[[], bool], pace: Pace
     ) -> Start:
         """Follow a contender that has just been started until it has nothing left to do."""
-        process.until(self._contender.synced, "its caches are filled", SYNC_TIMEOUT_SECONDS)
-        synced = waiting.seconds() - self._at
+        synced = self._seconds_until(
+            process, self._contender.synced, "its caches are filled", SYNC_TIMEOUT_SECONDS
+        )
         created: dict[str, datetime] = {}
         finished = threading.Event()
         with ThreadPoolExecutor(1) as pool:
@@ -228,19 +250,21 @@ class _Measurement:
                 self._create_newcomers, newcomer, created, finished, pace.newcomers
             )
             try:
-                process.until(done, "every server is reconciled", self._timeout)
-                ended = waiting.seconds() - self._at
+                ended = self._seconds_until(process, done, "every server is reconciled", pace.limit)
             finally:
                 finished.set()
             creating.result()
-        _until_quiet(self._cluster, pace.quiet)
-        used = process.used()
+        if ended is not None:
+            _until_quiet(self._cluster, pace.quiet)
+        used, after = process.used(), _control_plane(self._cluster)
         requests = audit.read(self._cluster.audit_log, self._mark)
         writes = {name: audit.first_write(requests, name) for name in created}
         return Start(
             synced=synced,
             done=ended,
+            limit=pace.limit,
             servers=self._count + self._newcomers,
+            reconciles=self._contender.reconciled()[0],
             requests=requests,
             newcomers=[
                 (write - created[name]).total_seconds()
@@ -248,9 +272,21 @@ class _Measurement:
                 if write is not None
             ],
             cpu_seconds=used.cpu_seconds,
+            control_plane={name: after[name] - before for name, before in self._before.items()},
             resident_bytes=used.resident_bytes,
             peak_bytes=used.peak_bytes,
         )
+
+    def _seconds_until(
+        self, process: Process, condition: Callable[[], bool], what: str, limit: float
+    ) -> float | None:
+        """Return how long after its start a condition came to hold, None if that took too long."""
+        try:
+            process.until(condition, what, limit)
+        except TimedOut as error:
+            print(error, file=sys.stderr)
+            return None
+        return waiting.seconds() - self._at
 
     def _create_newcomers(
         self,
@@ -352,6 +388,14 @@ def _create(cluster: FakeCluster, wanted: Sequence[Object]) -> None:
         list(pool.map(lambda one: cluster.requests.create(scene.SERVERS, one), wanted))
 
 
+def _control_plane(cluster: FakeCluster) -> dict[str, float]:
+    """Return the CPU seconds that each component has used so far."""
+    return {
+        name: procfs.used(pid).cpu_seconds
+        for pid, name in processes.running(cluster.state.directory).items()
+    }
+
+
 def _until_quiet(cluster: FakeCluster, seconds: float) -> None:
     size, since = -1, 0.0
 
@@ -400,57 +444,85 @@ def _rows(results: dict[str, Result]) -> list[tuple[str, list[str]]]:
     def row(name: str, words: Callable[[Result], str]) -> tuple[str, list[str]]:
         return name, [words(result) for result in results.values()]
 
-    def rows_of(start: Callable[[Result], Start]) -> list[tuple[str, list[str]]]:
+    def rows_of(start: Callable[[Result], Start | None]) -> list[tuple[str, list[str]]]:
+        def of(name: str, words: Callable[[Start], str]) -> tuple[str, list[str]]:
+            return row(name, lambda r: UNKNOWN if (one := start(r)) is None else words(one))
+
+        def used_by(component: str) -> tuple[str, list[str]]:
+            return of(
+                f"  CPU seconds of {component}", lambda s: f"{s.control_plane[component]:.1f}"
+            )
+
         return [
-            row("  until its caches are filled, s", lambda r: f"{start(r).synced:.1f}"),
-            row("  until every server is done, s", lambda r: f"{start(r).done:.1f}"),
-            row("  servers a second", lambda r: f"{start(r).rate:.1f}"),
-            row("  requests a server", lambda r: f"{start(r).per_server(writes=False):.2f}"),
-            row("  writes a server", lambda r: f"{start(r).per_server(writes=True):.2f}"),
-            row("  CPU seconds", lambda r: f"{start(r).cpu_seconds:.1f}"),
-            row("  resident memory, MiB", lambda r: f"{start(r).resident_bytes / MIB:.0f}"),
-            row("  at its peak, MiB", lambda r: f"{start(r).peak_bytes / MIB:.0f}"),
-            row("  new server until first write, median s", lambda r: _median(start(r).newcomers)),
-            row("  new server until first write, worst s", lambda r: _worst(start(r).newcomers)),
+            of(
+                "  until its caches are filled, s",
+                lambda s: _seconds(s.synced, SYNC_TIMEOUT_SECONDS),
+            ),
+            of("  until every server is done, s", lambda s: _seconds(s.done, s.limit)),
+            of("  servers a second", lambda s: UNKNOWN if s.rate is None else f"{s.rate:.1f}"),
+            of("  requests a server", lambda s: f"{s.per_server(writes=False):.2f}"),
+            of("  writes a server", lambda s: f"{s.per_server(writes=True):.2f}"),
+            of("  reconciles a server", lambda s: f"{s.reconciles / s.servers:.2f}"),
+            of("  CPU seconds", lambda s: f"{s.cpu_seconds:.1f}"),
+            *(used_by(name) for name in SHOWN_COMPONENTS),
+            of("  resident memory, MiB", lambda s: f"{s.resident_bytes / MIB:.0f}"),
+            of("  at its peak, MiB", lambda s: f"{s.peak_bytes / MIB:.0f}"),
+            of("  new server until first write, median s", lambda s: _median(s.newcomers)),
+            of("  new server until first write, worst s", lambda s: _worst(s.newcomers)),
         ]
 
     return [
         row("start with work for all", lambda _: ""),
         *rows_of(lambda result: result.cold),
-        row("idle, % of one core", lambda result: f"{result.idle_cpu:.2f}"),
+        row(
+            "idle, % of one core",
+            lambda result: UNKNOWN if result.idle_cpu is None else f"{result.idle_cpu:.2f}",
+        ),
         row("start with nothing to do", lambda _: ""),
         *rows_of(lambda result: result.warm),
     ]
 
 
+def _seconds(seconds: float | None, limit: float) -> str:
+    return NOT_WITHIN.format(limit=limit) if seconds is None else f"{seconds:.1f}"
+
+
 def _median(seconds: Sequence[float]) -> str:
-    return f"{statistics.median(seconds):.2f}" if seconds else "-"
+    return f"{statistics.median(seconds):.2f}" if seconds else UNKNOWN
 
 
 def _worst(seconds: Sequence[float]) -> str:
-    return f"{max(seconds):.2f}" if seconds else "-"
+    return f"{max(seconds):.2f}" if seconds else UNKNOWN
 
 
 def _json(result: Result) -> dict[str, Any]:
     return {
         "cold": _start_json(result.cold),
-        "idle_cpu_percent": round(result.idle_cpu, 2),
-        "warm": _start_json(result.warm),
+        "idle_cpu_percent": _rounded(result.idle_cpu, 2),
+        "warm": None if result.warm is None else _start_json(result.warm),
     }
 
 
 def _start_json(start: Start) -> dict[str, Any]:
     counted = audit.counts(start.requests)
     return {
-        "synced_seconds": round(start.synced, 2),
-        "done_seconds": round(start.done, 2),
-        "servers_per_second": round(start.rate, 1),
+        "synced_seconds": _rounded(start.synced, 2),
+        "done_seconds": _rounded(start.done, 2),
+        "servers_per_second": _rounded(start.rate, 1),
         "requests_per_server": round(start.per_server(writes=False), 2),
         "writes_per_server": round(start.per_server(writes=True), 2),
         "requests": {f"{verb} {what}": n for (verb, what), n in sorted(counted.items())},
         "refused": sum(one.refused for one in start.requests),
+        "reconciles_per_server": round(start.reconciles / start.servers, 2),
         "cpu_seconds": round(start.cpu_seconds, 1),
+        "control_plane_cpu_seconds": {
+            name: round(seconds, 1) for name, seconds in sorted(start.control_plane.items())
+        },
         "resident_mib": round(start.resident_bytes / MIB, 1),
         "peak_mib": round(start.peak_bytes / MIB, 1),
         "newcomer_seconds": [round(seconds, 2) for seconds in sorted(start.newcomers)],
     }
+
+
+def _rounded(figure: float | None, digits: int) -> float | None:
+    return None if figure is None else round(figure, digits)

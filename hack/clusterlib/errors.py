@@ -29,3 +29,7 @@ class ClusterError(Exception):
             tail = self.log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
             lines += [f"the last lines of {self.log}:", *(f"  {line}" for line in tail)]
         return "\n".join(lines)
+
+
+class TimedOut(ClusterError):
+    """What was waited for did not come in time."""

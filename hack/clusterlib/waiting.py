@@ -10,7 +10,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from clusterlib.errors import ClusterError
+from clusterlib.errors import ClusterError, TimedOut
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,12 +47,13 @@ def until(
         alive: asked as well; once false, waiting has no point and ends at once.
 
     Raises:
-        ClusterError: the condition did not come to hold.
+        TimedOut: the condition did not come to hold in time.
+        ClusterError: the process ended.
     """
     deadline = seconds() + timeout_seconds
     while not condition():
         if alive is not None and not alive():
             raise ClusterError(f"waited for: {what}; the process ended instead", log)
         if seconds() > deadline:
-            raise ClusterError(f"waited {timeout_seconds:.0f} s for: {what}", log)
+            raise TimedOut(f"waited {timeout_seconds:.0f} s for: {what}", log)
         time.sleep(INTERVAL_SECONDS)  # noqa: TID251 - see above

@@ -17,15 +17,20 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MIB = 2**20
 
 
-def start(resident_mib: int = 50, newcomers: tuple[float, ...] = ()) -> scale.Start:
+def start(
+    resident_mib: int = 50, newcomers: tuple[float, ...] = (), done: float | None = 4.0
+) -> scale.Start:
     verbs = ("watch", "list", "get", "get", "patch", "create")
     return scale.Start(
         synced=1.0,
-        done=4.0,
+        done=done,
+        limit=60.0,
         servers=2,
+        reconciles=5,
         requests=[Request(verb, "pods", "", NOW, refused=False) for verb in verbs],
         newcomers=newcomers,
         cpu_seconds=2.5,
+        control_plane={"kube-apiserver": 7.0, "etcd": 1.5, "kwok": 0.5},
         resident_bytes=resident_mib * MIB,
         peak_bytes=60 * MIB,
     )
@@ -53,6 +58,29 @@ def test_the_memory_is_compared_with_that_of_the_program_in_go(
     printed = capsys.readouterr().out
     assert "has 1.20 times the memory" in printed
     assert "first write, worst s" in printed
+
+
+def test_the_cpu_time_of_the_control_plane_is_told_with_that_of_the_contender(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told = scale.report({"go": result()}, {"go": "other"}, 2)
+
+    components = told["contenders"]["go"]["cold"]["control_plane_cpu_seconds"]
+    assert components == {"etcd": 1.5, "kube-apiserver": 7.0, "kwok": 0.5}
+    printed = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "CPU seconds of kube-apiserver 7.0" in printed
+    assert "CPU seconds of etcd 1.5" in printed
+
+
+def test_who_does_not_get_done_is_told_with_the_limit(capsys: pytest.CaptureFixture[str]) -> None:
+    late = scale.Result(start(done=None))
+    told = scale.report({"kopf": late, "go": result()}, {"kopf": "kopf", "go": "other"}, 2)
+
+    assert told["contenders"]["kopf"]["cold"]["done_seconds"] is None
+    assert told["contenders"]["kopf"]["warm"] is None
+    printed = capsys.readouterr().out.splitlines()
+    done = [line.split("done, s")[1].split() for line in printed if "until every server" in line]
+    assert done == [["not", "within", "60", "4.0"], ["-", "4.0"]]
 
 
 def test_one_alone_is_compared_with_nothing(capsys: pytest.CaptureFixture[str]) -> None:
