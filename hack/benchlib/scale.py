@@ -380,7 +380,13 @@ def _servers(sample: Sequence[Object], count: int) -> list[Object]:
 
 
 def _named(template: Object, name: str) -> Object:
-    return {**template, "metadata": {"name": name, "namespace": scene.NAMESPACE}}
+    """Return a copy with another name, and with a repository of its own."""
+    spec = template["spec"]
+    return {
+        **template,
+        "metadata": {"name": name, "namespace": scene.NAMESPACE},
+        "spec": {**spec, "repository": {**spec["repository"], "rootPath": name}},
+    }
 
 
 def _create(cluster: FakeCluster, wanted: Sequence[Object]) -> None:
