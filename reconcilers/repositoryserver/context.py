@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from controller.mutationcache import MutationCache
     from reconcilers.repositoryserver import api, kopia, status
     from reconcilers.repositoryserver.errors import Problem
+    from reconcilers.repositoryserver.secretreader import ReadSecret
 
 INDEX_OWNER = "owner"
 INDEX_SERVICE = "service"
@@ -148,7 +149,9 @@ class Pass:
             its kubelet may still know the former ones.
         expiring: What is to be said of a certificate that is about to expire; empty if there is no
             need to, None while it is not known.
+        secrets: What it has read; other passes may use it as long as this one lasts.
         requeue_after: Seconds after which to look again, the shortest that was asked for.
+        requeue_priority: Priority of that pass; None for the one that this pass has.
     """
 
     obj: dict[str, Any]
@@ -159,9 +162,17 @@ class Pass:
     retry_pause: float
     expiring: str | None = None
     users_changed: bool = False
+    secrets: list[ReadSecret] = field(factory=list)
     requeue_after: float | None = field(default=None)
+    requeue_priority: int | None = None
 
-    def look_again(self, seconds: float) -> None:
-        """Ask for another pass after so many seconds at the latest."""
+    def look_again(self, seconds: float, *, priority: int | None = None) -> None:
+        """Ask for another pass.
+
+        Args:
+            seconds: After how many at the latest, if nothing of a higher priority waits then.
+            priority: Its priority in the queue; None for the one that this pass has.
+        """
         if self.requeue_after is None or seconds < self.requeue_after:
             self.requeue_after = seconds
+            self.requeue_priority = priority

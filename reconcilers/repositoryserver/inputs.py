@@ -6,20 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
-from controller.errors import NotFound
 from reconcilers.repositoryserver import (
     api,
     certificates,
     children,
     kopia,
     repository_config,
-    resources,
     secrets,
     selfsigned,
     status,
     users,
 )
 from reconcilers.repositoryserver.context import KnownInputs
+from reconcilers.repositoryserver.secretreader import SecretReader, version_of
 from reconcilers.repositoryserver.storage import kinds
 from reconcilers.repositoryserver.storage.model import Source
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from controller.client import Client
-    from controller.clock import Clock, Deadline
+    from controller.clock import Clock
     from reconcilers.repositoryserver.context import Caches, Pass
     from reconcilers.repositoryserver.issuer import CertificateIssuer
 
@@ -50,7 +49,7 @@ class StoredUsers:
 class InputReader:
     """Reads and checks what a RepositoryServer refers to.
 
-    The caches hold no Secret's data. What is read is handed on and forgotten; what is remembered is
+    The caches hold no Secret's data. What is read is forgotten with the pass; what is remembered is
     not secret.
     """
 
@@ -72,7 +71,7 @@ class InputReader:
             clock: Tells whether a certificate has expired.
             image: Image with Kopia for the server pods.
         """
-        self._client = client
+        self._secrets = SecretReader(client=client, cache=caches.secrets)
         self._caches = caches
         self._issuer = issuer
         self._clock = clock
@@ -112,7 +111,7 @@ class InputReader:
             self._issuer.ensure(current)
         # With a certificate that was written just now.
         versions = self._versions(server)
-        full = self._read(server, current.deadline)
+        full = self._read(current)
         known = current.memory.inputs = self._known(server, versions, full)
         self._check_expiry(current, known)
         return known, full
@@ -133,7 +132,7 @@ class InputReader:
         """
 
         def read(access: api.UserAccess) -> secrets.SecretData:
-            obj = self._secret(access.secret, current.deadline)
+            obj = self._secret(current, access.secret)
             return secrets.read(access.secret, obj, (secrets.TYPE_USERS,))
 
         return users.all_users((access, read(access)) for access in current.server.accesses)
@@ -149,7 +148,7 @@ class InputReader:
         # cache at once: a new server needs not ask.
         if not self.users_version(server):
             return None
-        obj = self._get(server.namespace, children.users_name(server), current.deadline)
+        obj = self._secrets.get(current, server.namespace, children.users_name(server))
         if obj is None:
             return None
         data = obj.get("data") or {}
@@ -163,9 +162,11 @@ class InputReader:
         """Return what tells one state of the Secret with the users from another."""
         return self._version_of(server.namespace, children.users_name(server))
 
-    def _read(self, server: api.RepositoryServer, deadline: Deadline) -> children.ServerInputs:
+    def _read(self, current: Pass) -> children.ServerInputs:
+        server = current.server
+
         def read(ref: api.SecretRef, type_: str) -> secrets.SecretData:
-            return secrets.read(ref, self._secret(ref, deadline), (type_,))
+            return secrets.read(ref, self._secret(current, ref), (type_,))
 
         location = read(server.location, secrets.TYPE_LOCATION)
         kind = kinds.kind_of(location)
@@ -238,23 +239,12 @@ class InputReader:
         obj = self._caches.secrets.get(namespace, name)
         return "" if obj is None else version_of(obj)
 
-    def _secret(self, ref: api.SecretRef, deadline: Deadline) -> dict[str, Any] | None:
+    def _secret(self, current: Pass, ref: api.SecretRef) -> dict[str, Any] | None:
         # Asked for even if the cache has none: the watch of Secrets can lag behind the one that has
         # brought the resource, and who makes both at once must not be told that one is missing.
-        return self._get(ref.namespace, ref.name, deadline)
-
-    def _get(self, namespace: str, name: str, deadline: Deadline) -> dict[str, Any] | None:
-        try:
-            return self._client.get(resources.SECRETS, namespace, name, deadline=deadline)
-        except NotFound:
-            return None
+        return self._secrets.get(current, ref.namespace, ref.name)
 
 
 def _tls(server: api.RepositoryServer) -> api.SecretRef:
     """Return where the certificate of a server stands, whoever has made it."""
     return selfsigned.reference(server) if server.tls is None else server.tls
-
-
-def version_of(obj: Mapping[str, Any]) -> str:
-    """Return what tells one state of an object from all others, of namesakes too."""
-    return f"{obj['metadata']['uid']}/{obj['metadata']['resourceVersion']}"

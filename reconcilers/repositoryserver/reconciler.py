@@ -185,7 +185,7 @@ class RepositoryServerReconciler:
             current.memory.told_at = self._clock.monotonic()
         if outcome.verdicts or not outcome.serving:
             current.look_again(UNREADY_RECHECK_SECONDS)
-        return Result(requeue_after=current.requeue_after)
+        return Result(requeue_after=current.requeue_after, priority=current.requeue_priority)
 
     def _stage_pause(self, current: Pass, outcome: status.Outcome) -> float:
         """Return the seconds for which the next stage of a server that comes up may go untold.

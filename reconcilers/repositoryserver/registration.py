@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from controller.conditions import timestamp
+from controller.workqueue import LOW_PRIORITY
 from reconcilers.repositoryserver import children, htpasswd, kopia, resources, status, users
 from reconcilers.repositoryserver.commands import (
     UNANSWERED,
@@ -22,7 +23,7 @@ from reconcilers.repositoryserver.commands import (
 )
 from reconcilers.repositoryserver.context import Attempt, KnownUsers
 from reconcilers.repositoryserver.errors import InvalidInput, Problem
-from reconcilers.repositoryserver.inputs import version_of
+from reconcilers.repositoryserver.secretreader import version_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -210,7 +211,8 @@ class UserRegistrar:
             current.memory.forget_at = now + FORGET_AFTER_SECONDS
         left = current.memory.forget_at - now
         if left > 0:
-            current.look_again(left)
+            # Servers that are not up yet come first.
+            current.look_again(left, priority=LOW_PRIORITY)
             return None
         try:
             self._forget(current, pod, searched_for)

@@ -16,6 +16,7 @@ from controller.controller import Request, Result
 from controller.errors import BadRequest, Conflict, Forbidden, Invalid, NotFound, ServerUnavailable
 from controller.mutationcache import MutationCache
 from controller.store import Store
+from controller.workqueue import LOW_PRIORITY
 from fakes import objects
 from fakes.apiclient import Action, FakeClient
 from fakes.clock import FakeClock
@@ -574,6 +575,12 @@ def test_entries_of_a_server_of_before_are_removed_from_the_repository(settled: 
     ]
     settled.reconcile()
     assert settled.kopia.ran() == []
+
+
+def test_the_search_lets_servers_that_are_not_up_yet_go_first(settled: World) -> None:
+    result = settled.reconcile()
+
+    assert result == Result(requeue_after=FORGET_AFTER_SECONDS, priority=LOW_PRIORITY)
 
 
 def test_the_repository_is_searched_once(settled: World) -> None:
