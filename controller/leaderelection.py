@@ -324,12 +324,13 @@ class LeaderElector:
 
         One that is gone is as it was seen last: its holder may still be at work.
         """
+        known = self._seen()
         try:
             lease = self._get(self._deadline())
         except NotFound:
             lease = {}
         else:
-            self._observe(lease)
+            self._observe(lease, known)
         if self._is_held():
             return False
         self._write(lease)
@@ -403,15 +404,22 @@ class LeaderElector:
             self._terms.name,
         )
 
-    def _observe(self, lease: Object) -> None:
+    def _observe(self, lease: Object, known: Object | None = None) -> None:
         """Take note of a state of the Lease, if it is newer than what is known.
 
         What counts is when its content was first seen, by this process's clock: the times written
         in it are the holder's, and clocks differ.
+
+        Args:
+            lease: The state.
+            known: For one that was read, what was known before that. A read is never older than
+                that, unless etcd was restored from a backup: then versions begin anew below it, and
+                who waits for a higher one sees the lease expire while its holder renews it.
         """
         with self._lock:
             before = _holder(self._observed)
-            if self._observed and _version(lease) <= _version(self._observed):
+            restored = known and _version(lease) < _version(known)
+            if self._observed and not restored and _version(lease) <= _version(self._observed):
                 return
             if _spec(lease) != _spec(self._observed):
                 self._observed_at = self._clock.monotonic()

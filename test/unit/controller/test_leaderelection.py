@@ -76,6 +76,13 @@ class FakeApi:
         with self._changed:
             self._store(obj)
 
+    def restore(self) -> None:
+        """Set the lease back to its first version, as when etcd is restored from a backup."""
+        with self._changed:
+            assert self._lease is not None
+            self._version = 0
+            self._store(self._lease)
+
     def watch(self, elector: LeaderElector) -> None:
         with self._changed:
             self._watchers.append(elector)
@@ -520,6 +527,21 @@ class TestKeep:
         world.settle()
         assert world.api.spec["holderIdentity"] == "first"
         assert first.fence.remaining == 10
+
+    def test_a_history_that_was_set_back_makes_no_second_leader(self, world: World) -> None:
+        first, second = world.candidate("a"), world.candidate("b")
+        first.lead()
+        second.start()
+        world.renew()
+
+        world.api.restore()
+        world.renew(times=20)
+        world.settle()
+
+        assert world.api.spec["holderIdentity"] == "a"
+        assert not second.leads.is_set()
+        assert not second.fence.remaining
+        assert first.elector.hung() == ""
 
     def test_a_lease_that_cannot_be_renewed_is_lost_at_the_deadline(self, world: World) -> None:
         first = world.candidate("first")
