@@ -6,6 +6,7 @@ end follow k8s.io/apimachinery `pkg/api/errors` and client-go `tools/cache/refle
 module imports nothing of Kubernetes, so that decision code may name its errors.
 """
 
+import contextlib
 import json
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -178,11 +179,11 @@ def _error_type(status_code: int, reason: str, message: str) -> type[ApiError]:
 def _parse_status(body: bytes) -> Mapping[str, Any]:
     """Read a Status object, or make one of a body that is something else."""
     text = body.decode(errors="replace").strip()
-    try:
+    with contextlib.suppress(ValueError):
         parsed = json.loads(text)
-    except ValueError:
-        return {"message": text[:_MAX_MESSAGE_LENGTH]}
-    return parsed if isinstance(parsed, dict) else {"message": text[:_MAX_MESSAGE_LENGTH]}
+        if isinstance(parsed, dict) and parsed.get("kind") == "Status":
+            return parsed
+    return {"message": text[:_MAX_MESSAGE_LENGTH]}
 
 
 def _phrase(status_code: int) -> str:

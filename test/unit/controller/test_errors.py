@@ -60,6 +60,11 @@ def test_the_words_name_message_status_and_reason() -> None:
         pytest.param(b"<h1>Bad gateway</h1>", "<h1>Bad gateway</h1>", id="a proxy's page"),
         pytest.param(b"", "Bad Gateway", id="nothing: the standard phrase"),
         pytest.param(b"[1, 2]", "[1, 2]", id="JSON that is no object"),
+        pytest.param(
+            b'{"message": "no", "details": "upstream"}',
+            '{"message": "no", "details": "upstream"}',
+            id="a gateway's own JSON, whose fields mean something else",
+        ),
         pytest.param(b"\xff\xfe", "��", id="bytes that are no text"),
         pytest.param(b"x" * 5000, "x" * 1024, id="a long page is cut"),
     ],
