@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from clusterlib import controlplane, namespace, node, processes, waiting
+from clusterlib import controlplane, etcd, namespace, node, processes, waiting
 from clusterlib.api import Api
 from clusterlib.errors import ClusterError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from clusterlib.components import Components
     from clusterlib.processes import Command
     from clusterlib.state import Record, State
@@ -17,29 +20,34 @@ if TYPE_CHECKING:
 END_SECONDS = 10.0
 READY_SECONDS = 60.0
 
-NO_NODE = "cluster {name} has no node; `hack/cluster up --name {name}` makes one that has"
+NO_CLUSTER = "there is no cluster {name}; `hack/cluster up --name {name}` makes one"
 NOT_RUNNING = "{component} of cluster {name} does not run"
 NOT_TO_BE_STARTED = "{component} cannot be started again; these can: {known}"
 
 
 class Outages:
-    """The components of one cluster with a node, as things that can fail.
+    """The components of one cluster, as things that can fail.
 
     Args:
         state: the cluster's files.
         components: where the programs are.
 
     Raises:
-        ClusterError: there is no such cluster, or it has no node.
+        ClusterError: there is no such cluster.
     """
 
     def __init__(self, state: State, components: Components) -> None:
         record = state.read_record()
-        if record is None or not record.node:
-            raise ClusterError(NO_NODE.format(name=state.name))
+        if record is None:
+            raise ClusterError(NO_CLUSTER.format(name=state.name))
         self._state = state
         self._record: Record = record
         self._components = components
+
+    @property
+    def kubeconfig(self) -> Path:
+        """Its administrator's kubeconfig."""
+        return self._state.kubeconfig
 
     def pause(self, component: str) -> None:
         """Let a component do nothing more, with its connections left open.
@@ -71,8 +79,12 @@ class Outages:
             timeout_seconds=END_SECONDS,
         )
 
-    def start(self, component: str) -> None:
+    def start(self, component: str, *flags: str) -> None:
         """Start a component that was killed, as it was started before.
+
+        Args:
+            component: its name.
+            flags: further arguments for it.
 
         Raises:
             ClusterError: it is none of those that can be.
@@ -81,11 +93,12 @@ class Outages:
         if component not in commands:
             known = ", ".join(commands)
             raise ClusterError(NOT_TO_BE_STARTED.format(component=component, known=known))
+        command = commands[component]
         processes.start(
-            commands[component],
+            replace(command, arguments=[*command.arguments, *flags]),
             cluster=self._state.directory,
             logs=self._state.logs,
-            prefix=namespace.enter(self._state),
+            prefix=namespace.enter(self._state) if self._record.node else (),
         )
 
     def wait_for_api(self) -> None:
@@ -101,15 +114,28 @@ class Outages:
             log=self._state.logs / "kube-apiserver.log",
         )
 
+    def compact_etcd(self) -> int:
+        """Have etcd forget all versions before its newest, and return that.
+
+        Raises:
+            ClusterError: it does not answer, or refuses.
+        """
+        return etcd.compact(self._state, self._record)
+
     def _send(self, component: str, number: signal.Signals) -> None:
         if not processes.signal_component(self._state.directory, component, number):
             raise ClusterError(NOT_RUNNING.format(component=component, name=self._state.name))
 
     def _commands(self) -> list[Command]:
         addresses = self._record.layout
-        return [
+        storage_and_api = [
             controlplane.etcd(self._state, addresses, self._components),
             controlplane.kube_apiserver(self._state, self._record, self._components),
+        ]
+        if not self._record.node:
+            return storage_and_api
+        return [
+            *storage_and_api,
             controlplane.kube_controller_manager(self._state, addresses, self._components),
             controlplane.kube_scheduler(self._state, self._components),
             *node.agents(self._state, addresses, self._components),

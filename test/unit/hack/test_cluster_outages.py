@@ -69,8 +69,13 @@ def test_what_does_not_run_cannot_be_paused(state: State) -> None:
         Outages(state, components.load()).pause("kubelet")
 
 
-def test_only_a_cluster_with_a_node_has_components_that_fail() -> None:
+def test_only_a_cluster_that_is_there_has_components_that_fail() -> None:
+    with pytest.raises(ClusterError, match="there is no cluster two"):
+        Outages(State("two"), components.load())
+
+
+def test_a_cluster_without_a_node_has_a_control_plane_that_can_be_started() -> None:
     State("two").write_record(Record(node=False, slot=3))
 
-    with pytest.raises(ClusterError, match="cluster two has no node"):
-        Outages(State("two"), components.load())
+    with pytest.raises(ClusterError, match=r"these can: etcd, kube-apiserver$"):
+        Outages(State("two"), components.load()).start("kubelet")
