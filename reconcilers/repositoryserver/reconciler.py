@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from controller.clock import Deadline, DeadlineExceeded
 from controller.conditions import conditions_of, get_condition, is_true
 from controller.controller import Request, Result
-from controller.errors import AlreadyExists, BadRequest, Conflict, Forbidden, Invalid
+from controller.errors import AlreadyExists, BadRequest, ClientError, Conflict, Forbidden, Invalid
 from reconcilers.repositoryserver import api, children, kopia, resources, sharing, status
 from reconcilers.repositoryserver.applier import ChildApplier
 from reconcilers.repositoryserver.catchup import Refresher
@@ -71,6 +71,9 @@ REASON_REFUSED = "ApiRequestRefused"
 REFUSED = "the API server refuses a request of the controller: {message}"
 REASON_OUT_OF_TIME = "ReconcileOutOfTime"
 OUT_OF_TIME = "a reconcile ran out of time and is tried again: {message}"
+REASON_PANICKED = "ReconcilePanicked"
+# The type alone: what else an exception says may be of a Secret.
+PANICKED = "a bug of the controller ended a reconcile, which is tried again: {type}; see its log"
 
 
 class RepositoryServerReconciler:
@@ -176,6 +179,14 @@ class RepositoryServerReconciler:
             return Result(requeue_after=UNREADY_RECHECK_SECONDS)
         except (Forbidden, Invalid, BadRequest, DeadlineExceeded) as error:
             self._break_off(obj, _unfinished(error), deadline)
+            raise
+        except ClientError:
+            # No answer, or a passing one.
+            raise
+        except Exception as error:
+            message = PANICKED.format(type=type(error).__name__)
+            problem = Problem(status.SERVER_SETUP, REASON_PANICKED, message)
+            self._break_off(obj, problem, deadline)
             raise
         left = self._stage_pause(current, outcome)
         if left > 0:

@@ -232,10 +232,10 @@ RETRIED = [("add", 3, "rate limited"), ("done",)]
             id="a terminal error is neither retried nor forgotten",
         ),
         pytest.param(
-            raises(DeadlineExceeded("of one request")),
+            raises(DeadlineExceeded("of a pass")),
             RETRIED,
-            {"error": 1, "reconcile_errors_total": 1},
-            id="a deadline of the reconciler's own is an error and no timeout of the controller",
+            {"error": 1, "reconcile_errors_total": 1, "reconcile_timeouts_total": 1},
+            id="a deadline of the reconciler's own, which leaves it time to tell, is a timeout too",
         ),
         pytest.param(
             raises(KeyError("spec")),

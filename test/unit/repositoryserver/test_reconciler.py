@@ -1406,6 +1406,26 @@ def test_a_reconcile_that_ran_out_of_time_still_tells_so(world: World) -> None:
     assert world.condition("Ready")[1] == "ReconcileOutOfTime"
 
 
+def test_a_bug_is_told_without_what_it_met_and_is_over_when_it_does_not_come_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def panic(*_: object) -> None:
+        raise KeyError(objects.REPOSITORY_PASSWORD_VALUE)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(children, "network_policy", panic)
+        with pytest.raises(KeyError):
+            world.reconcile()
+    assert world.condition("Ready") == (
+        "False",
+        "ReconcilePanicked",
+        "a bug of the controller ended a reconcile, which is tried again: KeyError; see its log",
+    )
+
+    world.settle()
+    assert world.condition("Ready")[0] == "True"
+
+
 def test_a_conflict_is_no_error(world: World) -> None:
     world.reconcile()
     world.clock.step(STAGE_PAUSE_SECONDS)
