@@ -88,7 +88,7 @@ class _Series:
     """An event that was written, and how often it has been recorded since.
 
     Attributes:
-        written: The event as the API server has it.
+        event: The event as it was written first.
         count: How often it was recorded.
         told: The count that the API server knows.
         last: When it was recorded last.
@@ -96,7 +96,7 @@ class _Series:
         synced: When the API server was told last, in monotonic seconds.
     """
 
-    written: Object
+    event: Object
     count: int
     told: int
     last: datetime
@@ -211,9 +211,9 @@ class EventRecorder:
             if not self._filter.lets_through(recorded):
                 _log.debug("event dropped: too many about its object", reason=recorded.reason)
                 return
-            written = self._deliver(recorded, stop)
-            if written is not None:
-                self._series[recorded] = _Series(written, 1, 1, recorded.at, now, now)
+            event = self._deliver(recorded, stop)
+            if event is not None:
+                self._series[recorded] = _Series(event, 1, 1, recorded.at, now, now)
             return
         series.count += 1
         series.last = recorded.at
@@ -239,15 +239,19 @@ class EventRecorder:
         """Bring the API server's count up to date."""
         if series.count == series.told:
             return
-        metadata = series.written["metadata"]
+        metadata = series.event["metadata"]
         body = {"series": {"count": series.count, "lastObservedTime": micro_time(series.last)}}
 
-        def patch(deadline: Deadline) -> Object:
-            return self._client.merge_patch(
-                EVENTS, metadata["namespace"], metadata["name"], body, deadline=deadline
-            )
+        def patch(deadline: Deadline) -> None:
+            try:
+                self._client.merge_patch(
+                    EVENTS, metadata["namespace"], metadata["name"], body, deadline=deadline
+                )
+            except NotFound:
+                # It has expired, or somebody has deleted it.
+                self._create({**series.event, **body}, deadline)
 
-        if self._tried(patch, stop) is not None:
+        if self._tried(patch, stop):
             series.told = series.count
         series.synced = self._clock.monotonic()
 
@@ -270,30 +274,31 @@ class EventRecorder:
             "type": recorded.type_,
         }
 
-        def create(deadline: Deadline) -> Object:
-            try:
-                return self._client.create(EVENTS, regarding["namespace"], body, deadline=deadline)
-            except AlreadyExists:
-                # The name is unique: an earlier try has arrived, but its answer has not.
-                return body
+        created = self._tried(lambda deadline: self._create(body, deadline), stop)
+        return body if created else None
 
-        return self._tried(create, stop)
+    def _create(self, event: Object, deadline: Deadline) -> None:
+        # The name is unique: if it exists, an earlier try has arrived, but its answer has not.
+        with contextlib.suppress(AlreadyExists):
+            self._client.create(EVENTS, event["metadata"]["namespace"], event, deadline=deadline)
 
-    def _tried(self, request: Callable[[Deadline], Object], stop: threading.Event) -> Object | None:
-        """Send a request, again and again while nobody has refused it; None if it was lost."""
+    def _tried(self, request: Callable[[Deadline], None], stop: threading.Event) -> bool:
+        """Send a request, again and again while nobody has refused it; return if it arrived."""
         for attempt in range(1, TRIES + 1):
             try:
-                return request(self._last_try or Deadline.after(self._clock, TRY_SECONDS))
+                request(self._last_try or Deadline.after(self._clock, TRY_SECONDS))
             except NotFound:
-                # The event has expired, or its namespace is gone.
-                return None
+                # Its namespace is gone.
+                return False
             except (ClientError, DeadlineExceeded) as error:
                 if _is_final(error) or attempt == TRIES:
                     _log.warning("event lost", error=str(error))
-                    return None
+                    return False
+            else:
+                return True
             if self._clock.wait_event(stop, RETRY_SECONDS):
-                return None
-        return None
+                return False
+        return False
 
     def _name(self, regarding: str, at: datetime) -> str:
         # Unique as long as one process records fewer than a thousand events a microsecond.

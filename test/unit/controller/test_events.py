@@ -187,6 +187,21 @@ def test_what_differs_is_an_event_of_its_own(delivery: Delivery, change: dict[st
     assert delivery.client.patched == []
 
 
+def test_a_repeat_of_an_event_that_is_gone_is_told_again(delivery: Delivery) -> None:
+    """The API server forgets events, and users delete them."""
+    delivery.start()
+    delivery.tell()
+    delivery.client.wait(created=1)
+    delivery.client.failures = [NotFound(404, "NotFound", "no such event")]
+
+    delivery.tell()
+
+    delivery.client.wait(created=2)
+    first, again = delivery.client.created
+    series = {"count": 2, "lastObservedTime": "2026-01-01T00:00:00.000000Z"}
+    assert again == {**first, "series": series}
+
+
 def test_a_repeat_long_after_is_a_new_event(delivery: Delivery) -> None:
     delivery.start()
     delivery.tell()
