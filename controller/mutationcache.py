@@ -82,6 +82,20 @@ class MutationCache:
             if not self._is_past(key_of(obj), mutation):
                 self._mutations[key_of(obj)] = mutation
 
+    def is_news(self, _old: Object | None, new: Object | None) -> bool:
+        """Tell whether a change is another than one's own write, as a `Predicate`.
+
+        Who goes on from what a write has returned needs no waking for it. In doubt a change is
+        news: the watch may show a write before its answer is here.
+
+        To be asked before the cache hears of the change: then it forgets the write.
+        """
+        if new is None:
+            return True
+        with self._lock:
+            mutation = self._mutations.get(key_of(new))
+            return mutation is None or _version(mutation.obj) != _version(new)
+
     def on_add(self, obj: Object, *, initial: bool) -> None:  # noqa: ARG002 - a handler's signature
         """Forget a write that the watch has shown."""
         self._forget_past(key_of(obj))

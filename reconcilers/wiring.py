@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
     from controller.clock import Clock
+    from controller.controller import Predicate
     from controller.resource import Object, Resource
     from controller.store import IndexFunction, Store
     from reconcilers.options import Options
@@ -78,7 +79,7 @@ def build(
     unfenced = Client(api_client, field_manager=PROGRAM, clock=clock, metrics=metrics)
     client = Client(api_client, field_manager=PROGRAM, clock=clock, metrics=metrics, fence=guard)
     recorder = EventRecorder(client, component=PROGRAM, clock=clock)
-    sources = _Sources(unfenced, namespace, clock, metrics, resync_period)
+    sources = Sources(unfenced, namespace, clock, metrics, resync_period)
     registry.register(RepositoryServerCollector(sources.servers))
     repositories = Repositories()
     reconciler = RepositoryServerReconciler(
@@ -131,7 +132,7 @@ def build(
     return manager
 
 
-class _Sources:
+class Sources:
     """The informers of a namespace and the caches over them."""
 
     def __init__(
@@ -142,7 +143,7 @@ class _Sources:
         metrics: Metrics,
         resync_period: float,
     ) -> None:
-        self.informers: list[Informer] = []
+        self._followed: list[tuple[Informer, MutationCache]] = []
 
         def follow(
             resource: Resource,
@@ -167,9 +168,8 @@ class _Sources:
             cache = MutationCache(
                 informer.store, clock=clock, indexers=indexers, metadata_only=metadata_only
             )
-            informer.add_handler(cache)
             informer.set_overlay(cache)
-            self.informers.append(informer)
+            self._followed.append((informer, cache))
             return informer, cache
 
         by_owner = {INDEX_OWNER: owner_uids}
@@ -198,6 +198,11 @@ class _Sources:
         )
 
     @property
+    def informers(self) -> list[Informer]:
+        """All of them."""
+        return [informer for informer, _ in self._followed]
+
+    @property
     def servers(self) -> Store:
         """The RepositoryServers as they were last seen."""
         return self._servers.store
@@ -209,14 +214,26 @@ class _Sources:
             loop: The controller.
             repositories: Tells who is concerned by a change of another server.
         """
+        # A pass goes on from the status that it has written and from the children that it has made:
+        # neither wakes the resource again.
         loop.watch(
-            self._servers,
-            lambda obj: [_request(obj), *repositories.sharing(_request(obj))],
+            self._servers, lambda obj: [_request(obj)], predicate=self.caches.servers.is_news
         )
-        loop.watch(self._secrets, self._concerned_by_secret)
+        for informer, cache in (
+            (self._pods, self.caches.pods),
+            (self._policies, self.caches.network_policies),
+            (self._secrets, self.caches.secrets),
+        ):
+            loop.watch(informer, owners, predicate=_unless_made_by(cache))
+        # But it may wake others.
+        loop.watch(self._servers, lambda obj: repositories.sharing(_request(obj)))
+        loop.watch(self._secrets, self._referring_to_secret)
+        # A Service tells whom its EndpointSlices concern, which can be seen before it.
+        loop.watch(self._services, owners)
         loop.watch(self._slices, self._owners_of_service)
-        for owned in (self._pods, self._services, self._policies):
-            loop.watch(owned, owners)
+        # After the predicates, which ask for the writes that a cache then forgets.
+        for informer, cache in self._followed:
+            informer.add_handler(cache)
 
     def _owners_of_service(self, obj: Object) -> Iterable[Request]:
         """Name the resource that owns the Service of an EndpointSlice."""
@@ -225,11 +242,15 @@ class _Sources:
             if service is not None:
                 yield from owners(service)
 
-    def _concerned_by_secret(self, obj: Object) -> Iterable[Request]:
-        """Name the resources that refer to a Secret, and the one that owns it."""
+    def _referring_to_secret(self, obj: Object) -> Iterable[Request]:
+        """Name the resources that refer to a Secret."""
         name = obj["metadata"]["name"]
         yield from map(_request, self._servers.store.by_index(INDEX_SECRET, name))
-        yield from owners(obj)
+
+
+def _unless_made_by(cache: MutationCache) -> Predicate:
+    """Return what lets every change matter but the creation of an object by this process."""
+    return lambda old, new: old is not None or cache.is_news(old, new)
 
 
 def owners(obj: Object) -> Iterable[Request]:

@@ -5,20 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
-from controller.controller import Controller, Request
+from controller.client import Client
+from controller.controller import Controller, Request, always
 from controller.fence import always_open
+from controller.metrics import Metrics
+from fakes import objects
 from fakes.apiserver import FakeApiServer
 from fakes.clock import FakeClock
 from reconcilers import wiring
 from reconcilers.options import parse_options
+from reconcilers.repositoryserver import resources
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
+from reconcilers.repositoryserver.sharing import Repositories
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from controller.controller import Mapper, Predicate, Source
     from controller.manager import Manager
-    from controller.resource import Object
+    from controller.resource import Object, Resource
 
 NO_PORTS = ["--metrics-bind-address=0", "--health-probe-bind-address=0"]
 
@@ -114,6 +121,106 @@ def test_owners(references: list[Object] | None, names: list[str]) -> None:
     found = list(wiring.owners({"metadata": metadata}))
 
     assert found == [Request("backup", name) for name in names]
+
+
+class Woken:
+    """Stands for the controller: who would be reconciled because of a change."""
+
+    def __init__(self) -> None:
+        self.watches: list[tuple[Source, Mapper, Predicate]] = []
+
+    def watch(self, informer: Source, mapper: Mapper, *, predicate: Predicate = always) -> None:
+        self.watches.append((informer, mapper, predicate))
+
+    def by(self, resource: Resource, old: Object | None, new: Object | None) -> set[str]:
+        return {
+            request.name
+            for informer, mapper, predicate in self.watches
+            if informer.resource == resource and predicate(old, new)
+            for request in mapper(new or old or {})
+        }
+
+
+class TestWaking:
+    """What this process has written itself, and what others have to hear of it."""
+
+    @pytest.fixture
+    def sources(self, server: FakeApiServer) -> wiring.Sources:
+        metrics = Metrics(CollectorRegistry())
+        clock = FakeClock()
+        client = Client(server.api_client(), field_manager="test", clock=clock, metrics=metrics)
+        return wiring.Sources(client, "backup", clock, metrics, 3600.0)
+
+    @pytest.fixture
+    def woken(self, sources: wiring.Sources) -> Woken:
+        repositories, loop = Repositories(), Woken()
+        for name in ("files", "twin"):
+            repositories.examined(Request("backup", name), "one and the same")
+        sources.wake(loop, repositories)  # type: ignore[arg-type]  # the fake has what is called
+        return loop
+
+    def obj(self, version: int, name: str = "child") -> Object:
+        metadata: Object = {
+            "namespace": "backup",
+            "name": name,
+            "uid": name,
+            "resourceVersion": str(version),
+            "ownerReferences": [OURS],
+        }
+        return {"metadata": metadata}
+
+    def test_the_status_that_a_pass_has_written_wakes_only_who_shares_the_repository(
+        self, sources: wiring.Sources, woken: Woken
+    ) -> None:
+        before, ours, later = (self.obj(version, "files") for version in (1, 2, 3))
+        sources.caches.servers.mutated(ours)
+
+        assert woken.by(resources.REPOSITORY_SERVERS, before, ours) == {"twin"}
+        assert woken.by(resources.REPOSITORY_SERVERS, ours, later) == {"files", "twin"}
+
+    @pytest.mark.parametrize(
+        "resource",
+        [resources.PODS, resources.NETWORK_POLICIES, resources.SECRETS],
+        ids=lambda resource: resource.plural,
+    )
+    def test_a_child_that_a_pass_has_made_wakes_nobody(
+        self, sources: wiring.Sources, woken: Woken, resource: Resource
+    ) -> None:
+        caches = {
+            resources.PODS: sources.caches.pods,
+            resources.NETWORK_POLICIES: sources.caches.network_policies,
+            resources.SECRETS: sources.caches.secrets,
+        }
+        made, changed = self.obj(1), self.obj(2)
+        caches[resource].mutated(made)
+
+        assert woken.by(resource, None, made) == set()
+        assert woken.by(resource, made, changed) == {"files"}
+        assert woken.by(resource, changed, None) == {"files"}
+
+    def test_what_a_pass_changes_on_a_child_wakes_its_owner(
+        self, sources: wiring.Sources, woken: Woken
+    ) -> None:
+        changed = self.obj(2)
+        sources.caches.pods.mutated(changed)
+
+        assert woken.by(resources.PODS, self.obj(1), changed) == {"files"}
+
+    def test_a_service_that_a_pass_has_made_wakes_its_owner(
+        self, sources: wiring.Sources, woken: Woken
+    ) -> None:
+        sources.caches.services.mutated(made := self.obj(1))
+
+        assert woken.by(resources.SERVICES, None, made) == {"files"}
+
+    def test_a_secret_that_a_pass_has_made_wakes_who_names_it(
+        self, sources: wiring.Sources, woken: Woken
+    ) -> None:
+        user = objects.repository_server({"metadata": {"name": "user", "namespace": "backup"}})
+        sources.servers.update(user)
+        sources.caches.secrets.mutated(made := self.obj(1, objects.TLS))
+
+        assert woken.by(resources.SECRETS, None, made) == {"user"}
 
 
 class TestElection:

@@ -77,6 +77,28 @@ def test_a_write_that_the_watch_has_shown_is_forgotten(caches: Caches) -> None:
     assert caches.seen() is None
 
 
+@pytest.mark.parametrize(
+    ("change", "news"),
+    [
+        pytest.param(pod(6), False, id="one's own write is none"),
+        pytest.param(pod(5), True, id="what somebody wrote before it is"),
+        pytest.param(pod(7), True, id="and after it"),
+        pytest.param(pod(6, name="mails"), True, id="and what was written to another object"),
+        pytest.param(None, True, id="a deletion always is"),
+    ],
+)
+def test_news_is_what_others_have_written(
+    caches: Caches, change: Object | None, news: bool
+) -> None:
+    caches.cache.mutated(pod(6))
+
+    assert caches.cache.is_news(pod(4), change) is news
+
+
+def test_a_write_whose_answer_is_not_here_yet_is_news(caches: Caches) -> None:
+    assert caches.cache.is_news(None, pod(6))
+
+
 def test_a_write_that_the_watch_never_shows_is_forgotten_in_time(caches: Caches) -> None:
     caches.cache.mutated(pod(6))
     caches.clock.step(59.0)
