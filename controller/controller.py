@@ -15,7 +15,7 @@ from attrs import field, frozen
 from structlog.contextvars import bound_contextvars
 
 from controller.clock import Clock, Deadline, DeadlineExceeded
-from controller.errors import ClientError
+from controller.errors import ClientError, pause_asked_for
 from controller.informer import Handler
 from controller.metrics import RESULTS, Metrics
 from controller.ratelimit import RateLimiter
@@ -363,7 +363,7 @@ class Controller:
             _log.error("reconcile ran out of time", error=str(error))
         except ClientError as error:
             self._count_error()
-            self._retry(request, priority)
+            self._retry(request, priority, at_least=pause_asked_for(error))
             _log.error("reconcile failed", error=str(error))
         except Exception:
             self._panics.inc()
@@ -387,8 +387,8 @@ class Controller:
                 self._results["success"].inc()
                 self._queue.forget(request)
 
-    def _retry(self, request: Request, priority: int) -> None:
-        self._queue.add(request, priority=priority, rate_limited=True)
+    def _retry(self, request: Request, priority: int, at_least: float = 0.0) -> None:
+        self._queue.add(request, priority=priority, rate_limited=True, at_least=at_least)
 
     def _count_error(self) -> None:
         self._errors.inc()

@@ -23,6 +23,10 @@ REASON_INTERNAL_ERROR = "InternalError"
 #: that has the wrong type (managedfields/internal/structuredmerge.go in k8s.io/apimachinery).
 UNTYPED_PATCH = "failed to create typed patch object"
 
+#: Seconds that a server can make a client wait. It asks for one or a few where it sheds load; a
+#: proxy's hour would look like a thread that hangs.
+MAX_RETRY_AFTER = 60.0
+
 #: Characters kept of an answer that is no Status: a proxy's error page can be long.
 _MAX_MESSAGE_LENGTH = 1024
 
@@ -191,6 +195,12 @@ def _phrase(status_code: int) -> str:
         return HTTPStatus(status_code).phrase
     except ValueError:
         return "unknown status"
+
+
+def pause_asked_for(error: ClientError) -> float:
+    """Return the seconds that the server asks to wait before a retry: 0.0 if none, 60.0 at most."""
+    asked = error.retry_after if isinstance(error, ApiError) else None
+    return min(asked or 0.0, MAX_RETRY_AFTER)
 
 
 def is_expired(error: ClientError) -> bool:

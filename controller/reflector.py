@@ -27,6 +27,7 @@ from controller.errors import (
     is_internal_error,
     is_too_large_resource_version,
     is_watch_error_retriable,
+    pause_asked_for,
 )
 from controller.metrics import Metrics
 from controller.resource import Object, Resource
@@ -67,10 +68,6 @@ MAX_INTERNAL_ERROR_RETRY: Final = 30.0
 
 #: Seconds without an internal error after which the next one begins a new series.
 INTERNAL_ERROR_SERIES_GAP: Final = 60.0
-
-#: Seconds that a server can make a client wait. It asks for one or a few where it sheds load; a
-#: proxy's hour would look like a thread that hangs.
-MAX_RETRY_AFTER: Final = 60.0
 
 #: Objects a page where the list cannot come from the server's cache (client-go tools/pager).
 PAGE_SIZE: Final = 500
@@ -508,8 +505,8 @@ class Reflector:
     def _pause_after(self, error: ClientError | None, stop: threading.Event) -> None:
         """Wait before the next attempt, for at least as long as the server asks."""
         pause = self._backoff.next_pause()
-        if isinstance(error, ApiError) and error.retry_after is not None:
-            pause = max(pause, min(error.retry_after, MAX_RETRY_AFTER))
+        if error is not None:
+            pause = max(pause, pause_asked_for(error))
         self._beat()
         self._clock.wait_event(stop, pause)
         self._beat()

@@ -156,7 +156,13 @@ class PriorityQueue(Generic[T]):
         )
 
     def add(
-        self, item: T, *, priority: int = 0, after: float = 0.0, rate_limited: bool = False
+        self,
+        item: T,
+        *,
+        priority: int = 0,
+        after: float = 0.0,
+        rate_limited: bool = False,
+        at_least: float = 0.0,
     ) -> None:
         """Have the item handed out, once more if a worker has it now.
 
@@ -169,10 +175,11 @@ class PriorityQueue(Generic[T]):
             priority: Higher ones are handed out first.
             after: Seconds until the item is ready; 0 or less means now.
             rate_limited: Ask the rate limiter for the delay. With `after`, the smaller one counts.
+            at_least: Seconds that the rate limiter's delay is raised to if it is below them.
         """
         delay = max(0.0, after)
         if rate_limited:
-            limit = self._rate_limiter.when(item)
+            limit = max(self._rate_limiter.when(item), at_least)
             delay = min(delay, limit) if delay else limit
         if delay:
             self._retries.inc()

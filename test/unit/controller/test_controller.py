@@ -23,7 +23,7 @@ from controller.controller import (
     Result,
     TerminalError,
 )
-from controller.errors import Conflict, Forbidden, TransportError
+from controller.errors import Conflict, Forbidden, TooManyRequests, TransportError
 from controller.informer import Handler
 from controller.metrics import Metrics
 from controller.resource import Object, Resource
@@ -45,11 +45,19 @@ class RecordingQueue(PriorityQueue[Request]):
         self.calls: list[tuple[object, ...]] = []
 
     def add(
-        self, item: Request, *, priority: int = 0, after: float = 0.0, rate_limited: bool = False
+        self,
+        item: Request,
+        *,
+        priority: int = 0,
+        after: float = 0.0,
+        rate_limited: bool = False,
+        at_least: float = 0.0,
     ) -> None:
-        how = ("rate limited",) if rate_limited else (after,)
+        how = ("rate limited", at_least) if rate_limited else (after,)
         self.calls.append(("add", priority, *how))
-        super().add(item, priority=priority, after=after, rate_limited=rate_limited)
+        super().add(
+            item, priority=priority, after=after, rate_limited=rate_limited, at_least=at_least
+        )
 
     def forget(self, item: Request) -> None:
         self.calls.append(("forget",))
@@ -165,7 +173,7 @@ def raises(error: BaseException) -> Outcome:
     return outcome
 
 
-RETRIED = [("add", 3, "rate limited"), ("done",)]
+RETRIED = [("add", 3, "rate limited", 0.0), ("done",)]
 
 
 @pytest.mark.parametrize(
@@ -209,7 +217,7 @@ RETRIED = [("add", 3, "rate limited"), ("done",)]
         ),
         pytest.param(
             returns(Result(requeue=True, priority=9)),
-            [("add", 9, "rate limited"), ("done",)],
+            [("add", 9, "rate limited", 0.0), ("done",)],
             {"requeue": 1},
             id="the reconciler may change the priority of a rate limited repetition",
         ),
@@ -224,6 +232,12 @@ RETRIED = [("add", 3, "rate limited"), ("done",)]
             RETRIED,
             {"error": 1, "reconcile_errors_total": 1},
             id="a refusal of the API server is an error and retried",
+        ),
+        pytest.param(
+            raises(TooManyRequests(429, "TooManyRequests", "busy", 20.0)),
+            [("add", 3, "rate limited", 20.0), ("done",)],
+            {"error": 1, "reconcile_errors_total": 1},
+            id="one that asks for a pause is retried no sooner",
         ),
         pytest.param(
             raises(TerminalError("no such region")),

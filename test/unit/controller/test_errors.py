@@ -126,3 +126,16 @@ def test_predicates(error: errors.ClientError, true_for: set[str]) -> None:
     }
 
     assert {name for name, holds in predicates.items() if holds(error)} == true_for
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        pytest.param(errors.TransportError("reset"), 0.0, id="nobody answered"),
+        pytest.param(errors.from_status(429, b""), 0.0, id="the server does not say"),
+        pytest.param(errors.from_status(429, b"", retry_after=7.0), 7.0, id="it asks"),
+        pytest.param(errors.from_status(503, b"", retry_after=3600.0), 60.0, id="for too long"),
+    ],
+)
+def test_the_pause_that_is_asked_for(error: errors.ClientError, seconds: float) -> None:
+    assert errors.pause_asked_for(error) == seconds

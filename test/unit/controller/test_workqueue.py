@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from typing import Any
 
 import pytest
 from attrs import define
@@ -58,8 +59,8 @@ def take_all(queue: PriorityQueue[str]) -> list[tuple[str, int]]:
 Add = Callable[[PriorityQueue[str]], None]
 
 
-def add(item: str, *, priority: int = 0, after: float = 0, rate_limited: bool = False) -> Add:
-    return lambda queue: queue.add(item, priority=priority, after=after, rate_limited=rate_limited)
+def add(item: str, **how: Any) -> Add:
+    return lambda queue: queue.add(item, **how)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +114,12 @@ def test_what_is_handed_out_now(
         ),
         pytest.param(
             [add("a", after=60, rate_limited=True)], 1, id="the smaller, here of the limiter"
+        ),
+        pytest.param(
+            [add("a", rate_limited=True, at_least=20)], 20, id="no sooner than somebody asks"
+        ),
+        pytest.param(
+            [add("a", rate_limited=True, at_least=0.5)], 1, id="nor than the limiter says"
         ),
     ],
 )
