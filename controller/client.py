@@ -173,9 +173,8 @@ class _Call:
         read = self.read_timeout or read
         if self.deadline is None:
             return urllib3.Timeout(connect=connect, read=read)
-        self.deadline.check()
-        remaining = self.deadline.remaining()
-        return urllib3.Timeout(connect=min(connect, remaining), read=min(read, remaining))
+        left = self.deadline.left()
+        return urllib3.Timeout(connect=min(connect, left), read=min(read, left))
 
     def failure(self, error: Exception) -> TransportError | DeadlineExceeded:
         """Return what a failed transport means to the caller."""

@@ -7,7 +7,7 @@ instead of sleeping. The linter bans the functions of `time` and `datetime` ever
 import threading
 import time
 from datetime import UTC, datetime
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
 from attrs import frozen
 
@@ -71,6 +71,9 @@ class SystemClock:
         return event.wait(timeout)
 
 
+PASSED: Final = "the deadline has passed"
+
+
 class DeadlineExceeded(TimeoutError):
     """The time allowed for a piece of work has passed."""
 
@@ -80,7 +83,7 @@ class Deadline:
     """A point in time by which a piece of work must be done.
 
     Python cannot cancel a thread as a Go context does: whoever may block takes a deadline,
-    derives its timeouts from `remaining`, and calls `check` between steps.
+    derives its timeouts from `left`, and calls `check` between steps.
     """
 
     clock: Clock
@@ -100,6 +103,17 @@ class Deadline:
         """Return the seconds left, 0.0 when there are none."""
         return max(0.0, self.at - self.clock.monotonic())
 
+    def left(self) -> float:
+        """Return the seconds left, for a timeout: never 0.0, which to a socket is none.
+
+        Raises:
+            DeadlineExceeded: No time is left.
+        """
+        seconds = self.remaining()
+        if not seconds:
+            raise DeadlineExceeded(PASSED)
+        return seconds
+
     @property
     def expired(self) -> bool:
         """Whether no time is left."""
@@ -111,5 +125,4 @@ class Deadline:
         Raises:
             DeadlineExceeded: No time is left.
         """
-        if self.expired:
-            raise DeadlineExceeded("the deadline has passed")
+        self.left()

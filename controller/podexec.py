@@ -146,15 +146,12 @@ class Executor:
             raise transport_error(description, error) from error
 
     def _connect(self, url: str, deadline: Deadline) -> websocket.WebSocket:
-        deadline.check()
+        timeout = min(self._connect_timeout, deadline.left())
         self._fence()
         started = self._clock.monotonic()
         code = NO_ANSWER
         try:
-            connection = websocket.create_connection(
-                url,
-                **self._connection_options(url, min(self._connect_timeout, deadline.remaining())),
-            )
+            connection = websocket.create_connection(url, **self._connection_options(url, timeout))
             code = str(HTTPStatus.SWITCHING_PROTOCOLS.value)
         except websocket.WebSocketBadStatusException as error:
             code = str(error.status_code)
@@ -247,8 +244,7 @@ def _receive(connection: websocket.WebSocket, description: str, deadline: Deadli
 
 
 def _set_timeout(connection: websocket.WebSocket, deadline: Deadline) -> None:
-    deadline.check()
-    connection.settimeout(deadline.remaining())
+    connection.settimeout(deadline.left())
 
 
 def _exit_code(content: bytes, description: str) -> int:

@@ -353,6 +353,16 @@ def test_a_deadline_that_has_passed_sends_nothing(server: FakeApiServer, client:
     assert server.requests == []
 
 
+def test_a_deadline_that_passes_between_two_looks_at_it_has_passed(client: Client) -> None:
+    class PassingClock(FakeClock):
+        def monotonic(self) -> float:
+            self.step(1)
+            return super().monotonic()
+
+    with pytest.raises(DeadlineExceeded):
+        client.get(PODS, "ns", "a", deadline=Deadline(PassingClock(), at=1.5))
+
+
 def test_a_deadline_bounds_the_wait_for_an_answer(server: FakeApiServer, client: Client) -> None:
     server.expect(apiserver.silence)
     clock = SystemClock()
