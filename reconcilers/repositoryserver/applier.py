@@ -291,9 +291,7 @@ class ChildApplier:
         self._prune(
             current,
             resources.SERVICES,
-            lambda service: is_of_removed_controller(
-                resources.SERVICES, service["metadata"]["name"]
-            ),
+            lambda service: is_of_removed_controller(resources.SERVICES, service),
             "its pods are gone",
         )
 
@@ -335,11 +333,13 @@ class ChildApplier:
         return self._by_resource[resource]
 
 
-def is_of_removed_controller(resource: Resource, name: str) -> bool:
-    """Return whether a child of a RepositoryServer has a name that the removed controller gave."""
+def is_of_removed_controller(resource: Resource, obj: Mapping[str, Any]) -> bool:
+    """Return whether the removed controller has made a child of a RepositoryServer."""
     # By name: others may make the resource the owner of what is theirs, a Secret of the user's say.
+    # The Service of a RepositoryServer `service-1` is called so as well, and bears our mark.
     prefix = REMOVED_CONTROLLER_PREFIXES.get(resource)
-    return prefix is not None and name.startswith(prefix)
+    name: str = obj["metadata"]["name"]
+    return prefix is not None and name.startswith(prefix) and not _mark(obj)
 
 
 def owner_uids(obj: Mapping[str, Any]) -> list[str]:

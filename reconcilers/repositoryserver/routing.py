@@ -177,11 +177,7 @@ class ServiceRouter:
     def _former_pods(self, server: api.RepositoryServer) -> list[dict[str, Any]]:
         """Return the pods that the removed controller has left."""
         owned = self._caches.pods.by_index(INDEX_OWNER, server.uid)
-        return [
-            pod
-            for pod in owned
-            if is_of_removed_controller(resources.PODS, pod["metadata"]["name"])
-        ]
+        return [pod for pod in owned if is_of_removed_controller(resources.PODS, pod)]
 
     def _routed(self, server: api.RepositoryServer) -> str:
         """Return the digest that the Service selects; empty if there is no Service."""

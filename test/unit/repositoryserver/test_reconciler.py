@@ -1113,6 +1113,28 @@ def test_the_pods_of_the_removed_controller_drain_when_the_new_one_serves(world:
     assert len(world.api.store(resources.SERVICES).list()) == 1
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("service-1", id="its Service is called as one of the removed controller's"),
+        pytest.param("repo-server-pod-1", id="its pod is"),
+    ],
+)
+def test_a_child_of_ours_is_none_of_the_removed_controllers(world: World, name: str) -> None:
+    request = Request(objects.NAMESPACE, name)
+    world.api.put(
+        resources.REPOSITORY_SERVERS, objects.repository_server({"metadata": {"name": name}})
+    )
+    world.reconciler.reconcile(request, Deadline.after(world.clock, 120))
+    world.kubelet(world.pod(), objects.serving())
+
+    for _ in range(2):
+        world.reconciler.reconcile(request, Deadline.after(world.clock, 120))
+
+    assert [action for action in world.api.taken() if action.verb == "delete"] == []
+    assert rollout.drain_until(world.pod()) is None
+
+
 def test_a_kill_of_the_server_is_noticed_and_is_no_failure(settled: World) -> None:
     settled.kubelet(settled.pod(), objects.killed())
 
