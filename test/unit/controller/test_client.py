@@ -594,3 +594,19 @@ def test_a_certificate_nobody_vouches_for_is_a_transport_error(tmp_path: Path) -
 
         with pytest.raises(errors.TransportError, match="certificate verify failed"):
             client.get(PODS, "ns", "a")
+
+
+def test_a_certificate_authority_that_is_replaced_on_disk_is_believed(tmp_path: Path) -> None:
+    """The kubelet replaces `ca.crt`; nobody starts the process anew for it."""
+    served = apiserver.watch(end="clean")
+    with FakeApiServer(served, served, tls=certificate(tmp_path)) as server:
+        client = make_client(server)
+        with open_watch(client) as stream:
+            assert list(stream) == []
+
+        server.stop_listening()
+        certificate(tmp_path)
+        server.listen_again()
+
+        with open_watch(client) as stream:
+            assert list(stream) == []
