@@ -35,11 +35,14 @@ from controller.store import Store
 
 #: Pauses after a failure: 0.8, 1.6, 3.2 ... 30 s, each times a random factor of [1, 2), so that
 #: clients cut off together do not come back together. With the cap and the mean factor of 1.5, an
-#: API server that is down gets one request every 45 s from each reflector, 0.02 a second.
+#: API server in need gets one request every 45 s from each reflector, 0.02 a second.
 BACKOFF_BASE: Final = 0.8
 BACKOFF_FACTOR: Final = 2.0
 BACKOFF_CAP: Final = 30.0
 BACKOFF_JITTER: Final = 1.0
+#: The cap while connections are refused. client-go has none of its own, and notices an API server
+#: that is back after up to a minute; one that nobody serves is not spared by waiting.
+BACKOFF_CAP_REFUSED: Final = 5.0
 #: Seconds without a failure after which the next pause is the shortest again.
 BACKOFF_RESET: Final = 120.0
 
@@ -113,14 +116,18 @@ class Backoff:
         self._pause = BACKOFF_BASE
         self._last_failure = clock.monotonic()
 
-    def next_pause(self) -> float:
-        """Return how many seconds to pause after a failure now."""
+    def next_pause(self, cap: float = BACKOFF_CAP) -> float:
+        """Return how many seconds to pause after a failure now.
+
+        Args:
+            cap: The longest pause, before the random factor.
+        """
         now = self._clock.monotonic()
         if now - self._last_failure > BACKOFF_RESET:
             self._pause = BACKOFF_BASE
         self._last_failure = now
-        pause = self._pause
-        self._pause = min(self._pause * BACKOFF_FACTOR, BACKOFF_CAP)
+        pause = min(self._pause, cap)
+        self._pause = min(pause * BACKOFF_FACTOR, cap)
         return pause * self._uniform(1.0, 1.0 + BACKOFF_JITTER)
 
 
@@ -504,7 +511,8 @@ class Reflector:
 
     def _pause_after(self, error: ClientError | None, stop: threading.Event) -> None:
         """Wait before the next attempt, for at least as long as the server asks."""
-        pause = self._backoff.next_pause()
+        refused = isinstance(error, TransportError) and error.refused
+        pause = self._backoff.next_pause(BACKOFF_CAP_REFUSED if refused else BACKOFF_CAP)
         if error is not None:
             pause = max(pause, pause_asked_for(error))
         self._beat()
