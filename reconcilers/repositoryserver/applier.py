@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from controller.mutationcache import MutationCache
     from controller.resource import Resource
     from reconcilers.repositoryserver.context import Caches, Pass
+    from reconcilers.repositoryserver.record import Records
 
 REASON_FOREIGN_CHILD = "NameTaken"
 FOREIGN_CHILD = (
@@ -56,16 +57,18 @@ class Teller(Protocol):
 class ChildApplier:
     """Writes the children of RepositoryServers, each only if it is not as it should be."""
 
-    def __init__(self, *, client: Client, caches: Caches, tell: Teller) -> None:
+    def __init__(self, *, client: Client, caches: Caches, records: Records, tell: Teller) -> None:
         """Take the dependencies.
 
         Args:
             client: Writes.
             caches: What is there; they are told what was written.
+            records: What is recorded on pods.
             tell: Tells of pods made and deleted, and of children restored.
         """
         self._client = client
         self._caches = caches
+        self._records = records
         self._tell = tell
         self._by_resource = {
             resources.PODS: caches.pods,
@@ -169,8 +172,10 @@ class ChildApplier:
         self.ensure(current, resources.SECRETS, children.snapshot_secret(server, inputs, digest))
         # One that is there has taken up what it has taken up.
         users = users if observed is None else children.users_of(observed)
+        desired = children.pod(server, inputs, digest, users)
+        desired["metadata"]["annotations"] |= self._records.annotations(current.memory, desired)
         try:
-            pod = self.ensure(current, resources.PODS, children.pod(server, inputs, digest, users))
+            pod = self.ensure(current, resources.PODS, desired)
         # A webhook's denial without a code is a bad request.
         except (BadRequest, Invalid) as error:
             message = POD_REFUSED.format(pod=name, message=error.message)
@@ -230,13 +235,14 @@ class ChildApplier:
     def annotate(
         self, current: Pass, pod: Mapping[str, Any], annotations: Mapping[str, str]
     ) -> None:
-        """Write annotations on this very pod.
+        """Write annotations on this very pod, and what is to be recorded on it.
 
         Raises:
             Conflict: Another has its name.
             ClientError: The API server refused or could not be reached.
         """
         metadata = pod["metadata"]
+        annotations = {**annotations, **self._records.annotations(current.memory, pod)}
         patched = self._client.merge_patch(
             resources.PODS,
             metadata["namespace"],
@@ -245,6 +251,25 @@ class ChildApplier:
             deadline=current.deadline,
         )
         self._cache(resources.PODS).mutated(patched)
+
+    def ensure_recorded(self, current: Pass, name: str) -> bool:
+        """Record on a pod what is known of its Secrets, if it does not say so already.
+
+        Returns:
+            Whether that was written.
+
+        Raises:
+            Conflict: As for `annotate`.
+            ClientError: As for `annotate`.
+        """
+        pod = self._caches.pods.get(current.server.namespace, name)
+        if pod is None or pod["metadata"].get("deletionTimestamp"):
+            return False
+        told = pod["metadata"].get("annotations") or {}
+        missing = self._records.annotations(current.memory, pod).items() - told.items()
+        if missing:
+            self.annotate(current, pod, dict(missing))
+        return bool(missing)
 
     def prune_snapshots(self, current: Pass, keep: Collection[str]) -> None:
         """Delete the snapshot Secrets that no pod uses.
@@ -368,7 +393,7 @@ def _comparable(resource: Resource, wanted: Mapping[str, Any]) -> dict[str, Any]
         return {"metadata": wanted["metadata"]}
     if resource == resources.PODS:
         # Its specification is immutable, but for the images, which are let be.
-        return {"metadata": wanted["metadata"]}
+        return {"metadata": children.wishes(wanted["metadata"])}
     return {"metadata": wanted["metadata"], "spec": wanted["spec"]}
 
 

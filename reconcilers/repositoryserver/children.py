@@ -45,7 +45,12 @@ ANNOTATION_NOT_AFTER = "cr.kanister.io/tls-not-after"
 ANNOTATION_APPLIED = "cr.kanister.io/applied"
 # The version of the users that the server in a pod has taken up.
 ANNOTATION_USERS = "cr.kanister.io/users"
+# What is known of the Secrets that a pod was made of, see record.py.
+ANNOTATION_RECORD = "cr.kanister.io/record"
 ANNOTATION_DRAIN_UNTIL = "cr.kanister.io/drain-until"
+
+# What the server has taken up, and what was known of it: no wishes.
+_TOLD = frozenset({ANNOTATION_USERS, ANNOTATION_RECORD})
 
 # What the Service selects as long as there is no pod that clients may reach.
 NO_DIGEST = "none"
@@ -291,14 +296,18 @@ def with_applied(desired: Mapping[str, Any]) -> dict[str, Any]:
     cannot see.
     """
     metadata = desired["metadata"]
-    annotations = metadata.get("annotations", {})
-    # What the server has taken up is no wish.
-    wishes = {key: value for key, value in annotations.items() if key != ANNOTATION_USERS}
-    wished = {**desired, "metadata": {**metadata, "annotations": wishes}}
+    wished = {**desired, "metadata": wishes(metadata)}
     canonical = json.dumps(wished, sort_keys=True, separators=(",", ":"))
     applied = hashlib.sha256(canonical.encode()).hexdigest()[:_DIGEST_LENGTH]
-    annotations = {**annotations, ANNOTATION_APPLIED: applied}
+    annotations = {**metadata.get("annotations", {}), ANNOTATION_APPLIED: applied}
     return {**desired, "metadata": {**metadata, "annotations": annotations}}
+
+
+def wishes(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata of a desired object without the annotations that only tell of it."""
+    annotations = metadata.get("annotations", {})
+    kept = {key: value for key, value in annotations.items() if key not in _TOLD}
+    return {**metadata, "annotations": kept}
 
 
 def differs(desired: Any, observed: Any, key: str = "") -> bool:  # noqa: ANN401 - JSON values

@@ -42,6 +42,20 @@ class Caches:
 
 
 @frozen
+class Versions:
+    """In which state several Secrets were read.
+
+    Attributes:
+        digest: Another one for another state.
+        complete: Whether the cache had all of them. What it lacked may have been there all the
+            same: in a later process the lack would prove nothing.
+    """
+
+    digest: str
+    complete: bool
+
+
+@frozen
 class KnownInputs:
     """What is remembered of the inputs once they were read: nothing secret.
 
@@ -52,7 +66,7 @@ class KnownInputs:
         pod: What messages about the pod name.
     """
 
-    versions: tuple[str, ...]
+    versions: Versions
     digest: str
     not_after: datetime
     pod: status.PodContext
@@ -63,13 +77,13 @@ class KnownUsers:
     """What is remembered of the users once they were written for the server.
 
     Attributes:
-        sources: What they were made of.
+        sources: What they were made of; None if that is to be looked at again.
         stored: Tells the Secret that was written from any other.
         version: What a pod has to have taken up.
         names: The users.
     """
 
-    sources: tuple[str, ...]
+    sources: Versions | None
     stored: str
     version: str
     names: frozenset[str]
@@ -116,6 +130,8 @@ class Memory:
         moved_at: When the Service was made to select another pod, in monotonic seconds.
         refreshed_at: When the server was last told to look at its repository anew, in monotonic
             seconds; None while no other pod may have written to it since.
+        recorded_at: When what is known was written to the pod for its own sake, in monotonic
+            seconds.
         failure: What the newest pod failed at.
         setting: What messages about Kopia named last, for a server whose inputs are spoilt since.
         told_at: When the status was last brought up to date, in monotonic seconds; at first, when
@@ -129,6 +145,7 @@ class Memory:
     forget_at: float | None = None
     moved_at: float | None = None
     refreshed_at: float | None = None
+    recorded_at: float | None = None
     failure: KnownFailure | None = None
     setting: kopia.Setting | None = None
     told_at: float | None = None

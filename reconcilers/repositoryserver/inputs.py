@@ -11,19 +11,20 @@ from reconcilers.repositoryserver import (
     certificates,
     children,
     kopia,
+    record,
     repository_config,
     secrets,
     selfsigned,
     status,
     users,
 )
-from reconcilers.repositoryserver.context import KnownInputs
+from reconcilers.repositoryserver.context import KnownInputs, Versions
 from reconcilers.repositoryserver.secretreader import SecretReader, version_of
 from reconcilers.repositoryserver.storage import kinds
 from reconcilers.repositoryserver.storage.model import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from controller.client import Client
     from controller.clock import Clock
@@ -84,7 +85,11 @@ class InputReader:
             InvalidInput: The certificate has expired since.
         """
         known, server = current.memory.inputs, current.server
-        if known is None or known.versions != self._versions(server) or self._is_due(server, known):
+        if (
+            known is None
+            or known.versions != self._input_versions(server)
+            or self._is_due(server, known)
+        ):
             return None
         self._check_expiry(current, known)
         return known
@@ -110,17 +115,17 @@ class InputReader:
         if server.self_signed:
             self._issuer.ensure(current)
         # With a certificate that was written just now.
-        versions = self._versions(server)
+        versions = self._input_versions(server)
         full = self._read(current)
         known = current.memory.inputs = self._known(server, versions, full)
         self._check_expiry(current, known)
         return known, full
 
-    def user_sources(self, server: api.RepositoryServer) -> tuple[str, ...]:
+    def user_sources(self, server: api.RepositoryServer) -> Versions:
         """Return what the users depend on: another value means other users, perhaps."""
-        return tuple(
-            f"{access.username}@{access.secret}:{self._version(access.secret)}"
-            for access in server.accesses
+        accesses = server.accesses
+        return self._versions(
+            (access.secret for access in accesses), *(access.username for access in accesses)
         )
 
     def passwords(self, current: Pass) -> Mapping[str, str]:
@@ -187,20 +192,13 @@ class InputReader:
         )
 
     def _known(
-        self, server: api.RepositoryServer, versions: tuple[str, ...], full: children.ServerInputs
+        self, server: api.RepositoryServer, versions: Versions, full: children.ServerInputs
     ) -> KnownInputs:
-        setting = kopia.Setting(
-            storage=full.storage.label,
-            location=str(server.location),
-            credential=str(server.credential or ""),
-            password=str(server.password),
-            user=children.run_as_user(server),
-        )
         return KnownInputs(
             versions=versions,
             digest=children.digest(server, full),
             not_after=full.certificate.not_after,
-            pod=status.PodContext(full.storage.claim, setting),
+            pod=status.PodContext.of(server, storage=full.storage.label, claim=full.storage.claim),
         )
 
     def _is_due(self, server: api.RepositoryServer, known: KnownInputs) -> bool:
@@ -228,12 +226,14 @@ class InputReader:
             )
         )
 
-    def _versions(self, server: api.RepositoryServer) -> tuple[str, ...]:
-        refs = (*server.inputs, _tls(server))
-        return (str(server.generation), *map(self._version, refs))
+    def _input_versions(self, server: api.RepositoryServer) -> Versions:
+        return self._versions((*server.inputs, _tls(server)), str(server.generation))
 
-    def _version(self, ref: api.SecretRef) -> str:
-        return self._version_of(ref.namespace, ref.name)
+    def _versions(self, refs: Iterable[api.SecretRef], *besides: str) -> Versions:
+        """Return the state of Secrets, and of what else is told of it."""
+        states = [(str(ref), self._version_of(ref.namespace, ref.name)) for ref in refs]
+        digest = record.versions([*besides, *states])
+        return Versions(digest, complete=all(version for _, version in states))
 
     def _version_of(self, namespace: str, name: str) -> str:
         obj = self._caches.secrets.get(namespace, name)

@@ -12,7 +12,7 @@ from controller.clock import Deadline, DeadlineExceeded
 from controller.conditions import conditions_of, get_condition, is_true
 from controller.controller import Request, Result
 from controller.errors import AlreadyExists, BadRequest, ClientError, Conflict, Forbidden, Invalid
-from reconcilers.repositoryserver import api, children, kopia, resources, sharing, status
+from reconcilers.repositoryserver import api, children, kopia, record, resources, sharing, status
 from reconcilers.repositoryserver.applier import ChildApplier
 from reconcilers.repositoryserver.catchup import Refresher
 from reconcilers.repositoryserver.commands import CommandRunner
@@ -25,6 +25,7 @@ from reconcilers.repositoryserver.context import (
 from reconcilers.repositoryserver.errors import InvalidInput, Problem, Unsettled
 from reconcilers.repositoryserver.inputs import InputReader
 from reconcilers.repositoryserver.issuer import CertificateIssuer
+from reconcilers.repositoryserver.record import Records
 from reconcilers.repositoryserver.registration import UserRegistrar
 from reconcilers.repositoryserver.rollout import Newest
 from reconcilers.repositoryserver.routing import ServiceRouter
@@ -55,6 +56,10 @@ RETRY_MAX_SECONDS = 60.0
 
 # Of a server that comes up the stages are told no more often than this.
 STAGE_PAUSE_SECONDS = 2.0
+
+# A Secret that many servers name may be written often without a change that matters. Its version
+# goes onto their pods no more often than this; a process that is started before reads it anew.
+RECORD_PAUSE_SECONDS = 3600.0
 
 # The kubelet of a lost node confirms no deletion, and a pod's name is taken until somebody does.
 # Where no claim could be mounted twice, this long after its time to end the controller does.
@@ -110,7 +115,10 @@ class RepositoryServerReconciler:
         self._writer = StatusWriter(
             client=client, servers=caches.servers, recorder=recorder, clock=clock
         )
-        self._applier = ChildApplier(client=client, caches=caches, tell=self._writer.tell)
+        self._records = Records(record.program(image))
+        self._applier = ChildApplier(
+            client=client, caches=caches, records=self._records, tell=self._writer.tell
+        )
         issuer = CertificateIssuer(
             client=client,
             caches=caches,
@@ -215,7 +223,7 @@ class RepositoryServerReconciler:
         server = api.parse(obj)
         uid, memory = self._memories.get(request, ("", Memory()))
         if uid != server.uid:
-            memory = Memory()
+            memory = self._records.recall(server, self._router.pods(server))
             self._memories[request] = (server.uid, memory)
         return Pass(
             obj=obj,
@@ -246,11 +254,14 @@ class RepositoryServerReconciler:
         cleared = None
         if reached is not None and newest.is_(reached):
             cleared = self._registrar.ensure_forgotten(current, reached)
+        verdicts = tuple(v for v in (newest.verdict, unknown, untold) if v is not None)
+        if newest.pod is not None and not verdicts:
+            self._ensure_recorded(current, newest.pod)
         shown = reached or serving
         metadata = shown["metadata"] if shown is not None else {}
         annotations = metadata.get("annotations", {})
         return status.Outcome(
-            verdicts=tuple(v for v in (newest.verdict, unknown, untold) if v is not None),
+            verdicts=verdicts,
             serving=reached is not None,
             pod_name=metadata.get("name", ""),
             service_name=children.stable_name(server),
@@ -348,6 +359,14 @@ class RepositoryServerReconciler:
             if pod is serving or newest.is_(pod):
                 verdict = self._registrar.ensure_taken_up(current, pod, setting) or verdict
         return verdict
+
+    def _ensure_recorded(self, current: Pass, pod: Mapping[str, Any]) -> None:
+        """Keep what is known for a process that follows, unless that was done lately."""
+        now, memory = self._clock.monotonic(), current.memory
+        if memory.recorded_at is not None and now < memory.recorded_at + RECORD_PAUSE_SECONDS:
+            return
+        if self._applier.ensure_recorded(current, pod["metadata"]["name"]):
+            memory.recorded_at = now
 
     def _replace_failed(self, current: Pass, pod: Mapping[str, Any], claim: str) -> None:
         """Delete a pod that only another one can take the place of, after a pause."""

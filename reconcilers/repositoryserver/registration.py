@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from controller.clock import Clock
     from reconcilers.repositoryserver.applier import ChildApplier, Teller
     from reconcilers.repositoryserver.commands import CommandRunner
-    from reconcilers.repositoryserver.context import Pass
+    from reconcilers.repositoryserver.context import Pass, Versions
     from reconcilers.repositoryserver.inputs import InputReader, StoredUsers
 
 # The repository is searched for entries of before when the server has been Ready for so long: that
@@ -113,10 +113,10 @@ class UserRegistrar:
             passwords = self._reader.passwords(current)
         except InvalidInput as error:
             if stored is None:
-                self._write(current, None, "", sources=())
+                self._write(current, None, "", sources=None)
             else:
                 # Without sources, so that the next pass looks again.
-                self._remember(current, stored.obj, stored.users, stored.version, sources=())
+                self._remember(current, stored.obj, stored.users, stored.version, sources=None)
             return error.problem(status.CLIENT_USER_INITIALIZED)
         former = "" if stored is None else stored.users
         self._write(current, stored, htpasswd.render(passwords, former), sources=sources)
@@ -245,7 +245,7 @@ class UserRegistrar:
         stored: StoredUsers | None,
         wanted: str,
         *,
-        sources: tuple[str, ...],
+        sources: Versions | None,
     ) -> None:
         if stored is not None and stored.users == wanted and stored.version not in _NO_VERSIONS:
             version = stored.version
@@ -275,7 +275,7 @@ class UserRegistrar:
         content: str,
         version: str,
         *,
-        sources: tuple[str, ...],
+        sources: Versions | None,
     ) -> None:
         names = frozenset(htpasswd.entries(content))
         current.memory.users = KnownUsers(sources, version_of(secret), version, names)

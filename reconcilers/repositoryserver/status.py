@@ -18,6 +18,8 @@ from reconcilers.repositoryserver.errors import Problem
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from reconcilers.repositoryserver.api import RepositoryServer
+
 SERVER_SETUP = "ServerSetup"
 REPOSITORY_CONNECTED = "RepositoryConnected"
 SERVER_INITIALIZED = "ServerInitialized"
@@ -147,6 +149,24 @@ class PodContext:
 
     claim: str
     setting: kopia.Setting
+
+    @classmethod
+    def of(cls, server: RepositoryServer, *, storage: str, claim: str) -> PodContext:
+        """Return what is to be named of a server.
+
+        Args:
+            server: The resource.
+            storage: Where its repository is, in words.
+            claim: Name of the PersistentVolumeClaim; empty if there is none.
+        """
+        setting = kopia.Setting(
+            storage=storage,
+            location=str(server.location),
+            credential=str(server.credential or ""),
+            password=str(server.password),
+            user=children.run_as_user(server),
+        )
+        return cls(claim, setting)
 
 
 def examine_pod(

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 
 from controller.clock import Deadline, DeadlineExceeded
 from controller.conditions import conditions_of, get_condition, timestamp
@@ -26,6 +26,7 @@ from reconcilers.repositoryserver import (
     children,
     endpoints,
     htpasswd,
+    record,
     resources,
     rollout,
     secrets,
@@ -38,6 +39,7 @@ from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE, Cac
 from reconcilers.repositoryserver.issuer import RETRY_SECONDS
 from reconcilers.repositoryserver.reconciler import (
     LOST_SECONDS,
+    RECORD_PAUSE_SECONDS,
     RETRY_MAX_SECONDS,
     RETRY_MIN_SECONDS,
     STAGE_PAUSE_SECONDS,
@@ -195,6 +197,25 @@ class World:
         labels = {endpoints.LABEL_SERVICE: SERVICE}
         metadata = {"name": f"{SERVICE}-x", "namespace": objects.NAMESPACE, "labels": labels}
         self.api.put(resources.ENDPOINT_SLICES, {"metadata": metadata, "endpoints": [endpoint]})
+
+    @property
+    def write_record(self) -> Action:
+        """The request that brings the record of the only pod up to date."""
+        return Action("patch", "pods", self.pod()["metadata"]["name"])
+
+    def recorded(self, **changes: Any) -> str:
+        """Return the record of the only pod, with changes."""
+        annotations = self.pod()["metadata"]["annotations"]
+        found = record.parse(annotations[children.ANNOTATION_RECORD])
+        assert found is not None
+        return record.render(evolve(found, **changes))
+
+    def record(self, text: str) -> None:
+        """Write the record of the only pod as somebody else."""
+        annotations = {children.ANNOTATION_RECORD: text}
+        self.api.put(
+            resources.PODS, objects.merged(self.pod(), {"metadata": {"annotations": annotations}})
+        )
 
     def condition(self, type_: str) -> tuple[str, str, str]:
         found = get_condition(self.server()["status"]["conditions"], type_)
@@ -388,13 +409,136 @@ def test_a_steady_server_costs_no_request(settled: World) -> None:
     assert settled.recorder.events == []
 
 
-def test_a_restarted_controller_reads_the_secrets_and_writes_nothing(settled: World) -> None:
+def test_a_restarted_controller_sends_no_request(settled: World) -> None:
     settled.restart()
 
     settled.reconcile()
 
-    assert settled.api.taken() == [*READ_USERS, *SECRETS]
+    assert settled.api.taken() == []
     assert settled.kopia.ran() == []
+    assert settled.recorder.events == []
+
+
+def _label(secret: Object) -> Callable[[World], None]:
+    labelled = objects.merged(secret, {"metadata": {"labels": {"a": "b"}}})
+    return lambda world: world.change_secret(labelled)
+
+
+def _touch_users(world: World) -> None:
+    stored = world.api.store(resources.SECRETS).get(objects.NAMESPACE, USERS_SECRET)
+    assert stored is not None
+    world.change_secret(stored)
+
+
+@pytest.mark.parametrize(
+    ("change", "read"),
+    [
+        pytest.param(_label(objects.tls_secret()), SECRETS, id="an input was written"),
+        pytest.param(_label(objects.users_secret()), READ_USERS, id="an access Secret was written"),
+        pytest.param(_touch_users, READ_USERS, id="the users were written by another hand"),
+        pytest.param(
+            lambda world: world.record("{}"), [*READ_USERS, *SECRETS], id="there is no record"
+        ),
+        pytest.param(
+            lambda world: world.record(world.recorded(program="another")),
+            [*READ_USERS, *SECRETS],
+            id="another program wrote the record",
+        ),
+    ],
+)
+def test_what_changed_while_no_controller_ran_is_read_and_recorded_once(
+    settled: World, change: Callable[[World], None], read: list[Action]
+) -> None:
+    """Where nothing comes of it, no pod is replaced; the restart after that is free again."""
+    change(settled)
+    settled.restart()
+
+    settled.reconcile()
+    settled.reconcile()
+
+    assert settled.api.taken() == [*read, settled.write_record]
+    assert settled.progress() == "Ready"
+    settled.restart()
+    settled.reconcile()
+    assert settled.api.taken() == []
+    assert settled.recorder.events == []
+
+
+def test_a_resource_that_was_edited_while_no_controller_ran_is_acted_on(settled: World) -> None:
+    _edit(settled, {"server": {"podLabels": {"team": "a"}}})
+    settled.restart()
+
+    settled.reconcile()
+
+    pod = settled.pod()["metadata"]
+    assert settled.api.taken() == [*SECRETS, Action("apply", "pods", pod["name"]), WRITE_STATUS]
+    assert pod["labels"]["team"] == "a"
+    settled.restart()
+    settled.reconcile()
+    assert settled.api.taken() == []
+
+
+def test_a_secret_that_is_written_often_is_recorded_seldom(settled: World) -> None:
+    settled.clock.step(FORGET_AFTER_SECONDS)
+    settled.reconcile()
+    settled.api.taken()
+    for _ in range(3):
+        _touch_users(settled)
+        settled.reconcile()
+    assert settled.api.taken() == [*READ_USERS, settled.write_record, *READ_USERS * 2]
+
+    settled.clock.step(RECORD_PAUSE_SECONDS)
+    settled.reconcile()
+
+    assert settled.api.taken() == [settled.write_record]
+
+
+def test_a_secret_that_went_while_no_controller_ran_is_missed(settled: World) -> None:
+    settled.api.drop(resources.SECRETS, objects.NAMESPACE, objects.ADMIN)
+    settled.restart()
+
+    settled.reconcile()
+
+    assert settled.condition("Ready")[:2] == ("False", "SecretMissing")
+
+
+@pytest.mark.parametrize("lacking", [objects.ADMIN, objects.USERS])
+def test_what_was_known_while_the_cache_lacked_a_secret_is_not_recorded(
+    world: World, lacking: str
+) -> None:
+    """Who relied on its lack would not miss it when it is gone."""
+    indexers = {INDEX_OWNER: owner_uids}
+    store = Store(indexers)
+    for secret in objects.all_secrets():
+        if secret["metadata"]["name"] != lacking:
+            store.add(secret)
+    world.restart(secrets=MutationCache(store, clock=world.clock, indexers=indexers))
+
+    world.reconcile()
+
+    assert children.ANNOTATION_RECORD not in world.pod()["metadata"]["annotations"]
+
+
+def test_a_certificate_that_expired_while_no_controller_ran_is_told(settled: World) -> None:
+    settled.clock.step(timedelta(days=366).total_seconds())
+    settled.restart()
+
+    settled.reconcile()
+
+    assert settled.condition("Ready")[:2] == ("False", "CertificateExpired")
+
+
+def test_changed_users_are_recorded_with_what_tells_that_they_were_taken_up(
+    settled: World,
+) -> None:
+    settled.change_secret(objects.users_secret({"app": "other"}))
+    settled.reconcile()
+    settled.api.taken()
+    settled.restart()
+
+    settled.reconcile()
+
+    assert settled.api.taken() == []
 
 
 @pytest.mark.parametrize(
@@ -457,7 +601,7 @@ def test_a_label_on_the_access_secret_changes_nothing(settled: World) -> None:
 
     settled.reconcile()
 
-    assert settled.api.taken() == READ_USERS
+    assert settled.api.taken() == [*READ_USERS, settled.write_record]
     assert settled.kopia.ran() == []
 
 
@@ -1018,7 +1162,7 @@ def test_an_override_that_cannot_be_is_told_and_leaves_the_running_server_alone(
     settled.reconcile()
 
     assert settled.progress() == "Ready"
-    assert settled.pod() == before
+    assert settled.pod()["metadata"]["uid"] == before["metadata"]["uid"]
 
 
 @pytest.mark.parametrize(
@@ -1074,7 +1218,7 @@ def test_a_label_on_a_secret_restarts_nothing(settled: World) -> None:
 
     settled.reconcile()
 
-    assert settled.api.taken() == SECRETS
+    assert settled.api.taken() == [*SECRETS, settled.write_record]
     settled.reconcile()
     assert settled.api.taken() == []
 
@@ -1601,6 +1745,17 @@ class TestCertificateOfTheControllersOwn:
 
         settled.reconcile()
 
+        assert settled.api.taken() == []
+        assert self.secret(settled) == before
+        assert len(settled.pods()) == 1
+
+    def test_stays_when_another_program_starts(self, settled: World) -> None:
+        before = self.secret(settled)
+        settled.record("")
+        settled.restart()
+
+        settled.reconcile()
+
         assert self.of_certificate(settled) == [self.READ, self.READ]
         assert self.secret(settled) == before
         assert len(settled.pods()) == 1
@@ -1838,11 +1993,12 @@ class TestWebhook:
         assert self.images(world) == mirrored
         # Of a pod that is there it changes nothing.
         world.api.admission = lambda *_: None
+        world.record("")
         world.restart()
 
         world.reconcile()
 
-        assert world.api.taken() == [*READ_USERS, *SECRETS]
+        assert world.api.taken() == [*READ_USERS, *SECRETS, world.write_record]
         _edit(world, {"server": {"podLabels": {"team": "a"}}})
         world.reconcile()
         assert world.pod()["metadata"]["labels"]["team"] == "a"

@@ -1,0 +1,188 @@
+"""The record: what is known of a server's Secrets, kept on the pod that was made of them.
+
+By it a controller that is started anew knows that nothing has changed, and reads no Secret. Nothing
+in it is secret. Pure functions; see docs/decisions/restarts.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import asdict, fields, frozen
+
+from reconcilers.repositoryserver import children, status
+from reconcilers.repositoryserver.context import KnownInputs, KnownUsers, Memory, Versions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from reconcilers.repositoryserver.api import RepositoryServer
+
+# What all users' names together may take of a pod's annotations, which the API server limits to
+# 256 KiB. A server with some hundred users goes without a record.
+MAX_LENGTH = 8192
+
+_PROGRAM_LENGTH = 16
+_VERSIONS_LENGTH = 32
+
+
+@frozen
+class Record:
+    """What was known of the Secrets of a server.
+
+    Attributes:
+        program: Which program knew it, see `program`; another one may make something else of them.
+        inputs: State of what the server is started with, see `versions`.
+        not_after: When the certificate expires.
+        storage: Where the repository is, in words.
+        claim: The PersistentVolumeClaim that the pod mounts; empty if none.
+        sources: State of what the users were made of, see `versions`.
+        stored: Tells the Secret with the users that was written from any other.
+        users: Version of the users, as a pod that has taken them up is marked with it.
+        names: The users, in order.
+    """
+
+    program: str
+    inputs: str
+    not_after: datetime
+    storage: str
+    claim: str
+    sources: str
+    stored: str
+    users: str
+    names: tuple[str, ...]
+
+
+@frozen
+class Records:
+    """From what a process remembers to the record of a pod, and back.
+
+    Attributes:
+        program: This program.
+    """
+
+    program: str
+
+    def annotations(self, memory: Memory, pod: Mapping[str, Any]) -> dict[str, str]:
+        """Return the annotation that a pod is to have, none if it cannot have a record now.
+
+        Args:
+            memory: What is known. It makes a record only if another process can rely on it, and
+                only for the pod that it is about.
+            pod: A pod, made or to be made.
+        """
+        inputs, known = memory.inputs, memory.users
+        if inputs is None or known is None or known.sources is None:
+            return {}
+        if not (inputs.versions.complete and known.sources.complete):
+            return {}
+        if inputs.digest != children.digest_of(pod):
+            return {}
+        text = render(
+            Record(
+                program=self.program,
+                inputs=inputs.versions.digest,
+                not_after=inputs.not_after,
+                storage=inputs.pod.setting.storage,
+                claim=inputs.pod.claim,
+                sources=known.sources.digest,
+                stored=known.stored,
+                users=known.version,
+                names=tuple(sorted(known.names)),
+            )
+        )
+        return {children.ANNOTATION_RECORD: text} if text else {}
+
+    def recall(self, server: RepositoryServer, pods: Iterable[Mapping[str, Any]]) -> Memory:
+        """Return what a process that is new to a server can remember of it.
+
+        Whether the Secrets are still those of then is for who uses it to see, as ever.
+
+        Args:
+            server: The resource.
+            pods: Its pods.
+        """
+        memory = Memory()
+        newest_last = sorted(pods, key=lambda pod: pod["metadata"].get("creationTimestamp", ""))
+        for pod in reversed(newest_last):
+            annotations = pod["metadata"].get("annotations") or {}
+            found = parse(annotations.get(children.ANNOTATION_RECORD, ""))
+            if found is not None and found.program == self.program:
+                memory.inputs = KnownInputs(
+                    versions=Versions(found.inputs, complete=True),
+                    digest=children.digest_of(pod),
+                    not_after=found.not_after,
+                    pod=status.PodContext.of(server, storage=found.storage, claim=found.claim),
+                )
+                memory.users = KnownUsers(
+                    sources=Versions(found.sources, complete=True),
+                    stored=found.stored,
+                    version=found.users,
+                    names=frozenset(found.names),
+                )
+                break
+        return memory
+
+
+def render(record: Record) -> str:
+    """Return a record as an annotation holds it; empty if it is too long for one."""
+    content = {**asdict(record), "not_after": record.not_after.isoformat()}
+    text = json.dumps(content, separators=(",", ":"))
+    return text if len(text) <= MAX_LENGTH else ""
+
+
+def parse(text: str) -> Record | None:
+    """Read what `render` wrote; None for anything else."""
+    try:
+        content = json.loads(text)
+        return _record(content)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+
+
+def _record(content: Mapping[str, Any]) -> Record:
+    names, not_after = content["names"], datetime.fromisoformat(content["not_after"])
+    values = {one.name: content[one.name] for one in fields(Record)}
+    words = [*names, *(values[name] for name in values if name not in {"names", "not_after"})]
+    if not isinstance(names, list) or not all(isinstance(word, str) for word in words):
+        raise TypeError
+    if not_after.tzinfo is None:
+        raise ValueError
+    return Record(**{**values, "names": tuple(names), "not_after": not_after})
+
+
+def versions(parts: Iterable[object]) -> str:
+    """Return one word for the state of several things, in their order.
+
+    Args:
+        parts: What tells the state of each from its other ones: strings, or tuples of them.
+    """
+    return _digest(json.dumps(list(parts)).encode())[:_VERSIONS_LENGTH]
+
+
+def program(image: str, *, sources: Path = Path(__file__).parent) -> str:
+    """Return what tells this program from others that may make something else of the same Secrets.
+
+    Args:
+        image: Image with Kopia for the server pods.
+        sources: The folder of the modules.
+
+    Raises:
+        FileNotFoundError: The modules are not there as source files.
+    """
+    digests = [
+        f"{path.relative_to(sources)}:{_digest(path.read_bytes())}"
+        for path in sorted(sources.rglob("*.py"))
+    ]
+    if not digests:
+        message = f"no modules in {sources}: without them no program can be told from another"
+        raise FileNotFoundError(message)
+    return versions([image, *digests])[:_PROGRAM_LENGTH]
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
