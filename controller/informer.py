@@ -71,8 +71,9 @@ def default_trim(obj: Object) -> Object:
     metadata = obj["metadata"]
     metadata.pop("managedFields", None)
     annotations = metadata.get("annotations")
-    if annotations:
-        annotations.pop(LAST_APPLIED, None)
+    if annotations and LAST_APPLIED in annotations:
+        # A new one: whoever copied the metadata before shares the old one.
+        metadata["annotations"] = {k: v for k, v in annotations.items() if k != LAST_APPLIED}
     return obj
 
 
