@@ -27,6 +27,10 @@ UNTYPED_PATCH = "failed to create typed patch object"
 #: proxy's hour would look like a thread that hangs.
 MAX_RETRY_AFTER = 60.0
 
+#: In the answer, a 500, to a write that an admission webhook could not be asked about
+#: (k8s.io/apiserver pkg/admission/plugin/webhook/errors.go).
+WEBHOOK_FAILED = "failed calling webhook"
+
 #: Characters kept of an answer that is no Status: a proxy's error page can be long.
 _MAX_MESSAGE_LENGTH = 1024
 
@@ -125,6 +129,10 @@ class ServerUnavailable(ApiError):
     """5xx: the server, or what stands before it, failed."""
 
 
+class WebhookFailed(ServerUnavailable):
+    """500: an admission webhook that must be asked does not answer."""
+
+
 _BY_STATUS: Mapping[int, type[ApiError]] = {
     HTTPStatus.BAD_REQUEST: BadRequest,
     HTTPStatus.UNAUTHORIZED: Unauthorized,
@@ -175,6 +183,8 @@ def _error_type(status_code: int, reason: str, message: str) -> type[ApiError]:
         return Gone
     if message.startswith(UNTYPED_PATCH):
         return Invalid
+    if status_code == HTTPStatus.INTERNAL_SERVER_ERROR and WEBHOOK_FAILED in message:
+        return WebhookFailed
     if status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return ServerUnavailable
     return _BY_STATUS.get(status_code, ApiError)

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 from controller.clock import Deadline, DeadlineExceeded
 from controller.conditions import conditions_of, get_condition, is_true
 from controller.controller import Request, Result
-from controller.errors import AlreadyExists, BadRequest, ClientError, Conflict, Forbidden, Invalid
+from controller.errors import (
+    AlreadyExists,
+    ApiError,
+    BadRequest,
+    ClientError,
+    Conflict,
+    Forbidden,
+    Invalid,
+    WebhookFailed,
+)
 from reconcilers.repositoryserver import api, children, kopia, record, resources, sharing, status
 from reconcilers.repositoryserver.applier import ChildApplier
 from reconcilers.repositoryserver.catchup import Refresher
@@ -185,7 +194,7 @@ class RepositoryServerReconciler:
         except Unsettled as error:
             self._break_off(obj, status.Waiting(status.SERVER_SETUP, str(error)), deadline)
             return Result(requeue_after=UNREADY_RECHECK_SECONDS)
-        except (Forbidden, Invalid, BadRequest, DeadlineExceeded) as error:
+        except (Forbidden, Invalid, BadRequest, WebhookFailed, DeadlineExceeded) as error:
             self._break_off(obj, _unfinished(error), deadline)
             raise
         except ClientError:
@@ -295,13 +304,13 @@ class RepositoryServerReconciler:
         users = "" if current.users_changed else _users_version(current.memory)
         try:
             pod = self._applier.ensure_pod(current, full, digest, users)
-        except InvalidInput as error:
-            # A label that cannot be leaves the pod that lacks it at work.
+        except (InvalidInput, Forbidden, WebhookFailed) as error:
+            # A label that cannot be leaves the pod that lacks it at work. A quota may be full of
+            # pods that drain: the rest of the pass deletes them.
             there = (
                 pod for pod in self._router.pods(current.server) if pod["metadata"]["name"] == name
             )
-            problem = error.problem(status.SERVER_SETUP)
-            return Newest(digest, next(there, None), problem, claim)
+            return Newest(digest, next(there, None), _unfinished(error), claim)
         verdict = status.examine_pod(pod, name, inputs.pod)
         if pod is not None:
             self._replace_failed(current, pod, claim)
@@ -420,7 +429,9 @@ def _lasting(
     return verdict
 
 
-def _unfinished(error: Forbidden | Invalid | BadRequest | DeadlineExceeded) -> Problem:
+def _unfinished(error: InvalidInput | ApiError | DeadlineExceeded) -> Problem:
+    if isinstance(error, InvalidInput):
+        return error.problem(status.SERVER_SETUP)
     if isinstance(error, DeadlineExceeded):
         message = OUT_OF_TIME.format(message=error)
         return Problem(status.SERVER_SETUP, REASON_OUT_OF_TIME, message)

@@ -48,6 +48,14 @@ def test_an_apply_of_a_field_that_there_is_not_is_invalid_whatever_the_code() ->
     assert isinstance(error, errors.Invalid)
 
 
+def test_a_webhook_that_does_not_answer_is_told_from_an_api_server_that_does_not() -> None:
+    message = 'Internal error occurred: failed calling webhook "a.example": connection refused'
+
+    error = errors.from_status(500, status(reason="InternalError", message=message))
+
+    assert isinstance(error, errors.WebhookFailed)
+
+
 def test_the_words_name_message_status_and_reason() -> None:
     error = errors.from_status(404, status(reason="NotFound", message='pods "a" not found'))
 

@@ -13,7 +13,15 @@ from attrs import define, evolve, field
 from controller.clock import Deadline, DeadlineExceeded
 from controller.conditions import conditions_of, get_condition, timestamp
 from controller.controller import Request, Result
-from controller.errors import BadRequest, Conflict, Forbidden, Invalid, NotFound, ServerUnavailable
+from controller.errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    ServerUnavailable,
+    WebhookFailed,
+)
 from controller.mutationcache import MutationCache
 from controller.store import Store
 from controller.workqueue import LOW_PRIORITY
@@ -1210,6 +1218,58 @@ def test_what_the_api_server_refuses_of_a_pod_is_told_and_the_running_one_serves
     assert settled.pod()["spec"] == before["spec"]
     assert settled.selected() == children.digest_of(before)
     assert settled.may_connect() == {"backup@other": "p"}
+
+
+QUOTA = Forbidden(403, "Forbidden", "exceeded quota: pods, used: pods=2, limited: pods=2")
+WEBHOOK = WebhookFailed(500, "InternalError", "failed calling webhook: connection refused")
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        pytest.param(QUOTA, id="a quota is full"),
+        pytest.param(WEBHOOK, id="a webhook does not answer"),
+    ],
+)
+def test_a_pod_that_may_not_be_made_now_keeps_neither_users_nor_drained_pods_waiting(
+    settled: World, refusal: Forbidden | WebhookFailed
+) -> None:
+    """A quota that is full of pods that drain would never be free again."""
+    first, second = _renewed(settled)
+    settled.kubelet(second, objects.serving())
+    settled.reconcile()
+    assert rollout.drain_until(_named(settled, first)) is not None
+    there = {pod["metadata"]["name"] for pod in settled.pods()}
+
+    def refuse(resource: Resource, obj: Object) -> None:
+        if resource == resources.PODS and obj["metadata"]["name"] not in there:
+            raise refusal
+
+    settled.api.admission = refuse
+    _edit(settled, {"server": {"resources": {"limits": {"memory": "2Gi"}}}})
+    settled.change_secret(objects.users_secret({"other": "p"}))
+
+    settled.clock.step(300)
+    settled.reconcile()
+
+    value, reason, message = settled.condition("Ready")
+    assert (value, reason) == ("False", "ApiRequestRefused")
+    assert refusal.message in message
+    assert f"pod {second['metadata']['name']} serves as before" in message
+    assert settled.may_connect() == {"backup@other": "p"}
+    assert [pod["metadata"]["name"] for pod in settled.pods()] == [second["metadata"]["name"]]
+    settled.api.admission = lambda *_: None
+    settled.reconcile()
+    assert len(settled.pods()) == 2
+
+
+def test_a_webhook_that_does_not_answer_is_told(world: World) -> None:
+    world.api.failures[Action("apply", "networkpolicies", SERVICE)] = WEBHOOK
+
+    with pytest.raises(WebhookFailed):
+        world.reconcile()
+
+    assert world.condition("Ready")[:2] == ("False", "ApiRequestRefused")
 
 
 def test_a_label_on_a_secret_restarts_nothing(settled: World) -> None:
