@@ -22,7 +22,7 @@ from reconcilers.repositoryserver import resources, status
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from controller.client import Client
     from controller.clock import Deadline
@@ -60,8 +60,22 @@ def _definition(client: Client) -> None:
 
 
 @pytest.fixture
-def controller(kubeconfig: str, namespace: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
-    """Run the controller, with a resync at every event that an informer gets."""
+def start(
+    kubeconfig: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[], Seen]]:
+    """Start controllers, one after the other, with a resync at every event of an informer."""
+    started: list[Seen] = []
+
+    def start_one() -> Seen:
+        started.append(_start(kubeconfig, namespace, monkeypatch))
+        return started[-1]
+
+    yield start_one
+    for seen in started:
+        seen.running.end()
+
+
+def _start(kubeconfig: str, namespace: str, monkeypatch: pytest.MonkeyPatch) -> Seen:
     api_client = load_api_client(kubeconfig)
     requests: list[tuple[str, str]] = []
     pool = api_client.rest_client.pool_manager
@@ -77,8 +91,7 @@ def controller(kubeconfig: str, namespace: str, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(wiring, "RepositoryServerReconciler", Observed)
     seen = Seen(running.controller(namespace, api_client, resync_period=0.0), passes, requests)
     seen.running.start()
-    yield seen
-    seen.running.end()
+    return seen
 
 
 def bystanders(namespace: str) -> dict[Resource, Object]:
@@ -110,8 +123,9 @@ def bring_up(client: Client, namespace: str) -> None:
 
 
 def test_a_resync_of_ready_servers_sends_no_request(
-    client: Client, namespace: str, controller: Seen
+    client: Client, namespace: str, start: Callable[[], Seen]
 ) -> None:
+    controller = start()
     bring_up(client, namespace)
     touched = dict.fromkeys(bystanders(namespace), "bystander")
     touched[resources.REPOSITORY_SERVERS] = SERVERS[0]
@@ -133,3 +147,32 @@ def test_a_resync_of_ready_servers_sends_no_request(
 
     assert [one for one in controller.requests[sent:] if "watch=true" not in one[1]] == []
     assert controller.running.kopias.ran == executed
+
+
+def test_a_restart_with_ready_servers_sends_no_request(
+    client: Client, namespace: str, start: Callable[[], Seen]
+) -> None:
+    """The labels of the pod are applied anew in between: the record must outlive that."""
+    former = start()
+    bring_up(client, namespace)
+    labels = {"spec": {"server": {"podLabels": {"team": "a"}}}}
+    client.merge_patch(resources.REPOSITORY_SERVERS, namespace, SERVERS[0], labels)
+    wait_for(
+        "the label on the pod",
+        lambda: client.list(resources.PODS, namespace, label_selector="team=a")["items"],
+        lambda pods: len(pods) == 1,
+    )
+    former.running.end()
+    pods = client.list(resources.PODS, namespace)["items"]
+
+    controller = start()
+    wait_for(
+        "a pass over each server",
+        lambda: dict(controller.passes),
+        lambda passes: set(passes) == set(SERVERS),
+    )
+    controller.running.end()
+
+    assert [one for one in controller.requests if "watch=true" not in one[1]] == []
+    assert controller.running.kopias.ran == 0
+    assert client.list(resources.PODS, namespace)["items"] == pods
