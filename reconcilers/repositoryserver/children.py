@@ -165,6 +165,20 @@ def digest_of(obj: Mapping[str, Any]) -> str:
     return digest_
 
 
+def is_found(server: RepositoryServer, obj: Mapping[str, Any], digest_: str) -> bool:
+    """Return whether an observed Pod or Secret has the labels by which it is found.
+
+    A pod without them is reached by no Service, and protected by no NetworkPolicy.
+
+    Args:
+        server: The resource.
+        obj: The Pod or Secret.
+        digest_: Its digest.
+    """
+    labels = obj["metadata"].get("labels") or {}
+    return labels.items() >= {**_selector(server), LABEL_DIGEST: digest_}.items()
+
+
 def run_as_user(server: RepositoryServer) -> int:
     """Return the user id that the server process has."""
     return DEFAULT_USER if server.run_as_user is None else server.run_as_user

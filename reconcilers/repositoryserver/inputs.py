@@ -216,10 +216,10 @@ class InputReader:
         current.look_again(min((turn - now).total_seconds() for turn in turns if turn > now))
 
     def _snapshot_stands(self, server: api.RepositoryServer, digest: str) -> bool:
-        """Return whether snapshot and pod are there and known by it, so that neither is written."""
+        """Return whether snapshot and pod are there and found, so that neither is written."""
         name = children.versioned_name(server, digest)
         return all(
-            obj is not None and children.digest_of(obj) == digest
+            obj is not None and children.is_found(server, obj, digest)
             for obj in (
                 self._caches.pods.get(server.namespace, name),
                 self._caches.secrets.get(server.namespace, name),

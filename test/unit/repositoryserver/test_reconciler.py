@@ -887,25 +887,41 @@ def test_what_is_changed_by_hand_is_put_back(
 
 
 @pytest.mark.parametrize(
-    "resource",
+    ("resource", "label"),
     [
-        pytest.param(resources.PODS, id="the pod, which the Service selects by it"),
-        pytest.param(resources.SECRETS, id="its Secret, which is deleted by it some day"),
+        pytest.param(
+            resources.PODS,
+            children.LABEL_DIGEST,
+            id="the pod's digest, by which the Service selects it",
+        ),
+        pytest.param(
+            resources.PODS,
+            children.LABEL_INSTANCE,
+            id="the pod's server, by which Service and NetworkPolicy select it",
+        ),
+        pytest.param(
+            resources.SECRETS,
+            children.LABEL_DIGEST,
+            id="its Secret's digest, by which that is deleted some day",
+        ),
     ],
 )
-def test_a_digest_that_is_taken_away_is_put_back(settled: World, resource: Resource) -> None:
-    name, digest = settled.pod()["metadata"]["name"], children.digest_of(settled.pod())
+def test_a_label_that_is_taken_away_is_put_back(
+    settled: World, resource: Resource, label: str
+) -> None:
+    name = settled.pod()["metadata"]["name"]
     store = settled.api.store(resource)
     before = store.get(objects.NAMESPACE, name)
-    unlabelled = {"metadata": {"labels": {children.LABEL_DIGEST: None}}}
-    settled.api.put(resource, objects.merged(before, unlabelled))
+    assert before is not None
+    changed = objects.merged(before, {"metadata": {"labels": {label: None}}})
+    settled.api.put(resource, changed)
 
     settled.reconcile()
 
     assert settled.api.taken() == [*SECRETS, Action("apply", resource.plural, name)]
     after = store.get(objects.NAMESPACE, name)
     assert after is not None
-    assert children.digest_of(after) == digest
+    assert after["metadata"]["labels"] == before["metadata"]["labels"]
     assert settled.progress() == "Ready"
     settled.reconcile()
     assert settled.api.taken() == []
