@@ -144,6 +144,8 @@ class _Call:
     accept: str = JSON
     #: Seconds of silence allowed, None for the client's own.
     read_timeout: float | None = None
+    #: Called with each part of the answer.
+    on_progress: Callable[[], None] = lambda: None
     deadline: Deadline | None = None
 
     @property
@@ -242,6 +244,7 @@ class Client:
         metadata_only: bool = False,
         limit: int = 0,
         continue_token: str = "",
+        on_progress: Callable[[], None] = lambda: None,
         deadline: Deadline | None = None,
     ) -> Object:
         """Return the list object: `items`, and `metadata` with resourceVersion and continue.
@@ -256,6 +259,8 @@ class Client:
             metadata_only: No spec, status or data: not even sent.
             limit: Objects a page, 0 for all at once.
             continue_token: Of the page before.
+            on_progress: Called with each part of the answer that arrives: a long list on a slow
+                line may take minutes.
             deadline: For the whole request.
         """
         query = {
@@ -272,6 +277,7 @@ class Client:
                 resource.path(namespace),
                 query=query,
                 accept=METADATA_LIST if metadata_only else JSON,
+                on_progress=on_progress,
                 deadline=deadline,
             )
         )
@@ -581,6 +587,7 @@ class Client:
         try:
             for chunk in response.stream(_READ_SIZE):
                 chunks.append(chunk)
+                call.on_progress()
                 if call.deadline is not None:
                     call.deadline.check()
         except (urllib3.exceptions.HTTPError, OSError) as error:

@@ -185,8 +185,9 @@ class Reflector:
             on_contact: Called on the reflector's thread whenever the server was heard, bookmarks
                 included.
             beat: Called on the reflector's thread at every turn, whether the server answers or not:
-                before each request and on both sides of a pause. Between two calls lies one
-                request, one silence of a watch, or one pause: `read_timeout` or 60 s at most.
+                before each request, with each part of a list, and on both sides of a pause.
+                Between two calls lies one silence of the server or one pause: `read_timeout` or
+                60 s at most.
             uniform: Draws a number between two, as `random.uniform`.
             read_timeout: Seconds of silence after which a watch counts as dead.
         """
@@ -346,6 +347,7 @@ class Reflector:
                 label_selector=self._label_selector,
                 field_selector=self._field_selector,
                 metadata_only=self._metadata_only,
+                on_progress=self._beat,
             )
             try:
                 items = [self._identified(obj) for obj in page["items"] or ()]

@@ -4,6 +4,7 @@ What is asserted is what reaches the sink and what was asked of the server, both
 too many is a failure as well.
 """
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -82,6 +83,7 @@ def reflecting(
     metadata_only: bool = False,
     keep: Callable[[Object], Object] = lambda obj: obj,
     on_contact: Callable[[], None] = lambda: None,
+    beat: Callable[[], None] = lambda: None,
     read_timeout: float = 5.0,
     metrics: Metrics | None = None,
 ) -> Iterator[None]:
@@ -100,6 +102,7 @@ def reflecting(
         metadata_only=metadata_only,
         keep=keep,
         on_contact=on_contact,
+        beat=beat,
         uniform=lambda low, _high: low,
         read_timeout=read_timeout,
     )
@@ -410,6 +413,33 @@ def test_the_newest_state_is_listed_in_pages() -> None:
         asked(server, 5)
         pages = [request.query for request in server.requests[2:4]]
         assert pages == [{"limit": "500"}, {"limit": "500", "continue": "more"}]
+
+
+def test_a_list_that_takes_long_to_arrive_is_a_sign_of_life_with_each_part() -> None:
+    """Without it the liveness probe would end the process, and its successor again."""
+    content = json.dumps(pod_list([pod("a", 1)], 5)).encode()
+    beats = threading.Semaphore(0)
+    alive = []
+
+    def slow_list(handler: apiserver.Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        handler.send_chunk(content[:20])
+        # One before each request, and one for what has arrived.
+        alive.append(all(beats.acquire(timeout=apiserver.STUCK_AFTER) for _ in range(3)))
+        handler.send_chunk(content[20:])
+        handler.send_chunk(b"")
+
+    mirror = Mirror()
+    script = [apiserver.failure(422, "Invalid"), slow_list, SILENT]
+    with (
+        FakeApiServer(*script) as server,
+        reflecting(server, mirror, InstantClock(), beat=beats.release),
+    ):
+        mirror.wait_until_told("replace a@1")
+
+    assert alive == [True]
 
 
 def test_429_waits_as_long_as_the_server_asks_and_does_not_relist() -> None:
