@@ -15,9 +15,14 @@ _UNITS = {
 }
 _QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))([eE][+-]?\d+|[a-zA-Z]*)")
 
+# The API server takes what is more for this.
+LARGEST = Decimal(2**63 - 1)
+# Where the exponent does not count any more: the largest amount, or as good as nothing.
+_LARGEST_EXPONENT = 100
+
 
 def amount(quantity: Any) -> Decimal:  # noqa: ANN401 - a user wrote it
-    """Return what a quantity is, in its base unit: bytes, cores.
+    """Return what a quantity is, in its base unit: bytes, cores; `LARGEST` at most.
 
     Args:
         quantity: As in `resources.limits`: `1.5Gi`, `500m`, `1e9`, or a number.
@@ -30,7 +35,8 @@ def amount(quantity: Any) -> Decimal:  # noqa: ANN401 - a user wrote it
         raise ValueError(f"{quantity!r} is no quantity")
     number, suffix = written.groups()
     if suffix in _UNITS:
-        return Decimal(number) * _UNITS[suffix]
+        return min(Decimal(number) * _UNITS[suffix], LARGEST)
     if suffix[1:].lstrip("+-").isdigit():
-        return Decimal(f"{number}{suffix}")
+        exponent = max(min(int(suffix[1:]), _LARGEST_EXPONENT), -_LARGEST_EXPONENT)
+        return min(Decimal(f"{number}e{exponent}"), LARGEST)
     raise ValueError(f"{quantity!r} has an unknown unit")

@@ -25,6 +25,11 @@ from reconcilers.repositoryserver import quantities
         pytest.param(".5", "0.5", id="without a digit before the point"),
         pytest.param("5.", "5", id="without a digit after it"),
         pytest.param("+1", "1", id="a sign"),
+        pytest.param("1e5000", "9223372036854775807", id="more than the API server counts"),
+        pytest.param("9" * 5000, "9223372036854775807", id="the same, written in full"),
+        pytest.param("10E", "9223372036854775807", id="the same, by its unit"),
+        pytest.param("1e9999999999", "9223372036854775807", id="more than Python counts"),
+        pytest.param("1e-9999999999", "1e-100", id="less than anybody counts"),
     ],
 )
 def test_is(quantity: Any, amount: str) -> None:
