@@ -111,7 +111,7 @@ class CertificateIssuer:
         except (Conflict, NotFound):
             raise
         except ApiError as error:
-            _log.warning("certificate not renewed", secret=metadata["name"], error=str(error))
+            _log.warning("certificate not renewed", secret_name=metadata["name"], error=str(error))
             current.look_again(RETRY_SECONDS)
             return
         self._written(current, renewed, timestamp(issued.not_after), why)

@@ -1,9 +1,11 @@
 """Logging: one object a line, with the context of the reconcile, without what must not be seen."""
 
+import ast
 import io
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -107,3 +109,23 @@ def test_a_secret_under_its_own_name_is_withheld() -> None:
     structlog.get_logger().info("user", password="p4ss")
 
     assert "p4ss" not in stream.getvalue()
+
+
+def test_no_line_names_a_value_so_that_it_would_be_withheld() -> None:
+    """The name of a Secret under the key `secret` would be."""
+    root = Path(__file__).parents[3]
+    files = [
+        path for part in ("controller", "reconcilers") for path in root.glob(f"{part}/**/*.py")
+    ]
+    calls = [
+        (path.name, node.lineno, {keyword.arg for keyword in node.keywords})
+        for path in files
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == "_log"
+    ]
+
+    assert calls
+    assert [call for call in calls if call[2] & log.SECRET_KEYS] == []
