@@ -72,9 +72,10 @@ class SecretData:
         value = self._find(keys)
         if value is None:
             raise self.refused(REASON_KEY, KEY_MISSING, keys[0])
-        if not value.strip():
+        text = self._decode(value, keys[0])
+        if not text.strip():
             raise self.refused(REASON_KEY, KEY_EMPTY, keys[0])
-        return self._decode(value, keys[0])
+        return text
 
     def optional(self, *keys: str) -> str:
         """Return the text under the first of the keys that is there, or an empty string.

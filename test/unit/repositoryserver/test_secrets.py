@@ -91,6 +91,7 @@ class TestText:
         [
             pytest.param("", id="nothing"),
             pytest.param(" \n", id="white space, which Kopia would trim to nothing"),
+            pytest.param("\u00a0", id="white space of Unicode, which it trims as well"),
         ],
     )
     def test_a_key_empty(self, value: str) -> None:
