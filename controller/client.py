@@ -41,6 +41,8 @@ METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;v=v1;g=met
 NO_ANSWER: Final = "<error>"
 
 _READ_SIZE: Final = 64 * 1024
+_COMPACT: Final = (",", ":")
+_NO_RETRIES: Final = urllib3.Retry(total=False, redirect=False)
 
 #: The official client's refresh hook reads a token file or runs a credential plugin, and is not
 #: made for several threads at once.
@@ -217,7 +219,14 @@ class Client:
             read_timeout: Seconds the server may be silent before and in an answer.
         """
         self._api_client = api_client
-        self._pool = api_client.rest_client.pool_manager
+        # All requests go to one server: the pool of its connections is looked up once. What a proxy
+        # has to be told with each request its manager knows.
+        host, manager = api_client.configuration.host, api_client.rest_client.pool_manager
+        self._pool: urllib3.HTTPConnectionPool | urllib3.PoolManager = manager
+        # What stands before a request's path.
+        self._base = host
+        if manager.proxy is None:
+            self._pool, self._base = manager.connection_from_url(host), urlsplit(host).path
         self._field_manager = field_manager
         self._clock = clock
         self._metrics = metrics
@@ -545,18 +554,18 @@ class Client:
         if call.writes:
             self._fence()
         timeout = call.timeout(self._connect_timeout, self._read_timeout)
-        content = b"" if call.body is None else json.dumps(call.body).encode()
+        content = b"" if call.body is None else json.dumps(call.body, separators=_COMPACT).encode()
         length = {"Content-Length": str(len(content))} if call.writes else {}
         started = self._clock.monotonic()
         code = NO_ANSWER
         try:
             response: urllib3.BaseHTTPResponse = self._pool.urlopen(
                 call.method,
-                self._api_client.configuration.host + call.target,
+                self._base + call.target,
                 body=self._fenced(content) if call.writes else None,
                 headers=request_headers(self._api_client) | call.headers | length,
                 timeout=timeout,
-                retries=False,
+                retries=_NO_RETRIES,
                 redirect=False,
                 preload_content=False,
             )

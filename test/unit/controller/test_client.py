@@ -33,13 +33,16 @@ NODES = Resource("", "v1", "nodes", "Node", namespaced=False)
 def make_client(
     server: FakeApiServer, *, read_timeout: float = 5.0, fence: Callable[[], None] = lambda: None
 ) -> Client:
+    return client_of(server.api_client(), read_timeout=read_timeout, fence=fence)
+
+
+def client_of(api_client: kubernetes.client.ApiClient, **options: Any) -> Client:
     return Client(
-        server.api_client(),
+        api_client,
         field_manager="tester",
         clock=SystemClock(),
         metrics=Metrics(CollectorRegistry()),
-        fence=fence,
-        read_timeout=read_timeout,
+        **options,
     )
 
 
@@ -404,7 +407,7 @@ def test_requests_are_counted(server: FakeApiServer) -> None:
     }
     sizes = {"verb": "POST", "host": host}
     sent = registry.get_sample_value("rest_client_request_size_bytes_sum", sizes)
-    assert sent == len(json.dumps(BODY))
+    assert sent == len(json.dumps(BODY, separators=(",", ":")))
 
 
 @pytest.mark.parametrize(
@@ -418,6 +421,28 @@ def test_requests_are_counted(server: FakeApiServer) -> None:
 )
 def test_the_host_label(url: str, label: str) -> None:
     assert host_label(url) == label
+
+
+def test_an_api_below_a_path_is_asked_there(server: FakeApiServer) -> None:
+    server.expect(apiserver.ok(BODY))
+    api_client = server.api_client()
+    api_client.configuration.host = f"{server.url}/clusters/one"
+
+    client_of(api_client).get(PODS, "ns", "a")
+
+    assert server.requests[0].path == "/clusters/one/api/v1/namespaces/ns/pods/a"
+
+
+def test_a_proxy_is_told_where_a_request_goes(server: FakeApiServer) -> None:
+    server.expect(apiserver.ok(BODY))
+    configuration = kubernetes.client.Configuration(host="http://api.invalid:6443")
+    configuration.proxy = server.url
+
+    client_of(kubernetes.client.ApiClient(configuration)).get(PODS, "ns", "a")
+
+    (request,) = server.requests
+    assert request.path == "/api/v1/namespaces/ns/pods/a"
+    assert request.headers["host"] == "api.invalid:6443"
 
 
 def test_the_token_is_read_anew_for_each_request(server: FakeApiServer) -> None:
