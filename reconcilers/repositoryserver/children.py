@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 import re
@@ -69,6 +70,8 @@ KEY_PRIVATE_KEY = "tls.key"
 _LABEL_LENGTH = 63
 _DIGEST_LENGTH = 10
 _CACHE_SLACK_MB = 1024
+# A pass asks for the names of one server again and again; a few are at work at the same time.
+_NAMES_AT_WORK = 64
 
 # What the container asks a node for where the resource does not say it.
 DEFAULT_REQUESTS = {"cpu": "50m", "memory": "128Mi"}
@@ -353,6 +356,7 @@ def differs(desired: Any, observed: Any, key: str = "") -> bool:  # noqa: ANN401
     return bool(desired != observed)
 
 
+@functools.lru_cache(maxsize=_NAMES_AT_WORK)
 def _label(name: str, length: int) -> str:
     label = re.sub(r"[^a-z0-9-]", "-", name)
     if label == name and len(name) <= length:
