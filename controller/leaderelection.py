@@ -57,6 +57,7 @@ BECAME_LEADER: Final = "{identity} became leader"
 STOPPED_LEADING: Final = "{identity} stopped leading"
 NOT_RENEWED: Final = "lease {lease} was not renewed within {seconds:g} s"
 TAKEN: Final = "lease {lease} was taken by {holder}"
+RESTORED: Final = "lease {lease} is older than before: etcd was restored from a backup"
 HUNG: Final = "{name}: lease {lease} has expired {seconds:.0f} s ago"
 
 DEADLINE_TOO_LONG: Final = (
@@ -176,7 +177,7 @@ class LeaderElector:
             clock: For all times but those written into the Lease.
             metrics: Where the state is shown.
             uniform: Draws a number between two, as `random.uniform`.
-            on_lost: Called with the reason when the lease is lost; must not return.
+            on_lost: Called with the reason when this process must not go on; must not return.
         """
         self._client = client
         self._terms = terms
@@ -322,7 +323,9 @@ class LeaderElector:
     def _acquired(self) -> bool:
         """Take the Lease if it is free, expired, or this process's own.
 
-        One that is gone is as it was seen last: its holder may still be at work.
+        One that is gone is as it was seen last: its holder may still be at work. One that is older
+        than what was known before it was read ends the process: versions begin anew, watches from
+        later ones stay silent, and so all that this process knows may be of a time that never was.
         """
         known = self._seen()
         try:
@@ -330,7 +333,9 @@ class LeaderElector:
         except NotFound:
             lease = {}
         else:
-            self._observe(lease, known)
+            if known and _version(lease) < _version(known):
+                self._lose(RESTORED.format(lease=self._terms.full_name))
+            self._observe(lease)
         if self._is_held():
             return False
         self._write(lease)
@@ -404,22 +409,15 @@ class LeaderElector:
             self._terms.name,
         )
 
-    def _observe(self, lease: Object, known: Object | None = None) -> None:
+    def _observe(self, lease: Object) -> None:
         """Take note of a state of the Lease, if it is newer than what is known.
 
         What counts is when its content was first seen, by this process's clock: the times written
         in it are the holder's, and clocks differ.
-
-        Args:
-            lease: The state.
-            known: For one that was read, what was known before that. A read is never older than
-                that, unless etcd was restored from a backup: then versions begin anew below it, and
-                who waits for a higher one sees the lease expire while its holder renews it.
         """
         with self._lock:
             before = _holder(self._observed)
-            restored = known and _version(lease) < _version(known)
-            if self._observed and not restored and _version(lease) <= _version(self._observed):
+            if self._observed and _version(lease) <= _version(self._observed):
                 return
             if _spec(lease) != _spec(self._observed):
                 self._observed_at = self._clock.monotonic()
