@@ -156,6 +156,7 @@ class Informer:
 
         A handler added before `run` gets the initial objects as they arrive. All calls to handlers
         are in one order, in the calling thread for what is there already, then in the informer's.
+        No handler may add one while it is being called.
         """
         self._processor.add_handler(handler)
 
@@ -244,8 +245,8 @@ class _Processor:
         self.overlay: Overlay | None = None
         self._store = store
         # Held while the store changes and the handlers are told: a handler that joins sees each
-        # object exactly once. Re-entrant: a handler may add another one.
-        self._lock = threading.RLock()
+        # object exactly once.
+        self._lock = threading.Lock()
         self._handlers: list[Handler] = []
 
     def add_handler(self, handler: Handler) -> None:
