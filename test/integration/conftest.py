@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 from prometheus_client import CollectorRegistry
 
 from controller.client import Client
@@ -60,6 +61,19 @@ def network(kubeconfig: str) -> Iterator[TcpProxy]:
     assert server.hostname is not None
     with TcpProxy(server.hostname, server.port or 443) as proxy:
         yield proxy
+
+
+@pytest.fixture
+def over_network(kubeconfig: str, network: TcpProxy, tmp_path: Path) -> str:
+    """Give the path of a kubeconfig that goes that way."""
+    content = yaml.safe_load(Path(kubeconfig).read_text())
+    (cluster,) = content["clusters"]
+    host = urlsplit(cluster["cluster"]["server"]).hostname
+    cluster["cluster"]["server"] = f"https://127.0.0.1:{network.port}"
+    cluster["cluster"]["tls-server-name"] = host
+    path = tmp_path / "kubeconfig"
+    path.write_text(yaml.safe_dump(content))
+    return str(path)
 
 
 @pytest.fixture(scope="session")

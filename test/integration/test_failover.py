@@ -13,10 +13,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import pytest
-import yaml
 from attrs import define, field, frozen
 
 from controller.clock import SystemClock
@@ -196,19 +194,6 @@ def started(history: History, start: Start, *, leader: str = "", standby: str = 
     second = start("second", *filter(None, [standby]))
     second.wait_until_it_says("waiting to lead")
     return Pair(first, second)
-
-
-@pytest.fixture
-def over_network(kubeconfig: str, network: TcpProxy, tmp_path: Path) -> str:
-    """Give the path of a kubeconfig that goes that way."""
-    content = yaml.safe_load(Path(kubeconfig).read_text())
-    (cluster,) = content["clusters"]
-    host = urlsplit(cluster["cluster"]["server"]).hostname
-    cluster["cluster"]["server"] = f"https://127.0.0.1:{network.port}"
-    cluster["cluster"]["tls-server-name"] = host
-    path = tmp_path / "kubeconfig"
-    path.write_text(yaml.safe_dump(content))
-    return str(path)
 
 
 def test_a_leader_that_is_told_to_stop_is_replaced_at_once(pair: Pair, history: History) -> None:

@@ -5,9 +5,10 @@ Each time: what an operator sees meanwhile, and that it is over without anybody'
 
 from __future__ import annotations
 
+import functools
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 import pytest
 import yaml
@@ -17,6 +18,7 @@ from prometheus_client import CollectorRegistry
 from controller.client import Client
 from controller.clock import SystemClock
 from controller.conditions import conditions_of, get_condition
+from controller.controller import Controller
 from controller.errors import Forbidden
 from controller.events import EVENTS
 from controller.kubeconfig import load_api_client
@@ -29,7 +31,10 @@ from integration.running import Kubelet
 from reconcilers import wiring
 from reconcilers.repositoryserver import children, resources, status
 from reconcilers.repositoryserver.reconciler import (
+    REASON_OUT_OF_TIME,
+    REASON_PANICKED,
     REASON_REFUSED,
+    STATUS_GRACE_SECONDS,
     RepositoryServerReconciler,
 )
 
@@ -43,6 +48,7 @@ if TYPE_CHECKING:
     from controller.resource import Object
     from fakes.tcpproxy import TcpProxy
     from integration.running import Running
+    from reconcilers.repositoryserver.context import Pass
 
     Start = Callable[[kubernetes.client.ApiClient], Running]
 
@@ -388,6 +394,107 @@ def test_a_thousand_changes_during_a_pass_are_one_more_pass_and_hold_up_nobody(
 
     # One is for the thousand, the others for the children as they come up.
     assert 1 <= passes[seen:].count(FIRST) < FEW
+
+
+def panic(_current: Pass) -> NoReturn:
+    raise KeyError("spec")
+
+
+def hang(current: Pass) -> NoReturn:
+    SystemClock().wait_event(threading.Event(), current.deadline.remaining())
+    current.deadline.check()
+    raise AssertionError
+
+
+def be_refused(_current: Pass) -> NoReturn:
+    raise Forbidden(403, "Forbidden", "exceeded quota: pods")
+
+
+class Failing(RepositoryServerReconciler):
+    """A reconciler whose passes over one resource fail."""
+
+    fail: Callable[[Pass], NoReturn] | None = None
+
+    def _bring_about(self, current: Pass) -> status.Outcome:
+        if current.request.name == FIRST and Failing.fail is not None:
+            Failing.fail(current)
+        return super()._bring_about(current)
+
+
+@pytest.mark.usefixtures("_kubelet")
+@pytest.mark.parametrize(
+    ("fail", "counter", "told"),
+    [
+        pytest.param(
+            panic,
+            "controller_runtime_reconcile_panics_total",
+            Said(
+                REASON_PANICKED,
+                "a bug of the controller ended a reconcile, which is tried again: KeyError;"
+                " see its log",
+            ),
+            id="panics",
+        ),
+        pytest.param(
+            hang,
+            "controller_runtime_reconcile_timeouts_total",
+            Said(
+                REASON_OUT_OF_TIME,
+                "a reconcile ran out of time and is tried again: the deadline has passed",
+            ),
+            id="hangs past its deadline",
+        ),
+        pytest.param(
+            be_refused,
+            "controller_runtime_reconcile_errors_total",
+            Said(
+                REASON_REFUSED,
+                "the API server refuses a request of the controller: exceeded quota: pods",
+            ),
+            id="is refused",
+        ),
+    ],
+)
+def test_one_is_told_of_and_others_go_on_while_its_reconcile(
+    *,
+    kubeconfig: str,
+    client: Client,
+    namespace: str,
+    start: Start,
+    monkeypatch: pytest.MonkeyPatch,
+    fail: Callable[[Pass], NoReturn],
+    counter: str,
+    told: Said,
+) -> None:
+    registry = CollectorRegistry()
+    monkeypatch.setattr(wiring, "CollectorRegistry", lambda: registry)
+    monkeypatch.setattr(wiring, "RepositoryServerReconciler", Failing)
+    soon = functools.partial(Controller, reconcile_timeout=STATUS_GRACE_SECONDS + 1)
+    monkeypatch.setattr(wiring, "Controller", soon)
+    monkeypatch.setattr(Failing, "fail", fail)
+    running.create_secrets(client, namespace)
+    create(client, namespace, FIRST)
+    start(load_api_client(kubeconfig))
+
+    failed = wait_for(
+        "the failure to be told",
+        lambda: get(client, namespace, FIRST),
+        lambda obj: said(obj).reason,
+    )
+    create(client, namespace, SECOND)
+    wait_ready(client, namespace, SECOND)
+    assert said(failed) == told
+    counted = wait_for(
+        "the failure to be counted",
+        lambda: registry.get_sample_value(counter, {"controller": wiring.CONTROLLER}),
+    )
+    assert counted is not None
+    events = client.list(EVENTS, namespace)["items"]
+    warned = [event["note"] for event in events if event["reason"] == told.reason]
+    assert warned == [told.message]
+
+    monkeypatch.setattr(Failing, "fail", None)
+    wait_ready(client, namespace, FIRST)
 
 
 def wait_warned(client: Client, namespace: str, name: str) -> Object:
