@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -63,6 +64,11 @@ class _Server(ThreadingHTTPServer):
         # answer, the start would hang.
         TCPServer.server_bind(self)
         self.server_port = self.server_address[1]
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - socketserver's signature
+        """Log what ended a request early: the inherited one prints it, and no line of a log."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            _log.exception("request failed")
 
 
 class _HttpRunnable:

@@ -1,11 +1,15 @@
 """The endpoints of the probes, word for word, and that of the metrics."""
 
 import http.client
+import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
+from queue import SimpleQueue
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
+from structlog.testing import capture_logs
 
 from controller.health import HealthServer, MetricsServer
 
@@ -129,6 +133,42 @@ def test_an_address_without_a_host_is_reached_by_ipv4(
     serve: Callable[[HealthServer], int],
 ) -> None:
     assert fetch(serve(HealthServer(":0", healthz={})), "/healthz") == (200, "ok")
+
+
+@pytest.mark.parametrize(
+    ("trouble", "told"),
+    [
+        pytest.param(None, [], id="a client that has gone is none of ours"),
+        pytest.param(
+            RuntimeError("changed size"), ["request failed"], id="a check that fails is a bug"
+        ),
+    ],
+)
+def test_what_ends_a_request_early_is_no_traceback_on_standard_error(
+    serve: Callable[[HealthServer], int],
+    capsys: pytest.CaptureFixture[str],
+    trouble: Exception | None,
+    told: list[str],
+) -> None:
+    client = socket.socket()
+    handlers: SimpleQueue[threading.Thread] = SimpleQueue()
+
+    def leave() -> str:
+        handlers.put(threading.current_thread())
+        # At once and without a farewell: what the server writes next fails.
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        if trouble is not None:
+            raise trouble
+        return ""
+
+    with capture_logs() as lines:
+        client.connect(("127.0.0.1", serve(HealthServer("127.0.0.1:0", healthz={"a": leave}))))
+        client.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
+        handlers.get(timeout=5).join(5)
+
+    assert capsys.readouterr().err == ""
+    assert [line["event"] for line in lines if line["event"] != "serving"] == told
 
 
 def test_a_port_that_is_taken_is_an_error_of_the_start() -> None:
