@@ -210,13 +210,14 @@ class TestRights:
     @pytest.mark.parametrize(
         ("resource", "verbs"),
         [
-            ("repositoryservers.cr.kanister.io", "get list watch"),
+            ("repositoryservers.cr.kanister.io", "list watch"),
             ("repositoryservers/status.cr.kanister.io", "patch"),
             ("repositoryservers/finalizers.cr.kanister.io", "update"),
-            ("pods", "get list watch create patch delete"),
+            ("pods", "list watch create patch delete"),
             ("pods/exec", "get create"),
-            ("services", "get list watch create patch delete"),
-            ("networkpolicies.networking.k8s.io", "get list watch create patch delete"),
+            ("services", "list watch create patch delete"),
+            ("networkpolicies.networking.k8s.io", "list watch create patch"),
+            ("endpointslices.discovery.k8s.io", "list watch"),
             ("secrets", "get list watch create patch delete"),
             ("events.events.k8s.io", "create patch"),
             ("leases.coordination.k8s.io", "create"),
@@ -250,6 +251,9 @@ class TestRights:
                 attributes("repositoryservers.cr.kanister.io", "patch"), id="the users' wishes"
             ),
             pytest.param(attributes("secrets", "deletecollection"), id="all Secrets at once"),
+            pytest.param(
+                attributes("networkpolicies.networking.k8s.io", "delete"), id="what protects a pod"
+            ),
             pytest.param(
                 attributes("roles.rbac.authorization.k8s.io", "create"), id="further rights"
             ),
