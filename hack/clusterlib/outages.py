@@ -22,6 +22,7 @@ READY_SECONDS = 60.0
 
 NO_CLUSTER = "there is no cluster {name}; `hack/cluster up --name {name}` makes one"
 NOT_RUNNING = "{component} of cluster {name} does not run"
+CUTTING_OFF = "dropping the packets of a pod"
 NOT_TO_BE_STARTED = "{component} cannot be started again; these can: {known}"
 
 
@@ -113,6 +114,34 @@ class Outages:
             timeout_seconds=READY_SECONDS,
             log=self._state.logs / "kube-apiserver.log",
         )
+
+    def cut_off(self, address: str) -> None:
+        """Drop all packets between a pod and the API server; what was connected is half-open.
+
+        Args:
+            address: the pod's.
+
+        Raises:
+            ClusterError: there is no node.
+        """
+        self._filter("--insert", address)
+
+    def reconnect(self, address: str) -> None:
+        """Let the packets of a pod that was cut off through again.
+
+        Raises:
+            ClusterError: it was not cut off.
+        """
+        self._filter("--delete", address)
+
+    def _filter(self, change: str, address: str) -> None:
+        command = [*namespace.enter(self._state), "iptables", "--wait", change]
+        port = str(self._record.layout.api_port)
+        for rule in (
+            ["INPUT", "--source", address, "--protocol", "tcp", "--dport", port],
+            ["OUTPUT", "--destination", address, "--protocol", "tcp", "--sport", port],
+        ):
+            processes.run([*command, *rule, "--jump", "DROP"], what=CUTTING_OFF)
 
     def compact_etcd(self) -> int:
         """Have etcd forget all versions before its newest, and return that.

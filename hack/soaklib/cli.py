@@ -21,12 +21,16 @@ if TYPE_CHECKING:
 DEFAULT_NAME = "soak"
 EXIT_INTERRUPTED = 130
 
+# One whose repository is on a volume, and one whose repository is in an object store.
+SERVERS_AT_LEAST = 2
+
 DESCRIPTION = """\
 Breaks a cluster of this machine's, fault after fault, while clients back up through
 RepositoryServers and restore. Prints what is broken, when, and how long until every server is Ready
-and every client has backed up again. In the end each backup that was reported done is restored and
-compared. Ends with one line of JSON; the exit code is 0 if nothing was lost, all servers are Ready
-and the controller's memory is flat. Needs root.
+and has its Service and NetworkPolicy, a password that was changed is in force, and every client has
+backed up again. In the end each backup that was reported done is restored and compared. Ends with a
+table and one line of JSON; the exit code is 0 if nothing was lost, all servers are Ready and the
+controller's memory is flat. Needs root.
 """
 FAILED = "`{command}` failed; what it printed above says why"
 
@@ -42,16 +46,18 @@ def main(arguments: Sequence[str]) -> int:
     environment = Environment()
     try:
         environment.make()
-        told = _cluster(parsed.name, environment)
+        told = {**variables(os.environ, environment)}
+        # The session is made of what the end-to-end tests are made of.
+        told["PYTHONPATH"] = os.pathsep.join([told["PYTHONPATH"], str(paths.CHECKOUT / "test")])
+        planned = _python("plan", [str(parsed.minutes), *parsed.fault], told, environment)
+        if planned != 0:
+            return planned
         return _session(parsed, told, environment)
     except ClusterError as error:
         print(error.report(), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    finally:
-        if not parsed.keep:
-            _run("cluster", "down", "--name", parsed.name)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -60,7 +66,19 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--minutes", type=_positive, default=30.0, help="how long to break things (default: 30)"
     )
-    parser.add_argument("--servers", type=int, default=3, help="default: %(default)s")
+    parser.add_argument(
+        "--servers",
+        type=_two_or_more,
+        default=3,
+        help="one with an object store, the others with volumes (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="WORDS",
+        help="only the faults whose name has these words; may be repeated (default: all)",
+    )
     parser.add_argument(
         "--seed", type=int, help="for the same faults in the same order; at random unless given"
     )
@@ -84,18 +102,31 @@ def _positive(text: str) -> float:
     return number
 
 
-def _cluster(name: str, environment: Environment) -> Mapping[str, str]:
-    """Bring the cluster up, and return the variables that tell of it."""
+def _two_or_more(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if number < SERVERS_AT_LEAST:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {SERVERS_AT_LEAST} or more")
+    return number
+
+
+def _session(parsed: argparse.Namespace, told: Mapping[str, str], environment: Environment) -> int:
+    options = [str(parsed.minutes), str(parsed.servers), str(parsed.seed), *parsed.fault]
+    try:
+        of_cluster = _cluster(parsed.name, told)
+        return _python("session", options, of_cluster, environment)
+    finally:
+        if not parsed.keep:
+            _run("cluster", "down", "--name", parsed.name)
+
+
+def _cluster(name: str, told: Mapping[str, str]) -> dict[str, str]:
+    """Bring the cluster up, and return the variables that tell of it with the others."""
     _run("cluster", "up", "--name", name)
     _run("images", "load", "--name", name)
     known = components.load()
-    told = variables(os.environ, environment)
-    path = [str(known.program("kubectl").parent), told["PATH"]]
     return {
         **told,
-        "PATH": os.pathsep.join(path),
-        # The session is made of what the end-to-end tests are made of.
-        "PYTHONPATH": os.pathsep.join([told["PYTHONPATH"], str(paths.CHECKOUT / "test")]),
+        "PATH": os.pathsep.join([str(known.program("kubectl").parent), told["PATH"]]),
         cluster.KUBECONFIG: str(State(name).kubeconfig),
         cluster.CLUSTER: name,
         cluster.CONTROLLER_IMAGE: images.reference(images.CONTROLLER, known),
@@ -103,9 +134,11 @@ def _cluster(name: str, environment: Environment) -> Mapping[str, str]:
     }
 
 
-def _session(parsed: argparse.Namespace, told: Mapping[str, str], environment: Environment) -> int:
-    options = [str(parsed.minutes), str(parsed.servers), str(parsed.seed)]
-    command = [environment.program("python"), "-m", "soaklib.session", *options]
+def _python(
+    module: str, options: Sequence[str], told: Mapping[str, str], environment: Environment
+) -> int:
+    """Run a module of this package in the environment of the tests, and return its exit code."""
+    command = [environment.program("python"), "-m", f"soaklib.{module}", *options]
     return subprocess.run(command, cwd=paths.CHECKOUT, env=told, check=False).returncode
 
 

@@ -14,12 +14,13 @@ from attrs import define, field
 from controller.errors import ClientError
 from e2e.backup_client import CHECKSUMS, login
 from e2e.node import parse_checksums
-from e2e.waiting import CLOCK
+from e2e.waiting import CLOCK, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from e2e.backup_client import Client, Login
+    from e2e.kubectl import Ran
     from e2e.server import Server
 
 # New contents each time, small enough that thousands of backups fit on a disk.
@@ -33,9 +34,17 @@ FILES = 5
 # Between two backups of a client.
 PAUSE_SECONDS = 1.0
 
+# In the end nothing is broken: what does not work by then, and again, does not.
+CONNECT_SECONDS = 60.0
+RESTORE_TRIES = 2
+PROGRESS_EVERY = 50
+
 
 class _FailedError(Exception):
     """A command of the client's has failed, or nobody knows what came of it."""
+
+    def __init__(self, ran: Ran) -> None:
+        super().__init__(f"exit code {ran.code}: {ran.complaint.strip()[-300:]}")
 
 
 # What a client meets while things are broken: an API server that is away, commands that fail, hang,
@@ -66,11 +75,13 @@ class BackupLoop:
         server: The server.
         client: The pod that the client runs in.
         counts: What came of it so far.
+        failure: Why the last try came to nothing; "" if it did not.
     """
 
     server: Server
     client: Client
     counts: Counts = field(factory=Counts)
+    failure: str = field(default="")
     # Checksums of the files of each snapshot that was reported done.
     _snapshots: dict[str, Mapping[str, str]] = field(factory=dict)
     _last_done: float = field(default=0.0)
@@ -93,15 +104,35 @@ class BackupLoop:
 
     def verify(self) -> list[str]:
         """Restore every snapshot that was reported done, and return those that are lost."""
-        me = self._connect()
-        self.counts.restored += len(self._snapshots)
-        return [snapshot for snapshot in self._snapshots if not self._is_there(me, snapshot)]
+        try:
+            me = wait_for("a connection", self._try_to_connect, seconds=CONNECT_SECONDS)
+        except AssertionError:
+            return list(self._snapshots)
+        return [
+            snapshot
+            for number, snapshot in enumerate(self._snapshots)
+            if not self._is_restored(me, number, snapshot)
+        ]
+
+    def _is_restored(self, me: Login | None, number: int, snapshot: str) -> bool:
+        if number % PROGRESS_EVERY == 0:
+            print(f"{self.server.name}: {number} of {len(self._snapshots)}", flush=True)
+        for _ in range(RESTORE_TRIES):
+            if me is not None and self._is_there(me, snapshot):
+                self.counts.restored += 1
+                return True
+            me = self._try_to_connect()
+        print(f"{self.server.name}: snapshot {snapshot} is lost: {self.failure}", flush=True)
+        return False
 
     def _is_there(self, me: Login, snapshot: str) -> bool:
         try:
-            return self._restored(me, snapshot) == self._snapshots[snapshot]
-        except FAILURES:
+            there = self._restored(me, snapshot) == self._snapshots[snapshot]
+        except FAILURES as error:
+            self.failure = str(error)
             return False
+        self.failure = "" if there else "other files were restored than were backed up"
+        return there
 
     def _run(self) -> None:
         # Which snapshots are restored on the way is of no matter for what is broken when.
@@ -110,21 +141,31 @@ class BackupLoop:
         while not CLOCK.wait_event(self._stop, PAUSE_SECONDS):
             began = CLOCK.monotonic()
             try:
-                me = me or self._connect()
+                if me is None or me.password != self.server.password_of():
+                    me = self._connect()
                 self.back_up(me)
-                self._last_done = began
+                self._last_done, self.failure = began, ""
                 snapshot = chance.choice(list(self._snapshots))
                 # Whatever fails here is looked at again in the end.
                 self.counts.restored += self._is_there(me, snapshot)
-            except FAILURES:
+            except FAILURES as error:
                 self.counts.failed += 1
+                self.failure = str(error)
                 # Another certificate, perhaps.
                 me = None
 
+    def _try_to_connect(self) -> Login | None:
+        try:
+            return self._connect()
+        except FAILURES as error:
+            self.failure = str(error)
+            return None
+
     def _connect(self) -> Login:
         me = login(self.server.get(), self.server.password_of())
-        if self.client.connect(self.server.name, me).code:
-            raise _FailedError
+        ran = self.client.connect(self.server.name, me)
+        if ran.code:
+            raise _FailedError(ran)
         return me
 
     def back_up(self, me: Login) -> None:
@@ -141,7 +182,7 @@ class BackupLoop:
         ran = self.client.attempt_to_back_up(self.server.name, me)
         # When the kubelet is killed kubectl reports a good end, with a part of what was said.
         if ran.code or len(written) != FILES:
-            raise _FailedError
+            raise _FailedError(ran)
         self._snapshots[json.loads(ran.output)["id"]] = written
         self.counts.done += 1
 
@@ -149,7 +190,7 @@ class BackupLoop:
         self.client.shell(self.server.name, "rm -rf restored")
         ran = self.client.attempt_to_restore(self.server.name, me, snapshot)
         if ran.code:
-            raise _FailedError
+            raise _FailedError(ran)
         return parse_checksums(ran.output)
 
 

@@ -1,43 +1,24 @@
-"""What is broken, and how: one row for each fault."""
+"""The faults: one row for each, with what breaks it and for how long."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from controller.resource import Resource
-from e2e import outages
-from e2e.cluster import NAMESPACE
 from reconcilers.repositoryserver import resources
+from soaklib import network, objects, processes
+from soaklib.scene import at_once
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable
 
-    from clusterlib.outages import Outages
-    from e2e.installation import Controller
-    from e2e.node import Node
     from e2e.server import Server
-
-ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
-ROLE = "repository-server-controller"
+    from soaklib.scene import Breaks
 
 
-@frozen
-class Scene:
-    """What can be broken.
-
-    Attributes:
-        controller: The controller.
-        node: The node.
-        components: The cluster's components.
-    """
-
-    controller: Controller
-    node: Node
-    components: Outages
+def _any(_server: Server) -> bool:
+    return True
 
 
 @frozen
@@ -46,120 +27,46 @@ class Fault:
 
     Attributes:
         name: In words.
-        broken: Breaks it, for one of the servers where one is concerned, and mends it when left.
+        broken: Breaks it, and mends it when left.
         seconds: For how long.
+        concerns: Tells whether it can be made for a server.
     """
 
     name: str
-    broken: Callable[[Scene, Server], AbstractContextManager[None]]
+    broken: Breaks
     seconds: float = 0.0
-
-
-def _at_once(act: Callable[[Scene, Server], object]) -> Callable[..., AbstractContextManager[None]]:
-    """Make a fault of something that is over when it is done."""
-
-    @contextmanager
-    def broken(scene: Scene, server: Server) -> Iterator[None]:
-        act(scene, server)
-        yield
-
-    return broken
-
-
-def _delete(resource: Resource, info: str) -> Callable[[Scene, Server], object]:
-    def act(_scene: Scene, server: Server) -> None:
-        name = server.get()["status"]["serverInfo"][info]
-        server.cluster.discard(resource, name)
-
-    return act
-
-
-def _kill_kopia(scene: Scene, server: Server) -> None:
-    scene.node.kill(server.pod())
-
-
-def _kill_leader(scene: Scene, _server: Server) -> None:
-    scene.controller.kill(scene.node)
-
-
-def _delete_leader(scene: Scene, _server: Server) -> None:
-    name = scene.controller.pod()["metadata"]["name"]
-    scene.controller.cluster.discard(resources.PODS, name)
-
-
-def _renew_certificate(_scene: Scene, server: Server) -> None:
-    server.set_values("tls", {**server.certificate()})
-
-
-def _add_user(_scene: Scene, server: Server) -> None:
-    number = len(server.secrets["users"]["stringData"])
-    password = server.cluster.confidential.password("password of another user")
-    server.set_values("users", {f"another{number}": password})
-
-
-@contextmanager
-def _without_storage(scene: Scene, server: Server) -> Iterator[None]:
-    """Have the storage away, and Kopia look for it, which makes it wait."""
-    with outages.moved_away(server):
-        outages.forget_lists(server)
-        _add_user(scene, server)
-        yield
-
-
-@contextmanager
-def _without_right(scene: Scene, server: Server) -> Iterator[None]:
-    """Have the controller not read Secrets, and a Secret changed meanwhile."""
-    client = scene.controller.cluster.client
-    rules = client.get(ROLES, NAMESPACE, ROLE)["rules"]
-    kept = [rule for rule in rules if "secrets" not in rule["resources"]]
-    client.merge_patch(ROLES, NAMESPACE, ROLE, {"rules": kept})
-    try:
-        _add_user(scene, server)
-        yield
-    finally:
-        client.merge_patch(ROLES, NAMESPACE, ROLE, {"rules": rules})
-
-
-def _paused(component: str) -> Callable[[Scene, Server], AbstractContextManager[None]]:
-    @contextmanager
-    def broken(scene: Scene, _server: Server) -> Iterator[None]:
-        with ExitStack() as mended:
-            scene.components.pause(component)
-            mended.callback(scene.components.resume, component)
-            yield
-
-    return broken
-
-
-def _killed(component: str) -> Callable[[Scene, Server], AbstractContextManager[None]]:
-    @contextmanager
-    def broken(scene: Scene, _server: Server) -> Iterator[None]:
-        scene.components.kill(component)
-        try:
-            yield
-        finally:
-            scene.components.start(component)
-            scene.components.wait_for_api()
-
-    return broken
+    concerns: Callable[[Server], bool] = _any
 
 
 FAULTS = (
-    Fault("Kopia is killed", _at_once(_kill_kopia)),
-    Fault("a server's pod is deleted", _at_once(_delete(resources.PODS, "podName"))),
-    Fault("a Service is deleted", _at_once(_delete(resources.SERVICES, "serviceName"))),
+    Fault("Kopia is killed", at_once(processes.kill_kopia)),
+    Fault("a server's pod is deleted", at_once(objects.delete_child(resources.PODS, "podName"))),
+    Fault("a Service is deleted", at_once(objects.delete_child(resources.SERVICES, "serviceName"))),
     Fault(
         "a NetworkPolicy is deleted",
-        _at_once(_delete(resources.NETWORK_POLICIES, "networkPolicyName")),
+        at_once(objects.delete_child(resources.NETWORK_POLICIES, "networkPolicyName")),
     ),
-    Fault("a storage is away", _without_storage, 45.0),
-    Fault("a certificate is renewed", _at_once(_renew_certificate)),
-    Fault("the leader is killed", _at_once(_kill_leader)),
-    Fault("the leader's pod is deleted", _at_once(_delete_leader)),
-    Fault("the controller may not read Secrets", _without_right, 20.0),
-    Fault("the API server is killed and started again", _killed("kube-apiserver"), 5.0),
-    Fault("the API server hangs", _paused("kube-apiserver"), 30.0),
-    Fault("the API server is away for two minutes", _killed("kube-apiserver"), 120.0),
-    Fault("the node is lost", _paused("kubelet"), 75.0),
-    Fault("the node's proxy is killed and started again", _killed("kube-proxy"), 10.0),
+    Fault("a certificate is renewed", at_once(objects.renew_certificate)),
+    Fault("a resource is edited ten times", at_once(objects.edit_again_and_again)),
+    Fault("a resource is written all the time", objects.under_a_second_writer, 20.0),
+    Fault("a second resource has the same repository", objects.with_twin, 20.0),
+    Fault("a server gets too little memory", objects.with_too_little_memory, 30.0),
+    Fault("an image cannot be pulled", objects.without_image, 30.0, network.on_volume),
+    Fault("a file store is away", network.without_storage, 45.0, network.on_volume),
+    Fault("an object store is slow", network.with_slow_storage, 30.0, network.in_store),
+    Fault("an object store is away", network.without_store, 30.0, network.in_store),
+    Fault("the leader is killed", at_once(processes.kill_leader)),
+    Fault("the leader's pod is deleted", at_once(objects.delete_leader)),
+    Fault("the leader is paused", processes.with_leader_paused, 30.0),
+    Fault("the leader is cut off from the API server", network.with_leader_cut_off, 30.0),
+    Fault("the controller is cut off from the API server", network.with_controller_cut_off, 60.0),
+    Fault("the controller may not read Secrets", objects.without_right, 20.0),
+    Fault("the API server is killed and started again", processes.killed("kube-apiserver"), 5.0),
+    Fault("the API server hangs", processes.paused("kube-apiserver"), 30.0),
+    Fault("the API server is slow", processes.with_slow_api, 30.0),
+    Fault("the API server is away for two minutes", processes.killed("kube-apiserver"), 120.0),
+    Fault("etcd is killed and started again", processes.killed("etcd"), 5.0),
+    Fault("the node is drained", objects.drained, 20.0),
+    Fault("the node is lost", processes.paused("kubelet"), 75.0),
+    Fault("the node's proxy is killed and started again", processes.killed("kube-proxy"), 10.0),
 )

@@ -8,67 +8,59 @@ from __future__ import annotations
 import json
 import os
 import random
+import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from attrs import asdict, define, field, frozen
+from attrs import define, field
 
 from clusterlib import components
+from clusterlib.errors import ClusterError
 from clusterlib.outages import Outages
 from clusterlib.state import State
 from controller.errors import ClientError
 from controller.kubeconfig import load_api_client
 from e2e import cluster as clusters
+from e2e import outages
 from e2e.backup_client import Client
 from e2e.cluster import CLIENTS, NAMESPACE, NAMESPACES
-from e2e.installation import SELECTOR, Controller
+from e2e.installation import Controller
 from e2e.node import Node
-from e2e.server import MAY_CONNECT, Server, is_ready
+from e2e.server import MAY_CONNECT, Server, condition, is_ready
+from e2e.stores import ObjectStores
 from e2e.waiting import CLOCK, wait_for
 from e2e.witness import Witness
 from reconcilers.repositoryserver import resources
+from soaklib import plan, report
 from soaklib.clients import BackupLoop, in_parallel
-from soaklib.faults import FAULTS, Scene
+from soaklib.memory import Sample
+from soaklib.report import Outcome, Recovery
+from soaklib.scene import Scene
 from testlib import cluster as variables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from controller.resource import Object, Resource
     from e2e.cluster import Cluster
     from soaklib.faults import Fault
 
 # A server that is not of use by then does not recover by itself.
 RECOVERY_SECONDS = 240.0
-# What two samples of a process may be apart, in megabytes: Python gives little back.
-FLAT_MEGABYTES = 16.0
-# What a controller needs until it has done each thing once.
-WARM_UP_SAMPLES = 2
 
-READ_STATUS = "print(open('/proc/1/status').read())"
-KIBIBYTE = 1024
+# What making or mending a fault, or a look at the cluster, may end with.
+TROUBLES = (AssertionError, ClientError, ClusterError, subprocess.TimeoutExpired)
 
-
-@frozen
-class Recovery:
-    """What was broken, and how it went on.
-
-    Attributes:
-        fault: Its name.
-        server: The server that was picked.
-        at: Seconds since the beginning.
-        held: Seconds for which it was broken.
-        recovery: Seconds until all servers were Ready and all clients had backed up; None if that
-            did not come.
-    """
-
-    fault: str
-    server: str
-    at: float
-    held: float
-    recovery: float | None
+# What a server that is at work has, by the field of its status.
+CHILDREN: dict[str, Resource] = {
+    "podName": resources.PODS,
+    "serviceName": resources.SERVICES,
+    "networkPolicyName": resources.NETWORK_POLICIES,
+}
 
 
 @define
@@ -78,80 +70,132 @@ class Soak:
     Attributes:
         scene: What can be broken.
         loops: The clients.
-        chance: Picks what is broken.
+        faults: What is broken.
+        chance: Picks the order, and the servers.
+        began: When, in monotonic seconds.
         recoveries: What was broken so far.
-        memory: Resident megabytes of each process of the controller, by its pod and restarts.
+        samples: The memory of the controller's processes so far.
     """
 
     scene: Scene
     loops: list[BackupLoop]
+    faults: Sequence[Fault]
     chance: random.Random
     began: float = field(factory=CLOCK.monotonic)
     recoveries: list[Recovery] = field(factory=list)
-    memory: dict[str, list[float]] = field(factory=dict)
+    samples: list[Sample] = field(factory=list)
 
     def run(self, seconds: float) -> None:
         """Break one thing after the other until the time is over."""
-        for fault in self._faults():
+        self._sample_memory()
+        for fault in self._in_turn():
             if self._elapsed() + fault.seconds > seconds and self.recoveries:
                 return
             self._break(fault)
             if self.recoveries[-1].recovery is None:
                 return
 
-    def _faults(self) -> Iterator[Fault]:
+    def _in_turn(self) -> Iterator[Fault]:
         """Return all faults in an order of chance, and again in another."""
         while True:
-            yield from self.chance.sample(FAULTS, len(FAULTS))
+            yield from self.chance.sample(self.faults, len(self.faults))
 
     def _break(self, fault: Fault) -> None:
-        server = self.chance.choice(self.loops).server
+        server = self.chance.choice(
+            [loop.server for loop in self.loops if fault.concerns(loop.server)]
+        )
         at = self._elapsed()
-        print(f"{at:7.1f} s  {fault.name} ({server.name})", flush=True)
-        with fault.broken(self.scene, server):
-            CLOCK.wait_event(threading.Event(), fault.seconds)
+        self._say(f"{fault.name} ({server.name})")
+        trouble = ""
+        try:
+            with fault.broken(self.scene, server):
+                CLOCK.wait_event(threading.Event(), fault.seconds)
+        except TROUBLES as error:
+            trouble = str(error)
+            self._say(f"  COULD NOT BE MADE: {trouble}")
         mended = CLOCK.monotonic()
         held = mended - self.began - at
-        recovery = self._recovered(mended)
-        self.recoveries.append(Recovery(fault.name, server.name, at, held, recovery))
+        recovery = self._recovered(server, mended)
+        self.recoveries.append(Recovery(fault.name, server.name, at, held, recovery, trouble))
         words = "NOT RECOVERED" if recovery is None else f"recovered in {recovery:.1f} s"
-        print(f"{self._elapsed():7.1f} s    broken for {held:.1f} s, {words}", flush=True)
+        self._say(f"  broken for {held:.1f} s, {words}")
         self._sample_memory()
 
-    def _recovered(self, mended: float) -> float | None:
-        """Wait until all is of use, and return how long that took."""
+    def _recovered(self, server: Server, mended: float) -> float | None:
+        """Wait until all is of use, and return how long that took.
 
-        def unusable() -> list[str]:
-            return [
-                loop.server.name
-                for loop in self.loops
-                if not (loop.has_backed_up_since(mended) and is_at_work(loop.server))
-            ]
-
+        That a server serves does not show that the controller works. So a password is changed,
+        which only a controller that works puts in force.
+        """
         try:
-            wait_for("recovery", unusable, lambda names: not names, seconds=RECOVERY_SECONDS)
+            wait_for("a password to be changed", lambda: _has_changed_password(server))
+            changed = CLOCK.monotonic()
+            wait_for(
+                "recovery",
+                lambda: [words for loop in self.loops for words in lacks(loop, changed)],
+                lambda lacking: not lacking,
+                seconds=RECOVERY_SECONDS,
+            )
         except AssertionError as error:
-            print(f"           {error}", flush=True)
+            self._say(f"  {error}")
             return None
         return CLOCK.monotonic() - mended
 
     def _sample_memory(self) -> None:
-        """Note how much memory the controller's processes have."""
-        controller = self.scene.controller
-        controller.wait_ready()
-        cluster = controller.cluster
-        pods = cluster.client.list(resources.PODS, NAMESPACE, label_selector=SELECTOR)["items"]
-        for pod in pods:
-            name = pod["metadata"]["name"]
-            read = ["exec", f"--namespace={NAMESPACE}", name, "--", "python3", "-c", READ_STATUS]
-            status = cluster.kubectl.run(*read)
-            resident = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
-            process = f"{name} {pod['status']['containerStatuses'][0]['restartCount']}"
-            megabytes = int(resident.split()[1]) / KIBIBYTE
-            self.memory.setdefault(process, []).append(round(megabytes, 1))
+        """Note how much memory the controller's processes have; those that are down have none."""
+        try:
+            for pod in self.scene.controller.pods():
+                if process := running_process(pod):
+                    megabytes = round(self.scene.node.resident_megabytes(pod), 1)
+                    self.samples.append(Sample(self._elapsed(), process, megabytes))
+        except TROUBLES as error:
+            self._say(f"  the memory could not be read: {error}")
 
     def _elapsed(self) -> float:
         return CLOCK.monotonic() - self.began
+
+    def _say(self, words: str) -> None:
+        print(f"{self._elapsed():7.1f} s  {words}", flush=True)
+
+
+def _has_changed_password(server: Server) -> bool:
+    """Change the password of a server's client; False if nobody knows whether that was done."""
+    try:
+        server.change_password()
+    except ClientError:
+        return False
+    return True
+
+
+def running_process(pod: Object) -> str:
+    """Return a name for the process of a controller's pod, "" if none runs."""
+    (container,) = pod.get("status", {}).get("containerStatuses") or [{"state": {}}]
+    if "running" not in container["state"]:
+        return ""
+    return f"{pod['metadata']['name']} {container['restartCount']}"
+
+
+def lacks(loop: BackupLoop, since: float) -> list[str]:
+    """Return what a server lacks until it is of use.
+
+    Args:
+        loop: The server's client.
+        since: A moment, in monotonic seconds, since when the client must have backed up.
+    """
+    name, cluster = loop.server.name, loop.server.cluster
+    try:
+        server = loop.server.get()
+        if not is_ready(server):
+            return [f"{name} is not Ready: {condition(server, 'Ready')}"]
+        for info, resource in CHILDREN.items():
+            child = server["status"]["serverInfo"][info]
+            if cluster.get(resource, child) is None:
+                return [f"{name} has no {resource.kind} {child}"]
+    except ClientError as error:
+        return [f"{name} cannot be looked at: {error}"]
+    if not loop.has_backed_up_since(since):
+        return [f"the client of {name} has not backed up: {loop.failure}"]
+    return []
 
 
 def is_at_work(server: Server) -> bool:
@@ -162,67 +206,46 @@ def is_at_work(server: Server) -> bool:
         return False
 
 
-def is_flat(samples: list[float]) -> bool:
-    """Return whether a process's memory does not grow once it has done each thing."""
-    settled = samples[WARM_UP_SAMPLES:]
-    return not settled or settled[-1] - settled[0] <= FLAT_MEGABYTES
+@contextmanager
+def bring_up(
+    cluster: Cluster, witness: Witness, count: int, faults: Sequence[Fault]
+) -> Iterator[Soak]:
+    """Install the controller, and make servers that are Ready, each with a client.
 
-
-def bring_up(cluster: Cluster, witness: Witness, count: int, directory: Path) -> Soak:
-    """Install the controller, and make servers that are Ready, each with a client at work."""
+    The repository of the last one is in an object store, those of the others are on volumes.
+    """
     controller, node = Controller(cluster), Node(cluster)
-    controller.install(directory)
+    with tempfile.TemporaryDirectory() as directory:
+        controller.install(Path(directory))
     node.start()
     servers = [Server(cluster, node, witness, f"server-{number}") for number in range(count)]
     clients = [Client(cluster, f"client-{number}", MAY_CONNECT) for number in range(count)]
     cluster.kubectl.create(client.manifest() for client in clients)
-    for server in servers:
-        server.make_volume()
-        server.make_repository()
-        server.create()
-    for server in servers:
-        server.wait_ready()
-    pods = [f"pod/{client.pod}" for client in clients]
-    cluster.kubectl.run("wait", f"--namespace={CLIENTS}", "--for=condition=Ready", *pods)
-    state = State(os.environ[variables.CLUSTER])
-    scene = Scene(controller, node, Outages(state, components.load()))
-    loops = [BackupLoop(*pair) for pair in zip(servers, clients, strict=True)]
-    return Soak(scene, loops, random.Random())  # noqa: S311 - no secret
+    with outages.over_network(ObjectStores(cluster).get("s3")) as (store, network):
+        servers[-1].move_to(store)
+        for server in servers:
+            if server.store is None:
+                server.make_volume()
+            server.make_repository()
+            server.create()
+        for server in servers:
+            server.wait_ready()
+        pods = [f"pod/{client.pod}" for client in clients]
+        cluster.kubectl.run("wait", f"--namespace={CLIENTS}", "--for=condition=Ready", *pods)
+        state = State(os.environ[variables.CLUSTER])
+        scene = Scene(controller, node, Outages(state, components.load()), network)
+        loops = [BackupLoop(*pair) for pair in zip(servers, clients, strict=True)]
+        yield Soak(scene, loops, faults, random.Random())  # noqa: S311 - no secret
 
 
-def figures(soak: Soak, lost: list[str], ready: int) -> dict[str, Any]:
-    """Return what is printed in the end."""
-    counts = [loop.counts for loop in soak.loops]
-    recoveries = [asdict(one) for one in soak.recoveries]
-    flat = all(map(is_flat, soak.memory.values()))
-    recovered = all(one.recovery is not None for one in soak.recoveries)
-    return {
-        "ok": recovered and flat and not lost and ready == len(soak.loops),
-        "faults": [
-            {
-                key: round(value, 1) if isinstance(value, float) else value
-                for key, value in one.items()
-            }
-            for one in recoveries
-        ],
-        "backups_done": sum(one.done for one in counts),
-        "backups_failed": sum(one.failed for one in counts),
-        "restores_compared": sum(one.restored for one in counts),
-        "backups_lost": len(lost),
-        "servers": len(soak.loops),
-        "servers_ready": ready,
-        "memory_megabytes": soak.memory,
-        "memory_flat": flat,
-    }
-
-
-def main(minutes: float, count: int, seed: int) -> int:
+def main(minutes: float, count: int, seed: int, words: Sequence[str]) -> int:
     """Run a soak; the cluster is named by the variables of the tests.
 
     Args:
         minutes: How long to break things.
         count: How many servers.
         seed: Decides on what is broken when.
+        words: Which faults, as `plan.chosen` has it.
 
     Returns:
         The exit code: 0 if all is well in the end, else 1.
@@ -236,23 +259,37 @@ def main(minutes: float, count: int, seed: int) -> int:
         cluster.kubectl.run("wait", f"--namespace={name}", "--for=create", "serviceaccount/default")
     cluster.kubectl.run("apply", "--kustomize=manifests/crd")
     witness = Witness(cluster, load_api_client(kubeconfig, user_agent="soak"))
-    with tempfile.TemporaryDirectory() as directory:
-        soak = bring_up(cluster, witness, count, Path(directory))
-    soak.chance.seed(seed)
-    print(f"seed {seed}: {count} servers are Ready, and break for {minutes:g} minutes", flush=True)
-    soak.began = CLOCK.monotonic()
-    for loop in soak.loops:
-        loop.start()
-    soak.run(minutes * 60)
-    print("restoring all backups that were reported done", flush=True)
-    for loop in soak.loops:
-        loop.end()
-    ready = sum(is_at_work(loop.server) for loop in soak.loops)
-    lost = in_parallel([loop.verify for loop in soak.loops])
-    found = {"seed": seed, "minutes": minutes, **figures(soak, lost, ready)}
-    print(f"\n{json.dumps(found)}")
+    faults = plan.chosen(words)
+    with bring_up(cluster, witness, count, faults) as soak:
+        soak.chance.seed(seed)
+        print(f"seed {seed}: {count} servers are Ready, and break for {minutes:g} minutes")
+        soak.began = CLOCK.monotonic()
+        outcome = _soak(soak, minutes * 60)
+    print(f"\n{report.table(outcome)}\n")
+    found = {"seed": seed, "minutes": minutes, **report.figures(outcome)}
+    print(json.dumps(found))
     return 0 if found["ok"] else 1
 
 
+def _soak(soak: Soak, seconds: float) -> Outcome:
+    for loop in soak.loops:
+        loop.start()
+    soak.run(seconds)
+    for loop in soak.loops:
+        loop.end()
+    done = sum(loop.counts.done for loop in soak.loops)
+    print(f"restoring all {done} backups that were reported done", flush=True)
+    lost = in_parallel([loop.verify for loop in soak.loops])
+    ready = sum(is_at_work(loop.server) for loop in soak.loops)
+    return Outcome(
+        [fault.name for fault in soak.faults],
+        soak.recoveries,
+        soak.samples,
+        [loop.counts for loop in soak.loops],
+        lost,
+        ready,
+    )
+
+
 if __name__ == "__main__":
-    sys.exit(main(float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))
+    sys.exit(main(float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]))

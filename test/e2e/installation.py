@@ -57,8 +57,8 @@ class Controller:
     def pod(self) -> Object:
         """Return the pod that leads."""
         name = _pod_of(self.leader())
-        leaders = [pod for pod in self._pods() if pod["metadata"]["name"] == name]
-        assert len(leaders) == 1, names(self._pods())
+        leaders = [pod for pod in self.pods() if pod["metadata"]["name"] == name]
+        assert len(leaders) == 1, names(self.pods())
         return leaders[0]
 
     def leader(self) -> str:
@@ -74,7 +74,7 @@ class Controller:
             lambda: self.cluster.get(DEPLOYMENTS, DEPLOYMENT),
             lambda found: found is not None and _rolled_out(found),
         )
-        wait_for("a leader", self.leader, lambda leader: _pod_of(leader) in names(self._pods()))
+        wait_for("a leader", self.leader, lambda leader: _pod_of(leader) in names(self.pods()))
 
     def kill(self, node: Node) -> None:
         """Kill its process, as the kernel does when memory is short."""
@@ -97,7 +97,7 @@ class Controller:
         if replicas:
             self.wait_ready()
             return
-        wait_for("the controller's pods to be gone", self._pods, lambda pods: not pods)
+        wait_for("the controller's pods to be gone", self.pods, lambda pods: not pods)
 
     def use_server_image(self, image: str) -> None:
         """Set the image of the servers, as an upgrade does; the controller's pods follow."""
@@ -115,7 +115,8 @@ class Controller:
         command = ["exec", f"--namespace={NAMESPACE}", pod, "--", "python3", "-c", READ_METRICS]
         return self.cluster.kubectl.run(*command)
 
-    def _pods(self) -> list[Object]:
+    def pods(self) -> list[Object]:
+        """Return its pods."""
         pods: list[Object] = self.cluster.client.list(
             resources.PODS, NAMESPACE, label_selector=SELECTOR
         )["items"]

@@ -29,6 +29,7 @@ LEFT_BEHIND_MINUTES = 1440
 
 DEFAULT_OWNER = 65532
 HOSTNAME = "kubernetes.io/hostname"
+KIBIBYTES = 1024
 
 # The one process of a container that is the first in its own process namespace.
 FIND_PROCESS = """
@@ -266,6 +267,21 @@ rm -rf /tmp/store
     def kill(self, pod: Object) -> None:
         """Kill the main process of a pod's container with SIGKILL."""
         self.shell(f"{_find_process(pod)}\nkill -9 $pid")
+
+    @contextmanager
+    def paused(self, pod: Object) -> Iterator[None]:
+        """Have the main process of a pod's container do nothing."""
+        pid = self.shell(f"{_find_process(pod)}\nkill -STOP $pid\necho $pid").strip()
+        try:
+            yield
+        finally:
+            # The kubelet may have killed it for that.
+            self.shell(f"kill -CONT {pid} || true")
+
+    def resident_megabytes(self, pod: Object) -> float:
+        """Return the memory that the main process of a pod's container has."""
+        line = self.shell(f"{_find_process(pod)}\ngrep VmRSS /proc/$pid/status")
+        return int(line.split()[1]) / KIBIBYTES
 
     @contextmanager
     def about_to_kill(self, pod: Object) -> Iterator[Callable[[], None]]:

@@ -34,12 +34,15 @@ def of_local_cluster() -> Outages:
 
 @contextmanager
 def moved_away(server: Server) -> Iterator[None]:
-    """Have a server's file store without its repository."""
-    server.in_volume(f"mv {PREFIX}/{ROOT_PATH} {PREFIX}/away")
+    """Have a server's file store without its repository.
+
+    Kopia could otherwise make the folder again for what it writes meanwhile.
+    """
+    server.in_volume(f"mv {PREFIX}/{ROOT_PATH} {PREFIX}/away && chmod u-w {PREFIX}")
     try:
         yield
     finally:
-        server.in_volume(f"mv {PREFIX}/away {PREFIX}/{ROOT_PATH}")
+        server.in_volume(f"chmod u+w {PREFIX} && mv {PREFIX}/away {PREFIX}/{ROOT_PATH}")
 
 
 @contextmanager

@@ -218,6 +218,11 @@ class Server:
             resources.SECRETS, NAMESPACE, f"{self.name}-{role}", {"data": encoded}
         )
 
+    def change_password(self, host: str = HOST) -> None:
+        """Give an access user another password."""
+        password = self.cluster.confidential.password("changed password of a user")
+        self.set_values("users", {host: password})
+
     def replace_secret(self, role: str) -> None:
         """Delete a Secret of the cluster, if it is there, and create it as it is described here."""
         self.cluster.delete(resources.SECRETS, f"{self.name}-{role}")

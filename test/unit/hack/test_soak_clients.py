@@ -11,6 +11,7 @@ from attrs import define, field
 
 from controller.errors import ClientError
 from e2e.kubectl import Ran
+from soaklib import clients
 from soaklib.clients import FAILURES, FILES, BackupLoop, in_parallel
 
 ME: Any = SimpleNamespace(password="password")
@@ -29,17 +30,22 @@ class FakeClient:
     written: str = listing(WRITTEN)
     backup: Ran = DONE
     restored: Ran = field(factory=lambda: Ran(0, listing(WRITTEN), ""))
+    failing_restores: int = 0
+    connected: Ran = field(factory=lambda: Ran(0, "", ""))
 
     def shell(self, _directory: str, _script: str) -> str:
         return self.written
 
     def connect(self, _directory: str, _to: object) -> Ran:
-        return Ran(0, "", "")
+        return self.connected
 
     def attempt_to_back_up(self, _directory: str, _to: object) -> Ran:
         return self.backup
 
     def attempt_to_restore(self, _directory: str, _to: object, _snapshot: str) -> Ran:
+        if self.failing_restores:
+            self.failing_restores -= 1
+            return Ran(1, "", "connection reset")
         return self.restored
 
 
@@ -97,6 +103,26 @@ def test_what_cannot_be_restored_is_lost(restored: Ran) -> None:
     client.restored = restored
 
     assert one.verify() == ["k1"]
+
+
+def test_a_restore_that_works_when_it_is_repeated_is_no_loss() -> None:
+    client = FakeClient(failing_restores=1)
+    one = loop(client)
+    one.back_up(ME)
+
+    assert one.verify() == []
+    assert one.counts.restored == 1
+
+
+def test_all_is_lost_behind_a_server_that_lets_nobody_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "CONNECT_SECONDS", 0.0)
+    client = FakeClient()
+    one = loop(client)
+    one.back_up(ME)
+    client.connected = Ran(1, "", "access denied")
+
+    assert one.verify() == ["k1"]
+    assert one.failure == "exit code 1: access denied"
 
 
 def test_work_in_parallel_brings_all_results() -> None:
