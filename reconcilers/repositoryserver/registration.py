@@ -11,6 +11,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from attrs import evolve
 
 from controller.conditions import timestamp
 from controller.workqueue import LOW_PRIORITY
@@ -45,6 +46,8 @@ FORGET_AGAIN_SECONDS = 600.0
 TAKE_UP_PAUSE_SECONDS = 1.0
 AWAITED = "{version} awaited since {since}"
 WAITING_USERS = "the kubelet has not brought the changed users into pod {pod} yet"
+
+USERS_STAY = "{message}; until that is mended no user is added, changed or removed"
 
 UNREACHABLE = "the users cannot be brought to the server in pod {pod}: {cause}"
 
@@ -117,7 +120,11 @@ class UserRegistrar:
             else:
                 # Without sources, so that the next pass looks again.
                 self._remember(current, stored.obj, stored.users, stored.version, sources=None)
-            return error.problem(status.CLIENT_USER_INITIALIZED)
+            problem = error.problem(status.CLIENT_USER_INITIALIZED)
+            if stored is None or not stored.users:
+                return problem
+            # Of several Secrets one may take users away: whoever does has to know that they stay.
+            return evolve(problem, message=USERS_STAY.format(message=problem.message))
         former = "" if stored is None else stored.users
         self._write(current, stored, htpasswd.render(passwords, former), sources=sources)
         return None

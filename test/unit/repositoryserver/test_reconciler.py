@@ -1095,6 +1095,19 @@ def test_users_change_in_the_former_pod_while_its_successor_is_not_up(settled: W
     assert settled.may_connect() == {"backup@new": "n"}
 
 
+def test_a_wrong_access_secret_tells_that_all_users_stay_as_they_are(settled: World) -> None:
+    before = settled.may_connect()
+    settled.change_secret(objects.users_secret({"App": "x"}))
+
+    settled.reconcile()
+
+    _, reason, message = settled.condition("Ready")
+    assert reason == "UserNameInvalid"
+    assert message.startswith(f"key App of Secret {objects.NAMESPACE}/{objects.USERS}, ")
+    assert "; until that is mended no user is added, changed or removed" in message
+    assert settled.may_connect() == before
+
+
 def test_users_change_while_another_secret_is_wrong(settled: World) -> None:
     _without(objects.TLS)(settled)
     settled.reconcile()
