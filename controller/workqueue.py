@@ -32,6 +32,9 @@ LOW_PRIORITY: Final = -100
 MAX_PRIORITY_SERIES: Final = 25
 OTHER_PRIORITIES: Final = "exceeded_cardinality_limit"
 
+#: Seconds after which a wait looks again: the operating system takes no wait of some hundred years.
+LONGEST_WAIT: Final = 86400.0
+
 #: Fewer stale entries than this are not worth rebuilding a heap for.
 MIN_STALE: Final = 64
 
@@ -219,7 +222,8 @@ class PriorityQueue(Generic[T]):
                     self._queue_duration.observe(now - record.ready_at)
                     return record.item, record.priority
                 first = self._waiting.peek()
-                self._clock.wait(self._changed, None if first is None else first.ready_at - now)
+                left = None if first is None else min(first.ready_at - now, LONGEST_WAIT)
+                self._clock.wait(self._changed, left)
             return None
 
     def done(self, item: T) -> None:

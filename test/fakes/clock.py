@@ -32,6 +32,9 @@ class FakeClock:
             return self._elapsed
 
     def wait(self, condition: threading.Condition, timeout: float | None) -> bool:
+        if timeout is not None and timeout > threading.TIMEOUT_MAX:
+            # As `Condition.wait` does.
+            raise OverflowError("timeout value is too large")
         with self._changed:
             ends = None if timeout is None else self._elapsed + timeout
             if ends is not None and ends <= self._elapsed:

@@ -255,6 +255,20 @@ class TestBlocking:
 
             assert got.result(timeout=STUCK_AFTER) == ("a", 0)
 
+    def test_get_waits_for_a_delay_of_thousands_of_years(
+        self, queue: PriorityQueue[str], clock: FakeClock
+    ) -> None:
+        """A certificate without an end expires in the year 9999, by RFC 5280."""
+        queue.add("late", after=2.5e11)
+        with ThreadPoolExecutor() as pool:
+            taken = pool.submit(queue.get)
+            clock.block_until_waiters(1)
+            clock.step(86400)
+            clock.block_until_waiters(1)
+            queue.add("now")
+
+            assert taken.result(timeout=STUCK_AFTER) == ("now", 0)
+
     def test_an_earlier_delay_shortens_the_wait_of_every_consumer(
         self, queue: PriorityQueue[str], clock: FakeClock
     ) -> None:
