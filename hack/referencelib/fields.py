@@ -119,6 +119,11 @@ MEANINGS = {
         "its annotation `cr.kanister.io/drain-until`",
         f"{api.DEFAULT_DRAIN_SECONDS}",
     ),
+    "spec.server.refreshSeconds": Meaning(
+        "`--refresh-interval` of the server: at each it asks its storage for what is new, and is "
+        "not Ready while that does not answer",
+        "4 h, as Kopia has it; an object store that is away makes no server not Ready before",
+    ),
     "spec.server.networkPolicy.from[].podSelector": _NO_RESTRICTION,
     "spec.server.networkPolicy.from[].namespaceSelector": Meaning(
         _NO_RESTRICTION.becomes, "pods of this namespace are meant, or the ipBlock"

@@ -131,6 +131,7 @@ class RepositoryServer:
         point_in_time: The time (UTC) as of which the repository is shown; None for the present.
         service_account_name: Service account of the pod; empty for the namespace's default.
         drain_seconds: Seconds that a replaced pod goes on serving its sessions.
+        refresh_seconds: Seconds between two looks at the storage; None for Kopia's own.
         pod: What is said of the pod.
     """
 
@@ -155,6 +156,7 @@ class RepositoryServer:
     point_in_time: datetime | None = None
     service_account_name: str = ""
     drain_seconds: int = DEFAULT_DRAIN_SECONDS
+    refresh_seconds: int | None = None
     pod: PodSettings = field(factory=PodSettings)
 
     @property
@@ -246,6 +248,7 @@ def parse(obj: Mapping[str, Any]) -> RepositoryServer:
         point_in_time=point_in_time,
         service_account_name=server.get("serviceAccountName", ""),
         drain_seconds=_or_default(server.get("drainSeconds"), DEFAULT_DRAIN_SECONDS),
+        refresh_seconds=server.get("refreshSeconds"),
         pod=_pod_settings(server),
     )
 

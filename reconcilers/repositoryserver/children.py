@@ -483,6 +483,7 @@ def _container(server: RepositoryServer, inputs: ServerInputs, secret: str) -> d
             f"--tls-key-file={CONFIG_DIRECTORY}/{KEY_PRIVATE_KEY}",
             f"--htpasswd-file={kopia.USERS_DIRECTORY}/{kopia.USERS_FILE}",
             "--no-ui",
+            *_refresh_interval(server),
         ],
         "env": _environment(inputs, secret),
         "ports": [{"name": "https", "containerPort": PORT, "protocol": "TCP"}],
@@ -548,6 +549,12 @@ def _memory_limit(container: Mapping[str, Any]) -> list[dict[str, Any]]:
         # An override that the API server is about to refuse.
         return []
     return [{"name": MEMORY_LIMIT_VARIABLE, "value": str(limit_bytes)}]
+
+
+def _refresh_interval(server: RepositoryServer) -> list[str]:
+    # At a refresh Kopia asks the storage, with the lock that the readiness probe needs.
+    seconds = server.refresh_seconds
+    return [] if seconds is None else [f"--refresh-interval={seconds}s"]
 
 
 def _process_probe() -> dict[str, Any]:

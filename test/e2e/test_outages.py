@@ -35,6 +35,9 @@ MENDED_SECONDS = 60.0
 # Until the node lifecycle controller gives up on a node, with what a busy machine adds.
 LOST_SECONDS = 90.0
 
+# With which a server notices within that time that its object store is away.
+REFRESH_SECONDS = 20
+
 # Of each packet that comes from or goes to a slow store.
 DELAY_SECONDS = 0.05
 
@@ -124,6 +127,35 @@ def test_a_file_store_that_is_away_is_noticed_though_nobody_uses_it(
     )
     assert warnings(server, "NotReady") == [message_of(unready)]
     assert server.pod()["metadata"]["name"] == pod
+
+
+def test_an_object_store_that_is_away_is_noticed_where_the_server_looks_at_it(
+    server: Server, client: Client, stores: ObjectStores, record_seconds: RecordSeconds
+) -> None:
+    with outages.over_network(stores.get("s3")) as (store, network):
+        server.move_to(store)
+        server.resource["spec"]["server"]["refreshSeconds"] = REFRESH_SECONDS
+        me = login(server.start(), server.password_of())
+        pod = server.pod()
+
+        began = CLOCK.monotonic()
+        with outages.cut_off(network):
+            unready = server.wait(
+                "not to be Ready", lambda seen: not is_ready(seen), seconds=NOTICED_SECONDS
+            )
+            record_seconds("not Ready after", CLOCK.monotonic() - began)
+        began = CLOCK.monotonic()
+        server.wait_ready(seconds=MENDED_SECONDS)
+        record_seconds("Ready again after", CLOCK.monotonic() - began)
+
+        assert message_of(unready).startswith(
+            f"pod {pod['metadata']['name']} does not pass its readiness probe; if that lasts, "
+        )
+        assert "may be away" in message_of(unready)
+        after = server.pod()
+        assert after["metadata"]["uid"] == pod["metadata"]["uid"]
+        assert restarts(after) == restarts(pod)
+        assert client.connect(server.name, me).code == 0
 
 
 def test_a_slow_storage_makes_a_server_slow_and_a_lost_one_fails_the_backup_only(

@@ -540,6 +540,12 @@ def test_accepts(client: Client, namespace: str, obj: Object) -> None:
             id="less than no time to drain",
         ),
         pytest.param(
+            "spec.server.refreshSeconds",
+            1,
+            "should be greater than or equal to 10",
+            id="looks at the storage that never end",
+        ),
+        pytest.param(
             "spec.server.resources.limits",
             {"memory": "lots"},
             "write an amount as 2, 500m, 256Mi or 1G",

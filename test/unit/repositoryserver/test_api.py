@@ -148,6 +148,10 @@ def test_a_resource_of_the_removed_controller_is_read_whole() -> None:
         pytest.param(
             nested("spec.server.drainSeconds", 0), "drain_seconds", 0, id="0 is not the default"
         ),
+        pytest.param({}, "refresh_seconds", None, id="Kopia looks at its storage when it will"),
+        pytest.param(
+            nested("spec.server.refreshSeconds", 20), "refresh_seconds", 20, id="or more often"
+        ),
         pytest.param({}, "service_account_name", "", id="the namespace's service account"),
         pytest.param({}, "self_signed", False, id="the certificate is the user's"),
         pytest.param({}, "pod", api.PodSettings(), id="nothing is said of the pod"),

@@ -216,6 +216,9 @@ class TestDigest:
             pytest.param({"server": {"runAsUser": 65532}}, id="the default user id, now named"),
             pytest.param({"server": {"resources": {"limits": {"memory": "1Gi"}}}}, id="a limit"),
             pytest.param({"server": {"nodeSelector": {"disk": "fast"}}}, id="where it may run"),
+            pytest.param(
+                {"server": {"refreshSeconds": 20}}, id="how often it looks at its storage"
+            ),
             pytest.param({"server": {"podOverride": {"hostPID": True}}}, id="its override"),
         ],
     )
@@ -383,6 +386,12 @@ class TestPod:
             "--htpasswd-file=/etc/kopia-users/htpasswd",
             "--no-ui",
         ]
+
+    def test_it_looks_at_its_storage_as_often_as_it_is_told_to(self) -> None:
+        told = of_pod(refreshSeconds=20)
+
+        (found,) = pod_spec(told)["containers"]
+        assert found["args"][-2:] == ["--no-ui", "--refresh-interval=20s"]
 
     @pytest.mark.parametrize(
         ("user", "expected"),
