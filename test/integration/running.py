@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import kubernetes.client
 
     from controller.client import Client
-    from controller.clock import Deadline
+    from controller.clock import Clock, Deadline
     from controller.manager import Manager
     from controller.resource import Object
     from fakes.tcpproxy import TcpProxy
@@ -98,17 +98,26 @@ class Running:
         assert not self.thread.is_alive()
 
 
-def controller(namespace: str, api_client: kubernetes.client.ApiClient, **options: Any) -> Running:
+def controller(
+    namespace: str,
+    api_client: kubernetes.client.ApiClient,
+    *,
+    clock: Clock | None = None,
+    **options: Any,
+) -> Running:
     """Put the controller together, without another replica to agree with; it does not run yet.
 
     Args:
         namespace: The namespace to serve.
         api_client: How it reaches the API server.
+        clock: The time; the machine's unless given.
         options: For `wiring.build`.
     """
     kopias = Kopias()
     told = parse_options(["--metrics-bind-address=0", "--health-probe-bind-address=0"], {})
-    manager = wiring.build(told, namespace, api_client, SystemClock(), executor=kopias, **options)
+    manager = wiring.build(
+        told, namespace, api_client, clock or SystemClock(), executor=kopias, **options
+    )
     return Running(manager, kopias)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Self
 
@@ -40,17 +41,18 @@ from reconcilers.repositoryserver.reconciler import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
 
     import kubernetes.client
 
-    from controller.clock import Deadline
+    from controller.clock import Clock, Deadline
     from controller.controller import Request, Result
     from controller.resource import Object
     from fakes.tcpproxy import TcpProxy
     from integration.running import Running
     from reconcilers.repositoryserver.context import Pass
 
-    Start = Callable[[kubernetes.client.ApiClient], Running]
+    Start = Callable[..., Running]
 
 ROLE_FILE = Path(__file__).parents[2] / "manifests" / "controller" / "role.yaml"
 ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
@@ -83,8 +85,8 @@ def start(namespace: str) -> Iterator[Start]:
     """Give a function that runs the controller over a connection."""
     started: list[Running] = []
 
-    def run(api_client: kubernetes.client.ApiClient) -> Running:
-        started.append(running.controller(namespace, api_client))
+    def run(api_client: kubernetes.client.ApiClient, clock: Clock | None = None) -> Running:
+        started.append(running.controller(namespace, api_client, clock=clock))
         started[-1].start()
         return started[-1]
 
@@ -394,6 +396,47 @@ def test_a_thousand_changes_during_a_pass_are_one_more_pass_and_hold_up_nobody(
 
     # One is for the thousand, the others for the children as they come up.
     assert 1 <= passes[seen:].count(FIRST) < FEW
+
+
+class JumpingClock(SystemClock):
+    """The machine's clock, of which somebody sets the time of day."""
+
+    ahead = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
+
+
+@pytest.mark.usefixtures("_kubelet")
+@pytest.mark.parametrize(
+    "jump",
+    [
+        pytest.param(timedelta(days=1), id="ahead"),
+        pytest.param(timedelta(hours=-1), id="back"),
+    ],
+)
+def test_nobody_notices_that_the_clock_was_set(
+    kubeconfig: str, client: Client, namespace: str, start: Start, jump: timedelta
+) -> None:
+    clock = JumpingClock()
+    running.create_secrets(client, namespace)
+    create(client, namespace, FIRST)
+    start(load_api_client(kubeconfig), clock)
+    wait_ready(client, namespace, FIRST)
+    (pod,) = pods_of(client, namespace, FIRST)
+
+    clock.ahead = jump
+    create(client, namespace, SECOND)
+    wait_ready(client, namespace, SECOND)
+    relabelled = {"spec": {"server": {"podLabels": {"test/jumped": "yes"}}}}
+    client.merge_patch(resources.REPOSITORY_SERVERS, namespace, FIRST, relabelled)
+    wait_ready(client, namespace, FIRST)
+
+    (same,) = pods_of(client, namespace, FIRST)
+    assert same["metadata"]["uid"] == pod["metadata"]["uid"]
+    assert same["metadata"]["labels"]["test/jumped"] == "yes"
+    events = client.list(EVENTS, namespace)["items"]
+    assert [event["note"] for event in events if event["type"] == "Warning"] == []
 
 
 def panic(_current: Pass) -> NoReturn:
