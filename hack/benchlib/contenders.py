@@ -126,8 +126,20 @@ class Process:
             raise ClusterError(ENDED.format(name=self._contender.title), self._log)
         return procfs.used(self._process.pid)
 
-    def until(self, condition: Callable[[], bool], what: str, timeout_seconds: float) -> None:
+    def until(
+        self,
+        condition: Callable[[], bool],
+        what: str,
+        timeout_seconds: float,
+        interval_seconds: float = waiting.INTERVAL_SECONDS,
+    ) -> None:
         """Wait for a condition, as long as it runs.
+
+        Args:
+            condition: asked again and again.
+            what: the condition in words.
+            timeout_seconds: how long to ask.
+            interval_seconds: between two questions.
 
         Raises:
             ClusterError: it ended, or the condition did not come to hold.
@@ -138,6 +150,7 @@ class Process:
             timeout_seconds=timeout_seconds,
             log=self._log,
             alive=lambda: self.runs,
+            interval_seconds=interval_seconds,
         )
 
 

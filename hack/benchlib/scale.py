@@ -38,6 +38,8 @@ ALL = ("ours", "go", "kopf")
 STEPS_EACH = 5
 CREATING_AT_ONCE = 8
 SYNC_TIMEOUT_SECONDS = 120.0
+# Between two looks at how far a contender is: its metrics, a series a server, cost it CPU time.
+LOOK_SECONDS = 1.0
 WATCH_TIMEOUT_SECONDS = 600.0
 QUIET_TIMEOUT_SECONDS = 180.0
 # How many more servers are created while a contender starts.
@@ -250,7 +252,9 @@ class _Measurement:
                 self._create_newcomers, newcomer, created, finished, pace.newcomers
             )
             try:
-                ended = self._seconds_until(process, done, "every server is reconciled", pace.limit)
+                ended = self._seconds_until(
+                    process, done, "every server is reconciled", pace.limit, LOOK_SECONDS
+                )
             finally:
                 finished.set()
             creating.result()
@@ -278,11 +282,16 @@ class _Measurement:
         )
 
     def _seconds_until(
-        self, process: Process, condition: Callable[[], bool], what: str, limit: float
+        self,
+        process: Process,
+        condition: Callable[[], bool],
+        what: str,
+        limit: float,
+        interval: float = waiting.INTERVAL_SECONDS,
     ) -> float | None:
         """Return how long after its start a condition came to hold, None if that took too long."""
         try:
-            process.until(condition, what, limit)
+            process.until(condition, what, limit, interval)
         except TimedOut as error:
             print(error, file=sys.stderr)
             return None

@@ -36,15 +36,17 @@ def until(
     timeout_seconds: float,
     log: Path | None = None,
     alive: Callable[[], bool] | None = None,
+    interval_seconds: float = INTERVAL_SECONDS,
 ) -> None:
     """Return as soon as the condition holds.
 
     Args:
-        condition: asked every tenth of a second.
+        condition: asked again and again.
         what: the condition in words, for the error: "etcd answers".
         timeout_seconds: how long to ask.
         log: shown with the error.
         alive: asked as well; once false, waiting has no point and ends at once.
+        interval_seconds: between two questions.
 
     Raises:
         TimedOut: the condition did not come to hold in time.
@@ -56,4 +58,4 @@ def until(
             raise ClusterError(f"waited for: {what}; the process ended instead", log)
         if seconds() > deadline:
             raise TimedOut(f"waited {timeout_seconds:.0f} s for: {what}", log)
-        time.sleep(INTERVAL_SECONDS)  # noqa: TID251 - see above
+        time.sleep(interval_seconds)  # noqa: TID251 - see above
