@@ -132,6 +132,20 @@ def test_every_event_reason_is_told() -> None:
         assert f"`{reason}`" in OPERATIONS
 
 
+def test_every_reason_of_ready_is_told() -> None:
+    of_warnings = {status.REASON_EXPIRING, status.REASON_RENEWED, status.REASON_SHARED}
+    of_warnings |= {status.REASON_NOT_SHARED}
+    reasons = {
+        reason
+        for path in ROOT.glob("reconcilers/**/*.py")
+        for reason in re.findall(r'^REASON_\w+ = "(\w+)"', path.read_text(), re.MULTILINE)
+    }
+
+    told = set(re.findall(r"\w+", OPERATIONS + read("docs/failures.md")))
+    assert reasons
+    assert reasons - told - of_warnings == set()
+
+
 def test_every_metric_that_is_told_exists() -> None:
     registry = CollectorRegistry()
     Metrics(registry)
