@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from attrs import define, evolve, field
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from controller.clock import Deadline, DeadlineExceeded
 from controller.conditions import conditions_of, get_condition, timestamp
@@ -245,7 +247,8 @@ class World:
     def settle(self) -> None:
         """Bring the server up as the kubelet and the events do, and forget what was needed."""
         self.reconcile()
-        self.kubelet(self.pod(), objects.serving())
+        for pod in self.pods():
+            self.kubelet(pod, objects.serving())
         self.reconcile()
         self.api.taken()
         self.kopia.ran()
@@ -484,6 +487,65 @@ def test_a_resource_that_was_edited_while_no_controller_ran_is_acted_on(settled:
     settled.restart()
     settled.reconcile()
     assert settled.api.taken() == []
+
+
+CHANGES: dict[str, Callable[[World], object]] = {
+    "label an input": _label(objects.tls_secret()),
+    "label an access Secret": _label(objects.users_secret()),
+    "change a password": lambda world: world.change_secret(objects.users_secret({"app": "other"})),
+    "add a user": lambda world: world.change_secret(objects.users_secret({"app": "n", "b": "p"})),
+    "touch the users": _touch_users,
+    "renew the certificate": lambda world: world.change_secret(
+        objects.tls_secret(objects.key_pair("renewed"))
+    ),
+    "take the renewal back": lambda world: world.change_secret(objects.tls_secret()),
+    "label the pod": lambda world: _edit(world, {"server": {"podLabels": {"team": "a"}}}),
+    "drain at once": lambda world: _edit(world, {"server": {"drainSeconds": 0}}),
+    "break an input": lambda world: world.change_secret(
+        objects.secret(objects.ADMIN, "Opaque", {"username": "a"})
+    ),
+    "mend it": lambda world: world.change_secret(objects.admin_secret()),
+    "delete the users": lambda world: world.api.drop(
+        resources.SECRETS, objects.NAMESPACE, USERS_SECRET
+    ),
+    "delete a pod": lambda world: world.api.drop(
+        resources.PODS, objects.NAMESPACE, world.pods()[0]["metadata"]["name"]
+    ),
+}
+
+
+def _outcome(world: World) -> dict[str, Any]:
+    """Return what users see of a server, in the end."""
+    return {
+        "pods": {children.digest_of(pod): pod["metadata"]["labels"] for pod in world.pods()},
+        "serves": world.selected(),
+        "users": world.may_connect(),
+        "registered": world.server()["status"].get("registeredUsers"),
+        "conditions": [
+            (one["type"], one["status"], one["reason"], one["message"])
+            for one in world.server()["status"]["conditions"]
+        ],
+    }
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.tuples(st.sampled_from(sorted(CHANGES)), st.booleans()), max_size=6))
+def test_a_restart_at_any_time_makes_no_difference(steps: list[tuple[str, bool]]) -> None:
+    """Two servers see the same changes; the controller of one starts anew after some of them."""
+    steady, restarted = World(), World()
+    for world in (steady, restarted):
+        world.settle()
+        for change, restart in steps:
+            CHANGES[change](world)
+            if restart and world is restarted:
+                world.restart()
+            world.settle()
+        # One that is started anew counts from there.
+        for _ in range(2):
+            world.clock.step(FORGET_AFTER_SECONDS)
+            world.settle()
+
+    assert _outcome(restarted) == _outcome(steady)
 
 
 def test_a_secret_that_is_written_often_is_recorded_seldom(settled: World) -> None:
