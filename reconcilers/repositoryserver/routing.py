@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from controller.errors import NotFound
-from reconcilers.repositoryserver import children, endpoints, resources, rollout
+from reconcilers.repositoryserver import children, endpoints, resources, rollout, status
 from reconcilers.repositoryserver.applier import is_of_removed_controller
 from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE
 from reconcilers.repositoryserver.rollout import Rollout
@@ -90,7 +90,8 @@ class ServiceRouter:
         if self._yields(current, newest, serving):
             return None
         former = self._former_pods(server)
-        settled = serving is not None and newest.is_(serving)
+        # What clients have is not given up for a pod that nobody has seen work.
+        settled = serving is not None and newest.is_(serving) and status.pod_ready(serving)
         retirement = rollout.retire(
             pods,
             former if settled else (),

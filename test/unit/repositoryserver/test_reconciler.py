@@ -1060,6 +1060,9 @@ def test_the_former_pod_drains_and_goes(settled: World) -> None:
     settled.clock.step(299)
     settled.reconcile()
     assert len(settled.pods()) == 2
+    # Its container may start again until then.
+    stored = settled.api.store(resources.SECRETS)
+    assert stored.get(objects.NAMESPACE, old["metadata"]["name"]) is not None
 
     settled.clock.step(1)
     settled.reconcile()
@@ -1389,6 +1392,8 @@ def test_the_pods_of_the_removed_controller_drain_when_the_new_one_serves(world:
     world.api.put(resources.PODS, legacy)
     world.reconcile()
     (new,) = [pod for pod in world.pods() if pod["metadata"]["name"] != "repo-server-pod-x7k2p"]
+    # Where else should its clients go?
+    assert rollout.drain_until(_named(world, legacy)) is None
     former = {"metadata": {**legacy["metadata"], "name": "repo-server-service-x7k2p"}, "spec": {}}
     world.api.put(resources.SERVICES, former)
     world.kubelet(new, objects.serving())
@@ -2035,6 +2040,15 @@ class TestCertificateOfTheControllersOwn:
         secrets = settled.api.store(resources.SECRETS)
         assert secrets.get(objects.NAMESPACE, self.SECRET) is None
         assert secrets.get(objects.NAMESPACE, objects.TLS) is not None
+
+    def test_stays_when_the_resource_names_it_as_if_it_were_the_users(self, settled: World) -> None:
+        named = {"tlsSecretRef": {"name": self.SECRET}, "tls": None}
+        _edit(settled, {"server": named})
+        settled.reconcile()
+        settled.reconcile()
+
+        assert settled.progress() == "Ready"
+        assert self.secret(settled)
 
     def test_shows_its_key_nowhere_but_in_secrets(
         self, settled: World, capsys: pytest.CaptureFixture[str]
