@@ -119,7 +119,9 @@ class FakeClient:
         self._act("patch", resource, name, body, subresource)
         existing = self._existing(resource, namespace, name)
         version = existing["metadata"]["resourceVersion"]
-        if body.get("metadata", {}).get("resourceVersion", version) != version:
+        uid = existing["metadata"]["uid"]
+        written = body.get("metadata", {})
+        if written.get("resourceVersion", version) != version or written.get("uid", uid) != uid:
             raise Conflict(409, "Conflict", f"{resource.plural} {name} has been modified")
         return self._admit(resource, _merged(existing, body))
 
