@@ -34,6 +34,9 @@ FILES = 5
 # Between two backups of a client.
 PAUSE_SECONDS = 1.0
 
+# For one try to connect, with a password that may not be in force yet.
+TRY_SECONDS = 5
+
 # In the end nothing is broken: what does not work by then, and again, does not.
 CONNECT_SECONDS = 60.0
 RESTORE_TRIES = 2
@@ -163,7 +166,7 @@ class BackupLoop:
 
     def _connect(self) -> Login:
         me = login(self.server.get(), self.server.password_of())
-        ran = self.client.connect(self.server.name, me)
+        ran = self.client.connect(self.server.name, me, seconds=TRY_SECONDS)
         if ran.code:
             raise _FailedError(ran)
         return me

@@ -115,31 +115,42 @@ class Soak:
             self._say(f"  COULD NOT BE MADE: {trouble}")
         mended = CLOCK.monotonic()
         held = mended - self.began - at
-        recovery = self._recovered(server, mended)
+        recovery, last = self._recovered(server, mended)
         self.recoveries.append(Recovery(fault.name, server.name, at, held, recovery, trouble))
-        words = "NOT RECOVERED" if recovery is None else f"recovered in {recovery:.1f} s"
+        words = "NOT RECOVERED" if recovery is None else f"recovered in {recovery:.1f} s; {last}"
         self._say(f"  broken for {held:.1f} s, {words}")
         self._sample_memory()
 
-    def _recovered(self, server: Server, mended: float) -> float | None:
-        """Wait until all is of use, and return how long that took.
+    def _recovered(self, server: Server, mended: float) -> tuple[float | None, str]:
+        """Wait until all is of use.
 
         That a server serves does not show that the controller works. So a password is changed,
         which only a controller that works puts in force.
+
+        Returns:
+            How long it took, None if it did not come, and what came last.
         """
+        last = ""
+
+        def lacking(since: float) -> list[str]:
+            nonlocal last
+            found = [words for loop in self.loops for words in lacks(loop, since)]
+            last = found[-1] if found else last
+            return found
+
         try:
             wait_for("a password to be changed", lambda: _has_changed_password(server))
             changed = CLOCK.monotonic()
             wait_for(
                 "recovery",
-                lambda: [words for loop in self.loops for words in lacks(loop, changed)],
-                lambda lacking: not lacking,
+                lambda: lacking(changed),
+                lambda found: not found,
                 seconds=RECOVERY_SECONDS,
             )
         except AssertionError as error:
             self._say(f"  {error}")
-            return None
-        return CLOCK.monotonic() - mended
+            return None, last
+        return CLOCK.monotonic() - mended, f"last: {last}"
 
     def _sample_memory(self) -> None:
         """Note how much memory the controller's processes have; those that are down have none."""

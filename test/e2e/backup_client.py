@@ -111,24 +111,25 @@ class Client:
             },
         }
 
-    def connect(self, directory: str, to: Login) -> Ran:
+    def connect(self, directory: str, to: Login, *, seconds: int = CONNECT_SECONDS) -> Ran:
         """Connect to a server, and again for a moment while nobody listens.
 
         Args:
             directory: Keeps the connection.
             to: Where, and as whom.
+            seconds: How long one try may take; Kopia asks for 12 s whether it is really refused.
         """
         deadline = CLOCK.monotonic() + ROUTED_SECONDS
-        while NOBODY_LISTENS in (ran := self._connect(directory, to)).complaint:
+        while NOBODY_LISTENS in (ran := self._connect(directory, to, seconds)).complaint:
             if CLOCK.monotonic() > deadline:
                 break
         return ran
 
-    def _connect(self, directory: str, to: Login) -> Ran:
+    def _connect(self, directory: str, to: Login, seconds: int) -> Ran:
         return self._kopia(
             directory,
             to.password,
-            f"timeout {CONNECT_SECONDS} kopia --log-level=error repository connect server"
+            f"timeout {seconds} kopia --log-level=error repository connect server"
             f" --url={to.url} --server-cert-fingerprint={to.fingerprint}"
             f" --override-username={to.username} --override-hostname={to.host}",
         )

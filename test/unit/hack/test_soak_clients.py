@@ -36,7 +36,8 @@ class FakeClient:
     def shell(self, _directory: str, _script: str) -> str:
         return self.written
 
-    def connect(self, _directory: str, _to: object) -> Ran:
+    def connect(self, _directory: str, _to: object, *, seconds: int) -> Ran:
+        assert seconds < 12, "by then Kopia has asked again whether it is refused"
         return self.connected
 
     def attempt_to_back_up(self, _directory: str, _to: object) -> Ran:
