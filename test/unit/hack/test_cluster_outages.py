@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from clusterlib import components, processes, waiting
+from clusterlib import components, namespace, processes, waiting
 from clusterlib.errors import ClusterError
 from clusterlib.outages import Outages
 from clusterlib.processes import Command
@@ -79,3 +79,29 @@ def test_a_cluster_without_a_node_has_a_control_plane_that_can_be_started() -> N
 
     with pytest.raises(ClusterError, match=r"these can: etcd, kube-apiserver$"):
         Outages(State("two"), components.load()).start("kubelet")
+
+
+def test_a_pod_that_is_cut_off_is_let_through_again_by_the_same_rules(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[list[str]] = []
+
+    def run(command: list[str], *, what: str) -> None:
+        assert what
+        ran.append(command)
+
+    monkeypatch.setattr(namespace, "enter", lambda _state: ["enter"])
+    monkeypatch.setattr(processes, "run", run)
+    outages = Outages(state, components.load())
+
+    outages.cut_off("198.18.96.4")
+    outages.reconnect("198.18.96.4")
+
+    port = str(Record(node=True, slot=3).layout.api_port)
+    to = f"INPUT --source 198.18.96.4 --protocol tcp --dport {port} --jump DROP"
+    back = f"OUTPUT --destination 198.18.96.4 --protocol tcp --sport {port} --jump DROP"
+    assert [" ".join(command) for command in ran] == [
+        f"enter iptables --wait {change} {rule}"
+        for change in ("--insert", "--delete")
+        for rule in (to, back)
+    ]
