@@ -224,29 +224,29 @@ def drain_until(pod: Mapping[str, Any]) -> datetime | None:
 
 
 def in_each_others_way(
-    newest: Mapping[str, Any] | None, serving: Mapping[str, Any] | None, now: datetime
+    newest: Mapping[str, Any] | None, holder: Mapping[str, Any] | None, now: datetime
 ) -> bool:
-    """Return whether the newest pod seems to wait for what the serving one holds.
+    """Return whether the newest pod seems to wait for what another one holds.
 
     That is so for a claim that only one node can mount. Whether the claim is one, see `one_node`.
 
     Args:
         newest: The newest pod; None while there is none.
-        serving: The pod that serves.
+        holder: The pod that serves, or one of the removed controller's.
         now: The time.
     """
-    if newest is None or serving is None or is_over(newest):
+    if newest is None or holder is None or is_over(newest) or is_over(holder):
         return False
-    if newest["metadata"]["uid"] == serving["metadata"]["uid"]:
+    if newest["metadata"]["uid"] == holder["metadata"]["uid"]:
         return False
     created = status.parse_time(newest["metadata"]["creationTimestamp"])
     if now - created < timedelta(seconds=IN_PLACE_AFTER_SECONDS):
         return False
     scheduled = get_condition(conditions_of(newest), "PodScheduled")
     if scheduled is not None and scheduled["status"] == "False":
-        # In the scheduler's words; a wish that no node fulfils is not the serving pod's fault.
+        # In the scheduler's words; a wish that no node fulfils is not the holder's fault.
         return bool(_VOLUME_CONFLICT.search(scheduled.get("message", "")))
-    elsewhere = newest["spec"].get("nodeName") != serving["spec"].get("nodeName")
+    elsewhere = newest["spec"].get("nodeName") != holder["spec"].get("nodeName")
     return elsewhere and status.container_is_being_created(newest)
 
 

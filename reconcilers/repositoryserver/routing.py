@@ -87,9 +87,9 @@ class ServiceRouter:
         server, now = current.server, self._clock.now()
         pods = self.pods(server)
         serving = place.serves(pods)
-        if self._yields(current, newest, serving):
-            return None
         former = self._former_pods(server)
+        if any(self._yields(current, newest, pod) for pod in (serving, *former)):
+            return None
         # What clients have is not given up for a pod that nobody has seen work.
         settled = serving is not None and newest.is_(serving) and status.pod_ready(serving)
         retirement = rollout.retire(
@@ -152,11 +152,11 @@ class ServiceRouter:
         former = (pod for pod in self.pods(server) if endpoints.is_routed_to(slices, pod))
         return next(former, None)
 
-    def _yields(self, current: Pass, newest: Newest, serving: Mapping[str, Any] | None) -> bool:
-        """Delete the serving pod if its successor waits for the claim that it holds."""
-        if serving is None or not newest.claim:
+    def _yields(self, current: Pass, newest: Newest, holder: Mapping[str, Any] | None) -> bool:
+        """Delete a pod that serves if its successor waits for the claim that it holds."""
+        if holder is None or not newest.claim:
             return False
-        if not rollout.in_each_others_way(newest.pod, serving, self._clock.now()):
+        if not rollout.in_each_others_way(newest.pod, holder, self._clock.now()):
             return False
         namespace = current.server.namespace
         try:
@@ -170,9 +170,9 @@ class ServiceRouter:
             return False
         if not rollout.one_node(claim["spec"].get("accessModes") or ()):
             return False
-        note = REPLACED_IN_PLACE.format(pod=serving["metadata"]["name"], why=rollout.WHY_IN_PLACE)
+        note = REPLACED_IN_PLACE.format(pod=holder["metadata"]["name"], why=rollout.WHY_IN_PLACE)
         self._tell(current, EVENT_REPLACED_IN_PLACE, note, "Replace")
-        self._applier.delete(current, resources.PODS, serving, rollout.WHY_IN_PLACE)
+        self._applier.delete(current, resources.PODS, holder, rollout.WHY_IN_PLACE)
         return True
 
     def _former_pods(self, server: api.RepositoryServer) -> list[dict[str, Any]]:

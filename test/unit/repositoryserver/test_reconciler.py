@@ -1205,6 +1205,33 @@ def test_a_pod_that_waits_for_the_claim_of_the_former_one_takes_its_place(
     assert old["metadata"]["name"] in told[0]
 
 
+@pytest.mark.parametrize(
+    ("mode", "left"),
+    [
+        pytest.param("ReadWriteOnce", 1, id="on one node only: it takes its place"),
+        pytest.param("ReadWriteMany", 2, id="on any node: it waits for something else"),
+    ],
+)
+def test_a_pod_that_waits_for_the_claim_of_the_removed_controllers(
+    world: World, mode: str, left: int
+) -> None:
+    world.api.put(resources.PODS, _legacy_pod())
+    world.reconcile()
+    (new,) = [pod for pod in world.pods() if children.digest_of(pod)]
+    world.kubelet({**new, "spec": {**new["spec"], "nodeName": "other"}}, objects.creating())
+    claim = {
+        "metadata": {"name": objects.CLAIM, "namespace": objects.NAMESPACE},
+        "spec": {"accessModes": [mode]},
+    }
+    world.api.put(resources.PERSISTENT_VOLUME_CLAIMS, claim)
+    world.clock.step(rollout.IN_PLACE_AFTER_SECONDS)
+
+    world.reconcile()
+
+    assert len(world.pods()) == left
+    assert new["metadata"]["name"] in [pod["metadata"]["name"] for pod in world.pods()]
+
+
 def test_no_more_servers_are_replaced_at_once_than_have_a_turn(settled: World) -> None:
     others = [Request(objects.NAMESPACE, f"other-{number}") for number in range(5)]
     for other in others:
@@ -1377,9 +1404,10 @@ def test_a_label_on_a_secret_restarts_nothing(settled: World) -> None:
     assert settled.api.taken() == []
 
 
-def test_the_pods_of_the_removed_controller_drain_when_the_new_one_serves(world: World) -> None:
+def _legacy_pod() -> Object:
+    """Return a pod that the removed controller has left at work."""
     owner = objects.repository_server()["metadata"]["uid"]
-    legacy = {
+    return {
         "metadata": {
             "name": "repo-server-pod-x7k2p",
             "namespace": objects.NAMESPACE,
@@ -1387,8 +1415,13 @@ def test_the_pods_of_the_removed_controller_drain_when_the_new_one_serves(world:
                 {"apiVersion": "cr.kanister.io/v1alpha1", "kind": "RepositoryServer", "uid": owner}
             ],
         },
+        "spec": {"nodeName": "node"},
         "status": objects.serving(),
     }
+
+
+def test_the_pods_of_the_removed_controller_drain_when_the_new_one_serves(world: World) -> None:
+    legacy = _legacy_pod()
     world.api.put(resources.PODS, legacy)
     world.reconcile()
     (new,) = [pod for pod in world.pods() if pod["metadata"]["name"] != "repo-server-pod-x7k2p"]
