@@ -57,14 +57,18 @@ STATUS_GRACE_SECONDS = 10.0
 # While a server is not Ready it is looked at this often even if no event comes.
 UNREADY_RECHECK_SECONDS = 30.0
 
+# How long the Service of a new server waits for the pods of others that are as new.
+POD_FIRST_SECONDS = 0.2
+
 # What fails in Kopia is tried again after a tenth of the time it has been failing, within these
 # bounds. The kubelet's restart delay grows to five minutes; whoever mends a storage should not have
 # to wait that long, so a pod whose container keeps ending is replaced.
 RETRY_MIN_SECONDS = 5.0
 RETRY_MAX_SECONDS = 60.0
 
-# Of a server that comes up the stages are told no more often than this.
+# Of a server that comes up the first stage is told after so long, the others no more often than so.
 STAGE_PAUSE_SECONDS = 2.0
+NEXT_STAGE_PAUSE_SECONDS = 5.0
 
 # A Secret that many servers name may be written often without a change that matters. Its version
 # goes onto their pods no more often than this; a process that is started before reads it anew.
@@ -205,6 +209,9 @@ class RepositoryServerReconciler:
             problem = Problem(status.SERVER_SETUP, REASON_PANICKED, message)
             self._break_off(obj, problem, deadline)
             raise
+        if outcome is None:
+            # Not behind thousands that wait for their first pass.
+            return Result(requeue_after=POD_FIRST_SECONDS, priority=0)
         left = self._stage_pause(current, outcome)
         if left > 0:
             current.look_again(left)
@@ -218,7 +225,8 @@ class RepositoryServerReconciler:
     def _stage_pause(self, current: Pass, outcome: status.Outcome) -> float:
         """Return the seconds for which the next stage of a server that comes up may go untold.
 
-        It passes four within seconds. Each write costs the API server as much as a child does.
+        It passes four within seconds. Each write costs the API server as much as a child does, and
+        whoever waits wants to know that it has begun, and that it has come up.
         """
         before = current.obj.get("status") or {}
         told_at = current.memory.told_at
@@ -226,7 +234,8 @@ class RepositoryServerReconciler:
             told_at = current.memory.told_at = self._clock.monotonic()
         if not status.is_stage(before, outcome, current.server.generation):
             return 0.0
-        return told_at + STAGE_PAUSE_SECONDS - self._clock.monotonic()
+        pause = NEXT_STAGE_PAUSE_SECONDS if before.get("progress") else STAGE_PAUSE_SECONDS
+        return told_at + pause - self._clock.monotonic()
 
     def _begin(self, request: Request, obj: dict[str, Any], deadline: Deadline) -> Pass:
         server = api.parse(obj)
@@ -243,13 +252,21 @@ class RepositoryServerReconciler:
             retry_pause=self._retry_pause(obj),
         )
 
-    def _bring_about(self, current: Pass) -> status.Outcome:
-        """Act on children and users, and say what was found."""
+    def _bring_about(self, current: Pass) -> status.Outcome | None:
+        """Act on children and users, and say what was found.
+
+        Returns:
+            None for a server that has just got its first pod. That takes the longest by far, so
+            the others that are new get theirs before this one's Service is made.
+        """
         server = current.server
         # First, so that no pod is ever without its protection.
         self._applier.ensure(current, resources.NETWORK_POLICIES, children.network_policy(server))
         unknown = self._registrar.ensure_known(current)
+        is_new = not self._router.is_begun(server)
         newest = self._ensure_newest(current)
+        if is_new and newest.pod is not None:
+            return None
         place = self._router.place(server, newest, _users_version(current.memory))
         # Who may connect no more is told of even if somebody else's Secret is not right.
         untold = self._ensure_taken_up(current, newest, place)

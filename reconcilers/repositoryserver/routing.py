@@ -67,6 +67,10 @@ class ServiceRouter:
         owned = self._caches.pods.by_index(INDEX_OWNER, server.uid)
         return [pod for pod in owned if children.digest_of(pod)]
 
+    def is_begun(self, server: api.RepositoryServer) -> bool:
+        """Return whether a server has a pod or a Service."""
+        return bool(self.pods(server) or self._routed(server))
+
     def pods_beside(
         self, server: api.RepositoryServer, pod: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
