@@ -551,9 +551,10 @@ CHANGES: dict[str, Callable[[World], object]] = {
     "delete the users": lambda world: world.api.drop(
         resources.SECRETS, objects.NAMESPACE, USERS_SECRET
     ),
-    "delete a pod": lambda world: world.api.drop(
-        resources.PODS, objects.NAMESPACE, world.pods()[0]["metadata"]["name"]
-    ),
+    "delete the pods": lambda world: [
+        world.api.drop(resources.PODS, objects.NAMESPACE, pod["metadata"]["name"])
+        for pod in world.pods()
+    ],
 }
 
 
