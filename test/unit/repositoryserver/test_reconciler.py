@@ -532,6 +532,11 @@ def test_a_resource_that_was_edited_while_no_controller_ran_is_acted_on(settled:
     assert settled.api.taken() == []
 
 
+def _delete_pods(world: World) -> None:
+    for pod in world.pods():
+        world.api.drop(resources.PODS, objects.NAMESPACE, pod["metadata"]["name"])
+
+
 CHANGES: dict[str, Callable[[World], object]] = {
     "label an input": _label(objects.tls_secret()),
     "label an access Secret": _label(objects.users_secret()),
@@ -551,10 +556,7 @@ CHANGES: dict[str, Callable[[World], object]] = {
     "delete the users": lambda world: world.api.drop(
         resources.SECRETS, objects.NAMESPACE, USERS_SECRET
     ),
-    "delete the pods": lambda world: [
-        world.api.drop(resources.PODS, objects.NAMESPACE, pod["metadata"]["name"])
-        for pod in world.pods()
-    ],
+    "delete the pods": _delete_pods,
 }
 
 
@@ -1831,6 +1833,57 @@ def test_a_conflict_is_no_error(world: World) -> None:
     world.api.failures[WRITE_STATUS] = Conflict(409, "Conflict", "the object has been modified")
 
     assert world.reconcile() == Result(requeue=True)
+
+
+def test_a_status_is_only_written_on_the_very_version_that_it_was_decided_on(world: World) -> None:
+    world.settle()
+
+    versions = [body["metadata"] for body in world.api.bodies if "status" in body]
+
+    assert versions
+    assert all(metadata["resourceVersion"] for metadata in versions)
+
+
+def test_a_new_server_needs_no_turn(world: World) -> None:
+    while world.turns.take(Request(objects.NAMESPACE, f"other-{world.clock.monotonic()}")):
+        world.clock.step(1)
+
+    world.reconcile()
+
+    assert world.pod()
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param(
+            lambda world, _: world.api.drop(
+                resources.REPOSITORY_SERVERS, objects.NAMESPACE, objects.NAME
+            ),
+            id="it is deleted",
+        ),
+        pytest.param(
+            lambda world, new: world.kubelet(new, objects.image_pull_failed()),
+            id="its new pod does not come up",
+        ),
+        pytest.param(
+            lambda world, new: world.kubelet(new, objects.serving()),
+            id="its new pod is Ready",
+        ),
+    ],
+)
+def test_a_server_gives_its_turn_to_another_when(
+    settled: World, end: Callable[[World, Object], None]
+) -> None:
+    _, new = _renewed(settled)
+    assert all(settled.turns.take(Request(objects.NAMESPACE, f"other-{n}")) for n in range(4))
+    waiting = Request(objects.NAMESPACE, "waiting")
+    assert not settled.turns.take(waiting)
+
+    end(settled, new)
+    settled.reconcile()
+
+    assert settled.turns.take(waiting)
 
 
 def test_a_deleted_server_is_left_to_the_garbage_collector(settled: World) -> None:
