@@ -22,6 +22,11 @@ POLICY_AGENT = "kube-router"
 BUILT_AGENTS = ("kubelet", "kube-proxy", POLICY_AGENT)
 AGENTS = (namespace.INIT, "containerd", *BUILT_AGENTS)
 
+# Elsewhere kube-proxy and kube-router run in pods that ask for no CPU, or for a quarter of one, and
+# get a tenth of what the kubelet gets where it is scarce. kube-router makes all rules anew for each
+# change; what changes meanwhile goes into one.
+POD_NICE = 10
+
 CONTAINERD_TIMEOUT_SECONDS = 20.0
 NODE_TIMEOUT_SECONDS = 90.0
 POLICY_TIMEOUT_SECONDS = 30.0
@@ -82,7 +87,7 @@ def agents(state: State, layout: Layout, components: Components) -> list[Command
     kube_proxy = [f"--config={directory / 'kube-proxy.json'}", f"--hostname-override={name}"]
     return [
         Command("kubelet", [str(components.program("kubelet")), *kubelet]),
-        Command("kube-proxy", [str(components.program("kube-proxy")), *kube_proxy]),
+        Command("kube-proxy", [str(components.program("kube-proxy")), *kube_proxy], nice=POD_NICE),
     ]
 
 
@@ -99,6 +104,7 @@ def policy_agent(state: State, layout: Layout, components: Components) -> Comman
             "--run-router=false",
             "--run-service-proxy=false",
         ],
+        nice=POD_NICE,
     )
 
 

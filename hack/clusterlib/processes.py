@@ -33,11 +33,13 @@ class Command:
         name: the component: "kube-apiserver". Names the log file too.
         arguments: the program, absolute, and its arguments.
         environment: further variables, such as what must not be seen among the arguments.
+        nice: how far it stands back where CPUs are busy, with all that it starts; as nice(1).
     """
 
     name: str
     arguments: list[str]
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    nice: int = 0
 
 
 def start(
@@ -59,7 +61,7 @@ def start(
     marks = {CLUSTER_MARK: str(cluster), COMPONENT_MARK: command.name}
     environment = {**kept, **command.environment, **marks}
     with (logs / f"{command.name}.log").open("ab") as log:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*prefix, *command.arguments],
             cwd="/",
             env=environment,
@@ -68,6 +70,17 @@ def start(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    if command.nice:
+        _stand_back(process.pid, command.nice)
+    return process
+
+
+def _stand_back(session: int, nice: int) -> None:
+    os.setpriority(os.PRIO_PGRP, session, nice)
+    # Where the kernel shares its CPUs among sessions it asks a session for its own.
+    group = PROC / str(session) / "autogroup"
+    if group.exists():
+        group.write_text(str(nice))
 
 
 def running(cluster: Path) -> dict[int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -35,6 +36,16 @@ def test_what_was_started_is_found_by_its_mark(cluster: Path) -> None:
 
     assert processes.running(cluster) == {started.pid: "etcd"}
     assert processes.running_components(cluster) == {"etcd"}
+
+
+def test_a_component_stands_back_with_its_whole_session(cluster: Path) -> None:
+    command = Command("kube-proxy", SLEEP, nice=10)
+
+    started = processes.start(command, cluster=cluster, logs=cluster)
+
+    assert os.getpriority(os.PRIO_PROCESS, started.pid) == command.nice
+    group = processes.PROC / str(started.pid) / "autogroup"
+    assert not group.exists() or group.read_text().endswith(f"nice {command.nice}\n")
 
 
 def test_a_cluster_whose_name_begins_alike_is_another(cluster: Path) -> None:
