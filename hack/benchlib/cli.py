@@ -90,7 +90,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         )
         _add_cluster(added)
     commands.choices["ready"].add_argument(
-        "--rounds", type=_count, default=3, help="default: %(default)s"
+        "--rounds", type=_count, default=5, help="default: %(default)s"
     )
     commands.choices["idle"].add_argument(
         "--seconds", type=_count, default=120, help="default: %(default)s"

@@ -13,7 +13,7 @@ from demolib.target import GivenCluster, OwnCluster
 def test_without_arguments_twelve_servers_on_a_cluster_of_its_own() -> None:
     parsed = cli.parse(["ready"])
 
-    assert (parsed.command, parsed.servers, parsed.rounds, parsed.users) == ("ready", 12, 3, 1)
+    assert (parsed.command, parsed.servers, parsed.rounds, parsed.users) == ("ready", 12, 5, 1)
     assert cluster_arguments.target_of(parsed) == OwnCluster("bench")
 
 
