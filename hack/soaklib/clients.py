@@ -32,7 +32,7 @@ head -c 5000 /dev/urandom >'source/a directory/a file'
 FILES = 5
 
 # Between two backups of a client.
-PAUSE_SECONDS = 1.0
+PAUSE_SECONDS = 2.0
 
 # For one try to connect, with a password that may not be in force yet.
 TRY_SECONDS = 5
@@ -40,6 +40,7 @@ TRY_SECONDS = 5
 # In the end nothing is broken: what does not work by then, and again, does not.
 CONNECT_SECONDS = 60.0
 RESTORE_TRIES = 2
+COMPLAINT_CHARACTERS = 300
 PROGRESS_EVERY = 50
 
 
@@ -47,7 +48,8 @@ class _FailedError(Exception):
     """A command of the client's has failed, or nobody knows what came of it."""
 
     def __init__(self, ran: Ran) -> None:
-        super().__init__(f"exit code {ran.code}: {ran.complaint.strip()[-300:]}")
+        complaint = " ".join(ran.complaint.split())
+        super().__init__(f"exit code {ran.code}: {complaint[:COMPLAINT_CHARACTERS]}")
 
 
 # What a client meets while things are broken: an API server that is away, commands that fail, hang,
@@ -62,12 +64,14 @@ class Counts:
     Attributes:
         done: Backups that were reported done.
         failed: Those that were not; a fault may well cause it.
-        restored: Restores that were compared.
+        restored: Restores that brought what was backed up.
+        not_restored: Restores, while things are broken, that did not.
     """
 
     done: int = 0
     failed: int = 0
     restored: int = 0
+    not_restored: int = 0
 
 
 @define
@@ -90,6 +94,14 @@ class BackupLoop:
     _last_done: float = field(default=0.0)
     _stop: threading.Event = field(factory=threading.Event)
     _thread: threading.Thread = field(init=False)
+
+    def prepare(self) -> None:
+        """Have the server keep what is backed up, before anything is broken.
+
+        Raises:
+            Exception: One of `FAILURES`.
+        """
+        self.client.keep_all(self.server.name, self._connect())
 
     def start(self) -> None:
         """Begin."""
@@ -150,7 +162,10 @@ class BackupLoop:
                 self._last_done, self.failure = began, ""
                 snapshot = chance.choice(list(self._snapshots))
                 # Whatever fails here is looked at again in the end.
-                self.counts.restored += self._is_there(me, snapshot)
+                if self._is_there(me, snapshot):
+                    self.counts.restored += 1
+                else:
+                    self.counts.not_restored += 1
             except FAILURES as error:
                 self.counts.failed += 1
                 self.failure = str(error)

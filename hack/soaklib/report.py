@@ -104,6 +104,7 @@ def figures(outcome: Outcome) -> dict[str, Any]:
         "backups_done": sum(one.done for one in outcome.counts),
         "backups_failed": sum(one.failed for one in outcome.counts),
         "restores_compared": sum(one.restored for one in outcome.counts),
+        "restores_failed_meanwhile": sum(one.not_restored for one in outcome.counts),
         "backups_lost": len(outcome.lost),
         "servers": len(outcome.counts),
         "servers_ready": outcome.ready,

@@ -273,6 +273,8 @@ def main(minutes: float, count: int, seed: int, words: Sequence[str]) -> int:
     faults = plan.chosen(words)
     with bring_up(cluster, witness, count, faults) as soak:
         soak.chance.seed(seed)
+        for loop in soak.loops:
+            loop.prepare()
         print(f"seed {seed}: {count} servers are Ready, and break for {minutes:g} minutes")
         soak.began = CLOCK.monotonic()
         outcome = _soak(soak, minutes * 60)

@@ -43,6 +43,9 @@ rm -f stream go-on exit-code
 }} </dev/null >/dev/null 2>&1 &
 """
 
+# More than anybody makes.
+KEPT_SNAPSHOTS = 1_000_000
+
 # Longer than a refused connection takes; a packet that is dropped is not waited for.
 CONNECT_SECONDS = 15
 
@@ -171,6 +174,15 @@ class Client:
             f"timeout {CONNECT_SECONDS} kopia --log-level=error server status --address={to.url}"
             f" --server-username={to.username} --server-cert-fingerprint={to.fingerprint}",
         )
+
+    def keep_all(self, directory: str, to: Login) -> None:
+        """Have Kopia keep all snapshots; otherwise a backup removes all but the newest ten."""
+        ran = self._kopia(
+            directory,
+            to.password,
+            f"kopia --log-level=error policy set source --keep-latest={KEPT_SNAPSHOTS}",
+        )
+        assert ran.code == 0, ran
 
     def snapshots(self, directory: str, to: Login) -> list[str]:
         """Return the ids of the user's snapshots."""

@@ -171,6 +171,7 @@ class TestReport:
             "backups_done": 8,
             "backups_failed": 2,
             "restores_compared": 6,
+            "restores_failed_meanwhile": 0,
             "backups_lost": 0,
             "servers": 2,
             "servers_ready": 2,

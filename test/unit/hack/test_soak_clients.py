@@ -32,6 +32,7 @@ class FakeClient:
     restored: Ran = field(factory=lambda: Ran(0, listing(WRITTEN), ""))
     failing_restores: int = 0
     connected: Ran = field(factory=lambda: Ran(0, "", ""))
+    keeps_all: bool = False
 
     def shell(self, _directory: str, _script: str) -> str:
         return self.written
@@ -39,6 +40,9 @@ class FakeClient:
     def connect(self, _directory: str, _to: object, *, seconds: int) -> Ran:
         assert seconds < 12, "by then Kopia has asked again whether it is refused"
         return self.connected
+
+    def keep_all(self, _directory: str, _to: object) -> None:
+        self.keeps_all = True
 
     def attempt_to_back_up(self, _directory: str, _to: object) -> Ran:
         return self.backup
@@ -70,6 +74,14 @@ def test_a_backup_that_is_reported_done_is_looked_for_in_the_end() -> None:
     assert one.verify() == []
     client.restored = Ran(0, listing({**WRITTEN, "./0": "another"}), "")
     assert one.verify() == ["k1"]
+
+
+def test_kopia_is_told_to_remove_nothing() -> None:
+    client = FakeClient()
+
+    loop(client).prepare()
+
+    assert client.keeps_all
 
 
 @pytest.mark.parametrize(
