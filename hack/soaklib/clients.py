@@ -34,8 +34,10 @@ FILES = 5
 # Between two backups of a client.
 PAUSE_SECONDS = 2.0
 
-# For one try to connect, with a password that may not be in force yet.
+# For the first try to connect, with a password that may not be in force yet; each further one has as
+# much more, as the machine may be busy.
 TRY_SECONDS = 5
+TRY_SECONDS_AT_MOST = 20
 
 # In the end nothing is broken: what does not work by then, and again, does not.
 CONNECT_SECONDS = 60.0
@@ -92,6 +94,8 @@ class BackupLoop:
     # Checksums of the files of each snapshot that was reported done.
     _snapshots: dict[str, Mapping[str, str]] = field(factory=dict)
     _last_done: float = field(default=0.0)
+    # How often in a row it could not connect.
+    _refused: int = field(default=0)
     _stop: threading.Event = field(factory=threading.Event)
     _thread: threading.Thread = field(init=False)
 
@@ -181,7 +185,9 @@ class BackupLoop:
 
     def _connect(self) -> Login:
         me = login(self.server.get(), self.server.password_of())
-        ran = self.client.connect(self.server.name, me, seconds=TRY_SECONDS)
+        seconds = min(TRY_SECONDS * (1 + self._refused), TRY_SECONDS_AT_MOST)
+        ran = self.client.connect(self.server.name, me, seconds=seconds)
+        self._refused = self._refused + 1 if ran.code else 0
         if ran.code:
             raise _FailedError(ran)
         return me

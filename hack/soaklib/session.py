@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from soaklib.faults import Fault
 
 # A server that is not of use by then does not recover by itself.
-RECOVERY_SECONDS = 240.0
+RECOVERY_SECONDS = 300.0
 
 # What making or mending a fault, or a look at the cluster, may end with.
 TROUBLES = (AssertionError, ClientError, ClusterError, subprocess.TimeoutExpired)

@@ -33,12 +33,13 @@ class FakeClient:
     failing_restores: int = 0
     connected: Ran = field(factory=lambda: Ran(0, "", ""))
     keeps_all: bool = False
+    seconds: list[int] = field(factory=list)
 
     def shell(self, _directory: str, _script: str) -> str:
         return self.written
 
     def connect(self, _directory: str, _to: object, *, seconds: int) -> Ran:
-        assert seconds < 12, "by then Kopia has asked again whether it is refused"
+        self.seconds.append(seconds)
         return self.connected
 
     def keep_all(self, _directory: str, _to: object) -> None:
@@ -74,6 +75,20 @@ def test_a_backup_that_is_reported_done_is_looked_for_in_the_end() -> None:
     assert one.verify() == []
     client.restored = Ran(0, listing({**WRITTEN, "./0": "another"}), "")
     assert one.verify() == ["k1"]
+
+
+def test_a_client_has_more_and_more_patience_until_it_is_let_in() -> None:
+    client = FakeClient(connected=Ran(1, "", "access denied"))
+    one = loop(client)
+
+    for _ in range(5):
+        with pytest.raises(FAILURES):
+            one.prepare()
+    client.connected = Ran(0, "", "")
+    one.prepare()
+    one.prepare()
+
+    assert client.seconds == [5, 10, 15, 20, 20, 20, 5]
 
 
 def test_kopia_is_told_to_remove_nothing() -> None:
