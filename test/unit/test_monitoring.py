@@ -97,10 +97,15 @@ def test_an_alert_says_what_is_wrong_and_what_to_do(rule: Object) -> None:
     assert rule["annotations"]["description"].endswith(".")
 
 
-def test_every_alert_has_its_row_in_the_documentation() -> None:
+@pytest.mark.parametrize("rule", [pytest.param(rule, id=rule["alert"]) for rule in rules()])
+def test_the_row_of_an_alert_in_the_documentation_names_a_metric_that_it_asks_for(
+    rule: Object,
+) -> None:
     operations = (MANIFESTS.parent / "docs/operations.md").read_text()
 
-    assert [rule["alert"] for rule in rules() if f"| `{rule['alert']}` |" not in operations] == []
+    (row,) = [line for line in operations.splitlines() if f"| `{rule['alert']}` |" in line]
+
+    assert set(re.findall(r"`(\w+)` ", row)) & set(METRIC.findall(rule["expr"]))
 
 
 def test_the_monitor_finds_the_service_and_its_port() -> None:
