@@ -34,8 +34,8 @@ FILES = 5
 # Between two backups of a client.
 PAUSE_SECONDS = 2.0
 
-# For the first try to connect, with a password that may not be in force yet; each further one has as
-# much more, as the machine may be busy.
+# For the first try to connect, with a password that may not be in force yet; each further one has
+# as much more, as the machine may be busy.
 TRY_SECONDS = 5
 TRY_SECONDS_AT_MOST = 20
 
