@@ -3,11 +3,13 @@
 The `kubernetes` package does authentication, TLS, proxies and the connection pool. Its generated
 models are left out: they are slow and drop fields they do not know. Every request has a connect
 and a read timeout. Nothing is sent twice behind the caller's back but a read on a kept-alive
-connection that the server closed meanwhile.
+connection that the server closed meanwhile. Where one connection has fallen silent, none of those
+kept for later is used again.
 """
 
 import contextlib
 import json
+import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
@@ -56,9 +58,15 @@ class WatchStream:
     watch in good order, or when another thread calls `close`.
     """
 
-    def __init__(self, response: urllib3.BaseHTTPResponse, description: str) -> None:
+    def __init__(
+        self,
+        response: urllib3.BaseHTTPResponse,
+        description: str,
+        on_silence: Callable[[], None],
+    ) -> None:
         self._response = response
         self._description = description
+        self._on_silence = on_silence
         self._closed = threading.Event()
         self._lines = self._split_lines()
 
@@ -124,6 +132,8 @@ class WatchStream:
         except (urllib3.exceptions.HTTPError, OSError) as error:
             if self._closed.is_set():
                 return b""
+            if isinstance(error, urllib3.exceptions.ReadTimeoutError):
+                self._on_silence()
             raise transport_error(self._description, error) from error
         except (AttributeError, ValueError):
             # A TLS socket that another thread shuts down loses its state between two bytecodes of
@@ -344,7 +354,7 @@ class Client:
                 read_timeout=read_timeout,
             )
         )
-        return WatchStream(response, f"WATCH {path}")
+        return WatchStream(response, f"WATCH {path}", self._close_idle)
 
     def create(
         self, resource: Resource, namespace: str, body: Object, *, deadline: Deadline | None = None
@@ -570,6 +580,9 @@ class Client:
                 preload_content=False,
             )
             code = str(response.status)
+        except urllib3.exceptions.ReadTimeoutError:
+            self._close_idle()
+            raise
         finally:
             self._metrics.rest_requests_total.labels(
                 code=code, method=call.method, host=self._host
@@ -581,6 +594,22 @@ class Client:
                 len(content)
             )
         return response
+
+    def _close_idle(self) -> None:
+        """Close the connections that are kept for later requests.
+
+        What has silenced one, a load balancer or a network, has as a rule silenced all, and each
+        would cost a request its whole timeout. client-go has one HTTP/2 connection for everything,
+        and gives that up when it does not answer a ping.
+        """
+        if isinstance(self._pool, urllib3.PoolManager):
+            self._pool.clear()
+        elif (idle := self._pool.pool) is not None:
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    # A place that nothing has taken yet is None; an empty pool makes new connections.
+                    if (connection := idle.get_nowait()) is not None:
+                        connection.close()
 
     def _fenced(self, content: bytes) -> Iterator[bytes]:
         """Yield the body of a write, once it is certain that it may be sent.

@@ -3,10 +3,12 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import kubernetes.client
 import pytest
@@ -24,6 +26,7 @@ from controller.metrics import Metrics
 from fakes import apiserver
 from fakes.apiserver import FakeApiServer
 from fakes.clock import FakeClock
+from fakes.tcpproxy import TcpProxy
 
 PODS = Resource("", "v1", "pods", "Pod")
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
@@ -264,6 +267,61 @@ def test_a_refused_connection_says_so(server: FakeApiServer, client: Client) -> 
 
     server.listen_again()
     assert caught.value.refused
+
+
+class TestHalfOpenConnections:
+    """Where one connection has fallen silent the others that are kept have as well."""
+
+    @pytest.fixture
+    def network(self, server: FakeApiServer) -> Iterator[TcpProxy]:
+        port = urlsplit(server.url).port
+        assert port
+        with TcpProxy("127.0.0.1", port) as proxy:
+            yield proxy
+
+    @pytest.fixture
+    def client(self, network: TcpProxy) -> Client:
+        configuration = kubernetes.client.Configuration(host=f"http://127.0.0.1:{network.port}")
+        configuration.proxy = None
+        return client_of(kubernetes.client.ApiClient(configuration), read_timeout=0.5)
+
+    def keep_three(self, server: FakeApiServer, client: Client) -> None:
+        """Have three connections that are kept: three requests are answered at the same time."""
+        together = threading.Barrier(3)
+
+        def answer(handler: apiserver.Handler) -> None:
+            together.wait(5.0)
+            apiserver.ok({})(handler)
+
+        server.expect(answer, answer, answer)
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(lambda name: client.get(PODS, "ns", name), "abc"))
+
+    def test_a_request_without_an_answer_is_the_only_one(
+        self, server: FakeApiServer, network: TcpProxy, client: Client
+    ) -> None:
+        self.keep_three(server, client)
+        network.freeze()
+
+        with pytest.raises(errors.TransportError, match="timed out"):
+            client.get(PODS, "ns", "a")
+
+        server.expect(apiserver.ok({"a": 1}))
+        assert client.get(PODS, "ns", "a") == {"a": 1}
+
+    def test_a_silent_watch_is_followed_by_no_silent_request(
+        self, server: FakeApiServer, network: TcpProxy, client: Client
+    ) -> None:
+        server.expect(apiserver.watch(apiserver.added("a", 2), end="silent"))
+        with open_watch(client, read_timeout=0.5) as stream:
+            next(stream)
+            self.keep_three(server, client)
+            network.freeze()
+            with pytest.raises(errors.TransportError, match="timed out"):
+                next(stream)
+
+        server.expect(apiserver.ok({"a": 1}))
+        assert client.get(PODS, "ns", "a") == {"a": 1}
 
 
 def test_a_read_is_repeated_once_on_a_dropped_connection(
