@@ -607,7 +607,7 @@ class Client:
         elif (idle := self._pool.pool) is not None:
             with contextlib.suppress(queue.Empty):
                 while True:
-                    # A place that nothing has taken yet is None; an empty pool makes new connections.
+                    # None is a place not taken yet; an empty pool makes new connections.
                     if (connection := idle.get_nowait()) is not None:
                         connection.close()
 

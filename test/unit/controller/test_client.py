@@ -285,29 +285,28 @@ class TestHalfOpenConnections:
         configuration.proxy = None
         return client_of(kubernetes.client.ApiClient(configuration), read_timeout=0.5)
 
-    def keep_three(self, server: FakeApiServer, client: Client) -> None:
-        """Have three connections that are kept: three requests are answered at the same time."""
+    def get_three_at_once(self, server: FakeApiServer, client: Client) -> list[Any]:
+        """Use three connections, which are kept then."""
         together = threading.Barrier(3)
 
         def answer(handler: apiserver.Handler) -> None:
             together.wait(5.0)
-            apiserver.ok({})(handler)
+            apiserver.ok({"a": 1})(handler)
 
         server.expect(answer, answer, answer)
         with ThreadPoolExecutor(3) as pool:
-            list(pool.map(lambda name: client.get(PODS, "ns", name), "abc"))
+            return list(pool.map(lambda name: client.get(PODS, "ns", name), "abc"))
 
     def test_a_request_without_an_answer_is_the_only_one(
         self, server: FakeApiServer, network: TcpProxy, client: Client
     ) -> None:
-        self.keep_three(server, client)
+        self.get_three_at_once(server, client)
         network.freeze()
 
         with pytest.raises(errors.TransportError, match="timed out"):
             client.get(PODS, "ns", "a")
 
-        server.expect(apiserver.ok({"a": 1}))
-        assert client.get(PODS, "ns", "a") == {"a": 1}
+        assert self.get_three_at_once(server, client) == [{"a": 1}] * 3
 
     def test_a_silent_watch_is_followed_by_no_silent_request(
         self, server: FakeApiServer, network: TcpProxy, client: Client
@@ -315,13 +314,12 @@ class TestHalfOpenConnections:
         server.expect(apiserver.watch(apiserver.added("a", 2), end="silent"))
         with open_watch(client, read_timeout=0.5) as stream:
             next(stream)
-            self.keep_three(server, client)
+            self.get_three_at_once(server, client)
             network.freeze()
             with pytest.raises(errors.TransportError, match="timed out"):
                 next(stream)
 
-        server.expect(apiserver.ok({"a": 1}))
-        assert client.get(PODS, "ns", "a") == {"a": 1}
+        assert self.get_three_at_once(server, client) == [{"a": 1}] * 3
 
 
 def test_a_read_is_repeated_once_on_a_dropped_connection(
