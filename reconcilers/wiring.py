@@ -41,9 +41,10 @@ if TYPE_CHECKING:
 
 CONTROLLER = "repositoryserver"
 
-# Seconds between two tries of what the API server refuses, at most. A right that was missing or a
-# quota that was full is noticed a minute after it was mended, at the cost of one request a minute;
-# client-go's 1000 s would leave a user waiting for a quarter of an hour.
+# Seconds between two tries of a reconcile that the API server refuses, at most. A right that was
+# missing is noticed a minute after it was given, at the cost of one request a minute; client-go's
+# 1000 s would leave a user waiting for a quarter of an hour. A pod that is refused, by a quota say,
+# ends no reconcile: reconciler.UNREADY_RECHECK_SECONDS holds for it.
 MAX_RETRY_SECONDS = 60.0
 
 INDEX_SECRET = "secret"  # noqa: S105 - an index's name
