@@ -1,7 +1,8 @@
 """The record: what is known of a server's Secrets, kept on the pod that was made of them.
 
 By it a controller that is started anew knows that nothing has changed, and reads no Secret. Nothing
-in it is secret. Pure functions; see docs/decisions/restarts.md.
+in it is secret. Pure functions but for `program`, which reads the modules once at the start; see
+docs/decisions/restarts.md.
 """
 
 from __future__ import annotations
