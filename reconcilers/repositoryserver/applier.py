@@ -266,10 +266,10 @@ class ChildApplier:
         if pod is None or pod["metadata"].get("deletionTimestamp"):
             return False
         told = pod["metadata"].get("annotations") or {}
-        missing = self._records.annotations(current.memory, pod).items() - told.items()
-        if missing:
-            self.annotate(current, pod, dict(missing))
-        return bool(missing)
+        if self._records.annotations(current.memory, pod).items() <= told.items():
+            return False
+        self.annotate(current, pod, {})
+        return True
 
     def prune_snapshots(self, current: Pass, keep: Collection[str]) -> None:
         """Delete the snapshot Secrets that no pod uses.

@@ -107,26 +107,34 @@ class Records:
             server: The resource.
             pods: Its pods.
         """
-        memory = Memory()
-        newest_last = sorted(pods, key=lambda pod: pod["metadata"].get("creationTimestamp", ""))
-        for pod in reversed(newest_last):
+        for pod in sorted(pods, key=_created, reverse=True):
             annotations = pod["metadata"].get("annotations") or {}
             found = parse(annotations.get(children.ANNOTATION_RECORD, ""))
             if found is not None and found.program == self.program:
-                memory.inputs = KnownInputs(
-                    versions=Versions(found.inputs, complete=True),
-                    digest=children.digest_of(pod),
-                    not_after=found.not_after,
-                    pod=status.PodContext.of(server, storage=found.storage, claim=found.claim),
-                )
-                memory.users = KnownUsers(
-                    sources=Versions(found.sources, complete=True),
-                    stored=found.stored,
-                    version=found.users,
-                    names=frozenset(found.names),
-                )
-                break
-        return memory
+                return _remembered(server, pod, found)
+        return Memory()
+
+
+def _created(pod: Mapping[str, Any]) -> str:
+    created: str = pod["metadata"].get("creationTimestamp", "")
+    return created
+
+
+def _remembered(server: RepositoryServer, pod: Mapping[str, Any], found: Record) -> Memory:
+    return Memory(
+        inputs=KnownInputs(
+            versions=Versions(found.inputs, complete=True),
+            digest=children.digest_of(pod),
+            not_after=found.not_after,
+            pod=status.PodContext.of(server, storage=found.storage, claim=found.claim),
+        ),
+        users=KnownUsers(
+            sources=Versions(found.sources, complete=True),
+            stored=found.stored,
+            version=found.users,
+            names=frozenset(found.names),
+        ),
+    )
 
 
 def render(record: Record) -> str:
