@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from e2e import outages
+from soaklib.scene import undone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,14 +38,11 @@ def without_storage(_scene: Scene, server: Server) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def with_slow_storage(scene: Scene, _server: Server) -> Iterator[None]:
-    """Have each packet from and to the object store take its time."""
-    scene.network.slow(DELAY_SECONDS)
-    try:
-        yield
-    finally:
-        scene.network.slow(0)
+# Each packet from and to the object store takes its time.
+with_slow_storage = undone(
+    lambda scene, _server: scene.network.slow(DELAY_SECONDS),
+    lambda scene, _server: scene.network.slow(0),
+)
 
 
 @contextmanager

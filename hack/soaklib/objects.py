@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import TYPE_CHECKING
 
-from controller.errors import ClientError
 from controller.resource import Resource
 from e2e.cluster import NAMESPACE
 from reconcilers.repositoryserver import children, resources
+from soaklib.scene import repeated, undone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,15 +75,10 @@ def without_right(scene: Scene, server: Server) -> Iterator[None]:
 def with_setting(setting: Object, removed: Object) -> Breaks:
     """Have a resource with a setting of spec.server that cannot work."""
 
-    @contextmanager
-    def broken(_scene: Scene, server: Server) -> Iterator[None]:
-        server.patch({"spec": {"server": setting}})
-        try:
-            yield
-        finally:
-            server.patch({"spec": {"server": removed}})
+    def patch(settings: Object) -> Callable[[Scene, Server], object]:
+        return lambda _scene, server: server.patch({"spec": {"server": settings}})
 
-    return broken
+    return undone(patch(setting), patch(removed))
 
 
 with_too_little_memory = with_setting(
@@ -135,22 +128,3 @@ def drained(_scene: Scene, server: Server) -> Iterator[None]:
         yield
     finally:
         kubectl.run("uncordon", node)
-
-
-@contextmanager
-def repeated(act: Callable[[], object]) -> Iterator[None]:
-    """Do something over and over in another thread; what the API server refuses is no matter."""
-    over = threading.Event()
-
-    def run() -> None:
-        while not over.is_set():
-            with contextlib.suppress(ClientError):
-                act()
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()

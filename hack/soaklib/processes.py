@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from e2e.waiting import CLOCK
-from soaklib.objects import repeated
+from soaklib.scene import repeated, undone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,31 +38,20 @@ def with_leader_paused(scene: Scene, _server: Server) -> Iterator[None]:
 
 def paused(component: str) -> Breaks:
     """Have a component of the cluster do nothing, with its connections left open."""
-
-    @contextmanager
-    def broken(scene: Scene, _server: Server) -> Iterator[None]:
-        scene.components.pause(component)
-        try:
-            yield
-        finally:
-            scene.components.resume(component)
-
-    return broken
+    return undone(
+        lambda scene, _server: scene.components.pause(component),
+        lambda scene, _server: scene.components.resume(component),
+    )
 
 
 def killed(component: str) -> Breaks:
     """Have a component of the cluster away."""
 
-    @contextmanager
-    def broken(scene: Scene, _server: Server) -> Iterator[None]:
-        scene.components.kill(component)
-        try:
-            yield
-        finally:
-            scene.components.start(component)
-            scene.components.wait_for_api()
+    def start(scene: Scene, _server: Server) -> None:
+        scene.components.start(component)
+        scene.components.wait_for_api()
 
-    return broken
+    return undone(lambda scene, _server: scene.components.kill(component), start)
 
 
 @contextmanager

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from attrs import frozen
+
+from controller.errors import ClientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,3 +53,38 @@ def at_once(act: Callable[[Scene, Server], object]) -> Breaks:
         yield
 
     return broken
+
+
+def undone(
+    act: Callable[[Scene, Server], object], undo: Callable[[Scene, Server], object]
+) -> Breaks:
+    """Make a fault of something that lasts until it is undone."""
+
+    @contextmanager
+    def broken(scene: Scene, server: Server) -> Iterator[None]:
+        act(scene, server)
+        try:
+            yield
+        finally:
+            undo(scene, server)
+
+    return broken
+
+
+@contextmanager
+def repeated(act: Callable[[], object]) -> Iterator[None]:
+    """Do something over and over in another thread; what the API server refuses is no matter."""
+    over = threading.Event()
+
+    def run() -> None:
+        while not over.is_set():
+            with contextlib.suppress(ClientError):
+                act()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
