@@ -536,7 +536,7 @@ class Client:
         try:
             response = self._send(call)
         except urllib3.exceptions.HTTPError as error:
-            raise call.failure(error) from error
+            raise self._failure(call, error) from error
         if response.status >= HTTPStatus.BAD_REQUEST:
             retry_after = _retry_after_seconds(response.headers.get("Retry-After", ""))
             content = self._read_body(response, call)
@@ -580,9 +580,6 @@ class Client:
                 preload_content=False,
             )
             code = str(response.status)
-        except urllib3.exceptions.ReadTimeoutError:
-            self._close_idle()
-            raise
         finally:
             self._metrics.rest_requests_total.labels(
                 code=code, method=call.method, host=self._host
@@ -594,6 +591,12 @@ class Client:
                 len(content)
             )
         return response
+
+    def _failure(self, call: _Call, error: Exception) -> TransportError | DeadlineExceeded:
+        """Return what a failed transport means to the caller; after silence trust no connection."""
+        if isinstance(error, urllib3.exceptions.ReadTimeoutError):
+            self._close_idle()
+        return call.failure(error)
 
     def _close_idle(self) -> None:
         """Close the connections that are kept for later requests.
@@ -631,7 +634,7 @@ class Client:
         except (urllib3.exceptions.HTTPError, OSError) as error:
             # DeadlineExceeded is an OSError too; `failure` makes it come out as such.
             response.close()
-            raise call.failure(error) from error
+            raise self._failure(call, error) from error
         content = b"".join(chunks)
         self._metrics.rest_response_size_bytes.labels(verb=call.method, host=self._host).observe(
             len(content)

@@ -308,6 +308,25 @@ class TestHalfOpenConnections:
 
         assert self.get_three_at_once(server, client) == [{"a": 1}] * 3
 
+    def test_an_answer_that_stops_halfway_is_the_only_one(
+        self, server: FakeApiServer, network: TcpProxy, client: Client
+    ) -> None:
+        def half(handler: apiserver.Handler) -> None:
+            handler.send_response(200)
+            handler.send_header("Content-Length", "8")
+            handler.end_headers()
+            handler.wfile.write(b'{"a"')
+            handler.hang()
+
+        self.get_three_at_once(server, client)
+        server.expect(half)
+        with pytest.raises(errors.TransportError, match="timed out"):
+            client.get(PODS, "ns", "a")
+
+        # Only what is connected by now; whatever is kept would be silent.
+        network.freeze()
+        assert self.get_three_at_once(server, client) == [{"a": 1}] * 3
+
     def test_a_silent_watch_is_followed_by_no_silent_request(
         self, server: FakeApiServer, network: TcpProxy, client: Client
     ) -> None:
