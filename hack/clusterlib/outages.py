@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from clusterlib.processes import Command
     from clusterlib.state import Record, State
 
-END_SECONDS = 10.0
 READY_SECONDS = 60.0
 
 NO_CLUSTER = "there is no cluster {name}; `hack/cluster up --name {name}` makes one"
@@ -70,15 +69,10 @@ class Outages:
         """Kill a component, and return when it has ended.
 
         Raises:
-            ClusterError: it does not run.
+            ClusterError: it does not run, or does not end.
         """
-        self._send(component, signal.SIGKILL)
-        directory = self._state.directory
-        waiting.until(
-            lambda: component not in processes.running_components(directory),
-            what=f"{component} to end",
-            timeout_seconds=END_SECONDS,
-        )
+        if not processes.kill_component(self._state.directory, component):
+            raise ClusterError(NOT_RUNNING.format(component=component, name=self._state.name))
 
     def start(self, component: str, *flags: str) -> None:
         """Start a component that was killed, as it was started before.
@@ -106,13 +100,14 @@ class Outages:
         """Wait until the API server is ready.
 
         Raises:
-            ClusterError: it is not in time.
+            ClusterError: it is not in time, or does not run.
         """
         waiting.until(
             Api(self._state, self._record).is_ready,
             what="kube-apiserver to be ready",
             timeout_seconds=READY_SECONDS,
             log=self._state.logs / "kube-apiserver.log",
+            alive=lambda: "kube-apiserver" in processes.running_components(self._state.directory),
         )
 
     def cut_off(self, address: str) -> None:

@@ -6,7 +6,9 @@ a reboot a recorded id can belong to a stranger, while the mark is only on what 
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
 import signal
 import subprocess
 from dataclasses import dataclass, field
@@ -17,7 +19,7 @@ from clusterlib import waiting
 from clusterlib.errors import ClusterError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 CLUSTER_MARK = "REPOSITORY_SERVER_CLUSTER"
 COMPONENT_MARK = "REPOSITORY_SERVER_CLUSTER_COMPONENT"
@@ -113,15 +115,22 @@ def kill_all(cluster: Path) -> int:
         ClusterError: some did not end.
     """
     killed = 0
-
-    def none_left() -> bool:
-        nonlocal killed
-        found = running(cluster)
-        killed += sum(_signal(pid, cluster, signal.SIGKILL) for pid in found)
-        return not found
-
-    waiting.until(none_left, what="the processes to end", timeout_seconds=KILL_TIMEOUT_SECONDS)
+    # Once more for what the killed ones started meanwhile.
+    while found := running(cluster):
+        killed += _kill(cluster, found)
     return killed
+
+
+def kill_component(cluster: Path, name: str) -> int:
+    """Kill the processes of one component, its children among them, and wait for their end.
+
+    Returns:
+        How many there were.
+
+    Raises:
+        ClusterError: some did not end.
+    """
+    return _kill(cluster, _processes_of(cluster, name))
 
 
 def signal_component(cluster: Path, name: str, number: signal.Signals) -> int:
@@ -130,8 +139,11 @@ def signal_component(cluster: Path, name: str, number: signal.Signals) -> int:
     Returns:
         How many there were.
     """
-    found = [pid for pid, component in running(cluster).items() if component == name]
-    return sum(_signal(pid, cluster, number) for pid in found)
+    sent = 0
+    for pid in _processes_of(cluster, name):
+        with _handle(pid, cluster) as handle:
+            sent += handle is not None and _send(handle, number)
+    return sent
 
 
 def id_in_own_namespace(pid: int) -> int | None:
@@ -164,23 +176,56 @@ def _component_of(pid: int, cluster: Path) -> str | None:
     return names[0] if names else ""
 
 
-def _signal(pid: int, cluster: Path, number: signal.Signals) -> bool:
-    """Send a signal to the process, if it still is the one that carried the mark."""
+def _processes_of(cluster: Path, name: str) -> list[int]:
+    return [pid for pid, component in running(cluster).items() if component == name]
+
+
+def _kill(cluster: Path, pids: Iterable[int]) -> int:
+    """Kill processes and wait until they have ended; return how many there still were."""
+    with contextlib.ExitStack() as stack:
+        handles = [stack.enter_context(_handle(pid, cluster)) for pid in pids]
+        killed = [handle for handle in handles if handle is not None and _send(handle)]
+        waiting.until(
+            lambda: all(map(_has_ended, killed)),
+            what="the processes to end",
+            timeout_seconds=KILL_TIMEOUT_SECONDS,
+        )
+        return len(killed)
+
+
+@contextlib.contextmanager
+def _handle(pid: int, cluster: Path) -> Iterator[int | None]:
+    """Give a handle of the process, None if it no longer is the one that carried the mark."""
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
-        return False
+        yield None
+        return
     try:
         # The handle stays with this very process. If the mark is still seen now, then the handle
         # was opened on a marked process, and the id cannot have passed to a stranger in between.
-        if _component_of(pid, cluster) is None:
-            return False
+        yield handle if _component_of(pid, cluster) is not None else None
+    finally:
+        os.close(handle)
+
+
+def _send(handle: int, number: signal.Signals = signal.SIGKILL) -> bool:
+    """Send a signal and tell whether the process was still there."""
+    try:
         signal.pidfd_send_signal(handle, number)
     except ProcessLookupError:
         return False
-    finally:
-        os.close(handle)
     return True
+
+
+def _has_ended(handle: int) -> bool:
+    """Tell whether all threads of the process have ended, and so have closed its sockets.
+
+    The process's files under /proc are empty before that: as soon as its first thread has ended.
+    """
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def run(

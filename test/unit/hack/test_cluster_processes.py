@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from clusterlib import processes
+from clusterlib import processes, waiting
 from clusterlib.errors import ClusterError
 from clusterlib.processes import Command
 
@@ -74,6 +75,26 @@ def test_a_component_is_signalled_and_no_other(cluster: Path) -> None:
     assert kubelet.wait(timeout=5) == -signal.SIGTERM
     assert etcd.poll() is None
     assert processes.signal_component(cluster, "kubelet", signal.SIGTERM) == 0
+
+
+def test_a_killed_component_has_closed_its_sockets(cluster: Path) -> None:
+    # Many threads and much memory: it takes a while from the end of the first to the last's.
+    script = f"""
+import socket, threading
+memory = bytearray(b"x") * {256 << 20}
+for _ in range(50):
+    threading.Thread(target=threading.Event().wait).start()
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+"""
+    start(cluster, "etcd", [sys.executable, "-c", script])
+    log = cluster / "etcd.log"
+    waiting.until(lambda: bool(log.read_text()), what="its port", timeout_seconds=10, log=log)
+
+    assert processes.kill_component(cluster, "etcd") == 1
+
+    socket.create_server(("127.0.0.1", int(log.read_text()))).close()
+    assert processes.kill_component(cluster, "etcd") == 0
 
 
 def test_killing_nothing_is_no_error(cluster: Path) -> None:
