@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from attrs import frozen
+
 from controller.clock import Deadline, DeadlineExceeded
 from controller.conditions import conditions_of, get_condition, is_true
 from controller.controller import Request, Result
@@ -92,6 +94,15 @@ OUT_OF_TIME = "a reconcile ran out of time and is tried again: {message}"
 REASON_PANICKED = "ReconcilePanicked"
 # The type alone: what else an exception says may be of a Secret.
 PANICKED = "a bug of the controller ended a reconcile, which is tried again: {type}; see its log"
+
+
+@frozen
+class PodFirst:
+    """How a pass ends that has given a new server its pod, and nothing after it yet.
+
+    A pod takes the longest by far, so the others that are new get theirs before this server's
+    Service is made.
+    """
 
 
 class RepositoryServerReconciler:
@@ -209,7 +220,7 @@ class RepositoryServerReconciler:
             problem = Problem(status.SERVER_SETUP, REASON_PANICKED, message)
             self._break_off(obj, problem, deadline)
             raise
-        if outcome is None:
+        if isinstance(outcome, PodFirst):
             # Not behind thousands that wait for their first pass.
             return Result(requeue_after=POD_FIRST_SECONDS, priority=0)
         left = self._stage_pause(current, outcome)
@@ -252,13 +263,8 @@ class RepositoryServerReconciler:
             retry_pause=self._retry_pause(obj),
         )
 
-    def _bring_about(self, current: Pass) -> status.Outcome | None:
-        """Act on children and users, and say what was found.
-
-        Returns:
-            None for a server that has just got its first pod. That takes the longest by far, so
-            the others that are new get theirs before this one's Service is made.
-        """
+    def _bring_about(self, current: Pass) -> status.Outcome | PodFirst:
+        """Act on children and users, and say what was found."""
         server = current.server
         # First, so that no pod is ever without its protection.
         self._applier.ensure(current, resources.NETWORK_POLICIES, children.network_policy(server))
@@ -266,7 +272,7 @@ class RepositoryServerReconciler:
         is_new = not self._router.is_begun(server)
         newest = self._ensure_newest(current)
         if is_new and newest.pod is not None:
-            return None
+            return PodFirst()
         place = self._router.place(server, newest, _users_version(current.memory))
         # Who may connect no more is told of even if somebody else's Secret is not right.
         untold = self._ensure_taken_up(current, newest, place)
