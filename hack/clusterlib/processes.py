@@ -165,8 +165,7 @@ def _leads_session(pid: int) -> bool:
 
 def _component_of(pid: int, cluster: Path) -> str | None:
     try:
-        # Empty for a zombie, which has nothing left to kill.
-        environment = (PROC / str(pid) / "environ").read_bytes().split(b"\0")
+        environment = _environment_of(PROC / str(pid)).split(b"\0")
     except OSError:
         return None  # ended meanwhile, or another user's
     if f"{CLUSTER_MARK}={cluster}".encode() not in environment:
@@ -174,6 +173,28 @@ def _component_of(pid: int, cluster: Path) -> str | None:
     mark = f"{COMPONENT_MARK}=".encode()
     names = [entry[len(mark) :].decode() for entry in environment if entry.startswith(mark)]
     return names[0] if names else ""
+
+
+def _environment_of(process: Path) -> bytes:
+    """Return a process's environment; empty for a zombie, which has nothing left to kill.
+
+    One that executes a program shows none until the program is loaded, and Popen returns before
+    that: what was just started would not be found.
+    """
+    environment = process / "environ"
+    if content := environment.read_bytes():
+        return content
+    while _executes(process):
+        os.sched_yield()
+    return environment.read_bytes()
+
+
+def _executes(process: Path) -> bool:
+    """Tell whether a process has memory, as no zombie has, but no place for its environment yet."""
+    # Fields 23 and 51 of proc(5), behind the program's name, which may hold anything.
+    fields = (process / "stat").read_text().rpartition(")")[2].split()
+    memory, environment_end = fields[20], fields[48]
+    return memory != "0" and environment_end == "0"
 
 
 def _processes_of(cluster: Path, name: str) -> list[int]:

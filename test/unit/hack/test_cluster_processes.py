@@ -39,6 +39,29 @@ def test_what_was_started_is_found_by_its_mark(cluster: Path) -> None:
     assert processes.running_components(cluster) == {"etcd"}
 
 
+def test_what_still_loads_its_program_is_found(
+    cluster: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    started = start(cluster, "etcd", SLEEP)
+    real = processes.PROC / str(started.pid)
+    waiting.until(lambda: bool((real / "environ").read_bytes()), what="sleep", timeout_seconds=5)
+    process = tmp_path / "proc" / str(started.pid)
+    process.mkdir(parents=True)
+    monkeypatch.setattr(processes, "PROC", process.parent)
+    # As the kernel shows it from the moment in which Popen returns, for up to a few milliseconds.
+    *before, _, exit_code = (real / "stat").read_text().rsplit(maxsplit=2)
+    (process / "stat").write_text(" ".join([*before, "0", exit_code]))
+    (process / "environ").write_bytes(b"")
+
+    def load() -> None:
+        for file in ("stat", "environ"):
+            (process / file).write_bytes((real / file).read_bytes())
+
+    monkeypatch.setattr(os, "sched_yield", load)
+
+    assert processes.running(cluster) == {started.pid: "etcd"}
+
+
 def test_a_component_stands_back_with_its_whole_session(cluster: Path) -> None:
     command = Command("kube-proxy", SLEEP, nice=10)
 
