@@ -15,11 +15,13 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 _SCHEME = "{SSHA}"
 _SALT_BYTES = 16
 _HASH_BYTES = 20
+# Of a line, besides the user: colon, scheme, salt and hash in Base64, line end.
+_LINE_BYTES = 1 + len(_SCHEME) + (_SALT_BYTES + _HASH_BYTES) // 3 * 4 + 1
 
 
 def render(passwords: Mapping[str, str], former: str = "") -> str:
@@ -40,6 +42,15 @@ def render(passwords: Mapping[str, str], former: str = "") -> str:
         f"{user}:{kept.get(user) or _hash(password)}\n"
         for user, password in sorted(passwords.items())
     )
+
+
+def size(users: Iterable[str]) -> int:
+    """Return how many bytes `render` makes of users, whatever their passwords.
+
+    Args:
+        users: Their names, in ASCII.
+    """
+    return sum(len(user) + _LINE_BYTES for user in users)
 
 
 def entries(text: str) -> dict[str, str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from reconcilers.repositoryserver import secrets
+from reconcilers.repositoryserver import htpasswd, secrets
 from reconcilers.repositoryserver.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -21,9 +22,14 @@ if TYPE_CHECKING:
 USER_PATTERN = re.compile(r"[a-z0-9\-_.]+@[a-z0-9\-_.]+")
 AT = "_at_"
 
+# The values of a Secret may have 1 MiB (kubernetes pkg/apis/core, MaxSecretSize). The rest is for
+# the version of the users, which stands beside them.
+MAX_FILE_BYTES = 1024 * 1024 - 1024
+
 REASON_NAME = "UserNameInvalid"
 REASON_NO_USERS = "NoUsers"
 REASON_TWICE = "UserNamedTwice"
+REASON_TOO_MANY = "TooManyUsers"
 
 BAD_NAME = (
     "key {key} of Secret {ref}, named by {field}, makes the user {user}, which Kopia refuses; "
@@ -44,6 +50,11 @@ AMBIGUOUS = (
 NAMED_TWICE = (
     "the user {user} is named by Secret {first} and by Secret {second}, named by {field}; "
     "take it out of one of them"
+)
+TOO_MANY = (
+    "{number} users are too many: the server reads them from one Secret, which holds about {fit} "
+    "with names as long as these; take users out of Secret {ref}, named by {field}, which names "
+    "{names} of them, or have another RepositoryServer serve some"
 )
 
 
@@ -89,7 +100,8 @@ def all_users(sources: Iterable[tuple[UserAccess, SecretData]]) -> dict[str, str
         sources: Each access of the resource with its Secret.
 
     Raises:
-        InvalidInput: As for `users_of`, or two Secrets name the same user.
+        InvalidInput: As for `users_of`, two Secrets name the same user, or all users together are
+            more than the server can read.
     """
     passwords: dict[str, str] = {}
     named_by: dict[str, SecretData] = {}
@@ -102,7 +114,23 @@ def all_users(sources: Iterable[tuple[UserAccess, SecretData]]) -> dict[str, str
                 raise InvalidInput(REASON_TWICE, message)
             passwords[user] = password
             named_by[user] = secret
+    _refuse_too_many(named_by)
     return passwords
+
+
+def _refuse_too_many(named_by: Mapping[str, SecretData]) -> None:
+    size = htpasswd.size(named_by)
+    if size <= MAX_FILE_BYTES:
+        return
+    ((ref, names),) = Counter(secret.ref for secret in named_by.values()).most_common(1)
+    message = TOO_MANY.format(
+        number=len(named_by),
+        fit=len(named_by) * MAX_FILE_BYTES // size,
+        ref=ref,
+        field=ref.field,
+        names=names,
+    )
+    raise InvalidInput(REASON_TOO_MANY, message)
 
 
 def users_of(access: UserAccess, secret: SecretData) -> dict[str, str]:

@@ -44,6 +44,12 @@ def test_the_same_users_make_the_same_file() -> None:
     assert htpasswd.render(passwords, text) == text
 
 
+def test_the_size_is_known_before_a_password_is_hashed() -> None:
+    passwords = {"a@h": "p", "backup@client.example.com": "a longer one"}
+
+    assert htpasswd.size(passwords) == len(htpasswd.render(passwords).encode())
+
+
 @pytest.mark.parametrize(
     "password",
     ["with:colon", "ü", "x" * 500, " inner space "],

@@ -1219,6 +1219,30 @@ def test_a_wrong_access_secret_tells_that_all_users_stay_as_they_are(settled: Wo
     assert settled.may_connect() == before
 
 
+def test_more_users_than_the_server_can_read_are_told_and_nobody_is_shut_out(
+    settled: World,
+) -> None:
+    """The API server would refuse their Secret: it is not asked, and so not asked again."""
+    before = settled.may_connect()
+    settled.change_secret(objects.users_secret({f"host-{n}": "p" for n in range(20_000)}))
+
+    result = settled.reconcile()
+
+    assert settled.condition("ClientUserInitialized")[:2] == (
+        "False",
+        status.STEPS[status.CLIENT_USER_INITIALIZED][1],
+    )
+    _, reason, message = settled.condition("Ready")
+    assert reason == "TooManyUsers"
+    assert "20000 users are too many" in message
+    assert f"take users out of Secret {objects.NAMESPACE}/{objects.USERS}, named by " in message
+    assert "until that is mended no user is added, changed or removed" in message
+    assert "serves as before" in message
+    assert settled.api.taken() == [*READ_USERS, WRITE_STATUS]
+    assert result.requeue_after == UNREADY_RECHECK_SECONDS
+    assert settled.may_connect() == before
+
+
 def test_users_change_while_another_secret_is_wrong(settled: World) -> None:
     _without(objects.TLS)(settled)
     settled.reconcile()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fakes import objects
-from reconcilers.repositoryserver import secrets, users
+from reconcilers.repositoryserver import htpasswd, secrets, users
 from reconcilers.repositoryserver.api import SecretRef, UserAccess
 from reconcilers.repositoryserver.errors import InvalidInput
 from reconcilers.repositoryserver.users import Change
@@ -175,6 +175,36 @@ class TestAllUsers:
             users.all_users([source({"h": "p"}, "a", 0), source({"h": "q"}, "B", 1)])
 
         assert refused.value.message.startswith("spec.server.additionalUserAccess[1].username 'B'")
+
+    def test_as_many_as_the_server_can_read(self, few: int) -> None:
+        found = users.all_users([source(dict.fromkeys(hosts(few), "p"), "a", 0)])
+
+        assert len(found) == few
+
+    def test_more_than_that_are_refused_where_most_of_them_stand(self, few: int) -> None:
+        most = source(dict.fromkeys(hosts(few), "p"), "a", 0)
+
+        with pytest.raises(InvalidInput) as refused:
+            users.all_users([source({"h00": "p"}, "b", 1), most])
+
+        assert refused.value.reason == "TooManyUsers"
+        assert refused.value.message == (
+            "11 users are too many: the server reads them from one Secret, which holds about 10 "
+            "with names as long as these; take users out of Secret backup/users-0, named by "
+            "spec.server.additionalUserAccess[0].userAccessSecretRef, which names 10 of them, or "
+            "have another RepositoryServer serve some"
+        )
+
+    @pytest.fixture
+    def few(self, monkeypatch: pytest.MonkeyPatch) -> int:
+        """Give a server that can read so many users with names as long as `a@h00`."""
+        count = 10
+        monkeypatch.setattr(users, "MAX_FILE_BYTES", count * htpasswd.size(["a@h00"]))
+        return count
+
+
+def hosts(count: int) -> list[str]:
+    return [f"h{number:02}" for number in range(count)]
 
 
 class TestParseNames:
