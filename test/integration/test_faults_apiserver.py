@@ -36,6 +36,7 @@ from reconcilers.repositoryserver.reconciler import (
     REASON_PANICKED,
     REASON_REFUSED,
     STATUS_GRACE_SECONDS,
+    PodFirst,
     RepositoryServerReconciler,
 )
 
@@ -464,7 +465,7 @@ class Failing(RepositoryServerReconciler):
 
     fail: Callable[[Pass], NoReturn] | None = None
 
-    def _bring_about(self, current: Pass) -> status.Outcome | None:
+    def _bring_about(self, current: Pass) -> status.Outcome | PodFirst:
         if current.request.name == FIRST and Failing.fail is not None:
             Failing.fail(current)
         return super()._bring_about(current)
