@@ -7,28 +7,26 @@ children, rests, and is started again. Nothing runs in the pods, and nobody regi
 from __future__ import annotations
 
 import json
-import os
-import statistics
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from benchlib import audit, contenders, fakecluster, figures, objects, procfs, scene
+from benchlib import audit, contenders, fakecluster, objects, procfs, scalereport, scene
 from benchlib.milestones import READY, true_conditions
+from benchlib.starts import SYNC_TIMEOUT_SECONDS, Result, Start
 from clusterlib import locks, paths, processes, waiting
 from clusterlib.errors import ClusterError, TimedOut
 from clusterlib.progress import Progress
 from demolib.objects import of_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
-    from benchlib.audit import Request
     from benchlib.contenders import Contender, Process
     from benchlib.fakecluster import FakeCluster
     from benchlib.requests import Stream
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
 ALL = ("ours", "go", "kopf")
 STEPS_EACH = 5
 CREATING_AT_ONCE = 8
-SYNC_TIMEOUT_SECONDS = 120.0
 # Between two looks at how far a contender is: its metrics, a series a server, cost it CPU time.
 LOOK_SECONDS = 1.0
 WATCH_TIMEOUT_SECONDS = 600.0
@@ -46,15 +43,9 @@ QUIET_TIMEOUT_SECONDS = 180.0
 NEWCOMERS = 20
 
 NEWCOMER = "newcomer"
-MIB = 2**20
-MEMORY_LIMIT = 1.5
 
 INTERRUPTED = "interrupted"
 NONE_DONE = "none of them was measured"
-NOT_WITHIN = "not within {limit:.0f}"
-UNKNOWN = "-"
-# Of the control plane in the table; the JSON has all.
-SHOWN_COMPONENTS = ("kube-apiserver", "etcd")
 LEFT_OUT = "{path}: {there} objects are there, for {count} servers"
 
 
@@ -82,62 +73,6 @@ class Pace:
     def warm(cls, servers: int) -> Pace:
         """Return that of a start with nothing to do."""
         return cls(60 + 0.03 * servers, quiet=5.0, newcomers=0.5)
-
-
-@dataclass(frozen=True)
-class Start:
-    """What a contender has done from its start until nothing was left to do.
-
-    Attributes:
-        synced: seconds until its caches were filled; None if they were not in time.
-        done: seconds until every server was reconciled; None if they were not in time.
-        limit: seconds in which that had to be.
-        servers: how many there were.
-        reconciles: how many there were.
-        requests: to the API server, in the order of their ends.
-        newcomers: seconds from the creation of a new server in the midst to the first write.
-        cpu_seconds: that it used.
-        control_plane: CPU seconds that each component of the control plane used meanwhile.
-        resident_bytes: the memory that it had in the end.
-        peak_bytes: the most that it ever had.
-    """
-
-    synced: float | None
-    done: float | None
-    limit: float
-    servers: int
-    reconciles: int
-    requests: Sequence[Request] = field(repr=False)
-    newcomers: Sequence[float]
-    cpu_seconds: float
-    control_plane: Mapping[str, float]
-    resident_bytes: int
-    peak_bytes: int
-
-    @property
-    def rate(self) -> float | None:
-        """The servers that were done in a second."""
-        return None if self.done is None else self.servers / self.done
-
-    def per_server(self, *, writes: bool) -> float:
-        """Return the requests a server, or only the writes."""
-        counted = [one for one in self.requests if one.is_write or not writes]
-        return sum(one.verb != audit.WATCH for one in counted) / self.servers
-
-
-@dataclass(frozen=True)
-class Result:
-    """What came of one contender.
-
-    Attributes:
-        cold: its start with nothing but the servers there.
-        idle_cpu: percent of one core when there was nothing to do; None if that never came.
-        warm: its start with everything as it should be; None if that never came.
-    """
-
-    cold: Start
-    idle_cpu: float | None = None
-    warm: Start | None = None
 
 
 def measure(servers: int, *, only: Sequence[str], idle_seconds: float) -> dict[str, Any]:
@@ -177,7 +112,7 @@ def _measure(servers: int, only: Sequence[str], idle_seconds: float) -> dict[str
             break
     if not results:
         raise ClusterError(NONE_DONE)
-    found = report(results, {one.key: one.title for one in wanted}, servers)
+    found = scalereport.report(results, {one.key: one.title for one in wanted}, servers)
     return {**found, "failures": failures} if failures else found
 
 
@@ -443,105 +378,3 @@ def _check(cluster: FakeCluster, count: int) -> None:
         there = len(listed["items"]) + listed["metadata"].get("remainingItemCount", 0)
         if there < count:
             raise ClusterError(LEFT_OUT.format(path=path, there=there, count=count))
-
-
-def report(results: dict[str, Result], titles: dict[str, str], servers: int) -> dict[str, Any]:
-    """Print the figures, and return them for JSON."""
-    print(f"\n{servers} RepositoryServers, on {os.cpu_count()} cores that run everything:\n")
-    print(figures.columns([titles[key] for key in results], _rows(results)))
-    found: dict[str, Any] = {"bench": "scale", "servers": servers}
-    if {"ours", "go"} <= results.keys():
-        ours, go = results["ours"].cold.resident_bytes, results["go"].cold.resident_bytes
-        found["memory_ratio"] = round(ours / go, 2)
-        print(f"\nThis controller has {ours / go:.2f} times the memory of the one in Go", end="")
-        print(f" (at most {MEMORY_LIMIT} is wanted).")
-    contending = {key: _json(result) for key, result in results.items()}
-    return {**found, "contenders": contending, "load_average": round(os.getloadavg()[0], 1)}
-
-
-def _rows(results: dict[str, Result]) -> list[tuple[str, list[str]]]:
-    def row(name: str, words: Callable[[Result], str]) -> tuple[str, list[str]]:
-        return name, [words(result) for result in results.values()]
-
-    def rows_of(start: Callable[[Result], Start | None]) -> list[tuple[str, list[str]]]:
-        def of(name: str, words: Callable[[Start], str]) -> tuple[str, list[str]]:
-            return row(name, lambda r: UNKNOWN if (one := start(r)) is None else words(one))
-
-        def used_by(component: str) -> tuple[str, list[str]]:
-            return of(
-                f"  CPU seconds of {component}", lambda s: f"{s.control_plane[component]:.1f}"
-            )
-
-        return [
-            of(
-                "  until its caches are filled, s",
-                lambda s: _seconds(s.synced, SYNC_TIMEOUT_SECONDS),
-            ),
-            of("  until every server is done, s", lambda s: _seconds(s.done, s.limit)),
-            of("  servers a second", lambda s: UNKNOWN if s.rate is None else f"{s.rate:.1f}"),
-            of("  requests a server", lambda s: f"{s.per_server(writes=False):.2f}"),
-            of("  writes a server", lambda s: f"{s.per_server(writes=True):.2f}"),
-            of("  reconciles a server", lambda s: f"{s.reconciles / s.servers:.2f}"),
-            of("  CPU seconds", lambda s: f"{s.cpu_seconds:.1f}"),
-            *(used_by(name) for name in SHOWN_COMPONENTS),
-            of("  resident memory, MiB", lambda s: f"{s.resident_bytes / MIB:.0f}"),
-            of("  at its peak, MiB", lambda s: f"{s.peak_bytes / MIB:.0f}"),
-            of("  new server until first write, median s", lambda s: _median(s.newcomers)),
-            of("  new server until first write, worst s", lambda s: _worst(s.newcomers)),
-        ]
-
-    return [
-        row("start with work for all", lambda _: ""),
-        *rows_of(lambda result: result.cold),
-        row(
-            "idle, % of one core",
-            lambda result: UNKNOWN if result.idle_cpu is None else f"{result.idle_cpu:.2f}",
-        ),
-        row("start with nothing to do", lambda _: ""),
-        *rows_of(lambda result: result.warm),
-    ]
-
-
-def _seconds(seconds: float | None, limit: float) -> str:
-    return NOT_WITHIN.format(limit=limit) if seconds is None else f"{seconds:.1f}"
-
-
-def _median(seconds: Sequence[float]) -> str:
-    return f"{statistics.median(seconds):.2f}" if seconds else UNKNOWN
-
-
-def _worst(seconds: Sequence[float]) -> str:
-    return f"{max(seconds):.2f}" if seconds else UNKNOWN
-
-
-def _json(result: Result) -> dict[str, Any]:
-    return {
-        "cold": _start_json(result.cold),
-        "idle_cpu_percent": _rounded(result.idle_cpu, 2),
-        "warm": None if result.warm is None else _start_json(result.warm),
-    }
-
-
-def _start_json(start: Start) -> dict[str, Any]:
-    counted = audit.counts(start.requests)
-    return {
-        "synced_seconds": _rounded(start.synced, 2),
-        "done_seconds": _rounded(start.done, 2),
-        "servers_per_second": _rounded(start.rate, 1),
-        "requests_per_server": round(start.per_server(writes=False), 2),
-        "writes_per_server": round(start.per_server(writes=True), 2),
-        "requests": {f"{verb} {what}": n for (verb, what), n in sorted(counted.items())},
-        "refused": sum(one.refused for one in start.requests),
-        "reconciles_per_server": round(start.reconciles / start.servers, 2),
-        "cpu_seconds": round(start.cpu_seconds, 1),
-        "control_plane_cpu_seconds": {
-            name: round(seconds, 1) for name, seconds in sorted(start.control_plane.items())
-        },
-        "resident_mib": round(start.resident_bytes / MIB, 1),
-        "peak_mib": round(start.peak_bytes / MIB, 1),
-        "newcomer_seconds": [round(seconds, 2) for seconds in sorted(start.newcomers)],
-    }
-
-
-def _rounded(figure: float | None, digits: int) -> float | None:
-    return None if figure is None else round(figure, digits)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from benchlib import fakecluster, objects, scale
+from benchlib import fakecluster, objects, scalereport
 from benchlib.audit import Request
+from benchlib.starts import Result, Start
 
 if TYPE_CHECKING:
     import pytest
@@ -19,9 +20,9 @@ MIB = 2**20
 
 def start(
     resident_mib: int = 50, newcomers: tuple[float, ...] = (), done: float | None = 4.0
-) -> scale.Start:
+) -> Start:
     verbs = ("watch", "list", "get", "get", "patch", "create")
-    return scale.Start(
+    return Start(
         synced=1.0,
         done=done,
         limit=60.0,
@@ -36,8 +37,8 @@ def start(
     )
 
 
-def result(resident_mib: int = 50) -> scale.Result:
-    return scale.Result(start(resident_mib, (0.1, 0.5, 0.2)), 0.25, start())
+def result(resident_mib: int = 50) -> Result:
+    return Result(start(resident_mib, (0.1, 0.5, 0.2)), 0.25, start())
 
 
 def test_watches_are_no_requests_of_a_server() -> None:
@@ -50,7 +51,7 @@ def test_the_memory_is_compared_with_that_of_the_program_in_go(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     results = {"ours": result(60), "go": result(50)}
-    told = scale.report(results, {"ours": "this", "go": "other"}, 2)
+    told = scalereport.report(results, {"ours": "this", "go": "other"}, 2)
 
     assert told["memory_ratio"] == 1.2
     assert told["contenders"]["ours"]["cold"]["newcomer_seconds"] == [0.1, 0.2, 0.5]
@@ -63,7 +64,7 @@ def test_the_memory_is_compared_with_that_of_the_program_in_go(
 def test_the_cpu_time_of_the_control_plane_is_told_with_that_of_the_contender(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    told = scale.report({"go": result()}, {"go": "other"}, 2)
+    told = scalereport.report({"go": result()}, {"go": "other"}, 2)
 
     components = told["contenders"]["go"]["cold"]["control_plane_cpu_seconds"]
     assert components == {"etcd": 1.5, "kube-apiserver": 7.0, "kwok": 0.5}
@@ -73,8 +74,8 @@ def test_the_cpu_time_of_the_control_plane_is_told_with_that_of_the_contender(
 
 
 def test_who_does_not_get_done_is_told_with_the_limit(capsys: pytest.CaptureFixture[str]) -> None:
-    late = scale.Result(start(done=None))
-    told = scale.report({"kopf": late, "go": result()}, {"kopf": "kopf", "go": "other"}, 2)
+    late = Result(start(done=None))
+    told = scalereport.report({"kopf": late, "go": result()}, {"kopf": "kopf", "go": "other"}, 2)
 
     assert told["contenders"]["kopf"]["cold"]["done_seconds"] is None
     assert told["contenders"]["kopf"]["warm"] is None
@@ -84,7 +85,7 @@ def test_who_does_not_get_done_is_told_with_the_limit(capsys: pytest.CaptureFixt
 
 
 def test_one_alone_is_compared_with_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "memory_ratio" not in scale.report({"kopf": result()}, {"kopf": "kopf"}, 2)
+    assert "memory_ratio" not in scalereport.report({"kopf": result()}, {"kopf": "kopf"}, 2)
     assert "times the memory" not in capsys.readouterr().out
 
 
