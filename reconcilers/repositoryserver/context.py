@@ -95,11 +95,13 @@ class Attempt:
 
     Attributes:
         version: Of the users.
+        since: When the first try with them failed, in monotonic seconds.
         until: When to try again, in monotonic seconds.
         verdict: What came of it.
     """
 
     version: str
+    since: float
     until: float
     verdict: Problem | status.Waiting
 
@@ -161,7 +163,6 @@ class Pass:
         server: The same, parsed.
         memory: What earlier passes remember.
         deadline: Until when work may go on.
-        retry_pause: Seconds between two tries of what fails inside Kopia.
         users_changed: Whether this pass has changed the users, which a new pod may then not have:
             its kubelet may still know the former ones.
         expiring: What is to be said of a certificate that is about to expire; empty if there is no
@@ -176,7 +177,6 @@ class Pass:
     server: api.RepositoryServer
     memory: Memory
     deadline: Deadline
-    retry_pause: float
     expiring: str | None = None
     users_changed: bool = False
     secrets: list[ReadSecret] = field(factory=list)

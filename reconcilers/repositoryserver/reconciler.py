@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from controller.clock import Deadline, DeadlineExceeded
-from controller.conditions import conditions_of, get_condition, is_true
+from controller.conditions import TRUE, conditions_of, get_condition, is_true
 from controller.controller import Request, Result
 from controller.errors import (
     AlreadyExists,
@@ -23,7 +23,16 @@ from controller.errors import (
     Invalid,
     WebhookFailed,
 )
-from reconcilers.repositoryserver import api, children, kopia, record, resources, sharing, status
+from reconcilers.repositoryserver import (
+    api,
+    children,
+    kopia,
+    record,
+    resources,
+    retry,
+    sharing,
+    status,
+)
 from reconcilers.repositoryserver.applier import ChildApplier
 from reconcilers.repositoryserver.catchup import Refresher
 from reconcilers.repositoryserver.commands import CommandRunner
@@ -61,12 +70,6 @@ UNREADY_RECHECK_SECONDS = 30.0
 
 # How long the Service of a new server waits for the pods of others that are as new.
 POD_FIRST_SECONDS = 0.2
-
-# What fails in Kopia is tried again after a tenth of the time it has been failing, within these
-# bounds. The kubelet's restart delay grows to five minutes; whoever mends a storage should not have
-# to wait that long, so a pod whose container keeps ending is replaced.
-RETRY_MIN_SECONDS = 5.0
-RETRY_MAX_SECONDS = 60.0
 
 # Of a server that comes up the first stage is told after so long, the others no more often than so.
 STAGE_PAUSE_SECONDS = 2.0
@@ -260,7 +263,6 @@ class RepositoryServerReconciler:
             server=server,
             memory=memory,
             deadline=Deadline(self._clock, deadline.at - STATUS_GRACE_SECONDS),
-            retry_pause=self._retry_pause(obj),
         )
 
     def _bring_about(self, current: Pass) -> status.Outcome | PodFirst:
@@ -412,17 +414,17 @@ class RepositoryServerReconciler:
             return
         # An end that lies ahead is long ago as well: a clock was set back.
         since = abs((self._clock.now() - failed).total_seconds())
-        if since < current.retry_pause:
-            current.look_again(current.retry_pause - since)
+        pause = retry.pause(self._not_ready_seconds(current))
+        if since < pause:
+            current.look_again(pause - since)
         else:
             self._applier.delete(current, resources.PODS, pod, WHY_FAILED, grace_seconds=0)
 
-    def _retry_pause(self, obj: Mapping[str, Any]) -> float:
-        ready = get_condition(conditions_of(obj), status.READY)
-        if ready is None:
-            return RETRY_MIN_SECONDS
-        failing = self._clock.now() - status.parse_time(ready["lastTransitionTime"])
-        return min(max(failing.total_seconds() / 10, RETRY_MIN_SECONDS), RETRY_MAX_SECONDS)
+    def _not_ready_seconds(self, current: Pass) -> float:
+        ready = get_condition(conditions_of(current.obj), status.READY)
+        if ready is None or ready["status"] == TRUE:
+            return 0.0
+        return (self._clock.now() - status.parse_time(ready["lastTransitionTime"])).total_seconds()
 
     def _break_off(
         self, obj: Mapping[str, Any], verdict: Problem | status.Waiting, deadline: Deadline

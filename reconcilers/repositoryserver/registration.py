@@ -15,7 +15,7 @@ from attrs import evolve
 
 from controller.conditions import timestamp
 from controller.workqueue import LOW_PRIORITY
-from reconcilers.repositoryserver import children, htpasswd, kopia, resources, status, users
+from reconcilers.repositoryserver import children, htpasswd, kopia, resources, retry, status, users
 from reconcilers.repositoryserver.commands import (
     UNANSWERED,
     CommandError,
@@ -150,24 +150,24 @@ class UserRegistrar:
             return None
         attempts, uid = current.memory.attempts, pod["metadata"]["uid"]
         failed = attempts.get(uid)
-        if (
-            failed is None
-            or failed.version != known.version
-            or failed.until <= self._clock.monotonic()
-        ):
-            verdict, pause = self._take_up(current, pod, known.version, setting)
+        if failed is not None and failed.version != known.version:
+            failed = None
+        if failed is None or failed.until <= self._clock.monotonic():
+            since = self._clock.monotonic() if failed is None else failed.since
+            verdict, shortest = self._take_up(current, pod, known.version, setting)
             if verdict is None:
                 attempts.pop(uid, None)
                 return None
-            until = self._clock.monotonic() + pause
-            failed = attempts[uid] = Attempt(known.version, until, verdict)
+            now = self._clock.monotonic()
+            until = now + retry.pause(now - since, shortest)
+            failed = attempts[uid] = Attempt(known.version, since, until, verdict)
         current.look_again(failed.until - self._clock.monotonic())
         return failed.verdict
 
     def _take_up(
         self, current: Pass, pod: Mapping[str, Any], version: str, setting: kopia.Setting
     ) -> tuple[Problem | status.Waiting | None, float]:
-        """Tell a server of its users; return what came of it, and when to try again."""
+        """Tell a server of its users; return what came of it, and the shortest pause after it."""
         name = pod["metadata"]["name"]
         # A change to the pod makes the kubelet look at its volumes now and not within a minute.
         since = timestamp(self._clock.now())
@@ -177,10 +177,10 @@ class UserRegistrar:
         except Unanswered:
             message = kopia.STORAGE_UNAVAILABLE.format(storage=setting.storage, cause=UNANSWERED)
             problem = Problem(status.SERVER_REFRESHED, kopia.REASON_STORAGE, message)
-            return problem, current.retry_pause
+            return problem, retry.MIN_SECONDS
         except Unreachable as error:
             message = UNREACHABLE.format(pod=name, cause=error)
-            return status.Waiting(status.SERVER_REFRESHED, message), current.retry_pause
+            return status.Waiting(status.SERVER_REFRESHED, message), retry.MIN_SECONDS
         if result.exit_code == kopia.NOT_THERE_YET:
             message = WAITING_USERS.format(pod=name)
             return status.Waiting(status.SERVER_REFRESHED, message), TAKE_UP_PAUSE_SECONDS
@@ -188,7 +188,7 @@ class UserRegistrar:
             output = result.stderr.decode(errors="replace")
             explanation = kopia.explain(output, result.exit_code, setting)
             problem = Problem(status.SERVER_REFRESHED, explanation.reason, explanation.message)
-            return problem, current.retry_pause
+            return problem, retry.MIN_SECONDS
         self._mark(current, pod, version)
         return None, 0.0
 

@@ -38,6 +38,7 @@ from reconcilers.repositoryserver import (
     htpasswd,
     record,
     resources,
+    retry,
     rollout,
     secrets,
     status,
@@ -52,8 +53,6 @@ from reconcilers.repositoryserver.reconciler import (
     NEXT_STAGE_PAUSE_SECONDS,
     POD_FIRST_SECONDS,
     RECORD_PAUSE_SECONDS,
-    RETRY_MAX_SECONDS,
-    RETRY_MIN_SECONDS,
     STAGE_PAUSE_SECONDS,
     UNREADY_RECHECK_SECONDS,
 )
@@ -758,7 +757,7 @@ def test_a_failed_refresh_is_told_on_its_step_and_tried_again(settled: World) ->
     assert settled.condition("ClientUserInitialized")[0] == "True"
     assert settled.progress() == "Failed"
     settled.kopia.failures.clear()
-    settled.clock.step(RETRY_MAX_SECONDS)
+    settled.clock.step(retry.MAX_SECONDS)
     settled.reconcile()
     assert settled.may_connect() == {USER: "other"}
     assert settled.progress() == "Ready"
@@ -775,7 +774,7 @@ def test_a_server_that_does_not_answer_a_refresh_holds_no_worker(settled: World)
     assert settled.condition("Ready")[1] == "StorageUnavailable"
     assert "has not answered for 30 s" in settled.condition("ServerRefreshed")[2]
     settled.kopia.silent.clear()
-    settled.clock.step(RETRY_MAX_SECONDS)
+    settled.clock.step(retry.MAX_SECONDS)
     settled.reconcile()
     assert settled.may_connect() == {USER: "other"}
     assert settled.progress() == "Ready"
@@ -946,8 +945,8 @@ def test_a_pod_that_its_node_refuses_at_once_is_made_again_after_a_pause(world: 
     result = world.reconcile()
 
     assert world.pod()["metadata"]["uid"] == refused
-    assert result.requeue_after == RETRY_MIN_SECONDS
-    world.clock.step(RETRY_MIN_SECONDS)
+    assert result.requeue_after == retry.MIN_SECONDS
+    world.clock.step(retry.MIN_SECONDS)
     world.reconcile()
     assert world.pods() == []
 
@@ -1619,6 +1618,23 @@ def test_a_crashing_server_is_tried_less_often_the_longer_it_fails(world: World)
 
     assert world.pod()["metadata"]["uid"] == first
     assert result.requeue_after == UNREADY_RECHECK_SECONDS
+
+
+def test_a_pod_that_crashes_beside_one_that_was_ready_for_long_is_tried_again_soon(
+    settled: World,
+) -> None:
+    """The time that it has been failing counts, and not the time since Ready changed."""
+    settled.clock.step(timedelta(days=1).total_seconds())
+    _, new = _renewed(settled)
+    crashed = objects.crash_looping("repository not initialized")
+    crashed["containerStatuses"][0]["lastState"]["terminated"]["finishedAt"] = timestamp(
+        settled.clock.now()
+    )
+    settled.kubelet(new, crashed)
+
+    result = settled.reconcile()
+
+    assert result.requeue_after == retry.MIN_SECONDS
 
 
 def test_a_clock_that_was_set_back_keeps_no_crashing_server_from_being_tried(world: World) -> None:
@@ -2377,7 +2393,46 @@ class TestCommandsThatCannotBeRun:
 
         assert settled.kopia.ran() == []
         assert settled.api.taken() == []
-        settled.clock.step(RETRY_MIN_SECONDS)
+        settled.clock.step(retry.MIN_SECONDS)
+        settled.reconcile()
+        assert settled.kopia.ran() == ["take up"]
+
+    @pytest.mark.parametrize(
+        ("errors", "failures"),
+        [
+            pytest.param({"take up": AWAY}, {}, id="its node cannot be reached: it stays Ready"),
+            pytest.param({}, {"take up": FakeResult(1)}, id="Kopia refuses: it does not"),
+        ],
+    )
+    def test_a_server_that_was_ready_for_long_waits_no_longer_for_a_second_try(
+        self, settled: World, errors: dict[str, Exception], failures: dict[str, FakeResult]
+    ) -> None:
+        """The time that it has been failing counts, and not the time since Ready changed."""
+        settled.clock.step(timedelta(days=1).total_seconds())
+        settled.reconcile()
+        settled.kopia.errors, settled.kopia.failures = errors, failures
+        settled.change_secret(objects.users_secret({"app": "other"}))
+        settled.reconcile()
+        settled.kopia.ran()
+
+        settled.clock.step(retry.MIN_SECONDS)
+        settled.reconcile()
+
+        assert settled.kopia.ran() == ["take up"]
+
+    def test_what_goes_on_failing_is_tried_less_and_less_often(self, settled: World) -> None:
+        settled.kopia.errors["take up"] = self.AWAY
+        settled.change_secret(objects.users_secret({"app": "other"}))
+        settled.reconcile()
+        settled.clock.step(300)
+        settled.reconcile()
+        settled.kopia.ran()
+
+        settled.clock.step(29)
+        settled.reconcile()
+        assert settled.kopia.ran() == []
+
+        settled.clock.step(1)
         settled.reconcile()
         assert settled.kopia.ran() == ["take up"]
 

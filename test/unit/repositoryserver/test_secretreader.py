@@ -54,7 +54,6 @@ class World:
             server=api.parse(obj),
             memory=Memory(),
             deadline=Deadline.after(self.clock, 60),
-            retry_pause=1.0,
         )
 
     def read(self, current: Pass) -> str:
