@@ -134,6 +134,8 @@ class Memory:
             seconds; None while no other pod may have written to it since.
         recorded_at: When what is known was written to the pod for its own sake, in monotonic
             seconds.
+        missing_since: When a Secret of the user's was first missed, in monotonic seconds; None if
+            none is missing.
         failure: What the newest pod failed at.
         setting: What messages about Kopia named last, for a server whose inputs are spoilt since.
         told_at: When the status was last brought up to date, in monotonic seconds; at first, when
@@ -148,6 +150,7 @@ class Memory:
     moved_at: float | None = None
     refreshed_at: float | None = None
     recorded_at: float | None = None
+    missing_since: float | None = None
     failure: KnownFailure | None = None
     setting: kopia.Setting | None = None
     told_at: float | None = None

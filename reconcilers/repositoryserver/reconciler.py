@@ -79,6 +79,10 @@ NEXT_STAGE_PAUSE_SECONDS = 5.0
 # goes onto their pods no more often than this; a process that is started before reads it anew.
 RECORD_PAUSE_SECONDS = 3600.0
 
+# `kubectl replace --force`, and others, delete a Secret and make it again. A server that is Ready
+# stays it for so long.
+SECRET_GAP_SECONDS = 5.0
+
 # The kubelet of a lost node confirms no deletion, and a pod's name is taken until somebody does.
 # Where no claim could be mounted twice, this long after its time to end the controller does.
 LOST_SECONDS = 60.0
@@ -288,7 +292,8 @@ class RepositoryServerReconciler:
         cleared = None
         if reached is not None and newest.is_(reached):
             cleared = self._registrar.ensure_forgotten(current, reached)
-        verdicts = tuple(v for v in (newest.verdict, unknown, untold) if v is not None)
+        found = tuple(v for v in (newest.verdict, unknown, untold) if v is not None)
+        verdicts = self._bridge_gap(current, found, serving=reached is not None)
         if newest.pod is not None and not verdicts:
             self._ensure_recorded(current, newest.pod)
         shown = reached or serving
@@ -306,6 +311,26 @@ class RepositoryServerReconciler:
             shared=self._shared(current),
             registered_users=None if cleared is None else tuple(sorted(cleared)),
         )
+
+    def _bridge_gap(
+        self,
+        current: Pass,
+        verdicts: tuple[Problem | status.Waiting, ...],
+        *,
+        serving: bool,
+    ) -> tuple[Problem | status.Waiting, ...]:
+        """Wait for a Secret that has just gone to come back, as long as the server is Ready."""
+        memory, now = current.memory, self._clock.monotonic()
+        if not any(map(status.is_secret_missing, verdicts)):
+            memory.missing_since = None
+            return verdicts
+        if memory.missing_since is None:
+            memory.missing_since = now
+        left = memory.missing_since + SECRET_GAP_SECONDS - now
+        if left > 0 and serving and is_true(conditions_of(current.obj), status.READY):
+            current.look_again(left)
+            return tuple(map(status.awaiting_secret, verdicts))
+        return verdicts
 
     def _ensure_newest(self, current: Pass) -> Newest:
         """Bring up the pod of the inputs as they are now, and say how far it is."""

@@ -14,6 +14,7 @@ from attrs import frozen
 from controller.conditions import conditions_of, get_condition, is_true, set_condition
 from reconcilers.repositoryserver import children, kopia
 from reconcilers.repositoryserver.errors import Problem
+from reconcilers.repositoryserver.secrets import REASON_MISSING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -192,6 +193,16 @@ def examine_pod(
         if verdict is not None:
             return verdict
     return None
+
+
+def is_secret_missing(verdict: Problem | Waiting) -> bool:
+    """Return whether what is wrong is that a Secret does not exist."""
+    return isinstance(verdict, Problem) and verdict.reason == REASON_MISSING
+
+
+def awaiting_secret(verdict: Problem | Waiting) -> Problem | Waiting:
+    """Wait for a Secret that does not exist in place of calling it a fault."""
+    return Waiting(verdict.step, verdict.message) if is_secret_missing(verdict) else verdict
 
 
 def lasting_problem(

@@ -53,6 +53,7 @@ from reconcilers.repositoryserver.reconciler import (
     NEXT_STAGE_PAUSE_SECONDS,
     POD_FIRST_SECONDS,
     RECORD_PAUSE_SECONDS,
+    SECRET_GAP_SECONDS,
     STAGE_PAUSE_SECONDS,
     UNREADY_RECHECK_SECONDS,
 )
@@ -612,6 +613,8 @@ def test_a_secret_that_went_while_no_controller_ran_is_missed(settled: World) ->
     settled.api.drop(resources.SECRETS, objects.NAMESPACE, objects.ADMIN)
     settled.restart()
 
+    settled.reconcile()
+    settled.clock.step(SECRET_GAP_SECONDS)
     settled.reconcile()
 
     assert settled.condition("Ready")[:2] == ("False", "SecretMissing")
@@ -1769,9 +1772,69 @@ def test_a_secret_that_the_cache_does_not_have_yet_is_not_called_missing(world: 
     assert not [event for event in world.recorder.events if event.startswith("Warning")]
 
 
+@pytest.mark.parametrize(
+    "secret",
+    [
+        pytest.param(objects.users_secret(), id="with users"),
+        pytest.param(objects.admin_secret(), id="that the server was started with"),
+    ],
+)
+def test_a_secret_that_is_deleted_and_made_again_is_not_told_of(
+    settled: World, secret: Object
+) -> None:
+    """As `kubectl replace --force` does it: nobody is to be woken by that at night."""
+    settled.clock.step(FORGET_AFTER_SECONDS)
+    settled.reconcile()
+    settled.api.taken()
+    before = settled.server()["status"]
+    _without(secret["metadata"]["name"])(settled)
+
+    result = settled.reconcile()
+
+    assert result.requeue_after == SECRET_GAP_SECONDS
+    settled.clock.step(SECRET_GAP_SECONDS - 1)
+    assert settled.reconcile().requeue_after == 1
+    settled.change_secret(secret)
+    settled.reconcile()
+    assert settled.server()["status"] == before
+    assert settled.recorder.events == []
+
+
+def test_each_gap_of_a_secret_has_its_time(settled: World) -> None:
+    for _ in range(2):
+        _without(objects.USERS)(settled)
+        settled.reconcile()
+        settled.clock.step(SECRET_GAP_SECONDS - 1)
+        settled.reconcile()
+        settled.change_secret(objects.users_secret())
+        settled.reconcile()
+
+    assert settled.progress() == "Ready"
+
+
+def test_a_secret_that_stays_away_is_told_of(settled: World) -> None:
+    _without(objects.USERS)(settled)
+    settled.reconcile()
+    settled.clock.step(SECRET_GAP_SECONDS)
+
+    settled.reconcile()
+
+    assert settled.condition("Ready")[:2] == ("False", "SecretMissing")
+
+
+def test_a_server_that_serves_nobody_gets_no_time_for_it(settled: World) -> None:
+    settled.kubelet(settled.pod(), objects.started())
+    settled.reconcile()
+    _without(objects.USERS)(settled)
+
+    settled.reconcile()
+
+    assert settled.condition("Ready")[:2] == ("False", "SecretMissing")
+
+
 def test_bad_input_leaves_a_running_server_alone(settled: World) -> None:
     pod = settled.pod()
-    _without(objects.TLS)(settled)
+    settled.change_secret(objects.password_secret(""))
 
     settled.reconcile()
 
