@@ -1844,6 +1844,24 @@ def test_bad_input_leaves_a_running_server_alone(settled: World) -> None:
     assert settled.selected() == pod["metadata"]["labels"][children.LABEL_DIGEST]
 
 
+def test_a_pod_that_goes_while_an_input_is_wrong_is_made_again_when_that_is_mended(
+    settled: World,
+) -> None:
+    pod = settled.pod()
+    settled.change_secret(objects.password_secret(""))
+    settled.reconcile()
+    settled.api.drop(resources.PODS, objects.NAMESPACE, pod["metadata"]["name"])
+
+    settled.reconcile()
+
+    assert settled.pods() == []
+    assert settled.condition("Ready")[1] == "SecretKeyMissing"
+    assert "serves as before" not in settled.condition("Ready")[2]
+    settled.change_secret(objects.password_secret())
+    settled.reconcile()
+    assert settled.pod()["metadata"]["name"] == pod["metadata"]["name"]
+
+
 def test_a_reference_into_another_namespace_is_refused(world: World) -> None:
     elsewhere = {"spec": {"server": {"tlsSecretRef": {"namespace": "other"}}}}
     world.api.put(resources.REPOSITORY_SERVERS, objects.repository_server(elsewhere))
