@@ -9,26 +9,18 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from attrs import frozen
-
 from controller.informer import default_trim
-from controller.store import key_of
+from controller.store import Store, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from controller.clock import Clock
     from controller.resource import Object
-    from controller.store import IndexFunction, Key, Store
+    from controller.store import IndexFunction, Key
 
 # The watch is behind by milliseconds; after this long an object it never showed is gone.
 DEFAULT_TTL_SECONDS = 60.0
-
-
-@frozen
-class _Mutation:
-    obj: Object
-    expires: float
 
 
 class MutationCache:
@@ -65,22 +57,31 @@ class MutationCache:
         self._indexers = indexers or {}
         self._metadata_only = metadata_only
         self._ttl = ttl
+        # Guards the changes of the two fields below.
         self._lock = threading.Lock()
-        # Invariant: the store has not been past any of these when it was last looked at.
-        self._mutations: dict[Key, _Mutation] = {}
+        # The newest write of each object. Invariant: the store has not been past any of these when
+        # it was last looked at.
+        self._written = Store(indexers)
+        # When each of them is forgotten at the latest, in monotonic seconds.
+        self._expires: dict[Key, float] = {}
 
     def mutated(self, obj: Object) -> None:
-        """Take an object as the API server returned it after a write; it is left as it is."""
+        """Take an object as the API server returned it after a write; it is left as it is.
+
+        Nothing happens if the store, or another write, is newer.
+        """
         kept = {
             name: value
             for name, value in obj.items()
             if not self._metadata_only or name in ("apiVersion", "kind", "metadata")
         }
         kept["metadata"] = dict(kept["metadata"])
-        mutation = _Mutation(default_trim(kept), self._clock.monotonic() + self._ttl)
+        key = key_of(obj)
         with self._lock:
-            if not self._is_past(key_of(obj), mutation):
-                self._mutations[key_of(obj)] = mutation
+            before = self._written.get(*key)
+            if not self._is_past(obj, 0 if before is None else _version(before)):
+                self._written.update(default_trim(kept))
+                self._expires[key] = self._clock.monotonic() + self._ttl
 
     def is_news(self, _old: Object | None, new: Object | None) -> bool:
         """Tell whether a change is another than one's own write, as a `Predicate`.
@@ -92,9 +93,8 @@ class MutationCache:
         """
         if new is None:
             return True
-        with self._lock:
-            mutation = self._mutations.get(key_of(new))
-            return mutation is None or _version(mutation.obj) != _version(new)
+        written = self._written.get(*key_of(new))
+        return written is None or _version(written) != _version(new)
 
     def on_add(self, obj: Object, *, initial: bool) -> None:  # noqa: ARG002 - a handler's signature
         """Forget a write that the watch has shown."""
@@ -118,10 +118,10 @@ class MutationCache:
             The objects among them that the store does not hold: gone before it ever showed them.
         """
         with self._lock:
-            past = {key: one for key, one in self._mutations.items() if self._is_past(key, one)}
-            for key in past:
-                del self._mutations[key]
-        return [one.obj for key, one in past.items() if self._store.get(*key) is None]
+            past = [obj for obj in self._written.list() if self._is_past(obj)]
+            for obj in past:
+                self._forget_locked(obj)
+        return [obj for obj in past if self._store.get(*key_of(obj)) is None]
 
     def get(self, namespace: str, name: str) -> Object | None:
         """Return an object, which must not be changed, or None."""
@@ -133,41 +133,47 @@ class MutationCache:
 
     def by_index(self, index: str, value: str) -> list[Object]:
         """Return the objects with a value in an index; they must not be changed."""
-        keys = dict.fromkeys(key_of(obj) for obj in self._store.by_index(index, value))
-        with self._lock:
-            keys.update(dict.fromkeys(self._mutations))
+        # The writes first: one that the watch shows meanwhile moves from them into the store.
+        keys = dict.fromkeys(
+            key_of(obj)
+            for store in (self._written, self._store)
+            for obj in store.by_index(index, value)
+        )
         newest = map(self._newer, keys)
         # A write may have given the object another value.
         return [obj for obj in newest if obj is not None and value in self._indexers[index](obj)]
 
     def _newer(self, key: Key) -> Object | None:
         with self._lock:
-            mutation = self._mutations.get(key)
-            if mutation is not None:
-                expired = self._clock.monotonic() >= mutation.expires
-                if not (expired or self._is_past(key, mutation)):
-                    return mutation.obj
-                del self._mutations[key]
+            written = self._written.get(*key)
+            if written is not None:
+                expired = self._clock.monotonic() >= self._expires[key]
+                if not (expired or self._is_past(written)):
+                    return written
+                self._forget_locked(written)
         return self._store.get(*key)
 
     def _forget_past(self, key: Key, seen: int = 0) -> None:
         with self._lock:
-            mutation = self._mutations.get(key)
-            if mutation is not None and self._is_past(key, mutation, seen):
-                del self._mutations[key]
+            written = self._written.get(*key)
+            if written is not None and self._is_past(written, seen):
+                self._forget_locked(written)
 
-    def _is_past(self, key: Key, mutation: _Mutation, seen: int = 0) -> bool:
-        """Tell whether the store has seen the write, or is complete beyond it.
+    def _forget_locked(self, written: Object) -> None:
+        self._written.delete(written)
+        del self._expires[key_of(written)]
+
+    def _is_past(self, written: Object, seen: int = 0) -> bool:
+        """Tell whether the store has seen a write, or is complete beyond it.
 
         Args:
-            key: What was written.
-            mutation: The write.
+            written: The object that the write has returned.
             seen: A version of the object that is known to have been seen.
         """
-        stored = self._store.get(*key)
+        stored = self._store.get(*key_of(written))
         if stored is not None:
             seen = max(seen, _version(stored))
-        return max(seen, int(self._store.resource_version or 0)) >= _version(mutation.obj)
+        return max(seen, int(self._store.resource_version or 0)) >= _version(written)
 
 
 def _version(obj: Object) -> int:

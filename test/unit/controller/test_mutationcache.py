@@ -2,14 +2,19 @@
 
 import copy
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from attrs import frozen
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from controller.informer import LAST_APPLIED
 from controller.mutationcache import MutationCache
 from controller.resource import Object
-from controller.store import Store
+from controller.store import Key, Store, key_of
 from fakes.clock import FakeClock
 
 
@@ -67,6 +72,14 @@ def test_the_newer_state_is_seen(
     caches.cache.mutated(pod(written))
 
     assert caches.seen() == seen
+
+
+def test_an_answer_that_comes_late_does_not_hide_the_write_after_it(caches: Caches) -> None:
+    caches.cache.mutated(pod(7))
+
+    caches.cache.mutated(pod(6))
+
+    assert caches.seen() == "7"
 
 
 def test_a_write_that_the_watch_has_shown_is_forgotten(caches: Caches) -> None:
@@ -239,3 +252,141 @@ def test_an_index_shows_writes(
     found = caches.cache.by_index("owner", "u1")
 
     assert [obj["metadata"]["resourceVersion"] for obj in found] == versions
+
+
+def test_a_write_that_the_watch_shows_during_a_look_is_found_by_its_index() -> None:
+    class Busy(Store):
+        """A store to which an event comes right after each look into an index."""
+
+        event: Callable[[], None] = staticmethod(lambda: None)
+
+        def by_index(self, index: str, value: str) -> list[Object]:
+            found = super().by_index(index, value)
+            self.event()
+            return found
+
+    store = Busy({"owner": owners})
+    cache = MutationCache(store, clock=FakeClock(), indexers={"owner": owners})
+    cache.mutated(pod(6, owners=["u1"]))
+
+    def show() -> None:
+        store.add(pod(6, owners=["u1"]))
+        cache.on_add(pod(6, owners=["u1"]), initial=False)
+
+    store.event = show
+
+    assert cache.by_index("owner", "u1") == [pod(6, owners=["u1"])]
+
+
+@frozen
+class Event:
+    """What happened to an object; its version is its place in the history, from 1 on."""
+
+    obj: Object
+    deleted: bool = False
+
+
+class CacheModel(RuleBasedStateMachine):
+    """Whatever others write and whenever answers and events come: what is seen is the newest known.
+
+    Known is what the watch has shown, and what a write has answered.
+    """
+
+    names = st.sampled_from(["a", "b"])
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.store = Store({"owner": owners})
+        self.cache = MutationCache(self.store, clock=FakeClock(), indexers={"owner": owners})
+        self.history: list[Event] = []
+        # How many of the events the watch has shown.
+        self.shown = 0
+        # The writes of this process, by version.
+        self.unanswered: set[int] = set()
+        self.answered: set[int] = set()
+
+    @rule(name=names, owner=st.sampled_from(["u1", "u2"]), own=st.booleans())
+    def write(self, name: str, owner: str, *, own: bool) -> None:
+        version = len(self.history) + 1
+        self.history.append(Event(pod(version, name=name, owners=[owner])))
+        if own:
+            self.unanswered.add(version)
+
+    @rule(name=names)
+    def delete(self, name: str) -> None:
+        before = self.newest(name, range(1, len(self.history) + 1))
+        if before is not None:
+            last = pod(len(self.history) + 1, name=name, owners=owners(before))
+            self.history.append(Event(last, deleted=True))
+
+    @precondition(lambda self: self.unanswered)
+    @rule(data=st.data())
+    def answer(self, data: st.DataObject) -> None:
+        version = data.draw(st.sampled_from(sorted(self.unanswered)))
+        self.unanswered.remove(version)
+        self.answered.add(version)
+
+        self.cache.mutated(self.history[version - 1].obj)
+
+    @precondition(lambda self: self.shown < len(self.history))
+    @rule()
+    def show(self) -> None:
+        """Do what the informer does with an event, in its order."""
+        event = self.history[self.shown]
+        self.shown += 1
+        before = self.store.get(*key_of(event.obj))
+        if event.deleted:
+            self.store.delete(event.obj)
+        else:
+            self.store.update(event.obj)
+        self.store.bookmark(str(self.shown))
+        if event.deleted:
+            self.cache.on_delete(event.obj)
+        elif before is None:
+            self.cache.on_add(event.obj, initial=False)
+        else:
+            self.cache.on_update(before, event.obj)
+
+    @precondition(lambda self: self.shown < len(self.history))
+    @rule(data=st.data())
+    def list_anew(self, data: st.DataObject) -> None:
+        unseen = {version for version in self.answered if version > self.shown}
+        self.shown = data.draw(st.integers(self.shown + 1, len(self.history)))
+        listed = [
+            obj
+            for name in ("a", "b")
+            if (obj := self.newest(name, range(1, self.shown + 1))) is not None
+        ]
+        written = {key_of(self.history[version - 1].obj) for version in unseen}
+        past = {key for key in written if max(self.versions(key, unseen), default=0) <= self.shown}
+
+        self.store.replace(listed, str(self.shown))
+        gone = self.cache.settle()
+
+        assert {key_of(obj) for obj in gone} == past - {key_of(obj) for obj in listed}
+
+    def versions(self, key: Key, among: set[int]) -> list[int]:
+        return [one for one in among if key_of(self.history[one - 1].obj) == key]
+
+    def newest(self, name: str, versions: "range | set[int]") -> Object | None:
+        """Return an object's state as of the last of these events, None if it is deleted."""
+        about = [one for one in versions if self.history[one - 1].obj["metadata"]["name"] == name]
+        last = self.history[max(about) - 1] if about else None
+        return None if last is None or last.deleted else last.obj
+
+    @invariant()
+    def the_newest_known_state_is_seen(self) -> None:
+        known = {*range(1, self.shown + 1), *self.answered}
+        newest = [self.newest(name, known) for name in ("a", "b")]
+
+        assert [self.cache.get("backup", name) for name in ("a", "b")] == newest
+        for owner in ("u1", "u2"):
+            found = self.cache.by_index("owner", owner)
+            expected = [obj for obj in newest if obj is not None and owner in owners(obj)]
+            assert sorted(found, key=key_of) == expected
+
+
+CacheModel.TestCase.settings = settings(
+    max_examples=60, stateful_step_count=30, deadline=None, derandomize=True
+)
+TestCacheModel = CacheModel.TestCase
