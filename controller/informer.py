@@ -277,7 +277,8 @@ class _Processor:
             before = {key_of(obj): obj for obj in self._store.list()}
             vanished = self._store.replace(objects, resource_version)
             unseen = self.overlay.settle() if self.overlay is not None else []
-            for obj in (*vanished, *unseen):
+            # Each once: what was written to an object is newer than what the store had of it.
+            for obj in {_uid(obj): obj for obj in (*vanished, *unseen)}.values():
                 self._tell_deleted(obj)
             for obj in objects:
                 self._tell(before.get(key_of(obj)), obj, initial=not self.synced.is_set())

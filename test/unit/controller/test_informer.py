@@ -183,16 +183,25 @@ def test_after_a_gap_only_the_difference_is_told(again: list[Object], told: list
             listener.wait_until_told("add a@1 initial", "add b@2 initial", *told, "add end@21")
 
 
-def test_what_an_overlay_finds_gone_after_a_gap_is_told_as_deleted() -> None:
+@pytest.mark.parametrize(
+    ("written", "listed"),
+    [
+        pytest.param(pod("unseen", 7), [added("a", 1)], id="created in the gap"),
+        pytest.param(pod("a", 7), [], id="written in the gap: told once, in the state written"),
+    ],
+)
+def test_what_an_overlay_finds_gone_after_a_gap_is_told_as_deleted(
+    written: Object, listed: list[Object]
+) -> None:
     class Writes:
         def settle(self) -> list[Object]:
-            assert informer.store.resource_version == "20"
-            return [pod("unseen", 7)]
+            return [written] if informer.store.resource_version == "20" else []
 
     clock = FakeClock()
     script = [
+        watch(added("a", 1), initial_events_end(5)),
         apiserver.failure(410, "Expired"),
-        watch(initial_events_end(20), added("end", 21), end="silent"),
+        watch(*listed, initial_events_end(20), added("end", 21), end="silent"),
     ]
     with FakeApiServer(*script) as server:
         informer = make_informer(server, clock)
@@ -200,7 +209,10 @@ def test_what_an_overlay_finds_gone_after_a_gap_is_told_as_deleted() -> None:
         informer.add_handler(listener)
         informer.set_overlay(Writes())
         with running(informer):
-            listener.wait_until_told("delete unseen@7", "add end@21")
+            clock.block_until_waiters(1)
+            clock.step(1)
+
+            listener.wait_until_told("add a@1 initial", f"delete {label(written)}", "add end@21")
 
 
 def test_handlers_find_the_store_complete_up_to_what_they_are_told() -> None:
