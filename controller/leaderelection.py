@@ -192,7 +192,7 @@ class LeaderElector:
 
         self._status = metrics.leader_election_master_status.labels(name=terms.name)
         self._status.set(0)
-        # Ends a pause: the Lease has become free, or this is to stop.
+        # Ends a pause: the Lease has become free, another one holds it now, or this is to stop.
         self._woken = threading.Event()
         # Guards the two fields below, which the informer's thread writes as well.
         self._lock = threading.Lock()
@@ -396,11 +396,13 @@ class LeaderElector:
         return Deadline.after(self._clock, seconds)
 
     def _see(self, lease: Object) -> None:
-        """Take note of what the watch shows, and wake a candidate if the Lease is free."""
-        if self._is_ours(lease):
-            self._observe(lease)
-            if not _holder(lease):
-                self._woken.set()
+        """Take note of what the watch shows; a Lease that is free or lost ends the pause."""
+        if not self._is_ours(lease):
+            return
+        led = self._is_leader()
+        self._observe(lease)
+        if not _holder(lease) or (led and not self._is_leader()):
+            self._woken.set()
 
     def _is_ours(self, lease: Object) -> bool:
         metadata = lease["metadata"]

@@ -584,19 +584,22 @@ class TestKeep:
         assert first.fence.remaining == 0
         assert world.api.requests == sent
 
-    @pytest.mark.parametrize(
-        "watching",
-        [
-            pytest.param(True, id="that the watch shows"),
-            pytest.param(False, id="that a renewal meets"),
-        ],
-    )
-    def test_another_holder_ends_it_at_once(self, world: World, *, watching: bool) -> None:
-        first = world.candidate("first", watching=watching)
+    def test_another_holder_whom_the_watch_shows_ends_it_at_once(self, world: World) -> None:
+        first = world.candidate("first")
         first.lead()
         world.settle()
-        taken = lease("second")
-        world.api.put(taken)
+
+        world.api.put(lease("second"))
+
+        assert first.ended() == "lease backup/controller was taken by second"
+        assert first.fence.remaining == 0
+
+    def test_another_holder_whom_a_renewal_meets_ends_it(self, world: World) -> None:
+        first = world.candidate("first", watching=False)
+        first.lead()
+        world.settle()
+
+        world.api.put(lease("second"))
         world.step(2)
 
         assert first.ended() == "lease backup/controller was taken by second"
