@@ -230,15 +230,18 @@ class RepositoryServerReconciler:
         if isinstance(outcome, PodFirst):
             # Not behind thousands that wait for their first pass.
             return Result(requeue_after=POD_FIRST_SECONDS, priority=0)
+        self._tell(current, outcome, deadline)
+        if outcome.verdicts or not outcome.serving:
+            current.look_again(UNREADY_RECHECK_SECONDS)
+        return Result(requeue_after=current.requeue_after, priority=current.requeue_priority)
+
+    def _tell(self, current: Pass, outcome: status.Outcome, deadline: Deadline) -> None:
         left = self._stage_pause(current, outcome)
         if left > 0:
             current.look_again(left)
         else:
-            self._writer.write(obj, outcome, deadline)
+            self._writer.write(current.obj, outcome, deadline)
             current.memory.told_at = self._clock.monotonic()
-        if outcome.verdicts or not outcome.serving:
-            current.look_again(UNREADY_RECHECK_SECONDS)
-        return Result(requeue_after=current.requeue_after, priority=current.requeue_priority)
 
     def _stage_pause(self, current: Pass, outcome: status.Outcome) -> float:
         """Return the seconds for which the next stage of a server that comes up may go untold.
@@ -270,7 +273,7 @@ class RepositoryServerReconciler:
         )
 
     def _bring_about(self, current: Pass) -> status.Outcome | PodFirst:
-        """Act on children and users, and say what was found."""
+        """Act on children and users, each step on what the ones before found, and sum up."""
         server = current.server
         # First, so that no pod is ever without its protection.
         self._applier.ensure(current, resources.NETWORK_POLICIES, children.network_policy(server))
@@ -283,15 +286,14 @@ class RepositoryServerReconciler:
         # Who may connect no more is told of even if somebody else's Secret is not right.
         untold = self._ensure_taken_up(current, newest, place)
         serving = self._router.roll_out(current, newest, place)
-        ready = serving is not None and status.pod_ready(serving)
-        reached = self._router.reached(current, serving) if serving is not None and ready else None
         self._settle_turn(current, newest, serving)
+        reached = self._router.reached(current, serving)
+        cleared = None
         if reached is not None:
             others = self._router.pods_beside(server, reached)
             self._refresher.ensure_caught_up(current, reached, others)
-        cleared = None
-        if reached is not None and newest.is_(reached):
-            cleared = self._registrar.ensure_forgotten(current, reached)
+            if newest.is_(reached):
+                cleared = self._registrar.ensure_forgotten(current, reached)
         found = tuple(v for v in (newest.verdict, unknown, untold) if v is not None)
         verdicts = self._bridge_gap(current, found, serving=reached is not None)
         if newest.pod is not None and not verdicts:
@@ -346,10 +348,22 @@ class RepositoryServerReconciler:
         current.memory.setting = inputs.pod.setting
         repository = "" if current.server.read_only else inputs.pod.setting.storage
         self._repositories.examined(current.request, repository)
+        if full is not None and not self._may_start(current, inputs.digest):
+            return self._waits_for_turn(current, inputs)
+        return self._ensure_pod(current, inputs, full)
+
+    def _ensure_pod(
+        self, current: Pass, inputs: KnownInputs, full: children.ServerInputs | None
+    ) -> Newest:
+        """Make the pod of the inputs if it is missing, make it anew if it failed, and examine it.
+
+        Args:
+            current: The pass.
+            inputs: What is known of them.
+            full: The inputs, if they had to be read.
+        """
         digest, claim = inputs.digest, inputs.pod.claim
         name = children.versioned_name(current.server, digest)
-        if full is not None and not self._may_start(current, digest):
-            return self._waits_for_turn(current, inputs)
         # A kubelet may still know the users of before: one that starts now has to be told.
         users = "" if current.users_changed else _users_version(current.memory)
         try:

@@ -133,17 +133,19 @@ class ServiceRouter:
         if settled and not former:
             self._applier.prune_former_services(current)
 
-    def reached(self, current: Pass, serving: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    def reached(self, current: Pass, serving: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         """Return the pod that clients reach through the Service.
 
         Args:
             current: The pass.
-            serving: The Ready pod that the Service selects.
+            serving: The pod that the Service selects; None if there is none.
 
         Returns:
             That pod, or the one before as long as the endpoints have not followed; None if they
-            name neither yet.
+            name neither yet, or it is not Ready.
         """
+        if serving is None or not status.pod_ready(serving):
+            return None
         server = current.server
         slices = self._caches.endpoint_slices.by_index(INDEX_SERVICE, children.stable_name(server))
         lag = endpoints.lag(serving, self._clock.now())
