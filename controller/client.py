@@ -32,7 +32,6 @@ __all__ = ["Client", "Object", "Resource", "WatchStream"]
 
 JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"
-STRATEGIC_PATCH: Final = "application/strategic-merge-patch+json"
 #: JSON is YAML, and the type that servers of every supported version know.
 APPLY_PATCH: Final = "application/apply-patch+yaml"
 #: No fallback to full objects follows: a Secret's data must not arrive where metadata was wanted.
@@ -442,20 +441,6 @@ class Client:
         """
         path = resource.path(namespace, name, subresource)
         return self._patch(MERGE_PATCH, path, body, deadline)
-
-    def strategic_patch(
-        self,
-        resource: Resource,
-        namespace: str,
-        name: str,
-        body: Object,
-        *,
-        subresource: str = "",
-        deadline: Deadline | None = None,
-    ) -> Object:
-        """Change an object of a built-in kind; lists merge by the key their type declares."""
-        path = resource.path(namespace, name, subresource)
-        return self._patch(STRATEGIC_PATCH, path, body, deadline)
 
     def delete(
         self,

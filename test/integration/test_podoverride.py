@@ -64,11 +64,17 @@ def fields(definitions: Object, name: str, seen: frozenset[str]) -> Iterator[tup
             yield from fields(definitions, target, seen | {target})
 
 
+def kubectl(kubeconfig: str, *arguments: str) -> Any:
+    command = ["kubectl", f"--kubeconfig={kubeconfig}", *arguments]
+    ran = subprocess.run(command, check=True, stdout=subprocess.PIPE)  # noqa: S603 - made here
+    return json.loads(ran.stdout)
+
+
 def ordered(node: Any) -> Any:
     """Sort the lists whose items a key tells apart: their order is no part of a merge."""
     if isinstance(node, dict):
         return {
-            name: sorted((ordered(item) for item in value), key=json.dumps)
+            name: sorted(map(ordered, value), key=lambda item: json.dumps(item, sort_keys=True))
             if name in podoverride.MERGE_KEYS
             else ordered(value)
             for name, value in node.items()
@@ -77,10 +83,8 @@ def ordered(node: Any) -> Any:
 
 
 def test_the_merge_keys_are_those_of_the_api(kubeconfig: str) -> None:
-    command = ["kubectl", f"--kubeconfig={kubeconfig}", "get", "--raw", "/openapi/v2"]
-    api = subprocess.run(command, check=True, stdout=subprocess.PIPE)  # noqa: S603 - made here
+    definitions = kubectl(kubeconfig, "get", "--raw", "/openapi/v2")["definitions"]
 
-    definitions = json.loads(api.stdout)["definitions"]
     pod = "io.k8s.api.core.v1.PodSpec"
     keys = {
         (field, schema["x-kubernetes-patch-merge-key"])
@@ -154,10 +158,14 @@ def test_the_merge_keys_are_those_of_the_api(kubeconfig: str) -> None:
         ),
     ],
 )
-def test_merges_as_the_api_server_does(client: Client, namespace: str, override: Object) -> None:
+def test_merges_as_the_api_server_does(
+    kubeconfig: str, client: Client, namespace: str, override: Object
+) -> None:
     client.create(POD_TEMPLATES, namespace, template("patched", POD))
-    patched = client.strategic_patch(
-        POD_TEMPLATES, namespace, "patched", {"template": {"spec": override}}
+    patch = json.dumps({"template": {"spec": override}})
+    there = ["--namespace", namespace, "podtemplates/patched"]
+    patched = kubectl(
+        kubeconfig, "patch", *there, "--type=strategic", f"--patch={patch}", "--output=json"
     )
 
     merged = podoverride.merged(POD, override, container=SERVER)

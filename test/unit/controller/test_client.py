@@ -159,19 +159,6 @@ BODY = {"metadata": {"name": "a"}}
             ("PATCH", POD, {"fieldManager": "tester"}, "application/merge-patch+json", BODY),
             id="merge patch",
         ),
-        pytest.param(
-            "strategic_patch",
-            ("ns", "a", BODY),
-            {},
-            (
-                "PATCH",
-                POD,
-                {"fieldManager": "tester"},
-                "application/strategic-merge-patch+json",
-                BODY,
-            ),
-            id="strategic merge patch",
-        ),
     ],
 )
 def test_what_is_sent(
@@ -393,7 +380,6 @@ class ClosingFence:
         pytest.param("update", ("ns", "a", BODY), id="update"),
         pytest.param("apply", ("ns", "a", BODY), id="apply"),
         pytest.param("merge_patch", ("ns", "a", BODY), id="merge patch"),
-        pytest.param("strategic_patch", ("ns", "a", BODY), id="strategic patch"),
         pytest.param("delete", ("ns", "a"), id="delete"),
     ],
 )
