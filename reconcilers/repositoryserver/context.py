@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from controller.clock import Deadline
     from controller.controller import Request
     from controller.mutationcache import MutationCache
-    from reconcilers.repositoryserver import api, kopia, status
+    from reconcilers.repositoryserver import api, kopia, podstatus, status
     from reconcilers.repositoryserver.errors import Problem
     from reconcilers.repositoryserver.secretreader import ReadSecret
 
@@ -69,7 +69,7 @@ class KnownInputs:
     versions: Versions
     digest: str
     not_after: datetime
-    pod: status.PodContext
+    pod: podstatus.PodContext
 
 
 @frozen

@@ -11,11 +11,11 @@ from reconcilers.repositoryserver import (
     certificates,
     children,
     kopia,
+    podstatus,
     record,
     repository_config,
     secrets,
     selfsigned,
-    status,
     users,
 )
 from reconcilers.repositoryserver.context import KnownInputs, Versions
@@ -198,7 +198,9 @@ class InputReader:
             versions=versions,
             digest=children.digest(server, full),
             not_after=full.certificate.not_after,
-            pod=status.PodContext.of(server, storage=full.storage.label, claim=full.storage.claim),
+            pod=podstatus.PodContext.of(
+                server, storage=full.storage.label, claim=full.storage.claim
+            ),
         )
 
     def _is_due(self, server: api.RepositoryServer, known: KnownInputs) -> bool:

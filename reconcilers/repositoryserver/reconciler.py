@@ -27,6 +27,7 @@ from reconcilers.repositoryserver import (
     api,
     children,
     kopia,
+    podstatus,
     record,
     resources,
     retry,
@@ -375,7 +376,7 @@ class RepositoryServerReconciler:
                 pod for pod in self._router.pods(current.server) if pod["metadata"]["name"] == name
             )
             return Newest(digest, next(there, None), _unfinished(error), claim)
-        verdict = status.examine_pod(pod, name, inputs.pod)
+        verdict = podstatus.examine(pod, name, inputs.pod)
         if pod is not None:
             self._replace_failed(current, pod, claim)
         return Newest(digest, pod, _lasting(current.memory, digest, verdict), claim)
@@ -404,7 +405,7 @@ class RepositoryServerReconciler:
         pods = self._router.pods(current.server)
         if any(children.digest_of(pod) == digest for pod in pods):
             return True
-        return not any(map(status.pod_ready, pods)) or self._turns.take(current.request)
+        return not any(map(podstatus.is_ready, pods)) or self._turns.take(current.request)
 
     def _waits_for_turn(self, current: Pass, inputs: KnownInputs) -> Newest:
         current.look_again(self._turns.pause())
@@ -448,7 +449,7 @@ class RepositoryServerReconciler:
             if lost and not claim:
                 self._applier.delete(current, resources.PODS, pod, WHY_LOST, grace_seconds=0)
             return
-        failed = status.failed_since(pod)
+        failed = podstatus.failed_since(pod)
         if failed is None:
             return
         # An end that lies ahead is long ago as well: a clock was set back.
@@ -475,7 +476,7 @@ class RepositoryServerReconciler:
         info = (obj.get("status") or {}).get("serverInfo") or {}
         outcome = status.Outcome(
             verdicts=(verdict,),
-            serving=any(status.pod_ready(pod) for pod in pods),
+            serving=any(podstatus.is_ready(pod) for pod in pods),
             pod_name=info.get("podName", ""),
             service_name=info.get("serviceName", ""),
         )
@@ -488,7 +489,7 @@ def _lasting(
     """Let a fault of the same pod last while it is tried again, and remember it."""
     known = memory.failure
     failure = known.problem if known is not None and known.digest == digest else None
-    verdict = status.lasting_problem(failure, verdict)
+    verdict = podstatus.lasting_problem(failure, verdict)
     memory.failure = KnownFailure(digest, verdict) if isinstance(verdict, Problem) else None
     return verdict
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import asdict, fields, frozen
 
-from reconcilers.repositoryserver import children, status
+from reconcilers.repositoryserver import children, podstatus
 from reconcilers.repositoryserver.context import KnownInputs, KnownUsers, Memory, Versions
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _remembered(server: RepositoryServer, pod: Mapping[str, Any], found: Record)
             versions=Versions(found.inputs, complete=True),
             digest=children.digest_of(pod),
             not_after=found.not_after,
-            pod=status.PodContext.of(server, storage=found.storage, claim=found.claim),
+            pod=podstatus.PodContext.of(server, storage=found.storage, claim=found.claim),
         ),
         users=KnownUsers(
             sources=Versions(found.sources, complete=True),

@@ -15,7 +15,16 @@ from attrs import evolve
 
 from controller.conditions import timestamp
 from controller.workqueue import LOW_PRIORITY
-from reconcilers.repositoryserver import children, htpasswd, kopia, resources, retry, status, users
+from reconcilers.repositoryserver import (
+    children,
+    htpasswd,
+    kopia,
+    podstatus,
+    resources,
+    retry,
+    status,
+    users,
+)
 from reconcilers.repositoryserver.commands import (
     UNANSWERED,
     CommandError,
@@ -146,7 +155,7 @@ class UserRegistrar:
             ClientError: The API server refused or could not be reached.
         """
         known = current.memory.users
-        if known is None or children.users_of(pod) == known.version or not status.answers(pod):
+        if known is None or children.users_of(pod) == known.version or not podstatus.answers(pod):
             return None
         attempts, uid = current.memory.attempts, pod["metadata"]["uid"]
         failed = attempts.get(uid)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from controller.conditions import conditions_of, get_condition
-from reconcilers.repositoryserver import children, status
+from reconcilers.repositoryserver import children, podstatus, status
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -89,10 +89,10 @@ class Rollout:
         # whatever works, for one that has drained as well, whose users may be of before. Where
         # nothing does, what had sessions may come back to them.
         for wanted in (
-            lambda pod: status.pod_ready(pod) and self._is_newest(pod) and self._has_users(pod),
-            lambda pod: status.pod_ready(pod) and self._is_routed(pod),
-            lambda pod: status.pod_ready(pod) and self._has_users(pod),
-            lambda pod: status.pod_ready(pod) and drain_until(pod) is not None,
+            lambda pod: podstatus.is_ready(pod) and self._is_newest(pod) and self._has_users(pod),
+            lambda pod: podstatus.is_ready(pod) and self._is_routed(pod),
+            lambda pod: podstatus.is_ready(pod) and self._has_users(pod),
+            lambda pod: podstatus.is_ready(pod) and drain_until(pod) is not None,
             self._is_routed,
             lambda pod: self._is_newest(pod) and self._has_users(pod),
         ):
@@ -202,7 +202,7 @@ def is_over(pod: Mapping[str, Any]) -> bool:
     """Return whether a pod is being deleted or has ended for good."""
     return bool(
         pod["metadata"].get("deletionTimestamp")
-        or pod.get("status", {}).get("phase") in status.ENDED_PHASES
+        or pod.get("status", {}).get("phase") in podstatus.ENDED_PHASES
     )
 
 
@@ -247,7 +247,7 @@ def in_each_others_way(
         # In the scheduler's words; a wish that no node fulfils is not the holder's fault.
         return bool(_VOLUME_CONFLICT.search(scheduled.get("message", "")))
     elsewhere = newest["spec"].get("nodeName") != holder["spec"].get("nodeName")
-    return elsewhere and status.container_is_being_created(newest)
+    return elsewhere and podstatus.container_is_being_created(newest)
 
 
 def one_node(access_modes: Collection[str]) -> bool:

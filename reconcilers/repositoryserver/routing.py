@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from controller.errors import NotFound
-from reconcilers.repositoryserver import children, endpoints, resources, rollout, status
+from reconcilers.repositoryserver import children, endpoints, podstatus, resources, rollout
 from reconcilers.repositoryserver.applier import is_of_removed_controller
 from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE
 from reconcilers.repositoryserver.rollout import Rollout
@@ -95,7 +95,7 @@ class ServiceRouter:
         if any(self._yields(current, newest, pod) for pod in (serving, *former)):
             return None
         # What clients have is not given up for a pod that nobody has seen work.
-        settled = serving is not None and newest.is_(serving) and status.pod_ready(serving)
+        settled = serving is not None and newest.is_(serving) and podstatus.is_ready(serving)
         retirement = rollout.retire(
             pods,
             former if settled else (),
@@ -144,7 +144,7 @@ class ServiceRouter:
             That pod, or the one before as long as the endpoints have not followed; None if they
             name neither yet, or it is not Ready.
         """
-        if serving is None or not status.pod_ready(serving):
+        if serving is None or not podstatus.is_ready(serving):
             return None
         server = current.server
         slices = self._caches.endpoint_slices.by_index(INDEX_SERVICE, children.stable_name(server))

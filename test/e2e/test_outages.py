@@ -14,7 +14,7 @@ from e2e.cluster import NAMESPACE
 from e2e.server import condition, events_of, is_ready
 from e2e.waiting import CLOCK, wait_for
 from reconcilers.repositoryserver import children, resources
-from reconcilers.repositoryserver.status import node_is_lost
+from reconcilers.repositoryserver.podstatus import node_is_lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -36,6 +36,7 @@ from reconcilers.repositoryserver import (
     children,
     endpoints,
     htpasswd,
+    podstatus,
     record,
     resources,
     retry,
@@ -2284,7 +2285,7 @@ class TestCertificateOfTheControllersOwn:
         settled.reconcile()
         assert self.secret(settled)
 
-        (new,) = (pod for pod in settled.pods() if not status.pod_ready(pod))
+        (new,) = (pod for pod in settled.pods() if not podstatus.is_ready(pod))
         settled.kubelet(new, objects.serving())
         settled.reconcile()
 

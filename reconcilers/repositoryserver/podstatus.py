@@ -1,0 +1,313 @@
+"""What a pod's status says: whether its server answers, and what keeps it from that.
+
+Pure functions. What they find is told by `status`, in conditions of the resource.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from controller.conditions import conditions_of, get_condition, is_true
+from reconcilers.repositoryserver import children, kopia
+from reconcilers.repositoryserver.errors import Problem
+from reconcilers.repositoryserver.status import (
+    REPOSITORY_CONNECTED,
+    SERVER_INITIALIZED,
+    SERVER_SETUP,
+    STEPS,
+    Waiting,
+    parse_time,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from reconcilers.repositoryserver.api import RepositoryServer
+
+REASON_UNSCHEDULABLE = "PodUnschedulable"
+REASON_CLAIM_MISSING = "ClaimMissing"
+REASON_IMAGE = "ImagePullFailed"
+REASON_CONTAINER = "ContainerNotCreated"
+CLAIM_MISSING = (
+    "PersistentVolumeClaim {namespace}/{claim}, named by key claimName of Secret {location}, does "
+    "not exist; create it or correct the key"
+)
+UNSCHEDULABLE = "no node takes pod {pod}: {cause}"
+IMAGE = "image {image} of pod {pod} cannot be pulled: {cause}"
+CONTAINER = "the container of pod {pod} cannot be created: {cause}"
+REASON_NODE_LOST = "NodeLost"
+NODE_LOST = (
+    "node {node} does not answer, so nobody knows of pod {pod}; bring the node back, or delete the "
+    "Node if it is gone for good, and the pod is made again elsewhere"
+)
+REASON_POD_ENDED = "PodEnded"
+POD_ENDED = "pod {pod} has ended for good and is made again: {cause}"
+
+WAITING_POD = "pod {pod} is being created"
+WAITING_DELETION = "pod {pod} is being deleted and will be made again"
+WAITING_CONTAINER = "the container of pod {pod} is starting"
+WAITING_SERVER = "Kopia is opening the repository in pod {pod}"
+WAITING_RESTART = "Kopia ended with exit code {code} in pod {pod}; the kubelet starts it again"
+WAITING_PROBE = "pod {pod} does not pass its readiness probe; if that lasts, {storage} may be away"
+
+_IMAGE_REASONS = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
+)
+_CREATION_REASONS = frozenset(
+    {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+)
+CRASH_LOOP = "CrashLoopBackOff"
+# Somebody has given the pod a readiness gate.
+_GATES_NOT_READY = "ReadinessGatesNotReady"
+# Phases that a pod does not come back from.
+ENDED_PHASES = frozenset({"Failed", "Succeeded"})
+
+
+@frozen
+class PodContext:
+    """What messages about a pod name besides it.
+
+    Attributes:
+        claim: Name of the PersistentVolumeClaim.
+        setting: What messages about Kopia name.
+    """
+
+    claim: str
+    setting: kopia.Setting
+
+    @classmethod
+    def of(cls, server: RepositoryServer, *, storage: str, claim: str) -> PodContext:
+        """Return what is to be named of a server.
+
+        Args:
+            server: The resource.
+            storage: Where its repository is, in words.
+            claim: Name of the PersistentVolumeClaim; empty if there is none.
+        """
+        setting = kopia.Setting(
+            storage=storage,
+            location=str(server.location),
+            credential=str(server.credential or ""),
+            password=str(server.password),
+            user=children.run_as_user(server),
+        )
+        return cls(claim, setting)
+
+
+def examine(
+    pod: Mapping[str, Any] | None, name: str, context: PodContext
+) -> Problem | Waiting | None:
+    """Say what keeps the server's process from answering.
+
+    Args:
+        pod: The newest pod; None while there is none.
+        name: The name that it has or will have.
+        context: What messages name.
+
+    Returns:
+        A problem, what is being waited for, or None when the container is ready.
+    """
+    if pod is None:
+        return Waiting(SERVER_SETUP, WAITING_POD.format(pod=name))
+    if pod["metadata"].get("deletionTimestamp"):
+        # The end of a pod is confirmed by its node, and by nobody else.
+        return _node_lost(pod, context) or Waiting(SERVER_SETUP, WAITING_DELETION.format(pod=name))
+    for check in POD_CHECKS:
+        verdict = check(pod, context)
+        if verdict is not None:
+            return verdict
+    return None
+
+
+def lasting_problem(
+    failure: Problem | None, verdict: Problem | Waiting | None
+) -> Problem | Waiting | None:
+    """Go on telling a fault while what failed is being tried again.
+
+    Without this every try would look like a recovery, and end in an event of its own.
+
+    Args:
+        failure: The fault at the try before.
+        verdict: What is known of the present one.
+    """
+    if failure is None or verdict is None:
+        return verdict
+    if isinstance(verdict, Waiting):
+        # A try that has got past the step that failed has mended it.
+        order = list(STEPS)
+        return failure if order.index(verdict.step) <= order.index(failure.step) else verdict
+    # The kubelet tells an image's error and that it waits to try again by turns.
+    return failure if verdict.reason == failure.reason == REASON_IMAGE else verdict
+
+
+def _over(pod: Mapping[str, Any], _context: PodContext) -> Problem | None:
+    status = pod.get("status", {})
+    if status.get("phase") not in ENDED_PHASES:
+        return None
+    words = ": ".join(filter(None, (status.get("reason"), status.get("message"))))
+    message = POD_ENDED.format(pod=pod["metadata"]["name"], cause=words or status["phase"])
+    return Problem(SERVER_SETUP, REASON_POD_ENDED, message)
+
+
+def _unschedulable(pod: Mapping[str, Any], context: PodContext) -> Problem | Waiting | None:
+    scheduled = get_condition(conditions_of(pod), "PodScheduled")
+    if scheduled is None or scheduled["status"] != "False":
+        return None
+    cause = scheduled.get("message", "")
+    if f'persistentvolumeclaim "{context.claim}" not found' in cause:
+        message = CLAIM_MISSING.format(
+            namespace=pod["metadata"]["namespace"],
+            claim=context.claim,
+            location=context.setting.location,
+        )
+        return Problem(SERVER_SETUP, REASON_CLAIM_MISSING, message)
+    message = UNSCHEDULABLE.format(pod=pod["metadata"]["name"], cause=cause)
+    return Problem(SERVER_SETUP, REASON_UNSCHEDULABLE, message)
+
+
+def _not_created(pod: Mapping[str, Any], _context: PodContext) -> Problem | Waiting | None:
+    status = container_status(pod)
+    if status is None:
+        return Waiting(SERVER_SETUP, WAITING_CONTAINER.format(pod=pod["metadata"]["name"]))
+    waiting = status["state"].get("waiting")
+    if waiting is None or waiting.get("reason") == CRASH_LOOP:
+        return None
+    words = {"pod": pod["metadata"]["name"], "cause": waiting.get("message", "")}
+    if waiting.get("reason") in _IMAGE_REASONS:
+        message = IMAGE.format(image=status["image"], **words)
+        return Problem(SERVER_SETUP, REASON_IMAGE, message)
+    if waiting.get("reason") in _CREATION_REASONS:
+        return Problem(SERVER_SETUP, REASON_CONTAINER, CONTAINER.format(**words))
+    return Waiting(SERVER_SETUP, WAITING_CONTAINER.format(pod=pod["metadata"]["name"]))
+
+
+def _ended(pod: Mapping[str, Any], context: PodContext) -> Problem | Waiting | None:
+    status = container_status(pod)
+    ended = last_end(pod)
+    # Of a process that has got as far as listening, an end before tells nothing any more.
+    if status is None or ended is None or status.get("started"):
+        return None
+    looping = (status["state"].get("waiting") or {}).get("reason") == CRASH_LOOP
+    explanation = kopia.explain(
+        ended.get("message", ""),
+        ended["exitCode"],
+        context.setting,
+        out_of_memory=ended.get("reason") == "OOMKilled",
+    )
+    # A single end without a known cause is a kill; the kubelet mends it within a second.
+    if explanation.reason == kopia.REASON_EXITED and not looping:
+        message = WAITING_RESTART.format(code=ended["exitCode"], pod=pod["metadata"]["name"])
+        return Waiting(SERVER_INITIALIZED, message)
+    step = SERVER_INITIALIZED if explanation.opened else REPOSITORY_CONNECTED
+    return Problem(step, explanation.reason, explanation.message)
+
+
+def _not_started(pod: Mapping[str, Any], _context: PodContext) -> Waiting | None:
+    status = container_status(pod)
+    if status is not None and not status.get("started"):
+        return Waiting(REPOSITORY_CONNECTED, WAITING_SERVER.format(pod=pod["metadata"]["name"]))
+    return None
+
+
+def _not_answering(pod: Mapping[str, Any], context: PodContext) -> Waiting | None:
+    status = container_status(pod)
+    if status is not None and not status.get("ready"):
+        words = {"pod": pod["metadata"]["name"], "storage": context.setting.storage}
+        return Waiting(SERVER_INITIALIZED, WAITING_PROBE.format(**words))
+    return None
+
+
+def _node_lost(pod: Mapping[str, Any], _context: PodContext) -> Problem | None:
+    if not node_is_lost(pod):
+        return None
+    message = NODE_LOST.format(node=pod["spec"].get("nodeName"), pod=pod["metadata"]["name"])
+    return Problem(SERVER_SETUP, REASON_NODE_LOST, message)
+
+
+# From the outside in: nothing more happens in a pod that is over, a pod without a node has no
+# container, a container that was never created cannot have ended, and one that has ended is not
+# about to answer. What the kubelet said last holds until its node is known to be lost.
+POD_CHECKS: tuple[Callable[[Mapping[str, Any], PodContext], Problem | Waiting | None], ...] = (
+    _over,
+    _unschedulable,
+    _not_created,
+    _ended,
+    _not_started,
+    _not_answering,
+    _node_lost,
+)
+
+
+def container_status(pod: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the status of the server's container; None before the kubelet has written it.
+
+    By name: a service mesh may have put a container beside it.
+    """
+    statuses = pod.get("status", {}).get("containerStatuses") or []
+    return next((status for status in statuses if status["name"] == children.CONTAINER), None)
+
+
+def last_end(pod: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return how the container ended last: its state if it has ended, else its last state."""
+    status = container_status(pod)
+    if status is None:
+        return None
+    ended: dict[str, Any] | None = status["state"].get("terminated") or (
+        status.get("lastState") or {}
+    ).get("terminated")
+    return ended
+
+
+def failed_since(pod: Mapping[str, Any]) -> datetime | None:
+    """Return since when only another pod would help; None if this one may yet come up.
+
+    One that has ended for good counts from its creation: a pod that had a life is replaced at once,
+    one that a node refuses again and again is not made a hundred times a minute.
+    """
+    if pod.get("status", {}).get("phase") in ENDED_PHASES:
+        return parse_time(pod["metadata"]["creationTimestamp"])
+    status = container_status(pod)
+    ended = last_end(pod) or {}
+    if status is None or not ended.get("finishedAt"):
+        return None
+    waiting = status["state"].get("waiting") or {}
+    return parse_time(ended["finishedAt"]) if waiting.get("reason") == CRASH_LOOP else None
+
+
+def container_is_being_created(pod: Mapping[str, Any]) -> bool:
+    """Return whether the kubelet is still getting together what the container needs."""
+    status = container_status(pod)
+    waiting = {} if status is None else status["state"].get("waiting") or {}
+    return status is None or waiting.get("reason") in {"ContainerCreating", "PodInitializing"}
+
+
+def answers(pod: Mapping[str, Any]) -> bool:
+    """Return whether Kopia answers in a pod, so that it can be told something."""
+    container = container_status(pod)
+    gone = pod["metadata"].get("deletionTimestamp")
+    ready = container is not None and bool(container.get("ready"))
+    return ready and not gone and not node_is_lost(pod)
+
+
+def node_is_lost(pod: Mapping[str, Any]) -> bool:
+    """Return whether the cluster has given up on the node that a pod runs on.
+
+    The node lifecycle controller takes the pod's readiness away then, and leaves what the kubelet
+    has said of the containers (kubernetes pkg/controller/util/node, MarkPodsNotReady).
+    """
+    conditions = conditions_of(pod)
+    ready = get_condition(conditions, "Ready")
+    return (
+        ready is not None
+        and ready["status"] == "False"
+        and ready.get("reason") != _GATES_NOT_READY
+        and is_true(conditions, "ContainersReady")
+    )
+
+
+def is_ready(pod: Mapping[str, Any]) -> bool:
+    """Return whether the pod is Ready and stays."""
+    return is_true(conditions_of(pod), "Ready") and not pod["metadata"].get("deletionTimestamp")

@@ -1,0 +1,366 @@
+"""What was seen of a pod becomes a verdict."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from fakes import objects
+from reconcilers.repositoryserver import kopia, podstatus
+from reconcilers.repositoryserver.errors import Problem
+from reconcilers.repositoryserver.status import Waiting
+
+Object = dict[str, Any]
+
+POD = objects.POD
+CONTEXT = podstatus.PodContext(
+    claim=objects.CLAIM,
+    setting=kopia.Setting(
+        storage="files/ on PersistentVolumeClaim backup/files-data",
+        location="backup/files-location",
+        password="backup/files-repository-password",
+        user=65532,
+    ),
+)
+
+SERVER_SETUP = "ServerSetup"
+REPOSITORY_CONNECTED = "RepositoryConnected"
+SERVER_INITIALIZED = "ServerInitialized"
+
+WRONG_PASSWORD = "error opening repository: invalid repository password"
+NOT_PASSED = Waiting(
+    SERVER_INITIALIZED,
+    f"pod {POD} does not pass its readiness probe; if that lasts, files/ on PersistentVolumeClaim "
+    "backup/files-data may be away",
+)
+NODE_LOST = Problem(
+    SERVER_SETUP,
+    "NodeLost",
+    f"node node does not answer, so nobody knows of pod {POD}; bring the node back, or delete the "
+    "Node if it is gone for good, and the pod is made again elsewhere",
+)
+WRONG_PASSWORD_MESSAGE = (
+    "Kopia cannot open the repository at files/ on PersistentVolumeClaim backup/files-data: key "
+    "repo-password of Secret backup/files-repository-password is not its password; correct the key"
+)
+
+
+def test_without_a_pod_one_is_being_created() -> None:
+    verdict = podstatus.examine(None, POD, CONTEXT)
+
+    assert verdict == Waiting(SERVER_SETUP, f"pod {POD} is being created")
+
+
+def test_a_pod_whose_end_no_node_confirms_is_told_to_hang() -> None:
+    pod = objects.terminating(objects.pod(objects.node_lost()))
+
+    assert podstatus.examine(pod, POD, CONTEXT) == NODE_LOST
+
+
+def test_a_server_on_a_lost_node_answers_nothing() -> None:
+    assert podstatus.answers(objects.pod(objects.serving()))
+    assert not podstatus.answers(objects.pod(objects.node_lost()))
+
+
+def test_a_pod_that_waits_for_a_readiness_gate_is_on_no_lost_node() -> None:
+    of = objects.node_lost()
+    (ready,) = (one for one in of["conditions"] if one["type"] == "Ready")
+    ready["reason"] = "ReadinessGatesNotReady"
+
+    assert podstatus.examine(objects.pod(of), POD, CONTEXT) is None
+
+
+@pytest.mark.parametrize("of", [objects.serving(), objects.crash_looping(WRONG_PASSWORD)])
+def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) -> None:
+    verdict = podstatus.examine(objects.terminating(objects.pod(of)), POD, CONTEXT)
+
+    assert verdict == Waiting(SERVER_SETUP, f"pod {POD} is being deleted and will be made again")
+
+
+@pytest.mark.parametrize(
+    ("of", "verdict"),
+    [
+        pytest.param(
+            None,
+            Waiting(SERVER_SETUP, f"the container of pod {POD} is starting"),
+            id="a pod that nobody has looked at yet",
+        ),
+        pytest.param(
+            objects.unscheduled(),
+            Problem(
+                SERVER_SETUP,
+                "PodUnschedulable",
+                f"no node takes pod {POD}: 0/1 nodes are available: 1 Insufficient memory.",
+            ),
+            id="no node takes it: in the scheduler's words",
+        ),
+        pytest.param(
+            objects.claim_missing(),
+            Problem(
+                SERVER_SETUP,
+                "ClaimMissing",
+                "PersistentVolumeClaim backup/files-data, named by key claimName of Secret "
+                "backup/files-location, does not exist; create it or correct the key",
+            ),
+            id="no node takes it, for its claim does not exist",
+        ),
+        pytest.param(
+            objects.claim_missing("somebody-elses"),
+            Problem(
+                SERVER_SETUP,
+                "PodUnschedulable",
+                f"no node takes pod {POD}: 0/1 nodes are available: persistentvolumeclaim "
+                '"somebody-elses" not found. preemption: 0/1 nodes are available: 1 Preemption is '
+                "not helpful for scheduling.",
+            ),
+            id="a claim that is not the resource's own",
+        ),
+        pytest.param(
+            objects.scheduled(),
+            Waiting(SERVER_SETUP, f"the container of pod {POD} is starting"),
+            id="a node has it, and has not written about it",
+        ),
+        *(
+            pytest.param(
+                objects.image_pull_failed(reason, "no such image"),
+                Problem(
+                    SERVER_SETUP,
+                    "ImagePullFailed",
+                    f"image {objects.IMAGE} of pod {POD} cannot be pulled: no such image",
+                ),
+                id=f"the image cannot be had: {reason}",
+            )
+            for reason in (
+                "ErrImagePull",
+                "ImagePullBackOff",
+                "InvalidImageName",
+                "ErrImageNeverPull",
+            )
+        ),
+        pytest.param(
+            objects.creating(),
+            Waiting(SERVER_SETUP, f"the container of pod {POD} is starting"),
+            id="its container is being created",
+        ),
+        *(
+            pytest.param(
+                objects.creating(reason, "no such thing"),
+                Problem(
+                    SERVER_SETUP,
+                    "ContainerNotCreated",
+                    f"the container of pod {POD} cannot be created: no such thing",
+                ),
+                id=f"its container cannot be created: {reason}",
+            )
+            for reason in (
+                "CreateContainerConfigError",
+                "CreateContainerError",
+                "RunContainerError",
+            )
+        ),
+        pytest.param(
+            objects.running(),
+            Waiting(REPOSITORY_CONNECTED, f"Kopia is opening the repository in pod {POD}"),
+            id="Kopia runs and does not listen yet",
+        ),
+        pytest.param(
+            objects.started(),
+            NOT_PASSED,
+            id="Kopia listens and does not answer",
+        ),
+        pytest.param(
+            objects.started(ended_before=WRONG_PASSWORD),
+            NOT_PASSED,
+            id="the same after an end long ago, which explains nothing any more",
+        ),
+        pytest.param(objects.serving(), None, id="it serves"),
+        pytest.param(
+            objects.killed(),
+            Waiting(
+                SERVER_INITIALIZED,
+                f"Kopia ended with exit code 137 in pod {POD}; the kubelet starts it again",
+            ),
+            id="Kopia was killed and is not back yet",
+        ),
+        pytest.param(
+            objects.restarted(),
+            Waiting(
+                SERVER_INITIALIZED,
+                f"Kopia ended with exit code 137 in pod {POD}; the kubelet starts it again",
+            ),
+            id="Kopia was killed and is starting",
+        ),
+        pytest.param(
+            objects.killed(1, message=WRONG_PASSWORD),
+            Problem(REPOSITORY_CONNECTED, "RepositoryPasswordWrong", WRONG_PASSWORD_MESSAGE),
+            id="Kopia has ended for a known reason",
+        ),
+        pytest.param(
+            objects.restarted(1, message=WRONG_PASSWORD),
+            Problem(REPOSITORY_CONNECTED, "RepositoryPasswordWrong", WRONG_PASSWORD_MESSAGE),
+            id="and tries again: the reason stands until it listens",
+        ),
+        pytest.param(
+            objects.crash_looping(WRONG_PASSWORD),
+            Problem(REPOSITORY_CONNECTED, "RepositoryPasswordWrong", WRONG_PASSWORD_MESSAGE),
+            id="and the kubelet waits before the next try",
+        ),
+        pytest.param(
+            objects.crash_looping("tls: something is wrong"),
+            Problem(
+                SERVER_INITIALIZED,
+                "KopiaExited",
+                "Kopia ended with exit code 1: tls: something is wrong",
+            ),
+            id="Kopia ends again and again for an unknown reason",
+        ),
+        pytest.param(
+            objects.out_of_memory(),
+            Problem(
+                SERVER_INITIALIZED,
+                "OutOfMemory",
+                kopia.OUT_OF_MEMORY.format(code=137),
+            ),
+            id="the kernel killed it for want of memory",
+        ),
+        pytest.param(
+            objects.restarted(reason="OOMKilled"),
+            Problem(
+                SERVER_INITIALIZED,
+                "OutOfMemory",
+                kopia.OUT_OF_MEMORY.format(code=137),
+            ),
+            id="even once: the next time will be no better",
+        ),
+        pytest.param(
+            objects.evicted(),
+            Problem(
+                SERVER_SETUP,
+                "PodEnded",
+                f"pod {POD} has ended for good and is made again: "
+                "Evicted: The node was low on resource: memory.",
+            ),
+            id="the kubelet has put it off its node: no container comes back",
+        ),
+        pytest.param(
+            objects.node_lost(),
+            NODE_LOST,
+            id="its node is lost: what the kubelet said last is that it serves",
+        ),
+    ],
+)
+def test_a_pods_state_has_one_verdict(of: Object | None, verdict: Problem | Waiting | None) -> None:
+    assert podstatus.examine(objects.pod(of), POD, CONTEXT) == verdict
+
+
+def test_the_container_of_a_service_mesh_is_not_looked_at() -> None:
+    of = objects.serving()
+    sidecar = {"name": "proxy", "image": "proxy:1", "state": {"waiting": {}}, "ready": False}
+    of["containerStatuses"].insert(0, sidecar)
+
+    assert podstatus.examine(objects.pod(of), POD, CONTEXT) is None
+
+
+FAILURE = Problem(SERVER_INITIALIZED, "KopiaExited", "Kopia ended")
+IMAGE_ERROR = Problem(SERVER_SETUP, "ImagePullFailed", "no such image")
+IMAGE_PAUSE = Problem(SERVER_SETUP, "ImagePullFailed", "back-off pulling image")
+
+
+@pytest.mark.parametrize(
+    ("failure", "verdict", "told"),
+    [
+        pytest.param(None, FAILURE, FAILURE, id="nothing failed before: what is seen"),
+        pytest.param(None, None, None, id="nor is anything seen"),
+        pytest.param(FAILURE, None, None, id="all is well again"),
+        pytest.param(
+            FAILURE,
+            Waiting(SERVER_SETUP, "a new pod"),
+            FAILURE,
+            id="a new try has not got as far as the step that failed",
+        ),
+        pytest.param(
+            FAILURE,
+            Waiting(SERVER_INITIALIZED, "a probe"),
+            FAILURE,
+            id="or just as far",
+        ),
+        pytest.param(
+            Problem(SERVER_SETUP, "ClaimMissing", "no claim"),
+            Waiting(REPOSITORY_CONNECTED, "opening"),
+            Waiting(REPOSITORY_CONNECTED, "opening"),
+            id="it has got past it",
+        ),
+        pytest.param(
+            FAILURE, IMAGE_ERROR, IMAGE_ERROR, id="it has found another fault, of an earlier step"
+        ),
+        pytest.param(
+            IMAGE_ERROR,
+            IMAGE_PAUSE,
+            IMAGE_ERROR,
+            id="the pause between two pulls of an image is no news",
+        ),
+        pytest.param(IMAGE_ERROR, FAILURE, FAILURE, id="another fault after that of an image is"),
+    ],
+)
+def test_a_fault_is_told_until_a_try_gets_past_it(
+    failure: Problem | None, verdict: Problem | Waiting | None, told: Problem | Waiting | None
+) -> None:
+    assert podstatus.lasting_problem(failure, verdict) == told
+
+
+def _without_time(of: Object) -> Object:
+    """Return a status as a kubelet writes it that has lost when the container ended."""
+    of["containerStatuses"][0]["lastState"]["terminated"]["finishedAt"] = None
+    return of
+
+
+class TestFailedSince:
+    @pytest.mark.parametrize(
+        ("of", "since"),
+        [
+            pytest.param(
+                objects.crash_looping(),
+                objects.NOW - timedelta(seconds=10),
+                id="its last end, while the kubelet waits before the next start",
+            ),
+            pytest.param(
+                objects.evicted(),
+                objects.NOW - timedelta(minutes=10),
+                id="its creation, once it has ended for good",
+            ),
+        ],
+    )
+    def test_only_another_pod_would_help(self, of: Object, since: datetime) -> None:
+        assert podstatus.failed_since(objects.pod(of)) == since
+
+    @pytest.mark.parametrize(
+        "of",
+        [
+            pytest.param(None, id="no status"),
+            pytest.param(objects.running(), id="it never ended"),
+            pytest.param(objects.killed(), id="it has just ended: the kubelet acts"),
+            pytest.param(objects.restarted(), id="it runs again"),
+            pytest.param(objects.image_pull_failed(), id="it waits for something else"),
+            pytest.param(_without_time(objects.crash_looping()), id="nobody knows when it ended"),
+        ],
+    )
+    def test_it_may_yet_come_up(self, of: Object | None) -> None:
+        assert podstatus.failed_since(objects.pod(of)) is None
+
+
+class TestPodReady:
+    def test_ready(self) -> None:
+        assert podstatus.is_ready(objects.pod(objects.serving()))
+
+    @pytest.mark.parametrize(
+        "pod",
+        [
+            pytest.param(objects.pod(), id="no status"),
+            pytest.param(objects.pod(objects.started()), id="the container is not ready"),
+            pytest.param(
+                objects.terminating(objects.pod(objects.serving())), id="it is being deleted"
+            ),
+        ],
+    )
+    def test_not_ready(self, pod: Object) -> None:
+        assert not podstatus.is_ready(pod)
