@@ -263,10 +263,7 @@ class UserRegistrar:
         *,
         sources: Versions | None,
     ) -> None:
-        if stored is not None and stored.users == wanted and stored.version not in _NO_VERSIONS:
-            version = stored.version
-        else:
-            version = os.urandom(_VERSION_BYTES).hex() if wanted else children.NO_USERS
+        version = _version(stored, wanted)
         secret = children.users_secret(current.server, wanted, version)
         if stored is None:
             # Not applied: what a cache that lags does not show is not to be written over.
@@ -277,11 +274,14 @@ class UserRegistrar:
             written = self._applier.ensure(current, resources.SECRETS, secret, changed=changed)
             current.users_changed = changed
         self._remember(current, written, wanted, version, sources=sources)
-        change = users.Change.between(
-            {} if stored is None else htpasswd.entries(stored.users), htpasswd.entries(wanted)
-        )
+        if stored is not None:
+            self._note_change(current, stored.users, wanted)
+
+    def _note_change(self, current: Pass, former: str, wanted: str) -> None:
+        """Tell how the users have changed, and remember whom the repository may still know."""
+        change = users.Change.between(htpasswd.entries(former), htpasswd.entries(wanted))
         current.memory.left |= frozenset(change.removed)
-        if stored is not None and change.summary():
+        if change.summary():
             self._tell(current, EVENT_USERS_CHANGED, change.summary(), "ChangeUsers")
 
     def _remember(
@@ -298,3 +298,10 @@ class UserRegistrar:
 
     def _mark(self, current: Pass, pod: Mapping[str, Any], value: str) -> None:
         self._applier.annotate(current, pod, {children.ANNOTATION_USERS: value})
+
+
+def _version(stored: StoredUsers | None, wanted: str) -> str:
+    """Return the version of users that are to be written: as before if they are as before."""
+    if stored is not None and stored.users == wanted and stored.version not in _NO_VERSIONS:
+        return stored.version
+    return os.urandom(_VERSION_BYTES).hex() if wanted else children.NO_USERS
