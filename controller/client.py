@@ -256,7 +256,6 @@ class Client:
         namespace: str,
         *,
         resource_version: str | None = None,
-        resource_version_match: str | None = None,
         label_selector: str = "",
         field_selector: str = "",
         metadata_only: bool = False,
@@ -270,8 +269,8 @@ class Client:
         Args:
             resource: What to list.
             namespace: "" for all.
-            resource_version: "0" is served from the server's cache, None or "" is the newest.
-            resource_version_match: "NotOlderThan" or "Exact".
+            resource_version: Nothing older than this one, from the server's cache: "0" is whatever
+                that has. None or "" is the newest.
             label_selector: As on the command line.
             field_selector: As on the command line.
             metadata_only: No spec, status or data: not even sent.
@@ -283,7 +282,6 @@ class Client:
         """
         query = {
             "resourceVersion": resource_version,
-            "resourceVersionMatch": resource_version_match,
             "labelSelector": label_selector,
             "fieldSelector": field_selector,
             "limit": limit or None,
@@ -402,11 +400,11 @@ class Client:
         name: str,
         body: Object,
         *,
-        subresource: str = "",
-        force: bool = True,
         deadline: Deadline | None = None,
     ) -> Object:
         """Create or change an object by server-side apply.
+
+        Fields that another manager owns are taken from it.
 
         Args:
             resource: Of which kind.
@@ -414,15 +412,13 @@ class Client:
             name: Of the object.
             body: The fields this client owns from now on, with apiVersion, kind and name; a field
                 it owned before and that is missing now is removed.
-            subresource: For example "status".
-            force: Take fields that another manager owns; without it that is a `Conflict`.
             deadline: For the whole request.
 
         Returns:
             The object as stored.
         """
-        path = resource.path(namespace, name, subresource)
-        return self._patch(APPLY_PATCH, path, body, deadline, force="true" if force else None)
+        path = resource.path(namespace, name)
+        return self._patch(APPLY_PATCH, path, body, deadline, force="true")
 
     def merge_patch(
         self,
@@ -450,10 +446,9 @@ class Client:
         *,
         uid: str = "",
         grace_seconds: int | None = None,
-        propagation: str = "Background",
         deadline: Deadline | None = None,
     ) -> None:
-        """Ask for an object's deletion.
+        """Ask for an object's deletion; its dependents are deleted after it.
 
         Args:
             resource: Of which kind.
@@ -461,7 +456,6 @@ class Client:
             name: Of the object.
             uid: Delete only this one; a successor of the same name is a `Conflict`.
             grace_seconds: None for the object's own.
-            propagation: What becomes of dependents: "Background", "Foreground" or "Orphan".
             deadline: For the whole request.
 
         Raises:
@@ -470,7 +464,7 @@ class Client:
         options: Object = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
-            "propagationPolicy": propagation,
+            "propagationPolicy": "Background",
         }
         if uid:
             options["preconditions"] = {"uid": uid}
@@ -492,7 +486,7 @@ class Client:
         path: str,
         body: Object,
         deadline: Deadline | None,
-        **query: str | None,
+        **query: str,
     ) -> Object:
         return self._request(
             _Call(

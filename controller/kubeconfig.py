@@ -30,7 +30,7 @@ _UNUSABLE: Final = (
 
 
 def load_api_client(
-    kubeconfig: str = "", context: str = "", *, user_agent: str = USER_AGENT
+    kubeconfig: str = "", *, user_agent: str = USER_AGENT
 ) -> kubernetes.client.ApiClient:
     """Find out where the API server is and how to authenticate.
 
@@ -38,8 +38,7 @@ def load_api_client(
     account of the pod this runs in, then $KUBECONFIG or ~/.kube/config.
 
     Args:
-        kubeconfig: Path of a kubeconfig file, "" to look around.
-        context: The context in it, "" for its current one.
+        kubeconfig: Path of a kubeconfig file, "" to look around. Its current context counts.
         user_agent: How the server's audit log knows this process.
 
     Raises:
@@ -52,7 +51,7 @@ def load_api_client(
     if not kubeconfig and in_cluster():
         _load_service_account(configuration)
     else:
-        _load_kubeconfig(configuration, kubeconfig, context)
+        _load_kubeconfig(configuration, kubeconfig)
     api_client = kubernetes.client.ApiClient(configuration)
     api_client.user_agent = user_agent
     return api_client
@@ -70,16 +69,11 @@ def _load_service_account(configuration: kubernetes.client.Configuration) -> Non
         raise ConfigError(f"the pod's service account cannot be used: {error}") from error
 
 
-def _load_kubeconfig(
-    configuration: kubernetes.client.Configuration, kubeconfig: str, context: str
-) -> None:
+def _load_kubeconfig(configuration: kubernetes.client.Configuration, kubeconfig: str) -> None:
     source = kubeconfig or kubernetes.config.KUBE_CONFIG_DEFAULT_LOCATION
     try:
         kubernetes.config.load_kube_config(  # type: ignore[no-untyped-call]
-            config_file=source,
-            context=context or None,
-            client_configuration=configuration,
-            persist_config=False,
+            config_file=source, client_configuration=configuration, persist_config=False
         )
     except _UNUSABLE as error:
         raise ConfigError(
@@ -88,24 +82,20 @@ def _load_kubeconfig(
         ) from error
 
 
-def current_namespace(kubeconfig: str = "", context: str = "") -> str:
+def current_namespace(kubeconfig: str = "") -> str:
     """Return the namespace this process works in.
 
     Args:
         kubeconfig: As for `load_api_client`.
-        context: As for `load_api_client`.
 
     Returns:
-        The pod's own, else that of the kubeconfig's context, else "default".
+        The pod's own, else that of the kubeconfig's current context, else "default".
     """
     if not kubeconfig and in_cluster():
         return (SERVICE_ACCOUNT / "namespace").read_text().strip()
     source = kubeconfig or kubernetes.config.KUBE_CONFIG_DEFAULT_LOCATION
     try:
-        contexts, current = kubernetes.config.list_kube_config_contexts(  # type: ignore[no-untyped-call]
-            source
-        )
+        _, current = kubernetes.config.list_kube_config_contexts(source)  # type: ignore[no-untyped-call]
     except _UNUSABLE:
         return "default"
-    chosen = next((entry for entry in contexts if entry["name"] == context), current)
-    return str(chosen["context"].get("namespace") or "default")
+    return str(current["context"].get("namespace") or "default")

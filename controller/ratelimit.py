@@ -24,9 +24,6 @@ class RateLimiter(Protocol):
     def forget(self, item: Hashable) -> None:
         """Start over for an item that succeeded, or that nobody will retry."""
 
-    def num_requeues(self, item: Hashable) -> int:
-        """Return how often `when` was called for the item since it was last forgotten."""
-
 
 class ExponentialRateLimiter:
     """Doubles an item's delay with each of its retries: 5 ms, 10 ms, 20 ms and so on to 1000 s.
@@ -54,8 +51,3 @@ class ExponentialRateLimiter:
         """Start over at `base`."""
         with self._lock:
             self._retries.pop(item, None)
-
-    def num_requeues(self, item: Hashable) -> int:
-        """Return the retries of the item since it was last forgotten."""
-        with self._lock:
-            return self._retries.get(item, 0)

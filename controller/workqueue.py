@@ -242,10 +242,6 @@ class PriorityQueue(Generic[T]):
         """Tell the rate limiter that the item succeeded, or that nobody will retry it."""
         self._rate_limiter.forget(item)
 
-    def num_requeues(self, item: T) -> int:
-        """Return how often the item was added rate limited since it was last forgotten."""
-        return self._rate_limiter.num_requeues(item)
-
     def longest_running(self) -> float:
         """Return the seconds since the oldest item was handed out that is not done; 0.0 if none."""
         return max(self._work_in_progress(), default=0.0)

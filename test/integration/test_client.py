@@ -69,10 +69,7 @@ Call = Callable[[Client, str, Object], object]
         ),
         pytest.param(
             lambda client, namespace, _: client.list(
-                CONFIG_MAPS,
-                namespace,
-                resource_version="99999999",
-                resource_version_match="NotOlderThan",
+                CONFIG_MAPS, namespace, resource_version="99999999"
             ),
             errors.ServerUnavailable,
             id="a version from the future",

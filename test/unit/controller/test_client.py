@@ -129,10 +129,10 @@ BODY = {"metadata": {"name": "a"}}
         pytest.param(
             "apply",
             ("ns", "a", BODY),
-            {"subresource": "status"},
+            {},
             (
                 "PATCH",
-                f"{POD}/status",
+                POD,
                 {"fieldManager": "tester", "force": "true"},
                 "application/apply-patch+yaml",
                 BODY,
@@ -140,23 +140,16 @@ BODY = {"metadata": {"name": "a"}}
             id="apply takes what others own",
         ),
         pytest.param(
-            "apply",
-            ("ns", "a", BODY),
-            {"force": False},
-            (
-                "PATCH",
-                POD,
-                {"fieldManager": "tester"},
-                "application/apply-patch+yaml",
-                BODY,
-            ),
-            id="apply without force",
-        ),
-        pytest.param(
             "merge_patch",
             ("ns", "a", BODY),
-            {},
-            ("PATCH", POD, {"fieldManager": "tester"}, "application/merge-patch+json", BODY),
+            {"subresource": "status"},
+            (
+                "PATCH",
+                f"{POD}/status",
+                {"fieldManager": "tester"},
+                "application/merge-patch+json",
+                BODY,
+            ),
             id="merge patch",
         ),
     ],
@@ -183,10 +176,9 @@ def test_what_is_sent(
 @pytest.mark.parametrize(
     ("options", "fields"),
     [
-        pytest.param({}, {}, id="in the background by default"),
+        pytest.param({}, {}, id="in the background"),
         pytest.param({"uid": "u"}, {"preconditions": {"uid": "u"}}, id="only this object"),
         pytest.param({"grace_seconds": 0}, {"gracePeriodSeconds": 0}, id="zero is a value"),
-        pytest.param({"propagation": "Orphan"}, {"propagationPolicy": "Orphan"}, id="orphan"),
     ],
 )
 def test_delete_options(

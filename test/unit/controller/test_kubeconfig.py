@@ -58,15 +58,17 @@ def service_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("context", "host", "namespace"),
     [
-        pytest.param("", "https://one:6443", "backup", id="the current context"),
-        pytest.param("second", "https://two:6443", "default", id="the one named, no namespace"),
+        pytest.param("first", "https://one:6443", "backup", id="with a namespace"),
+        pytest.param("second", "https://two:6443", "default", id="without one"),
     ],
 )
-def test_a_kubeconfig(config_file: str, context: str, host: str, namespace: str) -> None:
-    api_client = kubeconfig.load_api_client(config_file, context)
+def test_the_current_context_of_a_kubeconfig(
+    config_file: str, context: str, host: str, namespace: str
+) -> None:
+    Path(config_file).write_text(yaml.safe_dump({**CLUSTERS, "current-context": context}))
 
-    assert api_client.configuration.host == host
-    assert kubeconfig.current_namespace(config_file, context) == namespace
+    assert kubeconfig.load_api_client(config_file).configuration.host == host
+    assert kubeconfig.current_namespace(config_file) == namespace
 
 
 def test_connections_are_kept_and_probed(config_file: str) -> None:
@@ -78,23 +80,25 @@ def test_connections_are_kept_and_probed(config_file: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "context"),
+    "content",
     [
-        pytest.param(None, "", id="no such file"),
-        pytest.param("", "", id="an empty file"),
-        pytest.param("a: [", "", id="no YAML"),
-        pytest.param("[1]", "", id="no kubeconfig"),
-        pytest.param("kind: Config", "", id="nothing in it"),
-        pytest.param(yaml.safe_dump(CLUSTERS), "third", id="no such context"),
+        pytest.param(None, id="no such file"),
+        pytest.param("", id="an empty file"),
+        pytest.param("a: [", id="no YAML"),
+        pytest.param("[1]", id="no kubeconfig"),
+        pytest.param("kind: Config", id="nothing in it"),
+        pytest.param(
+            yaml.safe_dump({**CLUSTERS, "current-context": "third"}), id="no such context"
+        ),
     ],
 )
-def test_an_unusable_kubeconfig_is_named(tmp_path: Path, content: str | None, context: str) -> None:
+def test_an_unusable_kubeconfig_is_named(tmp_path: Path, content: str | None) -> None:
     file = tmp_path / "config"
     if content is not None:
         file.write_text(content)
 
     with pytest.raises(ConfigError, match=str(file)):
-        kubeconfig.load_api_client(str(file), context)
+        kubeconfig.load_api_client(str(file))
 
 
 def test_no_kubeconfig_means_the_default_namespace(tmp_path: Path) -> None:
