@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import gc
 import weakref
+from typing import TYPE_CHECKING
 
 import pytest
 
-from controller.clock import Deadline
-from controller.controller import Request
 from controller.mutationcache import MutationCache
 from controller.store import Store
-from fakes import objects
+from fakes import objects, passes
 from fakes.apiclient import Action, FakeClient
 from fakes.clock import FakeClock
-from reconcilers.repositoryserver import api, resources
-from reconcilers.repositoryserver.context import Memory, Pass
+from reconcilers.repositoryserver import resources
 from reconcilers.repositoryserver.secretreader import SecretReader
+
+if TYPE_CHECKING:
+    from reconcilers.repositoryserver.context import Pass
 
 READ = Action("get", "secrets", objects.TLS)
 
@@ -47,14 +48,7 @@ class World:
 
     def begin(self) -> Pass:
         """Begin the pass of another resource."""
-        obj = objects.repository_server()
-        return Pass(
-            obj=obj,
-            request=Request(objects.NAMESPACE, objects.NAME),
-            server=api.parse(obj),
-            memory=Memory(),
-            deadline=Deadline.after(self.clock, 60),
-        )
+        return passes.begin(self.clock)
 
     def read(self, current: Pass) -> str:
         """Read the Secret in a pass, and return the version that it was given."""
