@@ -25,6 +25,15 @@ def test_each_of_two_servers_on_one_repository_shares_it_with_the_other(
     assert repositories.sharing(SECOND) == [FIRST]
 
 
+def test_the_others_are_named_in_one_order_by_namespace_and_name() -> None:
+    others = [Request(namespace, name) for namespace in ("a", "b") for name in ("x", "y", "z")]
+    known = Repositories()
+    for request in [FIRST, *reversed(others)]:
+        known.examined(request, HERE)
+
+    assert known.sharing(FIRST) == others
+
+
 @pytest.mark.parametrize(
     "repository",
     [

@@ -75,3 +75,26 @@ def test_the_more_wait_the_less_often_each_asks(turns: Turns, waiting: int, paus
         turns.take(server(number))
 
     assert turns.pause() == pause
+
+
+@pytest.fixture
+def crowded(turns: Turns) -> Turns:
+    """Turns of which the first two are taken, and for which 500 wait."""
+    for number in range(502):
+        turns.take(server(number))
+    return turns
+
+
+def test_who_has_got_a_turn_waits_no_more(crowded: Turns) -> None:
+    for number in range(250):
+        crowded.give_back(server(number))
+        assert crowded.take(server(number + 2))
+
+    assert crowded.pause() == 5.0
+
+
+def test_nor_does_who_needs_none_any_more(crowded: Turns) -> None:
+    for number in range(2, 252):
+        crowded.give_back(server(number))
+
+    assert crowded.pause() == 5.0
