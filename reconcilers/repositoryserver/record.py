@@ -19,7 +19,7 @@ from reconcilers.repositoryserver import children, podstatus
 from reconcilers.repositoryserver.context import KnownInputs, KnownUsers, Memory, Versions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from reconcilers.repositoryserver.api import RepositoryServer
 
@@ -156,7 +156,7 @@ def parse(text: str) -> Record | None:
 def _record(content: Mapping[str, Any]) -> Record:
     names, not_after = content["names"], datetime.fromisoformat(content["not_after"])
     values = {one.name: content[one.name] for one in fields(Record)}
-    words = [*names, *(values[name] for name in values if name not in {"names", "not_after"})]
+    words = [*names, *(value for name, value in values.items() if name != "names")]
     if not isinstance(names, list) or not all(isinstance(word, str) for word in words):
         raise TypeError
     if not_after.tzinfo is None:
@@ -164,13 +164,13 @@ def _record(content: Mapping[str, Any]) -> Record:
     return Record(**{**values, "names": tuple(names), "not_after": not_after})
 
 
-def versions(parts: Iterable[object]) -> str:
+def versions(parts: Sequence[object]) -> str:
     """Return one word for the state of several things, in their order.
 
     Args:
         parts: What tells the state of each from its other ones: strings, or tuples of them.
     """
-    return _digest(json.dumps(list(parts)).encode())[:_VERSIONS_LENGTH]
+    return _digest(json.dumps(parts).encode())[:_VERSIONS_LENGTH]
 
 
 def program(image: str, *, sources: Path = Path(__file__).parent) -> str:

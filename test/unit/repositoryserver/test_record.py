@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,12 +11,16 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.conditions import timestamp
 from fakes import objects
-from reconcilers.repositoryserver import record
-from reconcilers.repositoryserver.record import Record
+from reconcilers.repositoryserver import api, children, podstatus, record
+from reconcilers.repositoryserver.context import KnownInputs, KnownUsers, Memory, Versions
+from reconcilers.repositoryserver.record import Record, Records
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from controller.resource import Object
 
 RECORD = Record(
     program="p",
@@ -31,10 +35,110 @@ RECORD = Record(
 )
 
 
+PROGRAM = Records("p")
+SERVER = api.parse(objects.repository_server())
+KNOWN_INPUTS = KnownInputs(
+    versions=Versions("i", complete=True),
+    digest=objects.DIGEST,
+    not_after=RECORD.not_after,
+    pod=podstatus.PodContext.of(SERVER, storage=RECORD.storage, claim=""),
+)
+KNOWN_USERS = KnownUsers(
+    sources=Versions("s", complete=True),
+    stored="uid/7",
+    version="u",
+    names=frozenset({"a@b", "c@d"}),
+)
+# What a process knows of which `RECORD` is the record.
+KNOWN = Memory(inputs=KNOWN_INPUTS, users=KNOWN_USERS)
+
+
 def changed(**fields: Any) -> str:
     """Return what `RECORD` is rendered as, with other fields; those that are None are left out."""
     content = {**json.loads(record.render(RECORD)), **fields}
     return json.dumps({name: value for name, value in content.items() if value is not None})
+
+
+def pod(text: str | None = None, *, age: int = 0) -> Object:
+    """Build a pod.
+
+    Args:
+        text: Its record; it has no annotations at all by default.
+        age: Seconds since its creation.
+    """
+    created = timestamp(objects.NOW - timedelta(seconds=age))
+    metadata: Object = {"creationTimestamp": created}
+    if text is not None:
+        metadata["annotations"] = {children.ANNOTATION_RECORD: text}
+    found: Object = objects.merged(objects.pod(), {"metadata": metadata})
+    return found
+
+
+def with_inputs(**fields: Any) -> Memory:
+    return evolve(KNOWN, inputs=evolve(KNOWN_INPUTS, **fields))
+
+
+def with_users(**fields: Any) -> Memory:
+    return evolve(KNOWN, users=evolve(KNOWN_USERS, **fields))
+
+
+def test_what_is_known_of_a_pod_is_recorded_on_it_and_recalled_from_it() -> None:
+    annotations = PROGRAM.annotations(KNOWN, pod())
+
+    assert annotations == {children.ANNOTATION_RECORD: record.render(RECORD)}
+    assert PROGRAM.recall(SERVER, [pod(record.render(RECORD))]) == KNOWN
+
+
+def test_the_same_users_make_the_same_record_in_any_order() -> None:
+    names = [f"user-{number}@host" for number in range(9)]
+
+    (text,) = PROGRAM.annotations(with_users(names=frozenset(names)), pod()).values()
+
+    assert text == record.render(evolve(RECORD, names=tuple(names)))
+
+
+@pytest.mark.parametrize(
+    "memory",
+    [
+        pytest.param(evolve(KNOWN, inputs=None), id="its inputs are not known"),
+        pytest.param(evolve(KNOWN, users=None), id="its users are not known"),
+        pytest.param(with_users(sources=None), id="its users are to be looked at again"),
+        pytest.param(
+            with_inputs(versions=Versions("i", complete=False)), id="the cache lacked an input"
+        ),
+        pytest.param(
+            with_users(sources=Versions("s", complete=False)),
+            id="the cache lacked an access Secret",
+        ),
+        pytest.param(with_inputs(digest="9876543210"), id="what is known is of another pod"),
+        pytest.param(
+            with_users(names=frozenset({"x" * record.MAX_LENGTH})), id="it would be too long"
+        ),
+    ],
+)
+def test_a_pod_gets_no_record_where(memory: Memory) -> None:
+    assert PROGRAM.annotations(memory, pod()) == {}
+
+
+@pytest.mark.parametrize(
+    ("pods", "users"),
+    [
+        pytest.param(
+            [pod(changed(users="new")), pod(changed(users="old"), age=9)],
+            "new",
+            id="of two the newest counts",
+        ),
+        pytest.param(
+            [pod(), pod(changed(users="old"), age=9)],
+            "old",
+            id="a pod without annotations tells nothing",
+        ),
+        pytest.param([pod(changed(program="another"))], None, id="nor does one of another program"),
+    ],
+)
+def test_what_is_recalled(pods: list[Object], users: str | None) -> None:
+    for found in (PROGRAM.recall(SERVER, pods), PROGRAM.recall(SERVER, pods[::-1])):
+        assert (None if found.users is None else found.users.version) == users
 
 
 @given(
@@ -81,7 +185,10 @@ def test_a_field_of_a_later_program_is_no_matter() -> None:
 
 
 def test_one_that_is_too_long_for_an_annotation_is_none() -> None:
-    assert record.render(evolve(RECORD, names=("x" * record.MAX_LENGTH,))) == ""
+    room = record.MAX_LENGTH - len(record.render(evolve(RECORD, names=("",))))
+
+    assert len(record.render(evolve(RECORD, names=("x" * room,)))) == record.MAX_LENGTH
+    assert record.render(evolve(RECORD, names=("x" * (room + 1),))) == ""
 
 
 @pytest.mark.parametrize(
