@@ -13,6 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from prometheus_client import CollectorRegistry
+from prometheus_client import Counter as CounterMetric
 
 from controller.clock import Clock, SystemClock
 from controller.metrics import Metrics
@@ -21,11 +22,11 @@ from controller.workqueue import LOW_PRIORITY, MIN_STALE, PriorityQueue
 from fakes.clock import STUCK_AFTER, FakeClock
 
 
-def new_queue(clock: Clock, registry: CollectorRegistry | None = None) -> PriorityQueue[str]:
+def new_queue(clock: Clock, metrics: Metrics | None = None) -> PriorityQueue[str]:
     return PriorityQueue(
         "queue",
         clock=clock,
-        metrics=Metrics(registry or CollectorRegistry()),
+        metrics=metrics or Metrics(CollectorRegistry()),
         rate_limiter=ExponentialRateLimiter(base=1),
     )
 
@@ -42,7 +43,7 @@ def registry() -> CollectorRegistry:
 
 @pytest.fixture
 def queue(clock: FakeClock, registry: CollectorRegistry) -> PriorityQueue[str]:
-    return new_queue(clock, registry)
+    return new_queue(clock, Metrics(registry))
 
 
 def take_all(queue: PriorityQueue[str]) -> list[tuple[str, int]]:
@@ -422,6 +423,16 @@ def test_overridden_delays_leave_no_trail(queue: PriorityQueue[str]) -> None:
     assert len(queue._waiting._entries) <= MIN_STALE + 1  # noqa: SLF001 - nothing else shows it
 
 
+def total(counter: CounterMetric) -> float:
+    """Return the value of a counter that has one series."""
+    return sum(
+        sample.value
+        for family in counter.collect()
+        for sample in family.samples
+        if sample.name.endswith("_total")
+    )
+
+
 ITEMS = st.sampled_from("abcd")
 PRIORITIES = st.sampled_from([LOW_PRIORITY, 0, 7])
 DELAYS = st.sampled_from([0, 0, 0, 1, 2, 50])
@@ -443,10 +454,15 @@ class QueueModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = FakeClock()
-        self.queue = new_queue(self.clock)
+        self.metrics = Metrics(CollectorRegistry())
+        self.queue = new_queue(self.clock, self.metrics)
         self.queued: dict[str, Expected] = {}
         self.locked: set[str] = set()
         self.order = 0
+        #: Rate limited adds of each item since it was last forgotten.
+        self.failures: Counter[str] = Counter()
+        self.became_ready = 0
+        self.delayed = 0
 
     def next_order(self) -> int:
         self.order += 1
@@ -458,6 +474,7 @@ class QueueModel(RuleBasedStateMachine):
         for expected in sorted(waiting, key=lambda each: each.ready_at):
             if expected.ready_at <= self.clock.monotonic():
                 expected.order = self.next_order()
+                self.became_ready += 1
 
     def candidates(self) -> list[str]:
         return [
@@ -469,11 +486,26 @@ class QueueModel(RuleBasedStateMachine):
     @rule(adds=st.lists(st.tuples(ITEMS, PRIORITIES, DELAYS), min_size=1, max_size=6))
     def add_some(self, adds: list[tuple[str, int, float]]) -> None:
         for item, priority, delay in adds:
-            self.add(item, priority, delay)
+            self.queue.add(item, priority=priority, after=delay)
 
-    def add(self, item: str, priority: int, delay: float) -> None:
-        self.queue.add(item, priority=priority, after=delay)
+            self.expect(item, priority, delay)
 
+    @rule(item=ITEMS, priority=PRIORITIES, after=DELAYS, at_least=DELAYS)
+    def add_rate_limited(self, item: str, priority: int, after: float, at_least: float) -> None:
+        self.queue.add(item, priority=priority, after=after, rate_limited=True, at_least=at_least)
+
+        limit = max(2.0 ** self.failures[item], at_least)
+        self.failures[item] += 1
+        self.expect(item, priority, min(after, limit) if after else limit)
+
+    @rule(item=ITEMS)
+    def forget(self, item: str) -> None:
+        self.queue.forget(item)
+
+        self.failures.pop(item, None)
+
+    def expect(self, item: str, priority: int, delay: float) -> None:
+        self.delayed += delay > 0
         ready_at = self.clock.monotonic() + delay
         expected = self.queued.get(item)
         if expected is None:
@@ -518,10 +550,18 @@ class QueueModel(RuleBasedStateMachine):
         self.due()
 
     @invariant()
-    def nothing_is_lost(self) -> None:
-        ready = [item for item, expected in self.queued.items() if expected.order is not None]
+    def nothing_is_lost_and_all_is_counted(self) -> None:
+        ready = [each for each in self.queued.values() if each.order is not None]
 
         assert len(self.queue) == len(ready)
+        depth = {
+            int(sample.labels["priority"]): sample.value
+            for family in self.metrics.workqueue_depth.collect()
+            for sample in family.samples
+        }
+        assert Counter(depth) == Counter(each.priority for each in ready), "none is below zero"
+        assert total(self.metrics.workqueue_adds_total) == self.became_ready
+        assert total(self.metrics.workqueue_retries_total) == self.delayed
 
 
 QueueModel.TestCase.settings = settings(
