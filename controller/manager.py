@@ -97,7 +97,7 @@ class Group(enum.Enum):
 
 
 STOP_ORDER: Final = (
-    # Before the controllers, which they feed: a queue that is fed on never runs empty.
+    # Before the controllers, which they may feed: nobody works on what comes after those.
     Group.OTHERS,
     # Before the caches: a reconcile under way that waits to see its own write would wait for a
     # cache that has stopped, and decide on what is no longer so.

@@ -216,7 +216,7 @@ class Reflector:
 
         # Guards the field below and the closing of what it holds.
         self._stream_lock = threading.Lock()
-        # The stream being read, None between two.
+        # The stream that was opened last, which may have ended; None before the first.
         self._stream: WatchStream | None = None
 
     def run(self, stop: threading.Event) -> None:
