@@ -11,6 +11,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
+from controller import reflector
 from fakes.apiserver import FakeApiServer
 from fakes.clock import FakeClock
 from reconcilers import wiring
@@ -39,6 +40,11 @@ def rules() -> list[Object]:
     return [
         rule for group in load("prometheus-rule.yaml")["spec"]["groups"] for rule in group["rules"]
     ]
+
+
+def alert(name: str) -> Object:
+    (found,) = [rule for rule in rules() if rule["alert"] == name]
+    return found
 
 
 def panels() -> list[Object]:
@@ -116,6 +122,27 @@ def test_the_monitor_finds_the_service_and_its_port() -> None:
     assert [endpoint["port"] for endpoint in monitor["endpoints"]] == [
         port["name"] for port in service["spec"]["ports"]
     ]
+
+
+@pytest.mark.parametrize("panel", [pytest.param(panel, id=panel["title"]) for panel in panels()])
+def test_a_panel_shows_the_chosen_namespace_alone(panel: Object) -> None:
+    for target in panel["targets"]:
+        assert 'namespace=~"$namespace"' in target["expr"]
+
+
+def test_an_error_that_lasts_fires_and_one_that_passes_does_not() -> None:
+    rule = alert("RepositoryServerReconcileErrors")
+
+    looks_back = 60 * int(re.findall(r"_errors_total{[^}]*}\[(\d+)m\]", rule["expr"])[0])
+
+    # Two tries at least: a rate has to see the counter grow.
+    assert 2 * wiring.MAX_RETRY_SECONDS <= looks_back < 60 * int(rule["for"].removesuffix("m"))
+
+
+def test_a_resource_without_a_change_is_not_cut_off() -> None:
+    (limit,) = re.findall(r"> (\d+)$", alert("RepositoryServerControllerCutOff")["expr"])
+
+    assert int(limit) > reflector.READ_TIMEOUT
 
 
 def test_a_dashboard_says_which_job_it_means() -> None:
