@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 from attrs import define, field, frozen
@@ -72,10 +72,32 @@ _log = structlog.get_logger()
 
 
 @frozen
+class _Reference:
+    """The object that an event is about."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+
+    @classmethod
+    def to(cls, obj: Mapping[str, Any]) -> Self:
+        metadata = obj["metadata"]
+        return cls(
+            obj["apiVersion"],
+            obj["kind"],
+            metadata["namespace"],
+            metadata["name"],
+            metadata["uid"],
+        )
+
+
+@frozen
 class _Recorded:
     """One call of `event`. What is equal in the key is the same event, repeated."""
 
-    regarding: tuple[tuple[str, str], ...]
+    regarding: _Reference
     type_: str
     reason: str
     note: str
@@ -88,7 +110,9 @@ class _Series:
     """An event that was written, and how often it has been recorded since.
 
     Attributes:
-        event: The event as it was written first.
+        first: What was recorded first. The event is made of it again if it is gone: thousands of
+            series are kept, and whole events would take three times the memory.
+        name: The event's.
         count: How often it was recorded.
         told: The count that the API server knows.
         last: When it was recorded last.
@@ -96,7 +120,8 @@ class _Series:
         synced: When the API server was told last, in monotonic seconds.
     """
 
-    event: Object
+    first: _Recorded
+    name: str
     count: int
     told: int
     last: datetime
@@ -120,7 +145,7 @@ class _SpamFilter:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._buckets: LRUCache[tuple[tuple[str, str], ...], _Bucket] = LRUCache(SPAM_OBJECTS)
+        self._buckets: LRUCache[_Reference, _Bucket] = LRUCache(SPAM_OBJECTS)
 
     def lets_through(self, recorded: _Recorded) -> bool:
         """Tell whether a new event may be told, and charge it to its object."""
@@ -174,7 +199,9 @@ class EventRecorder:
             note: For people; cut at 1024 bytes.
             action: CamelCase word: what was done or tried.
         """
-        recorded = _Recorded(_reference(obj), type_, reason, _cut(note), action, self._clock.now())
+        recorded = _Recorded(
+            _Reference.to(obj), type_, reason, _cut(note), action, self._clock.now()
+        )
         try:
             self._waiting.put_nowait(recorded)
         except queue.Full:
@@ -205,20 +232,20 @@ class EventRecorder:
                 self._tell(series, stop)
 
     def _record(self, recorded: _Recorded, stop: threading.Event) -> None:
-        series = self._series.pop(recorded, None)
+        series = self._series.get(recorded)
         now = self._clock.monotonic()
         if series is None:
             if not self._filter.lets_through(recorded):
                 _log.debug("event dropped: too many about its object", reason=recorded.reason)
                 return
-            event = self._deliver(recorded, stop)
-            if event is not None:
-                self._series[recorded] = _Series(event, 1, 1, recorded.at, now, now)
+            name = self._name(recorded)
+            event = self._event(recorded, name)
+            if self._tried(lambda deadline: self._create(event, deadline), stop):
+                self._series[recorded] = _Series(recorded, name, 1, 1, recorded.at, now, now)
             return
         series.count += 1
         series.last = recorded.at
         series.touched = now
-        self._series[recorded] = series
         # The first repeat makes it a series, which readers should see; later ones only count.
         if series.told == 1:
             self._tell(series, stop)
@@ -239,43 +266,41 @@ class EventRecorder:
         """Bring the API server's count up to date."""
         if series.count == series.told:
             return
-        metadata = series.event["metadata"]
+        namespace = series.first.regarding.namespace
         body = {"series": {"count": series.count, "lastObservedTime": micro_time(series.last)}}
 
         def patch(deadline: Deadline) -> None:
             try:
-                self._client.merge_patch(
-                    EVENTS, metadata["namespace"], metadata["name"], body, deadline=deadline
-                )
+                self._client.merge_patch(EVENTS, namespace, series.name, body, deadline=deadline)
             except NotFound:
                 # It has expired, or somebody has deleted it.
-                self._create({**series.event, **body}, deadline)
+                self._create({**self._event(series.first, series.name), **body}, deadline)
 
         if self._tried(patch, stop):
             series.told = series.count
         series.synced = self._clock.monotonic()
 
-    def _deliver(self, recorded: _Recorded, stop: threading.Event) -> Object | None:
-        regarding = dict(recorded.regarding)
-        body: Object = {
+    def _event(self, recorded: _Recorded, name: str) -> Object:
+        regarding = recorded.regarding
+        return {
             "apiVersion": EVENTS.api_version,
             "kind": EVENTS.kind,
-            "metadata": {
-                "name": self._name(regarding["name"], recorded.at),
-                "namespace": regarding["namespace"],
-            },
+            "metadata": {"name": name, "namespace": regarding.namespace},
             "eventTime": micro_time(recorded.at),
             "reportingController": self._component,
             "reportingInstance": self._instance,
             "action": recorded.action,
             "reason": recorded.reason,
-            "regarding": regarding,
+            "regarding": {
+                "apiVersion": regarding.api_version,
+                "kind": regarding.kind,
+                "namespace": regarding.namespace,
+                "name": regarding.name,
+                "uid": regarding.uid,
+            },
             "note": recorded.note,
             "type": recorded.type_,
         }
-
-        created = self._tried(lambda deadline: self._create(body, deadline), stop)
-        return body if created else None
 
     def _create(self, event: Object, deadline: Deadline) -> None:
         # The name is unique: if it exists, an earlier try has arrived, but its answer has not.
@@ -300,27 +325,17 @@ class EventRecorder:
                 return False
         return False
 
-    def _name(self, regarding: str, at: datetime) -> str:
+    def _name(self, recorded: _Recorded) -> str:
+        """Return a name for the event, which begins with that of its object."""
         # Unique as long as one process records fewer than a thousand events a microsecond.
         self._sequence = (self._sequence + 1) % 1000
-        suffix = f".{int(at.timestamp() * 1_000_000) * 1000 + self._sequence:x}"
-        return regarding[: NAME_LENGTH - len(suffix)].rstrip("-.") + suffix
+        suffix = f".{int(recorded.at.timestamp() * 1_000_000) * 1000 + self._sequence:x}"
+        return recorded.regarding.name[: NAME_LENGTH - len(suffix)].rstrip("-.") + suffix
 
 
 def _is_final(error: Exception) -> bool:
     return isinstance(error, ApiError) and not isinstance(
         error, TooManyRequests | ServerUnavailable
-    )
-
-
-def _reference(obj: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    metadata = obj["metadata"]
-    return (
-        ("apiVersion", obj["apiVersion"]),
-        ("kind", obj["kind"]),
-        ("namespace", metadata["namespace"]),
-        ("name", metadata["name"]),
-        ("uid", metadata["uid"]),
     )
 
 
