@@ -57,7 +57,7 @@ class Newest:
 
     def is_(self, pod: Mapping[str, Any]) -> bool:
         """Return whether an observed pod is the newest."""
-        return bool(self.digest) and children.digest_of(pod) == self.digest
+        return children.digest_of(pod) == self.digest
 
 
 @frozen
@@ -121,9 +121,9 @@ class Rollout:
         return children.digest_of(pod) == self.routed
 
     def _has_users(self, pod: Mapping[str, Any]) -> bool:
-        """Return whether a pod has the users of now; those of one that serves may be changing."""
-        current = self.users not in ("", children.NO_USERS)
-        return self._is_routed(pod) or (current and children.users_of(pod) == self.users)
+        """Return whether a pod has the users of now."""
+        some = self.users not in ("", children.NO_USERS)
+        return some and children.users_of(pod) == self.users
 
 
 @frozen
@@ -164,18 +164,18 @@ def retire(
     delete: list[tuple[Mapping[str, Any], str]] = []
     waits: list[float] = []
     leaves = [
-        pod
-        for pod in pods
-        if pod is not serving and children.digest_of(pod) not in ("", rollout.newest)
+        pod for pod in pods if pod is not serving and children.digest_of(pod) != rollout.newest
     ]
     for pod in [*leaves, *former]:
         if pod["metadata"].get("deletionTimestamp"):
             continue
         until = drain_until(pod)
+        # Whatever time to drain one of ours was given before the Service came back to it does not
+        # count.
+        is_left = until is None if pod in former else children.digest_of(pod) == rollout.routed
         if is_over(pod):
             delete.append((pod, WHY_ENDED))
-        elif _is_left_now(pod, rollout, serving) or (pod in former and until is None):
-            # Whatever time to drain it was given before does not count.
+        elif is_left:
             if drain_seconds:
                 drain.append(pod)
                 waits.append(float(drain_seconds))
@@ -187,15 +187,9 @@ def retire(
                 waits.append(left)
             else:
                 delete.append((pod, WHY_DRAINED))
-        elif rollout.newest and children.digest_of(pod) != rollout.routed:
+        elif rollout.newest:
             delete.append((pod, WHY_SUPERSEDED))
     return Retirement(tuple(drain), tuple(delete), min(waits, default=None))
-
-
-def _is_left_now(
-    pod: Mapping[str, Any], rollout: Rollout, serving: Mapping[str, Any] | None
-) -> bool:
-    return serving is not None and children.digest_of(pod) == rollout.routed
 
 
 def is_over(pod: Mapping[str, Any]) -> bool:
@@ -224,7 +218,7 @@ def drain_until(pod: Mapping[str, Any]) -> datetime | None:
 
 
 def in_each_others_way(
-    newest: Mapping[str, Any] | None, holder: Mapping[str, Any] | None, now: datetime
+    newest: Mapping[str, Any] | None, holder: Mapping[str, Any], now: datetime
 ) -> bool:
     """Return whether the newest pod seems to wait for what another one holds.
 
@@ -235,7 +229,7 @@ def in_each_others_way(
         holder: The pod that serves, or one of the removed controller's.
         now: The time.
     """
-    if newest is None or holder is None or is_over(newest) or is_over(holder):
+    if newest is None or is_over(newest) or is_over(holder):
         return False
     if newest["metadata"]["uid"] == holder["metadata"]["uid"]:
         return False

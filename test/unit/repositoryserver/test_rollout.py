@@ -6,6 +6,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from controller.conditions import timestamp
 from fakes import objects
@@ -84,6 +86,15 @@ UNKNOWN = Rollout(newest="", routed="old", users="v2")
             id="nor has one that is being told of them",
         ),
         pytest.param(
+            FIRST_START, [pod("old", objects.started())], None, id="one that is not wanted any more"
+        ),
+        pytest.param(
+            Rollout(newest="new", routed=children.NO_DIGEST, users=""),
+            [pod("new", users="")],
+            None,
+            id="nobody knows who may connect",
+        ),
+        pytest.param(
             WITHOUT_USERS,
             [pod("new", users="none")],
             None,
@@ -119,6 +130,18 @@ UNKNOWN = Rollout(newest="", routed="old", users="v2")
             id="neither works, the newer lacks the users: the one that has some may come back",
         ),
         pytest.param(
+            CHANGING,
+            [pod("old"), pod("between", age=300), pod("new", objects.started(), age=0)],
+            "old",
+            id="one between them is Ready: nobody is moved to what is not wanted any more",
+        ),
+        pytest.param(
+            CHANGING,
+            [pod("old", objects.killed()), pod("between", age=300), pod("new", objects.started())],
+            "between",
+            id="unless nothing else works",
+        ),
+        pytest.param(
             BACK,
             [pod("old"), pod("new", users="v1", drains_for=100)],
             "old",
@@ -144,9 +167,27 @@ UNKNOWN = Rollout(newest="", routed="old", users="v2")
         ),
         pytest.param(
             STEADY,
+            [pod("new", objects.killed()), pod("old", users="v1", drains_for=200)],
+            "old",
+            id="with the users of before, if need be",
+        ),
+        pytest.param(
+            STEADY,
+            [pod("new", objects.killed()), pod("old", objects.killed(), drains_for=200)],
+            "new",
+            id="but not if it does not work either",
+        ),
+        pytest.param(
+            STEADY,
             [pod("older", drains_for=100, age=900), pod("old", drains_for=200)],
             "old",
             id="of several that drain the youngest",
+        ),
+        pytest.param(
+            STEADY,
+            [pod("older", drains_for=100, age=900), pod("old", users="v1", drains_for=200)],
+            "older",
+            id="that has the users of now",
         ),
         pytest.param(UNKNOWN, [pod("old")], "old", id="the inputs are spoilt: what served serves"),
         pytest.param(
@@ -173,6 +214,12 @@ def test_the_service_routes_to(place: Rollout, pods: list[Object], serves: str |
         pytest.param(UNKNOWN, None, "old", id="as it was while nobody knows what should be"),
         pytest.param(
             CHANGING, None, children.NO_DIGEST, id="nothing where what served will not come back"
+        ),
+        pytest.param(
+            Rollout(newest="", routed="", users="v2"),
+            None,
+            children.NO_DIGEST,
+            id="nothing where nobody ever knew what should be",
         ),
     ],
 )
@@ -318,18 +365,69 @@ def former(drains_for: float | None = None) -> Object:
     return found
 
 
+DIGESTS = ("a", "b", "c")
+STATES = [
+    objects.creating(),
+    objects.started(),
+    objects.serving(),
+    objects.killed(),
+    objects.evicted(),
+]
+
+
+@st.composite
+def places(draw: st.DrawFn) -> tuple[Rollout, list[Object]]:
+    """Draw where a server stands, with pods in any state."""
+    pods = [
+        pod(
+            digest,
+            draw(st.sampled_from(STATES)),
+            users=draw(st.sampled_from(["v1", "v2"])),
+            drains_for=draw(st.sampled_from([None, -1, 100])),
+            age=draw(st.integers(0, 3)),
+        )
+        for digest in DIGESTS
+    ]
+    newest = draw(st.sampled_from(["", *DIGESTS]))
+    routed = draw(st.sampled_from(["", children.NO_DIGEST, *DIGESTS]))
+    return Rollout(newest, routed, "v2"), [
+        draw(st.sampled_from([one, objects.terminating(one)])) for one in pods
+    ]
+
+
+@given(places())
+def test_no_pod_of_use_is_retired(found: tuple[Rollout, list[Object]]) -> None:
+    """Neither what serves or is to serve, nor what served as long as nothing is in its place."""
+    place, pods = found
+    serving = place.serves(pods)
+
+    retired = rollout.retire(pods, (), place, serving, drain_seconds=DRAIN_SECONDS, now=NOW)
+
+    gone = [one for one, why in retired.delete if why != rollout.WHY_ENDED]
+    for one in [*retired.drain, *gone]:
+        assert one is not serving
+        assert name(one) != place.newest
+        assert serving is not None or name(one) != place.routed
+
+
+UNROUTED = Rollout(newest="new", routed="", users="v2")
+
+
 @pytest.mark.parametrize(
-    ("of", "drain", "delete"),
+    ("place", "of", "drain", "delete"),
     [
-        pytest.param(former(), 1, 0, id="its sessions get their time too"),
-        pytest.param(former(drains_for=100), 0, 0, id="that runs"),
-        pytest.param(former(drains_for=-1), 0, 1, id="and is over"),
+        pytest.param(STEADY, former(), 1, 0, id="its sessions get their time too"),
+        pytest.param(STEADY, former(drains_for=100), 0, 0, id="that runs"),
+        pytest.param(STEADY, former(drains_for=-1), 0, 1, id="and is over"),
+        pytest.param(UNROUTED, former(drains_for=100), 0, 0, id="whoever deletes the Service"),
     ],
 )
-def test_a_pod_of_the_removed_controller(of: Object, drain: int, delete: int) -> None:
+def test_a_pod_of_the_removed_controller(
+    place: Rollout, of: Object, drain: int, delete: int
+) -> None:
     new = pod("new")
 
-    found = rollout.retire([new], [of], STEADY, new, drain_seconds=DRAIN_SECONDS, now=NOW)
+    found = rollout.retire([new], [of], place, new, drain_seconds=DRAIN_SECONDS, now=NOW)
 
     assert (len(found.drain), len(found.delete)) == (drain, delete)
 
@@ -339,6 +437,11 @@ ONE_POD = (
     "0/1 nodes are available: 1 node has pod using PersistentVolumeClaim with the same name and "
     "ReadWriteOncePod access mode."
 )
+
+
+def unexplained() -> Object:
+    """Return the status of a pod that no node takes, without a cause."""
+    return {"conditions": [{"type": "PodScheduled", "status": "False"}]}
 
 
 @pytest.mark.parametrize(
@@ -369,6 +472,16 @@ ONE_POD = (
             id="no node takes it for another reason: the old pod is not in its way",
         ),
         pytest.param(
+            pod("new", unexplained(), age=AFTER),
+            False,
+            id="no node takes it, and nobody says why",
+        ),
+        pytest.param(
+            pod("old", objects.unscheduled(ONE_POD), age=AFTER),
+            False,
+            id="it is itself the old one",
+        ),
+        pytest.param(
             pod("new", objects.image_pull_failed(), node="other", age=AFTER),
             False,
             id="it waits for its image, which the old pod does not hold",
@@ -387,6 +500,7 @@ ONE_POD = (
 )
 def test_two_pods_are_in_each_others_way(newest: Object | None, blocked: bool) -> None:
     assert rollout.in_each_others_way(newest, pod("old"), NOW) is blocked
+    assert not rollout.in_each_others_way(newest, objects.terminating(pod("old")), NOW)
 
 
 @pytest.mark.parametrize(
