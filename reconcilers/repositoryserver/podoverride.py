@@ -201,7 +201,7 @@ def _keep_items(
 ) -> None:
     for name, words in lists.items():
         key = MERGE_KEYS[name]
-        for item in generated.get(name, ()):
+        for item in generated[name]:
             if _item(overridden.get(name, ()), key, item[key]) != item:
                 _refuse(f"{prefix}{name}[{item[key]}]", words)
 

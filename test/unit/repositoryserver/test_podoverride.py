@@ -17,6 +17,7 @@ SERVER = "server"
 # One of each kind of part that a generated pod has.
 POD: Object = {
     "automountServiceAccountToken": False,
+    "imagePullSecrets": [{"name": "mirror"}, {"name": "registry"}],
     "securityContext": {"runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
     "tolerations": [{"key": "backup", "operator": "Exists"}],
     "containers": [
@@ -164,6 +165,16 @@ def with_server(change: Object) -> Object:
             id="a volume of the user's is mounted beside the controller's",
         ),
         pytest.param(
+            {"imagePullSecrets": [{"name": "mirror", "$patch": "delete"}]},
+            {**POD, "imagePullSecrets": [{"name": "registry"}]},
+            id="an item of a list is deleted where that is asked for",
+        ),
+        pytest.param(
+            {"affinity": {"nodeAffinity": None, "podAffinity": {}}},
+            {**POD, "affinity": {"podAffinity": {}}},
+            id="null in what is added takes nothing away",
+        ),
+        pytest.param(
             {"hostAliases": [{"ip": "192.0.2.1", "hostnames": ["s3"]}]},
             {**POD, "hostAliases": [{"ip": "192.0.2.1", "hostnames": ["s3"]}]},
             id="a list that the pod lacks is added",
@@ -264,6 +275,9 @@ def test_leaves_the_generated_pod_as_it_was() -> None:
             id="a volume of the controller's, deleted",
         ),
         pytest.param(
+            {"volumes": None}, "podOverride.volumes[tmp] must not be changed", id="all volumes"
+        ),
+        pytest.param(
             on_server({"readinessProbe": {"exec": {"command": ["true"]}}}),
             "change its times, not what it asks",
             id="what a probe asks",
@@ -292,9 +306,14 @@ def test_leaves_the_generated_pod_as_it_was() -> None:
             id="containers by name, as no pod has them",
         ),
         pytest.param(
-            on_server({"env": ["A=b"]}),
+            on_server({"env": [{"name": "A", "value": "b"}, "C=d"]}),
             "podOverride.containers[server].env must be a list of objects",
-            id="variables as text",
+            id="a variable as text",
+        ),
+        pytest.param(
+            {"volumes": 1},
+            "podOverride.volumes must be a list of objects",
+            id="a number in the place of a list",
         ),
         pytest.param(
             {"securityContext": "none"},
