@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from reconcilers.repositoryserver.errors import Problem
 
-WHY_SUPERSEDED = "a newer one has taken its place"
+WHY_SUPERSEDED = "another one has taken its place"
 WHY_DRAINED = "its time to drain is over"
 WHY_ENDED = "it has ended for good"
 WHY_IN_PLACE = (
