@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from controller.clock import Clock, Deadline, DeadlineExceeded, SystemClock
-from fakes.clock import FakeClock
+from fakes.clock import STUCK_AFTER, FakeClock
 
 
 @pytest.fixture(params=[SystemClock, FakeClock], ids=["the system's", "the fake"])
@@ -56,7 +56,7 @@ def test_a_notification_ends_a_wait_before_its_timeout(clock: Clock) -> None:
         with condition:
             condition.notify_all()
 
-        assert result.result(timeout=5) is True
+        assert result.result(timeout=STUCK_AFTER) is True
 
 
 class TestFakeClock:
@@ -83,7 +83,7 @@ class TestFakeClock:
             assert not short.done()
 
             clock.step(0.5)
-            assert short.result(timeout=5) is False
+            assert short.result(timeout=STUCK_AFTER) is False
 
     def test_a_step_ends_the_wait_for_an_event(self) -> None:
         clock = FakeClock()
@@ -94,11 +94,11 @@ class TestFakeClock:
             endless = pool.submit(clock.wait_event, event, None)
             clock.block_until_waiters(2)
             clock.step(10)
-            assert timed.result(timeout=5) is False
+            assert timed.result(timeout=STUCK_AFTER) is False
             assert not endless.done()
 
             event.set()
-            assert endless.result(timeout=5) is True
+            assert endless.result(timeout=STUCK_AFTER) is True
 
 
 class TestDeadline:

@@ -22,7 +22,7 @@ from controller.events import (
     TRY_SECONDS,
     EventRecorder,
 )
-from fakes.clock import FakeClock
+from fakes.clock import STUCK_AFTER, FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,14 +74,14 @@ class FakeClient:
             return all(map(int.__ge__, seen, (created, patched, requests)))
 
         with self.changed:
-            assert self.changed.wait_for(reached, 5)
+            assert self.changed.wait_for(reached, STUCK_AFTER)
 
     def wait_for_one_about(self, name: str) -> None:
         def told() -> bool:
             return any(event["regarding"]["name"] == name for event in self.created)
 
         with self.changed:
-            assert self.changed.wait_for(told, 5)
+            assert self.changed.wait_for(told, STUCK_AFTER)
 
     def _request(self, deadline: Deadline) -> None:
         with self.changed:
@@ -112,7 +112,7 @@ class Delivery:
     def finish(self) -> None:
         self.stop.set()
         if self.thread.is_alive():
-            self.thread.join(5)
+            self.thread.join(STUCK_AFTER)
         assert not self.thread.is_alive()
 
     def tell(self, note: str = "all is well", reason: str = "Ready", **change: Any) -> None:

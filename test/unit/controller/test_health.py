@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter
 from structlog.testing import capture_logs
 
 from controller.health import HealthServer, MetricsServer
+from fakes.clock import STUCK_AFTER
 
 
 def broken() -> str:
@@ -36,12 +37,12 @@ def serve() -> Iterator[Callable[[HealthServer | MetricsServer], int]]:
     yield start
     stop.set()
     for thread in threads:
-        thread.join(5)
+        thread.join(STUCK_AFTER)
         assert not thread.is_alive()
 
 
 def fetch(port: int, path: str) -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=STUCK_AFTER)
     connection.request("GET", path)
     response = connection.getresponse()
     return response.status, response.read().decode()
@@ -165,7 +166,7 @@ def test_what_ends_a_request_early_is_no_traceback_on_standard_error(
     with capture_logs() as lines:
         client.connect(("127.0.0.1", serve(HealthServer("127.0.0.1:0", healthz={"a": leave}))))
         client.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
-        handlers.get(timeout=5).join(5)
+        handlers.get(timeout=STUCK_AFTER).join(STUCK_AFTER)
 
     assert capsys.readouterr().err == ""
     assert [line["event"] for line in lines if line["event"] != "serving"] == told

@@ -86,7 +86,7 @@ def make_informer(
 
 @contextmanager
 def running(informer: Informer) -> Iterator[None]:
-    """Run an informer; it must end within a second when told to."""
+    """Run an informer; it must end when told to, before its watch counts as silent."""
     stop = threading.Event()
     thread = threading.Thread(target=informer.run, args=(stop,), daemon=True)
     thread.start()
@@ -94,7 +94,7 @@ def running(informer: Informer) -> Iterator[None]:
         yield
     finally:
         stop.set()
-        thread.join(1.0)
+        thread.join(STUCK_AFTER)
     assert not thread.is_alive(), "the informer did not stop in time"
 
 

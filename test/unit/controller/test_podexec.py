@@ -41,7 +41,7 @@ def run(
     server: FakeApiServer,
     *,
     stdin: bytes = b"",
-    seconds: float = 5.0,
+    seconds: float = STUCK_AFTER,
     fence: Callable[[], None] = lambda: None,
 ) -> ExecResult:
     return make_executor(server, fence=fence).run(
@@ -128,7 +128,7 @@ def test_stdin_is_sent_in_pieces(server: FakeApiServer, protocol: str, ends: lis
     secret = bytes(range(256)) * 300
 
     run(server, stdin=secret)
-    assert heard.wait(5)
+    assert heard.wait(STUCK_AFTER)
 
     pieces, closing = messages[:3], messages[3:]
     assert {piece[0] for piece in pieces} == {0}
@@ -255,7 +255,7 @@ def test_a_command_may_be_silent_for_longer_than_connecting_may_take(
     server: FakeApiServer,
 ) -> None:
     def script(stream: ExecStream) -> None:
-        threading.Event().wait(0.4)
+        threading.Event().wait(1.2)
         succeed(stream)
 
     server.expect(exec_session(script))
@@ -263,9 +263,9 @@ def test_a_command_may_be_silent_for_longer_than_connecting_may_take(
         server.api_client(),
         clock=SystemClock(),
         metrics=Metrics(CollectorRegistry()),
-        connect_timeout=0.2,
+        connect_timeout=1.0,
     )
-    deadline = Deadline.after(SystemClock(), 5)
+    deadline = Deadline.after(SystemClock(), STUCK_AFTER)
 
     assert executor.run("ns", "pod-a", "kopia", ["true"], deadline=deadline).exit_code == 0
 
@@ -285,7 +285,7 @@ def test_commands_run_side_by_side(server: FakeApiServer) -> None:
     all_there = threading.Barrier(4)
 
     def script(stream: ExecStream) -> None:
-        all_there.wait(5)
+        all_there.wait(STUCK_AFTER)
         stream.send(1, b"done")
         succeed(stream)
 
@@ -294,7 +294,7 @@ def test_commands_run_side_by_side(server: FakeApiServer) -> None:
     results: list[ExecResult] = []
 
     def work() -> None:
-        deadline = Deadline.after(SystemClock(), 5)
+        deadline = Deadline.after(SystemClock(), STUCK_AFTER)
         results.append(executor.run("ns", "pod-a", "kopia", ["true"], deadline=deadline))
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -312,7 +312,7 @@ def test_the_token_goes_along_and_requests_are_counted(server: FakeApiServer) ->
     api_client.configuration.api_key["BearerToken"] = "bearer made-up"
     executor = Executor(api_client, clock=SystemClock(), metrics=Metrics(registry))
     server.expect(exec_session(succeed), apiserver.failure(404))
-    deadline = Deadline.after(SystemClock(), 5)
+    deadline = Deadline.after(SystemClock(), STUCK_AFTER)
 
     executor.run("ns", "pod-a", "kopia", ["true"], deadline=deadline)
     with pytest.raises(errors.NotFound):
