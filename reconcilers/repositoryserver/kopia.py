@@ -101,6 +101,7 @@ NO_VERSIONS = (
     "out, or have versions kept there from now on"
 )
 STORAGE_UNAVAILABLE = "Kopia cannot reach {storage}: {cause}"
+STORAGE_NOT_FOUND = STORAGE_UNAVAILABLE + "; mend the storage, or correct Secret {location}"
 OUT_OF_MEMORY = (
     "Kopia was killed for want of memory (exit code {code}); raise "
     "spec.server.resources.limits.memory, or what a LimitRange of the namespace gives the pod"
@@ -312,7 +313,9 @@ def _no_repository(output: str, setting: Setting) -> tuple[str, str] | None:
 def _not_reached(output: str, setting: Setting) -> tuple[str, str] | None:
     if not _NO_STORAGE.search(output):
         return None
-    message = STORAGE_UNAVAILABLE.format(storage=setting.storage, cause=_cause(output))
+    message = STORAGE_NOT_FOUND.format(
+        storage=setting.storage, cause=_cause(output), location=setting.location
+    )
     return REASON_STORAGE, message
 
 

@@ -36,7 +36,11 @@ CLAIM_MISSING = (
     "not exist; create it or correct the key"
 )
 UNSCHEDULABLE = "no node takes pod {pod}: {cause}"
-IMAGE = "image {image} of pod {pod} cannot be pulled: {cause}"
+IMAGE = (
+    "image {image} of pod {pod} cannot be pulled: {cause}; the image is that of the controller's "
+    "--server-image, unless spec.server.podOverride names one, and spec.server.imagePullSecrets "
+    "open its registry"
+)
 CONTAINER = "the container of pod {pod} cannot be created: {cause}"
 REASON_NODE_LOST = "NodeLost"
 NODE_LOST = (

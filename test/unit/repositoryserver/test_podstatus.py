@@ -126,7 +126,10 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
                 Problem(
                     SERVER_SETUP,
                     "ImagePullFailed",
-                    f"image {objects.IMAGE} of pod {POD} cannot be pulled: no such image",
+                    f"image {objects.IMAGE} of pod {POD} cannot be pulled: no such image; the "
+                    "image is that of the controller's --server-image, unless "
+                    "spec.server.podOverride names one, and spec.server.imagePullSecrets open its "
+                    "registry",
                 ),
                 id=f"the image cannot be had: {reason}",
             )
