@@ -319,7 +319,7 @@ SECRETS = (
                 ("HOST",),
                 "one or more, with a user name in the resource",
                 "the user `USERNAME@HOST` of the server",
-                refusals=(secrets.NO_USERS, users.BAD_NAME, users.NAMED_TWICE),
+                refusals=(secrets.NO_USERS, users.BAD_NAME, users.NAMED_TWICE, users.TOO_MANY),
             ),
             Key(
                 (f"USER{users.AT}HOST",),
