@@ -35,6 +35,8 @@ MERGE_KEYS = {
     "containers": "name",
     "env": "name",
     "ephemeralContainers": "name",
+    # From Kubernetes 1.37 on.
+    "evictionResponders": "name",
     "hostAliases": "ip",
     "imagePullSecrets": "name",
     "initContainers": "name",
@@ -201,7 +203,7 @@ def _keep_items(
 ) -> None:
     for name, words in lists.items():
         key = MERGE_KEYS[name]
-        for item in generated[name]:
+        for item in generated.get(name, ()):
             if _item(overridden.get(name, ()), key, item[key]) != item:
                 _refuse(f"{prefix}{name}[{item[key]}]", words)
 
