@@ -1,0 +1,189 @@
+"""When a status is written, and which of its transitions are told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from attrs import define, evolve, field
+
+from controller.errors import Conflict, Forbidden, NotFound
+from controller.mutationcache import MutationCache
+from controller.store import Store
+from fakes import objects, passes
+from fakes.apiclient import Action, FakeClient
+from fakes.clock import FakeClock
+from reconcilers.repositoryserver import resources, status
+from reconcilers.repositoryserver.errors import Problem
+from reconcilers.repositoryserver.status import Outcome, Waiting
+from reconcilers.repositoryserver.statuswriter import StatusWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+WRITE = Action("patch", "repositoryservers/status", objects.NAME)
+
+READY = Outcome(verdicts=(), serving=True, service_name="s")
+PENDING = Outcome((Waiting(status.REPOSITORY_CONNECTED, "Kopia opens it"),), serving=False)
+AWAY = Outcome((Waiting(status.SERVER_INITIALIZED, "no answer"),), serving=False)
+FAILED = Outcome((Problem(status.SERVER_SETUP, "SecretMissing", "no Secret"),), serving=False)
+FAILED_OTHERWISE = Outcome((Problem(status.SERVER_SETUP, "TypeWrong", "a type"),), serving=False)
+EXPIRING = evolve(READY, expiring="it expires")
+
+Event = tuple[str, str, str, str]
+IS_READY: Event = ("Normal", "ServerReady", "clients can connect to service s", "Reconcile")
+IS_AWAY: Event = ("Warning", "NotReady", "no answer", "Reconcile")
+IS_MISSING: Event = ("Warning", "SecretMissing", "no Secret", "Reconcile")
+IS_WRONG: Event = ("Warning", "TypeWrong", "a type", "Reconcile")
+EXPIRES: Event = ("Warning", "CertificateExpiring", "it expires", "Reconcile")
+
+
+@define
+class FakeRecorder:
+    """Keeps events, each with the name of its object."""
+
+    events: list[Event] = field(factory=list)
+
+    def event(
+        self, obj: Mapping[str, Any], type_: str, reason: str, note: str, action: str
+    ) -> None:
+        assert obj["metadata"]["name"] == objects.NAME
+        self.events.append((type_, reason, note, action))
+
+
+class World:
+    """A resource on the API server, and in a cache that learns of its changes when it is told."""
+
+    def __init__(self) -> None:
+        self.api = FakeClient()
+        self.clock = FakeClock(objects.NOW)
+        self.recorder = FakeRecorder()
+        self.cached = Store()
+        self.writer = StatusWriter(
+            client=self.api,  # type: ignore[arg-type]  # the fake has what is called
+            servers=MutationCache(self.cached, clock=self.clock),
+            recorder=self.recorder,
+            clock=self.clock,
+        )
+        self.seen = self.api.put(resources.REPOSITORY_SERVERS, objects.repository_server())
+        self.cached.add(self.seen)
+
+    def write(self, outcome: Outcome) -> list[Event]:
+        """Write the status of the resource as it was seen first; return the events of it."""
+        self.writer.write(self.seen, outcome, passes.begin(self.clock).deadline)
+        events, self.recorder.events = self.recorder.events, []
+        return events
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_a_status_is_written_once_though_the_cache_does_not_show_it_yet(world: World) -> None:
+    world.write(READY)
+    world.write(READY)
+
+    assert world.api.taken() == [WRITE]
+    world.write(AWAY)
+    assert world.api.taken() == [WRITE]
+
+
+def test_it_is_of_the_generation_that_was_looked_at_and_written_on_the_version_that_is_known(
+    world: World,
+) -> None:
+    edited = objects.merged(world.seen, {"metadata": {"generation": 2}})
+    world.cached.update(world.api.put(resources.REPOSITORY_SERVERS, edited))
+
+    world.write(READY)
+
+    (body,) = world.api.bodies
+    assert body["status"]["observedGeneration"] == 1
+    assert body["metadata"] == {"resourceVersion": "102"}
+
+
+def test_a_resource_that_is_gone_has_no_status(world: World) -> None:
+    world.cached.delete(world.seen)
+
+    assert world.write(READY) == []
+    assert world.api.taken() == []
+
+
+def test_nor_is_it_written_to_a_namesake(world: World) -> None:
+    world.cached.update(objects.merged(world.seen, {"metadata": {"uid": "another"}}))
+
+    assert world.write(READY) == []
+    assert world.api.taken() == []
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "told"),
+    [
+        pytest.param([PENDING], [[]], id="a server that comes up is no news"),
+        pytest.param([PENDING, READY], [[], [IS_READY]], id="one that has come up is"),
+        pytest.param([READY, READY], [[IS_READY], []], id="once"),
+        pytest.param([READY, AWAY], [[IS_READY], [IS_AWAY]], id="it is Ready no longer"),
+        pytest.param([READY, AWAY, PENDING], [[IS_READY], [IS_AWAY], []], id="that is told once"),
+        pytest.param([FAILED, FAILED], [[IS_MISSING], []], id="it fails, which is told once"),
+        pytest.param(
+            [FAILED, FAILED_OTHERWISE], [[IS_MISSING], [IS_WRONG]], id="it fails at something else"
+        ),
+        pytest.param([FAILED, PENDING], [[IS_MISSING], []], id="it fails no longer"),
+        pytest.param(
+            [evolve(FAILED, serving=True), FAILED],
+            [
+                [
+                    (
+                        "Warning",
+                        "SecretMissing",
+                        "no Secret (meanwhile pod  serves as before)",
+                        "Reconcile",
+                    )
+                ],
+                [IS_MISSING],
+            ],
+            id="the former pod serves no longer either",
+        ),
+        pytest.param([EXPIRING], [[IS_READY, EXPIRES]], id="a warning is told besides"),
+        pytest.param(
+            [EXPIRING, evolve(READY, expiring="it expires soon")],
+            [[IS_READY, EXPIRES], []],
+            id="a warning in other words is no other one",
+        ),
+        pytest.param(
+            [EXPIRING, evolve(READY, expiring=""), EXPIRING],
+            [[IS_READY, EXPIRES], [], [EXPIRES]],
+            id="a warning that is over is not told, and one that comes back is",
+        ),
+    ],
+)
+def test_what_is_told(world: World, outcomes: list[Outcome], told: list[list[Event]]) -> None:
+    assert [world.write(outcome) for outcome in outcomes] == told
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(Conflict(409, "Conflict", "changed"), id="changed meanwhile"),
+        pytest.param(Forbidden(403, "Forbidden", "no"), id="refused"),
+    ],
+)
+def test_what_was_not_written_is_not_told(world: World, error: Exception) -> None:
+    world.api.failures[WRITE] = error
+
+    with pytest.raises(type(error)):
+        world.write(READY)
+
+    assert world.recorder.events == []
+
+
+def test_nor_what_was_deleted_meanwhile(world: World) -> None:
+    world.api.failures[WRITE] = NotFound(404, "NotFound", "gone")
+
+    assert world.write(READY) == []
+
+
+def test_what_was_done_is_told_in_a_normal_event(world: World) -> None:
+    world.writer.tell(passes.begin(world.clock), "PodCreated", "created pod p", "Create")
+
+    assert world.recorder.events == [("Normal", "PodCreated", "created pod p", "Create")]
