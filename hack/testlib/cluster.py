@@ -25,13 +25,16 @@ CONTROLLER_IMAGE = "RSC_TEST_CONTROLLER_IMAGE"
 SERVER_IMAGE = "RSC_TEST_SERVER_IMAGE"
 
 NAME = "test-e2e-{pid}"
-NAME_PATTERN = re.compile(r"test-e2e-(\d+)")
+# This one, and those that tests make for themselves: the number is the process that takes it down.
+NAME_PATTERN = re.compile(r"test-(?:e2e|e2e-local|integration|outages)-(\d+)")
 
 FAILED = "`{command}` failed; what it printed above says why"
 
 
 def build_control_plane(given: Mapping[str, str], foreground: Foreground) -> None:
     """Build what the integration tests bring up by themselves, as a first build takes minutes.
+
+    What killed runs have left is taken down before.
 
     Args:
         given: the variables of the tests. If they name a cluster, nothing is needed.
@@ -41,6 +44,7 @@ def build_control_plane(given: Mapping[str, str], foreground: Foreground) -> Non
         ClusterError: something did not build.
     """
     if KUBECONFIG not in given:
+        _take_down_orphans(foreground)
         _run(["cluster", "build", "--control-plane-only"], given, foreground)
 
 

@@ -34,7 +34,8 @@ def kubeconfig() -> Iterator[str]:
     if named := os.environ.get(KUBECONFIG_VARIABLE):
         yield named
         return
-    name = f"it-{uuid.uuid4().hex[:6]}"
+    # `hack/test` takes it down if this process is killed.
+    name = f"test-integration-{os.getpid()}"
     try:
         run_cluster("up", "--control-plane-only", "--name", name)
         exports = run_cluster("env", "--name", name)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import threading
-import uuid
 from typing import TYPE_CHECKING
 
 import pytest
@@ -58,7 +57,7 @@ FIRST, SECOND = "first", "second"
 def plane() -> Iterator[Outages]:
     if os.environ.get(KUBECONFIG_VARIABLE):
         pytest.skip("only a control plane of hack/cluster is a test's to stop")
-    name = f"it-{uuid.uuid4().hex[:6]}"
+    name = f"test-outages-{os.getpid()}"
     try:
         run_cluster("up", "--control-plane-only", "--name", name)
         yield Outages(State(name), components.load())

@@ -91,9 +91,10 @@ def test_shell_scripts_are_known_by_their_first_line(tmp_path: Path) -> None:
 
 
 def test_clusters_of_killed_runs_are_orphans() -> None:
-    names = ["test-e2e-1", "test-e2e-2", "demo", "test-e2e-x", "my-test-e2e-1"]
+    killed = ["test-e2e-1", "test-e2e-local-1", "test-integration-1", "test-outages-1"]
+    others = ["test-e2e-2", "demo", "test-e2e-x", "my-test-e2e-1", "test-mine-1"]
 
-    assert cluster.orphans(names, lambda pid: pid == 2) == ["test-e2e-1"]
+    assert cluster.orphans([*killed, *others], lambda pid: pid == 2) == killed
 
 
 def test_a_given_cluster_is_used_as_it_is() -> None:
