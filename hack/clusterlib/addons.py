@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from clusterlib.state import State
 
 DNS_MANIFEST = paths.HACK / "clusterlib" / "coredns.yaml"
-DNS_TIMEOUT_SECONDS = 60.0
+DNS_TIMEOUT_SECONDS = 120.0
 
 
 def apply_dns(state: State, layout: Layout, components: Components) -> None:

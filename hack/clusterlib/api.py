@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import ssl
-import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,7 @@ class Api:
             )
             with opener.open(self._server + path, timeout=TIMEOUT_SECONDS) as response:
                 return bytes(response.read())
-        except (OSError, urllib.error.URLError):
+        except (OSError, http.client.HTTPException):
             return None
 
     def object(self, path: str) -> dict[str, Any] | None:

@@ -34,7 +34,11 @@ if TYPE_CHECKING:
     from clusterlib.images import Image
     from clusterlib.processes import Command
 
-APISERVER_TIMEOUT_SECONDS = 60.0
+APISERVER_TIMEOUT_SECONDS = 120.0
+
+# In which what runs has to answer. One question that a busy machine answers late is no reason to
+# make a cluster anew that somebody uses.
+ANSWER_SECONDS = 30.0
 
 # How many steps `_bring_up_control_plane` and `_bring_up_node` show.
 CONTROL_PLANE_STEPS = 2
@@ -90,7 +94,7 @@ class Cluster:
             raise ClusterError(ROOT_NEEDED)
         with locks.exclusive(self._state.lock):
             record = self._state.read_record()
-            if record is not None and all(line.ok for line in self.status()):
+            if record is not None and self._fault(record) is None:
                 if record.node != with_node:
                     raise ClusterError(OTHER_KIND.format(name=self._state.name))
                 return
@@ -104,7 +108,7 @@ class Cluster:
                 self._bring_up_node(record, progress)
             else:
                 self._bring_up_control_plane(record, progress)
-            self._check()
+            self._check(record)
 
     def down(self) -> None:
         """Take the cluster down and delete everything of it; do nothing if nothing is there."""
@@ -116,11 +120,7 @@ class Cluster:
         record = self._state.read_record()
         if record is None:
             return []
-        found = processes.running_components(self._state.directory)
-        lines = [
-            ComponentStatus(name, name in found, "runs" if name in found else "does not run")
-            for name in component_names(with_node=record.node)
-        ]
+        lines = self._components_of(record)
         api = Api(self._state, record)
         ready = {"kube-apiserver ready": api.is_ready}
         if record.node:
@@ -134,12 +134,32 @@ class Cluster:
             lines.append(ComponentStatus(name, ok, "yes" if ok else "no"))
         return lines
 
-    def _check(self) -> None:
+    def _components_of(self, record: Record) -> list[ComponentStatus]:
+        found = processes.running_components(self._state.directory)
+        return [
+            ComponentStatus(name, name in found, "runs" if name in found else "does not run")
+            for name in component_names(with_node=record.node)
+        ]
+
+    def _fault(self, record: Record) -> ComponentStatus | None:
+        """Return what is not as it should be; what runs is given time to answer."""
+        try:
+            waiting.until(
+                lambda: all(line.ok for line in self.status()),
+                what="the cluster to answer",
+                timeout_seconds=ANSWER_SECONDS,
+                alive=lambda: all(line.ok for line in self._components_of(record)),
+            )
+        except ClusterError:
+            return next((line for line in self.status() if not line.ok), None)
+        return None
+
+    def _check(self, record: Record) -> None:
         """Notice a component that started and ended."""
-        for line in self.status():
-            if not line.ok:
-                log = self._state.logs / f"{line.name}.log"
-                raise ClusterError(NOT_WELL.format(line=line, name=self._state.name), log)
+        line = self._fault(record)
+        if line is not None:
+            log = self._state.logs / f"{line.name}.log"
+            raise ClusterError(NOT_WELL.format(line=line, name=self._state.name), log)
 
     def _clear(self) -> None:
         """Remove what there is of the cluster: running, crashed or half-made."""

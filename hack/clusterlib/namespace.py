@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 INIT = "node"
 NODE_DEVICE = "eth0"
-CREATE_TIMEOUT_SECONDS = 20.0
-REMOVE_TIMEOUT_SECONDS = 20.0
+CREATE_TIMEOUT_SECONDS = 60.0
+REMOVE_TIMEOUT_SECONDS = 60.0
 
 NOT_HANDED_DOWN = (
     "the controller {} of the control group {} cannot be used by groups below it: {}; "

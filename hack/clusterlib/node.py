@@ -27,9 +27,9 @@ AGENTS = (namespace.INIT, "containerd", *BUILT_AGENTS)
 # change; what changes meanwhile goes into one.
 POD_NICE = 10
 
-CONTAINERD_TIMEOUT_SECONDS = 20.0
-NODE_TIMEOUT_SECONDS = 90.0
-POLICY_TIMEOUT_SECONDS = 30.0
+CONTAINERD_TIMEOUT_SECONDS = 60.0
+NODE_TIMEOUT_SECONDS = 180.0
+POLICY_TIMEOUT_SECONDS = 90.0
 
 # Inside the node, whose /run and /var/lib are its own; outside nothing is there.
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from clusterlib.processes import Command
     from clusterlib.state import Record, State
 
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
 
 NO_CLUSTER = "there is no cluster {name}; `hack/cluster up --name {name}` makes one"
 NOT_RUNNING = "{component} of cluster {name} does not run"

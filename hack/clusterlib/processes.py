@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CLUSTER_MARK = "REPOSITORY_SERVER_CLUSTER"
 COMPONENT_MARK = "REPOSITORY_SERVER_CLUSTER_COMPONENT"
 PROC = Path("/proc")
-KILL_TIMEOUT_SECONDS = 10.0
+KILL_TIMEOUT_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -96,13 +96,13 @@ def running(cluster: Path) -> dict[int, str]:
     return found
 
 
-def running_components(cluster: Path) -> set[str]:
-    """Return the components that run.
+def running_components(cluster: Path) -> dict[str, int]:
+    """Return the process id of each component that runs, by its name.
 
     A mark alone does not tell: containerd's children inherit its mark and survive it. What was
     started here leads a session.
     """
-    return {name for pid, name in running(cluster).items() if _leads_session(pid)}
+    return {name: pid for pid, name in running(cluster).items() if _leads_session(pid)}
 
 
 def kill_all(cluster: Path) -> int:

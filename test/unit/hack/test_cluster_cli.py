@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from clusterlib import cli
+from clusterlib import cli, cluster, processes
+from clusterlib.api import Api
 from clusterlib.state import Record, State
 
 pytestmark = pytest.mark.usefixtures("own_directories")
@@ -54,6 +55,19 @@ def test_what_does_not_run_makes_the_status_fail(capsys: pytest.CaptureFixture[s
 
     assert code == 1
     assert "etcd                  does not run\n" in capsys.readouterr().out
+
+
+def test_a_cluster_that_answers_late_is_not_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    state, answers = State("one"), iter([False, True])
+    state.write_record(Record(node=False, slot=0))
+    monkeypatch.setattr(processes, "running_components", lambda _: {"etcd": 1, "kube-apiserver": 2})
+    monkeypatch.setattr(Api, "is_ready", lambda _: next(answers))
+    monkeypatch.setattr(cluster, "installation", lambda *_, **__: pytest.fail("is made anew"))
+
+    assert cli.cluster_main(["up", "--control-plane-only", "--name", "one"]) == 0
+
+    assert next(answers, None) is None
+    assert state.read_record() == Record(node=False, slot=0)
 
 
 def test_building_what_is_not_on_the_list_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,7 +36,7 @@ def test_what_was_started_is_found_by_its_mark(cluster: Path) -> None:
     started = start(cluster, "etcd", SLEEP)
 
     assert processes.running(cluster) == {started.pid: "etcd"}
-    assert processes.running_components(cluster) == {"etcd"}
+    assert processes.running_components(cluster) == {"etcd": started.pid}
 
 
 def test_what_still_loads_its_program_is_found(
@@ -130,7 +130,7 @@ def test_a_child_that_outlives_its_component_is_not_taken_for_it(cluster: Path) 
     start(cluster, "containerd", [sys.executable, "-c", script]).wait(timeout=10)
 
     assert list(processes.running(cluster).values()) == ["containerd"]
-    assert processes.running_components(cluster) == set()
+    assert processes.running_components(cluster) == {}
 
 
 def test_output_goes_to_the_log_of_the_component(cluster: Path) -> None:
