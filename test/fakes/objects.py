@@ -159,6 +159,16 @@ def all_secrets() -> list[Object]:
     return [location_secret(), password_secret(), admin_secret(), tls_secret(), users_secret()]
 
 
+def claim(mode: str) -> Object:
+    """Build the PersistentVolumeClaim of the file store.
+
+    Args:
+        mode: Who may mount it, such as `ReadWriteOnce`.
+    """
+    metadata = {"name": CLAIM, "namespace": NAMESPACE}
+    return {"metadata": metadata, "spec": {"accessModes": [mode]}}
+
+
 def metadata_of(obj: Object) -> Object:
     """Return what a watch for metadata only shows of an object."""
     return {
@@ -369,16 +379,21 @@ def started(*, ended_before: str | None = None) -> Object:
     return _status(_RUNNING, phase="Running", started=True, last_state=last)
 
 
-def serving() -> Object:
-    """A pod that is Ready."""
-    return _status(_RUNNING, phase="Running", started=True, container_ready=True)
+def serving(*, since: str = STARTED) -> Object:
+    """A pod that is Ready.
+
+    Args:
+        since: When it became so.
+    """
+    status = _status(_RUNNING, phase="Running", started=True, container_ready=True)
+    _ready(status)["lastTransitionTime"] = since
+    return status
 
 
 def node_lost() -> Object:
     """A pod of whose node nothing is heard any more: it was Ready when it was last heard of."""
     status = serving()
-    ready = next(one for one in status["conditions"] if one["type"] == "Ready")
-    ready["status"] = "False"
+    _ready(status)["status"] = "False"
     return status
 
 
@@ -393,17 +408,21 @@ def restarted(code: int = 137, *, message: str = "", reason: str = "Error") -> O
     return _status(_RUNNING, phase="Running", started=False, last_state=last)
 
 
-def crash_looping(message: str = "", code: int = 1, *, reason: str = "Error") -> Object:
+def crash_looping(
+    message: str = "", code: int = 1, *, reason: str = "Error", ended: str = ENDED
+) -> Object:
     """A pod whose container ends again and again; the kubelet waits before the next start.
 
     Args:
         message: The end of what Kopia printed.
         code: Its exit code.
         reason: `Error`, or `OOMKilled`.
+        ended: When it last ended.
     """
     words = f"back-off 10s restarting failed container={children.CONTAINER} pod={POD}"
     waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": words}}
-    return _status(waiting, phase="Running", last_state=_ended(code, message, reason))
+    last = _ended(code, message, reason, finished=ended)
+    return _status(waiting, phase="Running", last_state=last)
 
 
 def out_of_memory() -> Object:
@@ -423,9 +442,13 @@ def evicted() -> Object:
 _RUNNING: Object = {"running": {"startedAt": STARTED}}
 
 
-def _ended(code: int, message: str, reason: str = "Error") -> Object:
-    ended = {"exitCode": code, "reason": reason, "startedAt": STARTED, "finishedAt": ENDED}
+def _ended(code: int, message: str, reason: str = "Error", *, finished: str = ENDED) -> Object:
+    ended = {"exitCode": code, "reason": reason, "startedAt": STARTED, "finishedAt": finished}
     return {"terminated": {**ended, **({"message": message} if message else {})}}
+
+
+def _ready(status: Object) -> Object:
+    return next(one for one in status["conditions"] if one["type"] == "Ready")
 
 
 def _condition(type_: str, status: str, reason: str = "") -> Object:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import pytest
-from attrs import define, evolve, field
+from attrs import evolve
 
 from controller.errors import Conflict, Forbidden, NotFound
 from controller.mutationcache import MutationCache
@@ -13,13 +11,11 @@ from controller.store import Store
 from fakes import objects, passes
 from fakes.apiclient import Action, FakeClient
 from fakes.clock import FakeClock
+from fakes.recorder import Event, FakeRecorder
 from reconcilers.repositoryserver import resources, status
 from reconcilers.repositoryserver.errors import Problem
 from reconcilers.repositoryserver.status import Outcome, Waiting
 from reconcilers.repositoryserver.statuswriter import StatusWriter
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 WRITE = Action("patch", "repositoryservers/status", objects.NAME)
 
@@ -30,25 +26,12 @@ FAILED = Outcome((Problem(status.SERVER_SETUP, "SecretMissing", "no Secret"),), 
 FAILED_OTHERWISE = Outcome((Problem(status.SERVER_SETUP, "TypeWrong", "a type"),), serving=False)
 EXPIRING = evolve(READY, expiring="it expires")
 
-Event = tuple[str, str, str, str]
-IS_READY: Event = ("Normal", "ServerReady", "clients can connect to service s", "Reconcile")
-IS_AWAY: Event = ("Warning", "NotReady", "no answer", "Reconcile")
-IS_MISSING: Event = ("Warning", "SecretMissing", "no Secret", "Reconcile")
-IS_WRONG: Event = ("Warning", "TypeWrong", "a type", "Reconcile")
-EXPIRES: Event = ("Warning", "CertificateExpiring", "it expires", "Reconcile")
-
-
-@define
-class FakeRecorder:
-    """Keeps events, each with the name of its object."""
-
-    events: list[Event] = field(factory=list)
-
-    def event(
-        self, obj: Mapping[str, Any], type_: str, reason: str, note: str, action: str
-    ) -> None:
-        assert obj["metadata"]["name"] == objects.NAME
-        self.events.append((type_, reason, note, action))
+IS_READY = Event("Normal", "ServerReady", "clients can connect to service s")
+IS_AWAY = Event("Warning", "NotReady", "no answer")
+IS_MISSING = Event("Warning", "SecretMissing", "no Secret")
+IS_MISSING_MEANWHILE = evolve(IS_MISSING, note="no Secret (meanwhile pod  serves as before)")
+IS_WRONG = Event("Warning", "TypeWrong", "a type")
+EXPIRES = Event("Warning", "CertificateExpiring", "it expires")
 
 
 class World:
@@ -131,17 +114,7 @@ def test_nor_is_it_written_to_a_namesake(world: World) -> None:
         pytest.param([FAILED, PENDING], [[IS_MISSING], []], id="it fails no longer"),
         pytest.param(
             [evolve(FAILED, serving=True), FAILED],
-            [
-                [
-                    (
-                        "Warning",
-                        "SecretMissing",
-                        "no Secret (meanwhile pod  serves as before)",
-                        "Reconcile",
-                    )
-                ],
-                [IS_MISSING],
-            ],
+            [[IS_MISSING_MEANWHILE], [IS_MISSING]],
             id="the former pod serves no longer either",
         ),
         pytest.param([EXPIRING], [[IS_READY, EXPIRES]], id="a warning is told besides"),
@@ -186,4 +159,4 @@ def test_nor_what_was_deleted_meanwhile(world: World) -> None:
 def test_what_was_done_is_told_in_a_normal_event(world: World) -> None:
     world.writer.tell(passes.begin(world.clock), "PodCreated", "created pod p", "Create")
 
-    assert world.recorder.events == [("Normal", "PodCreated", "created pod p", "Create")]
+    assert world.recorder.events == [Event("Normal", "PodCreated", "created pod p", "Create")]

@@ -1,0 +1,271 @@
+"""A reconciler with a server, and everything around them: API server, kubelet, Kopia and time."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve
+
+from controller.clock import Deadline
+from controller.conditions import get_condition
+from controller.controller import Request, Result
+from controller.mutationcache import MutationCache
+from controller.store import Store
+from fakes import objects
+from fakes.apiclient import Action, FakeClient
+from fakes.clock import FakeClock
+from fakes.kopia import FakeKopia
+from fakes.recorder import FakeRecorder
+from reconcilers.repositoryserver import children, endpoints, htpasswd, record, resources
+from reconcilers.repositoryserver.applier import owner_uids
+from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE, Caches
+from reconcilers.repositoryserver.reconciler import POD_FIRST_SECONDS, STAGE_PAUSE_SECONDS
+from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler as Reconciler
+from reconcilers.repositoryserver.turns import Turns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from controller.resource import Object, Resource
+    from controller.store import IndexFunction
+
+REQUEST = Request(objects.NAMESPACE, objects.NAME)
+SERVICE = f"repo-server-{objects.NAME}"
+USERS_SECRET = f"{SERVICE}-users"
+USER = "backup@app"
+#: How many servers may be replaced at once.
+TURNS = 5
+
+# The requests of a pass, in the words of `FakeClient.taken`.
+READ_INPUTS = [
+    Action("get", "secrets", name)
+    for name in (
+        objects.LOCATION,
+        objects.REPOSITORY_PASSWORD,
+        objects.ADMIN,
+        objects.TLS,
+    )
+]
+READ_PASSWORDS = Action("get", "secrets", objects.USERS)
+READ_USERS = [Action("get", "secrets", USERS_SECRET), READ_PASSWORDS]
+WRITE_STATUS = Action("patch", "repositoryservers/status", objects.NAME)
+
+# Those of the tests, so that they can be told from their hashes.
+_PASSWORDS = (objects.USER_PASSWORD_VALUE, "other", "n", "p")
+_PASS_SECONDS = 120
+_BY_OWNER: Mapping[str, IndexFunction] = {INDEX_OWNER: owner_uids}
+_BY_SERVICE: Mapping[str, IndexFunction] = {INDEX_SERVICE: endpoints.service_of}
+
+
+class World:
+    """One server `objects.NAME` with its Secrets, of which the reconciler has not heard yet.
+
+    Attributes:
+        api: Holds the objects, and tells of each request that was sent.
+        kopia: Holds the users of the repository, and tells of each command that was run.
+        recorder: Holds the events.
+        clock: Moves when a test says so.
+        turns: Those of the servers that are being replaced.
+        endpoints_lag: The endpoints do not follow the Service by themselves.
+        reconciler: The subject.
+    """
+
+    def __init__(self) -> None:
+        self.api = FakeClient()
+        self.kopia = FakeKopia(volume=self.volume)
+        self.recorder = FakeRecorder()
+        self.clock = FakeClock(objects.NOW)
+        self.turns = Turns(TURNS, clock=self.clock)
+        self.endpoints_lag = False
+        self.restart()
+        for secret in objects.all_secrets():
+            self.api.put(resources.SECRETS, secret)
+        self.api.put(resources.REPOSITORY_SERVERS, objects.repository_server())
+
+    def restart(self, *, cached_secrets: Iterable[Object] | None = None) -> None:
+        """Start the controller anew: what it remembered is gone.
+
+        Args:
+            cached_secrets: The Secrets that its cache shows, in place of all.
+        """
+        if cached_secrets is None:
+            secrets = self._cache(resources.SECRETS)
+        else:
+            store = Store(_BY_OWNER)
+            for secret in cached_secrets:
+                store.add(secret)
+            secrets = MutationCache(store, clock=self.clock, indexers=_BY_OWNER)
+        self.reconciler = Reconciler(
+            client=self.api,  # type: ignore[arg-type]  # the fake has what is called
+            executor=self.kopia,  # type: ignore[arg-type]
+            caches=Caches(
+                servers=self._cache(resources.REPOSITORY_SERVERS),
+                pods=self._cache(resources.PODS),
+                services=self._cache(resources.SERVICES),
+                network_policies=self._cache(resources.NETWORK_POLICIES),
+                secrets=secrets,
+                endpoint_slices=self._cache(resources.ENDPOINT_SLICES, _BY_SERVICE),
+            ),
+            recorder=self.recorder,
+            clock=self.clock,
+            image=objects.IMAGE,
+            turns=self.turns,
+        )
+
+    def _cache(
+        self, resource: Resource, indexers: Mapping[str, IndexFunction] = _BY_OWNER
+    ) -> MutationCache:
+        store = self.api.store(resource, indexers)
+        cache = MutationCache(store, clock=self.clock, indexers=indexers)
+        self.api.watchers.append(cache)
+        return cache
+
+    def reconcile(self) -> Result:
+        """Reconcile, and once more if a new server has got its pod before its Service."""
+        result = self.pass_()
+        return self.pass_() if result.requeue_after == POD_FIRST_SECONDS else result
+
+    def pass_(self) -> Result:
+        """Let the endpoints follow the Service, unless they lag, and reconcile once."""
+        service = self.api.store(resources.SERVICES).get(objects.NAMESPACE, SERVICE)
+        if service is not None and not self.endpoints_lag:
+            digest = service["spec"]["selector"].get(children.LABEL_DIGEST)
+            for pod in self.pods():
+                if children.digest_of(pod) == digest:
+                    self.route_to(pod)
+        return self.pass_of(REQUEST)
+
+    def pass_of(self, request: Request) -> Result:
+        """Reconcile a server once, be it another one."""
+        return self.reconciler.reconcile(request, Deadline.after(self.clock, _PASS_SECONDS))
+
+    def tell(self) -> None:
+        """Reconcile until a stage is told."""
+        self.reconcile()
+        self.clock.step(STAGE_PAUSE_SECONDS)
+        self.reconcile()
+
+    def settle(self) -> None:
+        """Bring the server up as the kubelet and the events do, and forget what was needed."""
+        self.reconcile()
+        for pod in self.pods():
+            self.kubelet(pod, objects.serving())
+        self.reconcile()
+        self.api.taken()
+        self.kopia.ran()
+        self.recorder.events.clear()
+
+    def edit(self, spec: Object) -> None:
+        """Change the resource as its user does.
+
+        Args:
+            spec: A merge patch of its spec.
+        """
+        generation = self.server()["metadata"]["generation"] + 1
+        change = {"metadata": {"generation": generation}, "spec": spec}
+        self.api.put(resources.REPOSITORY_SERVERS, objects.merged(self.server(), change))
+
+    def change_secret(self, secret: Object) -> None:
+        """Write a Secret, or make it."""
+        self.api.put(resources.SECRETS, secret)
+
+    def drop_secret(self, name: str) -> None:
+        """Delete a Secret."""
+        self.api.drop(resources.SECRETS, objects.NAMESPACE, name)
+
+    def drop_pod(self, pod: Object) -> None:
+        """Delete a pod, which is gone at once."""
+        self.api.drop(resources.PODS, objects.NAMESPACE, pod["metadata"]["name"])
+
+    def renew(self) -> tuple[Object, Object]:
+        """Renew the certificate of a settled server; return the former pod and the new one."""
+        old = self.pod()
+        self.change_secret(objects.tls_secret(objects.key_pair("renewed")))
+        self.reconcile()
+        (new,) = [pod for pod in self.pods() if pod["metadata"]["uid"] != old["metadata"]["uid"]]
+        return old, new
+
+    def kubelet(self, pod: Object, status: Object) -> None:
+        """Write a pod's status as the kubelet does."""
+        self.api.put(resources.PODS, {**pod, "status": status})
+
+    def route_to(self, pod: Object) -> None:
+        """Write the EndpointSlice of the Service as its controller does."""
+        endpoint = {"targetRef": {"uid": pod["metadata"]["uid"]}, "conditions": {"ready": True}}
+        labels = {endpoints.LABEL_SERVICE: SERVICE}
+        metadata = {"name": f"{SERVICE}-x", "namespace": objects.NAMESPACE, "labels": labels}
+        self.api.put(resources.ENDPOINT_SLICES, {"metadata": metadata, "endpoints": [endpoint]})
+
+    def record(self, text: str) -> None:
+        """Write the record of the only pod as somebody else."""
+        annotations = {children.ANNOTATION_RECORD: text}
+        self.api.put(
+            resources.PODS, objects.merged(self.pod(), {"metadata": {"annotations": annotations}})
+        )
+
+    def server(self) -> Object:
+        """Return the resource."""
+        return self._one(resources.REPOSITORY_SERVERS, objects.NAME)
+
+    def condition(self, type_: str) -> tuple[str, str, str]:
+        """Return the status, the reason and the message of a condition of the server."""
+        found = get_condition(self.server()["status"]["conditions"], type_)
+        assert found is not None, f"no condition {type_}"
+        return found["status"], found["reason"], found["message"]
+
+    def progress(self) -> str:
+        """Return the progress of the server."""
+        progress: str = self.server()["status"]["progress"]
+        return progress
+
+    def selected(self) -> str:
+        """Return the digest that the Service selects."""
+        service = self._one(resources.SERVICES, SERVICE)
+        digest: str = service["spec"]["selector"][children.LABEL_DIGEST]
+        return digest
+
+    def secret(self, name: str) -> Object:
+        """Return a Secret."""
+        return self._one(resources.SECRETS, name)
+
+    def pods(self) -> list[Object]:
+        """Return all pods."""
+        return self.api.store(resources.PODS).list()
+
+    def pod(self) -> Object:
+        """Return the only pod."""
+        (pod,) = self.pods()
+        return pod
+
+    def stored(self, pod: Object) -> Object:
+        """Return a pod as it is now."""
+        return self._one(resources.PODS, pod["metadata"]["name"])
+
+    def recorded(self, **changes: Any) -> str:
+        """Return the record of the only pod, with changes."""
+        annotations = self.pod()["metadata"]["annotations"]
+        found = record.parse(annotations[children.ANNOTATION_RECORD])
+        assert found is not None
+        return record.render(evolve(found, **changes))
+
+    @property
+    def write_record(self) -> Action:
+        """The request that brings the record of the only pod up to date."""
+        return Action("patch", "pods", self.pod()["metadata"]["name"])
+
+    def volume(self) -> str:
+        """Return the users as the kubelet brings them into the pod."""
+        return base64.b64decode(self.secret(USERS_SECRET)["data"]["htpasswd"]).decode()
+
+    def may_connect(self) -> dict[str, str]:
+        """Return the users that the running server accepts, with their password."""
+        return {
+            user: next((word for word in _PASSWORDS if htpasswd.verify(word, hash_)), "?")
+            for user, hash_ in htpasswd.entries(self.kopia.served or self.volume()).items()
+        }
+
+    def _one(self, resource: Resource, name: str) -> Object:
+        obj = self.api.store(resource).get(objects.NAMESPACE, name)
+        assert obj is not None, f"no {resource.plural} {name}"
+        return obj

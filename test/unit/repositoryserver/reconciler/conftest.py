@@ -1,0 +1,20 @@
+"""The worlds in which the reconciler is tested."""
+
+from __future__ import annotations
+
+import pytest
+
+from fakes.world import World
+
+
+@pytest.fixture
+def world() -> World:
+    """Give a world with a new server."""
+    return World()
+
+
+@pytest.fixture
+def settled(world: World) -> World:
+    """Give a world with a server that is Ready; what that took is forgotten."""
+    world.settle()
+    return world

@@ -1,0 +1,150 @@
+"""What people and webhooks change of the children: what is put back, and what is let be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fakes import objects
+from fakes.apiclient import Action
+from fakes.world import READ_INPUTS, READ_USERS, SERVICE, WRITE_STATUS
+from reconcilers.repositoryserver import children, resources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from controller.resource import Object, Resource
+    from fakes.world import World
+
+
+def _add_port(service: Object) -> None:
+    service["spec"]["ports"].append({"name": "x", "port": 1, "protocol": "TCP", "targetPort": 1})
+
+
+def _widen_selector(service: Object) -> None:
+    service["spec"]["selector"]["app"] = "other"
+
+
+def _open_to_all(policy: Object) -> None:
+    policy["spec"]["ingress"] = [{}]
+
+
+def _drop_labels(obj: Object) -> None:
+    del obj["metadata"]["labels"]
+
+
+@pytest.mark.parametrize(
+    ("resource", "change"),
+    [
+        pytest.param(resources.SERVICES, _add_port, id="a port added to the Service"),
+        pytest.param(resources.SERVICES, _widen_selector, id="a label added to its selector"),
+        pytest.param(resources.NETWORK_POLICIES, _open_to_all, id="an opened NetworkPolicy"),
+        pytest.param(resources.NETWORK_POLICIES, _drop_labels, id="labels taken away"),
+    ],
+)
+def test_what_is_changed_by_hand_is_put_back(
+    settled: World, resource: Any, change: Callable[[Object], None]
+) -> None:
+    store = settled.api.store(resource)
+    before = store.list()[0]
+    changed = objects.merged(before, {})
+    change(changed)
+    settled.api.put(resource, changed)
+
+    settled.reconcile()
+
+    assert settled.api.taken() == [Action("apply", resource.plural, SERVICE)]
+    assert store.list()[0]["spec"] == before["spec"]
+    settled.reconcile()
+    assert settled.api.taken() == []
+
+
+@pytest.mark.parametrize(
+    ("resource", "label"),
+    [
+        pytest.param(
+            resources.PODS,
+            children.LABEL_DIGEST,
+            id="the pod's digest, by which the Service selects it",
+        ),
+        pytest.param(
+            resources.PODS,
+            children.LABEL_INSTANCE,
+            id="the pod's server, by which Service and NetworkPolicy select it",
+        ),
+        pytest.param(
+            resources.SECRETS,
+            children.LABEL_DIGEST,
+            id="its Secret's digest, by which that is deleted some day",
+        ),
+    ],
+)
+def test_a_label_that_is_taken_away_is_put_back(
+    settled: World, resource: Resource, label: str
+) -> None:
+    name = settled.pod()["metadata"]["name"]
+    store = settled.api.store(resource)
+    before = store.get(objects.NAMESPACE, name)
+    assert before is not None
+    changed = objects.merged(before, {"metadata": {"labels": {label: None}}})
+    settled.api.put(resource, changed)
+
+    settled.reconcile()
+
+    assert settled.api.taken() == [*READ_INPUTS, Action("apply", resource.plural, name)]
+    after = store.get(objects.NAMESPACE, name)
+    assert after is not None
+    assert after["metadata"]["labels"] == before["metadata"]["labels"]
+    assert settled.progress() == "Ready"
+    settled.reconcile()
+    assert settled.api.taken() == []
+
+
+class TestWebhook:
+    """What a mutating webhook makes of the children is not fought over."""
+
+    @staticmethod
+    def mirror(resource: Resource, obj: Object) -> None:
+        if resource == resources.PODS:
+            for container in obj["spec"]["initContainers"] + obj["spec"]["containers"]:
+                container["image"] = f"mirror.example/{container['image']}"
+
+    @staticmethod
+    def images(world: World) -> list[str]:
+        spec = world.pod()["spec"]
+        return [container["image"] for container in spec["initContainers"] + spec["containers"]]
+
+    def test_the_images_of_a_running_pod_are_let_be(self, world: World) -> None:
+        proxy = {"name": "proxy", "image": "proxy:1", "restartPolicy": "Always"}
+        world.edit({"server": {"podOverride": {"initContainers": [proxy]}}})
+        world.api.admission = self.mirror
+        world.settle()
+        mirrored = ["mirror.example/proxy:1", f"mirror.example/{objects.IMAGE}"]
+        assert self.images(world) == mirrored
+        # Of a pod that is there it changes nothing.
+        world.api.admission = lambda *_: None
+        world.record("")
+        world.restart()
+
+        world.reconcile()
+
+        assert world.api.taken() == [*READ_USERS, *READ_INPUTS, world.write_record]
+        world.edit({"server": {"podLabels": {"team": "a"}}})
+        world.reconcile()
+        assert world.pod()["metadata"]["labels"]["team"] == "a"
+        assert self.images(world) == mirrored
+
+    def test_a_label_of_its_own_on_a_child_keeps_nobody_out(self, world: World) -> None:
+        def label(_: Resource, obj: Object) -> None:
+            if labels := obj["metadata"].get("labels"):
+                labels[children.LABEL_MANAGED_BY] = "webhook"
+
+        world.api.admission = label
+
+        world.reconcile()
+        world.kubelet(world.pod(), objects.serving())
+        world.reconcile()
+
+        assert world.progress() == "Ready"
+        assert [action for action in world.api.taken() if action.verb == "patch"] == [WRITE_STATUS]

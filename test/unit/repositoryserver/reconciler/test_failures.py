@@ -1,0 +1,149 @@
+"""Requests that fail, a reconcile that has no time left, and one that a bug ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from controller.clock import DeadlineExceeded
+from controller.controller import Result
+from controller.errors import BadRequest, Conflict, Forbidden, NotFound, WebhookFailed
+from fakes import objects
+from fakes.apiclient import Action
+from fakes.world import SERVICE, WRITE_STATUS
+from reconcilers.repositoryserver import children, resources, rollout
+from reconcilers.repositoryserver.reconciler import STAGE_PAUSE_SECONDS, UNREADY_RECHECK_SECONDS
+
+if TYPE_CHECKING:
+    from controller.resource import Object, Resource
+    from fakes.world import World
+
+
+QUOTA = Forbidden(403, "Forbidden", "exceeded quota: pods, used: pods=2, limited: pods=2")
+
+
+WEBHOOK = WebhookFailed(500, "InternalError", "failed calling webhook: connection refused")
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        pytest.param(QUOTA, id="a quota is full"),
+        pytest.param(WEBHOOK, id="a webhook does not answer"),
+    ],
+)
+def test_a_pod_that_may_not_be_made_now_keeps_neither_users_nor_drained_pods_waiting(
+    settled: World, refusal: Forbidden | WebhookFailed
+) -> None:
+    """A quota that is full of pods that drain would never be free again."""
+    first, second = settled.renew()
+    settled.kubelet(second, objects.serving())
+    settled.reconcile()
+    assert rollout.drain_until(settled.stored(first)) is not None
+    there = {pod["metadata"]["name"] for pod in settled.pods()}
+
+    def refuse(resource: Resource, obj: Object) -> None:
+        if resource == resources.PODS and obj["metadata"]["name"] not in there:
+            raise refusal
+
+    settled.api.admission = refuse
+    settled.edit({"server": {"resources": {"limits": {"memory": "2Gi"}}}})
+    settled.change_secret(objects.users_secret({"other": "p"}))
+
+    settled.clock.step(300)
+    settled.reconcile()
+
+    value, reason, message = settled.condition("Ready")
+    assert (value, reason) == ("False", "ApiRequestRefused")
+    assert refusal.message in message
+    assert f"pod {second['metadata']['name']} serves as before" in message
+    assert settled.may_connect() == {"backup@other": "p"}
+    assert [pod["metadata"]["name"] for pod in settled.pods()] == [second["metadata"]["name"]]
+    settled.api.admission = lambda *_: None
+    settled.reconcile()
+    assert len(settled.pods()) == 2
+
+
+def test_a_webhook_that_does_not_answer_is_told(world: World) -> None:
+    world.api.failures[Action("apply", "networkpolicies", SERVICE)] = WEBHOOK
+
+    with pytest.raises(WebhookFailed):
+        world.reconcile()
+
+    assert world.condition("Ready")[:2] == ("False", "ApiRequestRefused")
+
+
+def test_a_request_that_an_admission_webhook_denies_is_told(world: World) -> None:
+    denied = Action("apply", "networkpolicies", SERVICE)
+    world.api.failures[denied] = BadRequest(400, "BadRequest", "admission webhook denied it")
+
+    with pytest.raises(BadRequest):
+        world.reconcile()
+
+    assert world.condition("Ready")[1] == "ApiRequestRefused"
+
+
+def test_a_refused_request_is_told_and_tried_again_by_the_queue(world: World) -> None:
+    refused = Action("apply", "networkpolicies", SERVICE)
+    world.api.failures[refused] = Forbidden(403, "Forbidden", "networkpolicies is forbidden")
+
+    with pytest.raises(Forbidden):
+        world.reconcile()
+
+    assert world.condition("Ready")[1] == "ApiRequestRefused"
+
+
+def test_a_reconcile_that_ran_out_of_time_still_tells_so(world: World) -> None:
+    slow = Action("apply", "networkpolicies", SERVICE)
+    world.api.failures[slow] = DeadlineExceeded("patch networkpolicies: no answer in 110 s")
+
+    with pytest.raises(DeadlineExceeded):
+        world.reconcile()
+
+    assert world.condition("Ready")[1] == "ReconcileOutOfTime"
+
+
+def test_a_bug_is_told_without_what_it_met_and_is_over_when_it_does_not_come_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def panic(*_: object) -> None:
+        raise KeyError(objects.REPOSITORY_PASSWORD_VALUE)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(children, "network_policy", panic)
+        with pytest.raises(KeyError):
+            world.reconcile()
+    assert world.condition("Ready") == (
+        "False",
+        "ReconcilePanicked",
+        "a bug of the controller ended a reconcile, which is tried again: KeyError; see its log",
+    )
+
+    world.settle()
+    assert world.condition("Ready")[0] == "True"
+
+
+def test_a_conflict_is_no_error(world: World) -> None:
+    world.reconcile()
+    world.clock.step(STAGE_PAUSE_SECONDS)
+    world.api.failures[WRITE_STATUS] = Conflict(409, "Conflict", "the object has been modified")
+
+    assert world.reconcile() == Result(requeue=True)
+
+
+def test_a_status_for_a_server_that_is_gone_is_no_error(world: World) -> None:
+    world.reconcile()
+    world.clock.step(STAGE_PAUSE_SECONDS)
+    world.api.failures[WRITE_STATUS] = NotFound(404, "NotFound", "not found")
+
+    assert world.reconcile().requeue_after == UNREADY_RECHECK_SECONDS
+
+
+def test_a_status_is_only_written_on_the_very_version_that_it_was_decided_on(world: World) -> None:
+    world.settle()
+
+    versions = [body["metadata"] for body in world.api.bodies if "status" in body]
+
+    assert versions
+    assert all(metadata["resourceVersion"] for metadata in versions)

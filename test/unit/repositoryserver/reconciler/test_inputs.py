@@ -1,0 +1,242 @@
+"""Secrets and references that are wrong, missing, or gone for a moment."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fakes import objects
+from fakes.world import WRITE_STATUS
+from reconcilers.repositoryserver import children, resources, status
+from reconcilers.repositoryserver.reconciler import SECRET_GAP_SECONDS
+from reconcilers.repositoryserver.registration import FORGET_AFTER_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from controller.resource import Object
+    from fakes.world import World
+
+
+def _without(name: str) -> Callable[[World], None]:
+    return lambda world: world.drop_secret(name)
+
+
+def _with(secret: Object) -> Callable[[World], None]:
+    return lambda world: world.change_secret(secret)
+
+
+def _retyped(secret: Object) -> Callable[[World], None]:
+    return _with({**secret, "type": "example.com/other"})
+
+
+EXPIRED = objects.NOW - timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "step", "reason", "words"),
+    [
+        pytest.param(
+            _without(objects.ADMIN),
+            "ServerSetup",
+            "SecretMissing",
+            (f"{objects.NAMESPACE}/{objects.ADMIN}", "spec.server.adminSecretRef", "create it"),
+            id="a Secret that is missing is named with the field that names it",
+        ),
+        pytest.param(
+            _retyped(objects.password_secret()),
+            "ServerSetup",
+            "SecretTypeWrong",
+            (objects.REPOSITORY_PASSWORD, "secrets.kanister.io/kopia-repository/password"),
+            id="a Secret of another type is named with the type it should have",
+        ),
+        pytest.param(
+            _with(objects.location_secret({"type": "filestore"})),
+            "ServerSetup",
+            "SecretKeyMissing",
+            (objects.LOCATION, "claimName", "add it"),
+            id="a missing key is named",
+        ),
+        pytest.param(
+            _with(objects.password_secret("")),
+            "ServerSetup",
+            "SecretKeyMissing",
+            (objects.REPOSITORY_PASSWORD, "repo-password", "is empty"),
+            id="an empty key is named",
+        ),
+        pytest.param(
+            _with(objects.location_secret({"type": "ftp", "claimName": "c"})),
+            "ServerSetup",
+            "LocationTypeUnknown",
+            (objects.LOCATION, "key type", "filestore"),
+            id="an unknown location type is named with those that are known",
+        ),
+        pytest.param(
+            _with(objects.location_secret({"type": "azure", "bucket": "backups"})),
+            "ServerSetup",
+            "CredentialMissing",
+            ("spec.storage.credentialSecretRef is missing", "azure_storage_key"),
+            id="a storage that needs a credential has none",
+        ),
+        pytest.param(
+            _with(objects.tls_secret(objects.key_pair(not_after=EXPIRED))),
+            "ServerSetup",
+            "CertificateExpired",
+            (objects.TLS, "expired at"),
+            id="an expired certificate is named with its date",
+        ),
+        pytest.param(
+            _without(objects.USERS),
+            "ClientUserInitialized",
+            "SecretMissing",
+            (objects.USERS, "spec.server.userAccess.userAccessSecretRef"),
+            id="a missing access Secret fails the users, not the server",
+        ),
+        pytest.param(
+            _with(objects.users_secret({"App": "x"})),
+            "ClientUserInitialized",
+            "UserNameInvalid",
+            ("backup@App", "lower-case"),
+            id="a host that Kopia refuses is named with what it takes",
+        ),
+    ],
+)
+def test_bad_input_is_told_once_and_mends_itself(
+    world: World,
+    spoil: Callable[[World], None],
+    step: str,
+    reason: str,
+    words: tuple[str, ...],
+) -> None:
+    spoil(world)
+
+    world.reconcile()
+    world.reconcile()
+
+    assert world.progress() == "Failed"
+    assert world.condition("Ready")[:2] == ("False", reason)
+    assert world.condition(step)[:2] == ("False", status.STEPS[step][1])
+    for word in words:
+        assert word in world.condition(step)[2]
+    warnings = world.recorder.warnings()
+    assert warnings == [f"Warning {reason}: {world.condition('Ready')[2]}"]
+
+    for secret in objects.all_secrets():
+        world.change_secret(secret)
+    world.settle()
+    world.reconcile()
+    assert world.progress() == "Ready"
+
+
+def test_bad_input_leaves_a_running_server_alone(settled: World) -> None:
+    pod = settled.pod()
+    settled.change_secret(objects.password_secret(""))
+
+    settled.reconcile()
+
+    assert settled.progress() == "Failed"
+    assert settled.pod() == pod
+    assert settled.condition("ServerInitialized")[0] == "True"
+    assert settled.selected() == pod["metadata"]["labels"][children.LABEL_DIGEST]
+
+
+def test_a_reference_into_another_namespace_is_refused(world: World) -> None:
+    elsewhere = {"spec": {"server": {"tlsSecretRef": {"namespace": "other"}}}}
+    world.api.put(resources.REPOSITORY_SERVERS, objects.repository_server(elsewhere))
+
+    world.reconcile()
+
+    assert world.api.taken() == [WRITE_STATUS]
+    assert world.condition("Ready")[1] == "ReferenceInOtherNamespace"
+    assert "spec.server.tlsSecretRef" in world.condition("Ready")[2]
+
+
+def test_a_secret_that_the_cache_does_not_have_yet_is_not_called_missing(world: World) -> None:
+    world.restart(cached_secrets=[])
+
+    world.tell()
+
+    assert world.progress() == "Pending"
+    assert not world.recorder.warnings()
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        pytest.param(objects.users_secret(), id="with users"),
+        pytest.param(objects.admin_secret(), id="that the server was started with"),
+    ],
+)
+def test_a_secret_that_is_deleted_and_made_again_is_not_told_of(
+    settled: World, secret: Object
+) -> None:
+    """As `kubectl replace --force` does it: nobody is to be woken by that at night."""
+    settled.clock.step(FORGET_AFTER_SECONDS)
+    settled.reconcile()
+    settled.api.taken()
+    before = settled.server()["status"]
+    settled.drop_secret(secret["metadata"]["name"])
+
+    result = settled.reconcile()
+
+    assert result.requeue_after == SECRET_GAP_SECONDS
+    settled.clock.step(SECRET_GAP_SECONDS - 1)
+    assert settled.reconcile().requeue_after == 1
+    settled.change_secret(secret)
+    settled.reconcile()
+    assert settled.server()["status"] == before
+    assert settled.recorder.told() == []
+
+
+def test_each_gap_of_a_secret_has_its_time(settled: World) -> None:
+    for _ in range(2):
+        settled.drop_secret(objects.USERS)
+        settled.reconcile()
+        settled.clock.step(SECRET_GAP_SECONDS - 1)
+        settled.reconcile()
+        settled.change_secret(objects.users_secret())
+        settled.reconcile()
+
+    assert settled.progress() == "Ready"
+
+
+def test_a_secret_that_stays_away_is_told_of(settled: World) -> None:
+    settled.drop_secret(objects.USERS)
+    settled.reconcile()
+    settled.clock.step(SECRET_GAP_SECONDS)
+
+    settled.reconcile()
+
+    assert settled.condition("Ready")[:2] == ("False", "SecretMissing")
+
+
+def test_a_server_that_serves_nobody_gets_no_time_for_it(settled: World) -> None:
+    settled.kubelet(settled.pod(), objects.started())
+    settled.reconcile()
+    settled.drop_secret(objects.USERS)
+
+    settled.reconcile()
+
+    assert settled.condition("Ready")[:2] == ("False", "SecretMissing")
+
+
+def test_no_secret_value_is_written_anywhere_but_into_the_snapshot(world: World) -> None:
+    world.settle()
+    world.change_secret(objects.users_secret({"app": "another-pass-9b"}))
+    world.reconcile()
+    values = (
+        objects.REPOSITORY_PASSWORD_VALUE,
+        objects.ADMIN_PASSWORD_VALUE,
+        objects.USER_PASSWORD_VALUE,
+        "another-pass-9b",
+    )
+
+    written = [body for body in world.api.bodies if body.get("kind") != "Secret"]
+
+    assert written
+    for value in values:
+        assert value not in repr(written)
+        assert value not in repr(world.recorder.told())
+        assert value not in repr(world.server())

@@ -1,0 +1,97 @@
+"""What a resource says of its pod: labels, overrides, and what the API server refuses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from controller.errors import BadRequest, Invalid
+from fakes import objects
+from fakes.world import World
+from reconcilers.repositoryserver import children
+
+if TYPE_CHECKING:
+    from controller.resource import Object
+
+
+def test_a_label_for_the_pod_reaches_it_without_a_restart(settled: World) -> None:
+    before = settled.pod()
+
+    settled.edit({"server": {"podLabels": {"team": "a"}}})
+    settled.reconcile()
+
+    after = settled.pod()
+    assert after["metadata"]["labels"] == {**before["metadata"]["labels"], "team": "a"}
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    assert after["spec"] == before["spec"]
+    assert settled.recorder.told() == []
+
+
+def test_an_override_that_cannot_be_is_told_and_leaves_the_running_server_alone(
+    settled: World,
+) -> None:
+    before = settled.pod()
+
+    settled.edit({"server": {"podOverride": {"hostNetwork": True}}})
+    settled.reconcile()
+
+    assert settled.condition("Ready")[:2] == ("False", "InvalidPodOverride")
+    assert "spec.server.podOverride.hostNetwork must not" in settled.condition("ServerSetup")[2]
+    assert settled.pod() == before
+    assert settled.selected() == children.digest_of(before)
+
+    settled.edit({"server": {"podOverride": None}})
+    settled.reconcile()
+
+    assert settled.progress() == "Ready"
+    assert settled.pod()["metadata"]["uid"] == before["metadata"]["uid"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "refusal"),
+    [
+        pytest.param(
+            {"podOverride": {"restartPolice": "Always"}},
+            Invalid(422, "Invalid", "spec: no such field"),
+            id="in a new pod",
+        ),
+        pytest.param(
+            {"podLabels": {"team": "not a value"}},
+            Invalid(422, "Invalid", "a label's value has no spaces"),
+            id="on the running pod",
+        ),
+        pytest.param(
+            {"podLabels": {"team": "b"}},
+            BadRequest(400, "", 'admission webhook "teams.example" denied the request: no team b'),
+            id="by a webhook that denies without a code",
+        ),
+    ],
+)
+def test_what_the_api_server_refuses_of_a_pod_is_told_and_the_running_one_serves(
+    settled: World, settings: Object, refusal: Invalid | BadRequest
+) -> None:
+    before = settled.pod()
+    trial = World()
+    trial.settle()
+    trial.edit({"server": settings})
+    trial.reconcile()
+    (refused,) = [
+        action
+        for action in trial.api.taken()
+        if (action.verb, action.resource) == ("apply", "pods")
+    ]
+    settled.api.failures[refused] = refusal
+
+    settled.edit({"server": settings})
+    settled.change_secret(objects.users_secret({"other": "p"}))
+    settled.reconcile()
+
+    assert settled.condition("Ready")[:2] == ("False", "PodRefused")
+    assert settled.condition("Ready")[2].startswith(
+        f"the API server refuses pod {refused.name}: {refusal.message}; correct what spec.server "
+        "says of the pod, in podOverride for one"
+    )
+    assert settled.pod()["spec"] == before["spec"]
+    assert settled.selected() == children.digest_of(before)
+    assert settled.may_connect() == {"backup@other": "p"}

@@ -1,0 +1,73 @@
+"""Whose an object is: names that are taken, namesakes, and owner references of others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from controller.controller import Result
+from fakes import objects
+from fakes.apiclient import Action
+from fakes.world import SERVICE
+from reconcilers.repositoryserver import api, children, resources
+
+if TYPE_CHECKING:
+    from fakes.world import World
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        pytest.param(resources.SECRETS, id="a Secret"),
+        pytest.param(resources.PODS, id="a pod"),
+        pytest.param(resources.SERVICES, id="a Service"),
+        pytest.param(resources.NETWORK_POLICIES, id="a NetworkPolicy"),
+    ],
+)
+def test_what_others_let_the_server_own_is_theirs(settled: World, resource: Any) -> None:
+    owner = {"apiVersion": "cr.kanister.io/v1alpha1", "kind": "RepositoryServer"}
+    metadata = {
+        "name": "precious",
+        "namespace": objects.NAMESPACE,
+        "ownerReferences": [{**owner, "uid": settled.server()["metadata"]["uid"]}],
+    }
+    settled.api.put(resource, {"metadata": metadata})
+
+    settled.reconcile()
+
+    assert settled.api.taken() == []
+
+
+def test_a_name_that_is_taken_is_not_taken_over(world: World) -> None:
+    strange = {
+        "metadata": {"name": SERVICE, "namespace": objects.NAMESPACE},
+        "spec": {"selector": {"app": "other"}},
+    }
+    world.api.put(resources.SERVICES, strange)
+
+    world.reconcile()
+
+    assert world.condition("Ready")[1] == "NameTaken"
+    assert Action("apply", "services", SERVICE) not in world.api.taken()
+
+
+def test_what_a_deleted_namesake_has_left_is_waited_for(world: World) -> None:
+    former = api.parse(objects.repository_server({"metadata": {"uid": "uid-of-a-namesake"}}))
+    left = children.network_policy(former)
+    world.api.put(resources.NETWORK_POLICIES, left)
+
+    world.reconcile()
+
+    assert world.progress() == "Pending"
+    assert not world.recorder.warnings()
+    world.api.drop(resources.NETWORK_POLICIES, objects.NAMESPACE, SERVICE)
+    world.settle()
+    assert world.progress() == "Ready"
+
+
+def test_a_deleted_server_is_left_to_the_garbage_collector(settled: World) -> None:
+    settled.api.drop(resources.REPOSITORY_SERVERS, objects.NAMESPACE, objects.NAME)
+
+    assert settled.reconcile() == Result()
+    assert settled.api.taken() == []

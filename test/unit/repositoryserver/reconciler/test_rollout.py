@@ -1,0 +1,200 @@
+"""How a changed server moves from its former pod to a new one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from controller.conditions import timestamp
+from fakes import objects
+from fakes.apiclient import Action
+from fakes.kopia import FakeResult
+from fakes.world import READ_INPUTS, SERVICE, WRITE_STATUS
+from reconcilers.repositoryserver import children, endpoints, resources, rollout
+from reconcilers.repositoryserver.catchup import PAUSE_MAX_SECONDS
+from reconcilers.repositoryserver.registration import FORGET_AFTER_SECONDS
+
+if TYPE_CHECKING:
+    from fakes.world import World
+
+
+def test_a_label_on_a_secret_restarts_nothing(settled: World) -> None:
+    labelled = objects.merged(objects.tls_secret(), {"metadata": {"labels": {"a": "b"}}})
+    settled.change_secret(labelled)
+
+    settled.reconcile()
+
+    assert settled.api.taken() == [*READ_INPUTS, settled.write_record]
+    settled.reconcile()
+    assert settled.api.taken() == []
+
+
+def test_a_renewed_certificate_moves_the_service_only_to_a_ready_pod(settled: World) -> None:
+    old, new = settled.renew()
+
+    assert settled.selected() == children.digest_of(old)
+    assert settled.progress() == "Ready"
+    fingerprint = new["metadata"]["annotations"][children.ANNOTATION_FINGERPRINT]
+    assert settled.server()["status"]["serverInfo"]["tlsFingerprint"] != fingerprint
+
+    settled.kubelet(new, objects.started())
+    settled.reconcile()
+    assert settled.selected() == children.digest_of(old)
+
+    settled.kubelet(settled.stored(new), objects.serving())
+    settled.reconcile()
+
+    assert settled.selected() == children.digest_of(new)
+    settled.reconcile()
+    assert settled.server()["status"]["serverInfo"]["tlsFingerprint"] == fingerprint
+
+
+def test_the_fingerprint_moves_with_the_endpoints_and_ready_stays(settled: World) -> None:
+    settled.endpoints_lag = True
+    old, new = settled.renew()
+    settled.route_to(old)
+    settled.kubelet(new, objects.serving(since=timestamp(settled.clock.now())))
+
+    settled.reconcile()
+
+    assert settled.selected() == children.digest_of(new)
+    info = settled.server()["status"]["serverInfo"]
+    assert info["podName"] == old["metadata"]["name"]
+    assert settled.progress() == "Ready"
+
+    settled.route_to(new)
+    settled.reconcile()
+
+    info = settled.server()["status"]["serverInfo"]
+    assert info["podName"] == new["metadata"]["name"]
+    assert info["tlsFingerprint"] == new["metadata"]["annotations"][children.ANNOTATION_FINGERPRINT]
+    assert settled.progress() == "Ready"
+
+
+def test_the_former_pod_is_not_given_up_while_its_successor_is_not_up(settled: World) -> None:
+    old, _ = settled.renew()
+    settled.kubelet(old, objects.started())
+
+    settled.reconcile()
+
+    assert len(settled.pods()) == 2
+    assert settled.selected() == children.digest_of(old)
+    assert settled.progress() == "Pending"
+
+
+def test_the_former_pod_drains_and_goes(settled: World) -> None:
+    settled.clock.step(FORGET_AFTER_SECONDS)
+    settled.reconcile()
+    old, new = settled.renew()
+    settled.kubelet(new, objects.serving())
+    settled.api.taken()
+
+    result = settled.reconcile()
+
+    # It is marked before the Service leaves it: nobody may take it for one that never served.
+    assert settled.api.taken() == [
+        Action("patch", "pods", old["metadata"]["name"]),
+        Action("apply", "services", SERVICE),
+    ]
+    assert result.requeue_after == endpoints.LAG_SECONDS
+    settled.reconcile()
+    assert settled.api.taken() == [WRITE_STATUS]
+    settled.clock.step(299)
+    settled.reconcile()
+    assert len(settled.pods()) == 2
+    # Its container may start again until then.
+    assert settled.secret(old["metadata"]["name"])
+
+    settled.clock.step(1)
+    settled.reconcile()
+
+    assert settled.pod()["metadata"]["uid"] == new["metadata"]["uid"]
+    snapshots = [
+        secret["metadata"]["name"]
+        for secret in settled.api.store(resources.SECRETS).list()
+        if children.digest_of(secret)
+    ]
+    assert snapshots == [new["metadata"]["name"]]
+
+
+def test_what_the_former_pod_writes_becomes_known_to_its_successor(settled: World) -> None:
+    settled.clock.step(FORGET_AFTER_SECONDS)
+    settled.reconcile()
+    _, new = settled.renew()
+    settled.kubelet(new, objects.serving())
+    settled.reconcile()
+    settled.reconcile()
+    settled.kopia.ran()
+
+    for _ in range(3):
+        settled.clock.step(PAUSE_MAX_SECONDS)
+        result = settled.reconcile()
+        assert settled.kopia.ran() == ["refresh"]
+        assert result.requeue_after == PAUSE_MAX_SECONDS
+
+    # Once more when it can write no more, and then never again.
+    settled.clock.step(300)
+    settled.reconcile()
+    assert len(settled.pods()) == 1
+    assert settled.kopia.ran() == ["refresh"]
+    settled.clock.step(PAUSE_MAX_SECONDS)
+    settled.reconcile()
+    assert settled.kopia.ran() == []
+
+
+@pytest.mark.parametrize(
+    ("failures", "silent"),
+    [
+        pytest.param({"refresh": FakeResult(1, stderr=b"no")}, set[str](), id="Kopia refuses"),
+        pytest.param(dict[str, FakeResult](), {"refresh"}, id="Kopia does not answer"),
+    ],
+)
+def test_a_refresh_that_fails_is_tried_again_and_keeps_nobody_out(
+    settled: World, failures: dict[str, FakeResult], silent: set[str]
+) -> None:
+    settled.clock.step(FORGET_AFTER_SECONDS)
+    settled.reconcile()
+    _, new = settled.renew()
+    settled.kubelet(new, objects.serving())
+    settled.reconcile()
+    settled.reconcile()
+    settled.kopia.failures, settled.kopia.silent = failures, silent
+    settled.kopia.ran()
+
+    settled.clock.step(PAUSE_MAX_SECONDS)
+    settled.reconcile()
+    assert settled.kopia.ran() == ["refresh"]
+    assert settled.progress() == "Ready"
+
+    # The former pod is gone by then, and without the failure there would be no more.
+    settled.clock.step(300)
+    settled.reconcile()
+    settled.clock.step(PAUSE_MAX_SECONDS)
+    settled.reconcile()
+    settled.kopia.failures, settled.kopia.silent = {}, set()
+    settled.kopia.ran()
+    settled.clock.step(PAUSE_MAX_SECONDS)
+    settled.reconcile()
+    assert settled.kopia.ran() == ["refresh"]
+    settled.clock.step(PAUSE_MAX_SECONDS)
+    settled.reconcile()
+    assert settled.kopia.ran() == []
+
+
+def test_a_pod_that_waits_for_the_claim_of_the_former_one_takes_its_place(
+    settled: World,
+) -> None:
+    old, new = settled.renew()
+    elsewhere = objects.merged(new, {"spec": {"nodeName": "other"}})
+    settled.kubelet(elsewhere, objects.creating())
+    settled.api.put(resources.PERSISTENT_VOLUME_CLAIMS, objects.claim("ReadWriteOnce"))
+    settled.reconcile()
+    assert len(settled.pods()) == 2
+    settled.clock.step(rollout.IN_PLACE_AFTER_SECONDS)
+
+    settled.reconcile()
+
+    assert settled.pod()["metadata"]["name"] == new["metadata"]["name"]
+    (told,) = [event for event in settled.recorder.told() if "ReplacedInPlace" in event]
+    assert old["metadata"]["name"] in told

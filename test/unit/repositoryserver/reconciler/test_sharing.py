@@ -1,0 +1,78 @@
+"""Servers that write to one repository."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from controller.conditions import conditions_of, get_condition
+from controller.controller import Request
+from fakes import objects
+from reconcilers.repositoryserver import resources
+from reconcilers.repositoryserver.reconciler import UNREADY_RECHECK_SECONDS
+
+if TYPE_CHECKING:
+    from controller.controller import Result
+    from fakes.world import World
+
+
+class TestSharedRepository:
+    """Two servers that write to one repository are told of each other."""
+
+    SECOND = Request(objects.NAMESPACE, "second")
+
+    @pytest.fixture
+    def shared(self, settled: World) -> World:
+        """Give a world with a second server on the repository, of which nobody has been told."""
+        metadata = {"name": self.SECOND.name, "uid": "uid-of-second"}
+        second = objects.repository_server({"metadata": metadata})
+        settled.api.put(resources.REPOSITORY_SERVERS, second)
+        return settled
+
+    def reconcile_second(self, world: World) -> Result:
+        return world.pass_of(self.SECOND)
+
+    def test_each_names_the_other_in_one_event(self, shared: World) -> None:
+        self.reconcile_second(shared)
+        for _ in range(2):
+            shared.reconcile()
+
+        value, reason, message = shared.condition("RepositoryShared")
+        assert (value, reason) == ("True", "RepositoryShared")
+        assert message == (
+            "the repository at backups/files/ on PersistentVolumeClaim backup/files-data is served "
+            "by RepositoryServer second as well, and what is backed up through one is not seen at "
+            "once through another; have one of them serve it, or set spec.repository.readOnly on "
+            "all but one"
+        )
+        assert shared.recorder.told().count(f"Warning RepositoryShared: {message}") == 1
+        assert shared.progress() == "Ready"
+
+    def test_it_is_over_when_the_other_is_deleted(self, shared: World) -> None:
+        self.reconcile_second(shared)
+        shared.reconcile()
+        shared.api.drop(resources.REPOSITORY_SERVERS, objects.NAMESPACE, self.SECOND.name)
+
+        shared.reconcile()
+
+        assert shared.condition("RepositoryShared")[:2] == ("False", "RepositoryNotShared")
+
+    def test_after_a_restart_it_stands_until_the_other_was_examined(self, shared: World) -> None:
+        self.reconcile_second(shared)
+        shared.reconcile()
+        told = shared.condition("RepositoryShared")
+        shared.restart()
+
+        result = shared.reconcile()
+
+        assert shared.condition("RepositoryShared") == told
+        assert result.requeue_after == UNREADY_RECHECK_SECONDS
+        self.reconcile_second(shared)
+        shared.reconcile()
+        assert shared.condition("RepositoryShared") == told
+
+    def test_nothing_is_said_of_a_server_that_is_alone(self, settled: World) -> None:
+        settled.reconcile()
+
+        assert get_condition(conditions_of(settled.server()), "RepositoryShared") is None
