@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from string import Template
 from typing import TYPE_CHECKING
 
 from clusterlib import controlplane, dns, images, paths, waiting
-from clusterlib.processes import run
+from clusterlib.processes import run, without_proxies
 
 if TYPE_CHECKING:
     from clusterlib.components import Components
@@ -25,7 +26,12 @@ def apply_dns(state: State, layout: Layout, components: Components) -> None:
         domain=controlplane.CLUSTER_DOMAIN,
     )
     kubectl = [str(components.program("kubectl")), f"--kubeconfig={state.kubeconfig}"]
-    run([*kubectl, "apply", "--filename=-"], what="creating the cluster's DNS", text=manifest)
+    run(
+        [*kubectl, "apply", "--filename=-"],
+        what="creating the cluster's DNS",
+        text=manifest,
+        environment=without_proxies(os.environ),
+    )
 
 
 def dns_is_ready(layout: Layout) -> bool:

@@ -58,10 +58,9 @@ def start(
     Returns:
         The process, for asking whether it still runs; it outlives this one.
     """
-    # No proxy settings of the caller: the components only talk to each other.
-    kept = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
     marks = {CLUSTER_MARK: str(cluster), COMPONENT_MARK: command.name}
-    environment = {**kept, **command.environment, **marks}
+    # The components only talk to each other.
+    environment = {**without_proxies(os.environ), **command.environment, **marks}
     with (logs / f"{command.name}.log").open("ab") as log:
         process = subprocess.Popen(
             [*prefix, *command.arguments],
@@ -75,6 +74,11 @@ def start(
     if command.nice:
         _stand_back(process.pid, command.nice)
     return process
+
+
+def without_proxies(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without its proxy settings, for who talks to this machine only."""
+    return {name: value for name, value in variables.items() if not name.lower().endswith("_proxy")}
 
 
 def _stand_back(session: int, nice: int) -> None:
@@ -250,7 +254,12 @@ def _has_ended(handle: int) -> bool:
 
 
 def run(
-    arguments: Sequence[str], *, what: str, text: str | None = None, log: Path | None = None
+    arguments: Sequence[str],
+    *,
+    what: str,
+    text: str | None = None,
+    log: Path | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> str:
     """Run a command to its end and return what it printed.
 
@@ -259,12 +268,13 @@ def run(
         what: what it does, for the error: "making the CA".
         text: given to it on standard input.
         log: shown with the error.
+        environment: its variables; ours for None.
 
     Raises:
         ClusterError: the command failed; the message has the end of what it printed.
     """
     result = subprocess.run(
-        list(arguments), input=text, capture_output=True, text=True, check=False
+        list(arguments), input=text, capture_output=True, text=True, check=False, env=environment
     )
     if result.returncode != 0:
         said = (result.stderr or result.stdout).strip()[-800:]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from clusterlib import paths, waiting
 from clusterlib.errors import ClusterError
+from clusterlib.processes import without_proxies
 from testlib import cluster, gate
 from testlib.environment import Environment, left_behind, variables
 from testlib.interruption import EXIT_INTERRUPTED, Foreground, Interrupted
@@ -195,4 +196,5 @@ class Stages:
         named = [argument for argument in self._pytest if argument.startswith(f"test/{stage}")]
         folder = [] if named else [f"test/{stage}"]
         command = ["pytest", *folder, "--override-ini", cache, *self._pytest]
-        return self._foreground.run(command, told, paths.CHECKOUT) == 0
+        # Tests talk to this machine only.
+        return self._foreground.run(command, without_proxies(told), paths.CHECKOUT) == 0

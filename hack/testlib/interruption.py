@@ -29,6 +29,7 @@ class Foreground:
     def __init__(self) -> None:
         self._running: subprocess.Popen[bytes] | None = None
         self._interrupted = False
+        self._must_end = False
 
     def run(self, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> int:
         """Run a command with our output as its own, and without input.
@@ -40,9 +41,13 @@ class Foreground:
             Interrupted: there was an interruption; the command has ended.
         """
         with self._forwarding():
+            self._running = None
             self._running = subprocess.Popen(
                 command, cwd=folder, env=dict(environment), stdin=subprocess.DEVNULL
             )
+            if self._must_end:
+                # It was told while there was nobody yet to pass it on to.
+                self._running.send_signal(signal.SIGINT)
             code = self._running.wait()
         if self._interrupted:
             raise Interrupted
@@ -81,7 +86,7 @@ class Foreground:
         self._interrupted = True
 
     def _forward(self, _number: int, _frame: FrameType | None) -> None:
-        self._interrupted = True
+        self._interrupted = self._must_end = True
         if self._running is not None:
             # What pytest takes for an end in good order.
             self._running.send_signal(signal.SIGINT)

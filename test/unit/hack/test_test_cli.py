@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from clusterlib.errors import ClusterError
 from testlib import cli
 from testlib.cli import Timing
-from testlib.interruption import Interrupted
+from testlib.interruption import Foreground, Interrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 ALL = ["gate", "unit", "integration", "e2e"]
 
@@ -78,6 +84,26 @@ class TestRun:
         assert outcomes[2] == "not run"
         assert code == 130
         assert words == "interrupted in b"
+
+
+def test_the_tests_do_not_see_a_proxy_that_downloads_go_through(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ran: list[Mapping[str, str]] = []
+
+    class Recorded(Foreground):
+        def run(self, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> int:
+            ran.append(environment)
+            return 0
+
+    monkeypatch.setattr(cli, "Foreground", Recorded)
+    for name in ("HTTPS_PROXY", "http_proxy", "GOPROXY"):
+        monkeypatch.setenv(name, "http://proxy.example")
+
+    assert cli.Stages([]).run("unit")
+
+    (environment,) = ran
+    assert [name for name in environment if "proxy" in name.lower()] == ["GOPROXY"]
 
 
 def test_the_summary_has_a_line_for_each_stage() -> None:

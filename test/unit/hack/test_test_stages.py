@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -136,16 +137,31 @@ os.kill(os.getppid(), {number.value})
     def test_sigterm_is_passed_on_as_what_pytest_understands(self, tmp_path: Path) -> None:
         script = f"""\
 import os, pathlib, signal
-try:
-    os.kill(os.getppid(), {signal.SIGTERM.value})
-    signal.pause()
-except KeyboardInterrupt:
-    pathlib.Path('interrupted').touch()
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+os.kill(os.getppid(), {signal.SIGTERM.value})
+signal.sigwait([signal.SIGINT])
+pathlib.Path('interrupted').touch()
 """
         with pytest.raises(Interrupted):
             self.run(script, tmp_path)
 
         assert (tmp_path / "interrupted").exists()
+
+    def test_sigterm_that_comes_while_a_command_starts_is_passed_on(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class StartsSlowly(subprocess.Popen[bytes]):
+            def __init__(self, *arguments: Any, **options: Any) -> None:
+                super().__init__(*arguments, **options)
+                signal.raise_signal(signal.SIGTERM)
+
+        monkeypatch.setattr(subprocess, "Popen", StartsSlowly)
+        script = "import pathlib, time; time.sleep(30); pathlib.Path('uninterrupted').touch()"
+
+        with pytest.raises(Interrupted):
+            self.run(script, tmp_path)
+
+        assert not (tmp_path / "uninterrupted").exists()
 
     def test_cleaning_up_is_not_interrupted(self, tmp_path: Path) -> None:
         foreground = Foreground()
