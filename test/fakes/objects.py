@@ -317,6 +317,12 @@ def pod(status: Object | None = None, *, name: str = POD, digest: str = DIGEST) 
     )
 
 
+def labelled(obj: Object) -> Object:
+    """Return an object with a label that means nothing."""
+    result: Object = merged(obj, {"metadata": {"labels": {"a": "b"}}})
+    return result
+
+
 def terminating(obj: Object) -> Object:
     """Return an object that is being deleted."""
     deletion = {"deletionTimestamp": "2026-01-01T00:00:30Z", "deletionGracePeriodSeconds": 30}

@@ -44,7 +44,6 @@ class TestStorageCredential:
         named.reconcile()
 
         snapshot = named.secret(named.pod()["metadata"]["name"])
-        assert snapshot is not None
         config = base64.b64decode(snapshot["data"]["repository.config"]).decode()
         assert json.loads(config)["storage"]["config"]["secretAccessKey"] == "secret-key-b7d1"
         assert "secret-key-b7d1" not in json.dumps(named.pod())

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from controller.resource import Object, Resource
     from fakes.world import World
 
+# The first request for a new server.
+APPLY = Action("apply", "networkpolicies", SERVICE)
 
 QUOTA = Forbidden(403, "Forbidden", "exceeded quota: pods, used: pods=2, limited: pods=2")
-
-
 WEBHOOK = WebhookFailed(500, "InternalError", "failed calling webhook: connection refused")
 
 
@@ -66,7 +66,7 @@ def test_a_pod_that_may_not_be_made_now_keeps_neither_users_nor_drained_pods_wai
 
 
 def test_a_webhook_that_does_not_answer_is_told(world: World) -> None:
-    world.api.failures[Action("apply", "networkpolicies", SERVICE)] = WEBHOOK
+    world.api.failures[APPLY] = WEBHOOK
 
     with pytest.raises(WebhookFailed):
         world.reconcile()
@@ -75,8 +75,7 @@ def test_a_webhook_that_does_not_answer_is_told(world: World) -> None:
 
 
 def test_a_request_that_an_admission_webhook_denies_is_told(world: World) -> None:
-    denied = Action("apply", "networkpolicies", SERVICE)
-    world.api.failures[denied] = BadRequest(400, "BadRequest", "admission webhook denied it")
+    world.api.failures[APPLY] = BadRequest(400, "BadRequest", "admission webhook denied it")
 
     with pytest.raises(BadRequest):
         world.reconcile()
@@ -85,8 +84,7 @@ def test_a_request_that_an_admission_webhook_denies_is_told(world: World) -> Non
 
 
 def test_a_refused_request_is_told_and_tried_again_by_the_queue(world: World) -> None:
-    refused = Action("apply", "networkpolicies", SERVICE)
-    world.api.failures[refused] = Forbidden(403, "Forbidden", "networkpolicies is forbidden")
+    world.api.failures[APPLY] = Forbidden(403, "Forbidden", "networkpolicies is forbidden")
 
     with pytest.raises(Forbidden):
         world.reconcile()
@@ -95,8 +93,7 @@ def test_a_refused_request_is_told_and_tried_again_by_the_queue(world: World) ->
 
 
 def test_a_reconcile_that_ran_out_of_time_still_tells_so(world: World) -> None:
-    slow = Action("apply", "networkpolicies", SERVICE)
-    world.api.failures[slow] = DeadlineExceeded("patch networkpolicies: no answer in 110 s")
+    world.api.failures[APPLY] = DeadlineExceeded("patch networkpolicies: no answer in 110 s")
 
     with pytest.raises(DeadlineExceeded):
         world.reconcile()

@@ -41,8 +41,7 @@ def test_a_restarted_controller_sends_no_request(settled: World) -> None:
 
 
 def _label(secret: Object) -> Callable[[World], None]:
-    labelled = objects.merged(secret, {"metadata": {"labels": {"a": "b"}}})
-    return lambda world: world.change_secret(labelled)
+    return lambda world: world.change_secret(objects.labelled(secret))
 
 
 def _touch_users(world: World) -> None:

@@ -19,9 +19,21 @@ if TYPE_CHECKING:
     from fakes.world import World
 
 
+@pytest.fixture
+def draining(settled: World) -> World:
+    """Give a world with a server in a new pod, whose former one drains; that is forgotten."""
+    settled.clock.step(FORGET_AFTER_SECONDS)
+    settled.reconcile()
+    _, new = settled.renew()
+    settled.kubelet(new, objects.serving())
+    settled.reconcile()
+    settled.reconcile()
+    settled.kopia.ran()
+    return settled
+
+
 def test_a_label_on_a_secret_restarts_nothing(settled: World) -> None:
-    labelled = objects.merged(objects.tls_secret(), {"metadata": {"labels": {"a": "b"}}})
-    settled.change_secret(labelled)
+    settled.change_secret(objects.labelled(objects.tls_secret()))
 
     settled.reconcile()
 
@@ -118,29 +130,21 @@ def test_the_former_pod_drains_and_goes(settled: World) -> None:
     assert snapshots == [new["metadata"]["name"]]
 
 
-def test_what_the_former_pod_writes_becomes_known_to_its_successor(settled: World) -> None:
-    settled.clock.step(FORGET_AFTER_SECONDS)
-    settled.reconcile()
-    _, new = settled.renew()
-    settled.kubelet(new, objects.serving())
-    settled.reconcile()
-    settled.reconcile()
-    settled.kopia.ran()
-
+def test_what_the_former_pod_writes_becomes_known_to_its_successor(draining: World) -> None:
     for _ in range(3):
-        settled.clock.step(PAUSE_MAX_SECONDS)
-        result = settled.reconcile()
-        assert settled.kopia.ran() == ["refresh"]
+        draining.clock.step(PAUSE_MAX_SECONDS)
+        result = draining.reconcile()
+        assert draining.kopia.ran() == ["refresh"]
         assert result.requeue_after == PAUSE_MAX_SECONDS
 
     # Once more when it can write no more, and then never again.
-    settled.clock.step(300)
-    settled.reconcile()
-    assert len(settled.pods()) == 1
-    assert settled.kopia.ran() == ["refresh"]
-    settled.clock.step(PAUSE_MAX_SECONDS)
-    settled.reconcile()
-    assert settled.kopia.ran() == []
+    draining.clock.step(300)
+    draining.reconcile()
+    assert len(draining.pods()) == 1
+    assert draining.kopia.ran() == ["refresh"]
+    draining.clock.step(PAUSE_MAX_SECONDS)
+    draining.reconcile()
+    assert draining.kopia.ran() == []
 
 
 @pytest.mark.parametrize(
@@ -151,35 +155,28 @@ def test_what_the_former_pod_writes_becomes_known_to_its_successor(settled: Worl
     ],
 )
 def test_a_refresh_that_fails_is_tried_again_and_keeps_nobody_out(
-    settled: World, failures: dict[str, FakeResult], silent: set[str]
+    draining: World, failures: dict[str, FakeResult], silent: set[str]
 ) -> None:
-    settled.clock.step(FORGET_AFTER_SECONDS)
-    settled.reconcile()
-    _, new = settled.renew()
-    settled.kubelet(new, objects.serving())
-    settled.reconcile()
-    settled.reconcile()
-    settled.kopia.failures, settled.kopia.silent = failures, silent
-    settled.kopia.ran()
+    draining.kopia.failures, draining.kopia.silent = failures, silent
 
-    settled.clock.step(PAUSE_MAX_SECONDS)
-    settled.reconcile()
-    assert settled.kopia.ran() == ["refresh"]
-    assert settled.progress() == "Ready"
+    draining.clock.step(PAUSE_MAX_SECONDS)
+    draining.reconcile()
+    assert draining.kopia.ran() == ["refresh"]
+    assert draining.progress() == "Ready"
 
     # The former pod is gone by then, and without the failure there would be no more.
-    settled.clock.step(300)
-    settled.reconcile()
-    settled.clock.step(PAUSE_MAX_SECONDS)
-    settled.reconcile()
-    settled.kopia.failures, settled.kopia.silent = {}, set()
-    settled.kopia.ran()
-    settled.clock.step(PAUSE_MAX_SECONDS)
-    settled.reconcile()
-    assert settled.kopia.ran() == ["refresh"]
-    settled.clock.step(PAUSE_MAX_SECONDS)
-    settled.reconcile()
-    assert settled.kopia.ran() == []
+    draining.clock.step(300)
+    draining.reconcile()
+    draining.clock.step(PAUSE_MAX_SECONDS)
+    draining.reconcile()
+    draining.kopia.failures, draining.kopia.silent = {}, set()
+    draining.kopia.ran()
+    draining.clock.step(PAUSE_MAX_SECONDS)
+    draining.reconcile()
+    assert draining.kopia.ran() == ["refresh"]
+    draining.clock.step(PAUSE_MAX_SECONDS)
+    draining.reconcile()
+    assert draining.kopia.ran() == []
 
 
 def test_a_pod_that_waits_for_the_claim_of_the_former_one_takes_its_place(

@@ -75,8 +75,7 @@ def test_the_kubelet_is_made_to_look_before_the_server_is_told(settled: World) -
 
 
 def test_a_label_on_the_access_secret_changes_nothing(settled: World) -> None:
-    labelled = objects.merged(objects.users_secret(), {"metadata": {"labels": {"a": "b"}}})
-    settled.change_secret(labelled)
+    settled.change_secret(objects.labelled(objects.users_secret()))
 
     settled.reconcile()
 
