@@ -268,21 +268,9 @@ def owners(obj: Object) -> Iterable[Request]:
 
 
 def trim_pod(obj: Object) -> Object:
-    """Keep of a Pod what a reconcile reads: a third of it.
-
-    Its spec cannot change, but for the images.
-    """
+    """Keep of a Pod what a reconcile reads: of its spec, which cannot change, the node only."""
     default_trim(obj)
-    spec = obj["spec"]
-    kept = {
-        **{
-            field: [{"name": one["name"], "image": one["image"]} for one in spec[field]]
-            for field in ("initContainers", "containers")
-            if field in spec
-        },
-        "nodeName": spec.get("nodeName"),
-    }
-    return {**obj, "spec": kept}
+    return {**obj, "spec": {"nodeName": obj["spec"].get("nodeName")}}
 
 
 def trim_slice(obj: Object) -> Object:

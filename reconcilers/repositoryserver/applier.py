@@ -107,7 +107,7 @@ class ChildApplier:
             if not changed and not children.differs(_comparable(resource, wanted), observed):
                 return observed
             if resource == resources.PODS:
-                wanted = _with_images(wanted, observed)
+                wanted = self._as_admitted(current, wanted)
         applied = self._client.apply(resource, namespace, name, wanted, deadline=current.deadline)
         spec = _comparable(resource, wanted).get("spec")
         if spec is not None and children.differs(spec, applied["spec"]):
@@ -354,6 +354,21 @@ class ChildApplier:
             ),
         )
 
+    def _as_admitted(self, current: Pass, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a pod that is wanted, with the specification that the existing one was given.
+
+        An admission plugin or a webhook may have changed a pod as it was created: the image to a
+        mirror's, the pull policy, a probe to one through a proxy. The API server refuses to change
+        it back, and takes labels and annotations only along with what there is.
+        """
+        metadata = wanted["metadata"]
+        live = self._client.get(
+            resources.PODS, metadata["namespace"], metadata["name"], deadline=current.deadline
+        )
+        version = {"resourceVersion": live["metadata"]["resourceVersion"]}
+        spec = children.with_observed_values(wanted["spec"], live["spec"])
+        return {**wanted, "metadata": {**metadata, **version}, "spec": spec}
+
     def _cache(self, resource: Resource) -> MutationCache:
         return self._by_resource[resource]
 
@@ -392,23 +407,6 @@ def _comparable(resource: Resource, wanted: Mapping[str, Any]) -> dict[str, Any]
         # Data are never in the cache, and an immutable Secret's cannot change.
         return {"metadata": wanted["metadata"]}
     if resource == resources.PODS:
-        # Its specification is immutable, but for the images, which are let be.
+        # Its specification cannot change.
         return {"metadata": children.wishes(wanted["metadata"])}
     return {"metadata": wanted["metadata"], "spec": wanted["spec"]}
-
-
-def _with_images(wanted: Mapping[str, Any], running: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a desired pod with the images of the running one, for another restarts a container.
-
-    They differ where a webhook has put a mirror's name in place of ours. An image that is wanted in
-    place of the running one comes with another digest, and so with another pod.
-    """
-    spec = dict(wanted["spec"])
-    for containers in ("initContainers", "containers"):
-        images = {one["name"]: one["image"] for one in running["spec"].get(containers) or ()}
-        if containers in spec:
-            spec[containers] = [
-                {**one, "image": images[one["name"]]} if one["name"] in images else one
-                for one in spec[containers]
-            ]
-    return {**wanted, "spec": spec}

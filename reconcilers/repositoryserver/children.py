@@ -356,6 +356,31 @@ def differs(desired: Any, observed: Any, key: str = "") -> bool:  # noqa: ANN401
     return bool(desired != observed)
 
 
+def with_observed_values(desired: Any, observed: Any, key: str = "") -> Any:  # noqa: ANN401 - JSON
+    """Return the fields of a desired PodSpec, with the values that an observed one has in them.
+
+    Args:
+        desired: The PodSpec as it was desired, or a part of it.
+        observed: The same of the PodSpec as it is.
+        key: The field that both are the value of.
+    """
+    if isinstance(desired, dict) and isinstance(observed, dict):
+        return {
+            name: with_observed_values(value, observed[name], name)
+            for name, value in desired.items()
+            if name in observed
+        }
+    merge_key = podoverride.MERGE_KEYS.get(key)
+    if merge_key is None or not isinstance(observed, list):
+        return observed
+    items = {item[merge_key]: item for item in observed}
+    return [
+        with_observed_values(item, items[item[merge_key]])
+        for item in desired
+        if item[merge_key] in items
+    ]
+
+
 @functools.lru_cache(maxsize=_NAMES_AT_WORK)
 def _label(name: str, length: int) -> str:
     label = re.sub(r"[^a-z0-9-]", "-", name)

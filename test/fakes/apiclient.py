@@ -7,10 +7,11 @@ from typing import Any
 from attrs import define, field, frozen
 
 from controller.clock import Deadline
-from controller.errors import AlreadyExists, Conflict, NotFound
+from controller.errors import AlreadyExists, Conflict, Invalid, NotFound
 from controller.mutationcache import MutationCache
 from controller.resource import Object, Resource
 from controller.store import IndexFunction, Store
+from reconcilers.repositoryserver import resources
 
 
 @frozen
@@ -100,7 +101,12 @@ class FakeClient:
     ) -> Object:
         self._act("apply", resource, name, body)
         before = self.store(resource).get(namespace, name) or {}
+        _refuse_outdated(resource, before, body)
         merged = _merged(before, body)
+        if before and resource == resources.PODS:
+            if not _is_so(body["spec"], before["spec"]):
+                raise Invalid(422, "Invalid", f"Pod {name} is invalid: spec: Forbidden")
+            merged["spec"] = before["spec"]
         # The API's schema calls a selector atomic: it is taken whole.
         if "selector" in body.get("spec", {}):
             merged["spec"]["selector"] = body["spec"]["selector"]
@@ -118,11 +124,7 @@ class FakeClient:
     ) -> Object:
         self._act("patch", resource, name, body, subresource)
         existing = self._existing(resource, namespace, name)
-        version = existing["metadata"]["resourceVersion"]
-        uid = existing["metadata"]["uid"]
-        written = body.get("metadata", {})
-        if written.get("resourceVersion", version) != version or written.get("uid", uid) != uid:
-            raise Conflict(409, "Conflict", f"{resource.plural} {name} has been modified")
+        _refuse_outdated(resource, existing, body)
         return self._admit(resource, _merged(existing, body))
 
     def delete(
@@ -170,6 +172,24 @@ class FakeClient:
         if obj is None:
             raise NotFound(404, "NotFound", f"{resource.plural} {name} not found")
         return obj
+
+
+def _refuse_outdated(
+    resource: Resource, existing: Mapping[str, Any], body: Mapping[str, Any]
+) -> None:
+    """Refuse a write that is meant for another version, or another object, than there is."""
+    actual, meant = existing.get("metadata", {}), body.get("metadata", {})
+    if any(key in meant and meant[key] != actual.get(key) for key in ("resourceVersion", "uid")):
+        raise Conflict(409, "Conflict", f"{resource.plural} has been modified")
+
+
+def _is_so(desired: Any, observed: Any) -> bool:
+    """Tell whether to apply a part of an object changes nothing; additions of others stay."""
+    if isinstance(desired, Mapping) and isinstance(observed, Mapping):
+        return all(name in observed and _is_so(desired[name], observed[name]) for name in desired)
+    if isinstance(desired, list) and isinstance(observed, list):
+        return all(any(_is_so(item, found) for found in observed) for item in desired)
+    return bool(desired == observed)
 
 
 def _merged(before: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:

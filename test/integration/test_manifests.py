@@ -213,7 +213,7 @@ class TestRights:
             ("repositoryservers.cr.kanister.io", "list watch"),
             ("repositoryservers/status.cr.kanister.io", "patch"),
             ("repositoryservers/finalizers.cr.kanister.io", "update"),
-            ("pods", "list watch create patch delete"),
+            ("pods", "get list watch create patch delete"),
             ("pods/exec", "get create"),
             ("services", "list watch create patch delete"),
             ("networkpolicies.networking.k8s.io", "list watch create patch"),

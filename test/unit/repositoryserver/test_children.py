@@ -862,3 +862,36 @@ class TestDiffers:
     )
     def test_values_of_another_kind(self, desired: Object, observed: object) -> None:
         assert children.differs(desired, observed)
+
+
+@pytest.mark.parametrize(
+    ("desired", "observed", "applied"),
+    [
+        pytest.param(
+            {"nodeName": "a"}, {"nodeName": "b", "priority": 0}, {"nodeName": "b"}, id="a value"
+        ),
+        pytest.param({"httpGet": {"port": 1}}, {"exec": {}}, {}, id="one that was taken away"),
+        pytest.param(
+            {"containers": [{"name": "a", "image": "a:1"}, {"name": "b"}]},
+            {"containers": [{"name": "proxy"}, {"name": "a", "image": "a:2", "tty": True}]},
+            {"containers": [{"name": "a", "image": "a:2"}]},
+            id="an item of a list that is merged: one more in front, one less",
+        ),
+        pytest.param(
+            {"tolerations": [{"key": "a"}]},
+            {"tolerations": [{"key": "a"}, {"key": "b"}]},
+            {"tolerations": [{"key": "a"}, {"key": "b"}]},
+            id="a list that is taken whole",
+        ),
+        pytest.param(
+            {"nodeSelector": {"ports": "a"}},
+            {"nodeSelector": {"ports": "b"}},
+            {"nodeSelector": {"ports": "b"}},
+            id="a label that is called as a list",
+        ),
+    ],
+)
+def test_of_a_pod_that_exists_what_is_desired_has_its_values(
+    desired: Object, observed: Object, applied: Object
+) -> None:
+    assert children.with_observed_values(desired, observed) == applied

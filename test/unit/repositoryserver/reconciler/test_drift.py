@@ -61,27 +61,30 @@ def test_what_is_changed_by_hand_is_put_back(
 
 
 @pytest.mark.parametrize(
-    ("resource", "label"),
+    ("resource", "verbs", "label"),
     [
         pytest.param(
             resources.PODS,
+            ("get", "apply"),
             children.LABEL_DIGEST,
             id="the pod's digest, by which the Service selects it",
         ),
         pytest.param(
             resources.PODS,
+            ("get", "apply"),
             children.LABEL_INSTANCE,
             id="the pod's server, by which Service and NetworkPolicy select it",
         ),
         pytest.param(
             resources.SECRETS,
+            ("apply",),
             children.LABEL_DIGEST,
             id="its Secret's digest, by which that is deleted some day",
         ),
     ],
 )
 def test_a_label_that_is_taken_away_is_put_back(
-    settled: World, resource: Resource, label: str
+    settled: World, resource: Resource, verbs: tuple[str, ...], label: str
 ) -> None:
     name = settled.pod()["metadata"]["name"]
     store = settled.api.store(resource)
@@ -92,7 +95,8 @@ def test_a_label_that_is_taken_away_is_put_back(
 
     settled.reconcile()
 
-    assert settled.api.taken() == [*READ_INPUTS, Action("apply", resource.plural, name)]
+    restore = [Action(verb, resource.plural, name) for verb in verbs]
+    assert settled.api.taken() == [*READ_INPUTS, *restore]
     after = store.get(objects.NAMESPACE, name)
     assert after is not None
     assert after["metadata"]["labels"] == before["metadata"]["labels"]
@@ -105,23 +109,20 @@ class TestWebhook:
     """What a mutating webhook makes of the children is not fought over."""
 
     @staticmethod
-    def mirror(resource: Resource, obj: Object) -> None:
+    def change_pod(resource: Resource, obj: Object) -> None:
         if resource == resources.PODS:
-            for container in obj["spec"]["initContainers"] + obj["spec"]["containers"]:
-                container["image"] = f"mirror.example/{container['image']}"
+            (container,) = obj["spec"]["containers"]
+            container["image"] = f"mirror.example/{container['image']}"
+            container["imagePullPolicy"] = "Always"
+            container["livenessProbe"]["httpGet"] = {"path": "/app-health", "port": 15020}
+            container["resources"]["requests"]["cpu"] = "1"
+            container["env"].insert(0, {"name": "PROXY", "value": "on"})
+            obj["spec"]["containers"].append({"name": "proxy", "image": "proxy:1"})
 
-    @staticmethod
-    def images(world: World) -> list[str]:
-        spec = world.pod()["spec"]
-        return [container["image"] for container in spec["initContainers"] + spec["containers"]]
-
-    def test_the_images_of_a_running_pod_are_let_be(self, world: World) -> None:
-        proxy = {"name": "proxy", "image": "proxy:1", "restartPolicy": "Always"}
-        world.edit({"server": {"podOverride": {"initContainers": [proxy]}}})
-        world.api.admission = self.mirror
+    def test_what_it_has_made_of_a_running_pod_is_let_be(self, world: World) -> None:
+        world.api.admission = self.change_pod
         world.settle()
-        mirrored = ["mirror.example/proxy:1", f"mirror.example/{objects.IMAGE}"]
-        assert self.images(world) == mirrored
+        changed = world.pod()["spec"]
         # Of a pod that is there it changes nothing.
         world.api.admission = lambda *_: None
         world.record("")
@@ -130,10 +131,15 @@ class TestWebhook:
         world.reconcile()
 
         assert world.api.taken() == [*READ_USERS, *READ_INPUTS, world.write_record]
+        version = world.pod()["metadata"]["resourceVersion"]
         world.edit({"server": {"podLabels": {"team": "a"}}})
         world.reconcile()
         assert world.pod()["metadata"]["labels"]["team"] == "a"
-        assert self.images(world) == mirrored
+        assert world.pod()["spec"] == changed
+        assert world.progress() == "Ready"
+        # So that nothing is put back that has changed in between.
+        (body,) = (one for one in world.api.bodies if "team" in one["metadata"].get("labels", {}))
+        assert body["metadata"]["resourceVersion"] == version
 
     def test_a_label_of_its_own_on_a_child_keeps_nobody_out(self, world: World) -> None:
         def label(_: Resource, obj: Object) -> None:

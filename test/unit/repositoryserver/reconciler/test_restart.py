@@ -89,7 +89,8 @@ def test_a_resource_that_was_edited_while_no_controller_ran_is_acted_on(settled:
     settled.reconcile()
 
     pod = settled.pod()["metadata"]
-    assert settled.api.taken() == [*READ_INPUTS, Action("apply", "pods", pod["name"]), WRITE_STATUS]
+    label = [Action(verb, "pods", pod["name"]) for verb in ("get", "apply")]
+    assert settled.api.taken() == [*READ_INPUTS, *label, WRITE_STATUS]
     assert pod["labels"]["team"] == "a"
     settled.restart()
     settled.reconcile()
