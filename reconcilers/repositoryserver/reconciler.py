@@ -428,11 +428,8 @@ class RepositoryServerReconciler:
         setting = current.memory.setting or UNKNOWN_SETTING
         pods = self._router.pods(current.server)
         serving = place.serves(pods)
-        verdict: Problem | status.Waiting | None = None
-        for pod in pods:
-            if pod is serving or newest.is_(pod):
-                verdict = self._registrar.ensure_taken_up(current, pod, setting) or verdict
-        return verdict
+        told = [pod for pod in pods if pod is serving or newest.is_(pod)]
+        return self._registrar.ensure_taken_up(current, told, setting)
 
     def _ensure_recorded(self, current: Pass, pod: Mapping[str, Any]) -> None:
         """Keep what is known for a process that follows, unless that was done lately."""

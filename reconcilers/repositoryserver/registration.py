@@ -36,7 +36,7 @@ from reconcilers.repositoryserver.errors import InvalidInput, Problem
 from reconcilers.repositoryserver.secretreader import version_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from controller.clock import Clock
     from reconcilers.repositoryserver.applier import ChildApplier, Teller
@@ -139,13 +139,13 @@ class UserRegistrar:
         return None
 
     def ensure_taken_up(
-        self, current: Pass, pod: Mapping[str, Any], setting: kopia.Setting
+        self, current: Pass, pods: Sequence[Mapping[str, Any]], setting: kopia.Setting
     ) -> Problem | status.Waiting | None:
-        """Let the server in a pod take up the users, if it has others.
+        """Let the servers in some pods take up the users, those that have others.
 
         Args:
             current: The pass.
-            pod: The pod. One that does not answer is left alone.
+            pods: The pods. One that does not answer is left alone.
             setting: What messages name.
 
         Returns:
@@ -154,6 +154,17 @@ class UserRegistrar:
         Raises:
             ClientError: The API server refused or could not be reached.
         """
+        memory, uids = current.memory, {pod["metadata"]["uid"] for pod in pods}
+        # Pods come and go for as long as the process lives.
+        memory.attempts = {uid: last for uid, last in memory.attempts.items() if uid in uids}
+        verdict: Problem | status.Waiting | None = None
+        for pod in pods:
+            verdict = self._ensure_taken_up(current, pod, setting) or verdict
+        return verdict
+
+    def _ensure_taken_up(
+        self, current: Pass, pod: Mapping[str, Any], setting: kopia.Setting
+    ) -> Problem | status.Waiting | None:
         known = current.memory.users
         if known is None or children.users_of(pod) == known.version or not podstatus.answers(pod):
             return None
@@ -280,7 +291,9 @@ class UserRegistrar:
     def _note_change(self, current: Pass, former: str, wanted: str) -> None:
         """Tell how the users have changed, and remember whom the repository may still know."""
         change = users.Change.between(htpasswd.entries(former), htpasswd.entries(wanted))
-        current.memory.left |= frozenset(change.removed)
+        # Nothing is removed from a repository that is only read.
+        if not current.server.read_only:
+            current.memory.left |= frozenset(change.removed)
         if change.summary():
             self._tell(current, EVENT_USERS_CHANGED, change.summary(), "ChangeUsers")
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from controller.resource import Object, Resource
     from controller.store import IndexFunction
+    from reconcilers.repositoryserver.context import Memory
 
 REQUEST = Request(objects.NAMESPACE, objects.NAME)
 SERVICE = f"repo-server-{objects.NAME}"
@@ -203,6 +204,10 @@ class World:
         self.api.put(
             resources.PODS, objects.merged(self.pod(), {"metadata": {"annotations": annotations}})
         )
+
+    def memory(self) -> Memory:
+        """Return what the reconciler remembers of the server."""
+        return self.reconciler._memories[REQUEST][1]  # noqa: SLF001 - nothing else shows it
 
     def server(self) -> Object:
         """Return the resource."""

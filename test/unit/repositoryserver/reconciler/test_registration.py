@@ -74,3 +74,13 @@ def test_a_repository_that_cannot_be_searched_keeps_nobody_out(settled: World) -
 
     assert settled.progress() == "Ready"
     assert result.requeue_after == FORGET_AGAIN_SECONDS
+
+
+def test_nobody_is_remembered_for_a_repository_that_is_only_read(settled: World) -> None:
+    settled.edit({"repository": {"readOnly": True}})
+    settled.change_secret(objects.users_secret({"new": "n"}))
+
+    settled.reconcile()
+
+    assert settled.may_connect() == {"backup@new": "n"}
+    assert settled.memory().left == frozenset()

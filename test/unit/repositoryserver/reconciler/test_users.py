@@ -281,3 +281,16 @@ class TestWhoMayConnectNoMore:
         settled.clock.step(TAKE_UP_PAUSE_SECONDS)
         settled.reconcile()
         assert settled.selected() == children.digest_of(old)
+
+
+def test_a_failed_try_is_remembered_for_as_long_as_its_pod_is_there(settled: World) -> None:
+    settled.kopia.failures["take up"] = FakeResult(1)
+    settled.change_secret(objects.users_secret({"new": "n"}))
+    settled.reconcile()
+    (uid,) = settled.memory().attempts
+    assert uid == settled.pod()["metadata"]["uid"]
+    settled.drop_pod(settled.pod())
+
+    settled.reconcile()
+
+    assert settled.memory().attempts == {}
