@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 from benchlib import failover, idle, ready, rotate, scale, scene
-from clusterlib.errors import ClusterError
+from clusterlib import exits
 from demolib import arguments as cluster_arguments
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     Run = Callable[[argparse.Namespace], dict[str, Any]]
 
 EXIT_TOO_SLOW = 1
-EXIT_INTERRUPTED = 130
 DEFAULT_NAME = "bench"
 
 DESCRIPTION = """\
@@ -55,13 +53,11 @@ def main(arguments: Sequence[str]) -> int:
         an interruption.
     """
     parsed = parse(arguments)
-    try:
-        figures: dict[str, Any] = parsed.run(parsed)
-    except ClusterError as error:
-        print(error.report(), file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+    return exits.code_of(lambda: _measure(parsed))
+
+
+def _measure(parsed: argparse.Namespace) -> int:
+    figures: dict[str, Any] = parsed.run(parsed)
     print(f"\n{json.dumps(figures)}")
     return EXIT_TOO_SLOW if figures.get("ratio", 0) > ready.RATIO_LIMIT else 0
 

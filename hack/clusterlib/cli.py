@@ -9,7 +9,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from clusterlib import cluster, components, images, installation, locks, namespace
+from clusterlib import cluster, components, exits, images, installation, locks, namespace
 from clusterlib.cluster import Cluster
 from clusterlib.errors import ClusterError
 from clusterlib.progress import Progress
@@ -52,7 +52,7 @@ def cluster_main(arguments: Sequence[str]) -> int:
             command.add_argument("argv", nargs="+", metavar="COMMAND")
     parsed = parser.parse_args(arguments)
     _, run = _CLUSTER_COMMANDS[parsed.command]
-    return _report_errors(lambda: run(parsed))
+    return exits.code_of(lambda: run(parsed))
 
 
 def images_main(arguments: Sequence[str]) -> int:
@@ -72,17 +72,7 @@ def images_main(arguments: Sequence[str]) -> int:
             command.add_argument("--name", default=DEFAULT_NAME, help="the cluster's name")
     parsed = parser.parse_args(arguments)
     _, run = _IMAGES_COMMANDS[parsed.command]
-    return _report_errors(lambda: run(parsed))
-
-
-def _report_errors(run: Callable[[], int]) -> int:
-    try:
-        return run()
-    except ClusterError as error:
-        print(error.report(), file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    return exits.code_of(lambda: run(parsed))
 
 
 def _up(arguments: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from clusterlib import waiting
+from clusterlib import exits, waiting
 from clusterlib.errors import ClusterError
 from demolib import arguments as cluster_arguments
 from demolib.backends import BACKENDS
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from demolib.backends import Backend
     from demolib.target import Target
 
-EXIT_INTERRUPTED = 130
 DEFAULT_NAME = "demo"
 
 DESCRIPTION = """\
@@ -47,16 +46,7 @@ def main(arguments: Sequence[str]) -> int:
     """
     parsed = parse(arguments)
     target = cluster_arguments.target_of(parsed)
-    try:
-        if parsed.down:
-            target.take_down()
-            return 0
-        return _run(target, BACKENDS[parsed.backend])
-    except ClusterError as error:
-        print(error.report(), file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+    return exits.code_of(lambda: _run(parsed, target))
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -78,7 +68,14 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return parsed
 
 
-def _run(target: Target, backend: Backend) -> int:
+def _run(parsed: argparse.Namespace, target: Target) -> int:
+    if parsed.down:
+        target.take_down()
+        return 0
+    return _show(target, BACKENDS[parsed.backend])
+
+
+def _show(target: Target, backend: Backend) -> int:
     started = waiting.seconds()
     print(f"The demo uses {target.words}.", file=sys.stderr)
     demo = Demo(*target.prepare(), target, backend)

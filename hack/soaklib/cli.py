@@ -6,10 +6,9 @@ import argparse
 import os
 import secrets
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
-from clusterlib import components, images, paths
+from clusterlib import components, exits, images, paths
 from clusterlib.errors import ClusterError
 from clusterlib.state import State
 from testlib import cluster
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 DEFAULT_NAME = "soak"
-EXIT_INTERRUPTED = 130
 
 # One whose repository is on a volume, and one whose repository is in an object store.
 SERVERS_AT_LEAST = 2
@@ -43,21 +41,19 @@ def main(arguments: Sequence[str]) -> int:
         interruption.
     """
     parsed = parse(arguments)
+    return exits.code_of(lambda: _soak(parsed))
+
+
+def _soak(parsed: argparse.Namespace) -> int:
     environment = Environment()
-    try:
-        environment.make()
-        told = {**variables(os.environ, environment)}
-        # The session is made of what the end-to-end tests are made of.
-        told["PYTHONPATH"] = os.pathsep.join([told["PYTHONPATH"], str(paths.CHECKOUT / "test")])
-        planned = _python("plan", [str(parsed.minutes), *parsed.fault], told, environment)
-        if planned != 0:
-            return planned
-        return _session(parsed, told, environment)
-    except ClusterError as error:
-        print(error.report(), file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+    environment.make()
+    told = {**variables(os.environ, environment)}
+    # The session is made of what the end-to-end tests are made of.
+    told["PYTHONPATH"] = os.pathsep.join([told["PYTHONPATH"], str(paths.CHECKOUT / "test")])
+    planned = _python("plan", [str(parsed.minutes), *parsed.fault], told, environment)
+    if planned != 0:
+        return planned
+    return _session(parsed, told, environment)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
-from clusterlib import components
-from clusterlib.errors import ClusterError
+from clusterlib import components, exits
 from clusterlib.state import DEFAULT_NAME, State
 from storelib.servers import SERVERS
 from storelib.software import Software
@@ -27,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run `hack/stores`.
 
     Returns:
-        The exit code: 0, or 1 for an error.
+        The exit code: 0, 1 for an error, 130 after an interruption.
     """
     parser = argparse.ArgumentParser(prog="hack/stores", description=DESCRIPTION)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -43,19 +41,15 @@ def main(arguments: Sequence[str]) -> int:
     unknown = [name for name in parsed.stores if name not in SERVERS]
     if unknown:
         parser.error(f"there is no store {unknown[0]!r}; there are {', '.join(SERVERS)}")
-    try:
-        _run(parsed, parsed.stores or list(SERVERS))
-    except ClusterError as error:
-        print(error.report(), file=sys.stderr)
-        return 1
-    return 0
+    return exits.code_of(lambda: _run(parsed, parsed.stores or list(SERVERS)))
 
 
-def _run(parsed: argparse.Namespace, wanted: Sequence[str]) -> None:
+def _run(parsed: argparse.Namespace, wanted: Sequence[str]) -> int:
     known = components.load()
     if parsed.command == "build":
         Software(known).get(wanted)
-        return
+        return 0
     for name, store in Stores(State(parsed.name), known).up(wanted).items():
         where = store.location.get("endpoint") or store.location.get("storageDomain") or ""
         print(f"{name:5}  bucket {store.location['bucket']}  {where}".rstrip())
+    return 0

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from clusterlib import paths, waiting
 from clusterlib.errors import ClusterError
+from clusterlib.exits import EXIT_INTERRUPTED
 from clusterlib.processes import without_proxies
 from testlib import cluster, gate
 from testlib.environment import Environment, left_behind, variables
-from testlib.interruption import EXIT_INTERRUPTED, Foreground, Interrupted
+from testlib.interruption import Foreground, Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
-EXIT_INTERRUPTED = 130
-
 
 class Interrupted(Exception):
     """The user, or who runs us, wants an end."""
