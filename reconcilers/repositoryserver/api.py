@@ -47,7 +47,7 @@ FOREIGN_NAMESPACE = (
 )
 REASON_NO_TIME = "InvalidPointInTime"
 NO_TIME = (
-    "spec.repository.pointInTime is {value}, which is no time; write one with its zone, as "
+    "spec.repository.pointInTime is {value}, which is not a time; write one with its zone, as "
     "2026-01-31T12:00:00Z"
 )
 

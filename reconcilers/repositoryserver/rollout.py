@@ -172,17 +172,18 @@ def retire(
         until = drain_until(pod)
         # Whatever time to drain one of ours was given before the Service came back to it does not
         # count.
-        is_left = until is None if pod in former else children.digest_of(pod) == rollout.routed
+        is_left = left is None if pod in former else children.digest_of(pod) == rollout.routed
+        # By a clock that was set back, or a resource that allows less than before.
+        has_too_long = left is not None and left > drain_seconds
         if is_over(pod):
             delete.append((pod, WHY_ENDED))
-        elif is_left:
+        elif is_left or has_too_long:
             if drain_seconds:
                 drain.append(pod)
                 waits.append(float(drain_seconds))
             else:
                 delete.append((pod, WHY_SUPERSEDED))
-        elif until is not None:
-            left = (until - now).total_seconds()
+        elif left is not None:
             if left > 0:
                 waits.append(left)
             else:

@@ -260,6 +260,15 @@ def test_the_service_selects(place: Rollout, serving: Object | None, digest: str
         ),
         pytest.param(
             STEADY,
+            [pod("old", drains_for=86400), pod("new")],
+            "new",
+            ["old"],
+            [],
+            DRAIN_SECONDS,
+            id="it has too long: a clock was set back, or the resource allows less by now",
+        ),
+        pytest.param(
+            STEADY,
             [pod("old", drains_for=0), pod("new")],
             "new",
             [],
@@ -340,10 +349,19 @@ def test_what_becomes_of_the_others(  # noqa: PLR0917 - the columns of the table
     assert found.wait == wait
 
 
-def test_without_a_time_to_drain_a_former_pod_goes_at_once() -> None:
-    pods = [pod("old"), pod("new")]
+@pytest.mark.parametrize(
+    ("place", "drains_for"),
+    [
+        pytest.param(CHANGING, None, id="when the Service leaves it"),
+        pytest.param(STEADY, 100.0, id="when its time is taken out of the resource"),
+    ],
+)
+def test_without_a_time_to_drain_a_former_pod_goes_at_once(
+    place: Rollout, drains_for: float | None
+) -> None:
+    pods = [pod("old", drains_for=drains_for), pod("new")]
 
-    found = rollout.retire(pods, (), CHANGING, pods[1], drain_seconds=0, now=NOW)
+    found = rollout.retire(pods, (), place, pods[1], drain_seconds=0, now=NOW)
 
     assert found.drain == ()
     assert [(name(one), why) for one, why in found.delete] == [("old", rollout.WHY_SUPERSEDED)]
