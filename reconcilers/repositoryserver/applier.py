@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 
 REASON_FOREIGN_CHILD = "NameTaken"
 FOREIGN_CHILD = (
-    "{kind} {namespace}/{name} exists and belongs to something else; delete it, or create the "
-    "RepositoryServer under another name"
+    "{kind} {namespace}/{name} exists and does not belong to this RepositoryServer; delete it, or "
+    "create the RepositoryServer under another name"
 )
 
 REASON_POD_REFUSED = "PodRefused"
 POD_REFUSED = (
-    "the API server refuses pod {pod}: {message}; correct what spec.server says of the pod, in "
-    "podOverride for one"
+    "the API server rejects pod {pod}: {message}; correct this in spec.server, for example in "
+    "podOverride"
 )
 
 EVENT_POD_CREATED = "PodCreated"
 EVENT_POD_DELETED = "PodDeleted"
 EVENT_POD_DRAINS = "PodDrains"
-POD_DRAINS = "pod {pod} drains: connections that it has may go on until {until}"
+POD_DRAINS = "pod {pod} drains: its connections may continue until {until}"
 EVENT_CHILD_RESTORED = "ChildRestored"
-CHILD_RESTORED = "{kind} {name} was not as it should be and was applied again"
+CHILD_RESTORED = "{kind} {name} was not as it should be and has been restored"
 
 # What the removed controller called its children, before five random characters.
 REMOVED_CONTROLLER_PREFIXES = {

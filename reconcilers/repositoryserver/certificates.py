@@ -41,11 +41,11 @@ EXPIRING = (
 )
 NOT_RENEWED = (
     "the certificate in Secret {ref}, made for {field}, expires at {when} and could not be "
-    "renewed; the controller's log says why it tries in vain"
+    "renewed; `certificate not renewed` in the controller's log says why"
 )
 NEVER_RENEWED = (
     "the certificate in Secret {ref}, made for {field}, expired at {when} and could not be "
-    "renewed; the controller's log says why it tries in vain"
+    "renewed; `certificate not renewed` in the controller's log says why"
 )
 
 

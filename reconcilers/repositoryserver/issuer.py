@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.context import Caches, Pass
 
 EVENT_ISSUED = "CertificateIssued"
-ISSUED = "made a certificate that is valid until {when}, in Secret {name}: {why}"
+ISSUED = "created a certificate that is valid until {when}, in Secret {name}: {why}"
 
 # A renewal that is refused has months until it matters.
 RETRY_SECONDS = 600.0

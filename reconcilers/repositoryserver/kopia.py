@@ -70,26 +70,27 @@ REASON_OUT_OF_MEMORY = "OutOfMemory"
 REASON_EXITED = "KopiaExited"
 
 NOT_OPENED = (
-    "Kopia cannot open the repository at {storage}: key repo-password of Secret {password} is not "
-    "its password; correct the key"
+    "Kopia cannot open the repository at {storage}: the password in key repo-password of Secret "
+    "{password} is wrong; correct it"
 )
 NO_REPOSITORY = (
-    "there is no Kopia repository at {storage}; correct spec.repository.rootPath or Secret "
-    "{location}, or create the repository with `kopia repository create`"
+    "there is no Kopia repository at {storage}; if there was one, bring the storage back; "
+    "otherwise correct spec.repository.rootPath or Secret {location}, or create one with `kopia "
+    "repository create`"
 )
 PERMISSION_DENIED = (
     "Kopia runs as user {user} and may not use {path} of {storage}; set spec.server.runAsUser to "
     "the owner of the files, or change their owner"
 )
 BUCKET_MISSING = (
-    "there is no such bucket or container as that of {storage}; create it, or correct key bucket "
-    "of Secret {location}"
+    "the bucket or container of {storage} does not exist; create it, or correct key bucket of "
+    "Secret {location}"
 )
-ACCESS_DENIED = "{storage} does not let Kopia in: {cause}; correct Secret {credential}"
+ACCESS_DENIED = "{storage} denies Kopia access: {cause}; correct Secret {credential}"
 IDENTITY_DENIED = (
-    "{storage} does not let Kopia in: {cause}; name a Secret with a credential in "
-    "spec.storage.credentialSecretRef, or give the service account of "
-    "spec.server.serviceAccountName the right"
+    "{storage} denies Kopia access: {cause}; name a Secret with a credential in "
+    "spec.storage.credentialSecretRef, or grant access to the service account of "
+    "spec.server.serviceAccountName"
 )
 UNTRUSTED = (
     "the certificate of {storage} is signed by an authority that Kopia does not know; put the "
@@ -97,21 +98,21 @@ UNTRUSTED = (
 )
 REGION_WRONG = "Kopia cannot open {storage}: {cause}; correct key region of Secret {location}"
 NO_VERSIONS = (
-    "spec.repository.pointInTime needs former versions, which {storage} does not keep; take it "
-    "out, or have versions kept there from now on"
+    "spec.repository.pointInTime needs earlier versions of objects, which {storage} does not keep; "
+    "remove the field, or turn on versioning there from now on"
 )
 STORAGE_UNAVAILABLE = "Kopia cannot reach {storage}: {cause}"
-STORAGE_NOT_FOUND = STORAGE_UNAVAILABLE + "; mend the storage, or correct Secret {location}"
+STORAGE_NOT_FOUND = STORAGE_UNAVAILABLE + "; fix the storage, or correct Secret {location}"
 OUT_OF_MEMORY = (
-    "Kopia was killed for want of memory (exit code {code}); raise "
-    "spec.server.resources.limits.memory, or what a LimitRange of the namespace gives the pod"
+    "Kopia ran out of memory and was killed (exit code {code}); raise "
+    "spec.server.resources.limits.memory, or the limit that a LimitRange of the namespace sets"
 )
 OTHER_KOPIA = (
-    "Kopia in the server's image does not take what the controller starts it with: {cause}; give "
-    "the controller an image of Kopia 0.23.1 (--server-image), or take another one out of "
-    "podOverride"
+    "Kopia in the server's image does not accept the command line of the controller: {cause}; use "
+    "an image with Kopia 0.23.1 in --server-image of the controller, or in spec.server.podOverride "
+    "if that names one"
 )
-EXITED = "Kopia ended with exit code {code}: {cause}"
+EXITED = "Kopia exited with code {code}: {cause}; see the log of the pod"
 
 _CAUSE_LENGTH = 300
 

@@ -20,14 +20,14 @@ FIELD = "spec.server.podOverride"
 
 REASON_INVALID = "InvalidPodOverride"
 REFUSED = "{field}.{path} must not be changed: {why}; {fix}"
-WRONG_TYPE = "{field}.{path} must be {what}, as in a pod; write it so, or take it out"
+WRONG_TYPE = "{field}.{path} must be {what}, as in a pod; correct or remove it"
 NO_KEY = "an entry of {field}.{path} lacks {key}, which tells the entries apart; add it"
 UNKNOWN_DIRECTIVE = (
-    "{field}.{path} is no directive that can be followed here; use only $patch: delete and "
-    "$patch: replace, and only on what the generated pod has"
+    "{field}.{path} is not a directive that works here; use only $patch: delete and $patch: "
+    "replace, and only on what the generated pod has"
 )
 
-TAKE_OUT = "take it out of the override"
+TAKE_OUT = "remove it from the override"
 
 # x-kubernetes-patch-merge-key of every list in a PodSpec that has one, by the list's name. Lists
 # that are not here, such as tolerations, are replaced.
@@ -52,13 +52,13 @@ MERGE_KEYS = {
 # Why a field of the pod or of the server's container stays as it is, and what to do in place of
 # changing it. Everything else is the user's, a weaker security context included.
 _USER = (
-    "the controller goes by the user id when it tells what is wrong",
+    "the controller names the user id in its messages",
     "set spec.server.runAsUser",
 )
 _ENDS = ("the server is to run until it is replaced", TAKE_OUT)
-_START = ("the controller starts Kopia by it", TAKE_OUT)
+_START = ("the controller starts Kopia with it", TAKE_OUT)
 _REPORT = ("the controller reads there why Kopia ended", TAKE_OUT)
-_PROBE = ("the controller goes by the probe's answer", "change its times, not what it asks")
+_PROBE = ("the controller relies on the probe's answer", "change its times, not what it asks")
 POD_FIELDS = {
     "hostNetwork": ("no NetworkPolicy protects a pod in the node's network", TAKE_OUT),
     "restartPolicy": _ENDS,

@@ -35,27 +35,36 @@ CLAIM_MISSING = (
     "PersistentVolumeClaim {namespace}/{claim}, named by key claimName of Secret {location}, does "
     "not exist; create it or correct the key"
 )
-UNSCHEDULABLE = "no node takes pod {pod}: {cause}"
-IMAGE = (
-    "image {image} of pod {pod} cannot be pulled: {cause}; the image is that of the controller's "
-    "--server-image, unless spec.server.podOverride names one, and spec.server.imagePullSecrets "
-    "open its registry"
+UNSCHEDULABLE = (
+    "no node can run pod {pod}: {cause}; fix the nodes or the volume, or change resources, "
+    "nodeSelector or tolerations of spec.server"
 )
-CONTAINER = "the container of pod {pod} cannot be created: {cause}"
+IMAGE = (
+    "image {image} of pod {pod} cannot be pulled: {cause}; correct the image in --server-image of "
+    "the controller, or in spec.server.podOverride if that names one, or name a Secret for its "
+    "registry in spec.server.imagePullSecrets"
+)
+CONTAINER = "the container of pod {pod} cannot be created: {cause}; see the events of the pod"
 REASON_NODE_LOST = "NodeLost"
 NODE_LOST = (
-    "node {node} does not answer, so nobody knows of pod {pod}; bring the node back, or delete the "
-    "Node if it is gone for good, and the pod is made again elsewhere"
+    "node {node} does not answer, so the state of pod {pod} is unknown; bring the node back, or, "
+    "if it is gone for good, delete the Node, and the pod is created on another one"
 )
 REASON_POD_ENDED = "PodEnded"
-POD_ENDED = "pod {pod} has ended for good and is made again: {cause}"
+POD_ENDED = "pod {pod} has ended and is being replaced: {cause}"
 
 WAITING_POD = "pod {pod} is being created"
-WAITING_DELETION = "pod {pod} is being deleted and will be made again"
-WAITING_CONTAINER = "the container of pod {pod} is starting"
-WAITING_SERVER = "Kopia is opening the repository in pod {pod}"
-WAITING_RESTART = "Kopia ended with exit code {code} in pod {pod}; the kubelet starts it again"
-WAITING_PROBE = "pod {pod} does not pass its readiness probe; if that lasts, {storage} may be away"
+WAITING_DELETION = "pod {pod} is being deleted and will be created again"
+WAITING_CONTAINER = (
+    "the container of pod {pod} is starting; if this lasts, see the events of the pod"
+)
+WAITING_SERVER = (
+    "Kopia is opening the repository in pod {pod}; if this lasts, see the log of the pod"
+)
+WAITING_RESTART = "Kopia exited with code {code} in pod {pod}; the kubelet is starting it again"
+WAITING_PROBE = (
+    "pod {pod} fails its readiness probe; if this lasts, {storage} may be away: check it"
+)
 
 _IMAGE_REASONS = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
@@ -160,7 +169,7 @@ def _unschedulable(pod: Mapping[str, Any], context: PodContext) -> Problem | Wai
     scheduled = get_condition(conditions_of(pod), "PodScheduled")
     if scheduled is None or scheduled["status"] != "False":
         return None
-    cause = scheduled.get("message", "")
+    cause = scheduled.get("message", "").rstrip(".")
     if f'persistentvolumeclaim "{context.claim}" not found' in cause:
         message = CLAIM_MISSING.format(
             namespace=pod["metadata"]["namespace"],

@@ -89,19 +89,27 @@ SECRET_GAP_SECONDS = 5.0
 LOST_SECONDS = 60.0
 WHY_LOST = "its node does not confirm that it has ended"
 
-WHY_FAILED = "it does not come up by itself any more"
+WHY_FAILED = "it cannot recover by itself"
 
 UNKNOWN_SETTING = kopia.Setting(
     storage="its storage", location="", credential="", password="", user=0
 )
 
 REASON_REFUSED = "ApiRequestRefused"
-REFUSED = "the API server refuses a request of the controller: {message}"
+REFUSED = (
+    "the API server rejects a request of the controller: {message}; check the controller's Role, "
+    "the quotas and the webhooks"
+)
 REASON_OUT_OF_TIME = "ReconcileOutOfTime"
-OUT_OF_TIME = "a reconcile ran out of time and is tried again: {message}"
+OUT_OF_TIME = (
+    "the reconcile ran out of time and will be retried: {message}; see the controller's log"
+)
 REASON_PANICKED = "ReconcilePanicked"
 # The type alone: what else an exception says may be of a Secret.
-PANICKED = "a bug of the controller ended a reconcile, which is tried again: {type}; see its log"
+PANICKED = (
+    "a bug in the controller ended the reconcile, which will be retried: {type}; report the "
+    "traceback from the controller's log"
+)
 
 
 @frozen

@@ -54,15 +54,15 @@ FORGET_AGAIN_SECONDS = 600.0
 # The kubelet sees a changed Secret within milliseconds; where it does not it is asked again.
 TAKE_UP_PAUSE_SECONDS = 1.0
 AWAITED = "{version} awaited since {since}"
-WAITING_USERS = "the kubelet has not brought the changed users into pod {pod} yet"
+WAITING_USERS = "the kubelet has not yet copied the changed users into pod {pod}"
 
-USERS_STAY = "{message}; until that is mended no user is added, changed or removed"
+USERS_STAY = "{message}; until this is fixed, no user is added, changed or removed"
 
-UNREACHABLE = "the users cannot be brought to the server in pod {pod}: {cause}"
+UNREACHABLE = "the users cannot be loaded into the server in pod {pod}: {cause}"
 
 EVENT_USERS_CHANGED = "UsersChanged"
 EVENT_USERS_FORGOTTEN = "UsersForgotten"
-FORGOTTEN = "removed entries of before from the repository: {names}"
+FORGOTTEN = "deleted old user entries from the repository: {names}"
 
 _VERSION_BYTES = 5
 # Versions that are none: another file would not be told from this one.
@@ -244,7 +244,7 @@ class UserRegistrar:
         try:
             self._forget(current, pod, searched_for)
         except (users.UserListError, CommandError) as error:
-            _log.warning("users of before may still connect", cause=str(error))
+            _log.warning("previous users may still connect", cause=str(error))
             current.memory.forget_at = self._clock.monotonic() + FORGET_AGAIN_SECONDS
             current.look_again(FORGET_AGAIN_SECONDS)
             return None

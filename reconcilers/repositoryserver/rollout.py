@@ -20,12 +20,10 @@ if TYPE_CHECKING:
 
     from reconcilers.repositoryserver.errors import Problem
 
-WHY_SUPERSEDED = "another one has taken its place"
-WHY_DRAINED = "its time to drain is over"
-WHY_ENDED = "it has ended for good"
-WHY_IN_PLACE = (
-    "its claim cannot be mounted on two nodes, and the pod that follows it waits on another"
-)
+WHY_SUPERSEDED = "another pod has replaced it"
+WHY_DRAINED = "its drain time is over"
+WHY_ENDED = "it has ended"
+WHY_IN_PLACE = "only one node can mount its claim, and the new pod is on another node"
 
 # Long enough for an image to be pulled and for a volume to be attached where nothing is wrong.
 IN_PLACE_AFTER_SECONDS = 60.0
@@ -170,6 +168,7 @@ def retire(
         if pod["metadata"].get("deletionTimestamp"):
             continue
         until = drain_until(pod)
+        left = None if until is None else (until - now).total_seconds()
         # Whatever time to drain one of ours was given before the Service came back to it does not
         # count.
         is_left = left is None if pod in former else children.digest_of(pod) == rollout.routed

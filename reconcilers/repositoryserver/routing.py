@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.rollout import Newest
 
 EVENT_REPLACED_IN_PLACE = "ReplacedInPlace"
-REPLACED_IN_PLACE = "pod {pod} is deleted before its successor is up: {why}"
+REPLACED_IN_PLACE = "pod {pod} is deleted before its replacement is up: {why}"
 
 
 class ServiceRouter:

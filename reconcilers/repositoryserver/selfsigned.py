@@ -31,8 +31,8 @@ RENEW_BEFORE = LIFETIME / 3
 BACKDATED = timedelta(hours=1)
 
 MISSING = "there was none"
-UNUSABLE = "the one before was no certificate with its key"
-DUE = "the one before expires at {when}"
+UNUSABLE = "the previous one was not a certificate with its key"
+DUE = "the previous one expires at {when}"
 
 
 def reference(server: RepositoryServer) -> SecretRef:

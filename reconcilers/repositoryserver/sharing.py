@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from controller.controller import Request
 
 SHARED = (
-    "the repository at {storage} is served by RepositoryServer {others} as well, and what is "
-    "backed up through one is not seen at once through another; have one of them serve it, or set "
+    "the repository at {storage} is also served by RepositoryServer {others}, and backups made "
+    "through one do not show at once through another; let only one serve it, or set "
     "spec.repository.readOnly on all but one"
 )
 

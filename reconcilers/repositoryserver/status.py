@@ -66,21 +66,21 @@ REASON_SHARED = "RepositoryShared"
 REASON_NOT_SHARED = "RepositoryNotShared"
 
 MESSAGES = {
-    SERVER_SETUP: "Secrets are valid; pod, service and network policy are in place",
+    SERVER_SETUP: "Secrets are valid; pod, Service and NetworkPolicy are in place",
     REPOSITORY_CONNECTED: "Kopia has opened the repository",
     SERVER_INITIALIZED: "the Kopia server answers",
     CLIENT_USER_INITIALIZED: "the users of the access Secret are known",
-    SERVER_REFRESHED: "the server has taken up the users",
+    SERVER_REFRESHED: "the server has loaded the users",
 }
 READY_MESSAGE = "clients can connect to service {service}"
-WAITS = "waits for {step}"
-RENEWED = "another certificate has taken the place of the one that was about to expire"
-NOT_SHARED = "no other RepositoryServer of the namespace writes to the repository any more"
+WAITS = "waiting for {step}"
+RENEWED = "a renewed certificate has replaced the one that was about to expire"
+NOT_SHARED = "no other RepositoryServer in the namespace writes to the repository any more"
 
 # When a change has failed, for the one who asks whether backups go on.
-FORMER_SERVES = "{message} (meanwhile pod {pod} serves as before)"
+FORMER_SERVES = "{message} (meanwhile pod {pod} still serves)"
 
-WAITING_TURN = "waits until fewer servers are being replaced at the same time"
+WAITING_TURN = "waiting until fewer servers are being replaced at the same time"
 WAITING_OWNER = (
     "{kind} {name} still belongs to a deleted RepositoryServer of this name; it is being deleted"
 )

@@ -48,13 +48,13 @@ AMBIGUOUS = (
     "host cannot be told apart; use spec.server.userAccess for this user"
 )
 NAMED_TWICE = (
-    "the user {user} is named by Secret {first} and by Secret {second}, named by {field}; "
-    "take it out of one of them"
+    "the user {user} is named by Secret {first} and by Secret {second}, named by {field}; remove "
+    "it from one of them"
 )
 TOO_MANY = (
     "{number} users are too many: the server reads them from one Secret, which holds about {fit} "
-    "with names as long as these; take users out of Secret {ref}, named by {field}, which names "
-    "{names} of them, or have another RepositoryServer serve some"
+    "with names as long as these; remove users from Secret {ref}, named by {field}, which names "
+    "{names} of them, or move some to another RepositoryServer"
 )
 
 

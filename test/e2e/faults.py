@@ -219,8 +219,8 @@ FAULTS = (
         _with("location", type="floppy"),
         SETUP,
         "LocationTypeUnknown",
-        "key type of Secret {namespace}/{server}-location, named by spec.storage.secretRef, is no "
-        "location type; use one of azure, filestore, gcs, s3, s3Compliant",
+        "key type of Secret {namespace}/{server}-location, named by spec.storage.secretRef, is "
+        "not a location type; use one of azure, filestore, gcs, s3, s3Compliant",
         _set("location", type="filestore"),
     ),
     Fault(
@@ -287,7 +287,7 @@ FAULTS = (
         SETUP,
         "RepositoryPathInvalid",
         "key prefix of Secret {namespace}/{server}-location, named by spec.storage.secretRef, "
-        "leaves the storage; take the `..` out",
+        "leaves the storage; remove the `..`",
         _set("location", prefix=PREFIX),
     ),
     Fault(
@@ -295,8 +295,8 @@ FAULTS = (
         _with_a_wrong_password,
         CONNECTION,
         "RepositoryPasswordWrong",
-        f"Kopia cannot open the repository at {REPOSITORY}: key repo-password of Secret "
-        "{namespace}/{server}-password is not its password; correct the key",
+        f"Kopia cannot open the repository at {REPOSITORY}: the password in key repo-password of "
+        "Secret {namespace}/{server}-password is wrong; correct it",
         _correct_password,
     ),
     Fault(
@@ -304,9 +304,9 @@ FAULTS = (
         _move_repository_away,
         CONNECTION,
         "RepositoryMissing",
-        f"there is no Kopia repository at {REPOSITORY}; correct spec.repository.rootPath or "
-        "Secret {namespace}/{server}-location, or create the repository with "
-        "`kopia repository create`",
+        f"there is no Kopia repository at {REPOSITORY}; if there was one, bring the storage back; "
+        "otherwise correct spec.repository.rootPath or Secret {namespace}/{server}-location, or "
+        "create one with `kopia repository create`",
         _move_repository_back,
     ),
     Fault(

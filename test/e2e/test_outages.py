@@ -122,8 +122,8 @@ def test_a_file_store_that_is_away_is_noticed_though_nobody_uses_it(
     server.wait_ready(seconds=MENDED_SECONDS)
 
     assert message_of(unready) == (
-        f"pod {pod} does not pass its readiness probe; if that lasts, backups/repository/ on "
-        f"PersistentVolumeClaim {NAMESPACE}/{server.name} may be away"
+        f"pod {pod} fails its readiness probe; if this lasts, backups/repository/ on "
+        f"PersistentVolumeClaim {NAMESPACE}/{server.name} may be away: check it"
     )
     assert warnings(server, "NotReady") == [message_of(unready)]
     assert server.pod()["metadata"]["name"] == pod
@@ -249,7 +249,7 @@ def test_a_lost_node_is_named_and_over_when_it_is_back(
         began = CLOCK.monotonic()
         lost = server.wait("to tell of it", says("NodeLost"), seconds=NOTICED_SECONDS)
         record_seconds("told after", CLOCK.monotonic() - began)
-        assert message_of(lost).startswith(f"node {node} does not answer, so nobody knows of pod ")
+        assert message_of(lost).startswith(f"node {node} does not answer, so the state of pod ")
         # As what evicts the pods of lost nodes does after five minutes.
         cluster.client.delete(resources.PODS, NAMESPACE, name)
         assert says("NodeLost")(server.get())

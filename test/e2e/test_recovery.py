@@ -114,7 +114,7 @@ def test_a_child_that_is_changed_or_deleted_by_hand_comes_back(
         "an event that tells of it", lambda: events_of(cluster.events(ready), "ChildRestored")
     )
     assert (
-        restored["note"] == f"{resource.kind} {name} was not as it should be and was applied again"
+        restored["note"] == f"{resource.kind} {name} was not as it should be and has been restored"
     )
 
     cluster.client.delete(resource, NAMESPACE, name)

@@ -480,8 +480,8 @@ class Failing(RepositoryServerReconciler):
             "controller_runtime_reconcile_panics_total",
             Said(
                 REASON_PANICKED,
-                "a bug of the controller ended a reconcile, which is tried again: KeyError;"
-                " see its log",
+                "a bug in the controller ended the reconcile, which will be retried: KeyError; "
+                "report the traceback from the controller's log",
             ),
             id="panics",
         ),
@@ -490,7 +490,8 @@ class Failing(RepositoryServerReconciler):
             "controller_runtime_reconcile_timeouts_total",
             Said(
                 REASON_OUT_OF_TIME,
-                "a reconcile ran out of time and is tried again: the deadline has passed",
+                "the reconcile ran out of time and will be retried: the deadline has passed; see "
+                "the controller's log",
             ),
             id="hangs past its deadline",
         ),
@@ -499,7 +500,8 @@ class Failing(RepositoryServerReconciler):
             "controller_runtime_reconcile_errors_total",
             Said(
                 REASON_REFUSED,
-                "the API server refuses a request of the controller: exceeded quota: pods",
+                "the API server rejects a request of the controller: exceeded quota: pods; check "
+                "the controller's Role, the quotas and the webhooks",
             ),
             id="is refused",
         ),

@@ -21,8 +21,8 @@ KEY = "ca.crt"
 
 REASON_AUTHORITY = "AuthorityInvalid"
 AUTHORITY = (
-    "key {key} of Secret {ref}, named by {field}, holds no certificates in PEM; put those of the "
-    "authorities there that sign the certificate of the storage"
+    "key {key} of Secret {ref}, named by {field}, holds no certificates in PEM; put the "
+    "certificates of the authorities there that signed the storage's certificate"
 )
 
 # The folders that Go looks into by default, and ours.

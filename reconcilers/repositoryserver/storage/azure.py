@@ -74,17 +74,17 @@ NO_CREDENTIAL = (
     f"{ACCOUNT} and one of {STORAGE_KEY}, {SAS_TOKEN}, {CLIENT_SECRET} or {FEDERATED}"
 )
 NO_WAY_IN = (
-    "Secret {ref}, named by {field}, says not how to enter the storage account; add one of "
+    "Secret {ref}, named by {field}, has no key that opens the storage account; add one of "
     f"{STORAGE_KEY}, {SAS_TOKEN}, {CLIENT_SECRET}, or {FEDERATED} with the value true"
 )
 REASON_CREDENTIAL = "CredentialInvalid"
 NOT_BASE64 = (
-    "key {key} of Secret {ref}, named by {field}, is no Base64, as keys of storage accounts are; "
+    "key {key} of Secret {ref}, named by {field}, is not Base64, as keys of storage accounts are; "
     "copy it again"
 )
 REASON_CLOUD = "CloudUnknown"
 CLOUD_UNKNOWN = (
-    "key {key} of Secret {ref}, named by {field}, is none of Azure's clouds; use AzureCloud, "
+    "key {key} of Secret {ref}, named by {field}, is not one of Azure's clouds; use AzureCloud, "
     "AzureUSGovernment or AzureChinaCloud"
 )
 CLOUD_GONE = (

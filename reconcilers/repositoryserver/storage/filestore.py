@@ -16,13 +16,13 @@ DATA_DIRECTORY = "/mnt/data"
 
 REASON_CLAIM_NAME = "ClaimNameInvalid"
 CLAIM_NAME = (
-    "key {key} of Secret {ref}, named by {field}, is no name that a PersistentVolumeClaim can "
-    "have; put the name of the claim with the file store there"
+    "key {key} of Secret {ref}, named by {field}, is not a valid name for a PersistentVolumeClaim; "
+    "put the name of the claim with the file store there"
 )
 REASON_POINT_IN_TIME = "PointInTimeUnsupported"
 POINT_IN_TIME = (
-    "spec.repository.pointInTime needs a storage that keeps former versions, which a file store "
-    "does not; take it out, or use a snapshot of the claim"
+    "spec.repository.pointInTime needs a storage that keeps earlier versions, which a file store "
+    "does not; remove it, or use a snapshot of the claim"
 )
 
 # DNS subdomain, which names of claims are.

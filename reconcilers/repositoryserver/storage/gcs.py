@@ -20,8 +20,8 @@ CREDENTIAL_FILE = "google-credentials.json"
 
 REASON_CREDENTIAL = "CredentialInvalid"
 NOT_JSON = (
-    "key {key} of Secret {ref}, named by {field}, is no JSON object with a type; put the file "
-    "there that Google gave for the service account"
+    "key {key} of Secret {ref}, named by {field}, is not a JSON object with a type; put the file "
+    "there that Google issued for the service account"
 )
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 REASON_LOCATION_TYPE = "LocationTypeUnknown"
 UNKNOWN_LOCATION = (
-    "key {key} of Secret {ref}, named by {field}, is no location type; use one of {known}"
+    "key {key} of Secret {ref}, named by {field}, is not a location type; use one of {known}"
 )
 
 

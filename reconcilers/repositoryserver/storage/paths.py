@@ -12,12 +12,10 @@ if TYPE_CHECKING:
 
 REASON_PATH = "RepositoryPathInvalid"
 ROOT_LEAVES = (
-    "spec.repository.rootPath {root_path!r} leaves the prefix of the storage location; take the "
-    "`..` out"
+    "spec.repository.rootPath {root_path!r} leaves the prefix of the storage location; remove the "
+    "`..`"
 )
-PREFIX_LEAVES = (
-    "key prefix of Secret {ref}, named by {field}, leaves the storage; take the `..` out"
-)
+PREFIX_LEAVES = "key prefix of Secret {ref}, named by {field}, leaves the storage; remove the `..`"
 
 
 def repository_path(location: SecretData, root_path: str) -> str:

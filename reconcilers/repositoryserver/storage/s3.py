@@ -33,13 +33,13 @@ ENDPOINT_PATH = (
     "[http://]HOST[:PORT]"
 )
 STS_URL = (
-    "key {key} of Secret {ref}, named by {field}, is no URL; write https://HOST of the service "
-    "that the role is assumed at"
+    "key {key} of Secret {ref}, named by {field}, is not a URL; write https://HOST of the service "
+    "where the role is assumed"
 )
 REASON_ROLE = "RoleWithoutKeys"
 ROLE_WITHOUT_KEYS = (
-    "key {key} of Secret {ref}, named by {field}, needs keys to assume the role with; add "
-    "aws_access_key_id and aws_secret_access_key, or take it out and give the role to the service "
+    "key {key} of Secret {ref}, named by {field}, needs keys to assume the role; add "
+    "aws_access_key_id and aws_secret_access_key, or remove it and give the role to the service "
     "account of spec.server.serviceAccountName"
 )
 

@@ -132,12 +132,12 @@ class TestPage:
                 id="what the API server says",
             ),
             pytest.param(
-                "- Refused: spec.repository.pointInTime is VALUE, which is no time;",
+                "- Refused: spec.repository.pointInTime is VALUE, which is not a time;",
                 id="what the controller says",
             ),
             pytest.param("| `prefix` (also `path`) | no |", id="a key with its spellings"),
             pytest.param(
-                "- key type of Secret NAMESPACE/NAME, named by spec.storage.secretRef, is no "
+                "- key type of Secret NAMESPACE/NAME, named by spec.storage.secretRef, is not a "
                 "location type; use one of azure, filestore, gcs, s3, s3Compliant\n",
                 id="what is said of a key",
             ),

@@ -258,8 +258,8 @@ def test_whether_the_primes_of_an_rsa_key_fit_is_left_to_kopia() -> None:
         pytest.param(
             True,
             "the certificate in Secret backup/files-tls, made for spec.server.tlsSecretRef, "
-            "expired at 2026-01-01T00:00:00Z and could not be renewed; the controller's log says "
-            "why it tries in vain",
+            "expired at 2026-01-01T00:00:00Z and could not be renewed; `certificate not renewed` "
+            "in the controller's log says why",
             id="whose certificate is the controller's is told where to look",
         ),
     ],
@@ -290,8 +290,8 @@ NOTICE = timedelta(days=30)
             NOTICE,
             True,
             "the certificate in Secret backup/files-tls, made for spec.server.tlsSecretRef, "
-            "expires at 2026-01-31T00:00:00Z and could not be renewed; the controller's log says "
-            "why it tries in vain",
+            "expires at 2026-01-31T00:00:00Z and could not be renewed; `certificate not renewed` "
+            "in the controller's log says why",
             id="one that should have been renewed long ago",
         ),
     ],

@@ -17,8 +17,8 @@ SETTING = kopia.Setting(
 
 NO_REPOSITORY = (
     "there is no Kopia repository at backups/files/ on PersistentVolumeClaim backup/files-data; "
-    "correct spec.repository.rootPath or Secret backup/files-location, or create the repository "
-    "with `kopia repository create`"
+    "if there was one, bring the storage back; otherwise correct spec.repository.rootPath or "
+    "Secret backup/files-location, or create one with `kopia repository create`"
 )
 
 
@@ -205,9 +205,10 @@ FOLDER_OF_ROOT = START + (
             kopia.Explanation(
                 opened=False,
                 reason="KopiaVersionUnsupported",
-                message="Kopia in the server's image does not take what the controller starts it "
-                "with: unknown long flag '--htpasswd-file'; give the controller an image of Kopia "
-                "0.23.1 (--server-image), or take another one out of podOverride",
+                message="Kopia in the server's image does not accept the command line of the "
+                "controller: unknown long flag '--htpasswd-file'; use an image with "
+                "Kopia 0.23.1 in --server-image of the controller, or in "
+                "spec.server.podOverride if that names one",
             ),
             id="another version of Kopia, which does not know a flag",
         ),
@@ -217,7 +218,8 @@ FOLDER_OF_ROOT = START + (
             kopia.Explanation(
                 opened=True,
                 reason="KopiaExited",
-                message="Kopia ended with exit code 1: ERROR open /cache/x: permission denied",
+                message="Kopia exited with code 1: ERROR open /cache/x: permission denied; see "
+                "the log of the pod",
             ),
             id="a cache that cannot be written is no fault of the storage",
         ),
@@ -227,7 +229,7 @@ FOLDER_OF_ROOT = START + (
             kopia.Explanation(
                 opened=True,
                 reason="KopiaExited",
-                message="Kopia ended with exit code 2: panic: nil map",
+                message="Kopia exited with code 2: panic: nil map; see the log of the pod",
             ),
             id="of a panic the first line counts, not the trace",
         ),
@@ -238,8 +240,9 @@ FOLDER_OF_ROOT = START + (
                 opened=False,
                 reason="RepositoryPasswordWrong",
                 message="Kopia cannot open the repository at backups/files/ on "
-                "PersistentVolumeClaim backup/files-data: key repo-password of Secret "
-                "backup/files-repository-password is not its password; correct the key",
+                "PersistentVolumeClaim backup/files-data: the password in key "
+                "repo-password of Secret backup/files-repository-password is wrong; "
+                "correct it",
             ),
             id="the repository password is wrong",
         ),
@@ -293,8 +296,8 @@ FOLDER_OF_ROOT = START + (
                 opened=False,
                 reason="StorageUnavailable",
                 message="Kopia cannot reach backups/files/ on PersistentVolumeClaim "
-                "backup/files-data: can't connect to storage: stat /mnt/data: stale NFS file "
-                "handle; mend the storage, or correct Secret backup/files-location",
+                "backup/files-data: can't connect to storage: stat /mnt/data: stale NFS "
+                "file handle; fix the storage, or correct Secret backup/files-location",
             ),
             id="the storage cannot be reached: in Kopia's words",
         ),
@@ -304,7 +307,8 @@ FOLDER_OF_ROOT = START + (
             kopia.Explanation(
                 opened=True,
                 reason="KopiaExited",
-                message="Kopia ended with exit code 1: tls: private key does not match public key",
+                message="Kopia exited with code 1: tls: private key does not match public key; "
+                "see the log of the pod",
             ),
             id="anything else: its last line, and the repository had been opened",
         ),
@@ -314,7 +318,7 @@ FOLDER_OF_ROOT = START + (
             kopia.Explanation(
                 opened=True,
                 reason="KopiaExited",
-                message="Kopia ended with exit code 137: it printed nothing",
+                message="Kopia exited with code 137: it printed nothing; see the log of the pod",
             ),
             id="killed without a word",
         ),
@@ -365,30 +369,30 @@ SIGNATURE = "The request signature we calculated does not match the signature yo
         pytest.param(
             S3 + SIGNATURE,
             "StorageAccessDenied",
-            f"{BUCKET.storage} does not let Kopia in: {SIGNATURE.rstrip('.')}; correct Secret "
+            f"{BUCKET.storage} denies Kopia access: {SIGNATURE.rstrip('.')}; correct Secret "
             "backup/files-credential",
             id="S3: a wrong secret key",
         ),
         pytest.param(
             NO_SIGNATURE,
             "StorageAccessDenied",
-            f"{BUCKET.storage} does not let Kopia in: AuthorizationFailure: Server failed to "
+            f"{BUCKET.storage} denies Kopia access: AuthorizationFailure: Server failed to "
             "authenticate the request; correct Secret backup/files-credential",
             id="Azure: a wrong key; of its page the answer counts",
         ),
         pytest.param(
             NO_CONTAINER,
             "BucketMissing",
-            f"there is no such bucket or container as that of {BUCKET.storage}; create it, or "
-            "correct key bucket of Secret backup/files-location",
+            f"the bucket or container of {BUCKET.storage} does not exist; create it, or correct "
+            "key bucket of Secret backup/files-location",
             id="Azure: no such container",
         ),
         pytest.param(
             OPENING
             + "cannot open storage: unable to list from the bucket: storage: bucket doesn't exist",
             "BucketMissing",
-            f"there is no such bucket or container as that of {BUCKET.storage}; create it, or "
-            "correct key bucket of Secret backup/files-location",
+            f"the bucket or container of {BUCKET.storage} does not exist; create it, or correct "
+            "key bucket of Secret backup/files-location",
             id="Google: no such bucket",
         ),
         pytest.param(
@@ -404,8 +408,9 @@ SIGNATURE = "The request signature we calculated does not match the signature yo
             OPENING
             + "cannot open storage: cannot create point-in-time view for non-versioned bucket 'b'",
             "PointInTimeUnsupported",
-            f"spec.repository.pointInTime needs former versions, which {BUCKET.storage} does not "
-            "keep; take it out, or have versions kept there from now on",
+            "spec.repository.pointInTime needs earlier versions of objects, which "
+            f"{BUCKET.storage} does not keep; remove the field, or turn on versioning there from "
+            "now on",
             id="a former state of a bucket that keeps no versions",
         ),
         pytest.param(
@@ -419,7 +424,7 @@ SIGNATURE = "The request signature we calculated does not match the signature yo
             S3 + 'Get "https://s3.example/": dial tcp 192.0.2.1:443: connect: connection refused',
             "StorageUnavailable",
             f'Kopia cannot reach {BUCKET.storage}: Get "https://s3.example/": dial tcp '
-            "192.0.2.1:443: connect: connection refused; mend the storage, or correct Secret "
+            "192.0.2.1:443: connect: connection refused; fix the storage, or correct Secret "
             "backup/files-location",
             id="nobody answers: in Kopia's words",
         ),
@@ -427,9 +432,9 @@ SIGNATURE = "The request signature we calculated does not match the signature yo
             OPENING + "unable to create format manager: unable to read format blob: error getting "
             "kopia.repository blob: BLOB not found",
             "RepositoryMissing",
-            f"there is no Kopia repository at {BUCKET.storage}; correct spec.repository.rootPath "
-            "or Secret backup/files-location, or create the repository with `kopia repository "
-            "create`",
+            f"there is no Kopia repository at {BUCKET.storage}; if there was one, bring the "
+            "storage back; otherwise correct spec.repository.rootPath or Secret "
+            "backup/files-location, or create one with `kopia repository create`",
             id="no repository in the bucket",
         ),
     ],
@@ -447,9 +452,9 @@ def test_without_a_credential_it_is_the_pods_identity_that_is_not_let_in() -> No
 
     assert explanation.reason == "StorageAccessDenied"
     assert explanation.message == (
-        f"{BUCKET.storage} does not let Kopia in: Access Denied; name a Secret with a "
-        "credential in spec.storage.credentialSecretRef, or give the service account of "
-        "spec.server.serviceAccountName the right"
+        f"{BUCKET.storage} denies Kopia access: Access Denied; name a Secret with a credential in "
+        "spec.storage.credentialSecretRef, or grant access to the service account of "
+        "spec.server.serviceAccountName"
     )
 
 
@@ -483,8 +488,9 @@ def test_want_of_memory_explains_more_than_what_was_printed_before() -> None:
     assert explanation == kopia.Explanation(
         opened=True,
         reason="OutOfMemory",
-        message="Kopia was killed for want of memory (exit code 137); raise "
-        "spec.server.resources.limits.memory, or what a LimitRange of the namespace gives the pod",
+        message="Kopia ran out of memory and was killed (exit code 137); raise "
+        "spec.server.resources.limits.memory, or the limit that a LimitRange of the "
+        "namespace sets",
     )
 
 

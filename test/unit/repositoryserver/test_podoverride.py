@@ -204,8 +204,8 @@ def test_leaves_the_generated_pod_as_it_was() -> None:
     [
         pytest.param(
             {"hostNetwork": True},
-            "spec.server.podOverride.hostNetwork must not be changed: no NetworkPolicy protects a "
-            "pod in the node's network; take it out of the override",
+            "spec.server.podOverride.hostNetwork must not be changed: no NetworkPolicy protects "
+            "a pod in the node's network; remove it from the override",
             id="the node's network, which no NetworkPolicy guards",
         ),
         pytest.param(
@@ -333,17 +333,17 @@ def test_leaves_the_generated_pod_as_it_was() -> None:
         ),
         pytest.param(
             {"tolerations": [{"$patch": "replace"}]},
-            "podOverride.tolerations.$patch is no directive that can be followed here",
+            "podOverride.tolerations.$patch is not a directive that works here",
             id="a directive in a list that is replaced anyway",
         ),
         pytest.param(
             {"securityContext": {"$patch": "merge"}},
-            "podOverride.securityContext.$patch is no directive",
+            "podOverride.securityContext.$patch is not a directive",
             id="a directive that there is not",
         ),
         pytest.param(
             {"$setElementOrder/containers": [{"name": "server"}]},
-            "podOverride.$setElementOrder/containers is no directive",
+            "podOverride.$setElementOrder/containers is not a directive",
             id="a directive that programs write",
         ),
     ],

@@ -30,18 +30,19 @@ SERVER_INITIALIZED = "ServerInitialized"
 WRONG_PASSWORD = "error opening repository: invalid repository password"
 NOT_PASSED = Waiting(
     SERVER_INITIALIZED,
-    f"pod {POD} does not pass its readiness probe; if that lasts, files/ on PersistentVolumeClaim "
-    "backup/files-data may be away",
+    f"pod {POD} fails its readiness probe; if this lasts, files/ on PersistentVolumeClaim "
+    "backup/files-data may be away: check it",
 )
 NODE_LOST = Problem(
     SERVER_SETUP,
     "NodeLost",
-    f"node node does not answer, so nobody knows of pod {POD}; bring the node back, or delete the "
-    "Node if it is gone for good, and the pod is made again elsewhere",
+    f"node node does not answer, so the state of pod {POD} is unknown; bring the node back, or, "
+    "if it is gone for good, delete the Node, and the pod is created on another one",
 )
 WRONG_PASSWORD_MESSAGE = (
-    "Kopia cannot open the repository at files/ on PersistentVolumeClaim backup/files-data: key "
-    "repo-password of Secret backup/files-repository-password is not its password; correct the key"
+    "Kopia cannot open the repository at files/ on PersistentVolumeClaim backup/files-data: the "
+    "password in key repo-password of Secret backup/files-repository-password is wrong; correct "
+    "it"
 )
 
 
@@ -74,7 +75,7 @@ def test_a_pod_that_waits_for_a_readiness_gate_is_on_no_lost_node() -> None:
 def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) -> None:
     verdict = podstatus.examine(objects.terminating(objects.pod(of)), POD, CONTEXT)
 
-    assert verdict == Waiting(SERVER_SETUP, f"pod {POD} is being deleted and will be made again")
+    assert verdict == Waiting(SERVER_SETUP, f"pod {POD} is being deleted and will be created again")
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,10 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
     [
         pytest.param(
             None,
-            Waiting(SERVER_SETUP, f"the container of pod {POD} is starting"),
+            Waiting(
+                SERVER_SETUP,
+                f"the container of pod {POD} is starting; if this lasts, see the events of the pod",
+            ),
             id="a pod that nobody has looked at yet",
         ),
         pytest.param(
@@ -90,7 +94,9 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
             Problem(
                 SERVER_SETUP,
                 "PodUnschedulable",
-                f"no node takes pod {POD}: 0/1 nodes are available: 1 Insufficient memory.",
+                f"no node can run pod {POD}: 0/1 nodes are available: 1 Insufficient memory; fix "
+                "the nodes or the volume, or change resources, nodeSelector or tolerations of "
+                "spec.server",
             ),
             id="no node takes it: in the scheduler's words",
         ),
@@ -109,15 +115,19 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
             Problem(
                 SERVER_SETUP,
                 "PodUnschedulable",
-                f"no node takes pod {POD}: 0/1 nodes are available: persistentvolumeclaim "
-                '"somebody-elses" not found. preemption: 0/1 nodes are available: 1 Preemption is '
-                "not helpful for scheduling.",
+                f"no node can run pod {POD}: 0/1 nodes are available: persistentvolumeclaim "
+                '"somebody-elses" not found. preemption: 0/1 nodes are available: 1 Preemption '
+                "is not helpful for scheduling; fix the nodes or the volume, or change "
+                "resources, nodeSelector or tolerations of spec.server",
             ),
             id="a claim that is not the resource's own",
         ),
         pytest.param(
             objects.scheduled(),
-            Waiting(SERVER_SETUP, f"the container of pod {POD} is starting"),
+            Waiting(
+                SERVER_SETUP,
+                f"the container of pod {POD} is starting; if this lasts, see the events of the pod",
+            ),
             id="a node has it, and has not written about it",
         ),
         *(
@@ -126,10 +136,10 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
                 Problem(
                     SERVER_SETUP,
                     "ImagePullFailed",
-                    f"image {objects.IMAGE} of pod {POD} cannot be pulled: no such image; the "
-                    "image is that of the controller's --server-image, unless "
-                    "spec.server.podOverride names one, and spec.server.imagePullSecrets open its "
-                    "registry",
+                    f"image {objects.IMAGE} of pod {POD} cannot be pulled: no such image; correct "
+                    "the image in --server-image of the controller, or in "
+                    "spec.server.podOverride if that names one, or name a Secret for its "
+                    "registry in spec.server.imagePullSecrets",
                 ),
                 id=f"the image cannot be had: {reason}",
             )
@@ -142,7 +152,10 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
         ),
         pytest.param(
             objects.creating(),
-            Waiting(SERVER_SETUP, f"the container of pod {POD} is starting"),
+            Waiting(
+                SERVER_SETUP,
+                f"the container of pod {POD} is starting; if this lasts, see the events of the pod",
+            ),
             id="its container is being created",
         ),
         *(
@@ -151,7 +164,8 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
                 Problem(
                     SERVER_SETUP,
                     "ContainerNotCreated",
-                    f"the container of pod {POD} cannot be created: no such thing",
+                    f"the container of pod {POD} cannot be created: no such thing; see the events "
+                    "of the pod",
                 ),
                 id=f"its container cannot be created: {reason}",
             )
@@ -163,7 +177,11 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
         ),
         pytest.param(
             objects.running(),
-            Waiting(REPOSITORY_CONNECTED, f"Kopia is opening the repository in pod {POD}"),
+            Waiting(
+                REPOSITORY_CONNECTED,
+                f"Kopia is opening the repository in pod {POD}; if this "
+                "lasts, see the log of the pod",
+            ),
             id="Kopia runs and does not listen yet",
         ),
         pytest.param(
@@ -181,7 +199,7 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
             objects.killed(),
             Waiting(
                 SERVER_INITIALIZED,
-                f"Kopia ended with exit code 137 in pod {POD}; the kubelet starts it again",
+                f"Kopia exited with code 137 in pod {POD}; the kubelet is starting it again",
             ),
             id="Kopia was killed and is not back yet",
         ),
@@ -189,7 +207,7 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
             objects.restarted(),
             Waiting(
                 SERVER_INITIALIZED,
-                f"Kopia ended with exit code 137 in pod {POD}; the kubelet starts it again",
+                f"Kopia exited with code 137 in pod {POD}; the kubelet is starting it again",
             ),
             id="Kopia was killed and is starting",
         ),
@@ -213,7 +231,7 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
             Problem(
                 SERVER_INITIALIZED,
                 "KopiaExited",
-                "Kopia ended with exit code 1: tls: something is wrong",
+                "Kopia exited with code 1: tls: something is wrong; see the log of the pod",
             ),
             id="Kopia ends again and again for an unknown reason",
         ),
@@ -240,8 +258,8 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
             Problem(
                 SERVER_SETUP,
                 "PodEnded",
-                f"pod {POD} has ended for good and is made again: "
-                "Evicted: The node was low on resource: memory.",
+                f"pod {POD} has ended and is being replaced: Evicted: The node was low on "
+                "resource: memory.",
             ),
             id="the kubelet has put it off its node: no container comes back",
         ),

@@ -113,11 +113,11 @@ OTHER = objects.key_pair("other")
             THIRD + timedelta(seconds=1), "", id="one stays while more than a third is left"
         ),
         pytest.param(
-            THIRD, "the one before expires at 2026-05-02T16:00:00Z", id="at a third it is renewed"
+            THIRD, "the previous one expires at 2026-05-02T16:00:00Z", id="at a third it is renewed"
         ),
         pytest.param(
             timedelta(days=-1),
-            "the one before expires at 2025-12-31T00:00:00Z",
+            "the previous one expires at 2025-12-31T00:00:00Z",
             id="one that expired while no controller ran is renewed",
         ),
     ],
@@ -139,4 +139,4 @@ def test_it_is_renewed_when_a_third_of_its_life_is_left(left: timedelta, why: st
 def test_what_somebody_has_spoilt_is_made_anew(certificate: str, key: str) -> None:
     why = selfsigned.why_another(read(certificate, key), objects.NOW)
 
-    assert why == "the one before was no certificate with its key"
+    assert why == "the previous one was not a certificate with its key"

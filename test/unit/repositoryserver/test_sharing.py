@@ -84,11 +84,9 @@ def test_nobody_is_left_alone_before_all_were_examined(repositories: Repositorie
 @pytest.mark.parametrize(
     ("count", "named"),
     [
-        pytest.param(1, "server-0 as well", id="one is named"),
-        pytest.param(3, "server-0, server-1, server-2 as well", id="three are named"),
-        pytest.param(
-            9, "server-0, server-1, server-2 and 6 more as well", id="of many three are named"
-        ),
+        pytest.param(1, "server-0", id="one is named"),
+        pytest.param(3, "server-0, server-1, server-2", id="three are named"),
+        pytest.param(9, "server-0, server-1, server-2 and 6 more", id="of many three are named"),
     ],
 )
 def test_a_message_stays_short(count: int, named: str) -> None:
@@ -96,4 +94,6 @@ def test_a_message_stays_short(count: int, named: str) -> None:
 
     said = sharing.words(HERE, others)
 
-    assert said.startswith(f"the repository at {HERE} is served by RepositoryServer {named}, and")
+    assert said.startswith(
+        f"the repository at {HERE} is also served by RepositoryServer {named}, and"
+    )

@@ -121,7 +121,7 @@ class TestDesiredStatus:
                 condition(
                     SERVER_SETUP,
                     "KopiaRepositoryServerSetupSucceeded",
-                    "Secrets are valid; pod, service and network policy are in place",
+                    "Secrets are valid; pod, Service and NetworkPolicy are in place",
                 ),
                 condition(
                     REPOSITORY_CONNECTED,
@@ -141,7 +141,7 @@ class TestDesiredStatus:
                 condition(
                     SERVER_REFRESHED,
                     "ServerRefreshed",
-                    "the server has taken up the users",
+                    "the server has loaded the users",
                 ),
                 condition(
                     "Ready", "ServerReady", "clients can connect to service repo-server-files"
@@ -266,7 +266,7 @@ class TestDesiredStatus:
         after = written({}, outcome(WAITING))
 
         assert message(after, REPOSITORY_CONNECTED) == "Kopia is opening the repository"
-        assert message(after, SERVER_REFRESHED) == "waits for RepositoryConnected"
+        assert message(after, SERVER_REFRESHED) == "waiting for RepositoryConnected"
         assert message(after, "Ready") == "Kopia is opening the repository"
 
     def test_and_goes_with_the_time(self) -> None:
@@ -274,8 +274,8 @@ class TestDesiredStatus:
 
         after = written(before, outcome(WAITING))
 
-        assert message(before, SERVER_REFRESHED) == "waits for ServerSetup"
-        assert message(after, SERVER_REFRESHED) == "waits for RepositoryConnected"
+        assert message(before, SERVER_REFRESHED) == "waiting for ServerSetup"
+        assert message(after, SERVER_REFRESHED) == "waiting for RepositoryConnected"
 
     def test_of_several_problems_the_first_is_that_of_ready(self) -> None:
         after = written({}, outcome(SECRET_PROBLEM, USER_PROBLEM))
@@ -293,7 +293,7 @@ class TestDesiredStatus:
     def test_a_failed_change_says_that_the_former_pod_serves(self) -> None:
         after = written(UP, outcome(SECRET_PROBLEM, serving=True))
 
-        words = f"a Secret is missing (meanwhile pod {POD} serves as before)"
+        words = f"a Secret is missing (meanwhile pod {POD} still serves)"
         assert message(after, "Ready") == words
         assert message(after, SERVER_SETUP) == "a Secret is missing"
 

@@ -29,7 +29,7 @@ EXPIRING = evolve(READY, expiring="it expires")
 IS_READY = Event("Normal", "ServerReady", "clients can connect to service s")
 IS_AWAY = Event("Warning", "NotReady", "no answer")
 IS_MISSING = Event("Warning", "SecretMissing", "no Secret")
-IS_MISSING_MEANWHILE = evolve(IS_MISSING, note="no Secret (meanwhile pod  serves as before)")
+IS_MISSING_MEANWHILE = evolve(IS_MISSING, note="no Secret (meanwhile pod  still serves)")
 IS_WRONG = Event("Warning", "TypeWrong", "a type")
 EXPIRES = Event("Warning", "CertificateExpiring", "it expires")
 

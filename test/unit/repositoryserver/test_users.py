@@ -166,8 +166,7 @@ class TestAllUsers:
         assert refused.value.message == (
             f"the user a@h is named by Secret {objects.NAMESPACE}/users-0 and by Secret "
             f"{objects.NAMESPACE}/users-1, named by "
-            "spec.server.additionalUserAccess[1].userAccessSecretRef; "
-            "take it out of one of them"
+            "spec.server.additionalUserAccess[1].userAccessSecretRef; remove it from one of them"
         )
 
     def test_a_user_name_is_refused_where_it_stands(self) -> None:
@@ -190,9 +189,9 @@ class TestAllUsers:
         assert refused.value.reason == "TooManyUsers"
         assert refused.value.message == (
             "11 users are too many: the server reads them from one Secret, which holds about 10 "
-            "with names as long as these; take users out of Secret backup/users-0, named by "
+            "with names as long as these; remove users from Secret backup/users-0, named by "
             "spec.server.additionalUserAccess[0].userAccessSecretRef, which names 10 of them, or "
-            "have another RepositoryServer serve some"
+            "move some to another RepositoryServer"
         )
 
     @pytest.fixture

@@ -113,7 +113,7 @@ class TestCertificateOfTheControllersOwn:
         snapshot = signed.secret(signed.pod()["metadata"]["name"])
         assert secret["data"].items() <= snapshot["data"].items()
         assert signed.recorder.told()[0] == (
-            "Normal CertificateIssued: made a certificate that is valid until "
+            "Normal CertificateIssued: created a certificate that is valid until "
             "2027-01-01T00:00:00Z, in Secret repo-server-files-tls: there was none"
         )
 
@@ -233,8 +233,8 @@ class TestCertificateOfTheControllersOwn:
 
         told = (
             "the certificate in Secret backup/repo-server-files-tls, made for "
-            "spec.server.tls.selfSigned, expires at 2027-01-01T00:00:00Z and could not be renewed; "
-            "the controller's log says why it tries in vain"
+            "spec.server.tls.selfSigned, expires at 2027-01-01T00:00:00Z and could not be "
+            "renewed; `certificate not renewed` in the controller's log says why"
         )
         assert settled.condition("CertificateExpiring")[2] == told
         assert settled.recorder.told() == [f"Warning CertificateExpiring: {told}"]

@@ -57,7 +57,7 @@ def test_a_pod_that_may_not_be_made_now_keeps_neither_users_nor_drained_pods_wai
     value, reason, message = settled.condition("Ready")
     assert (value, reason) == ("False", "ApiRequestRefused")
     assert refusal.message in message
-    assert f"pod {second['metadata']['name']} serves as before" in message
+    assert f"pod {second['metadata']['name']} still serves" in message
     assert settled.may_connect() == {"backup@other": "p"}
     assert [pod["metadata"]["name"] for pod in settled.pods()] == [second["metadata"]["name"]]
     settled.api.admission = lambda *_: None
@@ -114,7 +114,10 @@ def test_a_bug_is_told_without_what_it_met_and_is_over_when_it_does_not_come_aga
     assert world.condition("Ready") == (
         "False",
         "ReconcilePanicked",
-        "a bug of the controller ended a reconcile, which is tried again: KeyError; see its log",
+        (
+            "a bug in the controller ended the reconcile, which will be retried: KeyError; report "
+            "the traceback from the controller's log"
+        ),
     )
 
     world.settle()

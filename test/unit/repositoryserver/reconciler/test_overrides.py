@@ -89,8 +89,8 @@ def test_what_the_api_server_refuses_of_a_pod_is_told_and_the_running_one_serves
 
     assert settled.condition("Ready")[:2] == ("False", "PodRefused")
     assert settled.condition("Ready")[2].startswith(
-        f"the API server refuses pod {refused.name}: {refusal.message}; correct what spec.server "
-        "says of the pod, in podOverride for one"
+        f"the API server rejects pod {refused.name}: {refusal.message}; correct this in "
+        "spec.server, for example in podOverride"
     )
     assert settled.pod()["spec"] == before["spec"]
     assert settled.selected() == children.digest_of(before)

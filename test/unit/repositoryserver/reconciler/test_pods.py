@@ -48,7 +48,7 @@ def test_a_pod_that_goes_while_an_input_is_wrong_is_made_again_when_that_is_mend
 
     assert settled.pods() == []
     assert settled.condition("Ready")[1] == "SecretKeyMissing"
-    assert "serves as before" not in settled.condition("Ready")[2]
+    assert "still serves" not in settled.condition("Ready")[2]
     settled.change_secret(objects.password_secret())
     settled.reconcile()
     assert settled.pod()["metadata"]["name"] == pod["metadata"]["name"]
@@ -60,7 +60,7 @@ def test_a_pod_that_is_going_away_is_waited_for(settled: World) -> None:
     settled.reconcile()
 
     assert settled.api.taken() == [WRITE_STATUS]
-    assert settled.condition("Ready")[2].endswith("is being deleted and will be made again")
+    assert settled.condition("Ready")[2].endswith("is being deleted and will be created again")
 
 
 def test_an_evicted_pod_is_replaced_and_its_end_explained(settled: World) -> None:
@@ -97,7 +97,7 @@ def test_a_kill_of_the_server_is_noticed_and_is_no_failure(settled: World) -> No
 
     assert settled.progress() == "Pending"
     assert settled.condition("Ready")[:2] == ("False", "Pending")
-    assert "exit code 137" in settled.condition("Ready")[2]
+    assert "code 137" in settled.condition("Ready")[2]
     assert settled.condition("ClientUserInitialized")[0] == "True"
 
     settled.kubelet(settled.pod(), objects.serving())

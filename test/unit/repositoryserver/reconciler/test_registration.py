@@ -26,7 +26,7 @@ def test_entries_of_a_server_of_before_are_removed_from_the_repository(settled: 
     assert settled.kopia.ran() == ["list", "forget"]
     assert settled.kopia.users == {"somebody@else"}
     assert settled.recorder.told() == [
-        f"Normal UsersForgotten: removed entries of before from the repository: {USER}"
+        f"Normal UsersForgotten: deleted old user entries from the repository: {USER}"
     ]
     settled.reconcile()
     assert settled.kopia.ran() == []

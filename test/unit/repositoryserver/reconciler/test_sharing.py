@@ -41,9 +41,9 @@ class TestSharedRepository:
         value, reason, message = shared.condition("RepositoryShared")
         assert (value, reason) == ("True", "RepositoryShared")
         assert message == (
-            "the repository at backups/files/ on PersistentVolumeClaim backup/files-data is served "
-            "by RepositoryServer second as well, and what is backed up through one is not seen at "
-            "once through another; have one of them serve it, or set spec.repository.readOnly on "
+            "the repository at backups/files/ on PersistentVolumeClaim backup/files-data is also "
+            "served by RepositoryServer second, and backups made through one do not show "
+            "at once through another; let only one serve it, or set spec.repository.readOnly on "
             "all but one"
         )
         assert shared.recorder.told().count(f"Warning RepositoryShared: {message}") == 1

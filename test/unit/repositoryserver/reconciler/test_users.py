@@ -138,7 +138,7 @@ def test_a_wrong_access_secret_tells_that_all_users_stay_as_they_are(settled: Wo
     _, reason, message = settled.condition("Ready")
     assert reason == "UserNameInvalid"
     assert message.startswith(f"key App of Secret {objects.NAMESPACE}/{objects.USERS}, ")
-    assert "; until that is mended no user is added, changed or removed" in message
+    assert "; until this is fixed, no user is added, changed or removed" in message
     assert settled.may_connect() == before
 
 
@@ -158,9 +158,9 @@ def test_more_users_than_the_server_can_read_are_told_and_nobody_is_shut_out(
     _, reason, message = settled.condition("Ready")
     assert reason == "TooManyUsers"
     assert "20000 users are too many" in message
-    assert f"take users out of Secret {objects.NAMESPACE}/{objects.USERS}, named by " in message
-    assert "until that is mended no user is added, changed or removed" in message
-    assert "serves as before" in message
+    assert f"remove users from Secret {objects.NAMESPACE}/{objects.USERS}, named by " in message
+    assert "until this is fixed, no user is added, changed or removed" in message
+    assert "still serves" in message
     assert settled.api.taken() == [*READ_USERS, WRITE_STATUS]
     assert result.requeue_after == UNREADY_RECHECK_SECONDS
     assert settled.may_connect() == before

@@ -181,13 +181,13 @@ def test_a_former_state_of_the_container() -> None:
         ),
         pytest.param(
             ACCOUNT,
-            "^Secret backup/files-credential, named by spec.storage.credentialSecretRef, says not "
-            "how to enter the storage account; add one of azure_storage_key, ",
+            "^Secret backup/files-credential, named by spec.storage.credentialSecretRef, has no "
+            "key that opens the storage account; add one of azure_storage_key, ",
             id="no way in",
         ),
         pytest.param(
             {**ACCOUNT, "azure_federated_identity": "false"},
-            "says not how to enter the storage account",
+            "has no key that opens the storage account",
             id="a federated identity that is not",
         ),
         pytest.param(
@@ -202,12 +202,12 @@ def test_a_former_state_of_the_container() -> None:
         ),
         pytest.param(
             {**ACCOUNT, "azure_storage_key": "key-91b2!"},
-            "^key azure_storage_key of Secret .* is no Base64, as keys of storage accounts are; ",
+            "^key azure_storage_key of Secret .* is not Base64, as keys of storage accounts are; ",
             id="a key that is none",
         ),
         pytest.param(
             {**ACCOUNT, "azure_storage_key": "key-91b2é"},
-            "^key azure_storage_key of Secret .* is no Base64, as keys of storage accounts are; ",
+            "^key azure_storage_key of Secret .* is not Base64, as keys of storage accounts are; ",
             id="a key with a letter that Base64 never has",
         ),
         pytest.param(
@@ -218,7 +218,7 @@ def test_a_former_state_of_the_container() -> None:
         ),
         pytest.param(
             {**KEY, "azure_storage_environment": "AzureMoonCloud"},
-            "^key azure_storage_environment of Secret .* is none of Azure's clouds; use AzureCloud",
+            "^key azure_storage_environment of Secret .* is not one of Azure's clouds; use AzureCloud",
             id="a cloud that there never was",
         ),
     ],

@@ -58,7 +58,7 @@ def test_the_claim_loses_the_line_end_that_echo_adds() -> None:
         ),
         pytest.param(
             {"claimName": "My_Claim"},
-            "^key claimName of Secret .* is no name that a PersistentVolumeClaim can have",
+            "^key claimName of Secret .* is not a valid name for a PersistentVolumeClaim",
             id="a name that no claim can have",
         ),
         pytest.param(
@@ -79,6 +79,6 @@ def test_a_file_store_has_no_former_states() -> None:
 
     assert caught.value.reason == "PointInTimeUnsupported"
     assert caught.value.message == (
-        "spec.repository.pointInTime needs a storage that keeps former versions, which a file "
-        "store does not; take it out, or use a snapshot of the claim"
+        "spec.repository.pointInTime needs a storage that keeps earlier versions, which a file "
+        "store does not; remove it, or use a snapshot of the claim"
     )

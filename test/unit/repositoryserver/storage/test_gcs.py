@@ -88,12 +88,12 @@ def test_authorities_of_ones_own_stand_beside_the_credential() -> None:
             {},
             {"service-account.json": "not json"},
             "^key service-account.json of Secret backup/files-credential, named by "
-            "spec.storage.credentialSecretRef, is no JSON object with a type; put the file there "
-            "that Google gave for the service account$",
+            "spec.storage.credentialSecretRef, is not a JSON object with a type; put the file "
+            "there that Google issued for the service account$",
             id="no JSON",
         ),
-        pytest.param({}, key(["a"]), "is no JSON object", id="a list"),
-        pytest.param({}, key({"private_key": "k"}), "is no JSON object", id="without a type"),
+        pytest.param({}, key(["a"]), "is not a JSON object", id="a list"),
+        pytest.param({}, key({"private_key": "k"}), "is not a JSON object", id="without a type"),
     ],
 )
 def test_what_cannot_work(values: fakes.Values, credential: fakes.Values, message: str) -> None:

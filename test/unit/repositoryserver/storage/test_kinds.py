@@ -42,7 +42,7 @@ def test_an_unknown_type_is_refused_without_being_repeated(type_: str) -> None:
 
     assert caught.value.reason == "LocationTypeUnknown"
     assert caught.value.message == (
-        "key type of Secret backup/files-location, named by spec.storage.secretRef, is no "
+        "key type of Secret backup/files-location, named by spec.storage.secretRef, is not a "
         "location type; use one of azure, filestore, gcs, s3, s3Compliant"
     )
 

@@ -64,8 +64,8 @@ def test_a_root_path_may_not_leave_its_prefix(prefix: str, root_path: str) -> No
 
     assert caught.value.reason == "RepositoryPathInvalid"
     assert caught.value.message == (
-        f"spec.repository.rootPath {root_path!r} leaves the prefix of the storage location; take "
-        "the `..` out"
+        f"spec.repository.rootPath {root_path!r} leaves the prefix of the storage location; "
+        "remove the `..`"
     )
 
 
@@ -77,7 +77,7 @@ def test_a_prefix_may_not_leave_the_storage(prefix: str) -> None:
     assert caught.value.reason == "RepositoryPathInvalid"
     assert caught.value.message == (
         "key prefix of Secret backup/files-location, named by spec.storage.secretRef, leaves the "
-        "storage; take the `..` out"
+        "storage; remove the `..`"
     )
 
 

@@ -223,15 +223,15 @@ def test_a_former_state_of_the_bucket() -> None:
             {},
             {"role": "arn:aws:iam::123456789012:role/backup"},
             "^key role of Secret backup/files-credential, named by "
-            "spec.storage.credentialSecretRef, needs keys to assume the role with; add "
-            "aws_access_key_id and aws_secret_access_key, or take it out and give the role to the "
+            "spec.storage.credentialSecretRef, needs keys to assume the role; add "
+            "aws_access_key_id and aws_secret_access_key, or remove it and give the role to the "
             "service account of spec.server.serviceAccountName$",
             id="a role and nothing to assume it with",
         ),
         pytest.param(
             {"stsEndpoint": "sts.example"},
             ROLE,
-            "^key stsEndpoint of Secret backup/files-location, .* is no URL; write https://HOST",
+            "^key stsEndpoint of Secret backup/files-location, .* is not a URL; write https://HOST",
             id="a service for roles that is no URL",
         ),
     ],
