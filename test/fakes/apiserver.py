@@ -19,10 +19,10 @@ from urllib.parse import parse_qsl, urlsplit
 import kubernetes.client
 from attrs import frozen
 
-Object = dict[str, Any]
+from fakes.clock import STUCK_AFTER
+from fakes.ports import port_of, reserved
 
-#: Real seconds after which a test that waits for a request is stuck, not slow.
-STUCK_AFTER = 10.0
+Object = dict[str, Any]
 
 #: How a watch ends: in good order, torn off between events, inside one, never (half-open), or not
 #: yet, as more of the script follows.
@@ -65,7 +65,9 @@ class FakeApiServer:
         self._requests: list[RecordedRequest] = []
         self._tls = tls
         self.closing = threading.Event()
-        self._listener = self._listen(0)
+        self._reserved = reserved()
+        self._port = port_of(self._reserved)
+        self._listener = self._listen()
 
     def __enter__(self) -> Self:
         return self
@@ -78,6 +80,7 @@ class FakeApiServer:
     ) -> None:
         self.closing.set()
         self.stop_listening()
+        self._reserved.close()
 
     @property
     def url(self) -> str:
@@ -115,7 +118,7 @@ class FakeApiServer:
 
     def listen_again(self) -> None:
         """Accept connections at the old port."""
-        self._listener = self._listen(self._port)
+        self._listener = self._listen()
 
     def record(self, request: RecordedRequest) -> Answer:
         """Take a request down and return the answer to it."""
@@ -124,10 +127,9 @@ class FakeApiServer:
             self._lock.notify_all()
             return self._script.popleft() if self._script else silence
 
-    def _listen(self, port: int) -> "_Listener":
-        listener = _Listener(("127.0.0.1", port), Handler)
+    def _listen(self) -> "_Listener":
+        listener = _Listener(("127.0.0.1", self._port), Handler)
         listener.fake = self
-        self._port: int = listener.server_address[1]
         if self._tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(self._tls)

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from controller.clock import SystemClock
+from fakes.ports import port_of, reserved
 
 
 class TcpProxy:
@@ -25,7 +26,8 @@ class TcpProxy:
         self._delay = 0.0
         self._lock = threading.Lock()
         self._connections: list[tuple[socket.socket, threading.Event]] = []
-        self.port = 0
+        self._reserved = reserved(listen)
+        self.port = port_of(self._reserved)
         self.accept()
 
     def __enter__(self) -> Self:
@@ -39,16 +41,18 @@ class TcpProxy:
     ) -> None:
         self.refuse()
         self.cut()
+        self._reserved.close()
 
     def accept(self) -> None:
         """Accept connections, again at the same port."""
         self._listener = socket.create_server((self._address, self.port))
-        self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def refuse(self) -> None:
         """Refuse connections from now on; those that there are stay."""
-        _end(self._listener)
+        # Not while one is made, which would come to be after a cut that follows.
+        with self._lock:
+            _end(self._listener)
 
     def cut(self) -> None:
         """Close all connections."""
@@ -71,14 +75,22 @@ class TcpProxy:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = listener.accept()
-                server = socket.create_connection(self._target)
-                frozen = threading.Event()
                 with self._lock:
-                    self._connections += [(client, frozen), (server, frozen)]
-                for source, sink in ((client, server), (server, client)):
-                    threading.Thread(
-                        target=self._pump, args=(source, sink, frozen), daemon=True
-                    ).start()
+                    if listener.fileno() < 0:
+                        _end(client)
+                    else:
+                        self._connect(client)
+
+    def _connect(self, client: socket.socket) -> None:
+        try:
+            server = socket.create_connection(self._target)
+        except OSError:
+            _end(client)
+            return
+        frozen = threading.Event()
+        self._connections += [(client, frozen), (server, frozen)]
+        for source, sink in ((client, server), (server, client)):
+            threading.Thread(target=self._pump, args=(source, sink, frozen), daemon=True).start()
 
     def _pump(self, source: socket.socket, sink: socket.socket, frozen: threading.Event) -> None:
         with contextlib.suppress(OSError):

@@ -5,18 +5,21 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from attrs import define, field, frozen
 from prometheus_client.parser import text_string_to_metric_families
 
 from controller.clock import SystemClock
 from e2e.waiting import wait_for
+from fakes.ports import port_of, reserved
+
+if TYPE_CHECKING:
+    import socket
 
 ROOT: Final = Path(__file__).parents[2]
 PROGRAM: Final = ("-c", "from reconcilers.main import main; main()")
@@ -50,13 +53,14 @@ class Container:
     arguments: tuple[str, ...]
     ends: list[End] = field(factory=list)
     lines: list[dict[str, Any]] = field(factory=list)
-    _ports: dict[str, int] = field(init=False)
+    _ports: dict[str, socket.socket] = field(init=False)
     _process: subprocess.Popen[str] | None = None
     _stop: threading.Event = field(factory=threading.Event)
+    _starting: threading.Lock = field(factory=threading.Lock)
     _thread: threading.Thread = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._ports = dict(zip((METRICS, PROBES), free_ports(2), strict=True))
+        self._ports = {flag: reserved() for flag in (METRICS, PROBES)}
 
     def __enter__(self) -> Self:
         self._start()
@@ -65,14 +69,17 @@ class Container:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        if self._process is not None:
+        with self._starting:
+            self._stop.set()
+            assert self._process is not None
             self._process.kill()
         self._thread.join(START_SECONDS)
+        for kept in self._ports.values():
+            kept.close()
 
     def get(self, server: str, path: str) -> tuple[int, str]:
         """Return the status and the body of what it serves, once it does."""
-        port = self._ports[server]
+        port = port_of(self._ports[server])
         wait_for(
             f"{server} to be served",
             lambda: [line for line in self.lines if line.get("port") == port],
@@ -106,15 +113,18 @@ class Container:
         return [line for line in list(self.lines) if line["event"] == event]
 
     def _start(self) -> None:
-        self.lines = []
-        addresses = (f"--{flag}=127.0.0.1:{port}" for flag, port in self._ports.items())
-        self._process = subprocess.Popen(  # noqa: S603 - a program of ours
-            [sys.executable, *PROGRAM, "--log-format=json", *addresses, *self.arguments],
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stderr=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            text=True,
-        )
+        with self._starting:
+            if self._stop.is_set():
+                return
+            self.lines = []
+            addresses = (f"--{flag}=127.0.0.1:{port_of(at)}" for flag, at in self._ports.items())
+            self._process = subprocess.Popen(  # noqa: S603 - a program of ours
+                [sys.executable, *PROGRAM, "--log-format=json", *addresses, *self.arguments],
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                stderr=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                text=True,
+            )
 
     def _supervise(self) -> None:
         delay = 0.0
@@ -127,18 +137,10 @@ class Container:
             delay = delay * 2 or FIRST_DELAY
 
     def _read(self, process: subprocess.Popen[str]) -> None:
-        """Take note of what it logs until it ends."""
+        """Take note of what it logs until it ends; pytest shows it where a test fails."""
         assert process.stderr is not None
         with process.stderr as lines:
             for line in lines:
                 logged = line.startswith("{")
                 self.lines.append(json.loads(line) if logged else {"event": line})
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on at the moment."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+                print(process.pid, line, end="")  # noqa: T201 - see above

@@ -83,6 +83,8 @@ class Replica:
         assert self.process.stderr is not None
         with self.process.stderr as lines:
             for line in lines:
+                # For pytest, which shows it where a test fails.
+                print(self.name, line, end="")  # noqa: T201 - see above
                 with self._changed:
                     self._lines.append(line)
                     self._changed.notify_all()

@@ -427,7 +427,7 @@ def test_a_list_that_takes_long_to_arrive_is_a_sign_of_life_with_each_part() -> 
         handler.end_headers()
         handler.send_chunk(content[:20])
         # One before each request, and one for what has arrived.
-        alive.append(all(beats.acquire(timeout=apiserver.STUCK_AFTER) for _ in range(3)))
+        alive.append(all(beats.acquire(timeout=STUCK_AFTER) for _ in range(3)))
         handler.send_chunk(content[20:])
         handler.send_chunk(b"")
 
