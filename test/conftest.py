@@ -1,7 +1,4 @@
-"""Makes `fakes` importable from every test: pytest puts this file's folder on the path.
-
-A test that fails because a component of its cluster did shows the end of the component's log.
-"""
+"""A test that fails because a component of its cluster did shows the end of the component's log."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Stand-ins that unit tests share: time and the API server, without either."""
+"""What tests share: stand-ins for time, the API server, Kopia and networks, and objects."""

@@ -169,15 +169,6 @@ def claim(mode: str) -> Object:
     return {"metadata": metadata, "spec": {"accessModes": [mode]}}
 
 
-def metadata_of(obj: Object) -> Object:
-    """Return what a watch for metadata only shows of an object."""
-    return {
-        "apiVersion": "meta.k8s.io/v1",
-        "kind": "PartialObjectMetadata",
-        "metadata": copy.deepcopy(obj["metadata"]),
-    }
-
-
 @frozen
 class KeyPair:
     """A certificate and its private key, both in PEM."""

@@ -125,6 +125,20 @@ def process() -> Iterator[Process]:
         made.clock.step(3600)
 
 
+@pytest.fixture
+def refuse(process: Process) -> Iterator[Callable[[threading.Event], None]]:
+    """Work that notes that it is told to stop, and goes on until the test ends."""
+    test_ends = threading.Event()
+
+    def work(stop: threading.Event) -> None:
+        stop.wait()
+        process.trace.add("refused")
+        test_ends.wait()
+
+    yield work
+    test_ends.set()
+
+
 STOPPED_IN_ORDER = ["-others", "-controllers", "-election", "-caches", "-servers", "-recorders"]
 
 
@@ -211,25 +225,19 @@ class TestElection:
             end for end in STOPPED_IN_ORDER if end != "-controllers"
         ]
 
-    def test_a_lease_is_kept_while_a_controller_is_at_work(self, process: Process) -> None:
-        test_ends = threading.Event()
-
-        def linger(stop: threading.Event) -> None:
-            stop.wait()
-            process.trace.add("lingering")
-            test_ends.wait(STUCK_AFTER)
-
-        process.parts[Group.CONTROLLERS].work = linger
+    def test_a_lease_is_kept_while_a_controller_is_at_work(
+        self, process: Process, refuse: Callable[[threading.Event], None]
+    ) -> None:
+        process.parts[Group.CONTROLLERS].work = refuse
         process.start()
         process.wait_until_all_run()
         process.stop.set()
-        process.trace.wait_for("lingering")
+        process.trace.wait_for("refused")
         process.clock.step(30)
 
         with pytest.raises(GracefulTimeoutExceeded, match="controllers"):
             process.result()
         assert "-election" not in process.trace.entries()
-        test_ends.set()
 
 
 def fail(_stop: threading.Event) -> None:
@@ -322,19 +330,6 @@ def test_a_start_without_the_api_server_waits_for_it_and_says_so(process: Proces
 
 
 class TestGracefulTimeout:
-    @pytest.fixture
-    def refuse(self, process: Process) -> Iterator[Callable[[threading.Event], None]]:
-        """Work that notes that it is told to stop, and goes on until the test ends."""
-        test_ends = threading.Event()
-
-        def work(stop: threading.Event) -> None:
-            stop.wait()
-            process.trace.add("refused")
-            test_ends.wait()
-
-        yield work
-        test_ends.set()
-
     def test_a_part_that_does_not_end_is_named_and_keeps_what_it_needs(
         self, process: Process, refuse: Callable[[threading.Event], None]
     ) -> None:

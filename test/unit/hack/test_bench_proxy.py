@@ -9,11 +9,11 @@ import pytest
 
 from benchlib.proxy import Proxy
 from clusterlib.errors import ClusterError
-from demolib.kubectl import Kubectl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
+
+    from demolib.kubectl import Kubectl
 
 # Answers at a Unix socket as an API server does, with what it was asked.
 PROXY = """\
@@ -51,16 +51,15 @@ Server(path, Handler).serve_forever()
 """
 
 
-def program(folder: Path, script: str) -> Kubectl:
-    file = folder / "kubectl"
-    file.write_text(f"#!{sys.executable}\n{script}")
-    file.chmod(0o755)
-    return Kubectl(str(file), ("--context=some",))
+@pytest.fixture
+def kubectl(scripted_kubectl: Callable[[str], Kubectl]) -> Callable[[str], Kubectl]:
+    """Return a way to make a kubectl that is a program in Python."""
+    return lambda program: scripted_kubectl(f"#!{sys.executable}\n{program}")
 
 
 @pytest.fixture
-def proxy(tmp_path: Path) -> Iterator[Proxy]:
-    with Proxy(program(tmp_path, PROXY)) as started:
+def proxy(kubectl: Callable[[str], Kubectl]) -> Iterator[Proxy]:
+    with Proxy(kubectl(PROXY)) as started:
         yield started
 
 
@@ -89,11 +88,11 @@ def test_a_watch_gives_each_event_as_it_comes_and_tells_silence(proxy: Proxy) ->
 
 
 def test_a_proxy_that_ends_is_not_waited_for(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    kubectl: Callable[[str], Kubectl], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    kubectl = program(tmp_path, "import sys; sys.exit('no such context')")
+    failing = kubectl("import sys; sys.exit('no such context')")
 
-    with pytest.raises(ClusterError, match="the process ended instead"), Proxy(kubectl):
+    with pytest.raises(ClusterError, match="the process ended instead"), Proxy(failing):
         pass
 
     assert "no such context" in capfd.readouterr().err

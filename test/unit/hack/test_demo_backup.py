@@ -9,27 +9,20 @@ import pytest
 
 from clusterlib.errors import ClusterError
 from demolib.backup import Client, Snapshot, parse_snapshot
-from demolib.kubectl import Kubectl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+    from demolib.kubectl import Kubectl
 
 SNAPSHOT = Snapshot("k1", files=4, size=2**20)
 PRINTED = {"id": "k1", "rootEntry": {"summ": {"files": 4, "size": 2**20}}}
 
 
 @pytest.fixture
-def kubectl(tmp_path: Path) -> Callable[[str], Kubectl]:
-    """Return a way to make a kubectl that is a shell script."""
-
-    def make(script: str) -> Kubectl:
-        program = tmp_path / "kubectl"
-        program.write_text(f"#!/bin/sh\n{script}\n")
-        program.chmod(0o700)
-        return Kubectl(str(program))
-
-    return make
+def kubectl(scripted_kubectl: Callable[[str], Kubectl]) -> Callable[[str], Kubectl]:
+    """Return a way to make a kubectl that runs a shell command."""
+    return lambda command: scripted_kubectl(f"#!/bin/sh\n{command}\n")
 
 
 def test_a_snapshot_is_read() -> None:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from demolib.kubectl import Kubectl
 from demolib.objects import Identity, Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from demolib.kubectl import Kubectl
 
 PASSWORD = "a-password"
 SECRET = {"kind": "Secret", "metadata": {"name": "a"}, "stringData": {"password": PASSWORD}}
@@ -30,12 +32,8 @@ esac
 
 
 @pytest.fixture
-def kubectl(tmp_path: Path) -> Kubectl:
-    """Return a kubectl that is a shell script."""
-    program = tmp_path / "kubectl"
-    program.write_text(SCRIPT)
-    program.chmod(0o700)
-    return Kubectl(str(program), ("--context=mine",))
+def kubectl(scripted_kubectl: Callable[[str], Kubectl]) -> Kubectl:
+    return scripted_kubectl(SCRIPT)
 
 
 def test_a_password_goes_by_standard_input_only(kubectl: Kubectl, tmp_path: Path) -> None:
