@@ -57,12 +57,12 @@ MEANINGS = {
     "spec.storage.credentialSecretRef": Meaning(
         "`storage.config` as well, by the keys of the Secret",
         "the pod's own identity (`spec.server.serviceAccountName`) opens S3 and Google Cloud "
-        "Storage; a file store needs none; Azure has to have one",
+        "Storage; a file store needs none; Azure requires one",
     ),
     "spec.repository.rootPath": Meaning(
-        "the end of `storage.config.prefix`, or of `storage.config.path` for a file store: with a "
-        "`prefix` in the location both are joined, cleaned and end in a slash; without one it is "
-        "taken as it is written",
+        "the end of `storage.config.prefix`, or of `storage.config.path` for a file store. With a "
+        "`prefix` in the location the two are joined, cleaned, and end with a slash; without one "
+        "the value is used as written",
         refusals=(paths.ROOT_LEAVES,),
     ),
     "spec.repository.passwordSecretRef": Meaning("the variable `KOPIA_PASSWORD` of the container"),
@@ -80,15 +80,15 @@ MEANINGS = {
     "spec.repository.cacheSizeSettings.content": Meaning(
         "`caching.maxCacheSize` and `caching.contentCacheSizeLimitBytes`, in bytes; and the size "
         "of the volume `cache`",
-        f"{api.DEFAULT_CONTENT_CACHE_MB}, which holds what was read last and no more",
+        f"{api.DEFAULT_CONTENT_CACHE_MB}, which caches only what was read last",
     ),
     "spec.repository.readOnly": Meaning(
-        "`readonly`; `storage.config.readOnly` and a read-only volume, where the storage has them",
-        "the repository can be written to",
+        "`readonly`; also `storage.config.readOnly` or a read-only volume, if the storage has them",
+        "the repository is opened for writing",
     ),
     "spec.repository.pointInTime": Meaning(
         "`storage.config.pointInTime`, in UTC",
-        "the repository as it is",
+        "the current state of the repository",
         (api.NO_TIME, filestore.POINT_IN_TIME),
     ),
     "spec.repository.configuration.cacheDirectory": Meaning("nothing", "nothing changes"),
@@ -99,34 +99,34 @@ MEANINGS = {
     ),
     "spec.server.tlsSecretRef": Meaning(
         "`--tls-cert-file` and `--tls-key-file` of `kopia server start`",
-        "`spec.server.tls.selfSigned` must be there",
+        "`spec.server.tls.selfSigned` is required",
     ),
     "spec.server.tls.selfSigned": Meaning(
-        "Secret `repo-server-NAME-tls`, with a certificate for a year and its key",
-        "`spec.server.tlsSecretRef` must be there",
+        "Secret `repo-server-NAME-tls`, with its key and a certificate that is valid for a year",
+        "`spec.server.tlsSecretRef` is required",
     ),
     "spec.server.userAccess.userAccessSecretRef": _USERS,
     "spec.server.userAccess.username": Meaning("the user name of each of the Secret's users"),
     "spec.server.userAccessSecretRef": Meaning(
-        _USERS.becomes, "`spec.server.userAccess` must be there"
+        _USERS.becomes, "`spec.server.userAccess` is required"
     ),
     "spec.server.additionalUserAccess[].userAccessSecretRef": _USERS,
     "spec.server.additionalUserAccess[].username": Meaning(
         "the user name of each of the Secret's users"
     ),
     "spec.server.drainSeconds": Meaning(
-        "the time between the Service's move and the deletion of the old pod, whose end stands in "
-        "its annotation `cr.kanister.io/drain-until`",
+        "the time from the Service's move to the deletion of the old pod; the annotation "
+        "`cr.kanister.io/drain-until` of that pod has its end",
         f"{api.DEFAULT_DRAIN_SECONDS}",
     ),
     "spec.server.refreshSeconds": Meaning(
-        "`--refresh-interval` of the server: at each it asks its storage for what is new, and is "
-        "not Ready while that does not answer",
-        "4 h, as Kopia has it; an object store that is away makes no server not Ready before",
+        "`--refresh-interval` of the server: at each refresh it asks its storage for new data, and "
+        "it is not Ready while the storage does not answer",
+        "4 h, Kopia's default; until then an object store that is away goes unnoticed",
     ),
     "spec.server.networkPolicy.from[].podSelector": _NO_RESTRICTION,
     "spec.server.networkPolicy.from[].namespaceSelector": Meaning(
-        _NO_RESTRICTION.becomes, "pods of this namespace are meant, or the ipBlock"
+        _NO_RESTRICTION.becomes, "pods of this namespace, or the ipBlock"
     ),
     "spec.server.networkPolicy.from[].ipBlock.cidr": Meaning("a peer of the NetworkPolicy"),
     "spec.server.networkPolicy.from[].ipBlock.except": Meaning(
@@ -141,15 +141,15 @@ MEANINGS = {
         "the pods of `podSelector` in this namespace; without that, " + _NAMESPACE_ONLY,
     ),
     "spec.server.runAsUser": Meaning(
-        "`runAsUser` and `runAsGroup` of the pod's security context; no `fsGroup` is set then",
-        "65532, also as the `fsGroup` by which a volume is made usable",
+        "`runAsUser` and `runAsGroup` of the pod's security context; `fsGroup` is not set then",
+        "65532, also as the `fsGroup`, which makes a volume writable",
     ),
     "spec.server.resources.requests": Meaning(
         "`resources.requests` of the container",
         "50m of cpu and 128Mi of memory, or the limit if that is less",
     ),
     "spec.server.resources.limits": Meaning(
-        "`resources.limits` of the container; 90 % of a memory limit become `GOMEMLIMIT`",
+        "`resources.limits` of the container; 90 % of a memory limit becomes `GOMEMLIMIT`",
         "no limit",
     ),
     "spec.server.serviceAccountName": Meaning(
@@ -167,7 +167,7 @@ MEANINGS = {
         "annotations of the pod, besides the controller's", "none"
     ),
     "spec.server.podOverride": Meaning(
-        "the pod's spec, after all other fields",
+        "the pod's spec; applied after all other fields",
         "the pod is as generated",
         (
             *_kept(podoverride.POD_FIELDS),

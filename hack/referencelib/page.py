@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 HEAD = """\
 # Reference
 
-Every field of a RepositoryServer, and every key of every Secret that it refers to: what becomes of
-it, what holds when it is left out, and what a wrong value says. `hack/reference` writes this page
-from the CRD and the code.
+Every field of a RepositoryServer, and every key of the Secrets that it refers to: what it sets,
+what applies if it is omitted, and the message for a wrong value. `hack/reference` generates this
+page from the CRD and the code.
 
-A value that breaks the CRD is refused by the API server when it is applied: a wrong type or a value
-outside its limits in the API server's own words, anything else in the words quoted here. What only
-the controller can see becomes the message of the condition `Ready`. Neither ever quotes a value of
-a Secret.
+The API server rejects a value that breaks the CRD when you apply it. For a wrong type or a value
+outside its limits the message is the API server's own; the other messages are quoted here. What
+only the controller can see becomes the message of the condition `Ready`. No message ever quotes a
+value of a Secret.
 
 - [spec.storage](#specstorage)
 - [spec.repository](#specrepository)
@@ -31,15 +31,15 @@ a Secret.
 - [status](#status)
 - [Secrets](#secrets)
 
-Paths such as `storage.config.bucket` are those of Kopia's repository configuration, which the
-controller generates; `kopia repository status` in the server's container shows it.
+Paths such as `storage.config.bucket` are paths in Kopia's repository configuration. The controller
+generates it, and `kopia repository status` in the server's container shows it.
 """
 
 SECRETS_HEAD = """\
 ## Secrets
 
-A Secret has the type given here, or `Opaque`. All of them are in the resource's namespace. Of any
-of them it may be said:
+A Secret has the type given here, or `Opaque`. All Secrets are in the namespace of the resource.
+These messages can appear for any of them:
 """
 
 
@@ -67,11 +67,11 @@ def _field(field: Field) -> str:
     kind = f"{field.type}, required" if field.required else field.type
     lines = [f"### `{field.path}`", "", f"*{kind}*. {field.description}", ""]
     if meaning is not None:
-        lines += [f"- Becomes: {meaning.becomes}"]
+        lines += [f"- Sets: {meaning.becomes}"]
         if not field.required:
-            lines += [f"- Left out: {meaning.left_out}"]
+            lines += [f"- If omitted: {meaning.left_out}"]
     refusals = [*field.refusals, *(meaning.refusals if meaning else ())]
-    lines += [f"- Refused: {filled(refusal, field.path)}" for refusal in refusals]
+    lines += [f"- Rejected: {filled(refusal, field.path)}" for refusal in refusals]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -97,7 +97,7 @@ def _secret(secret: Secret) -> str:
         "",
         f"Type `{secret.type}`, named by {named_by}. {secret.about}",
         "",
-        "| key | needed | becomes | left out |",
+        "| key | required | sets | if omitted |",
         "|---|---|---|---|",
         *(_key(key) for key in secret.keys),
         "",
@@ -108,7 +108,7 @@ def _secret(secret: Secret) -> str:
         for message in key.refusals
     ]
     if refusals:
-        lines += ["A wrong value says:", "", *(f"- {refusal}" for refusal in refusals), ""]
+        lines += ["Messages for wrong values:", "", *(f"- {refusal}" for refusal in refusals), ""]
     return "\n".join(lines)
 
 
@@ -120,5 +120,5 @@ def _key(key: Key) -> str:
 
 def _heading(level: int, title: str, text: str, refusals: list[str]) -> str:
     lines = [f"{'#' * level} {title}", "", text, ""]
-    lines += [f"- Refused: {refusal}" for refusal in refusals]
+    lines += [f"- Rejected: {refusal}" for refusal in refusals]
     return "\n".join(lines).rstrip() + "\n"

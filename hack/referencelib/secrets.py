@@ -83,8 +83,8 @@ _BUCKET = Key(("bucket",), "yes", "`storage.config.bucket`")
 _AUTHORITIES = Key(
     (authorities.KEY,),
     "no",
-    "a file that `SSL_CERT_DIR` leads Kopia to: certificates of authorities that it trusts besides "
-    "those of its image",
+    "a file in `SSL_CERT_DIR`: certificates of authorities that Kopia trusts in addition to those "
+    "of its image",
     "the authorities of the image",
     (authorities.AUTHORITY,),
 )
@@ -94,7 +94,7 @@ SECRETS = (
         "Storage location",
         secrets.TYPE_LOCATION,
         _LOCATION,
-        "The key `type` says which of the tables below holds for the other keys.",
+        "The key `type` decides which of the tables below applies to the other keys.",
         (
             Key(
                 ("type",),
@@ -109,7 +109,8 @@ SECRETS = (
         "Location of type filestore",
         secrets.TYPE_LOCATION,
         _LOCATION,
-        f"Also written {' or '.join(f'`{name}`' for name in sorted(kinds.OTHER_SPELLINGS))}.",
+        "Other spellings of the type: "
+        f"{', '.join(f'`{name}`' for name in sorted(kinds.OTHER_SPELLINGS))}.",
         (
             Key(
                 ("claimName",),
@@ -221,8 +222,8 @@ SECRETS = (
         "Credential for Azure",
         secrets.TYPE_AZURE,
         _CREDENTIAL,
-        "Kopia uses the first that there is of SAS token, storage key, client secret and federated "
-        "identity.",
+        "Kopia uses the first of these that is set: SAS token, storage key, client secret, "
+        "federated identity.",
         (
             Key(
                 (azure.ACCOUNT,),
@@ -267,7 +268,7 @@ SECRETS = (
         "Repository password",
         secrets.TYPE_PASSWORD,
         ("spec.repository.passwordSecretRef",),
-        "It must be the one that the repository was made with.",
+        "It must be the password of the repository.",
         (Key(("repo-password",), "yes", "the variable `KOPIA_PASSWORD`"),),
     ),
     Secret(
@@ -293,7 +294,7 @@ SECRETS = (
             Key(
                 ("tls.crt",),
                 "yes",
-                "`--tls-cert-file`: the server's certificate and then those that sign it, in PEM",
+                "`--tls-cert-file`: the server's certificate, then those that sign it, in PEM",
                 refusals=(certificates.NOT_PEM, certificates.EXPIRED),
             ),
             Key(
@@ -312,8 +313,8 @@ SECRETS = (
             "spec.server.userAccessSecretRef",
             "spec.server.additionalUserAccess[].userAccessSecretRef",
         ),
-        "Each key is a user and its value the password, without white space at its ends, which "
-        "Kopia's client takes off as well. A change restarts nothing.",
+        "Each key is a user, and its value the password. White space at both ends of the value is "
+        "ignored, as it is by Kopia's client. A change restarts nothing.",
         (
             Key(
                 ("HOST",),

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 INTRODUCTION = """\
-# What a RepositoryServer tells
+# What a RepositoryServer reports
 
-How `kubectl describe repositoryserver` shows a healthy server, and one with each fault that the
-controller tells of, as it was printed during the end-to-end tests. The message of the condition
-`Ready`, which is that of the event as well, names the object, the field or key, and the fix. Once a
-fault is mended the server becomes Ready by itself, within seconds.
+What `kubectl describe repositoryserver` prints for a healthy server, and for one with each fault
+that the controller reports, as printed during the end-to-end tests. The message of the condition
+`Ready` is also that of the event. It names the object, the field or key, and the fix. Once the
+fault is fixed, the server becomes Ready by itself within seconds.
 
-`hack/describe-failures` writes this file anew.
+`hack/describe-failures` generates this file.
 
 | | `Ready` | Message |
 |---|---|---|

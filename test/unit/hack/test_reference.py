@@ -125,14 +125,14 @@ class TestPage:
                 "### `spec.server.drainSeconds`\n\n*integer, at least 0, at most 604800*. Seconds ",
                 id="a field with its type and limits",
             ),
-            pytest.param("- Left out: 300\n", id="a default"),
+            pytest.param("- If omitted: 300\n", id="a default"),
             pytest.param("*string, at most 1024 characters, required*.", id="a required field"),
             pytest.param(
-                "- Refused: rootPath is immutable: create another RepositoryServer",
+                "- Rejected: rootPath is immutable: create another RepositoryServer",
                 id="what the API server says",
             ),
             pytest.param(
-                "- Refused: spec.repository.pointInTime is VALUE, which is not a time;",
+                "- Rejected: spec.repository.pointInTime is VALUE, which is not a time;",
                 id="what the controller says",
             ),
             pytest.param("| `prefix` (also `path`) | no |", id="a key with its spellings"),
