@@ -58,6 +58,7 @@ WAITING_DELETION = "pod {pod} is being deleted and will be created again"
 WAITING_CONTAINER = (
     "the container of pod {pod} is starting; if this lasts, see the events of the pod"
 )
+WAITING_INIT_CONTAINER = "pod {pod} waits for its init container {container}: {cause}"
 WAITING_SERVER = (
     "Kopia is opening the repository in pod {pod}; if this lasts, see the log of the pod"
 )
@@ -65,6 +66,7 @@ WAITING_RESTART = "Kopia exited with code {code} in pod {pod}; the kubelet is st
 WAITING_PROBE = (
     "pod {pod} fails its readiness probe; if this lasts, {storage} may be away: check it"
 )
+WAITING_READY = "the server answers in pod {pod}, but the pod is not Ready: {cause}"
 
 _IMAGE_REASONS = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
@@ -72,6 +74,7 @@ _IMAGE_REASONS = frozenset(
 _CREATION_REASONS = frozenset(
     {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 )
+_BEING_CREATED = frozenset({"ContainerCreating", "PodInitializing"})
 CRASH_LOOP = "CrashLoopBackOff"
 # Somebody has given the pod a readiness gate.
 _GATES_NOT_READY = "ReadinessGatesNotReady"
@@ -194,7 +197,19 @@ def _not_created(pod: Mapping[str, Any], _context: PodContext) -> Problem | Wait
         return Problem(SERVER_SETUP, REASON_IMAGE, message)
     if waiting.get("reason") in _CREATION_REASONS:
         return Problem(SERVER_SETUP, REASON_CONTAINER, CONTAINER.format(**words))
-    return Waiting(SERVER_SETUP, WAITING_CONTAINER.format(pod=pod["metadata"]["name"]))
+    return _init_container(pod) or Waiting(SERVER_SETUP, WAITING_CONTAINER.format(**words))
+
+
+def _init_container(pod: Mapping[str, Any]) -> Waiting | None:
+    """Say which init container, of an override or of a webhook, keeps the server's waiting."""
+    for status in pod["status"].get("initContainerStatuses") or ():
+        waiting = status["state"].get("waiting") or {}
+        # The others wait as well: for this one.
+        if waiting.get("reason") not in (None, *_BEING_CREATED):
+            words = {"pod": pod["metadata"]["name"], "container": status["name"]}
+            cause = ": ".join(filter(None, (waiting["reason"], waiting.get("message"))))
+            return Waiting(SERVER_SETUP, WAITING_INIT_CONTAINER.format(cause=cause, **words))
+    return None
 
 
 def _ended(pod: Mapping[str, Any], context: PodContext) -> Problem | Waiting | None:
@@ -240,6 +255,16 @@ def _node_lost(pod: Mapping[str, Any], _context: PodContext) -> Problem | None:
     return Problem(SERVER_SETUP, REASON_NODE_LOST, message)
 
 
+def _not_ready(pod: Mapping[str, Any], _context: PodContext) -> Waiting | None:
+    """Say what keeps a pod from being Ready whose server answers: a sidecar, or a gate."""
+    ready = get_condition(conditions_of(pod), "Ready")
+    if ready is None or ready["status"] != "False":
+        return None
+    cause = ready.get("message") or ready.get("reason", "")
+    message = WAITING_READY.format(pod=pod["metadata"]["name"], cause=cause)
+    return Waiting(SERVER_INITIALIZED, message)
+
+
 # From the outside in: nothing more happens in a pod that is over, a pod without a node has no
 # container, a container that was never created cannot have ended, and one that has ended is not
 # about to answer. What the kubelet said last holds until its node is known to be lost.
@@ -251,6 +276,7 @@ POD_CHECKS: tuple[Callable[[Mapping[str, Any], PodContext], Problem | Waiting | 
     _not_started,
     _not_answering,
     _node_lost,
+    _not_ready,
 )
 
 
@@ -294,7 +320,7 @@ def container_is_being_created(pod: Mapping[str, Any]) -> bool:
     """Return whether the kubelet is still getting together what the container needs."""
     status = container_status(pod)
     waiting = {} if status is None else status["state"].get("waiting") or {}
-    return status is None or waiting.get("reason") in {"ContainerCreating", "PodInitializing"}
+    return status is None or waiting.get("reason") in _BEING_CREATED
 
 
 def answers(pod: Mapping[str, Any]) -> bool:

@@ -394,6 +394,21 @@ def node_lost() -> Object:
     return status
 
 
+def not_ready(reason: str, message: str) -> Object:
+    """A pod whose server answers, and that something else keeps from being Ready.
+
+    Args:
+        reason: `ContainersNotReady`, or `ReadinessGatesNotReady`.
+        message: Of its condition Ready.
+    """
+    status = serving()
+    _ready(status).update(status="False", reason=reason, message=message)
+    if reason == "ContainersNotReady":
+        (containers,) = (one for one in status["conditions"] if one["type"] == "ContainersReady")
+        containers.update(status="False", reason=reason, message=message)
+    return status
+
+
 def killed(code: int = 137, *, message: str = "") -> Object:
     """A pod whose container has just ended and is not started again yet."""
     return _status(_ended(code, message), phase="Running")

@@ -63,12 +63,51 @@ def test_a_server_on_a_lost_node_answers_nothing() -> None:
     assert not podstatus.answers(objects.pod(objects.node_lost()))
 
 
-def test_a_pod_that_waits_for_a_readiness_gate_is_on_no_lost_node() -> None:
-    of = objects.node_lost()
-    (ready,) = (one for one in of["conditions"] if one["type"] == "Ready")
-    ready["reason"] = "ReadinessGatesNotReady"
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        pytest.param("ContainersNotReady", "containers with unready status: [proxy]", id="sidecar"),
+        pytest.param("ReadinessGatesNotReady", 'pod readiness gate "x" is missing', id="gate"),
+    ],
+)
+def test_what_else_keeps_a_pod_from_being_ready_is_told(reason: str, message: str) -> None:
+    of = objects.not_ready(reason, message)
 
-    assert podstatus.examine(objects.pod(of), POD, CONTEXT) is None
+    assert podstatus.examine(objects.pod(of), POD, CONTEXT) == Waiting(
+        SERVER_INITIALIZED, f"the server answers in pod {POD}, but the pod is not Ready: {message}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("proxy", "told"),
+    [
+        pytest.param(
+            {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}},
+            f"pod {POD} waits for its init container proxy: ImagePullBackOff: no such image",
+            id="that has not got its image",
+        ),
+        pytest.param(
+            {"waiting": {"reason": "CrashLoopBackOff"}},
+            f"pod {POD} waits for its init container proxy: CrashLoopBackOff",
+            id="that fails without a word",
+        ),
+        pytest.param(
+            {"waiting": {"reason": "PodInitializing"}},
+            podstatus.WAITING_CONTAINER.format(pod=POD),
+            id="that waits for another one",
+        ),
+        pytest.param(
+            {"running": {}}, podstatus.WAITING_CONTAINER.format(pod=POD), id="that is at work"
+        ),
+    ],
+)
+def test_an_init_container(proxy: Object, told: str) -> None:
+    of = objects.creating("PodInitializing")
+    of["initContainerStatuses"] = [{"name": "proxy", "state": proxy}]
+
+    verdict = podstatus.examine(objects.pod(of), POD, CONTEXT)
+
+    assert verdict == Waiting(SERVER_SETUP, told)
 
 
 @pytest.mark.parametrize("of", [objects.serving(), objects.crash_looping(WRONG_PASSWORD)])
