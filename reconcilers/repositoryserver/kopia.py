@@ -165,6 +165,8 @@ _STORE_FAULTS = (
 
 # Azure's library prints a page; these lines of it say what is wrong.
 _AZURE_ANSWER = re.compile(r"RESPONSE \d+: \d+ (?P<words>.*)\nERROR CODE: (?P<code>\w+)")
+# Azure's login ends its page with a link, and its answer with identifiers of the request.
+_LOGIN_ANSWER = re.compile(r"AADSTS\d+: (?:(?! Trace ID: )[^\"\\\r\n])+")
 # Through how many of its parts Kopia passed the error on.
 _PASSED_ON = re.compile(
     r"^.*(?:cannot open storage|unable to list from the bucket|"
@@ -172,6 +174,9 @@ _PASSED_ON = re.compile(
 )
 # The query of a URL may be a credential: a SAS token is.
 _QUERY = re.compile(r"(https?://[^\s\"?]*)\?[^\s\"]*")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+# The pod's end of a connection has another port each time: told, each try would be another fault.
+_FROM = re.compile(r"(?:[\d.]+|\[[\da-f:.]+\]):\d+->")
 
 
 @frozen
@@ -336,10 +341,11 @@ _CHECKS = (
 
 
 def last_line(output: str) -> str:
-    """Return the line that says why, without colours and queries of URLs, cut to 300 characters.
+    """Return the line that says why, cut to 300 characters.
 
     The last one, unless Kopia panicked: then what follows is a trace of its stack. Nor is it the
-    last one where Azure answered.
+    last one where Azure answered. It is without colours and queries of URLs, and without what is
+    different each time that the same is wrong.
     """
     return _last_line(output)[:_CAUSE_LENGTH]
 
@@ -347,7 +353,9 @@ def last_line(output: str) -> str:
 def _last_line(output: str) -> str:
     if answer := _AZURE_ANSWER.search(output):
         return f"{answer['code']}: {answer['words']}"
-    plain = _QUERY.sub(r"\1", re.sub(r"\x1b\[[0-9;]*m", "", output))
+    if login := _LOGIN_ANSWER.search(output):
+        return login.group()
+    plain = _FROM.sub("", _QUERY.sub(r"\1", _COLOUR.sub("", output)))
     lines = [line.strip() for line in plain.splitlines() if line.strip()]
     panics = [line for line in lines if line.startswith(("panic:", "fatal error:"))]
     return (*lines, *panics[:1])[-1] if lines else "it printed nothing"

@@ -360,6 +360,25 @@ NO_SIGNATURE = AZURE.format(
     words="Server failed to authenticate the request.",
     code="AuthorizationFailure",
 )
+# As azidentity of Azure's SDK for Go prints it (errors.go).
+NO_LOGIN = (
+    OPENING
+    + "cannot open storage: unable to list from the bucket: "
+    + """ClientSecretCredential authentication failed.
+POST https://login.microsoftonline.com/tenant/oauth2/v2.0/token
+--------------------------------------------------------------------------------
+RESPONSE 401 Unauthorized
+--------------------------------------------------------------------------------
+{
+  "error": "invalid_client",
+  "error_description": "AADSTS7000215: Invalid client secret provided. Trace ID: 5e8d",
+  "error_codes": [
+    7000215
+  ]
+}
+--------------------------------------------------------------------------------
+To troubleshoot, visit https://aka.ms/azsdk/go/identity/troubleshoot#client-secret"""
+)
 SIGNATURE = "The request signature we calculated does not match the signature you provided."
 
 
@@ -379,6 +398,13 @@ SIGNATURE = "The request signature we calculated does not match the signature yo
             f"{BUCKET.storage} denies Kopia access: AuthorizationFailure: Server failed to "
             "authenticate the request; correct Secret backup/files-credential",
             id="Azure: a wrong key; of its page the answer counts",
+        ),
+        pytest.param(
+            NO_LOGIN,
+            "StorageAccessDenied",
+            f"{BUCKET.storage} denies Kopia access: AADSTS7000215: Invalid client secret provided; "
+            "correct Secret backup/files-credential",
+            id="Azure: a wrong secret of an application; of its answer what is so each time",
         ),
         pytest.param(
             NO_CONTAINER,
@@ -502,6 +528,16 @@ def test_want_of_memory_explains_more_than_what_was_printed_before() -> None:
         pytest.param("  indented  ", "indented", id="without white space around"),
         pytest.param("\x1b[31mERROR\x1b[0m no", "ERROR no", id="without colours"),
         pytest.param("\x1b[0m\n", "it printed nothing", id="colours alone are nothing"),
+        pytest.param(
+            "read tcp 10.1.0.5:40312->192.0.2.1:443: read: connection reset by peer",
+            "read tcp 192.0.2.1:443: read: connection reset by peer",
+            id="without the port that is another one each time",
+        ),
+        pytest.param(
+            "write tcp [fd00::5]:40312->[2001:db8::1]:443: write: broken pipe",
+            "write tcp [2001:db8::1]:443: write: broken pipe",
+            id="nor that of an IPv6 address",
+        ),
         pytest.param("x" * 301, "x" * 300, id="cut to fit a condition"),
         pytest.param("", "it printed nothing", id="nothing"),
     ],
