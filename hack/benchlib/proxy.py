@@ -18,8 +18,6 @@ from benchlib.requests import Requests
 from clusterlib import waiting
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from demolib.kubectl import Kubectl
 
 START_TIMEOUT_SECONDS = 10.0
@@ -65,12 +63,7 @@ class Proxy(Requests):
             self._running = on_failure.pop_all()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End the proxy."""
         self._running.close()
 

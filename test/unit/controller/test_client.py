@@ -519,12 +519,7 @@ def test_the_token_is_read_anew_for_each_request(server: FakeApiServer) -> None:
         configuration.api_key["BearerToken"] = f"bearer {next(tokens)}"
 
     api_client.configuration.refresh_api_key_hook = refresh
-    client = Client(
-        api_client,
-        field_manager="tester",
-        clock=SystemClock(),
-        metrics=Metrics(CollectorRegistry()),
-    )
+    client = client_of(api_client)
     server.expect(apiserver.ok({}), apiserver.ok({}))
 
     client.get(PODS, "ns", "a")
@@ -544,12 +539,7 @@ def test_credentials_that_cannot_be_renewed_are_no_bug(server: FakeApiServer) ->
         raise FileNotFoundError("token")
 
     api_client.configuration.refresh_api_key_hook = refresh
-    client = Client(
-        api_client,
-        field_manager="tester",
-        clock=SystemClock(),
-        metrics=Metrics(CollectorRegistry()),
-    )
+    client = client_of(api_client)
 
     with pytest.raises(errors.TransportError, match="credentials"):
         client.get(PODS, "ns", "a")
