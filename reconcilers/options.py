@@ -142,7 +142,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         )
 
     flag("namespace", "", "namespace to serve (default: its own)", _namespace)
-    flag("server-image", DEFAULT_SERVER_IMAGE, "Kopia", _image)
+    flag("server-image", DEFAULT_SERVER_IMAGE, "with Kopia", _image)
     flag("workers", "10", "reconciles at once", _workers, "N")
     flag(
         "max-concurrent-replacements",
@@ -153,8 +153,8 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     )
     flag("log-level", "info", "from debug to error")
     flag("log-format", "auto", "json, console, auto")
-    flag("metrics-bind-address", ":8080", "of /metrics; 0: none", _address, "ADDR")
-    flag("health-probe-bind-address", ":8081", "of the probes; 0: none", _address, "ADDR")
+    flag("metrics-bind-address", ":8080", "for /metrics; 0: off", _address, "ADDR")
+    flag("health-probe-bind-address", ":8081", "for the probes; 0: off", _address, "ADDR")
     flag(
         "leader-elect",
         "false",
@@ -182,13 +182,13 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
 
 def _namespace(text: str) -> str:
     if text and not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no name of a namespace")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a valid name of a namespace")
     return text
 
 
 def _image(text: str) -> str:
     if not re.fullmatch(r"[^\s:@]\S*", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no name of an image")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a valid name of an image")
     return text
 
 
@@ -202,19 +202,19 @@ def _lease(text: str) -> str:
     label = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
     longest = 253
     if len(text) > longest or not re.fullmatch(rf"{label}(\.{label})*", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no name of a Lease")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a valid name of a Lease")
     return text
 
 
 def _seconds(text: str) -> float:
     if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?s?", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds, such as 10 or 2.5s")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, such as 10 or 2.5s")
     return float(text.removesuffix("s"))
 
 
 def _whole_seconds(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,6}s?", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of seconds, such as 15")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of seconds, such as 15")
     return int(text.removesuffix("s"))
 
 
@@ -237,5 +237,5 @@ def _address(text: str) -> str:
     highest = 65535
     valid = ":" in text and port.isascii() and port.isdigit() and 1 <= int(port) <= highest
     if text != "0" and not valid:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an address such as :8080, nor 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not an address such as :8080, and not 0")
     return text

@@ -149,7 +149,7 @@ def test_an_object_store_that_is_away_is_noticed_where_the_server_looks_at_it(
         record_seconds("Ready again after", CLOCK.monotonic() - began)
 
         assert message_of(unready).startswith(
-            f"pod {pod['metadata']['name']} does not pass its readiness probe; if that lasts, "
+            f"pod {pod['metadata']['name']} fails its readiness probe; if this lasts, "
         )
         assert "may be away" in message_of(unready)
         after = server.pod()

@@ -64,13 +64,13 @@ GIVEN = [
 ]
 
 REFUSED = [
-    ("namespace", "Backup", "'Backup' is no name of a namespace"),
-    ("namespace", "a" * 64, f"'{'a' * 64}' is no name of a namespace"),
-    ("namespace", "a\nb", r"'a\nb' is no name of a namespace"),
-    ("namespace", "a/b", "'a/b' is no name of a namespace"),
-    ("server-image", " kopia", "' kopia' is no name of an image"),
-    ("server-image", "kopia kopia", "'kopia kopia' is no name of an image"),
-    ("server-image", ":0.23.1", "':0.23.1' is no name of an image"),
+    ("namespace", "Backup", "'Backup' is not a valid name of a namespace"),
+    ("namespace", "a" * 64, f"'{'a' * 64}' is not a valid name of a namespace"),
+    ("namespace", "a\nb", r"'a\nb' is not a valid name of a namespace"),
+    ("namespace", "a/b", "'a/b' is not a valid name of a namespace"),
+    ("server-image", " kopia", "' kopia' is not a valid name of an image"),
+    ("server-image", "kopia kopia", "'kopia kopia' is not a valid name of an image"),
+    ("server-image", ":0.23.1", "':0.23.1' is not a valid name of an image"),
     ("workers", "0", "'0' is not a number from 1 to 256"),
     ("workers", "257", "'257' is not a number from 1 to 256"),
     ("workers", "-1", "'-1' is not a number from 1 to 256"),
@@ -82,30 +82,30 @@ REFUSED = [
     ("log-level", "loud", "'loud' is not one of debug, info, warning, error"),
     ("log-level", "INFO", "'INFO' is not one of debug, info, warning, error"),
     ("log-format", "xml", "'xml' is not one of auto, json, console"),
-    ("metrics-bind-address", "8080", "'8080' is not an address such as :8080, nor 0"),
-    ("metrics-bind-address", ":0", "':0' is not an address such as :8080, nor 0"),
-    ("metrics-bind-address", ":65536", "':65536' is not an address such as :8080, nor 0"),
-    ("metrics-bind-address", "localhost", "'localhost' is not an address such as :8080, nor 0"),
+    ("metrics-bind-address", "8080", "'8080' is not an address such as :8080, and not 0"),
+    ("metrics-bind-address", ":0", "':0' is not an address such as :8080, and not 0"),
+    ("metrics-bind-address", ":65536", "':65536' is not an address such as :8080, and not 0"),
+    ("metrics-bind-address", "localhost", "'localhost' is not an address such as :8080, and not 0"),
     ("leader-elect", "yes", "'yes' is neither true nor false"),
-    ("leader-election-id", "Lease", "'Lease' is no name of a Lease"),
-    ("leader-election-id", "a..b", "'a..b' is no name of a Lease"),
-    ("leader-election-namespace", "a/b", "'a/b' is no name of a namespace"),
+    ("leader-election-id", "Lease", "'Lease' is not a valid name of a Lease"),
+    ("leader-election-id", "a..b", "'a..b' is not a valid name of a Lease"),
+    ("leader-election-namespace", "a/b", "'a/b' is not a valid name of a namespace"),
     (
         "leader-election-lease-duration",
         "15.5",
-        "'15.5' is no whole number of seconds, such as 15",
+        "'15.5' is not a whole number of seconds, such as 15",
     ),
     (
         "leader-election-renew-deadline",
         "10m",
-        "'10m' is no number of seconds, such as 10 or 2.5s",
+        "'10m' is not a number of seconds, such as 10 or 2.5s",
     ),
     (
         "leader-election-retry-period",
         "-2",
-        "'-2' is no number of seconds, such as 10 or 2.5s",
+        "'-2' is not a number of seconds, such as 10 or 2.5s",
     ),
-    ("health-probe-bind-address", ":http", "':http' is not an address such as :8080, nor 0"),
+    ("health-probe-bind-address", ":http", "':http' is not an address such as :8080, and not 0"),
 ]
 
 
@@ -208,7 +208,9 @@ def test_where_the_lease_is(served: str, given: str, namespace: str) -> None:
             ["--workers"], "argument --workers: expected one argument", id="a flag without a value"
         ),
         pytest.param(
-            ["--server-image="], "argument --server-image: '' is no name of an image", id="no image"
+            ["--server-image="],
+            "argument --server-image: '' is not a valid name of an image",
+            id="no image",
         ),
     ],
 )
