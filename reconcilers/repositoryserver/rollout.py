@@ -112,6 +112,12 @@ class Rollout:
             return self.routed
         return children.NO_DIGEST
 
+    def has_clients(self, pod: Mapping[str, Any]) -> bool:
+        """Return whether the Service has let clients reach a pod until now."""
+        # Somebody has deleted the Service: it may have selected any pod that works.
+        unknown = not self.routed and podstatus.is_ready(pod) and drain_until(pod) is None
+        return unknown or self._is_routed(pod)
+
     def _is_newest(self, pod: Mapping[str, Any]) -> bool:
         return children.digest_of(pod) == self.newest
 
@@ -171,7 +177,7 @@ def retire(
         left = None if until is None else (until - now).total_seconds()
         # Whatever time to drain one of ours was given before the Service came back to it does not
         # count.
-        is_left = left is None if pod in former else children.digest_of(pod) == rollout.routed
+        is_left = left is None if pod in former else rollout.has_clients(pod)
         # By a clock that was set back, or a resource that allows less than before.
         has_too_long = left is not None and left > drain_seconds
         if is_over(pod):

@@ -63,6 +63,7 @@ STEADY = Rollout(newest="new", routed="new", users="v2")
 CHANGING = Rollout(newest="new", routed="old", users="v2")
 BACK = Rollout(newest="new", routed="old", users="v2")
 UNKNOWN = Rollout(newest="", routed="old", users="v2")
+UNROUTED = Rollout(newest="new", routed="", users="v2")
 
 
 @pytest.mark.parametrize(
@@ -268,6 +269,15 @@ def test_the_service_selects(place: Rollout, serving: Object | None, digest: str
             id="it has too long: a clock was set back, or the resource allows less by now",
         ),
         pytest.param(
+            UNROUTED,
+            [pod("old"), pod("older", drains_for=120), pod("broken", objects.killed()), pod("new")],
+            "new",
+            ["old"],
+            [("broken", rollout.WHY_SUPERSEDED)],
+            120,
+            id="somebody has deleted the Service, which may have routed to any that works",
+        ),
+        pytest.param(
             STEADY,
             [pod("old", drains_for=0), pod("new")],
             "new",
@@ -426,9 +436,6 @@ def test_no_pod_of_use_is_retired(found: tuple[Rollout, list[Object]]) -> None:
         assert one is not serving
         assert name(one) != place.newest
         assert serving is not None or name(one) != place.routed
-
-
-UNROUTED = Rollout(newest="new", routed="", users="v2")
 
 
 @pytest.mark.parametrize(
