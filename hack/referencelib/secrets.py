@@ -135,7 +135,7 @@ SECRETS = (
                 "`storage.config.endpoint`, without its scheme; `http:` before it also becomes "
                 "`storage.config.doNotUseTLS`",
                 f"`{s3.DEFAULT_ENDPOINT}`",
-                (s3.ENDPOINT_PATH,),
+                (s3.NO_HOST,),
             ),
             Key(
                 ("region",),

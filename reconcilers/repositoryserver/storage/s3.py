@@ -28,9 +28,9 @@ ROLE_DURATION = "1h"
 SESSION_NAME = "repository-server-controller"
 
 REASON_ENDPOINT = "EndpointInvalid"
-ENDPOINT_PATH = (
-    "key {key} of Secret {ref}, named by {field}, has a path, which Kopia refuses; leave only "
-    "[http://]HOST[:PORT]"
+NO_HOST = (
+    "key {key} of Secret {ref}, named by {field}, is not just a host, as Kopia needs it; write "
+    "[http://]HOST[:PORT], without a path or a user"
 )
 STS_URL = (
     "key {key} of Secret {ref}, named by {field}, is not a URL; write https://HOST of the service "
@@ -44,6 +44,8 @@ ROLE_WITHOUT_KEYS = (
 )
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+# What else a URL can hold is refused, and a password in one must not be told with the endpoint.
+_HOST = re.compile(r"[^/?#@\s]*")
 _AMAZON = re.compile(r"(^|\.)amazonaws\.com(\.cn)?$")
 
 
@@ -99,8 +101,8 @@ def _endpoint(location: SecretData) -> tuple[str, bool]:
     """Return host and port, and whether it speaks HTTP without TLS."""
     written = location.optional("endpoint").strip().rstrip("/")
     host = _SCHEME.sub("", written, count=1)
-    if "/" in host:
-        raise location.refused(REASON_ENDPOINT, ENDPOINT_PATH, "endpoint")
+    if not _HOST.fullmatch(host):
+        raise location.refused(REASON_ENDPOINT, NO_HOST, "endpoint")
     # In small letters only, as it was.
     return host or DEFAULT_ENDPOINT, written.startswith("http:")
 

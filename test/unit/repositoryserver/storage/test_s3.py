@@ -187,9 +187,16 @@ def test_a_former_state_of_the_bucket() -> None:
         pytest.param(
             {"endpoint": "https://minio.example/s3"},
             KEYS,
-            "^key endpoint of Secret backup/files-location, named by spec.storage.secretRef, has "
-            r"a path, which Kopia refuses; leave only \[http://\]HOST\[:PORT\]$",
+            "^key endpoint of Secret backup/files-location, named by spec.storage.secretRef, is "
+            r"not just a host, as Kopia needs it; write \[http://\]HOST\[:PORT\], without a path "
+            "or a user$",
             id="an endpoint with a path",
+        ),
+        pytest.param(
+            {"endpoint": "https://user:password@minio.example"},
+            KEYS,
+            "^key endpoint of Secret .* is not just a host(?!.*password)",
+            id="an endpoint with a password, which is not repeated",
         ),
         pytest.param(
             {"type": "s3Compliant"},
