@@ -11,6 +11,7 @@ import pytest
 
 from controller.kubeconfig import load_api_client
 from e2e import cluster as clusters
+from e2e import diagnosis
 from e2e.backup_client import Client
 from e2e.cluster import CLIENTS, NAMESPACE, NAMESPACES, Cluster
 from e2e.descriptions import Description, document
@@ -21,8 +22,7 @@ from e2e.stores import ObjectStores
 from e2e.witness import Witness
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
+    from collections.abc import Callable, Generator, Iterator
 
 KUBECONFIG = "RSC_TEST_KUBECONFIG"
 CONTROLLER_IMAGE = "RSC_TEST_CONTROLLER_IMAGE"
@@ -45,6 +45,19 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # It looks at what all the others have left. The sort keeps the order of the rest.
     items.sort(key=lambda item: item.path.name == LAST)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Function, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show with a test that failed what an operator would look at, while it is there."""
+    report = yield
+    cluster, server = item.funcargs.get("cluster"), item.funcargs.get("server")
+    if report.failed and call.when != "teardown" and isinstance(cluster, Cluster):
+        name = server.name if isinstance(server, Server) else ""
+        report.sections.extend(diagnosis.sections(cluster.kubectl, name))
+    return report
 
 
 def pytest_terminal_summary(
@@ -88,9 +101,7 @@ def cluster() -> Iterator[Cluster]:
     clusters.clear(connected)
     for name in (NAMESPACE, CLIENTS):
         connected.client.create(NAMESPACES, "", {"metadata": {"name": name}})
-        connected.kubectl.run(
-            "wait", f"--namespace={name}", "--for=create", "serviceaccount/default"
-        )
+        connected.kubectl.wait(name, "serviceaccount/default", "create")
     yield connected
     for name in (NAMESPACE, CLIENTS):
         connected.client.delete(NAMESPACES, "", name)
@@ -158,9 +169,7 @@ def stranger(cluster: Cluster) -> Client:
 
 def started(pod: Client) -> Client:
     pod.cluster.kubectl.create([pod.manifest()])
-    pod.cluster.kubectl.run(
-        "wait", f"--namespace={CLIENTS}", "--for=condition=Ready", f"pod/{pod.pod}"
-    )
+    pod.cluster.kubectl.wait(CLIENTS, f"pod/{pod.pod}", "condition=Ready")
     return pod
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from controller.resource import Object
 
 TIMEOUT_SECONDS = 120.0
+WAIT_SECONDS = 90
 
 
 @frozen
@@ -58,6 +59,15 @@ class Kubectl:
         ran = self.attempt(*arguments, stdin=stdin)
         assert ran.code == 0, f"kubectl {' '.join(arguments)}: {ran}"
         return ran.output
+
+    def wait(self, namespace: str, obj: str, condition: str) -> None:
+        """Wait until an object is as told; by itself kubectl gives up after 30 s.
+
+        Raises:
+            AssertionError: It did not come to be.
+        """
+        limit = f"--timeout={WAIT_SECONDS}s"
+        self.run("wait", f"--namespace={namespace}", f"--for={condition}", limit, obj)
 
     def attempt(self, *arguments: str, stdin: str = "") -> Ran:
         """Run kubectl and return what came of it."""

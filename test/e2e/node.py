@@ -87,9 +87,7 @@ class Node:
                 }
             ]
         )
-        self.cluster.kubectl.run(
-            "wait", f"--namespace={NAMESPACE}", "--for=condition=Ready", f"pod/{POD}"
-        )
+        self.cluster.kubectl.wait(NAMESPACE, f"pod/{POD}", "condition=Ready")
         self.shell(
             f"find {TEMPORARY} -maxdepth 1 -name '{DIRECTORY_PREFIX}*'"
             f" -mmin +{LEFT_BEHIND_MINUTES} -exec rm -rf {{}} +"
@@ -305,7 +303,7 @@ rm -rf /tmp/store
             def kill() -> None:
                 stdin.write("\n")
                 stdin.close()
-                assert shell.wait(timeout=10) == 0
+                assert shell.wait(timeout=60) == 0
 
             try:
                 yield kill

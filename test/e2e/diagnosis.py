@@ -1,0 +1,62 @@
+"""What an operator would look at when a test has failed: elsewhere only the output is left."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+from e2e.cluster import NAMESPACE
+from e2e.installation import SELECTOR
+from reconcilers.repositoryserver import children
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from e2e.kubectl import Kubectl
+
+LINES = 100
+# Of the controller's log, which is about all servers.
+SEARCHED_LINES = 3000
+BAD = ('"level": "warning"', '"level": "error"', "Traceback")
+
+# Of one command, where the API server may be what has failed.
+REQUEST_SECONDS = 10
+
+
+def sections(kubectl: Kubectl, server: str) -> Iterator[tuple[str, str]]:
+    """Yield what there is to see, with a title each.
+
+    Args:
+        kubectl: For the cluster.
+        server: The name of the server that the test was about; "" for none.
+    """
+    yield "pods", _said(kubectl, "get", "pods", "--all-namespaces", "--output=wide")
+    if server:
+        pods = f"--selector={children.LABEL_INSTANCE}={server}"
+        logs = ("--all-containers", "--prefix", f"--tail={LINES}")
+        yield "the server", _in_namespace(kubectl, "describe", f"repositoryserver/{server}")
+        yield "its pods", _in_namespace(kubectl, "describe", "pods", pods)
+        yield "their logs", _in_namespace(kubectl, "logs", pods, *logs)
+    searched = (f"--selector={SELECTOR}", "--prefix", f"--tail={SEARCHED_LINES}")
+    log = _in_namespace(kubectl, "logs", *searched, lines=SEARCHED_LINES)
+    yield "the controller's log", _about(server, log)
+    yield "events", _in_namespace(kubectl, "get", "events", "--sort-by=.metadata.creationTimestamp")
+
+
+def _in_namespace(kubectl: Kubectl, *arguments: str, lines: int = LINES) -> str:
+    return _said(kubectl, *arguments, f"--namespace={NAMESPACE}", lines=lines)
+
+
+def _said(kubectl: Kubectl, *arguments: str, lines: int = LINES) -> str:
+    """Return the end of what kubectl says, whatever that is."""
+    try:
+        ran = kubectl.attempt(*arguments, f"--request-timeout={REQUEST_SECONDS}s")
+    except subprocess.TimeoutExpired as error:
+        return str(error)
+    return "\n".join((ran.output + ran.complaint).splitlines()[-lines:])
+
+
+def _about(server: str, log: str) -> str:
+    """Return the last lines of a log that name a server, or tell of trouble."""
+    told = [line for line in log.splitlines() if server in line or any(bad in line for bad in BAD)]
+    return "\n".join(told[-LINES:])
