@@ -53,6 +53,10 @@ CONNECT_SECONDS = 15
 ROUTED_SECONDS = 5.0
 NOBODY_LISTENS = "connection refused"
 
+# Until a password opens the door and until the node's rules lead to another pod, on a machine that
+# is busy.
+PROMPTLY_SECONDS = 30.0
+
 
 @frozen
 class Login:
@@ -127,6 +131,17 @@ class Client:
             if CLOCK.monotonic() > deadline:
                 break
         return ran
+
+    def wait_until_accepted(
+        self, directory: str, to: Login, *, seconds: float = PROMPTLY_SECONDS
+    ) -> None:
+        """Connect to a server that has just moved to another pod, or learned a password."""
+        wait_for(
+            f"{to.username}@{to.host} to be accepted",
+            lambda: self.connect(directory, to),
+            lambda ran: ran.code == 0,
+            seconds=seconds,
+        )
 
     def _connect(self, directory: str, to: Login, seconds: int) -> Ran:
         return self._kopia(

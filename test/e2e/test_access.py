@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from e2e import certificates
-from e2e.backup_client import login
+from e2e.backup_client import PROMPTLY_SECONDS, login
 from e2e.cluster import NAMESPACE
 from e2e.server import HOST, events_of
 from e2e.waiting import CLOCK, wait_for
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 OTHER = "other"
 
-# Until a password opens the door, or no longer does, on a machine that is busy.
-PROMPTLY = 30.0
-
 MANY = 300
 
 DRAIN_SECONDS = 5
@@ -33,15 +30,6 @@ DRAIN_SECONDS = 5
 def identity(pod: Object) -> tuple[str, int]:
     """Return what changes when a pod or its container is started anew."""
     return pod["metadata"]["uid"], pod["status"]["containerStatuses"][0]["restartCount"]
-
-
-def wait_until_accepted(client: Client, server: Server, who: Login) -> None:
-    wait_for(
-        f"{who.username}@{who.host} to be accepted",
-        lambda: client.connect(server.name, who),
-        lambda ran: ran.code == 0,
-        seconds=PROMPTLY,
-    )
 
 
 def assert_refused(client: Client, server: Server, who: Login) -> None:
@@ -68,15 +56,18 @@ def test_a_changed_access_secret_is_in_force_without_a_restart(
     password = cluster.confidential.password("changed password")
     began = CLOCK.monotonic()
     server.set_values("users", {"client": password, OTHER: None})
-    wait_until_accepted(client, server, login(ready, password))
+    client.wait_until_accepted(server.name, login(ready, password))
     record_seconds("new password accepted after", CLOCK.monotonic() - began)
 
     for who in (former, gone):
         assert_refused(client, server, who)
     assert identity(server.pod()) == running
     assert server.history() == ["True"]
-    changed = events_of(cluster.events(ready), "UsersChanged")[-1]
-    assert changed["note"] == "changed backup@client; removed backup@other"
+    wait_for(
+        "the event",
+        lambda: [event["note"] for event in events_of(cluster.events(ready), "UsersChanged")],
+        lambda notes: notes[-1:] == ["changed backup@client; removed backup@other"],
+    )
 
 
 def test_users_of_further_secrets_come_and_go_like_the_others(
@@ -100,7 +91,7 @@ def test_users_of_further_secrets_come_and_go_like_the_others(
         assert client.connect(server.name, who).code == 0
     assert_refused(client, server, third)
     server.set_values("further", {OTHER: further[OTHER]})
-    wait_until_accepted(client, server, third)
+    client.wait_until_accepted(server.name, third)
     written = client.write_files(server.name)
     assert client.restore(server.name, third, client.back_up(server.name, third)) == written
 
@@ -109,7 +100,7 @@ def test_users_of_further_secrets_come_and_go_like_the_others(
         "the further users to be refused",
         lambda: client.connect(server.name, second),
         lambda ran: ran.code != 0 and "access denied" in ran.complaint,
-        seconds=PROMPTLY,
+        seconds=PROMPTLY_SECONDS,
     )
     assert_refused(client, server, third)
     assert client.connect(server.name, first).code == 0
@@ -141,7 +132,7 @@ def test_hundreds_of_users_in_one_secret(
     began = CLOCK.monotonic()
     server.set_values("users", {**changed})
     last = f"host{MANY - 1}"
-    wait_until_accepted(client, server, login(ready, changed[last], host=last))
+    client.wait_until_accepted(server.name, login(ready, changed[last], host=last))
     record_seconds(f"{MANY} changed passwords accepted after", CLOCK.monotonic() - began)
 
     assert client.connect(server.name, login(ready, changed["host0"], host="host0")).code == 0
@@ -160,14 +151,14 @@ def test_users_whom_somebody_else_registered_are_left_alone(
     assert client.connect(server.name, somebody).code == 0
 
     server.set_values("users", {OTHER: other.password})
-    wait_until_accepted(client, server, other)
+    client.wait_until_accepted(server.name, other)
     assert client.connect(server.name, somebody).code == 0
     server.set_values("users", {OTHER: None})
     wait_for(
         "the other user to be refused",
         lambda: client.connect(server.name, other),
         lambda ran: ran.code != 0,
-        seconds=PROMPTLY,
+        seconds=PROMPTLY_SECONDS,
     )
     # The repository has been looked through when the status names the users.
     server.wait("to name its users", lambda seen: seen["status"].get("registeredUsers"))
@@ -200,8 +191,7 @@ def test_the_fingerprint_in_the_status_moves_with_the_service(
     assert info["serviceName"] == before["status"]["serverInfo"]["serviceName"]
     assert info["podName"] != before["status"]["serverInfo"]["podName"]
     assert told_after(server, service, pod), "the status was ahead of the Service"
-    connected = client.connect(server.name, login(after, server.password_of()))
-    assert connected.code == 0, connected
+    client.wait_until_accepted(server.name, login(after, server.password_of()))
     assert client.connect(server.name, old).code != 0
     # One server or the other was Ready all the time.
     assert server.history() == ["True"]

@@ -76,13 +76,16 @@ def test_a_certificate_that_was_deleted_is_made_anew_and_moves_with_the_service(
 
     assert info(after)["tlsFingerprint"] == certificates.fingerprint(made_for(server))
     new = login(after, server.password_of())
-    wait_for("a client to connect", lambda: client.connect(server.name, new), lambda r: r.code == 0)
+    client.wait_until_accepted(server.name, new)
     assert client.connect(server.name, old).code != 0
     # One server or the other was Ready all the time.
     assert server.history()[-1] == "True"
     assert "False" not in server.history()[1:]
-    issued = events_of(cluster.events(after), "CertificateIssued")
-    assert len(issued) == 2
+    wait_for(
+        "both events",
+        lambda: events_of(cluster.events(after), "CertificateIssued"),
+        lambda issued: len(issued) == 2,
+    )
 
 
 def test_a_certificate_that_expires_in_20_days_is_told_and_over_when_it_is_renewed(

@@ -198,11 +198,7 @@ def test_a_server_of_the_removed_controller_is_taken_over_unchanged(
     # The removed controller made no network policy: its users' clients must be let in now.
     former.patch({"spec": {"server": {"networkPolicy": {"from": [{"namespaceSelector": {}}]}}}})
     reopened = former.wait_ready()
-    wait_for(
-        "a client to connect",
-        lambda: client.connect(former.name, login(reopened, former.password_of())),
-        lambda ran: ran.code == 0,
-    )
+    client.wait_until_accepted(former.name, login(reopened, former.password_of()))
 
 
 def let_drain_end(pod: Object, cluster: Cluster) -> None:

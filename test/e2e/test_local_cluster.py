@@ -136,10 +136,10 @@ def start_workload() -> None:
     waiting.until(
         lambda: kubectl("get", "serviceaccount", "default").code == 0,
         what="the default service account",
-        timeout_seconds=30,
+        timeout_seconds=90,
     )
     assert kubectl("apply", "--filename=-", text=WORKLOAD).code == 0
-    ready = kubectl("wait", "--for=condition=Ready", "pod", "--all", "--timeout=60s")
+    ready = kubectl("wait", "--for=condition=Ready", "pod", "--all", "--timeout=180s")
     assert ready.code == 0, ready.output
 
 

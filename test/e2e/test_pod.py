@@ -29,17 +29,6 @@ def labels(server: Server) -> dict[str, str]:
     return found
 
 
-def wait_until_it_connects(client: Client, server: Server, ready: Object) -> None:
-    """Wait for a client to connect: the node's rules follow the Service a moment later."""
-    to = login(ready, server.password_of())
-    wait_for(
-        "a connection",
-        lambda: client.connect(server.name, to),
-        lambda ran: ran.code == 0,
-        seconds=10,
-    )
-
-
 def test_a_label_comes_to_a_running_pod_and_goes_again(server: Server) -> None:
     ready = server.start()
     before = server.pod()
@@ -93,7 +82,7 @@ def test_resources_placement_and_an_override_are_the_pods(
     assert all(status["ready"] for status in statuses.values())
     hosts = cluster.kubectl.shell(NAMESPACE, pod["metadata"]["name"], "cat /etc/hosts")
     assert "store" in hosts.output
-    wait_until_it_connects(client, server, ready)
+    client.wait_until_accepted(server.name, login(ready, server.password_of()))
 
     server.patch(of_pod(podOverride={"hostAliases": None}))
     moved = server.wait(
@@ -101,7 +90,7 @@ def test_resources_placement_and_an_override_are_the_pods(
         lambda obj: obj["status"]["serverInfo"]["podName"] != pod["metadata"]["name"],
     )
     assert "hostAliases" not in server.pod()["spec"]
-    wait_until_it_connects(client, server, moved)
+    client.wait_until_accepted(server.name, login(moved, server.password_of()))
 
 
 def test_an_override_that_the_api_server_refuses_is_told(server: Server) -> None:

@@ -124,11 +124,7 @@ def test_a_child_that_is_changed_or_deleted_by_hand_comes_back(
         lambda obj: obj and without_address(obj["spec"]) == without_address(before["spec"]),
         seconds=PROMPTLY,
     )
-    wait_for(
-        "the client to connect",
-        lambda: client.connect(server.name, login(ready, server.password_of())),
-        lambda ran: ran.code == 0,
-    )
+    client.wait_until_accepted(server.name, login(ready, server.password_of()))
 
 
 def without_address(spec: dict[str, Any]) -> dict[str, Any]:

@@ -64,8 +64,7 @@ def backup_that_spans_a_change(server: Server, client: Client) -> Iterator[Objec
     assert children.ANNOTATION_DRAIN_UNTIL in pod["metadata"]["annotations"]
     snapshot = running.complete()
     new = login(after, server.password_of())
-    connected = client.connect(server.name, new)
-    assert connected.code == 0, connected
+    client.wait_until_accepted(server.name, new)
     restored = wait_for(
         "what ended in the former pod to be restored through the new one",
         lambda: client.attempt_to_restore(server.name, new, snapshot),
