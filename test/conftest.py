@@ -1,7 +1,8 @@
-"""A test that fails because a component of its cluster did shows the end of the component's log."""
+"""How long tests may take, and what those show that fail because a component of a cluster did."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,18 @@ from clusterlib.errors import ClusterError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+
+# Seconds for what waits for several things of a cluster. Each wait has its own limit, whose failure
+# says more, and on a busy machine they add up to more than the limit of other tests.
+STUCK_AFTER = {"integration": 300, "e2e": 600}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        seconds = STUCK_AFTER.get(item.path.relative_to(Path(__file__).parent).parts[0])
+        if seconds is not None and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(seconds))
 
 
 @pytest.hookimpl(wrapper=True)

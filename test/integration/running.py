@@ -16,7 +16,7 @@ import yaml
 from attrs import define, field
 
 from controller.clock import SystemClock
-from controller.errors import NotFound
+from controller.errors import ClientError, NotFound, TooManyRequests
 from controller.kubeconfig import load_api_client
 from controller.podexec import ExecResult
 from controller.resource import Resource
@@ -49,7 +49,7 @@ DEFINITIONS = Resource(
 )
 
 #: Real seconds after which a thread that does not end is stuck, not slow.
-STUCK_AFTER = 30.0
+STUCK_AFTER = 90.0
 
 KUBELET_SECONDS = 0.2
 
@@ -126,11 +126,16 @@ def install_definition(client: Client) -> None:
     body = yaml.safe_load(DEFINITION.read_text())
     name = body["metadata"]["name"]
     client.apply(DEFINITIONS, "", name, body)
-    wait_for(
-        "the definition",
-        lambda: client.get(DEFINITIONS, "", name),
-        lambda found: has(found, "Established"),
-    )
+    wait_for("the definition", lambda: serves(client, resources.REPOSITORY_SERVERS))
+
+
+def serves(client: Client, resource: Resource) -> bool:
+    """Return whether the API server has taken up a definition: it does so behind its condition."""
+    try:
+        client.list(resource, "default")
+    except (NotFound, TooManyRequests):  # not yet known, or its storage is being made
+        return False
+    return True
 
 
 def in_namespace(obj: Object, namespace: str) -> Object:
@@ -229,12 +234,11 @@ class Kubelet:
 
     def _run(self) -> None:
         while not SystemClock().wait_event(self._stop, KUBELET_SECONDS):
-            pods = self._client.list(resources.PODS, self._namespace)["items"]
-            for pod in pods:
-                if "containerStatuses" not in pod["status"]:
-                    # Deleted meanwhile.
-                    with contextlib.suppress(NotFound):
-                        set_status(self._client, self._namespace, [pod], objects.serving())
+            # A pod may be deleted meanwhile, a busy API server refuse: the next round is near.
+            with contextlib.suppress(ClientError):
+                pods = self._client.list(resources.PODS, self._namespace)["items"]
+                new = [pod for pod in pods if "containerStatuses" not in pod["status"]]
+                set_status(self._client, self._namespace, new, objects.serving())
 
 
 def over(network: TcpProxy, kubeconfig: str) -> kubernetes.client.ApiClient:

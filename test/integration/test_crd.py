@@ -13,7 +13,8 @@ import yaml
 
 from controller.client import Client, Object, Resource
 from controller.clock import Deadline, SystemClock
-from controller.errors import Invalid, NotFound, TooManyRequests
+from controller.errors import Invalid
+from integration.running import serves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -145,14 +146,6 @@ def eventually(accomplished: Callable[[], bool]) -> None:
     while not accomplished():
         deadline.check()
         clock.wait_event(threading.Event(), 0.05)
-
-
-def serves(client: Client, resource: Resource) -> bool:
-    try:
-        client.list(resource, "default")
-    except (NotFound, TooManyRequests):  # not yet known, or its storage is being made
-        return False
-    return True
 
 
 def refuses(client: Client, namespace: str, obj: Object) -> bool:
@@ -786,7 +779,7 @@ class TestKubectl:
         def run(*arguments: str) -> str:
             command = ["kubectl", f"--kubeconfig={kubeconfig}", *arguments]
             return subprocess.run(  # noqa: S603 - the arguments are those of the tests below
-                command, check=True, capture_output=True, text=True
+                command, check=True, stdout=subprocess.PIPE, text=True
             ).stdout
 
         return run

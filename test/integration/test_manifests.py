@@ -57,7 +57,7 @@ def kubectl(kubeconfig: str) -> Callable[..., str]:
     def run(*arguments: str) -> str:
         command = ["kubectl", f"--kubeconfig={kubeconfig}", *arguments]
         return subprocess.run(  # noqa: S603 - the arguments are those of the tests below
-            command, check=True, capture_output=True, text=True
+            command, check=True, stdout=subprocess.PIPE, text=True
         ).stdout
 
     return run
