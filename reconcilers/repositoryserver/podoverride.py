@@ -115,6 +115,11 @@ def merged(
     return result
 
 
+def mounts_claim(override: Mapping[str, Any]) -> bool:
+    """Return whether an override that `merged` has taken adds a PersistentVolumeClaim."""
+    return any("persistentVolumeClaim" in volume for volume in override.get("volumes") or ())
+
+
 def _merge_object(base: Mapping[str, Any], patch: Mapping[str, Any], path: str) -> dict[str, Any]:
     directive = patch.get("$patch")
     if directive == "delete":

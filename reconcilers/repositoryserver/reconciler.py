@@ -27,6 +27,7 @@ from reconcilers.repositoryserver import (
     api,
     children,
     kopia,
+    podoverride,
     podstatus,
     record,
     resources,
@@ -451,7 +452,7 @@ class RepositoryServerReconciler:
         """Delete a pod that only another one can take the place of, after a pause."""
         if ending := pod["metadata"].get("deletionTimestamp"):
             lost = (self._clock.now() - status.parse_time(ending)).total_seconds() >= LOST_SECONDS
-            if lost and not claim:
+            if lost and not (claim or podoverride.mounts_claim(current.server.pod.override)):
                 self._applier.delete(current, resources.PODS, pod, WHY_LOST, grace_seconds=0)
             return
         failed = podstatus.failed_since(pod)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from fakes import objects
 from fakes.apiclient import Action
 from fakes.world import WRITE_STATUS
@@ -11,6 +13,7 @@ from reconcilers.repositoryserver import resources, retry
 from reconcilers.repositoryserver.reconciler import LOST_SECONDS, POD_FIRST_SECONDS
 
 if TYPE_CHECKING:
+    from controller.resource import Object
     from fakes.world import World
 
 
@@ -109,8 +112,23 @@ def test_a_kill_of_the_server_is_noticed_and_is_no_failure(settled: World) -> No
 class TestLostNode:
     """A pod whose node does not confirm its end holds its name."""
 
-    def test_it_is_given_up_where_no_claim_can_be_mounted_twice(self, world: World) -> None:
-        change = {"spec": {"storage": {"credentialSecretRef": {"name": objects.CREDENTIAL}}}}
+    @pytest.mark.parametrize(
+        ("volume", "left"),
+        [
+            pytest.param({"emptyDir": {}}, 0, id="no volume outlives it"),
+            pytest.param({"persistentVolumeClaim": {"claimName": "mine"}}, 1, id="a claim does"),
+        ],
+    )
+    def test_it_is_given_up_where_no_claim_can_be_mounted_twice(
+        self, world: World, volume: Object, left: int
+    ) -> None:
+        override = {"volumes": [{"name": "mine", **volume}]}
+        change = {
+            "spec": {
+                "storage": {"credentialSecretRef": {"name": objects.CREDENTIAL}},
+                "server": {"podOverride": override},
+            }
+        }
         world.api.put(resources.REPOSITORY_SERVERS, objects.repository_server(change))
         values = {"type": "s3", "bucket": "b", "region": "r"}
         world.change_secret(objects.location_secret(values))
@@ -124,7 +142,7 @@ class TestLostNode:
 
         world.reconcile()
 
-        assert world.pods() == []
+        assert len(world.pods()) == left
 
     def test_with_a_claim_it_is_an_operators_choice(self, settled: World) -> None:
         settled.api.put(resources.PODS, objects.terminating(settled.pod()))
