@@ -1,0 +1,226 @@
+"""An API server in memory: what it makes of each request, and who hears of it.
+
+Other than in `fakes.apiclient`, the caches of the controller are apart from it: they hear of a
+change when their watch brings it. What is refused here, the real one refuses.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from controller.conditions import timestamp
+from controller.errors import AlreadyExists, Conflict, Invalid, NotFound
+from fakes.objects import merged
+from reconcilers.repositoryserver import resources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from controller.clock import Clock
+    from controller.resource import Object, Resource
+    from controller.store import Key
+
+#: Seconds that a pod gets to end in, unless who deletes it says otherwise.
+GRACE_SECONDS = 30
+
+# Fields that the API's schema calls atomic: each is taken whole.
+_ATOMIC = frozenset({"selector", "podSelector"})
+
+
+@frozen
+class Change:
+    """What a write has made of an object.
+
+    Attributes:
+        resource: Its resource.
+        old: The object before; None if it is new.
+        new: The object since; None if it is gone.
+        version: Of the write.
+    """
+
+    resource: Resource
+    old: Object | None
+    new: Object | None
+    version: int
+
+    @property
+    def obj(self) -> Object:
+        """The object, in its last state if it is gone."""
+        obj = self.new or self.old
+        assert obj is not None
+        return obj
+
+
+class ApiServer:
+    """Objects by resource and name. What it returns is not to be changed."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._objects: dict[Resource, dict[Key, Object]] = {}
+        # By uid, what was applied last: a field of it that is not applied any more goes.
+        self._applied: dict[str, Object] = {}
+        self._listeners: list[Callable[[Change], None]] = []
+        self.version = 100
+
+    def listen(self, listener: Callable[[Change], None]) -> None:
+        """Have somebody told of each change, right when it is made."""
+        self._listeners.append(listener)
+
+    def ignore(self, listener: Callable[[Change], None]) -> None:
+        """Tell somebody nothing more."""
+        self._listeners.remove(listener)
+
+    def list(self, resource: Resource) -> list[Object]:
+        return list(self._objects.get(resource, {}).values())
+
+    def find(self, resource: Resource, namespace: str, name: str) -> Object | None:
+        return self._objects.get(resource, {}).get((namespace, name))
+
+    def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        obj = self.find(resource, namespace, name)
+        if obj is None:
+            raise NotFound(404, "NotFound", f"{resource.plural} {name} not found")
+        return obj
+
+    def create(self, resource: Resource, body: Mapping[str, Any]) -> Object:
+        metadata = body["metadata"]
+        if self.find(resource, metadata["namespace"], metadata["name"]) is not None:
+            message = f"{resource.plural} {metadata['name']} already exists"
+            raise AlreadyExists(409, "AlreadyExists", message)
+        obj = over_the_wire(body)
+        obj["metadata"] |= {
+            "uid": f"uid-{self.version + 1}",
+            "creationTimestamp": timestamp(self._clock.now()),
+            "generation": 1,
+        }
+        return self._store(resource, None, obj)
+
+    def apply(
+        self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]
+    ) -> Object:
+        """Create an object or change it, by server-side apply of the controller."""
+        before = self.find(resource, namespace, name)
+        if before is None:
+            after = self.create(resource, body)
+        else:
+            formerly = self._applied.get(before["metadata"]["uid"], {})
+            _refuse_immutable(resource, before, formerly, body)
+            after = self._change(resource, before, _applied(before, formerly, over_the_wire(body)))
+        self._applied[after["metadata"]["uid"]] = over_the_wire(body)
+        return after
+
+    def replace(self, resource: Resource, obj: Mapping[str, Any]) -> Object:
+        """Write an object as somebody else does."""
+        metadata = obj["metadata"]
+        before = self.get(resource, metadata["namespace"], metadata["name"])
+        return self._change(resource, before, over_the_wire(obj))
+
+    def merge_patch(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        body: Mapping[str, Any],
+        subresource: str = "",
+    ) -> Object:
+        before = self.get(resource, namespace, name)
+        asked = body.get("metadata", {})
+        for field in ("uid", "resourceVersion"):
+            if asked.get(field, before["metadata"][field]) != before["metadata"][field]:
+                message = f"{resource.plural} {name} has been modified"
+                raise Conflict(409, "Conflict", message)
+        # What stands beside the subresource is ignored, and the other way round.
+        parts = {"status"} if subresource else body.keys() - {"status"}
+        patch = {part: value for part, value in body.items() if part in parts}
+        return self._change(resource, before, merged(before, over_the_wire(patch)))
+
+    def write_status(self, resource: Resource, obj: Object, status: Mapping[str, Any]) -> None:
+        """Replace the status of an object, if it is still there."""
+        metadata = obj["metadata"]
+        before = self.find(resource, metadata["namespace"], metadata["name"])
+        if before is not None and before["metadata"]["uid"] == metadata["uid"]:
+            self._change(resource, before, {**before, "status": over_the_wire(status)})
+
+    def delete(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        *,
+        uid: str = "",
+        grace_seconds: int | None = None,
+    ) -> None:
+        before = self.get(resource, namespace, name)
+        if uid and before["metadata"]["uid"] != uid:
+            raise Conflict(409, "Conflict", f"{resource.plural} {name} has another uid")
+        grace = GRACE_SECONDS if grace_seconds is None else grace_seconds
+        scheduled = resource == resources.PODS and before["spec"].get("nodeName")
+        if not scheduled or not grace:
+            self.remove(resource, before)
+        elif "deletionTimestamp" not in before["metadata"]:
+            end = timestamp(self._clock.now() + timedelta(seconds=grace))
+            deletion = {"deletionTimestamp": end, "deletionGracePeriodSeconds": grace}
+            self._change(resource, before, merged(before, {"metadata": deletion}))
+
+    def remove(self, resource: Resource, obj: Object) -> None:
+        """Take an object out, as a kubelet that confirms a pod's end; nothing if it is gone."""
+        metadata = obj["metadata"]
+        key = metadata["namespace"], metadata["name"]
+        before = self._objects.get(resource, {}).get(key)
+        if before is not None and before["metadata"]["uid"] == metadata["uid"]:
+            del self._objects[resource][key]
+            self.version += 1
+            self._tell(Change(resource, before, None, self.version))
+
+    def _change(self, resource: Resource, before: Object, after: Object) -> Object:
+        if after == before:
+            return before
+        if resource == resources.REPOSITORY_SERVERS and after["spec"] != before["spec"]:
+            generation = before["metadata"]["generation"] + 1
+            after = {**after, "metadata": {**after["metadata"], "generation": generation}}
+        return self._store(resource, before, after)
+
+    def _store(self, resource: Resource, before: Object | None, obj: Object) -> Object:
+        self.version += 1
+        after = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(self.version)}}
+        metadata = after["metadata"]
+        key = metadata["namespace"], metadata["name"]
+        self._objects.setdefault(resource, {})[key] = after
+        self._tell(Change(resource, before, after, self.version))
+        return after
+
+    def _tell(self, change: Change) -> None:
+        for listener in list(self._listeners):
+            listener(change)
+
+
+def over_the_wire(obj: Mapping[str, Any]) -> Object:
+    """Return an object as it comes out of a connection."""
+    received: Object = json.loads(json.dumps(obj))
+    return received
+
+
+def _refuse_immutable(
+    resource: Resource, before: Object, formerly: Mapping[str, Any], body: Mapping[str, Any]
+) -> None:
+    """Refuse to change what is immutable: the content of snapshots, the specification of pods."""
+    secret = resource == resources.SECRETS and before.get("immutable")
+    if secret and body.get("data") != before.get("data"):
+        raise Invalid(422, "Invalid", "data: field is immutable when `immutable` is set")
+    if resource == resources.PODS and formerly and body.get("spec") != formerly.get("spec"):
+        raise Invalid(422, "Invalid", "pod updates may not change fields other than images")
+
+
+def _applied(before: Any, formerly: Any, wanted: Any, field: str = "") -> Any:
+    """Return what an apply makes of a value: fields that were applied before and are not now go."""
+    if not isinstance(wanted, dict) or not isinstance(before, dict) or field in _ATOMIC:
+        return wanted
+    formerly = formerly if isinstance(formerly, dict) else {}
+    after = {key: value for key, value in before.items() if key in wanted or key not in formerly}
+    for key, value in wanted.items():
+        after[key] = _applied(before.get(key), formerly.get(key), value, key)
+    return after

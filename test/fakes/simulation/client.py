@@ -1,0 +1,204 @@
+"""The controller's connection to the API server, on which requests fail."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, field, frozen
+
+from controller.errors import (
+    Conflict,
+    Forbidden,
+    ServerUnavailable,
+    TooManyRequests,
+    TransportError,
+)
+from fakes.simulation.apiserver import over_the_wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from random import Random
+
+    from controller.clock import Deadline
+    from controller.resource import Object, Resource
+    from fakes.simulation.agenda import Agenda
+    from fakes.simulation.apiserver import ApiServer
+
+#: Seconds that a request takes.
+LATENCY_SECONDS = (0.001, 0.02)
+#: Seconds after which the client gives a silent server up.
+READ_TIMEOUT = 30.0
+
+
+class Killed(BaseException):
+    """The process has ended, in the middle of whatever it did."""
+
+
+@frozen
+class Sent:
+    """A request of the controller.
+
+    Attributes:
+        verb: As in a Role.
+        resource: What of.
+        namespace: Of the object.
+        name: Of the object.
+        body: What is written; empty for reads and deletions.
+        uid: The uid that a deletion is bound to.
+    """
+
+    verb: str
+    resource: Resource
+    namespace: str
+    name: str
+    body: Mapping[str, Any] = field(factory=dict)
+    subresource: str = ""
+    uid: str = ""
+
+
+@define
+class Weather:
+    """How well requests fare.
+
+    Attributes:
+        failing: The share of requests that fail.
+        forbidden: Verb and resource of what is refused for want of a right.
+    """
+
+    failing: float = 0.0
+    forbidden: set[tuple[str, Resource]] = field(factory=set)
+
+    @property
+    def is_fair(self) -> bool:
+        """Whether nothing fails."""
+        return not self.failing and not self.forbidden
+
+    def clear_up(self) -> None:
+        """Let everything succeed."""
+        self.failing = 0.0
+        self.forbidden.clear()
+
+
+class SimulatedClient:
+    """The part of `controller.client.Client` that reconcilers use."""
+
+    def __init__(self, api: ApiServer, agenda: Agenda, random: Random, weather: Weather) -> None:
+        self._api = api
+        self._agenda = agenda
+        self._random = random
+        self._weather = weather
+        #: Told of each request before it is carried out.
+        self.observers: list[Callable[[Sent], None]] = []
+        #: Whether the process has ended.
+        self.killed = False
+
+    def get(
+        self, resource: Resource, namespace: str, name: str, *, deadline: Deadline | None = None
+    ) -> Object:
+        sent = Sent("get", resource, namespace, name)
+        return self._request(sent, deadline, lambda: self._api.get(resource, namespace, name))
+
+    def create(
+        self,
+        resource: Resource,
+        namespace: str,
+        body: Mapping[str, Any],
+        *,
+        deadline: Deadline | None = None,
+    ) -> Object:
+        sent = Sent("create", resource, namespace, body["metadata"]["name"], body)
+        return self._request(sent, deadline, lambda: self._api.create(resource, body))
+
+    def apply(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        body: Mapping[str, Any],
+        *,
+        deadline: Deadline | None = None,
+    ) -> Object:
+        sent = Sent("apply", resource, namespace, name, body)
+        return self._request(
+            sent, deadline, lambda: self._api.apply(resource, namespace, name, body)
+        )
+
+    def merge_patch(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        body: Mapping[str, Any],
+        *,
+        subresource: str = "",
+        deadline: Deadline | None = None,
+    ) -> Object:
+        sent = Sent("patch", resource, namespace, name, body, subresource)
+        return self._request(
+            sent,
+            deadline,
+            lambda: self._api.merge_patch(resource, namespace, name, body, subresource),
+        )
+
+    def delete(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        *,
+        uid: str = "",
+        grace_seconds: int | None = None,
+        deadline: Deadline | None = None,
+    ) -> None:
+        def act() -> Object:
+            self._api.delete(resource, namespace, name, uid=uid, grace_seconds=grace_seconds)
+            return {}
+
+        self._request(Sent("delete", resource, namespace, name, uid=uid), deadline, act)
+
+    def check_alive(self) -> None:
+        """Return while the process runs.
+
+        Raises:
+            Killed: It does not.
+        """
+        if self.killed:
+            raise Killed
+
+    def _request(self, sent: Sent, deadline: Deadline | None, act: Callable[[], Object]) -> Object:
+        if deadline is not None:
+            deadline.check()
+        self._take(self._random.uniform(*LATENCY_SECONDS))
+        if (sent.verb, sent.resource) in self._weather.forbidden:
+            raise Forbidden(403, "Forbidden", f"{sent.resource.plural} is forbidden")
+        if self._random.random() < self._weather.failing:
+            self._fail(sent, deadline, act)
+        answer = self._carry_out(sent, act)
+        self._take(self._random.uniform(*LATENCY_SECONDS))
+        return answer
+
+    def _carry_out(self, sent: Sent, act: Callable[[], Object]) -> Object:
+        for observer in self.observers:
+            observer(sent)
+        return over_the_wire(act())
+
+    def _fail(self, sent: Sent, deadline: Deadline | None, act: Callable[[], Object]) -> None:
+        """Fail in one of the ways in which requests do."""
+        fault = self._random.choice(("lost", "unanswered", "refused", "busy", "conflict"))
+        if fault == "refused":
+            raise ServerUnavailable(503, "", "etcdserver: leader changed")
+        if fault == "busy":
+            raise TooManyRequests(429, "TooManyRequests", "try again", retry_after=1.0)
+        if fault == "conflict" and sent.verb in ("apply", "patch"):
+            raise Conflict(409, "Conflict", "the object has been modified")
+        if fault == "unanswered":
+            self._carry_out(sent, act)
+        self._take(self._random.choice((0.1, READ_TIMEOUT)))
+        if deadline is not None:
+            deadline.check()
+        raise TransportError(f"{sent.verb} {sent.name}: no answer")
+
+    def _take(self, seconds: float) -> None:
+        """Let a request take its time, in which others do what they do."""
+        self._agenda.advance(seconds)
+        self.check_alive()

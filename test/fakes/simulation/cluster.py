@@ -1,0 +1,121 @@
+"""A cluster with a controller and a user, of which all is decided by a seed."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+from fakes import objects
+from fakes.simulation.agenda import Agenda, SimulatedClock
+from fakes.simulation.apiserver import ApiServer
+from fakes.simulation.client import Killed, Weather
+from fakes.simulation.endpointslices import EndpointSliceController
+from fakes.simulation.garbagecollector import GarbageCollector
+from fakes.simulation.kubelet import Nodes
+from fakes.simulation.process import Process, Recorder
+from fakes.simulation.user import User
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fakes.simulation.client import Sent
+
+#: Seconds until a controller that has ended is started again.
+STARTED_AGAIN = (0.5, 20.0)
+
+#: How many servers may be replaced at the same time.
+TURNS = 1
+
+
+class Cluster:
+    """All of it. Time passes in `run` only."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = Random(seed)  # noqa: S311 - no secret depends on it
+        self.clock = SimulatedClock(objects.NOW)
+        self.agenda = Agenda(self.clock)
+        self.api = ApiServer(self.clock)
+        self.weather = Weather()
+        self.recorder = Recorder(self.clock)
+        self.nodes = Nodes(self.api, self.agenda, self.random, self.clock)
+        EndpointSliceController(self.api, self.agenda, self.random)
+        GarbageCollector(self.api, self.agenda, self.random)
+        self.user = User(self.api)
+        #: The controller; None while it does not run.
+        self.process: Process | None = None
+        #: With which image the controller starts servers.
+        self.image = objects.IMAGE
+        #: Told of each request of the controller before it is carried out.
+        self.on_request: Callable[[Sent], None] = lambda _: None
+        #: Told of each reconcile before it begins.
+        self.on_pass: Callable[[], None] = lambda: None
+        #: How many requests the controller has sent.
+        self.requests = 0
+
+    def start_controller(self) -> None:
+        """Start the controller, unless it runs."""
+        if self.process is not None:
+            return
+        process = Process(
+            api=self.api,
+            agenda=self.agenda,
+            nodes=self.nodes,
+            clock=self.clock,
+            random=self.random,
+            weather=self.weather,
+            recorder=self.recorder,
+            namespace=objects.NAMESPACE,
+            image=self.image,
+            turns=TURNS,
+            on_pass=self._on_pass,
+        )
+        process.client.observers.append(self._on_request)
+        self.process = process
+
+    def kill_controller(self) -> None:
+        """End the controller, in the middle of a request perhaps; it is started again."""
+        if self.process is not None:
+            self.process.kill()
+            self.process = None
+            self.agenda.after(self.random.uniform(*STARTED_AGAIN), self.start_controller)
+
+    def mend(self) -> None:
+        """Put an end to all that is amiss."""
+        self.weather.clear_up()
+        self.nodes.mend()
+        self.user.mend()
+
+    def is_calm(self) -> bool:
+        """Return whether nothing is amiss that is none of the controller's doing."""
+        informers = [] if self.process is None else self.process.informers
+        return (
+            self.process is not None
+            and self.weather.is_fair
+            and self.nodes.are_well
+            and not any(informer.is_stalled for informer in informers)
+        )
+
+    def run(self, seconds: float) -> None:
+        """Let time pass, in which everybody does what he has to do."""
+        end = self.clock.monotonic() + seconds
+        while True:
+            pauses = [self._work(), self.agenda.next_in(), end - self.clock.monotonic()]
+            if pauses[-1] is not None and pauses[-1] <= 0:
+                return
+            self.agenda.advance(min(pause for pause in pauses if pause is not None))
+
+    def _work(self) -> float | None:
+        """Let the controller do what is due; return the seconds until more is, None for never."""
+        if self.process is None:
+            return None
+        try:
+            return self.process.work()
+        except Killed:
+            return None
+
+    def _on_pass(self) -> None:
+        self.on_pass()
+
+    def _on_request(self, sent: Sent) -> None:
+        self.requests += 1
+        self.on_request(sent)

@@ -1,0 +1,72 @@
+"""The garbage collector: deletes what a deleted object has owned, some time later."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconcilers.repositoryserver import resources
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from controller.resource import Object, Resource
+    from fakes.simulation.agenda import Agenda
+    from fakes.simulation.apiserver import ApiServer, Change
+
+#: Seconds after which the children of a deleted object are deleted.
+SECONDS = (0.01, 8.0)
+
+#: What may be owned.
+RESOURCES = (
+    resources.PODS,
+    resources.SECRETS,
+    resources.SERVICES,
+    resources.NETWORK_POLICIES,
+    resources.ENDPOINT_SLICES,
+)
+
+
+class GarbageCollector:
+    """Deletes orphans."""
+
+    def __init__(self, api: ApiServer, agenda: Agenda, random: Random) -> None:
+        self._api = api
+        self._agenda = agenda
+        self._random = random
+        api.listen(self._on_change)
+
+    def _on_change(self, change: Change) -> None:
+        if change.new is None and change.old is not None:
+            uid = change.old["metadata"]["uid"]
+            self._agenda.after(self._random.uniform(*SECONDS), lambda: self._collect(uid))
+        elif change.old is None and change.new is not None:
+            # One that was made for an owner that is gone already.
+            resource, obj = change.resource, change.new
+            self._agenda.after(SECONDS[1], lambda: self._collect_orphan(resource, obj))
+
+    def _collect(self, uid: str) -> None:
+        for resource in RESOURCES:
+            for obj in self._api.list(resource):
+                if uid in _owner_uids(obj):
+                    self._delete(resource, obj)
+
+    def _collect_orphan(self, resource: Resource, obj: Object) -> None:
+        owners = _owner_uids(obj)
+        there = (
+            owner["metadata"]["uid"]
+            for kind in (resources.REPOSITORY_SERVERS, resources.SERVICES)
+            for owner in self._api.list(kind)
+        )
+        if owners and not owners & set(there):
+            self._delete(resource, obj)
+
+    def _delete(self, resource: Resource, obj: Object) -> None:
+        metadata = obj["metadata"]
+        # It may have been changed meanwhile, or be gone.
+        found = self._api.find(resource, metadata["namespace"], metadata["name"])
+        if found is not None and found["metadata"]["uid"] == metadata["uid"]:
+            self._api.delete(resource, metadata["namespace"], metadata["name"])
+
+
+def _owner_uids(obj: Object) -> set[str]:
+    return {owner["uid"] for owner in obj["metadata"].get("ownerReferences") or ()}

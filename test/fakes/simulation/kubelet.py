@@ -1,0 +1,441 @@
+"""The nodes: a scheduler, kubelets, and Kopia in the containers, as far as its users go."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING
+
+from attrs import define, field, frozen
+
+from controller.conditions import conditions_of, get_condition, timestamp
+from controller.errors import ServerUnavailable
+from fakes import objects
+from fakes.kopia import FakeResult
+from reconcilers.repositoryserver import children, kopia, resources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from random import Random
+
+    from controller.clock import Clock, Deadline
+    from controller.resource import Object
+    from fakes.simulation.agenda import Agenda
+    from fakes.simulation.apiserver import ApiServer, Change
+
+NODES = ("node-1", "node-2")
+
+#: Seconds until a pod has a node, until its volumes are mounted, until Kopia has opened the
+#: repository, and until the readiness probe has passed.
+SCHEDULED = (0.01, 1.0)
+MOUNTED = (0.1, 5.0)
+OPENED = (0.5, 10.0)
+READY = (0.5, 10.0)
+#: Until a changed Secret is in a volume: right after a change to the pod, and without one.
+VOLUME_ASKED = (0.05, 0.8)
+VOLUME_LOOKED = (10.0, 90.0)
+#: Until the kubelets know a changed Secret that they follow.
+KNOWN = (0.005, 0.5)
+#: Until a pod that is told to end has ended.
+ENDED = (0.1, 20.0)
+#: Until something that is not there is looked for again.
+LOOKED_AGAIN = (1.0, 5.0)
+#: After each end of a container, until it is started again.
+BACKOFF = (10.0, 20.0, 40.0, 80.0, 160.0, 300.0)
+#: Until a node that is silent counts as lost, and until its pods are told to end.
+NODE_LOST = 40.0
+NODE_EVICTS = 300.0
+
+#: For how long the script of `kopia.take_up_users` waits for the volume.
+TAKE_UP_SECONDS = 4.0
+
+
+@frozen
+class Users:
+    """The Secret with the users, as it stands in a volume."""
+
+    version: str
+    lines: str
+
+
+@define
+class Life:
+    """A pod as its node has it.
+
+    Attributes:
+        uid: Of the pod.
+        namespace: Of the pod.
+        name: Of the pod.
+        volume: What is mounted; None before.
+        served: The lines that Kopia has read; None while it does not run.
+        ends: How often Kopia has ended.
+        run: Counts its starts: what was planned for one does not count for the next.
+    """
+
+    uid: str
+    namespace: str
+    name: str
+    volume: Users | None = None
+    served: str | None = None
+    ends: int = 0
+    run: int = 0
+
+
+@define
+class Repository:
+    """What all servers open.
+
+    Attributes:
+        password: Opens it.
+        away: Whether its storage answers nobody.
+        users: Who has an entry in it.
+    """
+
+    password: str = objects.REPOSITORY_PASSWORD_VALUE
+    away: bool = False
+    users: set[str] = field(factory=set)
+
+
+class Nodes:
+    """Runs pods, and commands in them."""
+
+    def __init__(self, api: ApiServer, agenda: Agenda, random: Random, clock: Clock) -> None:
+        self._api = api
+        self._agenda = agenda
+        self._random = random
+        self._clock = clock
+        self._lives: dict[str, Life] = {}
+        # The Secrets with users as the kubelets know them, by namespace and name.
+        self._known: dict[tuple[str, str], Users] = {}
+        self.repository = Repository()
+        #: Nodes of which nothing is heard.
+        self.silent: set[str] = set()
+        #: Whether no image can be pulled.
+        self.registry_away = False
+        api.listen(self._on_change)
+
+    def life(self, pod: Object) -> Life | None:
+        """Return a pod as its node has it; None if it is gone."""
+        return self._lives.get(pod["metadata"]["uid"])
+
+    @property
+    def are_well(self) -> bool:
+        """Whether each node, the registry and the storage answer."""
+        return not (self.silent or self.registry_away or self.repository.away)
+
+    def mend(self) -> None:
+        """Let each node, the registry and the storage answer."""
+        self.registry_away = self.repository.away = False
+        for node in sorted(self.silent):
+            self.find_again(node)
+
+    # What others do to pods.
+
+    def kill(self, pod: Object) -> None:
+        """End Kopia; the kubelet starts it again."""
+        life = self._lives[pod["metadata"]["uid"]]
+        if life.served is not None and self._answers(life):
+            self._stop(life)
+            self._write(life, objects.killed())
+            self._plan(life, (0.5, 2.0), self._start)
+
+    def fail_probe(self, pod: Object, seconds: float) -> None:
+        """Let a pod be not Ready for a while."""
+        life = self._lives[pod["metadata"]["uid"]]
+        if life.served is not None and self._answers(life):
+            self._write(life, objects.started())
+            self._plan(life, (seconds, seconds), self._pass_probe)
+
+    def evict(self, pod: Object) -> None:
+        """Put a pod off its node for good."""
+        life = self._lives[pod["metadata"]["uid"]]
+        if pod["spec"].get("nodeName") and self._answers(life):
+            self._stop(life)
+            self._write(life, objects.evicted())
+
+    def lose(self, node: str) -> None:
+        """Hear nothing more of a node."""
+        self.silent.add(node)
+        self._agenda.after(NODE_LOST, lambda: self._on_lost(node))
+        self._agenda.after(NODE_EVICTS, lambda: self._on_evict(node))
+
+    def find_again(self, node: str) -> None:
+        """Hear of a node again, on which everything went on."""
+        self.silent.discard(node)
+        for pod in self._pods_on(node):
+            life = self._lives[pod["metadata"]["uid"]]
+            if life.served is not None and "deletionTimestamp" not in pod["metadata"]:
+                self._plan(life, READY, self._pass_probe)
+
+    def run(
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        command: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        deadline: Deadline,
+    ) -> FakeResult:
+        """Run a command in a container, as `controller.podexec.Executor`."""
+        self._agenda.advance(self._random.uniform(0.01, 0.3))
+        found = (life for life in self._lives.values() if life.name == pod)
+        life = next(found, None)
+        if life is None or life.served is None:
+            raise ServerUnavailable(500, "", "container not found")
+        if tuple(command) == kopia.LIST_USERS:
+            names = [{"username": user} for user in sorted(self.repository.users)]
+            return FakeResult(stdout=json.dumps(names).encode())
+        if tuple(command) == kopia.FORGET_USERS:
+            self.repository.users -= set(stdin.decode().splitlines())
+        elif tuple(command) != kopia.REFRESH:
+            version = command[-1]
+            assert tuple(command) == kopia.take_up_users(version)
+            if not self._await_volume(life, version):
+                return FakeResult(kopia.NOT_THERE_YET)
+        self._refresh(life, deadline)
+        return FakeResult()
+
+    def _await_volume(self, life: Life, version: str) -> bool:
+        for _ in range(int(TAKE_UP_SECONDS * 10)):
+            if life.volume is not None and life.volume.version == version:
+                return True
+            self._agenda.advance(0.1)
+        return False
+
+    def _refresh(self, life: Life, deadline: Deadline) -> None:
+        if self.repository.away or not self._answers(life):
+            # Kopia waits for its storage, with the lock that the readiness probe needs.
+            if self._answers(life):
+                self._write(life, objects.started())
+                self._plan(life, READY, self._pass_probe)
+            self._agenda.advance(deadline.remaining())
+            deadline.check()
+        if life.served is None:
+            raise ServerUnavailable(500, "", "the container has ended")
+        assert life.volume is not None
+        life.served = life.volume.lines
+
+    # The life of a pod.
+
+    def _on_change(self, change: Change) -> None:
+        if change.resource == resources.SECRETS and change.new is not None:
+            self._on_secret(change.new)
+        if change.resource != resources.PODS:
+            return
+        metadata = change.obj["metadata"]
+        if change.new is None:
+            self._lives.pop(metadata["uid"], None)
+            return
+        if change.old is None:
+            life = Life(metadata["uid"], metadata["namespace"], metadata["name"])
+            self._lives[metadata["uid"]] = life
+            self._plan(life, SCHEDULED, self._schedule)
+            return
+        life, before = self._lives[metadata["uid"]], change.old["metadata"]
+        if "deletionTimestamp" in metadata and "deletionTimestamp" not in before:
+            self._plan(life, ENDED, self._end, always=True)
+        elif metadata.get("annotations") != before.get("annotations"):
+            self._plan(life, VOLUME_ASKED, self._look_at_volume, always=True)
+
+    def _schedule(self, life: Life) -> None:
+        up = [node for node in NODES if node not in self.silent]
+        if not up:
+            self._write(life, objects.unscheduled())
+            self._plan(life, LOOKED_AGAIN, self._schedule)
+            return
+        spec = {"spec": {"nodeName": self._random.choice(up)}}
+        self._api.merge_patch(resources.PODS, life.namespace, life.name, spec)
+        self._write(life, objects.scheduled())
+        self._plan(life, MOUNTED, self._mount)
+
+    def _mount(self, life: Life) -> None:
+        if not self._answers(life):
+            self._plan(life, LOOKED_AGAIN, self._mount)
+            return
+        users = self._users(life)
+        if self.registry_away:
+            self._write(life, objects.image_pull_failed())
+        elif users is None or self._snapshot(life) is None or self._claim_is_held(life):
+            self._write(life, objects.creating())
+        else:
+            life.volume = users
+            self._start(life)
+            return
+        self._plan(life, LOOKED_AGAIN, self._mount)
+
+    def _start(self, life: Life) -> None:
+        life.run += 1
+        self._write(life, objects.running() if not life.ends else objects.restarted(1))
+        self._plan(life, OPENED, self._open)
+
+    def _open(self, life: Life) -> None:
+        snapshot = self._snapshot(life)
+        password = "" if snapshot is None else _decoded(snapshot, children.KEY_PASSWORD)
+        if self.repository.away:
+            self._crash(life, "can't connect to storage: it is away")
+        elif password != self.repository.password:
+            self._crash(life, "open repository: unable to decrypt: invalid repository password")
+        else:
+            assert life.volume is not None
+            life.served = life.volume.lines
+            self._write(life, objects.started())
+            self._plan(life, READY, self._pass_probe)
+
+    def _pass_probe(self, life: Life) -> None:
+        if self.repository.away or not self._answers(life):
+            self._plan(life, LOOKED_AGAIN, self._pass_probe)
+        else:
+            self._write(life, objects.serving())
+
+    def _crash(self, life: Life, words: str) -> None:
+        self._stop(life)
+        self._write(life, objects.crash_looping(words))
+        pause = BACKOFF[min(life.ends, len(BACKOFF)) - 1]
+        self._plan(life, (pause, pause), self._start)
+
+    def _stop(self, life: Life) -> None:
+        life.served = None
+        life.ends += 1
+        life.run += 1
+
+    def _end(self, life: Life) -> None:
+        if not self._answers(life):
+            self._plan(life, LOOKED_AGAIN, self._end, always=True)
+            return
+        self._api.remove(resources.PODS, self._pod(life))
+
+    # What kubelets look at.
+
+    def _on_secret(self, secret: Object) -> None:
+        if kopia.USERS_FILE not in (secret.get("data") or {}):
+            return
+        namespace, name = secret["metadata"]["namespace"], secret["metadata"]["name"]
+        self._agenda.after(self._random.uniform(*KNOWN), lambda: self._learn(namespace, name))
+        for life in self._lives.values():
+            self._plan(life, VOLUME_LOOKED, self._look_at_volume, always=True)
+
+    def _learn(self, namespace: str, name: str) -> None:
+        secret = self._api.find(resources.SECRETS, namespace, name)
+        if secret is not None:
+            self._known[namespace, name] = _users_in(secret)
+
+    def _look_at_volume(self, life: Life) -> None:
+        users = self._known.get((life.namespace, self._users_secret(life)))
+        if life.volume is not None and users is not None and self._answers(life):
+            life.volume = users
+
+    def _users(self, life: Life) -> Users | None:
+        """Return the users that a kubelet finds for a pod that starts.
+
+        It knows the Secret from other pods that mount it; otherwise it asks.
+        """
+        name = self._users_secret(life)
+        others = (
+            other
+            for other in self._lives.values()
+            if other is not life and other.volume and self._users_secret(other) == name
+        )
+        if any(others):
+            return self._known.get((life.namespace, name))
+        secret = self._api.find(resources.SECRETS, life.namespace, name)
+        return None if secret is None else _users_in(secret)
+
+    def _users_secret(self, life: Life) -> str:
+        volumes = self._pod(life)["spec"]["volumes"]
+        name: str = next(one for one in volumes if one["name"] == "users")["secret"]["secretName"]
+        return name
+
+    def _snapshot(self, life: Life) -> Object | None:
+        return self._api.find(resources.SECRETS, life.namespace, life.name)
+
+    def _claim_is_held(self, life: Life) -> bool:
+        """Return whether another node has mounted the claim, which only one can."""
+        pod = self._pod(life)
+        node, claim = pod["spec"]["nodeName"], claim_of(pod)
+        return bool(claim) and any(
+            claim_of(other) == claim
+            and other["spec"].get("nodeName") not in (None, node)
+            and self._lives[other["metadata"]["uid"]].volume is not None
+            for other in self._api.list(resources.PODS)
+        )
+
+    # Nodes.
+
+    def _answers(self, life: Life) -> bool:
+        return self._pod(life)["spec"].get("nodeName") not in self.silent
+
+    def _on_lost(self, node: str) -> None:
+        if node not in self.silent:
+            return
+        for pod in self._pods_on(node):
+            ready = get_condition(conditions_of(pod), "Ready")
+            if ready is not None and ready["status"] == "True":
+                self._write(self._lives[pod["metadata"]["uid"]], objects.node_lost())
+
+    def _on_evict(self, node: str) -> None:
+        if node not in self.silent:
+            return
+        for pod in self._pods_on(node):
+            metadata = pod["metadata"]
+            if "deletionTimestamp" not in metadata:
+                self._api.delete(resources.PODS, metadata["namespace"], metadata["name"])
+
+    def _pods_on(self, node: str) -> list[Object]:
+        pods = self._api.list(resources.PODS)
+        return [pod for pod in pods if pod["spec"].get("nodeName") == node]
+
+    def _pod(self, life: Life) -> Object:
+        return self._api.get(resources.PODS, life.namespace, life.name)
+
+    def _write(self, life: Life, status: Object) -> None:
+        """Write a pod's status, with the times of now for what has changed."""
+        pod, now = self._pod(life), timestamp(self._clock.now())
+        before = conditions_of(pod)
+        for condition in status["conditions"]:
+            old = get_condition(before, condition["type"])
+            same = old is not None and old["status"] == condition["status"]
+            condition["lastTransitionTime"] = old["lastTransitionTime"] if old and same else now
+        for container in status.get("containerStatuses") or ():
+            for state in (container["state"], container["lastState"]):
+                if "terminated" in state:
+                    state["terminated"] |= {"startedAt": now, "finishedAt": now}
+        self._api.write_status(resources.PODS, pod, status)
+
+    def _plan(
+        self,
+        life: Life,
+        seconds: tuple[float, float],
+        action: Callable[[Life], None],
+        *,
+        always: bool = False,
+    ) -> None:
+        """Plan what happens to a pod, unless it is gone by then.
+
+        Args:
+            life: The pod.
+            seconds: Within which bounds.
+            action: What is done.
+            always: Whether it is done even if the container has ended or was started since.
+        """
+        run = life.run
+
+        def act() -> None:
+            if self._lives.get(life.uid) is life and (always or life.run == run):
+                action(life)
+
+        self._agenda.after(self._random.uniform(*seconds), act)
+
+
+def claim_of(pod: Object) -> str:
+    """Return the claim that a pod mounts; empty if none."""
+    claims = (one.get("persistentVolumeClaim") for one in pod["spec"].get("volumes") or ())
+    return next((claim["claimName"] for claim in claims if claim), "")
+
+
+def _users_in(secret: Object) -> Users:
+    return Users(_decoded(secret, kopia.USERS_VERSION_FILE), _decoded(secret, kopia.USERS_FILE))
+
+
+def _decoded(secret: Object, key: str) -> str:
+    return base64.b64decode((secret.get("data") or {}).get(key, "")).decode()

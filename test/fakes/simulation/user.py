@@ -1,0 +1,168 @@
+"""The user: two resources with their Secrets, as they should be, and as he writes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import evolve, frozen
+
+from fakes import objects
+from reconcilers.repositoryserver import resources, secrets
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from controller.resource import Object
+    from fakes.simulation.apiserver import ApiServer
+
+#: A server on a claim that one node can mount, and one on an object store.
+FILES, MAILS = "files", "mails"
+NAMES = (FILES, MAILS)
+
+#: How long a pod of each drains.
+DRAIN_SECONDS = {FILES: 120, MAILS: 0}
+
+USERNAME = "backup"
+#: Who may be among the users.
+HOSTS = ("app", "database", "mail", "web")
+
+# Keys of Secrets whose values must be nowhere else.
+_CONFIDENTIAL = {"repo-password", "password", "tls.key", "aws_secret_access_key", *HOSTS}
+
+_BUCKET = {"type": "s3", "bucket": "backups", "region": "eu-central-1", "prefix": "kopia"}
+_STORE_KEY = {"aws_access_key_id": "AKIA", "aws_secret_access_key": "store-key-2b7c"}
+
+
+@frozen
+class Input:
+    """What a Secret should hold."""
+
+    type_: str
+    values: Mapping[str, str]
+
+
+class User:
+    """Writes resources and Secrets, and remembers how they should be."""
+
+    def __init__(self, api: ApiServer) -> None:
+        self._api = api
+        #: Of each resource, by name.
+        self.specs: dict[str, Object] = {name: _spec(name) for name in NAMES}
+        #: Of each Secret, by name.
+        self.inputs: dict[str, Input] = {**_inputs(FILES), **_inputs(MAILS)}
+        #: All that was ever in a Secret and must be nowhere else.
+        self.confidential: set[str] = set()
+        api.create(resources.PERSISTENT_VOLUME_CLAIMS, _claim())
+
+    def mend(self) -> None:
+        """Write everything as it should be."""
+        for name in self.inputs:
+            self.write_secret(name)
+        for name in NAMES:
+            self.write_server(name)
+
+    def edit(self, name: str, change: Object) -> None:
+        """Change a resource for good, by a merge patch of its specification."""
+        self.specs[name] = objects.merged(self.specs[name], change)
+        if self._api.find(resources.REPOSITORY_SERVERS, objects.NAMESPACE, name) is not None:
+            self.write_server(name)
+
+    def write_server(self, name: str) -> None:
+        """Create a resource, or write its specification as it should be."""
+        found = self._api.find(resources.REPOSITORY_SERVERS, objects.NAMESPACE, name)
+        if found is not None:
+            self._api.replace(resources.REPOSITORY_SERVERS, {**found, "spec": self.specs[name]})
+            return
+        server = objects.repository_server()
+        metadata = {"name": name, "namespace": objects.NAMESPACE}
+        self._api.create(
+            resources.REPOSITORY_SERVERS,
+            {**server, "metadata": metadata, "spec": self.specs[name]},
+        )
+
+    def delete_server(self, name: str) -> None:
+        """Delete a resource, if it is there; it should be there all the same."""
+        if self._api.find(resources.REPOSITORY_SERVERS, objects.NAMESPACE, name) is not None:
+            self._api.delete(resources.REPOSITORY_SERVERS, objects.NAMESPACE, name)
+
+    def change_input(self, name: str, values: Mapping[str, str]) -> None:
+        """Change a Secret for good."""
+        self.inputs[name] = evolve(self.inputs[name], values=dict(values))
+        self.write_secret(name)
+
+    def write_secret(self, name: str, *, values: Mapping[str, str] | None = None) -> None:
+        """Write a Secret as it should be, or wrong.
+
+        Args:
+            name: Of the Secret.
+            values: What it is to hold; what it should hold by default.
+        """
+        wanted = self.inputs[name]
+        values = wanted.values if values is None else values
+        self.confidential |= {value for key, value in values.items() if key in _CONFIDENTIAL}
+        secret = objects.secret(name, wanted.type_, values)
+        found = self._api.find(resources.SECRETS, objects.NAMESPACE, name)
+        if found is None:
+            metadata = {"name": name, "namespace": objects.NAMESPACE}
+            self._api.create(resources.SECRETS, {**secret, "metadata": metadata})
+        else:
+            self._api.replace(resources.SECRETS, {**found, "data": secret["data"]})
+
+    def delete_secret(self, name: str) -> None:
+        """Delete a Secret, if it is there; it should be there all the same."""
+        if self._api.find(resources.SECRETS, objects.NAMESPACE, name) is not None:
+            self._api.delete(resources.SECRETS, objects.NAMESPACE, name)
+
+    def passwords(self, name: str) -> dict[str, str]:
+        """Return the password of each user who should be let in by a server."""
+        hosts = self.inputs[f"{name}-users"].values
+        return {f"{USERNAME}@{host}": password for host, password in hosts.items()}
+
+
+def _spec(name: str) -> Object:
+    def reference(suffix: str) -> Object:
+        return {"name": f"{name}-{suffix}", "namespace": objects.NAMESPACE}
+
+    credential = {"credentialSecretRef": reference("credential")} if name == MAILS else {}
+    return {
+        "storage": {"secretRef": reference("location"), **credential},
+        "repository": {"rootPath": name, "passwordSecretRef": reference("repository-password")},
+        "server": {
+            "adminSecretRef": reference("admin"),
+            # One certificate for both: a change of it concerns two servers at once.
+            "tlsSecretRef": {"name": objects.TLS, "namespace": objects.NAMESPACE},
+            "userAccess": {"username": USERNAME, "userAccessSecretRef": reference("users")},
+            "drainSeconds": DRAIN_SECONDS[name],
+        },
+    }
+
+
+def _inputs(name: str) -> dict[str, Input]:
+    pair = objects.key_pair()
+    location = (
+        {"type": "filestore", "prefix": "backups", "claimName": objects.CLAIM}
+        if name == FILES
+        else _BUCKET
+    )
+    admin = {"username": f"admin@{name}", "password": objects.ADMIN_PASSWORD_VALUE}
+    inputs = {
+        f"{name}-location": Input(secrets.TYPE_LOCATION, location),
+        f"{name}-repository-password": Input(
+            secrets.TYPE_PASSWORD, {"repo-password": objects.REPOSITORY_PASSWORD_VALUE}
+        ),
+        f"{name}-admin": Input(secrets.TYPE_ADMIN, admin),
+        f"{name}-users": Input(secrets.TYPE_USERS, {"app": objects.USER_PASSWORD_VALUE}),
+        objects.TLS: Input(secrets.TYPE_TLS, {"tls.crt": pair.certificate, "tls.key": pair.key}),
+    }
+    if name == MAILS:
+        inputs[f"{name}-credential"] = Input(secrets.TYPE_AWS, _STORE_KEY)
+    return inputs
+
+
+def _claim() -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": objects.CLAIM, "namespace": objects.NAMESPACE},
+        "spec": {"accessModes": ["ReadWriteOnce"]},
+    }
