@@ -1,5 +1,6 @@
 """Logging: structlog for our own lines, and the same output for those of libraries."""
 
+import contextlib
 import logging
 import sys
 from typing import TextIO
@@ -48,7 +49,7 @@ def configure(level: str, format_: str, stream: TextIO | None = None) -> None:
     structlog.configure(
         processors=[*shared, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.WriteLoggerFactory(output),
+        logger_factory=lambda *_names: _Logger(output),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(output)
@@ -60,6 +61,21 @@ def configure(level: str, format_: str, stream: TextIO | None = None) -> None:
     )
     # At debug level the HTTP libraries print request headers, credentials among them.
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+
+
+class _Logger(structlog.WriteLogger):
+    """Drops a line that cannot be written, as klog and the logging module do.
+
+    A disk that is full, or a reader that has gone, must not end the thread that had something to
+    say: an informer, or the leader's.
+    """
+
+    def msg(self, message: str) -> None:
+        """Write a line if that is possible."""
+        with contextlib.suppress(OSError, ValueError):
+            super().msg(message)
+
+    debug = info = warning = error = critical = msg
 
 
 def withhold(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

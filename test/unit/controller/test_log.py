@@ -4,6 +4,7 @@ import ast
 import io
 import json
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,6 +82,20 @@ def test_libraries_speak_in_the_same_format_and_only_of_what_is_wrong() -> None:
     (line,) = stream.getvalue().splitlines()
     assert json.loads(line)["event"] == "retrying"
     assert json.loads(line)["logger"] == "urllib3"
+
+
+@pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
+def test_a_line_that_nobody_takes_raises_nothing(level: str) -> None:
+    """It would end the thread that logs: an informer, or the one that renews the lease."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    stream = os.fdopen(writer, "w")
+    log.configure("debug", "json", stream)
+
+    getattr(structlog.get_logger(), level)("lost")
+
+    with pytest.raises(BrokenPipeError):
+        stream.close()
 
 
 def test_the_console_is_for_people() -> None:
