@@ -119,7 +119,7 @@ class LeaseTerms:
 
 
 def end_process(reason: str) -> NoReturn:
-    """End the process at once: nothing of it may go on to work."""
+    """End the process at once: none of its threads may go on."""
     _log.error("leader election lost, ending at once", reason=reason)
     os._exit(EXIT_LOST)
 
@@ -173,7 +173,8 @@ class LeaderElector:
             terms: Which Lease, and its times.
             identity: What the Lease calls this process; see `new_identity`.
             fence: Open while this process leads.
-            recorder: Told of the beginning and the end.
+            recorder: Told of the beginning and the end; its client is not fenced either, or the
+                end would go untold.
             clock: For all times but those written into the Lease.
             metrics: Where the state is shown.
             uniform: Draws a number between two, as `random.uniform`.
@@ -227,7 +228,7 @@ class LeaderElector:
     def run(self, stop: threading.Event) -> None:
         """Wait to lead, lead, and give the lease up when told to.
 
-        By then nothing may write any more: another process leads at once.
+        Another process leads at once then, so the fence closes first.
 
         Args:
             stop: Ends this.
@@ -273,6 +274,8 @@ class LeaderElector:
 
     def _release(self) -> None:
         """Make the Lease free, so that the next leader need not wait until it expires."""
+        # A reconcile may be under way even now, where the process ends because a worker has failed.
+        self._fence.open_until(self._clock.monotonic())
         deadline = Deadline.after(self._clock, self._terms.renew_deadline)
         while True:
             try:

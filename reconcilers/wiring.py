@@ -76,10 +76,11 @@ def build(
     metrics = Metrics(registry)
     fence = Fence(clock)
     guard = fence.check if options.leader_elect else always_open
-    # Reads, and writes the Lease: what opens the fence cannot wait for it.
+    # Reads, writes the Lease, since what opens the fence cannot wait for it, and tells events, the
+    # last one of which comes after the fence was closed.
     unfenced = Client(api_client, field_manager=PROGRAM, clock=clock, metrics=metrics)
     client = Client(api_client, field_manager=PROGRAM, clock=clock, metrics=metrics, fence=guard)
-    recorder = EventRecorder(client, component=PROGRAM, clock=clock)
+    recorder = EventRecorder(unfenced, component=PROGRAM, clock=clock)
     sources = Sources(unfenced, namespace, clock, metrics, resync_period)
     registry.register(RepositoryServerCollector(sources.servers))
     repositories = Repositories()

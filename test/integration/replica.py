@@ -76,7 +76,7 @@ def build(kubeconfig: str, name: str, terms: LeaseTerms) -> Manager:
     fence = Fence(clock)
     unfenced = Client(api_client, field_manager=name, clock=clock, metrics=metrics)
     client = Client(api_client, field_manager=name, clock=clock, metrics=metrics, fence=fence.check)
-    recorder = EventRecorder(client, component=name, clock=clock)
+    recorder = EventRecorder(unfenced, component=name, clock=clock)
     work = Informer(
         unfenced, CONFIG_MAPS, terms.namespace, clock=clock, metrics=metrics, label_selector=LABEL
     )

@@ -622,6 +622,17 @@ class TestGiveUp:
         assert first.recorder.notes == ["first became leader", "first stopped leading"]
         assert first.status == 0
 
+    def test_nothing_is_written_any_more_before_another_one_can_lead(self, world: World) -> None:
+        first = world.candidate("first")
+        first.lead()
+        left: list[float] = []
+        first.client.after_first_get = lambda: left.append(first.fence.remaining)
+
+        first.finish()
+
+        assert left == [0]
+        assert world.api.requests[-2:] == ["get", "update"]
+
     def test_a_lease_given_up_names_nobody_and_lasts_a_second(self, world: World) -> None:
         first = world.candidate("first")
         first.lead()
