@@ -7,6 +7,7 @@ from typing import Final
 import kubernetes.client
 import kubernetes.config
 import yaml
+from kubernetes.config.kube_config import KubeConfigMerger
 
 from controller.errors import ConfigError
 
@@ -75,11 +76,32 @@ def _load_kubeconfig(configuration: kubernetes.client.Configuration, kubeconfig:
         kubernetes.config.load_kube_config(  # type: ignore[no-untyped-call]
             config_file=source, client_configuration=configuration, persist_config=False
         )
+        _follow_token_file(configuration, source)
     except _UNUSABLE as error:
         raise ConfigError(
             f"kubeconfig {source}: {error} (name one with --kubeconfig or KUBECONFIG,"
             " or run in a pod with a service account)"
         ) from error
+
+
+def _follow_token_file(configuration: kubernetes.client.Configuration, source: str) -> None:
+    """Have a token that stands in a file read anew with each request: it is replaced there.
+
+    The official client reads it once, with its newline, which no header can hold.
+    """
+    config = KubeConfigMerger(source).config  # type: ignore[no-untyped-call]
+    context = config["contexts"].get_with_name(config["current-context"])["context"]
+    user = config["users"].get_with_name(context.safe_get("user"), safe=True)
+    file = user["user"].safe_get("tokenFile") if user else None
+    if file is None:
+        return
+    path = Path(user.path).parent / file
+
+    def read(configuration: kubernetes.client.Configuration) -> None:
+        configuration.api_key["BearerToken"] = f"Bearer {path.read_text().strip()}"
+
+    read(configuration)
+    configuration.refresh_api_key_hook = read  # type: ignore[assignment]  # declared as None
 
 
 def current_namespace(kubeconfig: str = "") -> str:

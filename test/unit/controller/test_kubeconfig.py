@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from controller import kubeconfig
+from controller.client import request_headers
 from controller.errors import ConfigError
 
 CLUSTERS: dict[str, Any] = {
@@ -71,6 +72,20 @@ def test_the_current_context_of_a_kubeconfig(
     assert kubeconfig.current_namespace(config_file) == namespace
 
 
+def test_a_token_in_a_file_is_read_anew_for_each_request(config_file: str, tmp_path: Path) -> None:
+    users = [{"name": "me", "user": {"tokenFile": "token"}}]
+    Path(config_file).write_text(yaml.safe_dump({**CLUSTERS, "users": users}))
+    token = tmp_path / "token"
+    token.write_text("first\n")
+    api_client = kubeconfig.load_api_client(config_file)
+
+    assert request_headers(api_client)["authorization"] == "Bearer first"
+
+    token.write_text("second\n")
+
+    assert request_headers(api_client)["authorization"] == "Bearer second"
+
+
 def test_connections_are_kept_and_probed(config_file: str) -> None:
     pool = kubeconfig.load_api_client(config_file).rest_client.pool_manager
 
@@ -90,6 +105,10 @@ def test_connections_are_kept_and_probed(config_file: str) -> None:
         pytest.param(
             yaml.safe_dump({**CLUSTERS, "current-context": "third"}), id="no such context"
         ),
+        pytest.param(
+            yaml.safe_dump({**CLUSTERS, "users": [{"name": "me", "user": {"tokenFile": "none"}}]}),
+            id="a token in a file that is not there",
+        ),
     ],
 )
 def test_an_unusable_kubeconfig_is_named(tmp_path: Path, content: str | None) -> None:
@@ -99,6 +118,22 @@ def test_an_unusable_kubeconfig_is_named(tmp_path: Path, content: str | None) ->
 
     with pytest.raises(ConfigError, match=str(file)):
         kubeconfig.load_api_client(str(file))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"users": []}, id="a user who is not there"),
+        pytest.param(
+            {"contexts": [{"name": "first", "context": {"cluster": "one"}}]}, id="no user"
+        ),
+    ],
+)
+def test_a_kubeconfig_without_credentials_is_one(config_file: str, change: dict[str, Any]) -> None:
+    """A proxy of `kubectl` asks for none."""
+    Path(config_file).write_text(yaml.safe_dump({**CLUSTERS, **change}))
+
+    assert "authorization" not in request_headers(kubeconfig.load_api_client(config_file))
 
 
 def test_no_kubeconfig_means_the_default_namespace(tmp_path: Path) -> None:
