@@ -517,7 +517,7 @@ class Client:
         except urllib3.exceptions.HTTPError as error:
             raise self._failure(call, error) from error
         if response.status >= HTTPStatus.BAD_REQUEST:
-            retry_after = _retry_after_seconds(response.headers.get("Retry-After", ""))
+            retry_after = retry_after_seconds(response.headers.get("Retry-After", ""))
             content = self._read_body(response, call)
             raise from_status(response.status, content, retry_after=retry_after)
         return response
@@ -605,7 +605,9 @@ class Client:
     def _read_body(self, response: urllib3.BaseHTTPResponse, call: _Call) -> bytes:
         chunks = []
         try:
-            for chunk in response.stream(_READ_SIZE):
+            # What has arrived, not a full chunk of it: a line that carries a byte a second would
+            # pass by the deadline.
+            while chunk := response.read1(_READ_SIZE):
                 chunks.append(chunk)
                 call.on_progress()
                 if call.deadline is not None:
@@ -640,8 +642,12 @@ def _was_refused(error: BaseException | None) -> bool:
     return False
 
 
-def _retry_after_seconds(header: str) -> float | None:
-    """Read a Retry-After header in seconds; the API server sends no dates."""
+def retry_after_seconds(header: str) -> float | None:
+    """Read a Retry-After header in seconds; the API server sends no dates.
+
+    Args:
+        header: Its value, "" if there is none.
+    """
     try:
         return max(0.0, float(header))
     except ValueError:

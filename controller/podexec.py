@@ -13,11 +13,17 @@ from typing import Any, Final
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import kubernetes.client
+import urllib3
 import websocket
 from attrs import frozen
-from kubernetes.stream.ws_client import websocket_proxycare
 
-from controller.client import NO_ANSWER, host_label, request_headers, transport_error
+from controller.client import (
+    NO_ANSWER,
+    host_label,
+    request_headers,
+    retry_after_seconds,
+    transport_error,
+)
 from controller.clock import Clock, Deadline, DeadlineExceeded
 from controller.errors import TransportError, from_status
 from controller.fence import always_open
@@ -54,8 +60,8 @@ class ExecResult:
 
     Attributes:
         exit_code: The command's; 0 is success.
-        stdout: What it printed.
-        stderr: What it complained about.
+        stdout: What it wrote to standard output.
+        stderr: What it wrote to standard error.
     """
 
     exit_code: int
@@ -139,7 +145,10 @@ class Executor:
             finally:
                 connection.shutdown()  # type: ignore[no-untyped-call]
         except websocket.WebSocketBadStatusException as error:
-            raise from_status(error.status_code, error.resp_body or b"") from error
+            retry_after = retry_after_seconds((error.resp_headers or {}).get("retry-after", ""))
+            raise from_status(
+                error.status_code, error.resp_body or b"", retry_after=retry_after
+            ) from error
         except (DeadlineExceeded, websocket.WebSocketException, OSError) as error:
             if deadline.expired:
                 raise DeadlineExceeded(f"{description}: the deadline has passed") from error
@@ -151,7 +160,7 @@ class Executor:
         started = self._clock.monotonic()
         code = NO_ANSWER
         try:
-            connection = websocket.create_connection(url, **self._connection_options(url, timeout))
+            connection = websocket.create_connection(url, **self._connection_options(timeout))
             code = str(HTTPStatus.SWITCHING_PROTOCOLS.value)
         except websocket.WebSocketBadStatusException as error:
             code = str(error.status_code)
@@ -181,20 +190,17 @@ class Executor:
         path = host.path.rstrip("/") + _PODS.path(namespace, pod, "exec")
         return str(urlunsplit((scheme, host.netloc, path, query, "")))
 
-    def _connection_options(self, url: str, timeout: float) -> dict[str, Any]:
-        configuration = self._api_client.configuration
+    def _connection_options(self, timeout: float) -> dict[str, Any]:
         headers = request_headers(self._api_client)
-        options: dict[str, Any] = {
+        return {
             "timeout": timeout,
             "header": [f"{name}: {value}" for name, value in headers.items()],
             "subprotocols": [V5, V4],
             "suppress_origin": True,
             "skip_utf8_validation": True,
-            "sslopt": _tls_options(configuration),
+            "sslopt": _tls_options(self._api_client.configuration),
+            **_proxy_options(self._api_client.rest_client.pool_manager),
         }
-        if configuration.proxy or configuration.proxy_headers:
-            websocket_proxycare(options, configuration, url, headers)  # type: ignore[no-untyped-call]
-        return options
 
 
 def _query(container: str, command: Sequence[str], *, stdin: bool) -> str:
@@ -219,6 +225,21 @@ def _tls_options(configuration: kubernetes.client.Configuration) -> dict[str, An
         "server_hostname": configuration.tls_server_name,
     }
     return {name: value for name, value in options.items() if value is not None}
+
+
+def _proxy_options(manager: urllib3.PoolManager) -> dict[str, Any]:
+    """Return the settings that take a command through a proxy if all other requests take it.
+
+    Of a host alone the WebSocket library asks the environment, and reads NO_PROXY in its own way.
+    """
+    if manager.proxy is None:
+        return {"http_proxy_host": "unused", "http_proxy_port": 1, "http_no_proxy": ["*"]}
+    return {
+        "http_proxy_host": manager.proxy.host,
+        "http_proxy_port": manager.proxy.port,
+        # No host has this name; without any the environment would be asked.
+        "http_no_proxy": [""],
+    }
 
 
 def _receive(connection: websocket.WebSocket, description: str, deadline: Deadline) -> ExecResult:

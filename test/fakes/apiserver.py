@@ -4,6 +4,7 @@ A test lists the answers in the order of the requests it expects; what was asked
 request beyond the script gets silence: its connection stays open and nothing comes.
 """
 
+import contextlib
 import json
 import socket
 import ssl
@@ -163,6 +164,11 @@ class Handler(BaseHTTPRequestHandler):
         )
         answer(self)
 
+    def do_CONNECT(self) -> None:
+        """Be the proxy as well: what comes through its tunnel is asked of this server."""
+        self.send_response(200)
+        self.end_headers()
+
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
@@ -223,6 +229,16 @@ def dropped(handler: Handler) -> None:
 def silence(handler: Handler) -> None:
     """Keep the connection open and never answer."""
     handler.hang()
+
+
+def trickle(handler: Handler) -> None:
+    """Send one byte after the other until the client has had enough."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000000")
+    handler.end_headers()
+    with contextlib.suppress(OSError):
+        while not handler.server.fake.closing.wait(0.01):
+            handler.wfile.write(b" ")
 
 
 def half_an_answer(handler: Handler) -> None:

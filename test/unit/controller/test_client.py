@@ -431,8 +431,17 @@ def test_a_deadline_that_passes_between_two_looks_at_it_has_passed(client: Clien
         client.get(PODS, "ns", "a", deadline=Deadline(PassingClock(), at=1.5))
 
 
-def test_a_deadline_bounds_the_wait_for_an_answer(server: FakeApiServer, client: Client) -> None:
-    server.expect(apiserver.silence)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(apiserver.silence, id="that does not come"),
+        pytest.param(apiserver.trickle, id="that comes byte by byte"),
+    ],
+)
+def test_a_deadline_bounds_the_wait_for_an_answer(
+    server: FakeApiServer, client: Client, answer: apiserver.Answer
+) -> None:
+    server.expect(answer)
     clock = SystemClock()
     started = clock.monotonic()
 

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from urllib.parse import parse_qsl, urlsplit
 
+import kubernetes.client
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -225,6 +226,56 @@ def test_a_refusal_keeps_the_servers_words(
 
     with pytest.raises(error, match="said the script"):
         run(server)
+
+
+def test_a_server_that_sheds_load_says_how_long_to_wait(server: FakeApiServer) -> None:
+    server.expect(apiserver.answer(429, b"Too many requests", Retry_After="7"))
+
+    with pytest.raises(errors.TooManyRequests) as caught:
+        run(server)
+
+    assert caught.value.retry_after == 7
+
+
+class TestProxy:
+    """A command takes the way that all other requests take."""
+
+    def run(self, host: str) -> ExecResult:
+        configuration = kubernetes.client.Configuration(host=host)
+        executor = Executor(
+            kubernetes.client.ApiClient(configuration),
+            clock=SystemClock(),
+            metrics=Metrics(CollectorRegistry()),
+        )
+        deadline = Deadline.after(SystemClock(), STUCK_AFTER)
+        return executor.run("ns", "pod-a", "kopia", ["true"], deadline=deadline)
+
+    def test_a_proxy_takes_it_to_a_server_that_only_the_proxy_knows(
+        self, server: FakeApiServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("http_proxy", server.url)
+        monkeypatch.setenv("no_proxy", "")
+        server.expect(exec_session(succeed))
+
+        assert self.run("http://api.invalid:6443").exit_code == 0
+
+    @pytest.mark.parametrize(
+        "exception",
+        [
+            pytest.param("127.0.0.0/8", id="by its network"),
+            pytest.param("localhost, 127.0.0.1", id="in a list with spaces"),
+            pytest.param("127.0.0.1:{port}", id="with its port"),
+        ],
+    )
+    def test_a_server_that_is_excepted_is_asked_directly(
+        self, server: FakeApiServer, monkeypatch: pytest.MonkeyPatch, exception: str
+    ) -> None:
+        port = server.url.rpartition(":")[2]
+        monkeypatch.setenv("http_proxy", "http://proxy.invalid:3128")
+        monkeypatch.setenv("no_proxy", exception.format(port=port))
+        server.expect(exec_session(succeed))
+
+        assert self.run(server.url).exit_code == 0
 
 
 def test_a_refused_connection(server: FakeApiServer) -> None:
