@@ -61,7 +61,8 @@ class Request:
 class Result:
     """When a reconcile without an error is to be repeated, if no event comes before."""
 
-    #: Seconds until then; None or 0 means not at all, unless `requeue` is set.
+    #: Seconds until then; None means not at all, unless `requeue` is set. 0 or less is at once, and
+    #: not never as in controller-runtime: what is left until a time can be just that.
     requeue_after: float | None = None
     #: Repeat it after the rate limiter's delay.
     requeue: bool = False
@@ -182,7 +183,7 @@ class Controller:
         cache_sync_timeout: Seconds for all informers to sync.
         reconcile_timeout: Seconds until the deadline that a reconcile is given.
         recover_panic: Whether an exception that no reconciler means to raise is retried like an
-            error. False ends the process with it, for tests and hunts.
+            error. False ends the process with it, for tests and debugging.
 
     Raises:
         ValueError: There would be no worker.
@@ -375,7 +376,7 @@ class Controller:
         else:
             if result.priority is not None:
                 priority = result.priority
-            if result.requeue_after:
+            if result.requeue_after is not None:
                 self._results["requeue_after"].inc()
                 # It did succeed: the next failure starts with a short delay again.
                 self._queue.forget(request)

@@ -198,12 +198,6 @@ RETRIED = [("add", 3, "rate limited", 0.0), ("done",)]
             id="a time beats the rate limiter",
         ),
         pytest.param(
-            returns(Result(requeue_after=0)),
-            [("forget",), ("done",)],
-            {"success": 1},
-            id="a time of zero is no repetition",
-        ),
-        pytest.param(
             returns(Result(requeue=True)),
             RETRIED,
             {"requeue": 1},
@@ -266,6 +260,23 @@ def test_outcome(
 
     assert loop.calls == calls
     assert loop.counts() == counts
+
+
+@pytest.mark.parametrize("left", [0.0, -1.0])
+def test_a_repetition_whose_time_has_come_is_made_at_once(
+    loop: Loop, pool: ThreadPoolExecutor, left: float
+) -> None:
+    results = iter([Result(requeue_after=left), Result()])
+    made = loop.controller(lambda _request, _deadline: next(results))
+    made.enqueue(A)
+    running = pool.submit(made.run, loop.stop)
+
+    loop.clock.block_until_waiters(2)
+    loop.stop.set()
+    running.result(timeout=STUCK_AFTER)
+
+    assert loop.clock.monotonic() == 0
+    assert loop.counts() == {"requeue_after": 1, "success": 1}
 
 
 def test_a_reconcile_beyond_its_deadline_is_an_error_and_a_timeout(loop: Loop) -> None:
