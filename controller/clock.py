@@ -55,7 +55,7 @@ class SystemClock:
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Return seconds since the start of the machine; a change of the wall clock moves it not.
+        """Return seconds since the start of the machine, whatever becomes of the wall clock.
 
         Not `time.monotonic`, which stands still with the machine: a leader that slept would take
         its lease for fresh.

@@ -17,6 +17,7 @@ CAUSE_RESOURCE_VERSION_TOO_LARGE = "ResourceVersionTooLarge"
 
 REASON_ALREADY_EXISTS = "AlreadyExists"
 REASON_EXPIRED = "Expired"
+REASON_GONE = "Gone"
 REASON_INTERNAL_ERROR = "InternalError"
 
 #: Begins the answer, a 500 without a reason, to a server-side apply of a field that there is not or
@@ -114,7 +115,7 @@ class Conflict(ApiError):
 
 
 class Gone(ApiError):
-    """410, or reason Expired: the resource version asked for is no longer kept."""
+    """410, or reason Expired or Gone: the resource version asked for is no longer kept."""
 
 
 class Invalid(ApiError):
@@ -179,7 +180,7 @@ def from_status(
 def _error_type(status_code: int, reason: str, message: str) -> type[ApiError]:
     if reason == REASON_ALREADY_EXISTS:
         return AlreadyExists
-    if reason == REASON_EXPIRED:
+    if reason in (REASON_EXPIRED, REASON_GONE):
         return Gone
     if message.startswith(UNTYPED_PATCH):
         return Invalid

@@ -140,7 +140,7 @@ class _Bucket:
 class _SpamFilter:
     """Limits the new events about each object, so that one cannot drown all others.
 
-    Repeats are no matter for it: they are counted in their series, without a request.
+    Repeats are not limited: they are counted in their series, without a request.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -308,7 +308,7 @@ class EventRecorder:
             self._client.create(EVENTS, event["metadata"]["namespace"], event, deadline=deadline)
 
     def _tried(self, request: Callable[[Deadline], None], stop: threading.Event) -> bool:
-        """Send a request, again and again while nobody has refused it; return if it arrived."""
+        """Send a request, again and again while nobody refuses it; return whether it arrived."""
         for attempt in range(1, TRIES + 1):
             try:
                 request(self._last_try or Deadline.after(self._clock, TRY_SECONDS))

@@ -43,7 +43,7 @@ _log = structlog.get_logger()
 
 
 def ping() -> str:
-    """Be well: the check of an endpoint that has none."""
+    """Succeed: the check of an endpoint that was given none."""
     return ""
 
 
@@ -140,8 +140,8 @@ class HealthServer(_HttpRunnable):
 
         Args:
             address: `host:port` or `:port`; `0` for none.
-            healthz: Checks of the process by name. Without them there is no such path; an empty
-                mapping is well.
+            healthz: Checks of the process by name. Without them there is no such path; with an
+                empty mapping it always succeeds.
             readyz: Checks of its readiness, likewise.
 
         Raises:

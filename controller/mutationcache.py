@@ -86,10 +86,10 @@ class MutationCache:
     def is_news(self, _old: Object | None, new: Object | None) -> bool:
         """Tell whether a change is another than one's own write, as a `Predicate`.
 
-        Who goes on from what a write has returned needs no waking for it. In doubt a change is
-        news: the watch may show a write before its answer is here.
+        Whoever goes on from what a write has returned need not be woken for it. In doubt a change
+        is news: the watch may show a write before its answer is here.
 
-        To be asked before the cache hears of the change: then it forgets the write.
+        Call it before the cache is told of the change, which makes it forget the write.
         """
         if new is None:
             return True

@@ -24,6 +24,7 @@ def status(**fields: object) -> dict[str, Any]:
         pytest.param(410, "Gone", errors.Gone, id="410 is gone"),
         pytest.param(410, "Expired", errors.Gone, id="410 of newer servers says Expired"),
         pytest.param(0, "Expired", errors.Gone, id="the reason alone is enough"),
+        pytest.param(0, "Gone", errors.Gone, id="so is that of older servers"),
         pytest.param(422, "Invalid", errors.Invalid, id="422 is invalid"),
         pytest.param(429, "TooManyRequests", errors.TooManyRequests, id="429 sheds load"),
         pytest.param(500, "InternalError", errors.ServerUnavailable, id="500 is the server's"),
