@@ -79,7 +79,7 @@ def test_a_refusal_is_told_with_the_servers_words(proxy: Proxy) -> None:
 
 
 def test_a_watch_gives_each_event_as_it_comes_and_tells_silence(proxy: Proxy) -> None:
-    with proxy.stream("/a?watch=true", 0.2) as stream:
+    with proxy.stream("/a?watch=true", 2.0) as stream:
         lines = iter(stream)
 
         assert next(lines) == b'{"number": "1"}\n'

@@ -44,7 +44,7 @@ def run_state(process: subprocess.Popen[bytes]) -> str:
 
 
 def wait_for(process: subprocess.Popen[bytes], letter: str) -> None:
-    waiting.until(lambda: run_state(process) == letter, what=f"state {letter}", timeout_seconds=5)
+    waiting.until(lambda: run_state(process) == letter, what=f"state {letter}", timeout_seconds=30)
 
 
 def test_a_paused_component_goes_on_when_it_is_told_to(
@@ -61,7 +61,7 @@ def test_a_paused_component_goes_on_when_it_is_told_to(
 def test_a_killed_component_has_ended(state: State, kubelet: subprocess.Popen[bytes]) -> None:
     Outages(state, components.load()).kill("kubelet")
 
-    assert kubelet.wait(timeout=5) == -signal.SIGKILL
+    assert kubelet.wait(timeout=30) == -signal.SIGKILL
 
 
 def test_what_does_not_run_cannot_be_paused(state: State) -> None:

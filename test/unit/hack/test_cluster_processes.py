@@ -44,7 +44,7 @@ def test_what_still_loads_its_program_is_found(
 ) -> None:
     started = start(cluster, "etcd", SLEEP)
     real = processes.PROC / str(started.pid)
-    waiting.until(lambda: bool((real / "environ").read_bytes()), what="sleep", timeout_seconds=5)
+    waiting.until(lambda: bool((real / "environ").read_bytes()), what="sleep", timeout_seconds=30)
     process = tmp_path / "proc" / str(started.pid)
     process.mkdir(parents=True)
     monkeypatch.setattr(processes, "PROC", process.parent)
@@ -85,7 +85,7 @@ def test_everything_of_the_cluster_is_killed_and_nothing_else(cluster: Path) -> 
         killed = processes.kill_all(cluster)
 
         assert killed == len(mine)
-        assert [process.wait(timeout=5) for process in mine] == [-9, -9]
+        assert [process.wait(timeout=30) for process in mine] == [-9, -9]
         assert stranger.poll() is None
         stranger.kill()
 
@@ -95,7 +95,7 @@ def test_a_component_is_signalled_and_no_other(cluster: Path) -> None:
 
     assert processes.signal_component(cluster, "kubelet", signal.SIGTERM) == 1
 
-    assert kubelet.wait(timeout=5) == -signal.SIGTERM
+    assert kubelet.wait(timeout=30) == -signal.SIGTERM
     assert etcd.poll() is None
     assert processes.signal_component(cluster, "kubelet", signal.SIGTERM) == 0
 
@@ -112,7 +112,7 @@ print(listener.getsockname()[1], flush=True)
 """
     start(cluster, "etcd", [sys.executable, "-c", script])
     log = cluster / "etcd.log"
-    waiting.until(lambda: bool(log.read_text()), what="its port", timeout_seconds=10, log=log)
+    waiting.until(lambda: bool(log.read_text()), what="its port", timeout_seconds=30, log=log)
 
     assert processes.kill_component(cluster, "etcd") == 1
 
@@ -127,14 +127,14 @@ def test_killing_nothing_is_no_error(cluster: Path) -> None:
 def test_a_child_that_outlives_its_component_is_not_taken_for_it(cluster: Path) -> None:
     # As containerd's shims do: they inherit the mark.
     script = "import subprocess; subprocess.Popen(['/bin/sleep', '60'])"
-    start(cluster, "containerd", [sys.executable, "-c", script]).wait(timeout=10)
+    start(cluster, "containerd", [sys.executable, "-c", script]).wait(timeout=30)
 
     assert list(processes.running(cluster).values()) == ["containerd"]
     assert processes.running_components(cluster) == {}
 
 
 def test_output_goes_to_the_log_of_the_component(cluster: Path) -> None:
-    start(cluster, "etcd", ["/bin/echo", "hello"]).wait(timeout=5)
+    start(cluster, "etcd", ["/bin/echo", "hello"]).wait(timeout=30)
 
     assert (cluster / "etcd.log").read_text() == "hello\n"
 
@@ -142,7 +142,7 @@ def test_output_goes_to_the_log_of_the_component(cluster: Path) -> None:
 def test_components_do_not_inherit_a_proxy(cluster: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test")
 
-    start(cluster, "etcd", ["/usr/bin/env"]).wait(timeout=5)
+    start(cluster, "etcd", ["/usr/bin/env"]).wait(timeout=30)
 
     assert "proxy.test" not in (cluster / "etcd.log").read_text()
 

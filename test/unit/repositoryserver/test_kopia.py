@@ -100,7 +100,7 @@ class Container:
             process.stdin.flush()
             if close:
                 process.stdin.close()
-            return process.wait(timeout=10)
+            return process.wait(timeout=60)
 
     def calls(self) -> list[str]:
         """Return the arguments of each call, without the flags that all have."""
@@ -127,7 +127,7 @@ class TestTakeUpUsers:
         with container.start(kopia.take_up_users("v2")) as process:
             assert container.calls() == []
             version.write_text("v2")
-            assert process.wait(timeout=10) == 0
+            assert process.wait(timeout=60) == 0
 
         assert container.calls() == ["server refresh"]
 
