@@ -6,12 +6,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from clusterlib.errors import ClusterError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+
+# The same examples in each run, and as long as a busy machine takes for one: by itself Hypothesis
+# draws others each time, and fails a test of which one takes 0.2 s.
+settings.register_profile(
+    "tests", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("tests")
 
 # Seconds for what waits for several things of a cluster. Each wait has its own limit, whose failure
 # says more, and on a busy machine they add up to more than the limit of other tests.

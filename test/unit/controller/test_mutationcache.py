@@ -386,7 +386,5 @@ class CacheModel(RuleBasedStateMachine):
             assert sorted(found, key=key_of) == expected
 
 
-CacheModel.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=30, deadline=None, derandomize=True
-)
+CacheModel.TestCase.settings = settings(max_examples=60, stateful_step_count=30)
 TestCacheModel = CacheModel.TestCase

@@ -564,9 +564,7 @@ class QueueModel(RuleBasedStateMachine):
         assert total(self.metrics.workqueue_retries_total) == self.delayed
 
 
-QueueModel.TestCase.settings = settings(
-    max_examples=100, stateful_step_count=40, deadline=None, derandomize=True
-)
+QueueModel.TestCase.settings = settings(max_examples=100, stateful_step_count=40)
 TestQueueModel = QueueModel.TestCase
 
 

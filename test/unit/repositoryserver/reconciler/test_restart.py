@@ -137,7 +137,7 @@ def _outcome(world: World) -> dict[str, Any]:
     }
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.sampled_from(sorted(CHANGES)), st.booleans()), max_size=6))
 def test_a_restart_at_any_time_makes_no_difference(steps: list[tuple[str, bool]]) -> None:
     """Two servers see the same changes; the controller of one starts anew after some of them."""
