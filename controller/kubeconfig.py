@@ -3,9 +3,11 @@
 import os
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote
 
 import kubernetes.client
 import kubernetes.config
+import urllib3
 import yaml
 from kubernetes.config.kube_config import KubeConfigMerger
 
@@ -53,6 +55,8 @@ def load_api_client(
         _load_service_account(configuration)
     else:
         _load_kubeconfig(configuration, kubeconfig)
+    if configuration.proxy:
+        configuration.proxy_headers = _proxy_headers(configuration.proxy)
     api_client = kubernetes.client.ApiClient(configuration)
     api_client.user_agent = user_agent
     return api_client
@@ -61,6 +65,12 @@ def load_api_client(
 def in_cluster() -> bool:
     """Tell whether this process runs in a pod that has a service account's token."""
     return "KUBERNETES_SERVICE_HOST" in os.environ and (SERVICE_ACCOUNT / "token").is_file()
+
+
+def _proxy_headers(proxy: str) -> dict[str, str]:
+    """Return the login that a proxy's URL holds, which the official client leaves there."""
+    login = urllib3.util.parse_url(proxy).auth
+    return urllib3.make_headers(proxy_basic_auth=unquote(login)) if login else {}
 
 
 def _load_service_account(configuration: kubernetes.client.Configuration) -> None:

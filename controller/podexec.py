@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import unquote, urlencode, urlsplit, urlunsplit
 
 import kubernetes.client
 import urllib3
@@ -234,9 +234,11 @@ def _proxy_options(manager: urllib3.PoolManager) -> dict[str, Any]:
     """
     if manager.proxy is None:
         return {"http_proxy_host": "unused", "http_proxy_port": 1, "http_no_proxy": ["*"]}
+    user, _, password = (manager.proxy.auth or "").partition(":")
     return {
         "http_proxy_host": manager.proxy.host,
         "http_proxy_port": manager.proxy.port,
+        "http_proxy_auth": (unquote(user), unquote(password)) if user else None,
         # No host has this name; without any the environment would be asked.
         "http_no_proxy": [""],
     }

@@ -65,6 +65,8 @@ class FakeApiServer:
         self._requests: list[RecordedRequest] = []
         self._tls = tls
         self.closing = threading.Event()
+        #: What each client said of itself that asked for a tunnel to another server.
+        self.logins: list[str] = []
         self._reserved = reserved()
         self._port = port_of(self._reserved)
         self._listener = self._listen()
@@ -166,6 +168,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_CONNECT(self) -> None:
         """Be the proxy as well: what comes through its tunnel is asked of this server."""
+        self.server.fake.logins.append(self.headers.get("Proxy-Authorization", ""))
         self.send_response(200)
         self.end_headers()
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
 import yaml
 
 from controller import kubeconfig
@@ -84,6 +85,28 @@ def test_a_token_in_a_file_is_read_anew_for_each_request(config_file: str, tmp_p
     token.write_text("second\n")
 
     assert request_headers(api_client)["authorization"] == "Bearer second"
+
+
+@pytest.mark.parametrize(
+    ("proxy", "headers"),
+    [
+        pytest.param("http://proxy:3128", {}, id="open to everybody"),
+        pytest.param(
+            "http://me:p%40ss@proxy:3128",
+            {"proxy-authorization": "Basic bWU6cEBzcw=="},
+            id="with a login",
+        ),
+    ],
+)
+def test_a_proxy_is_told_the_login_in_its_url(
+    config_file: str, monkeypatch: pytest.MonkeyPatch, proxy: str, headers: dict[str, str]
+) -> None:
+    monkeypatch.setenv("https_proxy", proxy)
+
+    manager = kubeconfig.load_api_client(config_file).rest_client.pool_manager
+
+    assert isinstance(manager, urllib3.ProxyManager)
+    assert manager.proxy_headers == headers
 
 
 def test_connections_are_kept_and_probed(config_file: str) -> None:

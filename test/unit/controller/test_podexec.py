@@ -250,14 +250,22 @@ class TestProxy:
         deadline = Deadline.after(SystemClock(), STUCK_AFTER)
         return executor.run("ns", "pod-a", "kopia", ["true"], deadline=deadline)
 
+    @pytest.mark.parametrize(
+        ("login", "told"),
+        [
+            pytest.param("", "", id="open to everybody"),
+            pytest.param("me:p%40ss@", "Basic bWU6cEBzcw==", id="with a login"),
+        ],
+    )
     def test_a_proxy_takes_it_to_a_server_that_only_the_proxy_knows(
-        self, server: FakeApiServer, monkeypatch: pytest.MonkeyPatch
+        self, server: FakeApiServer, monkeypatch: pytest.MonkeyPatch, login: str, told: str
     ) -> None:
-        monkeypatch.setenv("http_proxy", server.url)
+        monkeypatch.setenv("http_proxy", server.url.replace("//", f"//{login}"))
         monkeypatch.setenv("no_proxy", "")
         server.expect(exec_session(succeed))
 
         assert self.run("http://api.invalid:6443").exit_code == 0
+        assert server.logins == [told]
 
     @pytest.mark.parametrize(
         "exception",
