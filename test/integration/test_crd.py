@@ -571,7 +571,7 @@ def test_accepts(client: Client, namespace: str, obj: Object) -> None:
         pytest.param(
             "spec.server.podLabels",
             {"cr.kanister.io/digest": "mine"},
-            "by them Service and NetworkPolicy find the pod. Choose another key",
+            "the Service and the NetworkPolicy select the pod by them. Choose another key",
             id="a label of the controller's",
         ),
         pytest.param(

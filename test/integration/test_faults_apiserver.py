@@ -582,7 +582,7 @@ def test_two_servers_on_one_repository_are_both_warned_until_one_is_gone(
     for name, other in ((FIRST, SECOND), (SECOND, FIRST)):
         server = wait_warned(client, namespace, name)
         message = said(server, status.REPOSITORY_SHARED).message
-        assert f"is served by RepositoryServer {other} as well" in message
+        assert f"is also served by RepositoryServer {other}, and" in message
         assert message.startswith("the repository at backups/shared/ on PersistentVolumeClaim ")
     for name in ("third", "reader"):
         server = wait_ready(client, namespace, name)
