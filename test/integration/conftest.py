@@ -4,7 +4,7 @@ import os
 import shlex
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -78,7 +78,25 @@ def over_network(kubeconfig: str, network: TcpProxy, tmp_path: Path) -> str:
 
 
 @pytest.fixture(scope="session")
+def kubectl(kubeconfig: str) -> Callable[..., str]:
+    """Give a function that runs kubectl and returns what it printed."""
+
+    def run(*arguments: str) -> str:
+        command = ["kubectl", f"--kubeconfig={kubeconfig}", *arguments]
+        return subprocess.run(  # noqa: S603 - the arguments are those of the tests
+            command, check=True, stdout=subprocess.PIPE, text=True
+        ).stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def client(kubeconfig: str) -> Client:
+    return client_of(kubeconfig)
+
+
+def client_of(kubeconfig: str) -> Client:
+    """Return a client of the tests' own, beside that of a controller."""
     return Client(
         load_api_client(kubeconfig),
         field_manager="integration-test",

@@ -29,7 +29,6 @@ from reconcilers.repositoryserver import children, resources, status
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-    from types import TracebackType
 
     import kubernetes.client
 
@@ -166,6 +165,11 @@ def server(name: str, namespace: str, change: Object | None = None) -> Object:
     return found
 
 
+def create(client: Client, namespace: str, name: str, change: Object | None = None) -> None:
+    """Create a server, as `server` describes it."""
+    client.create(resources.REPOSITORY_SERVERS, namespace, server(name, namespace, change))
+
+
 def create_secrets(client: Client, namespace: str) -> None:
     """Create what all the servers refer to."""
     pair = objects.key_pair(not_after=SystemClock().now() + timedelta(days=300))
@@ -174,6 +178,13 @@ def create_secrets(client: Client, namespace: str) -> None:
     ]
     for secret in [*secrets, objects.tls_secret(pair)]:
         client.create(resources.SECRETS, namespace, in_namespace(secret, namespace))
+
+
+def pods_of(client: Client, namespace: str, name: str) -> list[Object]:
+    """Return the pods of a server."""
+    selector = f"{children.LABEL_INSTANCE}={name}"
+    pods: list[Object] = client.list(resources.PODS, namespace, label_selector=selector)["items"]
+    return pods
 
 
 def wait_for_pods(client: Client, namespace: str, count: int) -> list[Object]:
@@ -223,12 +234,7 @@ class Kubelet:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join(STUCK_AFTER)
 

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import copy
-import subprocess
-import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from controller.client import Client, Object, Resource
-from controller.clock import Deadline, SystemClock
 from controller.errors import Invalid
-from integration.running import serves
+from e2e.waiting import wait_for
+from integration.running import DEFINITION, DEFINITIONS, install_definition, serves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-MANIFEST = Path(__file__).parents[2] / "manifests" / "crd" / "repositoryservers.yaml"
-
-DEFINITIONS = Resource(
-    "apiextensions.k8s.io",
-    "v1",
-    "customresourcedefinitions",
-    "CustomResourceDefinition",
-    namespaced=False,
-)
 REPOSITORY_SERVERS = Resource("cr.kanister.io", "v1alpha1", "repositoryservers", "RepositoryServer")
 
 # The same schema in another API group, for a test that changes it under the feet of its objects.
@@ -139,15 +127,6 @@ def nested(path: str, value: Any) -> Object:
     return dict(value)
 
 
-def eventually(accomplished: Callable[[], bool]) -> None:
-    """Wait until the API server has taken up a definition, which it does behind the answer."""
-    clock = SystemClock()
-    deadline = Deadline.after(clock, 30)
-    while not accomplished():
-        deadline.check()
-        clock.wait_event(threading.Event(), 0.05)
-
-
 def refuses(client: Client, namespace: str, obj: Object) -> bool:
     try:
         created = client.create(COPIES, namespace, obj)
@@ -158,7 +137,7 @@ def refuses(client: Client, namespace: str, obj: Object) -> bool:
 
 
 def definition() -> Object:
-    loaded: Object = yaml.safe_load(MANIFEST.read_text())
+    loaded: Object = yaml.safe_load(DEFINITION.read_text())
     return loaded
 
 
@@ -191,8 +170,7 @@ def without_rules(node: Any) -> Any:
 
 @pytest.fixture(scope="module", autouse=True)
 def _crd(client: Client) -> None:
-    client.apply(DEFINITIONS, "", "repositoryservers.cr.kanister.io", definition())
-    eventually(lambda: serves(client, REPOSITORY_SERVERS))
+    install_definition(client)
 
 
 @pytest.fixture
@@ -749,12 +727,12 @@ class TestAnObjectFromBeforeTheRules:
         )
         ruled["spec"]["names"] = {**ruled["spec"]["names"], "shortNames": []}
         client.apply(DEFINITIONS, "", COPIES.full_name, without_rules(ruled))
-        eventually(lambda: serves(client, COPIES))
+        wait_for("the copy", lambda: serves(client, COPIES))
         stored = client.create(COPIES, namespace, refused)
 
         client.apply(DEFINITIONS, "", COPIES.full_name, ruled)
         probe = changed(refused, {"metadata.name": "probe"})
-        eventually(lambda: refuses(client, namespace, probe))
+        wait_for("the rules", lambda: refuses(client, namespace, probe))
         yield stored
         client.delete(DEFINITIONS, "", COPIES.full_name)
 
@@ -774,16 +752,6 @@ class TestAnObjectFromBeforeTheRules:
 
 
 class TestKubectl:
-    @pytest.fixture
-    def kubectl(self, kubeconfig: str) -> Callable[..., str]:
-        def run(*arguments: str) -> str:
-            command = ["kubectl", f"--kubeconfig={kubeconfig}", *arguments]
-            return subprocess.run(  # noqa: S603 - the arguments are those of the tests below
-                command, check=True, stdout=subprocess.PIPE, text=True
-            ).stdout
-
-        return run
-
     def test_explains_every_field(self, kubectl: Callable[..., str]) -> None:
         for path, description in described(schema(definition()), "repositoryservers"):
             explanation = " ".join(kubectl("explain", path).split())

@@ -28,7 +28,7 @@ from controller.resource import Resource
 from e2e.waiting import wait_for
 from fakes import objects
 from integration import running
-from integration.running import Kubelet
+from integration.running import Kubelet, create, pods_of
 from reconcilers import wiring
 from reconcilers.repositoryserver import children, resources, status
 from reconcilers.repositoryserver.reconciler import (
@@ -105,11 +105,6 @@ def _kubelet(client: Client, namespace: str) -> Iterator[None]:
         yield
 
 
-def create(client: Client, namespace: str, name: str, change: Object | None = None) -> None:
-    described = running.server(name, namespace, change)
-    client.create(resources.REPOSITORY_SERVERS, namespace, described)
-
-
 def get(client: Client, namespace: str, name: str) -> Object:
     return client.get(resources.REPOSITORY_SERVERS, namespace, name)
 
@@ -148,12 +143,6 @@ def events_of(client: Client, namespace: str, reason: str) -> list[Object]:
     """Return the events with a reason; each is written a moment after what it is about."""
     events: list[Object] = client.list(EVENTS, namespace)["items"]
     return [event for event in events if event["reason"] == reason]
-
-
-def pods_of(client: Client, namespace: str, name: str) -> list[Object]:
-    selector = f"{children.LABEL_INSTANCE}={name}"
-    pods: list[Object] = client.list(resources.PODS, namespace, label_selector=selector)["items"]
-    return pods
 
 
 @pytest.mark.usefixtures("_kubelet")

@@ -53,17 +53,6 @@ def find(objects: list[Object], kind: str) -> Object:
 
 
 @pytest.fixture(scope="module")
-def kubectl(kubeconfig: str) -> Callable[..., str]:
-    def run(*arguments: str) -> str:
-        command = ["kubectl", f"--kubeconfig={kubeconfig}", *arguments]
-        return subprocess.run(  # noqa: S603 - the arguments are those of the tests below
-            command, check=True, stdout=subprocess.PIPE, text=True
-        ).stdout
-
-    return run
-
-
-@pytest.fixture(scope="module")
 def build(kubectl: Callable[..., str]) -> Callable[[Path], list[Object]]:
     def run(folder: Path) -> list[Object]:
         return list(yaml.safe_load_all(kubectl("kustomize", str(folder))))

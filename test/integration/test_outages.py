@@ -11,27 +11,23 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from clusterlib import components
 from clusterlib.outages import Outages
 from clusterlib.state import State
-from controller.client import Client
-from controller.clock import SystemClock
-from controller.kubeconfig import load_api_client
 from controller.leaderelection import EXIT_LOST
-from controller.metrics import Metrics
 from controller.reflector import READ_TIMEOUT
 from e2e.waiting import CLOCK, wait_for
 from integration import running
-from integration.conftest import KUBECONFIG_VARIABLE, run_cluster
+from integration.conftest import KUBECONFIG_VARIABLE, client_of, run_cluster
 from integration.container import Container
-from reconcilers.repositoryserver import children, resources
+from integration.running import create, pods_of
+from reconcilers.repositoryserver import resources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from controller.resource import Object
+    from controller.client import Client
     from fakes.tcpproxy import TcpProxy
 
     Run = Callable[..., Container]
@@ -72,12 +68,7 @@ def kubeconfig(plane: Outages) -> str:
 
 @pytest.fixture(scope="module")
 def client(kubeconfig: str) -> Client:
-    made = Client(
-        load_api_client(kubeconfig),
-        field_manager="integration-test",
-        clock=SystemClock(),
-        metrics=Metrics(CollectorRegistry()),
-    )
+    made = client_of(kubeconfig)
     running.install_definition(made)
     return made
 
@@ -95,16 +86,6 @@ def run(namespace: str) -> Iterator[Run]:
     yield start
     for one in started:
         one.__exit__()
-
-
-def create(client: Client, namespace: str, name: str) -> None:
-    client.create(resources.REPOSITORY_SERVERS, namespace, running.server(name, namespace))
-
-
-def pods_of(client: Client, namespace: str, name: str) -> list[Object]:
-    selector = f"{children.LABEL_INSTANCE}={name}"
-    pods: list[Object] = client.list(resources.PODS, namespace, label_selector=selector)["items"]
-    return pods
 
 
 def wait_for_pod(client: Client, namespace: str, name: str, *, other_than: str = "") -> str:

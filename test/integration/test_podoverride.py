@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +11,7 @@ from controller.resource import Resource
 from reconcilers.repositoryserver import podoverride
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from controller.client import Client, Object
 
@@ -64,12 +63,6 @@ def fields(definitions: Object, name: str, seen: frozenset[str]) -> Iterator[tup
             yield from fields(definitions, target, seen | {target})
 
 
-def kubectl(kubeconfig: str, *arguments: str) -> Any:
-    command = ["kubectl", f"--kubeconfig={kubeconfig}", *arguments]
-    ran = subprocess.run(command, check=True, stdout=subprocess.PIPE)  # noqa: S603 - made here
-    return json.loads(ran.stdout)
-
-
 def ordered(node: Any) -> Any:
     """Sort the lists whose items a key tells apart: their order is no part of a merge."""
     if isinstance(node, dict):
@@ -82,8 +75,8 @@ def ordered(node: Any) -> Any:
     return node
 
 
-def test_the_merge_keys_are_those_of_the_api(kubeconfig: str) -> None:
-    definitions = kubectl(kubeconfig, "get", "--raw", "/openapi/v2")["definitions"]
+def test_the_merge_keys_are_those_of_the_api(kubectl: Callable[..., str]) -> None:
+    definitions = json.loads(kubectl("get", "--raw", "/openapi/v2"))["definitions"]
 
     pod = "io.k8s.api.core.v1.PodSpec"
     keys = {
@@ -160,16 +153,14 @@ def test_the_merge_keys_are_those_of_the_api(kubeconfig: str) -> None:
     ],
 )
 def test_merges_as_the_api_server_does(
-    kubeconfig: str, client: Client, namespace: str, override: Object
+    kubectl: Callable[..., str], client: Client, namespace: str, override: Object
 ) -> None:
     client.create(POD_TEMPLATES, namespace, template("patched", POD))
     patch = json.dumps({"template": {"spec": override}})
     there = ["--namespace", namespace, "podtemplates/patched"]
-    patched = kubectl(
-        kubeconfig, "patch", *there, "--type=strategic", f"--patch={patch}", "--output=json"
-    )
+    patched = kubectl("patch", *there, "--type=strategic", f"--patch={patch}", "--output=json")
 
     merged = podoverride.merged(POD, override, container=SERVER)
     created = client.create(POD_TEMPLATES, namespace, template("merged", merged))
 
-    assert ordered(patched["template"]) == ordered(created["template"])
+    assert ordered(json.loads(patched)["template"]) == ordered(created["template"])

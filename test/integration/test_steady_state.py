@@ -110,7 +110,7 @@ def bring_up(client: Client, namespace: str) -> None:
     """Create servers, and do what the kubelet does until they are Ready."""
     running.create_secrets(client, namespace)
     for name in SERVERS:
-        client.create(resources.REPOSITORY_SERVERS, namespace, running.server(name, namespace))
+        running.create(client, namespace, name)
     pods = running.wait_for_pods(client, namespace, len(SERVERS))
     running.set_status(client, namespace, pods, objects.serving())
     running.wait_ready(client, namespace)
