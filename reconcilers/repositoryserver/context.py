@@ -73,20 +73,37 @@ class KnownInputs:
 
 
 @frozen
+class KnownRefusal:
+    """Why inputs cannot work, so that they are not read again before they change.
+
+    Attributes:
+        versions: Generation of the resource and versions of the Secrets.
+        reason: As of the InvalidInput.
+        message: As of the InvalidInput.
+    """
+
+    versions: Versions
+    reason: str
+    message: str
+
+
+@frozen
 class KnownUsers:
     """What is remembered of the users once they were written for the server.
 
     Attributes:
-        sources: What they were made of; None if that is to be looked at again.
+        sources: What they were made of.
         stored: Tells the Secret that was written from any other.
         version: What a pod has to have taken up.
         names: The users.
+        problem: What is wrong with the sources, for which the users are those of before.
     """
 
-    sources: Versions | None
+    sources: Versions
     stored: str
     version: str
     names: frozenset[str]
+    problem: Problem | None = None
 
 
 @frozen
@@ -125,6 +142,7 @@ class Memory:
 
     Attributes:
         inputs: What the server is started with.
+        refusal: Why what it would be started with cannot work, if it cannot.
         users: Who may connect.
         attempts: By uid of a pod the last try to let its server take up the users, if it failed.
         left: Users who may not connect any more, and whom the repository may still know.
@@ -143,6 +161,7 @@ class Memory:
     """
 
     inputs: KnownInputs | None = None
+    refusal: KnownRefusal | None = None
     users: KnownUsers | None = None
     attempts: dict[str, Attempt] = field(factory=dict)
     left: frozenset[str] = frozenset()

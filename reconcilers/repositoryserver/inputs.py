@@ -18,7 +18,8 @@ from reconcilers.repositoryserver import (
     selfsigned,
     users,
 )
-from reconcilers.repositoryserver.context import KnownInputs, Versions
+from reconcilers.repositoryserver.context import KnownInputs, KnownRefusal, Versions
+from reconcilers.repositoryserver.errors import InvalidInput
 from reconcilers.repositoryserver.secretreader import SecretReader, version_of
 from reconcilers.repositoryserver.storage import kinds
 from reconcilers.repositoryserver.storage.model import Source
@@ -82,14 +83,14 @@ class InputReader:
         """Return what is known of a server's inputs; None if they are to be read.
 
         Raises:
-            InvalidInput: The certificate has expired since.
+            InvalidInput: They are known to be such as cannot work, or the certificate has expired
+                since.
         """
-        known, server = current.memory.inputs, current.server
-        if (
-            known is None
-            or known.versions != self._input_versions(server)
-            or self._is_due(server, known)
-        ):
+        known, refusal, server = current.memory.inputs, current.memory.refusal, current.server
+        versions = self._input_versions(server)
+        if refusal is not None and refusal.versions == versions:
+            raise InvalidInput(refusal.reason, refusal.message)
+        if known is None or known.versions != versions or self._is_due(server, known):
             return None
         self._check_expiry(current, known)
         return known
@@ -111,13 +112,18 @@ class InputReader:
         if known is not None and self._snapshot_stands(server, known.digest):
             return known, None
         # Forgotten first: a refusal must not leave the former inputs for the next pass.
-        current.memory.inputs = None
+        memory = current.memory
+        memory.inputs = memory.refusal = None
         if server.self_signed:
             self._issuer.ensure(current)
         # With a certificate that was written just now.
         versions = self._input_versions(server)
-        full = self._read(current)
-        known = current.memory.inputs = self._known(server, versions, full)
+        try:
+            full = self._read(current)
+            known = memory.inputs = self._known(server, versions, full)
+        except InvalidInput as error:
+            memory.refusal = KnownRefusal(versions, error.reason, error.message)
+            raise
         self._check_expiry(current, known)
         return known, full
 

@@ -77,7 +77,7 @@ class Records:
             pod: A pod, made or to be made.
         """
         inputs, known = memory.inputs, memory.users
-        if inputs is None or known is None or known.sources is None:
+        if inputs is None or known is None or known.problem is not None:
             return {}
         if not (inputs.versions.complete and known.sources.complete):
             return {}

@@ -119,24 +119,19 @@ class UserRegistrar:
             and known.sources == sources
             and known.stored == self._reader.users_version(server)
         ):
-            return None
+            return known.problem
         stored = self._reader.stored_users(current)
-        try:
-            passwords = self._reader.passwords(current)
-        except InvalidInput as error:
-            if stored is None:
-                self._write(current, None, "", sources=None)
-            else:
-                # Without sources, so that the next pass looks again.
-                self._remember(current, stored.obj, stored.users, stored.version, sources=None)
-            problem = error.problem(status.CLIENT_USER_INITIALIZED)
-            if stored is None or not stored.users:
-                return problem
-            # Of several Secrets one may take users away: whoever does has to know that they stay.
-            return evolve(problem, message=USERS_STAY.format(message=problem.message))
         former = "" if stored is None else stored.users
-        self._write(current, stored, htpasswd.render(passwords, former), sources=sources)
-        return None
+        problem: Problem | None = None
+        try:
+            wanted = htpasswd.render(self._reader.passwords(current), former)
+        except InvalidInput as error:
+            wanted, problem = former, error.problem(status.CLIENT_USER_INITIALIZED)
+            if former:
+                # Of several Secrets one may take users away: who does has to know that they stay.
+                problem = evolve(problem, message=USERS_STAY.format(message=problem.message))
+        self._write(current, stored, wanted, sources, problem)
+        return problem
 
     def ensure_taken_up(
         self, current: Pass, pods: Sequence[Mapping[str, Any]], setting: kopia.Setting
@@ -271,8 +266,8 @@ class UserRegistrar:
         current: Pass,
         stored: StoredUsers | None,
         wanted: str,
-        *,
-        sources: Versions | None,
+        sources: Versions,
+        problem: Problem | None,
     ) -> None:
         version = _version(stored, wanted)
         secret = children.users_secret(current.server, wanted, version)
@@ -284,7 +279,9 @@ class UserRegistrar:
             changed = (stored.users, stored.version) != (wanted, version)
             written = self._applier.ensure(current, resources.SECRETS, secret, changed=changed)
             current.users_changed = changed
-        self._remember(current, written, wanted, version, sources=sources)
+        current.memory.users = KnownUsers(
+            sources, version_of(written), version, frozenset(htpasswd.entries(wanted)), problem
+        )
         if stored is not None:
             self._note_change(current, stored.users, wanted)
 
@@ -296,18 +293,6 @@ class UserRegistrar:
             current.memory.left |= frozenset(change.removed)
         if change.summary():
             self._tell(current, EVENT_USERS_CHANGED, change.summary(), "ChangeUsers")
-
-    def _remember(
-        self,
-        current: Pass,
-        secret: Mapping[str, Any],
-        content: str,
-        version: str,
-        *,
-        sources: Versions | None,
-    ) -> None:
-        names = frozenset(htpasswd.entries(content))
-        current.memory.users = KnownUsers(sources, version_of(secret), version, names)
 
     def _mark(self, current: Pass, pod: Mapping[str, Any], value: str) -> None:
         self._applier.annotate(current, pod, {children.ANNOTATION_USERS: value})

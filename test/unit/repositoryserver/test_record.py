@@ -15,6 +15,7 @@ from controller.conditions import timestamp
 from fakes import objects
 from reconcilers.repositoryserver import api, children, podstatus, record
 from reconcilers.repositoryserver.context import KnownInputs, KnownUsers, Memory, Versions
+from reconcilers.repositoryserver.errors import Problem
 from reconcilers.repositoryserver.record import Record, Records
 
 if TYPE_CHECKING:
@@ -102,7 +103,10 @@ def test_the_same_users_make_the_same_record_in_any_order() -> None:
     [
         pytest.param(evolve(KNOWN, inputs=None), id="its inputs are not known"),
         pytest.param(evolve(KNOWN, users=None), id="its users are not known"),
-        pytest.param(with_users(sources=None), id="its users are to be looked at again"),
+        pytest.param(
+            with_users(problem=Problem("ClientUserInitialized", "NoUsers", "no keys")),
+            id="its users are not what the access Secrets have",
+        ),
         pytest.param(
             with_inputs(versions=Versions("i", complete=False)), id="the cache lacked an input"
         ),

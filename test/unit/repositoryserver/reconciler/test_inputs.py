@@ -122,6 +122,9 @@ def test_bad_input_is_told_once_and_mends_itself(
         assert word in world.condition(step)[2]
     warnings = world.recorder.warnings()
     assert warnings == [f"Warning {reason}: {world.condition('Ready')[2]}"]
+    world.api.taken()
+    world.reconcile()
+    assert world.api.taken() == []
 
     for secret in objects.all_secrets():
         world.change_secret(secret)
