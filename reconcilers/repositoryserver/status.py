@@ -65,6 +65,8 @@ REASON_RENEWED = "CertificateRenewed"
 REASON_SHARED = "RepositoryShared"
 REASON_NOT_SHARED = "RepositoryNotShared"
 
+# apimachinery pkg/apis/meta/v1, Condition. The API server repeats what a webhook says in full.
+MESSAGE_LENGTH = 32768
 MESSAGES = {
     SERVER_SETUP: "Secrets are valid; pod, Service and NetworkPolicy are in place",
     REPOSITORY_CONNECTED: "Kopia has opened the repository",
@@ -161,8 +163,9 @@ def desired_status(
     """
     conditions = list(current.get("conditions") or [])
     for type_, (value, reason, message) in _conditions(conditions, outcome).items():
+        told = message[:MESSAGE_LENGTH]
         conditions = set_condition(
-            conditions, type_, value, reason, message, generation=generation, now=now
+            conditions, type_, value, reason, told, generation=generation, now=now
         )
     info = {
         "podName": outcome.pod_name,

@@ -188,6 +188,11 @@ class TestDesiredStatus:
         assert conditions(after)["Ready"] == ("False", "ItsReason")
         assert message(after, step) == message(after, "Ready") == "its words"
 
+    def test_what_a_webhook_says_at_length_is_cut_as_conditions_are(self) -> None:
+        after = written({}, outcome(Problem(SERVER_SETUP, "PodRefused", "no " * 100_000)))
+
+        assert len(message(after, "Ready")) == len(message(after, SERVER_SETUP)) == 32768
+
     @pytest.mark.parametrize(
         ("before", "of", "expected"),
         [
