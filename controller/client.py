@@ -516,7 +516,7 @@ class Client:
             response = self._send(call)
         except urllib3.exceptions.HTTPError as error:
             raise self._failure(call, error) from error
-        if response.status >= HTTPStatus.BAD_REQUEST:
+        if response.status >= HTTPStatus.MULTIPLE_CHOICES:
             retry_after = retry_after_seconds(response.headers.get("Retry-After", ""))
             content = self._read_body(response, call)
             raise from_status(response.status, content, retry_after=retry_after)

@@ -7,7 +7,7 @@ must not happen while other threads use it, and cannot be given a deadline.
 
 import json
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import unquote, urlencode, urlsplit, urlunsplit
@@ -90,8 +90,8 @@ class Executor:
             api_client: Where to connect and how to authenticate; it is only read.
             clock: Measures requests.
             metrics: Where requests are counted.
-            fence: Called before a command is started, and before each piece of what it reads. What
-                it raises is raised. See `controller.fence`.
+            fence: Called before connecting, right before a command is started, and before each
+                piece of what it reads. What it raises is raised. See `controller.fence`.
             connect_timeout: Seconds for each step of connecting; the last one goes up to the
                 kubelet and the container runtime.
         """
@@ -194,13 +194,33 @@ class Executor:
         headers = request_headers(self._api_client)
         return {
             "timeout": timeout,
-            "header": [f"{name}: {value}" for name, value in headers.items()],
+            "header": _FencedHeaders(headers, self._fence),
             "subprotocols": [V5, V4],
+            # Whoever redirects would be sent the credentials.
+            "redirect_limit": 0,
             "suppress_origin": True,
             "skip_utf8_validation": True,
             "sslopt": _tls_options(self._api_client.configuration),
             **_proxy_options(self._api_client.rest_client.pool_manager),
         }
+
+
+@frozen
+class _FencedHeaders:
+    """The headers of an exec, once it is certain that it may be sent.
+
+    The WebSocket library reads them when the connection stands, which may have taken seconds.
+    """
+
+    headers: Mapping[str, str]
+    fence: Callable[[], None]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.headers
+
+    def __iter__(self) -> Iterator[str]:
+        self.fence()
+        return (f"{name}: {value}" for name, value in self.headers.items())
 
 
 def _query(container: str, command: Sequence[str], *, stdin: bool) -> str:

@@ -227,6 +227,16 @@ def test_a_refusal_becomes_the_error_for_its_status(server: FakeApiServer, clien
     assert len(server.requests) == 1, "the caller's queue decides when to try again"
 
 
+def test_a_redirect_is_a_refusal(server: FakeApiServer, client: Client) -> None:
+    """Whoever it leads to would be sent the credentials; what comes along is no object."""
+    server.expect(apiserver.answer(302, {"kind": "Pod"}, Location=f"{server.url}/elsewhere"))
+
+    with pytest.raises(errors.ApiError, match="302"):
+        client.get(PODS, "ns", "a")
+
+    assert len(server.requests) == 1
+
+
 @pytest.mark.parametrize(
     ("answer", "words", "read_timeout"),
     [

@@ -228,6 +228,15 @@ def test_a_refusal_keeps_the_servers_words(
         run(server)
 
 
+def test_credentials_follow_no_redirect(server: FakeApiServer) -> None:
+    server.expect(apiserver.answer(302, b"", Location=f"{server.url}/elsewhere"))
+
+    with pytest.raises(errors.TransportError, match="Redirect"):
+        run(server)
+
+    assert len(server.requests) == 1
+
+
 def test_a_server_that_sheds_load_says_how_long_to_wait(server: FakeApiServer) -> None:
     server.expect(apiserver.answer(429, b"Too many requests", Retry_After="7"))
 
@@ -398,10 +407,24 @@ class TestFence:
 
         assert server.requests == []
 
+    def test_one_that_closes_while_connecting_starts_no_command(
+        self, server: FakeApiServer
+    ) -> None:
+        left = iter([None])
+
+        def fence() -> None:
+            if next(left, "closed"):
+                raise errors.NotLeading("closed")
+
+        with pytest.raises(errors.NotLeading):
+            run(server, fence=fence)
+
+        assert server.requests == []
+
     def test_one_that_closes_lets_no_more_input_through(self, server: FakeApiServer) -> None:
         heard: queue.Queue[list[bytes]] = queue.Queue()
         server.expect(exec_session(lambda stream: heard.put(stream.receive_all())))
-        left = iter([None, None])
+        left = iter([None, None, None])
 
         def fence() -> None:
             if next(left, "closed"):
@@ -410,5 +433,5 @@ class TestFence:
         with pytest.raises(errors.NotLeading):
             run(server, stdin=b"x" * 50_000, fence=fence)
 
-        # The first piece of two, after the check before the start.
+        # The first piece of two, after the checks before connecting and before the start.
         assert [len(message) for message in heard.get(timeout=STUCK_AFTER)] == [32 * 1024 + 1]
