@@ -1,4 +1,4 @@
-"""The worlds in which the reconciler is tested."""
+"""The reconciler is tested by the requests that it sends and the status that it writes."""
 
 from __future__ import annotations
 

@@ -144,6 +144,7 @@ class TestCommandsThatCannotBeRun:
         settled.reconcile()
         settled.kopia.ran()
 
+        # A tenth of the time that it has been failing passes.
         settled.clock.step(29)
         settled.reconcile()
         assert settled.kopia.ran() == []

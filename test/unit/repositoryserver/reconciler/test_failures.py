@@ -13,6 +13,7 @@ from fakes import objects
 from fakes.apiclient import Action
 from fakes.world import SERVICE, WRITE_STATUS
 from reconcilers.repositoryserver import children, resources, rollout
+from reconcilers.repositoryserver.api import DEFAULT_DRAIN_SECONDS
 from reconcilers.repositoryserver.reconciler import STAGE_PAUSE_SECONDS, UNREADY_RECHECK_SECONDS
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def test_a_pod_that_may_not_be_made_now_keeps_neither_users_nor_drained_pods_wai
     settled.edit({"server": {"resources": {"limits": {"memory": "2Gi"}}}})
     settled.change_secret(objects.users_secret({"other": "p"}))
 
-    settled.clock.step(300)
+    settled.clock.step(DEFAULT_DRAIN_SECONDS)
     settled.reconcile()
 
     value, reason, message = settled.condition("Ready")

@@ -12,6 +12,7 @@ from fakes.apiclient import Action
 from fakes.kopia import FakeResult
 from fakes.world import READ_INPUTS, SERVICE, WRITE_STATUS
 from reconcilers.repositoryserver import children, endpoints, resources, rollout
+from reconcilers.repositoryserver.api import DEFAULT_DRAIN_SECONDS
 from reconcilers.repositoryserver.catchup import PAUSE_MAX_SECONDS
 from reconcilers.repositoryserver.registration import FORGET_AFTER_SECONDS
 
@@ -112,7 +113,7 @@ def test_the_former_pod_drains_and_goes(settled: World) -> None:
     assert result.requeue_after == endpoints.LAG_SECONDS
     settled.reconcile()
     assert settled.api.taken() == [WRITE_STATUS]
-    settled.clock.step(299)
+    settled.clock.step(DEFAULT_DRAIN_SECONDS - 1)
     settled.reconcile()
     assert len(settled.pods()) == 2
     # Its container may start again until then.
@@ -138,7 +139,7 @@ def test_what_the_former_pod_writes_becomes_known_to_its_successor(draining: Wor
         assert result.requeue_after == PAUSE_MAX_SECONDS
 
     # Once more when it can write no more, and then never again.
-    draining.clock.step(300)
+    draining.clock.step(DEFAULT_DRAIN_SECONDS)
     draining.reconcile()
     assert len(draining.pods()) == 1
     assert draining.kopia.ran() == ["refresh"]
@@ -165,7 +166,7 @@ def test_a_refresh_that_fails_is_tried_again_and_keeps_nobody_out(
     assert draining.progress() == "Ready"
 
     # The former pod is gone by then, and without the failure there would be no more.
-    draining.clock.step(300)
+    draining.clock.step(DEFAULT_DRAIN_SECONDS)
     draining.reconcile()
     draining.clock.step(PAUSE_MAX_SECONDS)
     draining.reconcile()

@@ -9,6 +9,7 @@ import pytest
 from controller.controller import Request
 from fakes import objects
 from reconcilers.repositoryserver import children, resources, rollout
+from reconcilers.repositoryserver.api import DEFAULT_DRAIN_SECONDS
 from reconcilers.repositoryserver.catchup import PAUSE_MAX_SECONDS
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def test_the_pods_of_the_removed_controller_drain_when_the_new_one_serves(world:
     world.reconcile()
     assert "refresh" in world.kopia.ran()
 
-    world.clock.step(300)
+    world.clock.step(DEFAULT_DRAIN_SECONDS)
     world.reconcile()
     world.reconcile()
 
