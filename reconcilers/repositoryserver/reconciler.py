@@ -374,10 +374,8 @@ class RepositoryServerReconciler:
         """
         digest, claim = inputs.digest, inputs.pod.claim
         name = children.versioned_name(current.server, digest)
-        # A kubelet may still know the users of before: one that starts now has to be told.
-        users = "" if current.users_changed else _users_version(current.memory)
         try:
-            pod = self._applier.ensure_pod(current, full, digest, users)
+            pod = self._apply_pod(current, full, digest)
         except (InvalidInput, Forbidden, WebhookFailed) as error:
             # A label that cannot be leaves the pod that lacks it at work. A quota may be full of
             # pods that drain: the rest of the pass deletes them.
@@ -389,6 +387,18 @@ class RepositoryServerReconciler:
         if pod is not None:
             self._replace_failed(current, pod, claim)
         return Newest(digest, pod, _lasting(current.memory, digest, verdict), claim)
+
+    def _apply_pod(
+        self, current: Pass, full: children.ServerInputs | None, digest: str
+    ) -> dict[str, Any] | None:
+        # A kubelet may still know the users of before: one that starts now has to be told.
+        users = "" if current.users_changed else _users_version(current.memory)
+        try:
+            return self._applier.ensure_pod(current, full, digest, users)
+        except Exception:
+            # What a pod that is there lacks, a label say, the next pass sees only if it reads all.
+            current.memory.inputs = None
+            raise
 
     def _shared(self, current: Pass) -> str | None:
         """Say who else serves the repository; empty if nobody does, None if that is not known."""
@@ -480,11 +490,13 @@ class RepositoryServerReconciler:
         self._turns.give_back(Request(metadata["namespace"], metadata["name"]))
         pods = self._caches.pods.by_index(INDEX_OWNER, metadata["uid"])
         info = (obj.get("status") or {}).get("serverInfo") or {}
+        service = info.get("serviceName", "")
         outcome = status.Outcome(
             verdicts=(verdict,),
-            serving=any(podstatus.is_ready(pod) for pod in pods),
+            # Without a Service of its own clients reach no pod.
+            serving=bool(service) and any(podstatus.is_ready(pod) for pod in pods),
             pod_name=info.get("podName", ""),
-            service_name=info.get("serviceName", ""),
+            service_name=service,
         )
         self._writer.write(obj, outcome, deadline)
 

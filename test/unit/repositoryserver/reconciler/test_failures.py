@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
 
 from controller.clock import DeadlineExceeded
 from controller.controller import Result
-from controller.errors import BadRequest, Conflict, Forbidden, NotFound, WebhookFailed
+from controller.errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    NotFound,
+    ServerUnavailable,
+    WebhookFailed,
+)
 from fakes import objects
 from fakes.apiclient import Action
 from fakes.world import SERVICE, WRITE_STATUS
@@ -17,6 +25,7 @@ from reconcilers.repositoryserver.api import DEFAULT_DRAIN_SECONDS
 from reconcilers.repositoryserver.reconciler import STAGE_PAUSE_SECONDS, UNREADY_RECHECK_SECONDS
 
 if TYPE_CHECKING:
+    from controller.errors import ClientError
     from controller.resource import Object, Resource
     from fakes.world import World
 
@@ -131,6 +140,29 @@ def test_a_conflict_is_no_error(world: World) -> None:
     world.api.failures[WRITE_STATUS] = Conflict(409, "Conflict", "the object has been modified")
 
     assert world.reconcile() == Result(requeue=True)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(Conflict(409, "Conflict", "modified"), id="the pod has changed meanwhile"),
+        pytest.param(ServerUnavailable(503, "", "try again"), id="the API server is away"),
+        pytest.param(Forbidden(403, "Forbidden", "no such right"), id="a right was taken away"),
+    ],
+)
+def test_a_label_whose_request_fails_once_is_on_the_pod_after_the_next_pass(
+    settled: World, error: ClientError
+) -> None:
+    settled.edit({"server": {"podLabels": {"team": "a"}}})
+    apply = Action("apply", "pods", settled.pod()["metadata"]["name"])
+    settled.api.failures[apply] = error
+    with contextlib.suppress(ServerUnavailable):
+        settled.reconcile()
+    del settled.api.failures[apply]
+
+    settled.reconcile()
+
+    assert settled.pod()["metadata"]["labels"]["team"] == "a"
 
 
 def test_a_status_for_a_server_that_is_gone_is_no_error(world: World) -> None:

@@ -66,6 +66,17 @@ def test_what_a_deleted_namesake_has_left_is_waited_for(world: World) -> None:
     assert world.progress() == "Ready"
 
 
+def test_a_server_is_not_ready_by_the_service_of_a_deleted_namesake(world: World) -> None:
+    former = api.parse(objects.repository_server({"metadata": {"uid": "uid-of-a-namesake"}}))
+    world.api.put(resources.SERVICES, children.service(former, children.NO_DIGEST))
+    world.pass_()
+    world.kubelet(world.pod(), objects.serving())
+
+    world.pass_()
+
+    assert world.condition("Ready")[0] == "False"
+
+
 def test_a_deleted_server_is_left_to_the_garbage_collector(settled: World) -> None:
     settled.api.drop(resources.REPOSITORY_SERVERS, objects.NAMESPACE, objects.NAME)
 
