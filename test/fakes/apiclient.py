@@ -11,6 +11,7 @@ from controller.errors import AlreadyExists, Conflict, Invalid, NotFound
 from controller.mutationcache import MutationCache
 from controller.resource import Object, Resource
 from controller.store import IndexFunction, Store
+from fakes import objects
 from reconcilers.repositoryserver import resources
 
 
@@ -102,7 +103,7 @@ class FakeClient:
         self._act("apply", resource, name, body)
         before = self.store(resource).get(namespace, name) or {}
         _refuse_outdated(resource, before, body)
-        merged = _merged(before, body)
+        merged = objects.merged(before, body)
         if before and resource == resources.PODS:
             if not _is_so(body["spec"], before["spec"]):
                 raise Invalid(422, "Invalid", f"Pod {name} is invalid: spec: Forbidden")
@@ -125,7 +126,7 @@ class FakeClient:
         self._act("patch", resource, name, body, subresource)
         existing = self._existing(resource, namespace, name)
         _refuse_outdated(resource, existing, body)
-        return self._admit(resource, _merged(existing, body))
+        return self._admit(resource, objects.merged(existing, body))
 
     def delete(
         self,
@@ -190,14 +191,3 @@ def _is_so(desired: Any, observed: Any) -> bool:
     if isinstance(desired, list) and isinstance(observed, list):
         return all(any(_is_so(item, found) for found in observed) for item in desired)
     return bool(desired == observed)
-
-
-def _merged(before: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge as a JSON merge patch, which is near enough to what the reconciler sends."""
-    merged = copy.deepcopy(dict(before))
-    for key, value in patch.items():
-        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
-            merged[key] = _merged(merged[key], value)
-        else:
-            merged[key] = copy.deepcopy(value)
-    return merged
