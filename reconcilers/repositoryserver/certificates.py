@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,8 @@ NEVER_RENEWED = (
     "renewed; `certificate not renewed` in the controller's log says why"
 )
 
+_MARGIN = re.compile(r"^[\ufeff \t]+", re.MULTILINE)
+
 
 @frozen
 class ServerCertificate:
@@ -67,14 +70,23 @@ class ServerCertificate:
     not_after: datetime
 
 
+def unindented(pem: str) -> str:
+    """Return PEM as Go reads it, which finds a block at the beginning of a line only.
+
+    Not after the byte order mark that some editors begin a file with, and not where the YAML that
+    it came from has indented it.
+    """
+    return _MARGIN.sub("", pem)
+
+
 def server_certificate(secret: SecretData) -> ServerCertificate:
     """Read the certificate, whose first block is the server's, and its key.
 
     Raises:
         InvalidInput: One is missing or not PEM, or they do not belong together.
     """
-    certificate = secret.text("tls.crt")
-    key = secret.text("tls.key")
+    certificate = unindented(secret.text("tls.crt"))
+    key = unindented(secret.text("tls.key"))
     words = {"ref": secret.ref, "field": secret.ref.field}
     try:
         leaf = x509.load_pem_x509_certificates(certificate.encode())[0]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
+from reconcilers.repositoryserver.certificates import unindented
 from reconcilers.repositoryserver.storage.model import FILES_DIRECTORY
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def files(location: SecretData) -> dict[str, str]:
     Raises:
         InvalidInput: They are no certificates.
     """
-    bundle = location.optional(KEY)
+    bundle = unindented(location.optional(KEY))
     if not bundle.strip():
         return {}
     try:

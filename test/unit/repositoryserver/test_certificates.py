@@ -1,5 +1,7 @@
 """Certificate and key are read if a Go server could use them, and refused in words otherwise."""
 
+import textwrap
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -130,6 +132,21 @@ def test_an_expired_certificate_is_read_for_the_clock_is_the_reconcilers() -> No
 )
 def test_what_go_reads_is_read(certificate: str, key: str) -> None:
     assert read(certificate, key).fingerprint == fingerprint(PAIR.certificate)
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        pytest.param(lambda pem: f"\ufeff{pem}", id="a mark of the byte order before it"),
+        pytest.param(lambda pem: textwrap.indent(pem, "  "), id="all of it indented"),
+    ],
+)
+def test_what_go_would_not_find_is_put_at_the_beginning_of_a_line(
+    spoilt: Callable[[str], str],
+) -> None:
+    found = read(spoilt(PAIR.certificate), spoilt(PAIR.key))
+
+    assert (found.certificate, found.key) == (PAIR.certificate, PAIR.key)
 
 
 CERTIFICATE_NOT_PEM = (

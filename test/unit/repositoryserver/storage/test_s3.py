@@ -166,8 +166,9 @@ def test_where_a_role_is_assumed(values: fakes.Values, url: str) -> None:
 def test_authorities_of_ones_own_are_added_to_those_of_the_system() -> None:
     authority = objects.key_pair().certificate
 
-    storage = fakes.storage({**BUCKET, "ca.crt": authority}, KEYS)
+    storage = fakes.storage({**BUCKET, "ca.crt": f"\ufeff{authority}"}, KEYS)
 
+    # Without the mark of the byte order, after which Go would not find them.
     assert storage.files == {"ca.crt": authority}
     assert storage.environment == {
         "SSL_CERT_DIR": "/etc/ssl/certs:/etc/pki/tls/certs:/etc/kopia/storage"
