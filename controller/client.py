@@ -19,6 +19,7 @@ from urllib.parse import urlencode, urlsplit
 
 import kubernetes.client
 import kubernetes.config
+import structlog
 import urllib3
 from attrs import frozen
 
@@ -48,6 +49,8 @@ _NO_RETRIES: Final = urllib3.Retry(total=False, redirect=False)
 #: The official client's refresh hook reads a token file or runs a credential plugin, and is not
 #: made for several threads at once.
 _REFRESH: Final = threading.Lock()
+
+_log = structlog.get_logger()
 
 
 class WatchStream:
@@ -516,6 +519,10 @@ class Client:
             response = self._send(call)
         except urllib3.exceptions.HTTPError as error:
             raise self._failure(call, error) from error
+        for header in response.headers.getlist("Warning"):
+            # A code, who warns, and the text in quotes (controller-runtime pkg/log: the same).
+            text = header.partition('"')[2].removesuffix('"')
+            _log.info("warned by the API server", request=call.description, warning=text)
         if response.status >= HTTPStatus.MULTIPLE_CHOICES:
             retry_after = retry_after_seconds(response.headers.get("Retry-After", ""))
             content = self._read_body(response, call)

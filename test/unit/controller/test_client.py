@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from controller import errors
 from controller.client import Client, Resource, host_label
@@ -225,6 +226,23 @@ def test_a_refusal_becomes_the_error_for_its_status(server: FakeApiServer, clien
 
     assert caught.value.retry_after == 7.0
     assert len(server.requests) == 1, "the caller's queue decides when to try again"
+
+
+def test_what_the_server_warns_of_is_logged(server: FakeApiServer, client: Client) -> None:
+    """Of a field that is deprecated, say, or of what the namespace's pod security would refuse."""
+    server.expect(apiserver.answer(200, BODY, Warning='299 - "would violate PodSecurity"'))
+
+    with capture_logs() as lines:
+        client.create(PODS, "ns", BODY)
+
+    assert lines == [
+        {
+            "event": "warned by the API server",
+            "log_level": "info",
+            "request": "POST /api/v1/namespaces/ns/pods",
+            "warning": "would violate PodSecurity",
+        }
+    ]
 
 
 def test_a_redirect_is_a_refusal(server: FakeApiServer, client: Client) -> None:
