@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -159,7 +160,7 @@ class Builder:
         if image.python:
             digest.update(self.archive(BASE).name.encode())
         for name, source in sorted(context.items()):
-            digest.update(f"{name}\0{source.stat().st_mode}\0".encode())
+            digest.update(f"{name}\0{_mode(source)}\0".encode())
             digest.update(source.read_bytes())
         return self._directory / f"{image.name}-{digest.hexdigest()[:16]}.tar"
 
@@ -255,8 +256,14 @@ def _copy(files: dict[str, Path], directory: Path) -> dict[str, Path]:
     directory.mkdir()
     for name, source in files.items():
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(source, directory / name)
+        shutil.copyfile(source, directory / name)
+        (directory / name).chmod(_mode(source))
     return {name: directory / name for name in files}
+
+
+def _mode(source: Path) -> int:
+    """Return a file's mode in an image, whatever the umask was that it was made or cloned with."""
+    return stat.S_IFREG | (0o755 if source.stat().st_mode & stat.S_IXUSR else 0o644)
 
 
 def _bootstrap(target: Path, log: Path) -> None:
@@ -309,7 +316,13 @@ def _logged(arguments: list[str], what: str, log: Path, text: str | None = None)
         output.write(f"$ {' '.join(arguments)}\n")
         output.flush()
         result = subprocess.run(
-            arguments, input=text, text=True, stdout=output, stderr=output, check=False
+            arguments,
+            input=text,
+            text=True,
+            stdout=output,
+            stderr=output,
+            check=False,
+            umask=processes.UMASK,
         )
     if result.returncode != 0:
         raise ClusterError(f"{what} failed", log)

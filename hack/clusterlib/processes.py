@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 CLUSTER_MARK = "REPOSITORY_SERVER_CLUSTER"
 COMPONENT_MARK = "REPOSITORY_SERVER_CLUSTER_COMPONENT"
 PROC = Path("/proc")
+# As where an init system starts them. What a container's user may read must not depend on ours.
+UMASK = 0o022
 KILL_TIMEOUT_SECONDS = 30.0
 
 
@@ -70,6 +72,7 @@ def start(
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            umask=UMASK,
         )
     if command.nice:
         _stand_back(process.pid, command.nice)

@@ -79,6 +79,14 @@ def test_the_archive_is_the_same_when_nothing_of_the_image_changed(checkout: Che
     assert checkout.archive() == before
 
 
+def test_an_image_does_not_depend_on_the_umask_of_the_checkout(checkout: Checkout) -> None:
+    before = checkout.archive()
+
+    (checkout.directory / "package" / "main.py").chmod(0o600)
+
+    assert checkout.archive() == before
+
+
 def test_a_changed_base_gives_another_controller_image(monkeypatch: pytest.MonkeyPatch) -> None:
     builder = Builder(components.load())
     before = builder.archive(images.CONTROLLER)

@@ -147,6 +147,16 @@ def test_components_do_not_inherit_a_proxy(cluster: Path, monkeypatch: pytest.Mo
     assert "proxy.test" not in (cluster / "etcd.log").read_text()
 
 
+def test_components_do_not_inherit_a_umask(cluster: Path) -> None:
+    former = os.umask(0o077)
+    try:
+        start(cluster, "etcd", ["/bin/sh", "-c", "umask"]).wait(timeout=30)
+    finally:
+        os.umask(former)
+
+    assert (cluster / "etcd.log").read_text() == "0022\n"
+
+
 def test_a_failed_command_says_what_it_was_for_and_what_it_said() -> None:
     script = "import sys; sys.exit('no such device')"
 
