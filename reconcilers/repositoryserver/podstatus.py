@@ -68,6 +68,8 @@ WAITING_PROBE = (
 )
 WAITING_READY = "the server answers in pod {pod}, but the pod is not Ready: {cause}"
 
+# The scheduler tries with the same pod: what it says no more is over.
+_OF_THE_SCHEDULER = frozenset({REASON_UNSCHEDULABLE, REASON_CLAIM_MISSING})
 _IMAGE_REASONS = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
 )
@@ -116,7 +118,7 @@ class PodContext:
 def examine(
     pod: Mapping[str, Any] | None, name: str, context: PodContext
 ) -> Problem | Waiting | None:
-    """Say what keeps the server's process from answering.
+    """Say what keeps a pod from serving clients.
 
     Args:
         pod: The newest pod; None while there is none.
@@ -124,7 +126,7 @@ def examine(
         context: What messages name.
 
     Returns:
-        A problem, what is being waited for, or None when the container is ready.
+        A problem, what is being waited for, or None when nothing is seen that does.
     """
     if pod is None:
         return Waiting(SERVER_SETUP, WAITING_POD.format(pod=name))
@@ -149,7 +151,7 @@ def lasting_problem(
         failure: The fault at the try before.
         verdict: What is known of the present one.
     """
-    if failure is None or verdict is None:
+    if failure is None or verdict is None or failure.reason in _OF_THE_SCHEDULER:
         return verdict
     if isinstance(verdict, Waiting):
         # A try that has got past the step that failed has mended it.

@@ -360,6 +360,12 @@ IMAGE_PAUSE = Problem(SERVER_SETUP, "ImagePullFailed", "back-off pulling image")
             id="the pause between two pulls of an image is no news",
         ),
         pytest.param(IMAGE_ERROR, FAILURE, FAILURE, id="another fault after that of an image is"),
+        pytest.param(
+            Problem(SERVER_SETUP, "PodUnschedulable", "no node"),
+            Waiting(SERVER_SETUP, "its image is pulled"),
+            Waiting(SERVER_SETUP, "its image is pulled"),
+            id="a node has been found for the same pod",
+        ),
     ],
 )
 def test_a_fault_is_told_until_a_try_gets_past_it(
