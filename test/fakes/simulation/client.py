@@ -156,25 +156,16 @@ class SimulatedClient:
 
         self._request(Sent("delete", resource, namespace, name, uid=uid), deadline, act)
 
-    def check_alive(self) -> None:
-        """Return while the process runs.
-
-        Raises:
-            Killed: It does not.
-        """
-        if self.killed:
-            raise Killed
-
     def _request(self, sent: Sent, deadline: Deadline | None, act: Callable[[], Object]) -> Object:
         if deadline is not None:
             deadline.check()
-        self._take(self._random.uniform(*LATENCY_SECONDS))
+        self.take(self._random.uniform(*LATENCY_SECONDS))
         if (sent.verb, sent.resource) in self._weather.forbidden:
             raise Forbidden(403, "Forbidden", f"{sent.resource.plural} is forbidden")
         if self._random.random() < self._weather.failing:
             self._fail(sent, deadline, act)
         answer = self._carry_out(sent, act)
-        self._take(self._random.uniform(*LATENCY_SECONDS))
+        self.take(self._random.uniform(*LATENCY_SECONDS))
         return answer
 
     def _carry_out(self, sent: Sent, act: Callable[[], Object]) -> Object:
@@ -193,12 +184,17 @@ class SimulatedClient:
             raise Conflict(409, "Conflict", "the object has been modified")
         if fault == "unanswered":
             self._carry_out(sent, act)
-        self._take(self._random.choice((0.1, READ_TIMEOUT)))
+        self.take(self._random.choice((0.1, READ_TIMEOUT)))
         if deadline is not None:
             deadline.check()
         raise TransportError(f"{sent.verb} {sent.name}: no answer")
 
-    def _take(self, seconds: float) -> None:
-        """Let a request take its time, in which others do what they do."""
+    def take(self, seconds: float) -> None:
+        """Let something take its time, in which others do what they do.
+
+        Raises:
+            Killed: The process has ended meanwhile.
+        """
         self._agenda.advance(seconds)
-        self.check_alive()
+        if self.killed:
+            raise Killed

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 #: Seconds between the lists of two informers.
 LIST_SECONDS = (0.001, 0.2)
 
+#: Seconds that a pass takes beside its requests.
+PASS_SECONDS = 0.0005
+
 
 @frozen
 class Event:
@@ -62,7 +65,7 @@ class Recorder:
 
 
 class Observed:
-    """A reconciler of a process that may have ended; somebody hears when a pass begins."""
+    """A reconciler that takes some time, and of which somebody hears when a pass begins."""
 
     def __init__(
         self, reconciler: Reconciler, client: SimulatedClient, on_pass: Callable[[], None]
@@ -72,7 +75,7 @@ class Observed:
         self._on_pass = on_pass
 
     def reconcile(self, request: Request, deadline: Deadline) -> Result:
-        self._client.check_alive()
+        self._client.take(PASS_SECONDS)
         self._on_pass()
         return self._reconciler.reconcile(request, deadline)
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from controller.resource import Object
     from fakes.simulation.apiserver import ApiServer
 
-#: A server on a claim that one node can mount, and one on an object store.
+#: A server on a claim that one node can mount, with a certificate of the user's; one on an object
+#: store, with a certificate of the controller's.
 FILES, MAILS = "files", "mails"
 NAMES = (FILES, MAILS)
 
@@ -113,6 +114,12 @@ class User:
         if self._api.find(resources.SECRETS, objects.NAMESPACE, name) is not None:
             self._api.delete(resources.SECRETS, objects.NAMESPACE, name)
 
+    def is_right(self, name: str) -> bool:
+        """Return whether a Secret is as it should be."""
+        found = self._api.find(resources.SECRETS, objects.NAMESPACE, name)
+        wanted = objects.secret(name, "", self.inputs[name].values)["data"]
+        return found is not None and found["data"] == wanted
+
     def passwords(self, name: str) -> dict[str, str]:
         """Return the password of each user who should be let in by a server."""
         hosts = self.inputs[f"{name}-users"].values
@@ -124,13 +131,14 @@ def _spec(name: str) -> Object:
         return {"name": f"{name}-{suffix}", "namespace": objects.NAMESPACE}
 
     credential = {"credentialSecretRef": reference("credential")} if name == MAILS else {}
+    tls = {"tls": {"selfSigned": {}}} if name == MAILS else {"tlsSecretRef": reference("tls")}
     return {
         "storage": {"secretRef": reference("location"), **credential},
         "repository": {"rootPath": name, "passwordSecretRef": reference("repository-password")},
         "server": {
-            "adminSecretRef": reference("admin"),
-            # One certificate for both: a change of it concerns two servers at once.
-            "tlsSecretRef": {"name": objects.TLS, "namespace": objects.NAMESPACE},
+            # One for both: a change of it concerns two servers at once.
+            "adminSecretRef": {"name": objects.ADMIN, "namespace": objects.NAMESPACE},
+            **tls,
             "userAccess": {"username": USERNAME, "userAccessSecretRef": reference("users")},
             "drainSeconds": DRAIN_SECONDS[name],
         },
@@ -144,16 +152,18 @@ def _inputs(name: str) -> dict[str, Input]:
         if name == FILES
         else _BUCKET
     )
-    admin = {"username": f"admin@{name}", "password": objects.ADMIN_PASSWORD_VALUE}
+    admin = {"username": "admin", "password": objects.ADMIN_PASSWORD_VALUE}
     inputs = {
         f"{name}-location": Input(secrets.TYPE_LOCATION, location),
         f"{name}-repository-password": Input(
             secrets.TYPE_PASSWORD, {"repo-password": objects.REPOSITORY_PASSWORD_VALUE}
         ),
-        f"{name}-admin": Input(secrets.TYPE_ADMIN, admin),
+        objects.ADMIN: Input(secrets.TYPE_ADMIN, admin),
         f"{name}-users": Input(secrets.TYPE_USERS, {"app": objects.USER_PASSWORD_VALUE}),
-        objects.TLS: Input(secrets.TYPE_TLS, {"tls.crt": pair.certificate, "tls.key": pair.key}),
     }
+    if name == FILES:
+        pem = {"tls.crt": pair.certificate, "tls.key": pair.key}
+        inputs[objects.TLS] = Input(secrets.TYPE_TLS, pem)
     if name == MAILS:
         inputs[f"{name}-credential"] = Input(secrets.TYPE_AWS, _STORE_KEY)
     return inputs

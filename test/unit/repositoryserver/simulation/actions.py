@@ -1,0 +1,282 @@
+"""What may happen to a cluster: each action does one thing, at any moment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fakes import objects
+from fakes.simulation.kubelet import NODES
+from fakes.simulation.user import FILES, HOSTS, NAMES
+from reconcilers.repositoryserver import children, resources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from controller.resource import Object
+    from fakes.simulation.cluster import Cluster
+
+CERTIFICATES = [objects.key_pair(f"{FILES}-{number}") for number in range(3)]
+
+# Seconds between two of them: at once, within what a request or a pod takes, or when all is quiet.
+PAUSES = (0.0, 0.01, 0.1, 1.0, 1.0, 5.0, 5.0, 20.0, 20.0, 100.0, 300.0)
+
+
+def change_users(cluster: Cluster) -> None:
+    """Add a user, remove one, or give one another password."""
+    name = cluster.random.choice(NAMES)
+    users = dict(cluster.user.inputs[f"{name}-users"].values)
+    host = cluster.random.choice(HOSTS)
+    if host in users and len(users) > 1 and cluster.random.random() < 0.5:
+        del users[host]
+    else:
+        users[host] = f"user-pass-{cluster.random.randrange(10**9)}"
+    cluster.user.change_input(f"{name}-users", users)
+
+
+def renew_certificate(cluster: Cluster) -> None:
+    """Renew the certificate of the server that names one."""
+    pair = cluster.random.choice(CERTIFICATES)
+    values = {"tls.crt": pair.certificate, "tls.key": pair.key}
+    cluster.user.change_input(objects.TLS, values)
+
+
+def change_administrator(cluster: Cluster) -> None:
+    """Change the password of the administrator of both servers."""
+    password = f"admin-pass-{cluster.random.randrange(3)}"
+    cluster.user.change_input(objects.ADMIN, {"username": "admin", "password": password})
+
+
+def change_users_and_administrator(cluster: Cluster) -> None:
+    """Change who may connect and what makes another pod, at the same time."""
+    change_users(cluster)
+    change_administrator(cluster)
+
+
+def edit_pod(cluster: Cluster) -> None:
+    """Edit what makes another pod, or take that back."""
+    variable = {"name": "LEVEL", "value": str(cluster.random.randrange(3))}
+    container = {"name": children.CONTAINER, "env": [variable]}
+    override = {"containers": [container]}
+    cluster.user.edit(cluster.random.choice(NAMES), {"server": {"podOverride": override}})
+
+
+def edit_labels(cluster: Cluster) -> None:
+    """Edit what a running pod takes up."""
+    value = cluster.random.choice((None, "one", "two"))
+    change = {"podLabels": {"team": value}, "podAnnotations": {"note": value}}
+    cluster.user.edit(cluster.random.choice(NAMES), {"server": change})
+
+
+def edit_peers(cluster: Cluster) -> None:
+    """Edit who may connect."""
+    label = {"team": cluster.random.choice(("one", "two"))}
+    peers = [{"podSelector": {"matchLabels": label}}]
+    change = {"server": {"networkPolicy": {"from": peers}}}
+    cluster.user.edit(cluster.random.choice(NAMES), change)
+
+
+def spoil_secret(cluster: Cluster) -> None:
+    """Write a Secret wrong; it is put right some time later."""
+    name = cluster.random.choice(list(cluster.user.inputs))
+    values = cluster.random.choice(({}, {"nonsense": "nonsense"}))
+    cluster.user.write_secret(name, values=values)
+    pause = cluster.random.choice((0.5, 5.0, 60.0, 300.0))
+    cluster.agenda.after(pause, lambda: cluster.user.write_secret(name))
+
+
+def mistake_repository_password(cluster: Cluster) -> None:
+    """Write a password that does not open the repository; it is put right some time later."""
+    name = f"{cluster.random.choice(NAMES)}-repository-password"
+    cluster.user.write_secret(name, values={"repo-password": "repository-pass-wrong"})
+    pause = cluster.random.choice((5.0, 60.0, 300.0))
+    cluster.agenda.after(pause, lambda: cluster.user.write_secret(name))
+
+
+def delete_secret(cluster: Cluster) -> None:
+    """Delete a Secret; it is made again some time later."""
+    name = cluster.random.choice(list(cluster.user.inputs))
+    cluster.user.delete_secret(name)
+    pause = cluster.random.choice((0.0, 0.5, 10.0, 120.0))
+    cluster.agenda.after(pause, lambda: cluster.user.write_secret(name))
+
+
+def recreate_server(cluster: Cluster) -> None:
+    """Delete a resource, and make it again some time later."""
+    name = cluster.random.choice(NAMES)
+    cluster.user.delete_server(name)
+    pause = cluster.random.choice((0.0, 0.5, 20.0, 100.0))
+    cluster.agenda.after(pause, lambda: cluster.user.write_server(name))
+
+
+def delete_child(cluster: Cluster) -> None:
+    """Delete a child by hand."""
+    found = [
+        (resource, obj)
+        for resource in (resources.SERVICES, resources.NETWORK_POLICIES, resources.SECRETS)
+        for obj in cluster.api.list(resource)
+        if obj["metadata"].get("ownerReferences")
+    ]
+    if found:
+        resource, obj = cluster.random.choice(found)
+        cluster.api.delete(resource, objects.NAMESPACE, obj["metadata"]["name"])
+
+
+def change_child(cluster: Cluster) -> None:
+    """Change a Service or a NetworkPolicy by hand."""
+    resource = cluster.random.choice((resources.SERVICES, resources.NETWORK_POLICIES))
+    for obj in cluster.api.list(resource)[:1]:
+        change: Object = {"spec": {"selector": {"by": "hand"}}}
+        if resource == resources.NETWORK_POLICIES:
+            change = {"spec": {"podSelector": {"matchLabels": {"by": "hand"}}}}
+        cluster.api.merge_patch(resource, objects.NAMESPACE, obj["metadata"]["name"], change)
+
+
+def delete_pod(cluster: Cluster) -> None:
+    """Delete a pod by hand."""
+    for pod in _some_pod(cluster):
+        grace = cluster.random.choice((None, 0))
+        name = pod["metadata"]["name"]
+        cluster.api.delete(resources.PODS, objects.NAMESPACE, name, grace_seconds=grace)
+
+
+def take_label_off(cluster: Cluster) -> None:
+    """Take the label off by which the Service finds a pod."""
+    for pod in _some_pod(cluster):
+        change = {"metadata": {"labels": {children.LABEL_INSTANCE: None}}}
+        cluster.api.merge_patch(resources.PODS, objects.NAMESPACE, pod["metadata"]["name"], change)
+
+
+def kill_kopia(cluster: Cluster) -> None:
+    """End the process in a container."""
+    for pod in _some_pod(cluster):
+        cluster.nodes.kill(pod)
+
+
+def fail_probe(cluster: Cluster) -> None:
+    """Let a pod be not Ready for a while."""
+    for pod in _some_pod(cluster):
+        cluster.nodes.fail_probe(pod, cluster.random.choice((1.0, 20.0, 200.0)))
+
+
+def evict_pod(cluster: Cluster) -> None:
+    """Put a pod off its node."""
+    for pod in _some_pod(cluster):
+        cluster.nodes.evict(pod)
+
+
+def lose_node(cluster: Cluster) -> None:
+    """Hear nothing of a node for a while."""
+    node = cluster.random.choice(NODES)
+    cluster.nodes.lose(node)
+    pause = cluster.random.choice((10.0, 60.0, 400.0))
+    cluster.agenda.after(pause, lambda: cluster.nodes.find_again(node))
+
+
+def take_storage_away(cluster: Cluster) -> None:
+    """Let the storage answer nobody for a while."""
+    cluster.nodes.repository.away = True
+    cluster.agenda.after(cluster.random.choice((5.0, 60.0, 300.0)), lambda: _bring_back(cluster))
+
+
+def _bring_back(cluster: Cluster) -> None:
+    cluster.nodes.repository.away = False
+
+
+def take_registry_away(cluster: Cluster) -> None:
+    """Let no image be pulled for a while."""
+    cluster.nodes.registry_away = True
+    pause = cluster.random.choice((5.0, 60.0))
+    cluster.agenda.after(pause, lambda: _open_registry(cluster))
+
+
+def _open_registry(cluster: Cluster) -> None:
+    cluster.nodes.registry_away = False
+
+
+def kill_controller(cluster: Cluster) -> None:
+    """End the controller in the middle of whatever it does."""
+    cluster.kill_controller()
+
+
+def upgrade_controller(cluster: Cluster) -> None:
+    """Replace the controller by one that starts servers with another image."""
+    cluster.image = f"kopia/kopia:0.23.{cluster.random.randrange(1, 3)}"
+    cluster.kill_controller()
+
+
+def fail_requests(cluster: Cluster) -> None:
+    """Let requests fail for a while, some of them after they were carried out."""
+    cluster.weather.failing = cluster.random.choice((0.1, 0.5, 1.0))
+    pause = cluster.random.choice((1.0, 10.0, 60.0))
+    cluster.agenda.after(pause, lambda: _clear_up(cluster))
+
+
+def _clear_up(cluster: Cluster) -> None:
+    cluster.weather.failing = 0.0
+
+
+def take_right_away(cluster: Cluster) -> None:
+    """Forbid the controller something for a while: a right, or a quota."""
+    right = cluster.random.choice(
+        [
+            ("get", resources.SECRETS),
+            ("apply", resources.PODS),
+            ("apply", resources.SERVICES),
+            ("patch", resources.PODS),
+            ("delete", resources.PODS),
+        ]
+    )
+    cluster.weather.forbidden.add(right)
+    pause = cluster.random.choice((1.0, 20.0, 120.0))
+    cluster.agenda.after(pause, lambda: cluster.weather.forbidden.discard(right))
+
+
+def stall_watch(cluster: Cluster) -> None:
+    """Let one of the controller's caches stay behind for a while."""
+    if cluster.process is not None:
+        informer = cluster.random.choice(cluster.process.informers)
+        informer.stall(cluster.random.choice((0.5, 5.0, 40.0, 90.0)))
+
+
+def cut_watch(cluster: Cluster) -> None:
+    """Cut a watch: what it had not shown yet is only found by a list."""
+    if cluster.process is not None:
+        cluster.random.choice(cluster.process.informers).relist()
+
+
+def _some_pod(cluster: Cluster) -> list[Object]:
+    pods = cluster.api.list(resources.PODS)
+    return [cluster.random.choice(pods)] if pods else []
+
+
+ACTIONS: tuple[Callable[[Cluster], None], ...] = (
+    change_users,
+    change_users,
+    change_users,
+    renew_certificate,
+    change_administrator,
+    change_users_and_administrator,
+    edit_pod,
+    edit_labels,
+    edit_peers,
+    spoil_secret,
+    mistake_repository_password,
+    delete_secret,
+    recreate_server,
+    delete_child,
+    change_child,
+    delete_pod,
+    take_label_off,
+    kill_kopia,
+    fail_probe,
+    evict_pod,
+    lose_node,
+    take_storage_away,
+    take_registry_away,
+    kill_controller,
+    upgrade_controller,
+    fail_requests,
+    take_right_away,
+    stall_watch,
+    cut_watch,
+)

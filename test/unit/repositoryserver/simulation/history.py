@@ -1,0 +1,186 @@
+"""What has happened to a cluster, as far as an invariant needs it."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING
+
+from attrs import define, field, frozen
+
+from fakes import objects
+from fakes.simulation.user import NAMES
+from reconcilers.repositoryserver import kopia, podstatus, resources
+from reconcilers.repositoryserver.context import INDEX_OWNER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+    from controller.resource import Object
+    from fakes.simulation.apiserver import Change
+    from fakes.simulation.cluster import Cluster
+    from fakes.simulation.process import Process
+
+
+@frozen
+class Replacement:
+    """A pod that was made beside one that serves.
+
+    Attributes:
+        pod: Its name.
+        since: When it was made, in monotonic seconds.
+        by: Who made it.
+    """
+
+    pod: str
+    since: float
+    by: Process
+
+
+@define
+class History:
+    """What is remembered of a cluster.
+
+    Attributes:
+        cluster: The cluster.
+        lines: All that has happened, for people.
+        passes: How many reconciles there were.
+        changes: How many writes of anybody there were.
+        servers: The uids that resources have had.
+        pods: The names of the pods that each of these has had, by uid.
+        selected: When a Service last selected a Ready pod, in monotonic seconds, by the pod's uid
+            and the run of Kopia in it: a session does not survive that.
+        versions: The lines of each version of users, in their order.
+        users: By server what the access Secret holds, and since when.
+        disturbed: When something was last amiss in the cluster, in monotonic seconds.
+        spoilt: When a Secret of the user's was last not as it should be, in monotonic seconds.
+        replaced: The last replacement of each server, by uid.
+        began_with: The pods by name, as they were seen when the present pass began.
+        looked: When `since_last_look` was last called, after how many requests and changes.
+    """
+
+    cluster: Cluster
+    lines: list[str] = field(factory=list)
+    passes: int = 0
+    changes: int = 0
+    servers: set[str] = field(factory=set)
+    pods: dict[str, set[str]] = field(factory=dict)
+    selected: dict[tuple[str, int], float] = field(factory=dict)
+    versions: dict[str, str] = field(factory=dict)
+    users: dict[str, tuple[dict[str, str], float]] = field(factory=dict)
+    disturbed: float = 0.0
+    spoilt: float = 0.0
+    replaced: dict[str, Replacement] = field(factory=dict)
+    began_with: dict[str, Object] = field(factory=dict)
+    looked: tuple[float, int, int] = (0.0, 0, 0)
+
+    def __attrs_post_init__(self) -> None:
+        """Hear of all that is written from now on."""
+        self.cluster.api.listen(self._on_change)
+
+    @property
+    def now(self) -> float:
+        return self.cluster.clock.monotonic()
+
+    def note(self, line: str) -> None:
+        self.lines.append(f"{self.now:10.3f}  {line}")
+
+    def begin_pass(self) -> None:
+        self.passes += 1
+        self.began_with = self.pods_seen()
+
+    def look_around(self) -> None:
+        """Remember whether something is amiss."""
+        if not self.cluster.is_calm():
+            self.disturbed = self.now
+        user = self.cluster.user
+        if not all(map(user.is_right, user.inputs)):
+            self.spoilt = self.now
+
+    def since_last_look(self) -> tuple[int, int, float]:
+        """Return how much was asked and has happened since the last call, and in how long."""
+        at, requests, changes = self.looked
+        self.looked = (self.now, self.cluster.requests, self.changes)
+        return self.cluster.requests - requests, self.changes - changes, self.now - at
+
+    def pods_seen(self) -> dict[str, Object]:
+        """Return the pods by name, as the controller's caches have them."""
+        assert self.cluster.process is not None
+        cache = self.cluster.process.sources.caches.pods
+        found = (pod for uid in self.servers for pod in cache.by_index(INDEX_OWNER, uid))
+        return {name_of(pod): pod for pod in found}
+
+    def service_seen(self, name: str) -> Object | None:
+        """Return a Service as the controller's caches have it."""
+        assert self.cluster.process is not None
+        return self.cluster.process.sources.caches.services.get(objects.NAMESPACE, name)
+
+    def last_selected(self, pod: Object) -> float | None:
+        """Return when a Service last selected a pod, None if never since Kopia was started."""
+        life = self.cluster.nodes.life(pod)
+        return None if life is None else self.selected.get((life.uid, life.run))
+
+    def _on_change(self, change: Change) -> None:
+        self.changes += 1
+        metadata = change.obj["metadata"]
+        if change.resource == resources.REPOSITORY_SERVERS and change.old is None:
+            self.servers.add(metadata["uid"])
+        elif change.resource == resources.PODS:
+            for owner in metadata.get("ownerReferences") or ():
+                self.pods.setdefault(owner["uid"], set()).add(metadata["name"])
+            self._note_pod(change)
+        elif change.resource == resources.SECRETS:
+            self._remember_secret(change)
+        self._remember_selected(change)
+
+    def _note_pod(self, change: Change) -> None:
+        name = name_of(change.obj)
+        if change.new is None:
+            self.note(f"pod {name} is gone")
+        elif change.old is None or change.old.get("status") != change.new.get("status"):
+            ready = podstatus.is_ready(change.new)
+            self.note(f"pod {name} is {'Ready' if ready else 'not Ready'}")
+
+    def _remember_secret(self, change: Change) -> None:
+        self.look_around()
+        server = name_of(change.obj).removesuffix("-users")
+        data = clear(change.new or {})
+        if kopia.USERS_FILE in data:
+            self.versions[data[kopia.USERS_VERSION_FILE]] = data[kopia.USERS_FILE]
+        elif server in NAMES:
+            self.users[server] = (data, self.now)
+
+    def _remember_selected(self, change: Change) -> None:
+        services = self.cluster.api.list(resources.SERVICES)
+        # One that was selected up to this very change as well.
+        former = [change.old] if change.resource == resources.SERVICES and change.old else []
+        pods = self.cluster.api.list(resources.PODS)
+        for service in (*services, *former):
+            for pod in filter(podstatus.is_ready, selected_by(service, pods)):
+                life = self.cluster.nodes.life(pod)
+                if life is not None:
+                    self.selected[life.uid, life.run] = self.now
+
+
+def name_of(obj: Mapping[str, Any]) -> str:
+    """Return the name of an object."""
+    name: str = obj["metadata"]["name"]
+    return name
+
+
+def server_of(pod: Object) -> str:
+    """Return the name of the resource that owns a pod."""
+    name: str = pod["metadata"]["ownerReferences"][0]["name"]
+    return name
+
+
+def selected_by(service: Mapping[str, Any], pods: Iterable[Object]) -> list[Object]:
+    """Return the pods that a Service selects."""
+    selector = service["spec"]["selector"].items()
+    return [pod for pod in pods if selector <= (pod["metadata"].get("labels") or {}).items()]
+
+
+def clear(secret: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a Secret holds."""
+    data = secret.get("data") or {}
+    return {key: base64.b64decode(value).decode() for key, value in data.items()}

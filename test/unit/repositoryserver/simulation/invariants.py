@@ -1,0 +1,413 @@
+"""What must hold: of each request, at any time, and in the end.
+
+Each invariant returns a complaint, which is empty if it holds; its docstring is what holds. The
+controller is judged by what it could know: a pass may go on from pods as they were when it began.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from controller.conditions import get_condition, is_true
+from fakes import objects
+from fakes.simulation.cluster import TURNS
+from fakes.simulation.user import DRAIN_SECONDS, MAILS, USERNAME
+from reconcilers.repositoryserver import (
+    children,
+    endpoints,
+    htpasswd,
+    podstatus,
+    resources,
+    routing,
+    status,
+    turns,
+)
+from reconcilers.repositoryserver.applier import owner_uids
+from unit.repositoryserver.simulation.history import (
+    Replacement,
+    clear,
+    name_of,
+    selected_by,
+    server_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from controller.resource import Object
+    from fakes.simulation.client import Sent
+    from fakes.simulation.cluster import Cluster
+    from unit.repositoryserver.simulation.history import History
+
+# Seconds within which what the controller tries again must have come about: a minute between two
+# tries, and a minute until a kubelet looks at its volumes.
+PATIENCE = 180.0
+# Seconds between the mark on a pod that drains, and the Service that leaves it.
+TOLERANCE = 1.0
+# What may be asked of the API server.
+BURST, REQUESTS_A_CHANGE, REQUESTS_A_SECOND = 100, 20, 3
+
+
+# Of each request.
+
+
+def deletes_its_own(history: History, sent: Sent) -> str:
+    """Nothing is deleted but what the controller has made."""
+    if sent.verb != "delete":
+        return ""
+    obj = history.cluster.api.find(sent.resource, sent.namespace, sent.name)
+    if not sent.uid:
+        return f"the deletion of {sent.name} is bound to no uid"
+    if obj is None or obj["metadata"]["uid"] != sent.uid:
+        return ""
+    labels = obj["metadata"].get("labels") or {}
+    ours = labels.get(children.LABEL_MANAGED_BY) == children.MANAGER
+    return "" if ours and history.servers & set(owner_uids(obj)) else f"{sent.name} is none of ours"
+
+
+def keeps_what_serves(history: History, sent: Sent) -> str:
+    """A Ready pod that the Service selects is deleted only for the claim that it holds."""
+    pod = _deleted_pod(history, sent)
+    if pod is None:
+        return ""
+    for service in history.cluster.api.list(resources.SERVICES):
+        seen = history.service_seen(name_of(service)) or service
+        if selected_by(service, [pod]) and selected_by(seen, [pod]):
+            return f"{sent.name} serves"
+    return ""
+
+
+def lets_sessions_end(history: History, sent: Sent) -> str:
+    """A Ready pod that clients have reached is left to its sessions for the time to drain."""
+    pod = _deleted_pod(history, sent)
+    selected = None if pod is None else history.last_selected(pod)
+    if pod is None or selected is None:
+        return ""
+    since = history.now - selected
+    early = since < DRAIN_SECONDS[server_of(pod)] - TOLERANCE
+    return f"{sent.name} was selected {since:.1f} s ago" if early else ""
+
+
+def moves_to_what_works(history: History, sent: Sent) -> str:
+    """The Service leaves a Ready pod only for one that is Ready and has the users of now."""
+    service = history.service_seen(sent.name)
+    if sent.resource != resources.SERVICES or "spec" not in sent.body or service is None:
+        return ""
+    before, now = _ready(history.began_with), _ready(history.pods_seen())
+    left = [pod for pod in selected_by(service, before.values()) if name_of(pod) in now]
+    wanted = selected_by(sent.body, {**before, **now}.values())
+    if not left or selected_by(sent.body, left):
+        return ""
+    if not wanted:
+        return f"{sent.name} leaves {name_of(left[0])} for nothing that is Ready"
+    users = clear(_users_secret(history.cluster, server_of(left[0])))["version"]
+    mark = children.users_of(wanted[0])
+    return "" if mark == users else f"{name_of(wanted[0])} has users {mark}, and not {users}"
+
+
+def takes_turns(history: History, sent: Sent) -> str:
+    """Of servers that serve no more are replaced at once than have a turn."""
+    cluster = history.cluster
+    if (sent.verb, sent.resource) != ("apply", resources.PODS):
+        return ""
+    if cluster.api.find(sent.resource, sent.namespace, sent.name) is not None:
+        return ""
+    (uid,) = owner_uids(sent.body)
+    before, now = _ready(history.began_with), _ready(history.pods_seen())
+    if not any(uid in owner_uids(pod) and name in now for name, pod in before.items()):
+        return ""
+    others = [
+        replacement.pod
+        for other, replacement in history.replaced.items()
+        if other != uid and _is_under_way(history, replacement)
+    ]
+    assert cluster.process is not None
+    history.replaced[uid] = Replacement(sent.name, history.now, cluster.process)
+    return "" if len(others) < TURNS else f"{sent.name} is made beside {others}"
+
+
+def keeps_secrets(history: History, sent: Sent) -> str:
+    """What a Secret holds is in no other object."""
+    if sent.resource == resources.SECRETS:
+        return ""
+    found = confidential_in(history.cluster, json.dumps(sent.body))
+    return f"{sent.resource.plural} {sent.name} would hold {found}" if found else ""
+
+
+def tells_of_its_own(history: History, sent: Sent) -> str:
+    """A status names a pod that this very resource has had, and no generation to come."""
+    if sent.subresource != "status":
+        return ""
+    server = history.cluster.api.find(sent.resource, sent.namespace, sent.name)
+    version = sent.body["metadata"].get("resourceVersion")
+    if version is None:
+        return f"the status of {sent.name} is bound to no version"
+    if server is None or version != server["metadata"]["resourceVersion"]:
+        # That is a conflict.
+        return ""
+    told = sent.body["status"]
+    pod = (told.get("serverInfo") or {}).get("podName")
+    if pod and pod not in history.pods.get(server["metadata"]["uid"], ()):
+        return f"{pod} is not of {sent.name}"
+    late = told["observedGeneration"] > server["metadata"]["generation"]
+    return f"{sent.name} has no generation {told['observedGeneration']}" if late else ""
+
+
+def tells_ready_of_what_works(history: History, sent: Sent) -> str:
+    """Ready is told only of a server whose pod is Ready, or was until the endpoints follow."""
+    if sent.subresource != "status" or not is_true(sent.body["status"]["conditions"], status.READY):
+        return ""
+    name = sent.body["status"]["serverInfo"].get("podName")
+    seen = history.pods_seen()
+    ready = _ready(history.began_with).keys() | _ready(seen).keys()
+    slices = history.cluster.api.list(resources.ENDPOINT_SLICES)
+    routed = name in seen and endpoints.is_routed_to(slices, seen[name])
+    return "" if name in ready or routed else f"{sent.name} is told so by {name}"
+
+
+OF_EACH_REQUEST: tuple[Callable[[History, Sent], str], ...] = (
+    deletes_its_own,
+    keeps_what_serves,
+    lets_sessions_end,
+    moves_to_what_works,
+    takes_turns,
+    keeps_secrets,
+    tells_of_its_own,
+    tells_ready_of_what_works,
+)
+
+
+# At any time.
+
+
+def has_the_users_of_its_mark(history: History) -> str:
+    """A Ready pod has the users that it is marked with, or later ones."""
+    versions = list(history.versions)
+    for pod in filter(podstatus.is_ready, history.cluster.api.list(resources.PODS)):
+        life, mark = history.cluster.nodes.life(pod), children.users_of(pod)
+        if life is None or life.served is None or mark not in versions:
+            continue
+        since = versions[versions.index(mark) :]
+        if life.served not in {history.versions[version] for version in since}:
+            return f"{name_of(pod)} has not those of {mark}"
+    return ""
+
+
+def lets_in_who_should(history: History) -> str:
+    """Who was taken out of the access Secret is let in no more, and who was put in is."""
+    for name, (users, since) in history.users.items():
+        if history.now - max(since, history.disturbed) < PATIENCE:
+            continue
+        if not history.cluster.user.is_right(f"{name}-users"):
+            continue
+        for pod in _reached(history.cluster, name):
+            life = history.cluster.nodes.life(pod)
+            if life is not None and life.served is not None and not _lets_in(life.served, users):
+                return f"{name_of(pod)} lets in others than {', '.join(users)}"
+    return ""
+
+
+def has_one_pod_a_digest(history: History) -> str:
+    """No two pods of a server have the same digest."""
+    pods = history.cluster.api.list(resources.PODS)
+    found = [(server_of(pod), children.digest_of(pod)) for pod in pods]
+    return "" if len(found) == len(set(found)) else str(found)
+
+
+def is_in_no_loop(history: History) -> str:
+    """What is asked of the API server is in proportion to what happens."""
+    asked, happened, took = history.since_last_look()
+    most = BURST + happened * REQUESTS_A_CHANGE + took * REQUESTS_A_SECOND
+    return "" if asked <= most else f"{asked} requests after {happened} changes in {took:.0f} s"
+
+
+AT_ANY_TIME: tuple[Callable[[History], str], ...] = (
+    has_the_users_of_its_mark,
+    lets_in_who_should,
+    has_one_pod_a_digest,
+    is_in_no_loop,
+)
+
+
+# In the end, of each server.
+
+
+def is_ready(_cluster: Cluster, server: Object) -> str:
+    """It is Ready, as of its last edit."""
+    found = server.get("status") or {}
+    conditions = found.get("conditions") or []
+    if found.get("observedGeneration") != server["metadata"]["generation"]:
+        return "it tells of another generation"
+    missed = [type_ for type_ in (*status.STEPS, status.READY) if not is_true(conditions, type_)]
+    return "; ".join(f"{type_}: {get_condition(conditions, type_)}" for type_ in missed)
+
+
+def has_one_pod(cluster: Cluster, server: Object) -> str:
+    """It has one pod, which is Ready, and which the Service selects and the status names."""
+    pods = _pods_of(cluster, server)
+    named = (server.get("status") or {}).get("serverInfo", {}).get("podName")
+    names = [name_of(pod) for pod in pods]
+    right = pods == _reached(cluster, name_of(server)) and names == [named]
+    return "" if right else f"{names}, {named} in the status"
+
+
+def is_made_of_its_inputs(cluster: Cluster, server: Object) -> str:
+    """Its pod is made of the Secrets, the specification and the image of now."""
+    pods = _pods_of(cluster, server)
+    found = [_made_of(cluster, pod) for pod in pods]
+    tls = f"repo-server-{MAILS}-tls" if name_of(server) == MAILS else objects.TLS
+    secret = cluster.api.get(resources.SECRETS, objects.NAMESPACE, tls)
+    admin = cluster.user.inputs[objects.ADMIN].values["password"]
+    wanted = (clear(secret)["tls.crt"], admin, cluster.image, _level(server))
+    return "" if found == [wanted] else f"of {found}, and not {wanted}"
+
+
+def lets_in_its_users(cluster: Cluster, server: Object) -> str:
+    """Its pod lets in the users of the access Secret, and nobody else."""
+    users = cluster.user.inputs[f"{name_of(server)}-users"].values
+    lives = [cluster.nodes.life(pod) for pod in _pods_of(cluster, server)]
+    served = [life.served or "" for life in lives if life is not None]
+    return "" if all(_lets_in(lines, users) for lines in served) else str(served)
+
+
+def bears_its_labels(cluster: Cluster, server: Object) -> str:
+    """Its pod bears the labels and annotations of the specification, and no former ones."""
+    spec = server["spec"]["server"]
+    labels, annotations = spec.get("podLabels") or {}, spec.get("podAnnotations") or {}
+    wanted = (labels.get("team"), annotations.get("note"), name_of(server))
+    found = [
+        (
+            pod["metadata"]["labels"].get("team"),
+            pod["metadata"]["annotations"].get("note"),
+            pod["metadata"]["labels"].get(children.LABEL_INSTANCE),
+        )
+        for pod in _pods_of(cluster, server)
+    ]
+    return "" if found == [wanted] else f"{found}, and not {wanted}"
+
+
+def has_its_children(cluster: Cluster, server: Object) -> str:
+    """It has its Service, its NetworkPolicy and its Secrets, and nothing else."""
+    name = name_of(server)
+    wanted = {f"repo-server-{name}", f"repo-server-{name}-users"}
+    wanted |= {name_of(pod) for pod in _pods_of(cluster, server)}
+    wanted |= {f"repo-server-{name}-tls"} if name == MAILS else set()
+    found = {
+        name_of(obj)
+        for resource in (resources.SERVICES, resources.NETWORK_POLICIES, resources.SECRETS)
+        for obj in cluster.api.list(resource)
+        if server["metadata"]["uid"] in owner_uids(obj)
+    }
+    return "" if found == wanted else f"{sorted(found)}, and not {sorted(wanted)}"
+
+
+def protects_its_pods(cluster: Cluster, server: Object) -> str:
+    """Its NetworkPolicy lets in the peers of the specification."""
+    name = name_of(server)
+    policy = cluster.api.find(resources.NETWORK_POLICIES, objects.NAMESPACE, f"repo-server-{name}")
+    spec = {} if policy is None else policy["spec"]
+    wanted = (server["spec"]["server"].get("networkPolicy") or {}).get("from", [])
+    right = spec.get("podSelector") == {"matchLabels": {children.LABEL_INSTANCE: name}}
+    return "" if right and spec["ingress"][0]["from"][1:] == wanted else str(spec)
+
+
+def has_forgotten_its_users(cluster: Cluster, server: Object) -> str:
+    """None of its users has an entry in the repository."""
+    wanted = sorted(cluster.user.passwords(name_of(server)))
+    found = (server.get("status") or {}).get("registeredUsers")
+    left = cluster.nodes.repository.users & set(wanted)
+    return "" if found == wanted and not left else f"{found}, and {left} in the repository"
+
+
+IN_THE_END: tuple[Callable[[Cluster, Object], str], ...] = (
+    is_ready,
+    has_one_pod,
+    is_made_of_its_inputs,
+    lets_in_its_users,
+    bears_its_labels,
+    has_its_children,
+    protects_its_pods,
+    has_forgotten_its_users,
+)
+
+
+def confidential_in(cluster: Cluster, text: str) -> str:
+    """Return what a text holds of the user's Secrets."""
+    return ", ".join(value for value in sorted(cluster.user.confidential) if value in text)
+
+
+def _ready(pods: Mapping[str, Object]) -> dict[str, Object]:
+    return {name: pod for name, pod in pods.items() if podstatus.is_ready(pod)}
+
+
+def _deleted_pod(history: History, sent: Sent) -> Object | None:
+    """Return the pod that is to be deleted if its time has to be waited for.
+
+    That is so if the controller has seen that it is Ready, and not for the claim that it holds.
+    """
+    if (sent.verb, sent.resource) != ("delete", resources.PODS):
+        return None
+    pod = _ready(history.pods_seen()).get(sent.name)
+    if pod is None or pod["metadata"]["uid"] != sent.uid:
+        return None
+    in_place = any(
+        event.reason == routing.EVENT_REPLACED_IN_PLACE and sent.name in event.note
+        for event in history.cluster.recorder.events
+    )
+    return None if in_place or sent.name not in _ready(history.began_with) else pod
+
+
+def _is_under_way(history: History, replacement: Replacement) -> bool:
+    """Return whether the pod of a replacement is certainly still to take over.
+
+    A turn is given back as soon as something goes wrong, however briefly.
+    """
+    pod = history.cluster.api.find(resources.PODS, objects.NAMESPACE, replacement.pod)
+    if pod is None or podstatus.is_ready(pod) or "deletionTimestamp" in pod["metadata"]:
+        return False
+    began_well = replacement.since > max(history.disturbed, history.spoilt)
+    young = history.now - replacement.since < turns.EXPIRY_SECONDS
+    alone = podstatus.failed_since(pod) is None and bool(_reached(history.cluster, server_of(pod)))
+    return began_well and young and alone and replacement.by is history.cluster.process
+
+
+def _users_secret(cluster: Cluster, name: str) -> Object:
+    found = cluster.api.find(resources.SECRETS, objects.NAMESPACE, f"repo-server-{name}-users")
+    return found or {"data": {"version": ""}}
+
+
+def _pods_of(cluster: Cluster, server: Object) -> list[Object]:
+    pods = cluster.api.list(resources.PODS)
+    return [pod for pod in pods if server["metadata"]["uid"] in owner_uids(pod)]
+
+
+def _reached(cluster: Cluster, name: str) -> list[Object]:
+    """Return the pods that clients reach by the Service of a server."""
+    service = cluster.api.find(resources.SERVICES, objects.NAMESPACE, f"repo-server-{name}")
+    found = [] if service is None else selected_by(service, cluster.api.list(resources.PODS))
+    return [pod for pod in found if podstatus.is_ready(pod)]
+
+
+def _lets_in(served: str, users: Mapping[str, str]) -> bool:
+    """Return whether lines let in the users, by host, with these passwords, and nobody else."""
+    found = htpasswd.entries(served)
+    wanted = {f"{USERNAME}@{host}": password for host, password in users.items()}
+    return found.keys() == wanted.keys() and all(
+        htpasswd.verify(wanted[user], hash_) for user, hash_ in found.items()
+    )
+
+
+def _made_of(cluster: Cluster, pod: Object) -> tuple[str, str, str, str | None]:
+    """Return certificate, administrator's password, image and override of a pod."""
+    secret = cluster.api.get(resources.SECRETS, objects.NAMESPACE, name_of(pod))
+    snapshot = clear(secret)
+    (container,) = pod["spec"]["containers"]
+    level = next((one["value"] for one in container["env"] if one["name"] == "LEVEL"), None)
+    certificate = snapshot[children.KEY_CERTIFICATE]
+    return certificate, snapshot[children.KEY_ADMIN_PASSWORD], container["image"], level
+
+
+def _level(server: Object) -> str | None:
+    override = server["spec"]["server"].get("podOverride")
+    return override["containers"][0]["env"][0]["value"] if override else None

@@ -1,0 +1,156 @@
+"""Chance against the controller: what must hold whatever happens, and in whichever order.
+
+A seed decides on what the user does, what breaks, and when, down to the moment within a request.
+The controller is the real one, from its informers and its queue to its reconciler; around it is
+`fakes.simulation`. What may happen is in `actions`, what must hold all the time in `invariants`. In
+the end all is mended, and every server must be as its resource says.
+
+    SIMULATION_SEEDS=4711 pytest test/unit/repositoryserver/simulation         # one, again
+    SIMULATION_SEEDS=0-5000 pytest -q test/unit/repositoryserver/simulation    # many
+
+What fails prints its seed and all that happened. The same seed does the same again, but for the
+digests in the names of pods: keys and salts are those of the system.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from structlog.testing import capture_logs
+
+from fakes.simulation.cluster import Cluster
+from reconcilers.repositoryserver import resources
+from unit.repositoryserver.simulation.actions import ACTIONS, PAUSES
+from unit.repositoryserver.simulation.history import History, name_of
+from unit.repositoryserver.simulation.invariants import (
+    AT_ANY_TIME,
+    IN_THE_END,
+    OF_EACH_REQUEST,
+    confidential_in,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fakes.simulation.client import Sent
+
+DEFAULT_SEEDS = "0-23"
+ACTIONS_A_SEED = 40
+
+# Seconds in which all must have come to rest once nothing is amiss any more, in which nothing is
+# asked where it has, and in which nothing may happen then.
+RECOVERY, QUIET, AFTERWARDS = 4 * 3600, 900, 3600
+
+
+def seeds() -> range:
+    """Return the seeds that the environment names."""
+    first, _, last = os.environ.get("SIMULATION_SEEDS", DEFAULT_SEEDS).partition("-")
+    return range(int(first), int(last or first) + 1)
+
+
+@pytest.mark.parametrize("seed", seeds())
+def test_whatever_happens_each_server_ends_as_its_resource_says(seed: int) -> None:
+    simulation = Simulation(seed)
+
+    simulation.run()
+
+    if simulation.broken:
+        story = [f"seed {seed}", *simulation.history.lines, *simulation.broken]
+        pytest.fail("\n".join(story), pytrace=False)
+
+
+def test_the_same_seed_does_the_same_again() -> None:
+    stories = []
+    for _ in range(2):
+        simulation = Simulation(1)
+        simulation.run()
+        stories.append([re.sub(r"-[0-9a-f]{10}\b", "", line) for line in simulation.history.lines])
+
+    assert stories[0] == stories[1]
+
+
+class Simulation:
+    """One seed, from its start to its rest."""
+
+    def __init__(self, seed: int) -> None:
+        self._cluster = Cluster(seed)
+        self.history = History(self._cluster)
+        self._cluster.on_request = self._on_request
+        self._cluster.on_pass = self.history.begin_pass
+        #: What did not hold.
+        self.broken: list[str] = []
+
+    def run(self) -> None:
+        """Let one thing happen after the other, mend all, and look at what there is."""
+        with capture_logs() as logs:
+            self._live()
+            self._recover()
+        self._look_at_servers()
+        self._rest()
+        notes = (event.note for event in self._cluster.recorder.events)
+        told = confidential_in(self._cluster, " ".join([*map(str, logs), *notes]))
+        self._report("No log and no event holds what a Secret does.", told)
+
+    def _live(self) -> None:
+        cluster = self._cluster
+        cluster.user.mend()
+        cluster.start_controller()
+        for _ in range(ACTIONS_A_SEED):
+            pause = cluster.random.choice(PAUSES) * cluster.random.random()
+            self._plan(pause, cluster.random.choice(ACTIONS))
+            cluster.run(pause)
+            self._look()
+
+    def _plan(self, pause: float, action: Callable[[Cluster], None]) -> None:
+        """Have something happen in a while, be it in the middle of a request."""
+
+        def act() -> None:
+            self.history.note(action.__doc__ or action.__name__)
+            action(self._cluster)
+
+        self._cluster.agenda.after(pause, act)
+
+    def _recover(self) -> None:
+        # What is put right some time later is so by now.
+        self._cluster.run(max(PAUSES))
+        self._cluster.mend()
+        for _ in range(RECOVERY // QUIET):
+            requests = self._cluster.requests
+            self._cluster.run(QUIET)
+            self._look()
+            if self._cluster.requests == requests:
+                return
+        self._report("All comes to rest once nothing is amiss.", f"not within {RECOVERY} s")
+
+    def _look_at_servers(self) -> None:
+        for server in self._cluster.api.list(resources.REPOSITORY_SERVERS):
+            for invariant in IN_THE_END:
+                sentence = f"{name_of(server)}: {invariant.__doc__}"
+                self._report(sentence, invariant(self._cluster, server))
+
+    def _rest(self) -> None:
+        requests, passes = self._cluster.requests, self.history.passes
+        self._cluster.run(AFTERWARDS)
+        more = (
+            f"{self._cluster.requests - requests} requests, {self.history.passes - passes} passes"
+        )
+        moved = more != "0 requests, 0 passes"
+        self._report("Nothing is done where nothing happens.", more if moved else "")
+
+    def _look(self) -> None:
+        self.history.look_around()
+        for invariant in AT_ANY_TIME:
+            self._report(invariant.__doc__, invariant(self.history))
+
+    def _on_request(self, sent: Sent) -> None:
+        self.history.note(f"controller: {sent.verb} {sent.resource.plural} {sent.name}")
+        for invariant in OF_EACH_REQUEST:
+            self._report(invariant.__doc__, invariant(self.history, sent))
+
+    def _report(self, sentence: str | None, complaint: str) -> None:
+        if complaint:
+            self.history.note(f"BROKEN: {sentence} {complaint}")
+            self.broken.append(f"{sentence} {complaint}")
