@@ -72,12 +72,15 @@ class CommandRunner:
             stdin: What it reads.
 
         Raises:
-            Unanswered: It has not ended in its time; it may go on.
+            Unanswered: It has not ended in its time, and may go on; or an earlier one in that pod
+                has not, in the same pass.
             Unreachable: The pod, its node or the API server could not be reached, or refused.
             DeadlineExceeded: The time of the pass is over.
             NotLeading: Another replica leads.
         """
         metadata = pod["metadata"]
+        if metadata["uid"] in current.unanswered:
+            raise Unanswered(UNANSWERED)
         try:
             return self._executor.run(
                 metadata["namespace"],
@@ -89,6 +92,7 @@ class CommandRunner:
             )
         except DeadlineExceeded as error:
             current.deadline.check()
+            current.unanswered.add(metadata["uid"])
             raise Unanswered(str(error)) from error
         except NotLeading:
             raise

@@ -190,6 +190,8 @@ class Pass:
         expiring: What is to be said of a certificate that is about to expire; empty if there is no
             need to, None while it is not known.
         secrets: What it has read; other passes may use it as long as this one lasts.
+        unanswered: Uids of pods in which a command has not ended in its time. Each costs the worker
+            half a minute, so that none is run there again.
         requeue_after: Seconds after which to look again, the shortest that was asked for.
         requeue_priority: Priority of that pass; None for the one that this pass has.
     """
@@ -202,6 +204,7 @@ class Pass:
     expiring: str | None = None
     users_changed: bool = False
     secrets: list[ReadSecret] = field(factory=list)
+    unanswered: set[str] = field(factory=set)
     requeue_after: float | None = field(default=None)
     requeue_priority: int | None = None
 

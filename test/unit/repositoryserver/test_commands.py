@@ -93,6 +93,17 @@ def test_one_that_is_not_answered(clock: FakeClock, left: float, error: type[Exc
         run(FakeExecutor(seconds=COMMAND_SECONDS), clock, left=left)
 
 
+def test_a_pod_that_has_not_answered_is_not_asked_again_in_the_same_pass(clock: FakeClock) -> None:
+    executor, current = FakeExecutor(seconds=COMMAND_SECONDS), passes.begin(clock)
+    runner = CommandRunner(executor)  # type: ignore[arg-type]  # the fake has what is called
+
+    for _ in range(2):
+        with pytest.raises(Unanswered):
+            runner.run(current, POD, ("kopia", "x"))
+
+    assert len(executor.calls) == 1
+
+
 @pytest.mark.parametrize(
     "cause",
     [
