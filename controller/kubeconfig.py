@@ -9,7 +9,7 @@ import kubernetes.client
 import kubernetes.config
 import urllib3
 import yaml
-from kubernetes.config.kube_config import KubeConfigMerger
+from kubernetes.config.kube_config import ConfigNode, KubeConfigMerger
 
 from controller.errors import ConfigError
 
@@ -86,29 +86,40 @@ def _load_kubeconfig(configuration: kubernetes.client.Configuration, kubeconfig:
         kubernetes.config.load_kube_config(  # type: ignore[no-untyped-call]
             config_file=source, client_configuration=configuration, persist_config=False
         )
-        _follow_token_file(configuration, source)
+        user = _current_user(source)
     except _UNUSABLE as error:
         raise ConfigError(
             f"kubeconfig {source}: {error} (name one with --kubeconfig or KUBECONFIG,"
             " or run in a pod with a service account)"
         ) from error
+    if user is not None and "tokenFile" in user:
+        _follow_token_file(configuration, Path(user.path).parent / user["tokenFile"])
+    if user is not None and "exec" in user and not _has_credentials(configuration):
+        # The official client logs why, and would go on as nobody.
+        plugin = user["exec"]["command"]
+        raise ConfigError(f"kubeconfig {source}: {plugin} gave no credentials")
 
 
-def _follow_token_file(configuration: kubernetes.client.Configuration, source: str) -> None:
+def _current_user(source: str) -> ConfigNode | None:
+    """Return how the current context's user authenticates, None if there is no user."""
+    config = KubeConfigMerger(source).config  # type: ignore[no-untyped-call]
+    context = config["contexts"].get_with_name(config["current-context"])["context"]
+    user = config["users"].get_with_name(context.safe_get("user"), safe=True)
+    return user["user"] if user else None
+
+
+def _has_credentials(configuration: kubernetes.client.Configuration) -> bool:
+    return bool(configuration.api_key or configuration.cert_file)
+
+
+def _follow_token_file(configuration: kubernetes.client.Configuration, token: Path) -> None:
     """Have a token that stands in a file read anew with each request: it is replaced there.
 
     The official client reads it once, with its newline, which no header can hold.
     """
-    config = KubeConfigMerger(source).config  # type: ignore[no-untyped-call]
-    context = config["contexts"].get_with_name(config["current-context"])["context"]
-    user = config["users"].get_with_name(context.safe_get("user"), safe=True)
-    file = user["user"].safe_get("tokenFile") if user else None
-    if file is None:
-        return
-    path = Path(user.path).parent / file
 
     def read(configuration: kubernetes.client.Configuration) -> None:
-        configuration.api_key["BearerToken"] = f"Bearer {path.read_text().strip()}"
+        configuration.api_key["BearerToken"] = f"Bearer {token.read_text().strip()}"
 
     read(configuration)
     configuration.refresh_api_key_hook = read  # type: ignore[assignment]  # declared as None

@@ -57,6 +57,11 @@ def service_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return folder
 
 
+def script(file: Path, commands: str) -> None:
+    file.write_text(f"#!/bin/sh\n{commands}\n")
+    file.chmod(0o755)
+
+
 @pytest.mark.parametrize(
     ("context", "host", "namespace"),
     [
@@ -141,6 +146,56 @@ def test_an_unusable_kubeconfig_is_named(tmp_path: Path, content: str | None) ->
 
     with pytest.raises(ConfigError, match=str(file)):
         kubeconfig.load_api_client(str(file))
+
+
+@pytest.fixture
+def plugin_config(config_file: str, tmp_path: Path) -> str:
+    """A kubeconfig whose user's credentials come from a program, each time others."""
+    plugin = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": str(tmp_path / "plugin"),
+        "interactiveMode": "Never",
+    }
+    users = [{"name": "me", "user": {"exec": plugin}}]
+    Path(config_file).write_text(yaml.safe_dump({**CLUSTERS, "users": users}))
+    return config_file
+
+
+def test_a_credential_plugin_is_asked_again_when_its_token_expires(
+    plugin_config: str, tmp_path: Path
+) -> None:
+    script(
+        tmp_path / "plugin",
+        f"""
+        echo called >> {tmp_path}/calls
+        cat << END
+        {{
+          "apiVersion": "client.authentication.k8s.io/v1",
+          "kind": "ExecCredential",
+          "status": {{
+            "token": "$(wc -l < {tmp_path}/calls)",
+            "expirationTimestamp": "2020-01-01T00:00:00Z"
+          }}
+        }}\nEND""",
+    )
+    api_client = kubeconfig.load_api_client(plugin_config)
+
+    tokens = [request_headers(api_client)["authorization"] for _ in range(2)]
+
+    assert tokens == ["Bearer 2", "Bearer 3"]
+
+
+@pytest.mark.parametrize(
+    "plugin", [pytest.param("exit 3", id="fails"), pytest.param(None, id="is not there")]
+)
+def test_a_credential_plugin_without_credentials_is_named(
+    plugin_config: str, tmp_path: Path, plugin: str | None
+) -> None:
+    if plugin is not None:
+        script(tmp_path / "plugin", plugin)
+
+    with pytest.raises(ConfigError, match=f"{tmp_path}/plugin gave no credentials"):
+        kubeconfig.load_api_client(plugin_config)
 
 
 @pytest.mark.parametrize(
