@@ -277,7 +277,12 @@ SECRETS = (
         ("spec.server.adminSecretRef",),
         "A change replaces the pod.",
         (
-            Key(("username",), "yes", "`KOPIA_SERVER_USERNAME` and `KOPIA_SERVER_CONTROL_USER`"),
+            Key(
+                ("username",),
+                "yes",
+                "`KOPIA_SERVER_USERNAME` and `KOPIA_SERVER_CONTROL_USER`",
+                refusals=(secrets.ADMIN_COLON,),
+            ),
             Key(
                 ("password",),
                 "yes",

@@ -43,6 +43,10 @@ WRONG_TYPE = (
 KEY_MISSING = "Secret {ref}, named by {field}, has no key {key}; add it"
 KEY_EMPTY = "key {key} of Secret {ref}, named by {field}, is empty; give it a value"
 NOT_TEXT = "key {key} of Secret {ref}, named by {field}, is not UTF-8 text; correct its value"
+ADMIN_COLON = (
+    "key {key} of Secret {ref}, named by {field}, contains a colon, where HTTP ends a user name; "
+    "choose a name without one"
+)
 NO_USERS = "Secret {ref}, named by {field}, has no keys; add one for each user that may connect"
 
 
@@ -159,9 +163,12 @@ def admin(secret: SecretData) -> Admin:
     """Read the administrator's name and password.
 
     Raises:
-        InvalidInput: A key is missing or empty.
+        InvalidInput: A key is missing or empty, or no client could log in by the name.
     """
-    return Admin(secret.text("username"), secret.text("password"))
+    username = secret.text("username")
+    if ":" in username:
+        raise secret.refused(REASON_KEY_ENCODING, ADMIN_COLON, "username")
+    return Admin(username, secret.text("password"))
 
 
 def repository_password(secret: SecretData) -> str:

@@ -186,6 +186,13 @@ class TestAdmin:
 
         assert secrets.admin(data) == secrets.Admin("admin@files", "pass word\n")
 
+    def test_a_name_that_http_cannot_carry_is_refused(self) -> None:
+        values = {"username": "team:admin", "password": "p"}
+        obj = objects.secret(objects.ADMIN, secrets.TYPE_ADMIN, values)
+
+        with pytest.raises(InvalidInput, match="key username of Secret .* contains a colon"):
+            secrets.admin(secrets.read(ADMIN, obj, (secrets.TYPE_ADMIN,)))
+
     @pytest.mark.parametrize("key", ["username", "password"])
     def test_each_key_is_needed(self, key: str) -> None:
         obj = objects.merged(objects.admin_secret(), {"data": {key: None}})
