@@ -190,7 +190,7 @@ class TestAdmin:
         values = {"username": "team:admin", "password": "p"}
         obj = objects.secret(objects.ADMIN, secrets.TYPE_ADMIN, values)
 
-        with pytest.raises(InvalidInput, match="key username of Secret .* contains a colon"):
+        with pytest.raises(InvalidInput, match=r"key username of Secret .* contains a colon"):
             secrets.admin(secrets.read(ADMIN, obj, (secrets.TYPE_ADMIN,)))
 
     @pytest.mark.parametrize("key", ["username", "password"])
