@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from clusterlib.components import Components, GoGroup
     from clusterlib.progress import Progress
 
+# Go asks for a module once, and a new machine fetches a thousand; what has come is kept.
+TRIES = 3
+
 GO_MISSING = "`go` is not on PATH; install Go 1.26 or later and put its bin directory on PATH"
 
 
@@ -60,15 +63,18 @@ def _build(group: GoGroup, name: str, log: Path) -> None:
             command += ["-o", str(unfinished), group.programs[name]]
             environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
             with log.open("w") as output:
-                result = subprocess.run(
-                    command,
-                    cwd=group.folder,
-                    env=environment,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    check=False,
-                )
-            if result.returncode != 0:
+                for _ in range(TRIES):
+                    built = subprocess.run(
+                        command,
+                        cwd=group.folder,
+                        env=environment,
+                        stdout=output,
+                        stderr=subprocess.STDOUT,
+                        check=False,
+                    )
+                    if built.returncode == 0:
+                        break
+            if not unfinished.exists():
                 raise ClusterError(f"{name} did not build; run the command again to go on", log)
             unfinished.rename(target)
 
