@@ -403,6 +403,11 @@ class RepositoryServerReconciler:
     def _shared(self, current: Pass) -> str | None:
         """Say who else serves the repository; empty if nobody does, None if that is not known."""
         setting, servers = current.memory.setting, self._caches.servers
+        told = is_true(conditions_of(current.obj), status.REPOSITORY_SHARED)
+        if told and not self._repositories.have_examined(Request(*key) for key in servers.keys()):  # noqa: SIM118 - no dict
+            # A process that has just started: what is told would change with each of the others.
+            current.look_again(UNREADY_RECHECK_SECONDS)
+            return None
         others = [
             other
             for other in self._repositories.sharing(current.request)
@@ -412,12 +417,7 @@ class RepositoryServerReconciler:
             # Another one that moves away wakes nobody.
             current.look_again(UNREADY_RECHECK_SECONDS)
             return sharing.words(setting.storage, others)
-        if not is_true(conditions_of(current.obj), status.REPOSITORY_SHARED):
-            return ""
-        if self._repositories.have_examined(Request(*key) for key in servers.keys()):  # noqa: SIM118 - no dict
-            return ""
-        current.look_again(UNREADY_RECHECK_SECONDS)
-        return None
+        return ""
 
     def _may_start(self, current: Pass, digest: str) -> bool:
         """Return whether a pod may be made; one that replaces another needs a turn."""

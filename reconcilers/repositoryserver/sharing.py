@@ -17,8 +17,9 @@ SHARED = (
 )
 
 
+# How many are named. The number of the others would change for all of them with each new one.
 NAMED = 3
-MORE = "{named} and {number} more"
+MORE = "{named} and others"
 
 
 def words(storage: str, others: Sequence[Request]) -> str:
@@ -30,7 +31,7 @@ def words(storage: str, others: Sequence[Request]) -> str:
     """
     named = ", ".join(other.name for other in others[:NAMED])
     if len(others) > NAMED:
-        named = MORE.format(named=named, number=len(others) - NAMED)
+        named = MORE.format(named=named)
     return SHARED.format(storage=storage, others=named)
 
 

@@ -86,7 +86,7 @@ def test_nobody_is_left_alone_before_all_were_examined(repositories: Repositorie
     [
         pytest.param(1, "server-0", id="one is named"),
         pytest.param(3, "server-0, server-1, server-2", id="three are named"),
-        pytest.param(9, "server-0, server-1, server-2 and 6 more", id="of many three are named"),
+        pytest.param(9, "server-0, server-1, server-2 and others", id="of many three are named"),
     ],
 )
 def test_a_message_stays_short(count: int, named: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from controller.conditions import conditions_of, get_condition
 from controller.controller import Request
 from fakes import objects
+from fakes.world import REQUEST
 from reconcilers.repositoryserver import resources
 from reconcilers.repositoryserver.reconciler import UNREADY_RECHECK_SECONDS
 
@@ -76,3 +77,22 @@ class TestSharedRepository:
         settled.reconcile()
 
         assert get_condition(conditions_of(settled.server()), "RepositoryShared") is None
+
+    def test_after_a_restart_it_stands_until_all_others_were_examined(self, shared: World) -> None:
+        third = Request(objects.NAMESPACE, "third")
+        metadata = {"name": third.name, "uid": "uid-of-third"}
+        shared.api.put(
+            resources.REPOSITORY_SERVERS, objects.repository_server({"metadata": metadata})
+        )
+        for _ in range(2):
+            for request in (REQUEST, self.SECOND, third):
+                shared.pass_of(request)
+        told = shared.condition("RepositoryShared")
+        assert "second, third" in told[2]
+        shared.restart()
+        shared.api.taken()
+
+        self.reconcile_second(shared)
+        shared.reconcile()
+
+        assert shared.condition("RepositoryShared") == told
