@@ -27,6 +27,7 @@ from controller.clock import Clock, Deadline, DeadlineExceeded
 from controller.errors import TransportError, from_status
 from controller.fence import always_open
 from controller.metrics import Metrics
+from controller.nesting import decoded
 from controller.resource import Object, Resource
 
 __all__ = ["Client", "Object", "Resource", "WatchStream"]
@@ -99,7 +100,7 @@ class WatchStream:
         """
         line = next(self._lines)
         try:
-            event: Object = json.loads(line)
+            event: Object = decoded(line)
         except ValueError as error:
             raise TransportError(f"{self._description}: broken JSON: {error}") from error
         return event
@@ -506,7 +507,7 @@ class Client:
         """Send a request and return the answer's JSON object."""
         content = self._read_body(self._open(call), call)
         try:
-            answer = json.loads(content)
+            answer = decoded(content)
         except ValueError as error:
             raise TransportError(f"{call.description}: broken JSON: {error}") from error
         if not isinstance(answer, dict):

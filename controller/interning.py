@@ -7,21 +7,27 @@ of one kind nearly all keys and most short values are the same: sharing them hal
 import sys
 from typing import Any, Final
 
+from controller.nesting import MAX_DEPTH
+
 #: Characters up to which a value is shared. Longer ones hardly ever recur, and each shared string
 #: costs an entry in the interpreter's table for as long as somebody holds it.
 MAX_VALUE: Final = 64
 
 
-def interned(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+def interned(value: Any, levels: int = MAX_DEPTH) -> Any:  # noqa: ANN401 - any JSON value
     """Return an equal JSON value whose keys and short strings are shared with all others.
 
     Args:
         value: What a decoder has returned; not changed.
+        levels: How many are kept; what lies deeper is None.
     """
+    if isinstance(value, str):
+        return sys.intern(value) if len(value) <= MAX_VALUE else value
+    if not isinstance(value, dict | list):
+        return value
+    if not levels:
+        return None
+    below = levels - 1
     if isinstance(value, dict):
-        return {sys.intern(key): interned(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [interned(item) for item in value]
-    if isinstance(value, str) and len(value) <= MAX_VALUE:
-        return sys.intern(value)
-    return value
+        return {sys.intern(key): interned(item, below) for key, item in value.items()}
+    return [interned(item, below) for item in value]

@@ -1,5 +1,6 @@
 """The informer's store and handlers see the same changes, in the same order, each once."""
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -407,6 +408,35 @@ def test_a_handler_that_fails_ends_the_informer() -> None:
 
         with pytest.raises(ZeroDivisionError):
             informer.run(threading.Event())
+
+
+@pytest.mark.parametrize("levels", [600, 9000])
+@pytest.mark.parametrize("listed", [True, False], ids=["in a list", "in a watch"])
+def test_an_object_that_is_nested_too_deep_does_not_end_the_informer(
+    levels: int, *, listed: bool
+) -> None:
+    """Any user who may create one could keep the whole process from running."""
+    spec = '{"a":' * levels + "1" + "}" * levels
+    deep = json.dumps(pod("deep", 4, spec="deep")).replace('"deep"}', f"{spec}}}").encode()
+
+    def stream(handler: apiserver.Handler) -> None:
+        watch(end="open")(handler)
+        handler.send_chunk(b'{"type": "ADDED", "object": %s}\n' % deep)
+        handler.send_chunk(json.dumps(initial_events_end(5)).encode() + b"\n")
+        handler.hang()
+
+    page = b'{"metadata": {"resourceVersion": "5"}, "items": [%s]}' % deep
+    script = (
+        [apiserver.failure(422), apiserver.answer(200, page), watch(end="silent")]
+        if listed
+        else [stream]
+    )
+    with FakeApiServer(*script) as server:
+        informer = make_informer(server)
+        listener = Listener(informer)
+        informer.add_handler(listener)
+        with running(informer):
+            listener.wait_until_told("add deep@4 initial")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.interning import MAX_VALUE, interned
+from controller.nesting import MAX_DEPTH
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -24,6 +25,13 @@ def test_keys_and_short_values_of_two_objects_are_the_same_strings() -> None:
 
     assert next(iter(first)) is next(iter(second))
     assert first["labels"][0]["app"] is second["labels"][0]["app"]
+
+
+def test_what_is_nested_too_deep_is_none() -> None:
+    value = json.loads('{"a": [' * MAX_DEPTH + "1" + "]}" * MAX_DEPTH)
+    kept = json.loads('{"a": [' * (MAX_DEPTH // 2) + "null" + "]}" * (MAX_DEPTH // 2))
+
+    assert interned(value) == kept
 
 
 def test_a_long_value_is_left_alone() -> None:
