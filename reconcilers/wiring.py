@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from controller.client import Client
+from controller.conditions import conditions_of, get_condition
 from controller.controller import Controller, Request
 from controller.events import EventRecorder
 from controller.fence import Fence, always_open
@@ -19,7 +20,7 @@ from controller.mutationcache import MutationCache
 from controller.podexec import Executor
 from controller.ratelimit import ExponentialRateLimiter
 from reconcilers.options import PROGRAM
-from reconcilers.repositoryserver import api, children, endpoints, resources
+from reconcilers.repositoryserver import api, children, endpoints, resources, status
 from reconcilers.repositoryserver.applier import owner_uids
 from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE, Caches
 from reconcilers.repositoryserver.metrics import RepositoryServerCollector
@@ -228,7 +229,11 @@ class Sources:
         ):
             loop.watch(informer, owners, predicate=_unless_made_by(cache))
         # But it may wake others.
-        loop.watch(self._servers, lambda obj: repositories.sharing(_request(obj)))
+        loop.watch(
+            self._servers,
+            lambda obj: repositories.sharing(_request(obj)),
+            predicate=_matters_to_sharing,
+        )
         loop.watch(self._secrets, self._referring_to_secret)
         # A Service tells whom its EndpointSlices concern, which can be seen before it.
         loop.watch(self._services, owners)
@@ -248,6 +253,19 @@ class Sources:
         """Name the resources that refer to a Secret."""
         name = obj["metadata"]["name"]
         yield from map(_request, self._servers.store.by_index(INDEX_SECRET, name))
+
+
+def _matters_to_sharing(old: Object | None, new: Object | None) -> bool:
+    """Return whether a server has gone, or has found that others have its repository.
+
+    Each of a hundred on one repository would otherwise wake all others with each of its stages.
+    """
+    if old is None or new is None:
+        return True
+    before, after = (
+        get_condition(conditions_of(obj), status.REPOSITORY_SHARED) for obj in (old, new)
+    )
+    return before != after
 
 
 def _unless_made_by(cache: MutationCache) -> Predicate:

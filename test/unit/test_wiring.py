@@ -169,14 +169,24 @@ class TestWaking:
         }
         return {"metadata": metadata}
 
-    def test_the_status_that_a_pass_has_written_wakes_only_who_shares_the_repository(
+    def test_the_status_that_a_pass_has_written_wakes_nobody(
         self, sources: wiring.Sources, woken: Woken
     ) -> None:
         before, ours, later = (self.obj(version, "files") for version in (1, 2, 3))
         sources.caches.servers.mutated(ours)
 
+        assert woken.by(resources.REPOSITORY_SERVERS, before, ours) == set()
+        assert woken.by(resources.REPOSITORY_SERVERS, ours, later) == {"files"}
+
+    def test_who_shares_a_repository_is_woken_when_another_one_has_found_so_or_is_gone(
+        self, sources: wiring.Sources, woken: Woken
+    ) -> None:
+        before, ours = (self.obj(version, "files") for version in (1, 2))
+        ours["status"] = {"conditions": [{"type": "RepositoryShared", "status": "True"}]}
+        sources.caches.servers.mutated(ours)
+
         assert woken.by(resources.REPOSITORY_SERVERS, before, ours) == {"twin"}
-        assert woken.by(resources.REPOSITORY_SERVERS, ours, later) == {"files", "twin"}
+        assert woken.by(resources.REPOSITORY_SERVERS, ours, None) == {"files", "twin"}
 
     @pytest.mark.parametrize(
         "resource",
