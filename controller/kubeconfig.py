@@ -21,7 +21,7 @@ SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 USER_AGENT: Final = "repository-server-controller"
 
-#: What reading a kubeconfig raises when it is not there, not YAML, or not a kubeconfig.
+#: What a kubeconfig raises that is not there, is not YAML or no kubeconfig, or has no credentials.
 _UNUSABLE: Final = (
     kubernetes.config.ConfigException,
     OSError,
@@ -87,17 +87,15 @@ def _load_kubeconfig(configuration: kubernetes.client.Configuration, kubeconfig:
             config_file=source, client_configuration=configuration, persist_config=False
         )
         user = _current_user(source)
+        if user is not None and "tokenFile" in user:
+            _follow_token_file(configuration, Path(user.path).parent / user["tokenFile"])
+        if user is not None and "exec" in user:
+            _require_credentials(configuration, user["exec"]["command"])
     except _UNUSABLE as error:
         raise ConfigError(
             f"kubeconfig {source}: {error} (name one with --kubeconfig or KUBECONFIG,"
             " or run in a pod with a service account)"
         ) from error
-    if user is not None and "tokenFile" in user:
-        _follow_token_file(configuration, Path(user.path).parent / user["tokenFile"])
-    if user is not None and "exec" in user and not _has_credentials(configuration):
-        # The official client logs why, and would go on as nobody.
-        plugin = user["exec"]["command"]
-        raise ConfigError(f"kubeconfig {source}: {plugin} gave no credentials")
 
 
 def _current_user(source: str) -> ConfigNode | None:
@@ -108,8 +106,10 @@ def _current_user(source: str) -> ConfigNode | None:
     return user["user"] if user else None
 
 
-def _has_credentials(configuration: kubernetes.client.Configuration) -> bool:
-    return bool(configuration.api_key or configuration.cert_file)
+def _require_credentials(configuration: kubernetes.client.Configuration, plugin: str) -> None:
+    """Refuse a plugin that failed: the official client logs why, and would go on as nobody."""
+    if not (configuration.api_key or configuration.cert_file):
+        raise ValueError(f"{plugin} gave no credentials")
 
 
 def _follow_token_file(configuration: kubernetes.client.Configuration, token: Path) -> None:
