@@ -1,4 +1,4 @@
-"""The controller's connection to the API server, on which requests fail."""
+"""The controller's connections, to the API server and into pods, on which requests fail."""
 
 from __future__ import annotations
 
@@ -16,16 +16,20 @@ from controller.errors import (
 from fakes.simulation.apiserver import over_the_wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from random import Random
 
     from controller.clock import Deadline
     from controller.resource import Object, Resource
+    from fakes.kopia import FakeResult
     from fakes.simulation.agenda import Agenda
     from fakes.simulation.apiserver import ApiServer
+    from fakes.simulation.kubelet import Nodes
 
 #: Seconds that a request takes.
 LATENCY_SECONDS = (0.001, 0.02)
+#: Seconds that it takes to get into a container.
+EXEC_SECONDS = (0.01, 0.3)
 #: Seconds after which the client gives a silent server up.
 READ_TIMEOUT = 30.0
 
@@ -198,3 +202,37 @@ class SimulatedClient:
         self._agenda.advance(seconds)
         if self.killed:
             raise Killed
+
+
+class SimulatedExecutor:
+    """Runs commands in pods, as `controller.podexec.Executor`."""
+
+    def __init__(
+        self, client: SimulatedClient, nodes: Nodes, random: Random, weather: Weather
+    ) -> None:
+        self._client = client
+        self._nodes = nodes
+        self._random = random
+        self._weather = weather
+
+    def run(
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        command: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        deadline: Deadline,
+    ) -> FakeResult:
+        deadline.check()
+        self._client.take(self._random.uniform(*EXEC_SECONDS))
+        fails = self._random.random() < self._weather.failing
+        if fails and self._random.random() < 0.5:
+            raise TransportError(f"exec {pod}: no answer")
+        result = self._nodes.run(namespace, pod, command, stdin, deadline)
+        self._client.take(self._random.uniform(*LATENCY_SECONDS))
+        if fails:
+            # It was carried out all the same.
+            raise TransportError(f"exec {pod}: no answer")
+        return result

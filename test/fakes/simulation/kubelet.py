@@ -49,6 +49,9 @@ NODE_EVICTS = 300.0
 #: For how long the script of `kopia.take_up_users` waits for the volume.
 TAKE_UP_SECONDS = 4.0
 
+#: Somebody with an entry in the repository that is no business of the controller's.
+STRANGER = "somebody@elsewhere"
+
 
 @frozen
 class Users:
@@ -93,7 +96,7 @@ class Repository:
 
     password: str = objects.REPOSITORY_PASSWORD_VALUE
     away: bool = False
-    users: set[str] = field(factory=set)
+    users: set[str] = field(factory=lambda: {"backup@app", STRANGER})
 
 
 class Nodes:
@@ -168,19 +171,16 @@ class Nodes:
                 self._plan(life, READY, self._pass_probe)
 
     def run(
-        self,
-        namespace: str,
-        pod: str,
-        container: str,
-        command: Sequence[str],
-        *,
-        stdin: bytes = b"",
-        deadline: Deadline,
+        self, namespace: str, pod: str, command: Sequence[str], stdin: bytes, deadline: Deadline
     ) -> FakeResult:
-        """Run a command in a container, as `controller.podexec.Executor`."""
-        self._agenda.advance(self._random.uniform(0.01, 0.3))
-        found = (life for life in self._lives.values() if life.name == pod)
-        life = next(found, None)
+        """Run a command in the server's container of a pod.
+
+        Raises:
+            ServerUnavailable: There is no such container, or not any more.
+            DeadlineExceeded: Neither node nor Kopia have answered in time.
+        """
+        lives = self._lives.values()
+        life = next((one for one in lives if (one.namespace, one.name) == (namespace, pod)), None)
         if life is None or life.served is None:
             raise ServerUnavailable(500, "", "container not found")
         if tuple(command) == kopia.LIST_USERS:

@@ -13,7 +13,7 @@ from controller.informer import RESYNC_PERIOD
 from controller.metrics import Metrics
 from controller.ratelimit import ExponentialRateLimiter
 from fakes.simulation.agenda import Idle
-from fakes.simulation.client import SimulatedClient
+from fakes.simulation.client import SimulatedClient, SimulatedExecutor
 from fakes.simulation.informer import SteppedInformer
 from reconcilers import wiring
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
@@ -128,7 +128,7 @@ class Process:
         repositories = Repositories()
         reconciler = RepositoryServerReconciler(
             client=self.client,  # type: ignore[arg-type]
-            executor=nodes,  # type: ignore[arg-type]
+            executor=SimulatedExecutor(self.client, nodes, random, weather),  # type: ignore[arg-type]
             caches=self.sources.caches,
             recorder=recorder,
             clock=clock,

@@ -17,6 +17,20 @@ if TYPE_CHECKING:
 
 CERTIFICATES = [objects.key_pair(f"{FILES}-{number}") for number in range(3)]
 
+# What the controller may be forbidden; a quota forbids to make pods.
+RIGHTS = (
+    ("get", resources.SECRETS),
+    ("create", resources.SECRETS),
+    ("apply", resources.SECRETS),
+    ("delete", resources.SECRETS),
+    ("apply", resources.PODS),
+    ("patch", resources.PODS),
+    ("delete", resources.PODS),
+    ("apply", resources.SERVICES),
+    ("apply", resources.NETWORK_POLICIES),
+    ("patch", resources.REPOSITORY_SERVERS),
+)
+
 # Seconds between two of them: at once, within what a request or a pod takes, or when all is quiet.
 PAUSES = (0.0, 0.01, 0.1, 1.0, 1.0, 5.0, 5.0, 20.0, 20.0, 100.0, 300.0)
 
@@ -217,15 +231,7 @@ def _clear_up(cluster: Cluster) -> None:
 
 def take_right_away(cluster: Cluster) -> None:
     """Forbid the controller something for a while: a right, or a quota."""
-    right = cluster.random.choice(
-        [
-            ("get", resources.SECRETS),
-            ("apply", resources.PODS),
-            ("apply", resources.SERVICES),
-            ("patch", resources.PODS),
-            ("delete", resources.PODS),
-        ]
-    )
+    right = cluster.random.choice(RIGHTS)
     cluster.weather.forbidden.add(right)
     pause = cluster.random.choice((1.0, 20.0, 120.0))
     cluster.agenda.after(pause, lambda: cluster.weather.forbidden.discard(right))

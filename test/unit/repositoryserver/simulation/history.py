@@ -9,8 +9,8 @@ from attrs import define, field, frozen
 
 from fakes import objects
 from fakes.simulation.user import NAMES
-from reconcilers.repositoryserver import kopia, podstatus, resources
-from reconcilers.repositoryserver.context import INDEX_OWNER
+from reconcilers.repositoryserver import endpoints, kopia, podstatus, resources
+from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fakes.simulation.apiserver import Change
     from fakes.simulation.cluster import Cluster
     from fakes.simulation.process import Process
+    from reconcilers.repositoryserver.context import Caches
 
 
 @frozen
@@ -48,14 +49,15 @@ class History:
         changes: How many writes of anybody there were.
         servers: The uids that resources have had.
         pods: The names of the pods that each of these has had, by uid.
-        selected: When a Service last selected a Ready pod, in monotonic seconds, by the pod's uid
-            and the run of Kopia in it: a session does not survive that.
+        selected: When a Service last selected a Ready pod, in monotonic seconds, by the pod's uid.
+            One that does not answer any more has no sessions to speak of.
         versions: The lines of each version of users, in their order.
         users: By server what the access Secret holds, and since when.
         disturbed: When something was last amiss in the cluster, in monotonic seconds.
         spoilt: When a Secret of the user's was last not as it should be, in monotonic seconds.
         replaced: The last replacement of each server, by uid.
         began_with: The pods by name, as they were seen when the present pass began.
+        began_routed: The names of those that the endpoints had then.
         looked: When `since_last_look` was last called, after how many requests and changes.
     """
 
@@ -65,13 +67,14 @@ class History:
     changes: int = 0
     servers: set[str] = field(factory=set)
     pods: dict[str, set[str]] = field(factory=dict)
-    selected: dict[tuple[str, int], float] = field(factory=dict)
+    selected: dict[str, float] = field(factory=dict)
     versions: dict[str, str] = field(factory=dict)
     users: dict[str, tuple[dict[str, str], float]] = field(factory=dict)
     disturbed: float = 0.0
     spoilt: float = 0.0
     replaced: dict[str, Replacement] = field(factory=dict)
     began_with: dict[str, Object] = field(factory=dict)
+    began_routed: set[str] = field(factory=set)
     looked: tuple[float, int, int] = (0.0, 0, 0)
 
     def __attrs_post_init__(self) -> None:
@@ -88,6 +91,10 @@ class History:
     def begin_pass(self) -> None:
         self.passes += 1
         self.began_with = self.pods_seen()
+        slices = [one for name in NAMES for one in self.slices_seen(f"repo-server-{name}")]
+        self.began_routed = {
+            name for name, pod in self.began_with.items() if endpoints.is_routed_to(slices, pod)
+        }
 
     def look_around(self) -> None:
         """Remember whether something is amiss."""
@@ -105,20 +112,22 @@ class History:
 
     def pods_seen(self) -> dict[str, Object]:
         """Return the pods by name, as the controller's caches have them."""
-        assert self.cluster.process is not None
-        cache = self.cluster.process.sources.caches.pods
+        cache = self._caches.pods
         found = (pod for uid in self.servers for pod in cache.by_index(INDEX_OWNER, uid))
         return {name_of(pod): pod for pod in found}
 
     def service_seen(self, name: str) -> Object | None:
         """Return a Service as the controller's caches have it."""
-        assert self.cluster.process is not None
-        return self.cluster.process.sources.caches.services.get(objects.NAMESPACE, name)
+        return self._caches.services.get(objects.NAMESPACE, name)
 
-    def last_selected(self, pod: Object) -> float | None:
-        """Return when a Service last selected a pod, None if never since Kopia was started."""
-        life = self.cluster.nodes.life(pod)
-        return None if life is None else self.selected.get((life.uid, life.run))
+    def slices_seen(self, service: str) -> list[Object]:
+        """Return the EndpointSlices of a Service, as the controller's caches have them."""
+        return self._caches.endpoint_slices.by_index(INDEX_SERVICE, service)
+
+    @property
+    def _caches(self) -> Caches:
+        assert self.cluster.process is not None
+        return self.cluster.process.sources.caches
 
     def _on_change(self, change: Change) -> None:
         self.changes += 1
@@ -139,6 +148,8 @@ class History:
             self.note(f"pod {name} is gone")
         elif change.old is None or change.old.get("status") != change.new.get("status"):
             ready = podstatus.is_ready(change.new)
+            if not ready:
+                self.selected.pop(change.new["metadata"]["uid"], None)
             self.note(f"pod {name} is {'Ready' if ready else 'not Ready'}")
 
     def _remember_secret(self, change: Change) -> None:
@@ -157,9 +168,7 @@ class History:
         pods = self.cluster.api.list(resources.PODS)
         for service in (*services, *former):
             for pod in filter(podstatus.is_ready, selected_by(service, pods)):
-                life = self.cluster.nodes.life(pod)
-                if life is not None:
-                    self.selected[life.uid, life.run] = self.now
+                self.selected[pod["metadata"]["uid"]] = self.now
 
 
 def name_of(obj: Mapping[str, Any]) -> str:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from controller.conditions import get_condition, is_true
 from fakes import objects
 from fakes.simulation.cluster import TURNS
+from fakes.simulation.kubelet import STRANGER
 from fakes.simulation.user import DRAIN_SECONDS, MAILS, USERNAME
 from reconcilers.repositoryserver import (
     children,
-    endpoints,
     htpasswd,
+    kopia,
     podstatus,
     resources,
     routing,
@@ -81,7 +82,7 @@ def keeps_what_serves(history: History, sent: Sent) -> str:
 def lets_sessions_end(history: History, sent: Sent) -> str:
     """A Ready pod that clients have reached is left to its sessions for the time to drain."""
     pod = _deleted_pod(history, sent)
-    selected = None if pod is None else history.last_selected(pod)
+    selected = history.selected.get(sent.uid)
     if pod is None or selected is None:
         return ""
     since = history.now - selected
@@ -101,9 +102,11 @@ def moves_to_what_works(history: History, sent: Sent) -> str:
         return ""
     if not wanted:
         return f"{sent.name} leaves {name_of(left[0])} for nothing that is Ready"
-    users = clear(_users_secret(history.cluster, server_of(left[0])))["version"]
+    secret = f"{sent.name}-users"
+    users = history.cluster.api.find(resources.SECRETS, objects.NAMESPACE, secret)
     mark = children.users_of(wanted[0])
-    return "" if mark == users else f"{name_of(wanted[0])} has users {mark}, and not {users}"
+    right = users is None or mark == clear(users)[kopia.USERS_VERSION_FILE]
+    return "" if right else f"{name_of(wanted[0])} has users of before: {mark}"
 
 
 def takes_turns(history: History, sent: Sent) -> str:
@@ -115,12 +118,16 @@ def takes_turns(history: History, sent: Sent) -> str:
         return ""
     (uid,) = owner_uids(sent.body)
     before, now = _ready(history.began_with), _ready(history.pods_seen())
-    if not any(uid in owner_uids(pod) and name in now for name, pod in before.items()):
+    serves = any(uid in owner_uids(pod) and name in now for name, pod in before.items())
+    if not serves or sent.name in history.pods.get(uid, ()):
+        # One that has failed is made again without a turn.
+        history.replaced.pop(uid, None)
         return ""
+    history.look_around()
     others = [
         replacement.pod
         for other, replacement in history.replaced.items()
-        if other != uid and _is_under_way(history, replacement)
+        if other != uid and _is_under_way(history, other, replacement)
     ]
     assert cluster.process is not None
     history.replaced[uid] = Replacement(sent.name, history.now, cluster.process)
@@ -159,11 +166,8 @@ def tells_ready_of_what_works(history: History, sent: Sent) -> str:
     if sent.subresource != "status" or not is_true(sent.body["status"]["conditions"], status.READY):
         return ""
     name = sent.body["status"]["serverInfo"].get("podName")
-    seen = history.pods_seen()
-    ready = _ready(history.began_with).keys() | _ready(seen).keys()
-    slices = history.cluster.api.list(resources.ENDPOINT_SLICES)
-    routed = name in seen and endpoints.is_routed_to(slices, seen[name])
-    return "" if name in ready or routed else f"{sent.name} is told so by {name}"
+    right = _ready(history.began_with).keys() | _ready(history.pods_seen()).keys()
+    return "" if name in right | history.began_routed else f"{sent.name} is told so by {name}"
 
 
 OF_EACH_REQUEST: tuple[Callable[[History, Sent], str], ...] = (
@@ -313,11 +317,12 @@ def protects_its_pods(cluster: Cluster, server: Object) -> str:
 
 
 def has_forgotten_its_users(cluster: Cluster, server: Object) -> str:
-    """None of its users has an entry in the repository."""
+    """None of its users has an entry in the repository, and others have kept theirs."""
     wanted = sorted(cluster.user.passwords(name_of(server)))
     found = (server.get("status") or {}).get("registeredUsers")
-    left = cluster.nodes.repository.users & set(wanted)
-    return "" if found == wanted and not left else f"{found}, and {left} in the repository"
+    entries = cluster.nodes.repository.users
+    right = found == wanted and not entries & set(wanted) and STRANGER in entries
+    return "" if right else f"{found}, and {entries} in the repository"
 
 
 IN_THE_END: tuple[Callable[[Cluster, Object], str], ...] = (
@@ -358,11 +363,14 @@ def _deleted_pod(history: History, sent: Sent) -> Object | None:
     return None if in_place or sent.name not in _ready(history.began_with) else pod
 
 
-def _is_under_way(history: History, replacement: Replacement) -> bool:
+def _is_under_way(history: History, uid: str, replacement: Replacement) -> bool:
     """Return whether the pod of a replacement is certainly still to take over.
 
     A turn is given back as soon as something goes wrong, however briefly.
     """
+    servers = history.cluster.api.list(resources.REPOSITORY_SERVERS)
+    if uid not in {server["metadata"]["uid"] for server in servers}:
+        return False
     pod = history.cluster.api.find(resources.PODS, objects.NAMESPACE, replacement.pod)
     if pod is None or podstatus.is_ready(pod) or "deletionTimestamp" in pod["metadata"]:
         return False
@@ -370,11 +378,6 @@ def _is_under_way(history: History, replacement: Replacement) -> bool:
     young = history.now - replacement.since < turns.EXPIRY_SECONDS
     alone = podstatus.failed_since(pod) is None and bool(_reached(history.cluster, server_of(pod)))
     return began_well and young and alone and replacement.by is history.cluster.process
-
-
-def _users_secret(cluster: Cluster, name: str) -> Object:
-    found = cluster.api.find(resources.SECRETS, objects.NAMESPACE, f"repo-server-{name}-users")
-    return found or {"data": {"version": ""}}
 
 
 def _pods_of(cluster: Cluster, server: Object) -> list[Object]:
