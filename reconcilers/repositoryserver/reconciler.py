@@ -90,7 +90,7 @@ SECRET_GAP_SECONDS = 5.0
 LOST_SECONDS = 60.0
 WHY_LOST = "its node does not confirm that it has ended"
 
-WHY_FAILED = "it cannot recover by itself"
+WHY_FAILED = "it keeps failing, and another try is made"
 
 UNKNOWN_SETTING = kopia.Setting(
     storage="its storage", location="", credential="", password="", user=0
@@ -403,21 +403,25 @@ class RepositoryServerReconciler:
     def _shared(self, current: Pass) -> str | None:
         """Say who else serves the repository; empty if nobody does, None if that is not known."""
         setting, servers = current.memory.setting, self._caches.servers
-        told = is_true(conditions_of(current.obj), status.REPOSITORY_SHARED)
-        if told and not self._repositories.have_examined(Request(*key) for key in servers.keys()):  # noqa: SIM118 - no dict
-            # A process that has just started: what is told would change with each of the others.
-            current.look_again(UNREADY_RECHECK_SECONDS)
-            return None
         others = [
             other
             for other in self._repositories.sharing(current.request)
             if servers.get(other.namespace, other.name) is not None
         ]
-        if others and setting is not None:
+        words = sharing.words(setting.storage, others) if others and setting is not None else ""
+        told = get_condition(conditions_of(current.obj), status.REPOSITORY_SHARED)
+        before = told["message"] if told is not None and told["status"] == TRUE else ""
+        if words or before:
             # Another one that moves away wakes nobody.
             current.look_again(UNREADY_RECHECK_SECONDS)
-            return sharing.words(setting.storage, others)
-        return ""
+        if before not in ("", words) and not self._have_all_been_examined():
+            # This process has just started: what it says would change with each of the others.
+            return None
+        return words
+
+    def _have_all_been_examined(self) -> bool:
+        keys = self._caches.servers.keys()
+        return self._repositories.have_examined(Request(*key) for key in keys)
 
     def _may_start(self, current: Pass, digest: str) -> bool:
         """Return whether a pod may be made; one that replaces another needs a turn."""
