@@ -46,11 +46,13 @@ NAME_LENGTH = 253
 _ELLIPSIS = "…"
 
 # tools/events/event_broadcaster.go: 12 tries, 10 s apart, series ended after 6 minutes without a
-# repeat and refreshed after 30; tools/record/event.go: a thousand events wait, more are dropped.
+# repeat; tools/record/event.go: a thousand events wait, more are dropped. A series with repeats is
+# refreshed after 30 minutes there. Here after one: until then `kubectl describe` dates the last
+# failure, or the recovery, to that of half an hour ago.
 TRIES = 12
 RETRY_SECONDS = 10.0
 FINISH_SECONDS = 360.0
-REFRESH_SECONDS = 1800.0
+REFRESH_SECONDS = 60.0
 QUEUE_LENGTH = 1000
 
 # tools/record/events_cache.go: each object has 25 new events at once, and one more every five

@@ -202,6 +202,25 @@ def test_a_repeat_of_an_event_that_is_gone_is_told_again(delivery: Delivery) -> 
     assert again == {**first, "series": series}
 
 
+def test_who_reads_events_sees_a_repeat_of_a_minute_ago(delivery: Delivery) -> None:
+    delivery.start()
+    for _ in range(3):
+        delivery.tell()
+    delivery.client.wait(patched=1)
+    delivery.clock.step(1)
+    delivery.tell()
+    # Another event shows that the thread has been round.
+    delivery.tell(reason="Other")
+    delivery.client.wait(created=2)
+    assert len(delivery.client.patched) == 1
+
+    delivery.clock.step(60)
+
+    delivery.client.wait(patched=2)
+    series = {"count": 4, "lastObservedTime": "2026-01-01T00:00:01.000000Z"}
+    assert delivery.client.patched[-1][1] == {"series": series}
+
+
 def test_a_repeat_long_after_is_a_new_event(delivery: Delivery) -> None:
     delivery.start()
     delivery.tell()
