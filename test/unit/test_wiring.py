@@ -9,9 +9,10 @@ from prometheus_client import CollectorRegistry
 
 from controller.client import Client
 from controller.controller import Controller, Request, always
+from controller.events import EVENTS, EventRecorder
 from controller.fence import always_open
 from controller.metrics import Metrics
-from fakes import objects
+from fakes import apiserver, objects
 from fakes.apiserver import FakeApiServer
 from fakes.clock import FakeClock
 from reconcilers import wiring
@@ -257,12 +258,29 @@ class TestElection:
 
         assert clients == {"Client": [False, False], "Executor": [False]}
 
-    def test_with_it_all_that_writes_is_fenced_but_the_elector(
+    def test_with_it_all_that_writes_is_fenced_but_the_elector_and_events(
         self, server: FakeApiServer, clients: dict[str, list[bool]]
     ) -> None:
         build(server, "--leader-elect")
 
         assert clients == {"Client": [False, True], "Executor": [True]}
+
+    def test_an_event_tells_of_the_end_of_leading_when_the_fence_is_closed(
+        self, server: FakeApiServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        delivering: list[Client] = []
+
+        def record(client: Client, **options: Any) -> EventRecorder:
+            delivering.append(client)
+            return EventRecorder(client, **options)
+
+        monkeypatch.setattr(wiring, "EventRecorder", record)
+        build(server, "--leader-elect")
+        server.expect(apiserver.ok({}))
+
+        delivering[0].create(EVENTS, "kanister", {})
+
+        assert len(server.requests) == 1
 
 
 def test_a_cached_pod_has_of_its_spec_the_node() -> None:
