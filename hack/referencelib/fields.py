@@ -177,6 +177,7 @@ MEANINGS = {
             podoverride.WRONG_TYPE,
             podoverride.NO_KEY,
             podoverride.UNKNOWN_DIRECTIVE,
+            podoverride.TOO_DEEP,
         ),
     ),
 }

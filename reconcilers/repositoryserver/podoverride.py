@@ -26,6 +26,7 @@ UNKNOWN_DIRECTIVE = (
     "{field}.{path} is not a directive that works here; use only $patch: delete and $patch: "
     "replace, and only on what the generated pod has"
 )
+TOO_DEEP = "{field} is nested deeper than any pod is; write it as in a pod, or remove it"
 
 TAKE_OUT = "remove it from the override"
 
@@ -101,7 +102,10 @@ def merged(
     Raises:
         InvalidInput: The override changes what the server depends on, or is no part of a PodSpec.
     """
-    result = _merge_object(copy.deepcopy(spec), override, "")
+    try:
+        result = _merge_object(copy.deepcopy(spec), override, "")
+    except RecursionError:
+        raise InvalidInput(REASON_INVALID, TOO_DEEP.format(field=FIELD)) from None
     _keep_fields(spec, result, POD_FIELDS, "")
     _keep_items(spec, result, POD_ITEMS, "")
 

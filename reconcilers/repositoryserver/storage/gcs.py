@@ -65,7 +65,7 @@ def _credential(credential: SecretData | None) -> tuple[str, dict[str, Any]]:
     text = credential.text(CREDENTIAL)
     try:
         content = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict) or not content.get("type"):
         raise credential.refused(REASON_CREDENTIAL, NOT_JSON, CREDENTIAL)

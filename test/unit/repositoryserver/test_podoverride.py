@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from typing import Any
 
 import pytest
@@ -345,6 +346,11 @@ def test_leaves_the_generated_pod_as_it_was() -> None:
             {"$setElementOrder/containers": [{"name": "server"}]},
             "podOverride.$setElementOrder/containers is not a directive",
             id="a directive that programs write",
+        ),
+        pytest.param(
+            functools.reduce(lambda below, _: {"affinity": below}, range(900), Object()),
+            "podOverride is nested deeper than any pod is",
+            id="what Python cannot walk through",
         ),
     ],
 )

@@ -93,6 +93,12 @@ def test_authorities_of_ones_own_stand_beside_the_credential() -> None:
             id="no JSON",
         ),
         pytest.param({}, key(["a"]), "is not a JSON object", id="a list"),
+        pytest.param(
+            {},
+            {"service-account.json": "[" * 5000 + "]" * 5000},
+            "is not a JSON object",
+            id="deeper than any decoder goes",
+        ),
         pytest.param({}, key({"private_key": "k"}), "is not a JSON object", id="without a type"),
     ],
 )
