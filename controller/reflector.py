@@ -20,6 +20,7 @@ from controller.clock import Clock
 from controller.errors import (
     ApiError,
     ClientError,
+    Gone,
     TooManyRequests,
     TransportError,
     from_status,
@@ -331,24 +332,20 @@ class Reflector:
         """Return all objects and the version they are at.
 
         With a version the list comes from the server's cache, which has no pages. The newest one
-        has, and it is not named with the pages that follow the first.
+        has, and it is not named with the pages that follow the first. Where the server forgets it
+        while they come, all objects are asked for at once (client-go tools/pager).
         """
         limit = 0 if resource_version else PAGE_SIZE
         objects: list[Object] = []
         token = ""
         while True:
-            self._beat()
-            page = self._client.list(
-                self._resource,
-                self._namespace,
-                resource_version=resource_version,
-                limit=limit,
-                continue_token=token,
-                label_selector=self._label_selector,
-                field_selector=self._field_selector,
-                metadata_only=self._metadata_only,
-                on_progress=self._beat,
-            )
+            try:
+                page = self._list_page(resource_version, limit, token)
+            except Gone:
+                if not token:
+                    raise
+                limit, token, objects = 0, "", []
+                continue
             try:
                 items = [self._identified(obj) for obj in page["items"] or ()]
                 token = page["metadata"].get("continue", "")
@@ -358,6 +355,20 @@ class Reflector:
             objects += map(self._keep, items)
             if not token:
                 return objects, resource_version_of_list
+
+    def _list_page(self, resource_version: str, limit: int, continue_token: str) -> Object:
+        self._beat()
+        return self._client.list(
+            self._resource,
+            self._namespace,
+            resource_version=resource_version,
+            limit=limit,
+            continue_token=continue_token,
+            label_selector=self._label_selector,
+            field_selector=self._field_selector,
+            metadata_only=self._metadata_only,
+            on_progress=self._beat,
+        )
 
     def _sync_with(self, objects: list[Object], resource_version: str) -> None:
         self._sink.replace(objects, resource_version)

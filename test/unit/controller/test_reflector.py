@@ -415,6 +415,22 @@ def test_the_newest_state_is_listed_in_pages() -> None:
         assert pages == [{"limit": "500"}, {"limit": "500", "continue": "more"}]
 
 
+def test_pages_that_come_too_slowly_become_one() -> None:
+    script = [
+        apiserver.failure(422, "Invalid"),
+        apiserver.failure(410, "Expired"),
+        apiserver.ok(pod_list([pod("a", 1)], 5, continue_token="more")),
+        apiserver.failure(410, "Expired"),
+        apiserver.ok(pod_list([pod("a", 1), pod("b", 2)], 6)),
+        SILENT,
+    ]
+    mirror = Mirror()
+    with FakeApiServer(*script) as server, reflecting(server, mirror, InstantClock()):
+        mirror.wait_until_told("replace a@1 b@2")
+
+        assert server.requests[4].query == {}
+
+
 def test_a_list_that_takes_long_to_arrive_is_a_sign_of_life_with_each_part() -> None:
     """Without it the liveness probe would end the process, and its successor again."""
     content = json.dumps(pod_list([pod("a", 1)], 5)).encode()
