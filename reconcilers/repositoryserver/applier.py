@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+import structlog
+
 from controller.conditions import timestamp
 from controller.errors import BadRequest, Invalid, NotFound
 from reconcilers.repositoryserver import api, children, resources, status
-from reconcilers.repositoryserver.context import INDEX_OWNER
+from reconcilers.repositoryserver.context import INDEX_OWNER, Overruled
 from reconcilers.repositoryserver.errors import InvalidInput, Unsettled
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from controller.client import Client
+    from controller.clock import Clock
     from controller.mutationcache import MutationCache
     from controller.resource import Resource
     from reconcilers.repositoryserver.context import Caches, Pass
@@ -46,6 +49,13 @@ REMOVED_CONTROLLER_PREFIXES = {
 }
 
 
+# A webhook that changes a child as it is applied would do so again, and each write may wake the
+# resource. But it may be gone some day.
+OVERRULED_SECONDS = 600.0
+
+_log = structlog.get_logger()
+
+
 class Teller(Protocol):
     """Tells of what was done, in an event and in the log."""
 
@@ -57,7 +67,9 @@ class Teller(Protocol):
 class ChildApplier:
     """Writes the children of RepositoryServers, each only if it is not as it should be."""
 
-    def __init__(self, *, client: Client, caches: Caches, records: Records, tell: Teller) -> None:
+    def __init__(
+        self, *, client: Client, caches: Caches, records: Records, tell: Teller, clock: Clock
+    ) -> None:
         """Take the dependencies.
 
         Args:
@@ -65,11 +77,13 @@ class ChildApplier:
             caches: What is there; they are told what was written.
             records: What is recorded on pods.
             tell: Tells of pods made and deleted, and of children restored.
+            clock: The time.
         """
         self._client = client
         self._caches = caches
         self._records = records
         self._tell = tell
+        self._clock = clock
         self._by_resource = {
             resources.PODS: caches.pods,
             resources.SERVICES: caches.services,
@@ -101,15 +115,17 @@ class ChildApplier:
         cache = self._cache(resource)
         namespace, name = desired["metadata"]["namespace"], desired["metadata"]["name"]
         wanted = children.with_applied(desired)
+        comparable = _comparable(resource, wanted)
         observed = cache.get(namespace, name)
         if observed is not None:
             self.refuse_foreign(current, resource, observed)
-            if not changed and not children.differs(_comparable(resource, wanted), observed):
+            is_so = not children.differs(comparable, observed)
+            if not changed and (is_so or self._is_overruled(current, resource, wanted, observed)):
                 return observed
             if resource == resources.PODS:
                 wanted = self._as_admitted(current, wanted)
         applied = self._client.apply(resource, namespace, name, wanted, deadline=current.deadline)
-        spec = _comparable(resource, wanted).get("spec")
+        spec = comparable.get("spec")
         if spec is not None and children.differs(spec, applied["spec"]):
             # Somebody's addition to a list that server-side apply merges stays in it; a merge
             # patch replaces the list.
@@ -117,6 +133,11 @@ class ChildApplier:
                 resource, namespace, name, {"spec": spec}, deadline=current.deadline
             )
         cache.mutated(applied)
+        if children.differs(comparable, applied):
+            _log.warning("changed as it was applied: a webhook?", kind=resource.kind, child=name)
+            until = self._clock.monotonic() + OVERRULED_SECONDS
+            overruled = Overruled(_mark(wanted), _version(applied), until)
+            current.memory.overruled[resource] = overruled
         # With the same mark as before it is not our wish that has changed.
         if observed is not None and _mark(observed) == _mark(wanted):
             note = CHILD_RESTORED.format(kind=resource.kind, name=name)
@@ -354,6 +375,19 @@ class ChildApplier:
             ),
         )
 
+    def _is_overruled(
+        self,
+        current: Pass,
+        resource: Resource,
+        wanted: Mapping[str, Any],
+        observed: Mapping[str, Any],
+    ) -> bool:
+        """Return whether an object is what has lately become of the one that is wanted."""
+        known = current.memory.overruled.get(resource)
+        if known is None or self._clock.monotonic() >= known.until:
+            return False
+        return (known.wish, known.version) == (_mark(wanted), _version(observed))
+
     def _as_admitted(self, current: Pass, wanted: Mapping[str, Any]) -> dict[str, Any]:
         """Return a pod that is wanted, with the specification that the existing one was given.
 
@@ -399,6 +433,11 @@ def _mark(obj: Mapping[str, Any]) -> str:
     annotations = obj["metadata"].get("annotations") or {}
     mark: str = annotations.get(children.ANNOTATION_APPLIED, "")
     return mark
+
+
+def _version(obj: Mapping[str, Any]) -> str:
+    version: str = obj["metadata"]["resourceVersion"]
+    return version
 
 
 def _comparable(resource: Resource, wanted: Mapping[str, Any]) -> dict[str, Any]:

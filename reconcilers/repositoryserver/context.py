@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from controller.clock import Deadline
     from controller.controller import Request
     from controller.mutationcache import MutationCache
+    from controller.resource import Resource
     from reconcilers.repositoryserver import api, kopia, podstatus, status
     from reconcilers.repositoryserver.errors import Problem
     from reconcilers.repositoryserver.secretreader import ReadSecret
@@ -136,6 +137,21 @@ class KnownFailure:
     problem: Problem
 
 
+@frozen
+class Overruled:
+    """A child that was changed as it was applied, by a webhook.
+
+    Attributes:
+        wish: Mark of the child as it was applied.
+        version: Of the object that came of it.
+        until: When to try again, in monotonic seconds.
+    """
+
+    wish: str
+    version: str
+    until: float
+
+
 @define
 class Memory:
     """What this process remembers of one resource, so that a steady one costs no request.
@@ -144,6 +160,8 @@ class Memory:
         inputs: What the server is started with.
         refusal: Why what it would be started with cannot work, if it cannot.
         users: Who may connect.
+        overruled: By resource what became of the child of it that was applied last, if it was not
+            taken as it was.
         attempts: By uid of a pod the last try to let its server take up the users, if it failed.
         left: Users who may not connect any more, and whom the repository may still know.
         forget_at: When to search the repository for entries of before, in monotonic seconds.
@@ -163,6 +181,7 @@ class Memory:
     inputs: KnownInputs | None = None
     refusal: KnownRefusal | None = None
     users: KnownUsers | None = None
+    overruled: dict[Resource, Overruled] = field(factory=dict)
     attempts: dict[str, Attempt] = field(factory=dict)
     left: frozenset[str] = frozenset()
     forget_at: float | None = None

@@ -158,7 +158,11 @@ class RepositoryServerReconciler:
         )
         self._records = Records(record.program(image))
         self._applier = ChildApplier(
-            client=client, caches=caches, records=self._records, tell=self._writer.tell
+            client=client,
+            caches=caches,
+            records=self._records,
+            tell=self._writer.tell,
+            clock=clock,
         )
         issuer = CertificateIssuer(
             client=client,

@@ -10,6 +10,7 @@ from fakes import objects
 from fakes.apiclient import Action
 from fakes.world import READ_INPUTS, READ_USERS, SERVICE, WRITE_STATUS
 from reconcilers.repositoryserver import children, resources
+from reconcilers.repositoryserver.applier import OVERRULED_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,3 +155,23 @@ class TestWebhook:
 
         assert world.progress() == "Ready"
         assert [action for action in world.api.taken() if action.verb == "patch"] == [WRITE_STATUS]
+
+    def test_what_it_insists_on_is_not_applied_again_and_again(self, world: World) -> None:
+        def insist(resource: Resource, obj: Object) -> None:
+            if resource == resources.NETWORK_POLICIES:
+                obj["spec"]["policyTypes"] = ["Ingress", "Egress"]
+
+        policy = [Action(verb, "networkpolicies", SERVICE) for verb in ("apply", "patch")]
+        world.api.admission = insist
+        world.settle()
+
+        world.reconcile()
+
+        assert world.api.taken() == []
+        # It may be gone by now.
+        world.clock.step(OVERRULED_SECONDS)
+        world.reconcile()
+        assert policy[0] in world.api.taken()
+        world.edit({"server": {"networkPolicy": {"from": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}}})
+        world.reconcile()
+        assert [action for action in world.api.taken() if action in policy] == policy
