@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlencode, urlsplit, urlunsplit
 import kubernetes.client
 import urllib3
 import websocket
-from attrs import frozen
+from attrs import field, frozen
 
 from controller.client import (
     NO_ANSWER,
@@ -212,7 +212,8 @@ class _FencedHeaders:
     The WebSocket library reads them when the connection stands, which may have taken seconds.
     """
 
-    headers: Mapping[str, str]
+    #: The credentials are among them.
+    headers: Mapping[str, str] = field(repr=False)
     fence: Callable[[], None]
 
     def __contains__(self, name: object) -> bool:
