@@ -43,7 +43,7 @@ class Cluster:
         self.user = User(self.api)
         #: The controller; None while it does not run.
         self.process: Process | None = None
-        #: With which image the controller starts servers.
+        #: With which image the next controller starts servers.
         self.image = objects.IMAGE
         #: Told of each request of the controller before it is carried out.
         self.on_request: Callable[[Sent], None] = lambda _: None

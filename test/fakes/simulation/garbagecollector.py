@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from fakes.simulation.agenda import Agenda
     from fakes.simulation.apiserver import ApiServer, Change
 
-#: Seconds after which the children of a deleted object are deleted.
-SECONDS = (0.01, 8.0)
+#: Seconds after which the children of a deleted object are deleted, one of these.
+SECONDS = (0.01, 1.0, 8.0, 60.0)
 
 #: What may be owned.
 RESOURCES = (
@@ -38,11 +38,11 @@ class GarbageCollector:
     def _on_change(self, change: Change) -> None:
         if change.new is None and change.old is not None:
             uid = change.old["metadata"]["uid"]
-            self._agenda.after(self._random.uniform(*SECONDS), lambda: self._collect(uid))
+            self._agenda.after(self._random.choice(SECONDS), lambda: self._collect(uid))
         elif change.old is None and change.new is not None:
             # One that was made for an owner that is gone already.
             resource, obj = change.resource, change.new
-            self._agenda.after(SECONDS[1], lambda: self._collect_orphan(resource, obj))
+            self._agenda.after(max(SECONDS), lambda: self._collect_orphan(resource, obj))
 
     def _collect(self, uid: str) -> None:
         for resource in RESOURCES:

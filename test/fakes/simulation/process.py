@@ -115,6 +115,8 @@ class Process:
         turns: int,
         on_pass: Callable[[], None],
     ) -> None:
+        #: With which it starts servers.
+        self.image = image
         self.client = SimulatedClient(api, agenda, random, weather)
         metrics = Metrics(CollectorRegistry())
         with patch.object(wiring, "Informer", SteppedInformer):

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 FILES, MAILS = "files", "mails"
 NAMES = (FILES, MAILS)
 
-#: How long a pod of each drains.
+#: How long a pod of each drains at first.
 DRAIN_SECONDS = {FILES: 120, MAILS: 0}
 
 USERNAME = "backup"
+#: Further users that a server may have, of a Secret of their own.
+RESTORER = "restore"
 #: Who may be among the users.
 HOSTS = ("app", "database", "mail", "web")
 
@@ -120,10 +122,19 @@ class User:
         wanted = objects.secret(name, "", self.inputs[name].values)["data"]
         return found is not None and found["data"] == wanted
 
+    def accesses(self, name: str) -> dict[str, str]:
+        """Return the name of each Secret with users of a server, by the name of its users."""
+        further = self.specs[name]["server"].get("additionalUserAccess") or ()
+        others = {one["username"]: one["userAccessSecretRef"]["name"] for one in further}
+        return {USERNAME: f"{name}-users", **others}
+
     def passwords(self, name: str) -> dict[str, str]:
         """Return the password of each user who should be let in by a server."""
-        hosts = self.inputs[f"{name}-users"].values
-        return {f"{USERNAME}@{host}": password for host, password in hosts.items()}
+        return {
+            f"{username}@{host}": password
+            for username, secret in self.accesses(name).items()
+            for host, password in self.inputs[secret].values.items()
+        }
 
 
 def _spec(name: str) -> Object:
@@ -160,6 +171,7 @@ def _inputs(name: str) -> dict[str, Input]:
         ),
         objects.ADMIN: Input(secrets.TYPE_ADMIN, admin),
         f"{name}-users": Input(secrets.TYPE_USERS, {"app": objects.USER_PASSWORD_VALUE}),
+        f"{name}-restorers": Input(secrets.TYPE_USERS, {"web": objects.USER_PASSWORD_VALUE}),
     }
     if name == FILES:
         pem = {"tls.crt": pair.certificate, "tls.key": pair.key}

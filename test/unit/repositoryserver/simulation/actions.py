@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fakes import objects
 from fakes.simulation.kubelet import NODES
-from fakes.simulation.user import FILES, HOSTS, NAMES
+from fakes.simulation.user import FILES, HOSTS, NAMES, RESTORER
 from reconcilers.repositoryserver import children, resources
 
 if TYPE_CHECKING:
@@ -37,14 +37,29 @@ PAUSES = (0.0, 0.01, 0.1, 1.0, 1.0, 5.0, 5.0, 20.0, 20.0, 100.0, 300.0)
 
 def change_users(cluster: Cluster) -> None:
     """Add a user, remove one, or give one another password."""
-    name = cluster.random.choice(NAMES)
-    users = dict(cluster.user.inputs[f"{name}-users"].values)
+    name = f"{cluster.random.choice(NAMES)}-{cluster.random.choice(('users', 'restorers'))}"
+    users = dict(cluster.user.inputs[name].values)
     host = cluster.random.choice(HOSTS)
     if host in users and len(users) > 1 and cluster.random.random() < 0.5:
         del users[host]
     else:
         users[host] = f"user-pass-{cluster.random.randrange(10**9)}"
-    cluster.user.change_input(f"{name}-users", users)
+    cluster.user.change_input(name, users)
+
+
+def edit_accesses(cluster: Cluster) -> None:
+    """Name a further Secret with users, or do so no more."""
+    name = cluster.random.choice(NAMES)
+    secret = {"name": f"{name}-restorers", "namespace": objects.NAMESPACE}
+    further = [{"username": RESTORER, "userAccessSecretRef": secret}]
+    wanted = cluster.random.choice((further, None))
+    cluster.user.edit(name, {"server": {"additionalUserAccess": wanted}})
+
+
+def edit_time_to_drain(cluster: Cluster) -> None:
+    """Give the pods of a server more time to drain, or less."""
+    seconds = cluster.random.choice((0, 30, 120))
+    cluster.user.edit(cluster.random.choice(NAMES), {"server": {"drainSeconds": seconds}})
 
 
 def renew_certificate(cluster: Cluster) -> None:
@@ -258,7 +273,8 @@ def _some_pod(cluster: Cluster) -> list[Object]:
 ACTIONS: tuple[Callable[[Cluster], None], ...] = (
     change_users,
     change_users,
-    change_users,
+    edit_accesses,
+    edit_time_to_drain,
     renew_certificate,
     change_administrator,
     change_users_and_administrator,

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from fakes.simulation.process import Process
     from reconcilers.repositoryserver.context import Caches
 
+# By how much a cache may be behind, at most.
+STALE_SECONDS = 120.0
+
 
 @frozen
 class Replacement:
@@ -52,7 +55,8 @@ class History:
         selected: When a Service last selected a Ready pod, in monotonic seconds, by the pod's uid.
             One that does not answer any more has no sessions to speak of.
         versions: The lines of each version of users, in their order.
-        users: By server what the access Secret holds, and since when.
+        users_changed: When a server was last given other users, in monotonic seconds by its name.
+        drain_seconds: The time to drain that each server was given, by its name, and since when.
         disturbed: When something was last amiss in the cluster, in monotonic seconds.
         spoilt: When a Secret of the user's was last not as it should be, in monotonic seconds.
         replaced: The last replacement of each server, by uid.
@@ -69,7 +73,8 @@ class History:
     pods: dict[str, set[str]] = field(factory=dict)
     selected: dict[str, float] = field(factory=dict)
     versions: dict[str, str] = field(factory=dict)
-    users: dict[str, tuple[dict[str, str], float]] = field(factory=dict)
+    users_changed: dict[str, float] = field(factory=dict)
+    drain_seconds: dict[str, list[tuple[float, int]]] = field(factory=dict)
     disturbed: float = 0.0
     spoilt: float = 0.0
     replaced: dict[str, Replacement] = field(factory=dict)
@@ -124,6 +129,13 @@ class History:
         """Return the EndpointSlices of a Service, as the controller's caches have them."""
         return self._caches.endpoint_slices.by_index(INDEX_SERVICE, service)
 
+    def time_to_drain(self, pod: Object) -> int:
+        """Return the shortest time that a pod may be given, by what the controller may know."""
+        known_since = self.selected[pod["metadata"]["uid"]] - STALE_SECONDS
+        given = self.drain_seconds[server_of(pod)]
+        before = [seconds for since, seconds in given if since <= known_since]
+        return min([*before[-1:], *(seconds for since, seconds in given if since > known_since)])
+
     @property
     def _caches(self) -> Caches:
         assert self.cluster.process is not None
@@ -132,8 +144,9 @@ class History:
     def _on_change(self, change: Change) -> None:
         self.changes += 1
         metadata = change.obj["metadata"]
-        if change.resource == resources.REPOSITORY_SERVERS and change.old is None:
+        if change.resource == resources.REPOSITORY_SERVERS:
             self.servers.add(metadata["uid"])
+            self._remember_edit(change.obj)
         elif change.resource == resources.PODS:
             for owner in metadata.get("ownerReferences") or ():
                 self.pods.setdefault(owner["uid"], set()).add(metadata["name"])
@@ -152,14 +165,21 @@ class History:
                 self.selected.pop(change.new["metadata"]["uid"], None)
             self.note(f"pod {name} is {'Ready' if ready else 'not Ready'}")
 
+    def _remember_edit(self, server: Object) -> None:
+        name, seconds = name_of(server), server["spec"]["server"]["drainSeconds"]
+        given = self.drain_seconds.setdefault(name, [])
+        if not given or given[-1][1] != seconds:
+            given.append((self.now, seconds))
+        self.users_changed[name] = self.now
+
     def _remember_secret(self, change: Change) -> None:
         self.look_around()
-        server = name_of(change.obj).removesuffix("-users")
         data = clear(change.new or {})
         if kopia.USERS_FILE in data:
             self.versions[data[kopia.USERS_VERSION_FILE]] = data[kopia.USERS_FILE]
-        elif server in NAMES:
-            self.users[server] = (data, self.now)
+        for name in NAMES:
+            if name_of(change.obj) in self.cluster.user.accesses(name).values():
+                self.users_changed[name] = self.now
 
     def _remember_selected(self, change: Change) -> None:
         services = self.cluster.api.list(resources.SERVICES)

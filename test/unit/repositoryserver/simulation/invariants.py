@@ -13,7 +13,7 @@ from controller.conditions import get_condition, is_true
 from fakes import objects
 from fakes.simulation.cluster import TURNS
 from fakes.simulation.kubelet import STRANGER
-from fakes.simulation.user import DRAIN_SECONDS, MAILS, USERNAME
+from fakes.simulation.user import MAILS
 from reconcilers.repositoryserver import (
     children,
     htpasswd,
@@ -86,7 +86,7 @@ def lets_sessions_end(history: History, sent: Sent) -> str:
     if pod is None or selected is None:
         return ""
     since = history.now - selected
-    early = since < DRAIN_SECONDS[server_of(pod)] - TOLERANCE
+    early = since < history.time_to_drain(pod) - TOLERANCE
     return f"{sent.name} was selected {since:.1f} s ago" if early else ""
 
 
@@ -200,13 +200,14 @@ def has_the_users_of_its_mark(history: History) -> str:
 
 def lets_in_who_should(history: History) -> str:
     """Who was taken out of the access Secret is let in no more, and who was put in is."""
-    for name, (users, since) in history.users.items():
-        if history.now - max(since, history.disturbed) < PATIENCE:
+    user = history.cluster.user
+    for name, changed in history.users_changed.items():
+        if history.now - max(changed, history.disturbed) < PATIENCE:
             continue
-        if not history.cluster.user.is_right(f"{name}-users"):
+        if not all(map(user.is_right, user.accesses(name).values())):
             continue
         for pod in _reached(history.cluster, name):
-            life = history.cluster.nodes.life(pod)
+            life, users = history.cluster.nodes.life(pod), user.passwords(name)
             if life is not None and life.served is not None and not _lets_in(life.served, users):
                 return f"{name_of(pod)} lets in others than {', '.join(users)}"
     return ""
@@ -263,13 +264,14 @@ def is_made_of_its_inputs(cluster: Cluster, server: Object) -> str:
     tls = f"repo-server-{MAILS}-tls" if name_of(server) == MAILS else objects.TLS
     secret = cluster.api.get(resources.SECRETS, objects.NAMESPACE, tls)
     admin = cluster.user.inputs[objects.ADMIN].values["password"]
-    wanted = (clear(secret)["tls.crt"], admin, cluster.image, _level(server))
+    assert cluster.process is not None
+    wanted = (clear(secret)["tls.crt"], admin, cluster.process.image, _level(server))
     return "" if found == [wanted] else f"of {found}, and not {wanted}"
 
 
 def lets_in_its_users(cluster: Cluster, server: Object) -> str:
     """Its pod lets in the users of the access Secret, and nobody else."""
-    users = cluster.user.inputs[f"{name_of(server)}-users"].values
+    users = cluster.user.passwords(name_of(server))
     lives = [cluster.nodes.life(pod) for pod in _pods_of(cluster, server)]
     served = [life.served or "" for life in lives if life is not None]
     return "" if all(_lets_in(lines, users) for lines in served) else str(served)
@@ -392,12 +394,11 @@ def _reached(cluster: Cluster, name: str) -> list[Object]:
     return [pod for pod in found if podstatus.is_ready(pod)]
 
 
-def _lets_in(served: str, users: Mapping[str, str]) -> bool:
-    """Return whether lines let in the users, by host, with these passwords, and nobody else."""
+def _lets_in(served: str, passwords: Mapping[str, str]) -> bool:
+    """Return whether lines let in the users with their passwords, and nobody else."""
     found = htpasswd.entries(served)
-    wanted = {f"{USERNAME}@{host}": password for host, password in users.items()}
-    return found.keys() == wanted.keys() and all(
-        htpasswd.verify(wanted[user], hash_) for user, hash_ in found.items()
+    return found.keys() == passwords.keys() and all(
+        htpasswd.verify(passwords[user], hash_) for user, hash_ in found.items()
     )
 
 

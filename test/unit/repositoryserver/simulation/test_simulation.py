@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from fakes.simulation.client import Sent
 
-DEFAULT_SEEDS = "0-23"
+DEFAULT_SEEDS = "0-15"
 ACTIONS_A_SEED = 40
 
 # Seconds in which all must have come to rest once nothing is amiss any more, in which nothing is
