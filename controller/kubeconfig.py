@@ -55,6 +55,9 @@ def load_api_client(
         _load_service_account(configuration)
     else:
         _load_kubeconfig(configuration, kubeconfig)
+    # To set it keeps it: in a pod it would be looked up anew with each request, though the pool of
+    # connections has it from now on.
+    configuration.proxy = configuration.proxy
     if configuration.proxy:
         configuration.proxy_headers = _proxy_headers(configuration.proxy)
     api_client = kubernetes.client.ApiClient(configuration)

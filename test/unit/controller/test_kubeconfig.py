@@ -226,6 +226,18 @@ def test_in_a_pod_its_service_account_is_used() -> None:
     assert kubeconfig.current_namespace() == "kanister"
 
 
+@pytest.mark.usefixtures("service_account")
+def test_the_proxy_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To look through the environment takes longer than all else that a request's head needs."""
+    monkeypatch.setenv("https_proxy", "http://first:3128")
+    api_client = kubeconfig.load_api_client()
+    monkeypatch.setenv("https_proxy", "http://second:3128")
+
+    request_headers(api_client)
+
+    assert api_client.configuration.proxy == "http://first:3128"
+
+
 def test_a_service_account_without_certificate_is_refused(service_account: Path) -> None:
     (service_account / "ca.crt").unlink()
 
