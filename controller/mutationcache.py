@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from controller.resource import Object
     from controller.store import IndexFunction, Key
 
-# The watch is behind by milliseconds; after this long an object it never showed is gone.
-DEFAULT_TTL_SECONDS = 60.0
+# The watch is behind by milliseconds, but by minutes where its connection is half-open and requests
+# on others succeed (reflector.READ_TIMEOUT): a write that is forgotten by then looks as if it had
+# never been. After this long an object that it never showed is gone.
+DEFAULT_TTL_SECONDS = 600.0
 
 
 class MutationCache:
