@@ -272,7 +272,6 @@ def _some_pod(cluster: Cluster) -> list[Object]:
 
 ACTIONS: tuple[Callable[[Cluster], None], ...] = (
     change_users,
-    change_users,
     edit_accesses,
     edit_time_to_drain,
     renew_certificate,

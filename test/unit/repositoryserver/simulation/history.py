@@ -41,6 +41,16 @@ class Replacement:
     by: Process
 
 
+@frozen
+class Span:
+    """How much has happened, and in how long."""
+
+    seconds: float = 0.0
+    requests: int = 0
+    changes: int = 0
+    events: int = 0
+
+
 @define
 class History:
     """What is remembered of a cluster.
@@ -62,7 +72,7 @@ class History:
         replaced: The last replacement of each server, by uid.
         began_with: The pods by name, as they were seen when the present pass began.
         began_routed: The names of those that the endpoints had then.
-        looked: When `since_last_look` was last called, after how many requests and changes.
+        looked: How much had happened when `since_last_look` was last called.
     """
 
     cluster: Cluster
@@ -80,7 +90,7 @@ class History:
     replaced: dict[str, Replacement] = field(factory=dict)
     began_with: dict[str, Object] = field(factory=dict)
     began_routed: set[str] = field(factory=set)
-    looked: tuple[float, int, int] = (0.0, 0, 0)
+    looked: Span = Span()
 
     def __attrs_post_init__(self) -> None:
         """Hear of all that is written from now on."""
@@ -109,11 +119,17 @@ class History:
         if not all(map(user.is_right, user.inputs)):
             self.spoilt = self.now
 
-    def since_last_look(self) -> tuple[int, int, float]:
-        """Return how much was asked and has happened since the last call, and in how long."""
-        at, requests, changes = self.looked
-        self.looked = (self.now, self.cluster.requests, self.changes)
-        return self.cluster.requests - requests, self.changes - changes, self.now - at
+    def since_last_look(self) -> Span:
+        """Return how much has happened since the last call."""
+        events = len(self.cluster.recorder.events)
+        before, now = self.looked, Span(self.now, self.cluster.requests, self.changes, events)
+        self.looked = now
+        return Span(
+            now.seconds - before.seconds,
+            now.requests - before.requests,
+            now.changes - before.changes,
+            now.events - before.events,
+        )
 
     def pods_seen(self) -> dict[str, Object]:
         """Return the pods by name, as the controller's caches have them."""

@@ -221,10 +221,11 @@ def has_one_pod_a_digest(history: History) -> str:
 
 
 def is_in_no_loop(history: History) -> str:
-    """What is asked of the API server is in proportion to what happens."""
-    asked, happened, took = history.since_last_look()
-    most = BURST + happened * REQUESTS_A_CHANGE + took * REQUESTS_A_SECOND
-    return "" if asked <= most else f"{asked} requests after {happened} changes in {took:.0f} s"
+    """What is asked of the API server, and told in events, is in proportion to what happens."""
+    last = history.since_last_look()
+    most = BURST + last.changes * REQUESTS_A_CHANGE + last.seconds * REQUESTS_A_SECOND
+    right = last.requests <= most and last.events <= BURST + last.changes
+    return "" if right else str(last)
 
 
 AT_ANY_TIME: tuple[Callable[[History], str], ...] = (

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 DEFAULT_SEEDS = "0-15"
 ACTIONS_A_SEED = 40
+FEWEST_ACTIONS = 4
 
 # Seconds in which all must have come to rest once nothing is amiss any more, in which nothing is
 # asked where it has, and in which nothing may happen then.
@@ -98,9 +99,11 @@ class Simulation:
         cluster = self._cluster
         cluster.user.mend()
         cluster.start_controller()
+        # Where all may happen little happens twice: a seed has some of the actions.
+        some = cluster.random.sample(ACTIONS, cluster.random.randint(FEWEST_ACTIONS, len(ACTIONS)))
         for _ in range(ACTIONS_A_SEED):
             pause = cluster.random.choice(PAUSES) * cluster.random.random()
-            self._plan(pause, cluster.random.choice(ACTIONS))
+            self._plan(pause, cluster.random.choice(some))
             cluster.run(pause)
             self._look()
 
