@@ -124,14 +124,7 @@ class ChildApplier:
                 return observed
             if resource == resources.PODS:
                 wanted = self._as_admitted(current, wanted)
-        applied = self._client.apply(resource, namespace, name, wanted, deadline=current.deadline)
-        spec = comparable.get("spec")
-        if spec is not None and children.differs(spec, applied["spec"]):
-            # Somebody's addition to a list that server-side apply merges stays in it; a merge
-            # patch replaces the list.
-            applied = self._client.merge_patch(
-                resource, namespace, name, {"spec": spec}, deadline=current.deadline
-            )
+        applied = self._apply(current, resource, wanted, comparable.get("spec"))
         cache.mutated(applied)
         if children.differs(comparable, applied):
             _log.warning("changed as it was applied: a webhook?", kind=resource.kind, child=name)
@@ -143,6 +136,24 @@ class ChildApplier:
             note = CHILD_RESTORED.format(kind=resource.kind, name=name)
             self._tell(current, EVENT_CHILD_RESTORED, note, "Apply")
         return applied
+
+    def _apply(
+        self,
+        current: Pass,
+        resource: Resource,
+        wanted: dict[str, Any],
+        spec: Mapping[str, Any] | None,
+    ) -> dict[str, Any]:
+        """Apply an object, and its spec once more if somebody has added to it."""
+        namespace, name = wanted["metadata"]["namespace"], wanted["metadata"]["name"]
+        applied = self._client.apply(resource, namespace, name, wanted, deadline=current.deadline)
+        if spec is None or not children.differs(spec, applied["spec"]):
+            return applied
+        # Somebody's addition to a list that server-side apply merges stays in it; a merge patch
+        # replaces the list.
+        return self._client.merge_patch(
+            resource, namespace, name, {"spec": spec}, deadline=current.deadline
+        )
 
     def create(
         self, current: Pass, resource: Resource, desired: Mapping[str, Any]
