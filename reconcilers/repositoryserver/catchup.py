@@ -61,7 +61,8 @@ class Refresher:
             DeadlineExceeded: The time of the pass is over.
         """
         memory, now = current.memory, self._clock.monotonic()
-        written = any(map(rollout.may_write, others))
+        wall = self._clock.now()
+        written = any(rollout.may_write(pod, wall) for pod in others)
         if memory.refreshed_at is None:
             if not written:
                 return

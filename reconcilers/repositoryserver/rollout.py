@@ -33,6 +33,10 @@ _ONE_NODE_MODES = frozenset({"ReadWriteOnce", "ReadWriteOncePod"})
 # kube-scheduler, plugins volumerestrictions and volumebinding.
 _VOLUME_CONFLICT = re.compile(r"ReadWriteOncePod|volume node affinity conflict")
 
+# A pod on a lost node stays for as long as nobody confirms its end. This long after its time to end
+# it counts as ended.
+UNCONFIRMED_SECONDS = 60.0
+
 # What a time to drain that nobody can read counts as.
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -206,9 +210,11 @@ def is_over(pod: Mapping[str, Any]) -> bool:
     )
 
 
-def may_write(pod: Mapping[str, Any]) -> bool:
+def may_write(pod: Mapping[str, Any], now: datetime) -> bool:
     """Return whether a pod that does not serve may still have sessions that write."""
-    return drain_until(pod) is not None or bool(pod["metadata"].get("deletionTimestamp"))
+    if ending := pod["metadata"].get("deletionTimestamp"):
+        return now - status.parse_time(ending) < timedelta(seconds=UNCONFIRMED_SECONDS)
+    return drain_until(pod) is not None
 
 
 def drain_until(pod: Mapping[str, Any]) -> datetime | None:

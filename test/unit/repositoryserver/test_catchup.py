@@ -114,6 +114,17 @@ def test_once_more_when_the_last_one_has_gone_and_never_again(world: World) -> N
     assert world.pass_(after=60) == ([], None)
 
 
+def test_a_pod_whose_end_nobody_confirms_counts_for_a_minute_after_its_time_to_end(
+    world: World,
+) -> None:
+    # It ends in 30 s, and its node is lost.
+    world.pass_(TERMINATING)
+
+    assert world.pass_(TERMINATING, after=89) == (["refresh"], 10)
+    assert world.pass_(TERMINATING, after=10) == (["refresh"], None)
+    assert world.pass_(TERMINATING, after=60) == ([], None)
+
+
 @pytest.mark.parametrize(
     ("result", "cause"),
     [
