@@ -49,8 +49,12 @@ class Cluster:
         self.on_request: Callable[[Sent], None] = lambda _: None
         #: Told of each reconcile before it begins.
         self.on_pass: Callable[[], None] = lambda: None
-        #: How many requests the controller has sent.
-        self.requests = 0
+        self._requests = 0
+
+    @property
+    def requests(self) -> int:
+        """How many requests the controller has sent, commands in pods among them."""
+        return self._requests + self.nodes.commands
 
     def start_controller(self) -> None:
         """Start the controller, unless it runs."""
@@ -79,10 +83,14 @@ class Cluster:
             self.process = None
             self.agenda.after(self.random.uniform(*STARTED_AGAIN), self.start_controller)
 
-    def mend(self) -> None:
-        """Put an end to all that is amiss."""
+    def mend(self, *, lost: str = "") -> None:
+        """Put an end to all that is amiss.
+
+        Args:
+            lost: A node of which nothing more is ever heard.
+        """
         self.weather.clear_up()
-        self.nodes.mend()
+        self.nodes.mend(lost=lost)
         self.user.mend()
 
     def is_calm(self) -> bool:
@@ -117,5 +125,5 @@ class Cluster:
         self.on_pass()
 
     def _on_request(self, sent: Sent) -> None:
-        self.requests += 1
+        self._requests += 1
         self.on_request(sent)

@@ -111,6 +111,8 @@ class Nodes:
         # The Secrets with users as the kubelets know them, by namespace and name.
         self._known: dict[tuple[str, str], Users] = {}
         self.repository = Repository()
+        #: How many commands were run.
+        self.commands = 0
         #: Nodes of which nothing is heard.
         self.silent: set[str] = set()
         #: Whether no image can be pulled.
@@ -126,11 +128,17 @@ class Nodes:
         """Whether each node, the registry and the storage answer."""
         return not (self.silent or self.registry_away or self.repository.away)
 
-    def mend(self) -> None:
-        """Let each node, the registry and the storage answer."""
+    def mend(self, *, lost: str = "") -> None:
+        """Let the registry, the storage and each node answer.
+
+        Args:
+            lost: A node that does not.
+        """
         self.registry_away = self.repository.away = False
         for node in sorted(self.silent):
             self.find_again(node)
+        if lost:
+            self.lose(lost)
 
     # What others do to pods.
 
@@ -179,6 +187,7 @@ class Nodes:
             ServerUnavailable: There is no such container, or not any more.
             DeadlineExceeded: Neither node nor Kopia have answered in time.
         """
+        self.commands += 1
         lives = self._lives.values()
         life = next((one for one in lives if (one.namespace, one.name) == (namespace, pod)), None)
         if life is None or life.served is None:

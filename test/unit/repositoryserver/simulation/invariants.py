@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 # Seconds within which what the controller tries again must have come about: a minute between two
 # tries, and a minute until a kubelet looks at its volumes.
 PATIENCE = 180.0
-# Seconds between the mark on a pod that drains, and the Service that leaves it.
-TOLERANCE = 1.0
+# Seconds between the mark on a pod that drains, which is cut to whole ones, and the Service's move.
+TOLERANCE = 2.0
 # What may be asked of the API server.
 BURST, REQUESTS_A_CHANGE, REQUESTS_A_SECOND = 100, 20, 3
 
@@ -97,7 +97,10 @@ def moves_to_what_works(history: History, sent: Sent) -> str:
         return ""
     before, now = _ready(history.began_with), _ready(history.pods_seen())
     left = [pod for pod in selected_by(service, before.values()) if name_of(pod) in now]
-    wanted = selected_by(sent.body, {**before, **now}.values())
+    # By its digest: a label that somebody takes off meanwhile is no matter here.
+    digest = sent.body["spec"]["selector"][children.LABEL_DIGEST]
+    ready = {**before, **now}.values()
+    wanted = [pod for pod in ready if children.digest_of(pod) == digest]
     if not left or selected_by(sent.body, left):
         return ""
     if not wanted:
@@ -298,7 +301,11 @@ def has_its_children(cluster: Cluster, server: Object) -> str:
     """It has its Service, its NetworkPolicy and its Secrets, and nothing else."""
     name = name_of(server)
     wanted = {f"repo-server-{name}", f"repo-server-{name}-users"}
-    wanted |= {name_of(pod) for pod in _pods_of(cluster, server)}
+    wanted |= {
+        name_of(pod)
+        for pod in cluster.api.list(resources.PODS)
+        if server["metadata"]["uid"] in owner_uids(pod)
+    }
     wanted |= {f"repo-server-{name}-tls"} if name == MAILS else set()
     found = {
         name_of(obj)
@@ -384,8 +391,14 @@ def _is_under_way(history: History, uid: str, replacement: Replacement) -> bool:
 
 
 def _pods_of(cluster: Cluster, server: Object) -> list[Object]:
-    pods = cluster.api.list(resources.PODS)
-    return [pod for pod in pods if server["metadata"]["uid"] in owner_uids(pod)]
+    """Return the pods of a server, but for what a lost node has left."""
+    uid, nodes = server["metadata"]["uid"], cluster.nodes
+    return [
+        pod
+        for pod in cluster.api.list(resources.PODS)
+        if uid in owner_uids(pod)
+        and not ("deletionTimestamp" in pod["metadata"] and pod["spec"]["nodeName"] in nodes.silent)
+    ]
 
 
 def _reached(cluster: Cluster, name: str) -> list[Object]:
