@@ -19,9 +19,10 @@ import pytest
 
 from clusterlib import components, images, namespace, paths, processes, waiting
 from clusterlib.state import State
+from e2e.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="a cluster with a node needs root"),
@@ -143,6 +144,15 @@ def start_workload() -> None:
     assert ready.code == 0, ready.output
 
 
+def fetched_by(pod: str, holds: Callable[[Ran], object]) -> Ran:
+    """Return what a pod gets of the server, once kube-proxy and kube-router have caught up."""
+    return wait_for(
+        f"{pod} to fetch, or not",
+        lambda: kubectl("exec", pod, "--", "sh", "-c", FETCH),
+        holds,
+    )
+
+
 def left_over() -> dict[str, list[str]]:
     """Return what the machine has of the cluster, by kind."""
     group = namespace.group_of(STATE)
@@ -182,13 +192,10 @@ def cluster() -> Iterator[None]:
 @pytest.mark.usefixtures("cluster")
 class TestWhatTheControllerReliesOn:
     def test_an_allowed_pod_reaches_a_service_by_its_name(self) -> None:
-        assert kubectl("exec", "friend", "--", "sh", "-c", FETCH) == Ran(0, "hello")
+        assert fetched_by("friend", lambda ran: ran.code == 0) == Ran(0, "hello")
 
     def test_a_network_policy_refuses_another_pod(self) -> None:
-        ran = kubectl("exec", "stranger", "--", "sh", "-c", FETCH)
-
-        assert ran.code != 0
-        assert re.search(REFUSED, ran.output)
+        assert fetched_by("stranger", lambda ran: re.search(REFUSED, ran.output)).code != 0
 
     def test_logs_are_readable(self) -> None:
         assert kubectl("logs", "server") == Ran(0, "started\n")
@@ -224,7 +231,7 @@ class TestWhatIsLeft:
         hack("cluster", "up", "--name", STATE.name)
 
         start_workload()
-        assert kubectl("exec", "friend", "--", "sh", "-c", FETCH) == Ran(0, "hello")
+        assert fetched_by("friend", lambda ran: ran.code == 0) == Ran(0, "hello")
 
     def test_a_cluster_that_was_taken_down_leaves_nothing(self) -> None:
         running = left_over()
