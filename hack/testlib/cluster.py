@@ -97,8 +97,20 @@ def orphans(names: Iterable[str], runs: Callable[[int], bool]) -> list[str]:
     return [match[0] for match in matches if match is not None and not runs(int(match[1]))]
 
 
+def runs(pid: int) -> bool:
+    """Tell whether there is a process of an id that has not ended.
+
+    One that was killed is there until who started it, or the machine's first process, looks at it;
+    it has no command line any more.
+    """
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except OSError:
+        return False
+
+
 def _take_down_orphans(foreground: Foreground) -> None:
-    for name in orphans(all_names(), lambda pid: Path(f"/proc/{pid}").exists()):
+    for name in orphans(all_names(), runs):
         _take_down(name, foreground)
 
 

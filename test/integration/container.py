@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[2]
 PROGRAM: Final = ("-c", "from reconcilers.main import main; main()")
+#: What it runs ends when who started it does, however that ends.
+ENDS_WITH_US: Final = ("setpriv", "--pdeathsig", "KILL")
+
 METRICS, PROBES = "metrics-bind-address", "health-probe-bind-address"
 
 #: The kubelet's back-off: none at first, then 10 s, and twice as long each time.
@@ -118,8 +121,9 @@ class Container:
                 return
             self.lines = []
             addresses = (f"--{flag}=127.0.0.1:{port_of(at)}" for flag, at in self._ports.items())
+            program = [*ENDS_WITH_US, sys.executable, *PROGRAM, "--log-format=json"]
             self._process = subprocess.Popen(  # noqa: S603 - a program of ours
-                [sys.executable, *PROGRAM, "--log-format=json", *addresses, *self.arguments],
+                [*program, *addresses, *self.arguments],
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
                 stderr=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,

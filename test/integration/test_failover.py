@@ -21,6 +21,7 @@ from controller.clock import SystemClock
 from controller.leaderelection import EXIT_LOST, LEASES
 from fakes.tcpproxy import TcpProxy
 from integration import replica
+from integration.container import ENDS_WITH_US
 from integration.replica import CONFIG_MAPS, LABEL, LEASE
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def start(kubeconfig: str, namespace: str) -> Iterator[Start]:
         arguments = [path_to_server, namespace, name, *map(str, TIMES)]
         path = os.pathsep.join([str(ROOT), str(ROOT / "test")])
         process = subprocess.Popen(  # noqa: S603 - a program of ours
-            [sys.executable, replica.__file__, *arguments],
+            [*ENDS_WITH_US, sys.executable, replica.__file__, *arguments],
             env={**os.environ, "PYTHONPATH": path},
             stderr=subprocess.PIPE,
             text=True,

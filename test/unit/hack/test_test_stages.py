@@ -98,6 +98,17 @@ def test_clusters_of_killed_runs_are_orphans() -> None:
     assert cluster.orphans([*killed, *others], lambda pid: pid == 2) == killed
 
 
+def test_a_killed_process_does_not_run_though_nobody_has_looked_at_it_yet() -> None:
+    with subprocess.Popen(["/bin/sleep", "60"]) as process:
+        assert cluster.runs(process.pid)
+        process.kill()
+        # Without taking its exit code, as wait does.
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+
+        assert not cluster.runs(process.pid)
+    assert not cluster.runs(process.pid)
+
+
 def test_a_given_cluster_is_used_as_it_is() -> None:
     given = {cluster.KUBECONFIG: "mine"}
 
