@@ -6,13 +6,14 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from fakes import objects
+from fakes.recorder import FakeRecorder
 from fakes.simulation.agenda import Agenda, SimulatedClock
 from fakes.simulation.apiserver import ApiServer
 from fakes.simulation.client import Killed, Weather
 from fakes.simulation.endpointslices import EndpointSliceController
 from fakes.simulation.garbagecollector import GarbageCollector
 from fakes.simulation.kubelet import Nodes
-from fakes.simulation.process import Process, Recorder
+from fakes.simulation.process import Process
 from fakes.simulation.user import User
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Cluster:
         self.agenda = Agenda(self.clock)
         self.api = ApiServer(self.clock)
         self.weather = Weather()
-        self.recorder = Recorder(self.clock)
+        self.recorder = FakeRecorder()
         self.nodes = Nodes(self.api, self.agenda, self.random, self.clock)
         EndpointSliceController(self.api, self.agenda, self.random)
         GarbageCollector(self.api, self.agenda, self.random)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
-from attrs import define, field, frozen
 from prometheus_client import CollectorRegistry
 
 from controller.controller import Controller
@@ -21,12 +20,12 @@ from reconcilers.repositoryserver.sharing import Repositories
 from reconcilers.repositoryserver.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from random import Random
-    from typing import Any
 
     from controller.clock import Deadline
     from controller.controller import Reconciler, Request, Result
+    from fakes.recorder import FakeRecorder
     from fakes.simulation.agenda import Agenda, SimulatedClock
     from fakes.simulation.apiserver import ApiServer
     from fakes.simulation.client import Weather
@@ -37,31 +36,6 @@ LIST_SECONDS = (0.001, 0.2)
 
 #: Seconds that a pass takes beside its requests.
 PASS_SECONDS = 0.0005
-
-
-@frozen
-class Event:
-    """An event that was recorded."""
-
-    at: float
-    uid: str
-    type_: str
-    reason: str
-    note: str
-
-
-@define
-class Recorder:
-    """Keeps events, as `controller.events.EventRecorder` takes them."""
-
-    clock: SimulatedClock
-    events: list[Event] = field(factory=list)
-
-    def event(
-        self, obj: Mapping[str, Any], type_: str, reason: str, note: str, action: str
-    ) -> None:
-        uid = obj["metadata"]["uid"]
-        self.events.append(Event(self.clock.monotonic(), uid, type_, reason, note))
 
 
 class Observed:
@@ -109,7 +83,7 @@ class Process:
         clock: SimulatedClock,
         random: Random,
         weather: Weather,
-        recorder: Recorder,
+        recorder: FakeRecorder,
         namespace: str,
         image: str,
         turns: int,

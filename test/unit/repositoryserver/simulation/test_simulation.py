@@ -95,9 +95,9 @@ class Simulation:
             self._recover()
         self._look_at_servers()
         self._rest()
-        notes = (event.note for event in self._cluster.recorder.events)
-        told = confidential_in(self._cluster, " ".join([*map(str, logs), *notes]))
-        self._report("No log and no event holds what a Secret does.", told)
+        told = [*map(str, logs), *self._cluster.recorder.told()]
+        leaked = confidential_in(self._cluster, " ".join(told))
+        self._report("No log and no event holds what a Secret does.", leaked)
 
     def _live(self) -> None:
         cluster = self._cluster
