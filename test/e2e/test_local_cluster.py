@@ -34,12 +34,7 @@ COMPONENTS = components.load()
 KOPIA = images.reference(images.KOPIA, COMPONENTS)
 STATE = State(f"test-e2e-local-{os.getpid()}")
 
-WORKLOAD = f"""
-apiVersion: v1
-kind: Secret
-metadata: {{name: words}}
-stringData: {{index.html: hello}}
----
+VOLUME = f"""
 apiVersion: v1
 kind: PersistentVolume
 metadata: {{name: e2e-local-cluster}}
@@ -56,6 +51,13 @@ spec:
   accessModes: [ReadWriteOnce]
   storageClassName: manual
   resources: {{requests: {{storage: 1Gi}}}}
+"""
+
+WORKLOAD = f"""
+apiVersion: v1
+kind: Secret
+metadata: {{name: words}}
+stringData: {{index.html: hello}}
 ---
 apiVersion: v1
 kind: Pod
@@ -139,6 +141,10 @@ def start_workload() -> None:
         what="the default service account",
         timeout_seconds=90,
     )
+    assert kubectl("apply", "--filename=-", text=VOLUME).code == 0
+    # The scheduler may miss that the claim of a pod it has looked at is bound, for five minutes.
+    bound = kubectl("wait", "--for=jsonpath={.status.phase}=Bound", "pvc/data", "--timeout=60s")
+    assert bound.code == 0, bound.output
     assert kubectl("apply", "--filename=-", text=WORKLOAD).code == 0
     ready = kubectl("wait", "--for=condition=Ready", "pod", "--all", "--timeout=180s")
     assert ready.code == 0, ready.output
