@@ -50,6 +50,9 @@ MAX_RETRY_SECONDS = 60.0
 
 INDEX_SECRET = "secret"  # noqa: S105 - an index's name
 
+# apimachinery pkg/apis/meta/v1, Condition: its required fields.
+CONDITION_FIELDS = frozenset({"type", "status", "reason", "message", "lastTransitionTime"})
+
 
 def build(
     options: Options,
@@ -177,7 +180,7 @@ class Sources:
 
         by_owner = {INDEX_OWNER: owner_uids}
         self._servers, servers = follow(
-            resources.REPOSITORY_SERVERS, {INDEX_SECRET: api.secret_names}
+            resources.REPOSITORY_SERVERS, {INDEX_SECRET: api.secret_names}, trim=trim_server
         )
         # Of Secrets only names and versions: no content is ever in memory for longer than a use.
         self._secrets, secrets = follow(resources.SECRETS, by_owner, metadata_only=True)
@@ -284,6 +287,20 @@ def owners(obj: Object) -> Iterable[Request]:
         group = reference["apiVersion"].rpartition("/")[0]
         if (group, reference["kind"]) == (api.GROUP, api.KIND):
             yield Request(obj["metadata"]["namespace"], reference["name"])
+
+
+def trim_server(obj: Object) -> Object:
+    """Drop the conditions that lack something: the CRD asks for their types only.
+
+    Only another hand can have written them. The controller, which then knows of none, writes its
+    own in their place.
+    """
+    default_trim(obj)
+    told = obj.get("status") or {}
+    if told.get("conditions"):
+        kept = [one for one in told["conditions"] if one.keys() >= CONDITION_FIELDS]
+        obj["status"] = {**told, "conditions": kept}
+    return obj
 
 
 def trim_pod(obj: Object) -> Object:

@@ -5,19 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 
 from controller.client import Client
 from controller.controller import Controller, Request, always
 from controller.events import EVENTS, EventRecorder
 from controller.fence import always_open
 from controller.metrics import Metrics
+from controller.store import Store
 from fakes import apiserver, objects
 from fakes.apiserver import FakeApiServer
 from fakes.clock import FakeClock
 from reconcilers import wiring
 from reconcilers.options import parse_options
 from reconcilers.repositoryserver import resources
+from reconcilers.repositoryserver.metrics import RepositoryServerCollector
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
 from reconcilers.repositoryserver.sharing import Repositories
 
@@ -300,6 +302,39 @@ def test_a_cached_pod_has_of_its_spec_the_node() -> None:
         "spec": {"nodeName": "node"},
         "status": status,
     }
+
+
+WHOLE: Object = {
+    "type": "Ready",
+    "status": "False",
+    "reason": "SecretMissing",
+    "message": "no Secret",
+    "lastTransitionTime": "2026-01-01T00:00:00Z",
+}
+
+
+@pytest.mark.parametrize("missing", ["status", "reason", "message", "lastTransitionTime"])
+def test_a_condition_that_another_hand_has_left_unfinished_is_as_if_it_were_not_there(
+    missing: str,
+) -> None:
+    unfinished = {field: value for field, value in WHOLE.items() if field != missing}
+    other = {**WHOLE, "type": "ServerSetup"}
+    change: Object = {"status": {"progress": "Failed", "conditions": [unfinished, other]}}
+    servers = Store()
+
+    servers.add(wiring.trim_server(objects.repository_server(change)))
+
+    (server,) = servers.list()
+    assert server["status"] == {"progress": "Failed", "conditions": [other]}
+    registry = CollectorRegistry()
+    registry.register(RepositoryServerCollector(servers))
+    assert b"repository_server_ready{" in generate_latest(registry)
+
+
+def test_a_server_without_a_status_is_kept_as_it_is() -> None:
+    server = objects.repository_server()
+
+    assert wiring.trim_server(objects.merged(server, {})) == server
 
 
 def test_a_cached_endpoint_slice_tells_of_pods_and_no_addresses() -> None:
