@@ -23,11 +23,9 @@ def interned(value: Any, levels: int = MAX_DEPTH) -> Any:  # noqa: ANN401 - any 
     """
     if isinstance(value, str):
         return sys.intern(value) if len(value) <= MAX_VALUE else value
-    if not isinstance(value, dict | list):
-        return value
-    if not levels:
-        return None
-    below = levels - 1
     if isinstance(value, dict):
-        return {sys.intern(key): interned(item, below) for key, item in value.items()}
-    return [interned(item, below) for item in value]
+        below = levels - 1
+        return {sys.intern(k): interned(v, below) for k, v in value.items()} if levels else None
+    if isinstance(value, list):
+        return [interned(item, levels - 1) for item in value] if levels else None
+    return value
