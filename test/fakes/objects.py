@@ -57,13 +57,12 @@ def merged(base: Any, patch: Any) -> Any:
     """Apply a JSON merge patch (RFC 7386) to a copy: None removes a field, a list replaces one."""
     if not isinstance(patch, dict):
         return copy.deepcopy(patch)
-    result = dict(copy.deepcopy(base)) if isinstance(base, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = merged(result.get(key), value)
-    return result
+    before = base if isinstance(base, dict) else {}
+    kept = {key: copy.deepcopy(value) for key, value in before.items() if key not in patch}
+    changed = {
+        key: merged(before.get(key), value) for key, value in patch.items() if value is not None
+    }
+    return kept | changed
 
 
 def repository_server(change: Object | None = None) -> Object:

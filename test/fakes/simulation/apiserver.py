@@ -14,6 +14,7 @@ from attrs import frozen
 
 from controller.conditions import timestamp
 from controller.errors import AlreadyExists, Conflict, Invalid, NotFound
+from fakes import objects
 from reconcilers.repositoryserver import resources
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class ApiServer:
         # What stands beside the subresource is ignored, and the other way round.
         parts = {"status"} if subresource else body.keys() - {"status"}
         patch = {part: value for part, value in body.items() if part in parts}
-        return self._change(resource, before, _merged(before, over_the_wire(patch)))
+        return self._change(resource, before, objects.merged(before, over_the_wire(patch)))
 
     def write_status(self, resource: Resource, obj: Object, status: Mapping[str, Any]) -> None:
         """Replace the status of an object, if it is still there."""
@@ -163,7 +164,7 @@ class ApiServer:
         elif "deletionTimestamp" not in before["metadata"]:
             end = timestamp(self._clock.now() + timedelta(seconds=grace))
             deletion = {"deletionTimestamp": end, "deletionGracePeriodSeconds": grace}
-            self._change(resource, before, _merged(before, {"metadata": deletion}))
+            self._change(resource, before, objects.merged(before, {"metadata": deletion}))
 
     def remove(self, resource: Resource, obj: Object) -> None:
         """Take an object out, as a kubelet that confirms a pod's end; nothing if it is gone."""
@@ -222,17 +223,4 @@ def _applied(before: Any, formerly: Any, wanted: Any, field: str = "") -> Any:
     after = {key: value for key, value in before.items() if key in wanted or key not in formerly}
     for key, value in wanted.items():
         after[key] = _applied(before.get(key), formerly.get(key), value, key)
-    return after
-
-
-def _merged(before: Any, patch: Any) -> Any:
-    """Return what a merge patch makes of a value, which is left as it is (RFC 7386)."""
-    if not isinstance(patch, dict):
-        return patch
-    after = dict(before) if isinstance(before, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            after.pop(key, None)
-        else:
-            after[key] = _merged(after.get(key), value)
     return after
