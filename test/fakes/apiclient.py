@@ -102,7 +102,7 @@ class FakeClient:
     ) -> Object:
         self._act("apply", resource, name, body)
         before = self.store(resource).get(namespace, name) or {}
-        _refuse_outdated(resource, before, body)
+        refuse_outdated(resource, before, body)
         merged = objects.merged(before, body)
         if before and resource == resources.PODS:
             if not _is_so(body["spec"], before["spec"]):
@@ -125,7 +125,7 @@ class FakeClient:
     ) -> Object:
         self._act("patch", resource, name, body, subresource)
         existing = self._existing(resource, namespace, name)
-        _refuse_outdated(resource, existing, body)
+        refuse_outdated(resource, existing, body)
         return self._admit(resource, objects.merged(existing, body))
 
     def delete(
@@ -175,7 +175,7 @@ class FakeClient:
         return obj
 
 
-def _refuse_outdated(
+def refuse_outdated(
     resource: Resource, existing: Mapping[str, Any], body: Mapping[str, Any]
 ) -> None:
     """Refuse a write that is meant for another version, or another object, than there is."""

@@ -15,6 +15,7 @@ from attrs import frozen
 from controller.conditions import timestamp
 from controller.errors import AlreadyExists, Conflict, Invalid, NotFound
 from fakes import objects
+from fakes.apiclient import refuse_outdated
 from reconcilers.repositoryserver import resources
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ class ApiServer:
         if before is None:
             after = self.create(resource, body)
         else:
+            refuse_outdated(resource, before, body)
             formerly = self._applied.get(before["metadata"]["uid"], {})
             _refuse_immutable(resource, before, formerly, body)
             after = self._change(resource, before, _applied(before, formerly, over_the_wire(body)))
@@ -128,11 +130,7 @@ class ApiServer:
         subresource: str = "",
     ) -> Object:
         before = self.get(resource, namespace, name)
-        asked = body.get("metadata", {})
-        for field in ("uid", "resourceVersion"):
-            if asked.get(field, before["metadata"][field]) != before["metadata"][field]:
-                message = f"{resource.plural} {name} has been modified"
-                raise Conflict(409, "Conflict", message)
+        refuse_outdated(resource, before, body)
         # What stands beside the subresource is ignored, and the other way round.
         parts = {"status"} if subresource else body.keys() - {"status"}
         patch = {part: value for part, value in body.items() if part in parts}
