@@ -14,13 +14,13 @@ import structlog
 from attrs import field, frozen
 from structlog.contextvars import bound_contextvars
 
+from controller.cache.informer import Handler
 from controller.clock import Clock, Deadline, DeadlineExceeded
 from controller.errors import ClientError, pause_asked_for
-from controller.informer import Handler
 from controller.metrics import RESULTS, Metrics
-from controller.ratelimit import RateLimiter
 from controller.resource import Object, Resource
-from controller.workqueue import LOW_PRIORITY, PriorityQueue
+from controller.workqueue.queue import LOW_PRIORITY, PriorityQueue
+from controller.workqueue.ratelimit import RateLimiter
 
 #: Seconds for all informers to sync (pkg/controller/controller.go: CacheSyncTimeout).
 DEFAULT_CACHE_SYNC_TIMEOUT: Final = 120.0

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from controller.client import Client
     from controller.clock import Clock
+    from controller.rest.client import Client
 
 NORMAL = "Normal"
 WARNING = "Warning"

@@ -58,7 +58,7 @@ class Runnable(Protocol):
 
 
 class Cache(Runnable, Protocol):
-    """A runnable that others read from, as `controller.informer.Informer`."""
+    """A runnable that others read from, as `controller.cache.informer.Informer`."""
 
     def has_synced(self) -> bool:
         """Return whether it has been filled."""
@@ -70,7 +70,7 @@ class Cache(Runnable, Protocol):
 
 
 class Elector(Runnable, Protocol):
-    """A runnable that waits to lead, as `controller.leaderelection.LeaderElector`."""
+    """A runnable that waits to lead, as `controller.leaderelection.elector.LeaderElector`."""
 
     #: Called once this process leads.
     on_started_leading: Callable[[], None]

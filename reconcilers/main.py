@@ -12,8 +12,8 @@ import controller
 from controller import log
 from controller.clock import SystemClock
 from controller.errors import ConfigError
-from controller.kubeconfig import current_namespace, load_api_client
 from controller.manager import RunnableFailed, install_signal_handlers
+from controller.rest.kubeconfig import current_namespace, load_api_client
 from reconcilers.options import EXIT_USAGE, PROGRAM, parse_options
 from reconcilers.wiring import build
 

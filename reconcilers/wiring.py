@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
-from controller.client import Client
+from controller.cache.informer import RESYNC_PERIOD, Informer, default_trim
+from controller.cache.mutationcache import MutationCache
 from controller.conditions import conditions_of, get_condition
 from controller.controller import Controller, Request
 from controller.events import EventRecorder
-from controller.fence import Fence, always_open
 from controller.health import HealthServer, MetricsServer
-from controller.informer import RESYNC_PERIOD, Informer, default_trim
-from controller.leaderelection import LeaderElector, lease_informer, new_identity
+from controller.leaderelection.elector import LeaderElector, lease_informer, new_identity
+from controller.leaderelection.fence import Fence, always_open
 from controller.manager import Group, Manager
 from controller.metrics import Metrics
-from controller.mutationcache import MutationCache
-from controller.podexec import Executor
-from controller.ratelimit import ExponentialRateLimiter
+from controller.rest.client import Client
+from controller.rest.podexec import Executor
+from controller.workqueue.ratelimit import ExponentialRateLimiter
 from reconcilers.options import PROGRAM
 from reconcilers.repositoryserver import api, children, endpoints, resources, status
 from reconcilers.repositoryserver.applier import owner_uids
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
     from kubernetes.client import ApiClient
 
+    from controller.cache.store import IndexFunction, Store
     from controller.clock import Clock
     from controller.controller import Predicate
     from controller.resource import Object, Resource
-    from controller.store import IndexFunction, Store
     from reconcilers.options import Options
     from reconcilers.repositoryserver.commands import Executor as CommandExecutor
 

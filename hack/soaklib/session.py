@@ -23,7 +23,7 @@ from clusterlib.errors import ClusterError
 from clusterlib.outages import Outages
 from clusterlib.state import State
 from controller.errors import ClientError
-from controller.kubeconfig import load_api_client
+from controller.rest.kubeconfig import load_api_client
 from e2e import cluster as clusters
 from e2e import outages
 from e2e.backup_client import Client

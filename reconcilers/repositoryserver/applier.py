@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from datetime import datetime
 
-    from controller.client import Client
+    from controller.cache.mutationcache import MutationCache
     from controller.clock import Clock
-    from controller.mutationcache import MutationCache
     from controller.resource import Resource
+    from controller.rest.client import Client
     from reconcilers.repositoryserver.context import Caches, Pass
     from reconcilers.repositoryserver.record import Records
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from controller.clock import Deadline
-    from controller.podexec import ExecResult
+    from controller.rest.podexec import ExecResult
     from reconcilers.repositoryserver.context import Pass
 
 # A server whose storage is away answers a refresh when it is back; no worker should wait for it.
@@ -25,7 +25,7 @@ UNANSWERED = f"its server has not answered for {COMMAND_SECONDS:.0f} s"
 
 
 class Executor(Protocol):
-    """Runs commands in containers, as `controller.podexec.Executor`."""
+    """Runs commands in containers, as `controller.rest.podexec.Executor`."""
 
     def run(
         self,

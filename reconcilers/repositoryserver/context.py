@@ -9,9 +9,9 @@ from attrs import define, field, frozen
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from controller.cache.mutationcache import MutationCache
     from controller.clock import Deadline
     from controller.controller import Request
-    from controller.mutationcache import MutationCache
     from controller.resource import Resource
     from reconcilers.repositoryserver import api, kopia, podstatus, status
     from reconcilers.repositoryserver.errors import Problem

@@ -27,8 +27,8 @@ from reconcilers.repositoryserver.storage.model import Source
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from controller.client import Client
     from controller.clock import Clock
+    from controller.rest.client import Client
     from reconcilers.repositoryserver.context import Caches, Pass
     from reconcilers.repositoryserver.issuer import CertificateIssuer
 

@@ -13,8 +13,8 @@ from reconcilers.repositoryserver import children, resources, secrets, selfsigne
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from controller.client import Client
     from controller.clock import Clock
+    from controller.rest.client import Client
     from reconcilers.repositoryserver.applier import ChildApplier, Teller
     from reconcilers.repositoryserver.context import Caches, Pass
 

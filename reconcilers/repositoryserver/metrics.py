@@ -25,7 +25,7 @@ IDENTITY = ("namespace", "name")
 
 
 class Servers(Protocol):
-    """Holds RepositoryServers, as `controller.store.Store`."""
+    """Holds RepositoryServers, as `controller.cache.store.Store`."""
 
     def list(self) -> list[Object]:
         """Return them all."""

@@ -58,8 +58,8 @@ from reconcilers.repositoryserver.turns import Turns
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from controller.client import Client
     from controller.clock import Clock
+    from controller.rest.client import Client
     from reconcilers.repositoryserver.commands import Executor
     from reconcilers.repositoryserver.context import Caches, KnownInputs
     from reconcilers.repositoryserver.rollout import Rollout

@@ -14,7 +14,7 @@ import structlog
 from attrs import evolve
 
 from controller.conditions import timestamp
-from controller.workqueue import LOW_PRIORITY
+from controller.workqueue.queue import LOW_PRIORITY
 from reconcilers.repositoryserver import (
     children,
     htpasswd,

@@ -13,9 +13,9 @@ from reconcilers.repositoryserver import resources
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from controller.client import Client
-    from controller.mutationcache import MutationCache
-    from controller.store import Key
+    from controller.cache.mutationcache import MutationCache
+    from controller.cache.store import Key
+    from controller.rest.client import Client
     from reconcilers.repositoryserver.context import Pass
 
 

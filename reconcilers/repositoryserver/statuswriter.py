@@ -15,9 +15,9 @@ from reconcilers.repositoryserver import resources, status
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from controller.client import Client
+    from controller.cache.mutationcache import MutationCache
     from controller.clock import Clock, Deadline
-    from controller.mutationcache import MutationCache
+    from controller.rest.client import Client
     from reconcilers.repositoryserver.context import Pass
 
 EVENT_NOT_READY = "NotReady"

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 from prometheus_client import CollectorRegistry
 
-from controller.client import Client
 from controller.errors import NotFound
-from controller.kubeconfig import load_api_client
 from controller.metrics import Metrics
 from controller.resource import Object, Resource
+from controller.rest.client import Client
+from controller.rest.kubeconfig import load_api_client
 from e2e.confidential import Confidential
 from e2e.kubectl import Kubectl
 from e2e.waiting import CLOCK, wait_for

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from controller.kubeconfig import load_api_client
+from controller.rest.kubeconfig import load_api_client
 from e2e import cluster as clusters
 from e2e import diagnosis
 from e2e.backup_client import Client

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import kubernetes.client
 from prometheus_client import CollectorRegistry
 
-from controller.informer import Informer
+from controller.cache.informer import Informer
 from controller.metrics import Metrics
 from controller.resource import Object, Resource
 from e2e.cluster import EVENTS, NAMESPACE, Cluster

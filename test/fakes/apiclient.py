@@ -6,11 +6,11 @@ from typing import Any
 
 from attrs import define, field, frozen
 
+from controller.cache.mutationcache import MutationCache
+from controller.cache.store import IndexFunction, Store
 from controller.clock import Deadline
 from controller.errors import AlreadyExists, Conflict, Invalid, NotFound
-from controller.mutationcache import MutationCache
 from controller.resource import Object, Resource
-from controller.store import IndexFunction, Store
 from fakes import objects
 from reconcilers.repositoryserver import resources
 
@@ -26,7 +26,7 @@ class Action:
 
 @define
 class FakeClient:
-    """The part of `controller.client.Client` that reconcilers use.
+    """The part of `controller.rest.client.Client` that reconcilers use.
 
     Writes reach the stores at once, as if the watch were instantaneous; a test that wants the watch
     to lag takes objects out of a store again.

@@ -12,7 +12,7 @@ from reconcilers.repositoryserver import kopia
 
 @frozen
 class FakeResult:
-    """As `controller.podexec.ExecResult`."""
+    """As `controller.rest.podexec.ExecResult`."""
 
     exit_code: int = 0
     stdout: bytes = b""

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
+from controller.cache.mutationcache import MutationCache
+from controller.cache.store import Store
 from controller.clock import Deadline
 from controller.conditions import get_condition
 from controller.controller import Request, Result
-from controller.mutationcache import MutationCache
-from controller.store import Store
 from fakes import objects
 from fakes.apiclient import Action, FakeClient
 from fakes.clock import FakeClock
@@ -27,8 +27,8 @@ from reconcilers.repositoryserver.turns import Turns
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from controller.cache.store import IndexFunction
     from controller.resource import Object, Resource
-    from controller.store import IndexFunction
     from reconcilers.repositoryserver.context import Memory
 
 REQUEST = Request(objects.NAMESPACE, objects.NAME)

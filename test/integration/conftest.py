@@ -13,11 +13,11 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
-from controller.client import Client
 from controller.clock import SystemClock
-from controller.kubeconfig import load_api_client
 from controller.metrics import Metrics
 from controller.resource import Resource
+from controller.rest.client import Client
+from controller.rest.kubeconfig import load_api_client
 from fakes.tcpproxy import TcpProxy
 
 #: Names the kubeconfig of a cluster to use; its user must be an administrator.

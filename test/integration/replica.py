@@ -15,17 +15,17 @@ from attrs import define
 from prometheus_client import CollectorRegistry
 
 from controller import log
-from controller.client import Client
+from controller.cache.informer import Informer
 from controller.clock import SystemClock
 from controller.controller import Controller, Request, Result
 from controller.events import EventRecorder
-from controller.fence import Fence
-from controller.informer import Informer
-from controller.kubeconfig import load_api_client
-from controller.leaderelection import LeaderElector, LeaseTerms, end_process, lease_informer
+from controller.leaderelection.elector import LeaderElector, LeaseTerms, end_process, lease_informer
+from controller.leaderelection.fence import Fence
 from controller.manager import Group, Manager, RunnableFailed, install_signal_handlers
 from controller.metrics import Metrics
 from controller.resource import Object, Resource
+from controller.rest.client import Client
+from controller.rest.kubeconfig import load_api_client
 
 if TYPE_CHECKING:
     from controller.clock import Deadline

@@ -17,9 +17,9 @@ from attrs import define, field
 
 from controller.clock import SystemClock
 from controller.errors import ClientError, NotFound, TooManyRequests
-from controller.kubeconfig import load_api_client
-from controller.podexec import ExecResult
 from controller.resource import Resource
+from controller.rest.kubeconfig import load_api_client
+from controller.rest.podexec import ExecResult
 from e2e.waiting import wait_for
 from fakes import objects
 from fakes.kopia import FakeKopia
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
     import kubernetes.client
 
-    from controller.client import Client
     from controller.clock import Clock, Deadline
     from controller.manager import Manager
     from controller.resource import Object
+    from controller.rest.client import Client
     from fakes.tcpproxy import TcpProxy
 
 DEFINITION = Path(__file__).parents[2] / "manifests" / "crd" / "repositoryservers.yaml"

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from controller import errors
-from controller.client import Client
 from controller.resource import Object, Resource
+from controller.rest.client import Client
 
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
 UNKNOWN = Resource("", "v1", "unheardof", "UnheardOf")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from controller.client import Client, Object, Resource
 from controller.errors import Invalid
+from controller.rest.client import Client, Object, Resource
 from e2e.waiting import wait_for
 from integration.running import DEFINITION, DEFINITIONS, install_definition, serves
 

@@ -18,7 +18,7 @@ import pytest
 from attrs import define, field, frozen
 
 from controller.clock import SystemClock
-from controller.leaderelection import EXIT_LOST, LEASES
+from controller.leaderelection.elector import EXIT_LOST, LEASES
 from fakes.tcpproxy import TcpProxy
 from integration import replica
 from integration.container import ENDS_WITH_US
@@ -27,7 +27,7 @@ from integration.replica import CONFIG_MAPS, LABEL, LEASE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from controller.client import Client
+    from controller.rest.client import Client
 
 ROOT = Path(__file__).parents[2]
 

@@ -16,15 +16,15 @@ import yaml
 from attrs import frozen
 from prometheus_client import CollectorRegistry
 
-from controller.client import Client
 from controller.clock import SystemClock
 from controller.conditions import conditions_of, get_condition
 from controller.controller import Controller
 from controller.errors import Forbidden
 from controller.events import EVENTS
-from controller.kubeconfig import load_api_client
 from controller.metrics import Metrics
 from controller.resource import Resource
+from controller.rest.client import Client
+from controller.rest.kubeconfig import load_api_client
 from e2e.waiting import wait_for
 from fakes import objects
 from integration import running

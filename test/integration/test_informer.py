@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 import pytest
 from prometheus_client import CollectorRegistry
 
-from controller.client import Client, WatchStream
+from controller.cache.informer import Informer
 from controller.clock import Deadline, SystemClock
 from controller.errors import NotFound, TooManyRequests
-from controller.informer import Informer
-from controller.kubeconfig import load_api_client
 from controller.metrics import Metrics
 from controller.resource import Object, Resource
+from controller.rest.client import Client, WatchStream
+from controller.rest.kubeconfig import load_api_client
 from fakes.tcpproxy import TcpProxy
 
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from controller.client import Client, Object, Resource
 from controller.errors import Forbidden
+from controller.rest.client import Client, Object, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable

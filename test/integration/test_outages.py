@@ -15,8 +15,8 @@ import pytest
 from clusterlib import components
 from clusterlib.outages import Outages
 from clusterlib.state import State
-from controller.leaderelection import EXIT_LOST
-from controller.reflector import READ_TIMEOUT
+from controller.cache.reflector import READ_TIMEOUT
+from controller.leaderelection.elector import EXIT_LOST
 from e2e.waiting import CLOCK, wait_for
 from integration import running
 from integration.conftest import KUBECONFIG_VARIABLE, client_of, run_cluster
@@ -27,7 +27,7 @@ from reconcilers.repositoryserver import resources
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from controller.client import Client
+    from controller.rest.client import Client
     from fakes.tcpproxy import TcpProxy
 
     Run = Callable[..., Container]

@@ -13,7 +13,7 @@ from reconcilers.repositoryserver import podoverride
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from controller.client import Client, Object
+    from controller.rest.client import Client, Object
 
 POD_TEMPLATES = Resource("", "v1", "podtemplates", "PodTemplate")
 

@@ -13,7 +13,7 @@ import pytest
 from attrs import define
 
 from controller.events import EVENTS
-from controller.kubeconfig import load_api_client
+from controller.rest.kubeconfig import load_api_client
 from e2e.waiting import wait_for
 from fakes import objects
 from integration import running
@@ -24,10 +24,10 @@ from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from controller.client import Client
     from controller.clock import Deadline
     from controller.controller import Request, Result
     from controller.resource import Object, Resource
+    from controller.rest.client import Client
     from integration.running import Running
 
 SERVERS = ("first", "second", "third")

@@ -8,8 +8,8 @@ import attrs
 import pytest
 from prometheus_client import CollectorRegistry
 
+from controller.cache.store import Store
 from controller.metrics import Metrics
-from controller.store import Store
 from e2e.documented import PAGES as RUN_PAGES
 from e2e.documented import commands_of
 from e2e.faults import FAULTS, Fault

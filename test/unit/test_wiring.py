@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from controller.client import Client
+from controller.cache.store import Store
 from controller.controller import Controller, Request, always
 from controller.events import EVENTS, EventRecorder
-from controller.fence import always_open
+from controller.leaderelection.fence import always_open
 from controller.metrics import Metrics
-from controller.store import Store
+from controller.rest.client import Client
 from fakes import apiserver, objects
 from fakes.apiserver import FakeApiServer
 from fakes.clock import FakeClock

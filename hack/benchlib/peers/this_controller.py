@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from controller import log
 from controller.clock import SystemClock
-from controller.kubeconfig import load_api_client
 from controller.manager import install_signal_handlers
-from controller.podexec import ExecResult
+from controller.rest.kubeconfig import load_api_client
+from controller.rest.podexec import ExecResult
 from reconcilers.options import parse_options
 from reconcilers.wiring import build
 

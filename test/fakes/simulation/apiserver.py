@@ -21,9 +21,9 @@ from reconcilers.repositoryserver import resources
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from controller.cache.store import Key
     from controller.clock import Clock
     from controller.resource import Object, Resource
-    from controller.store import Key
 
 #: Seconds that a pod gets to end in, unless who deletes it says otherwise.
 GRACE_SECONDS = 30

@@ -84,7 +84,7 @@ class Weather:
 
 
 class SimulatedClient:
-    """The part of `controller.client.Client` that reconcilers use."""
+    """The part of `controller.rest.client.Client` that reconcilers use."""
 
     def __init__(self, api: ApiServer, agenda: Agenda, random: Random, weather: Weather) -> None:
         self._api = api
@@ -205,7 +205,7 @@ class SimulatedClient:
 
 
 class SimulatedExecutor:
-    """Runs commands in pods, as `controller.podexec.Executor`."""
+    """Runs commands in pods, as `controller.rest.podexec.Executor`."""
 
     def __init__(
         self, client: SimulatedClient, nodes: Nodes, random: Random, weather: Weather

@@ -7,10 +7,10 @@ from unittest.mock import patch
 
 from prometheus_client import CollectorRegistry
 
+from controller.cache.informer import RESYNC_PERIOD
 from controller.controller import Controller
-from controller.informer import RESYNC_PERIOD
 from controller.metrics import Metrics
-from controller.ratelimit import ExponentialRateLimiter
+from controller.workqueue.ratelimit import ExponentialRateLimiter
 from fakes.simulation.agenda import Idle
 from fakes.simulation.client import SimulatedClient, SimulatedExecutor
 from fakes.simulation.informer import SteppedInformer

@@ -20,10 +20,10 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from controller import errors
-from controller.client import Client, Resource, host_label
 from controller.clock import Deadline, DeadlineExceeded, SystemClock
 from controller.errors import NotLeading
 from controller.metrics import Metrics
+from controller.rest.client import Client, Resource, host_label
 from fakes import apiserver
 from fakes.apiserver import FakeApiServer
 from fakes.clock import STUCK_AFTER, FakeClock

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 import controller.controller
 from controller import log
+from controller.cache.informer import Handler
 from controller.clock import Deadline, DeadlineExceeded
 from controller.controller import (
     CacheSyncTimeout,
@@ -24,10 +25,9 @@ from controller.controller import (
     TerminalError,
 )
 from controller.errors import Conflict, Forbidden, TooManyRequests, TransportError
-from controller.informer import Handler
 from controller.metrics import Metrics
 from controller.resource import Object, Resource
-from controller.workqueue import LOW_PRIORITY, PriorityQueue
+from controller.workqueue.queue import LOW_PRIORITY, PriorityQueue
 from fakes.clock import STUCK_AFTER, FakeClock
 
 A = Request("default", "a")

@@ -3,7 +3,7 @@
 import pytest
 
 from controller.errors import NotLeading
-from controller.fence import Fence
+from controller.leaderelection.fence import Fence
 from fakes.clock import FakeClock
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from controller.client import Client
+from controller.cache.informer import HUNG_SECONDS, Informer, default_trim
 from controller.clock import SystemClock
-from controller.informer import HUNG_SECONDS, Informer, default_trim
 from controller.metrics import Metrics
 from controller.resource import Object, Resource
+from controller.rest.client import Client
 from fakes import apiserver
 from fakes.apiserver import (
     FakeApiServer,

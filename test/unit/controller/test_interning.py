@@ -5,8 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.interning import MAX_VALUE, interned
-from controller.nesting import MAX_DEPTH
+from controller.jsonvalue import MAX_DEPTH, MAX_VALUE, interned
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

@@ -8,9 +8,9 @@ import pytest
 import urllib3
 import yaml
 
-from controller import kubeconfig
-from controller.client import request_headers
 from controller.errors import ConfigError
+from controller.rest import kubeconfig
+from controller.rest.client import request_headers
 
 CLUSTERS: dict[str, Any] = {
     "apiVersion": "v1",

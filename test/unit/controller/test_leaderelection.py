@@ -17,13 +17,13 @@ from attrs import define, field
 from prometheus_client import CollectorRegistry
 
 from controller.errors import Conflict, Forbidden, NotFound, TransportError
-from controller.fence import Fence
-from controller.leaderelection import (
+from controller.leaderelection.elector import (
     HUNG_TOLERANCE,
     LeaderElector,
     LeaseTerms,
     new_identity,
 )
+from controller.leaderelection.fence import Fence
 from controller.metrics import Metrics
 from fakes.clock import STUCK_AFTER, FakeClock
 

@@ -11,11 +11,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from controller.informer import LAST_APPLIED
-from controller.mutationcache import DEFAULT_TTL_SECONDS, MutationCache
-from controller.reflector import BACKOFF_CAP, BACKOFF_JITTER, READ_TIMEOUT
+from controller.cache.informer import LAST_APPLIED
+from controller.cache.mutationcache import DEFAULT_TTL_SECONDS, MutationCache
+from controller.cache.reflector import BACKOFF_CAP, BACKOFF_JITTER, READ_TIMEOUT
+from controller.cache.store import Key, Store, key_of
 from controller.resource import Object
-from controller.store import Key, Store, key_of
 from fakes.clock import FakeClock
 
 

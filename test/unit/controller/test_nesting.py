@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from controller.nesting import MAX_DEPTH, decoded
+from controller.jsonvalue import MAX_DEPTH, decoded
 
 
 def nested(levels: int, opens: str, closes: str) -> bytes:

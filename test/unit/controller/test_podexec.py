@@ -9,10 +9,11 @@ import kubernetes.client
 import pytest
 from prometheus_client import CollectorRegistry
 
-from controller import errors, podexec
+from controller import errors
 from controller.clock import Deadline, DeadlineExceeded, SystemClock
 from controller.metrics import Metrics
-from controller.podexec import ExecResult, Executor
+from controller.rest import podexec
+from controller.rest.podexec import ExecResult, Executor
 from fakes import apiserver
 from fakes.apiserver import FakeApiServer
 from fakes.clock import STUCK_AFTER, FakeClock

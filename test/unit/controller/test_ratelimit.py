@@ -2,7 +2,7 @@
 
 import pytest
 
-from controller.ratelimit import ExponentialRateLimiter
+from controller.workqueue.ratelimit import ExponentialRateLimiter
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 import pytest
 from prometheus_client import CollectorRegistry
 
-from controller.client import Client, Resource
+from controller.cache.reflector import Backoff, Reflector, RetryWindow
 from controller.clock import SystemClock
 from controller.metrics import Metrics
-from controller.reflector import Backoff, Reflector, RetryWindow
 from controller.resource import Object
+from controller.rest.client import Client, Resource
 from fakes import apiserver
 from fakes.apiserver import (
     FakeApiServer,

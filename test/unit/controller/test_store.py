@@ -7,8 +7,8 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from controller.cache.store import Store, key_of
 from controller.resource import Object
-from controller.store import Store, key_of
 
 
 def labelled(name: str, *labels: str, namespace: str = "ns", version: int = 1) -> Object:

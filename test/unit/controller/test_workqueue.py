@@ -17,8 +17,8 @@ from prometheus_client import Counter as CounterMetric
 
 from controller.clock import Clock, SystemClock
 from controller.metrics import Metrics
-from controller.ratelimit import ExponentialRateLimiter
-from controller.workqueue import LOW_PRIORITY, MIN_STALE, PriorityQueue
+from controller.workqueue.queue import LOW_PRIORITY, MIN_STALE, PriorityQueue
+from controller.workqueue.ratelimit import ExponentialRateLimiter
 from fakes.clock import STUCK_AFTER, FakeClock
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from controller.store import Store
+from controller.cache.store import Store
 from fakes import objects
 from reconcilers.repositoryserver.metrics import RepositoryServerCollector
 

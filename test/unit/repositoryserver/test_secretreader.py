@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from controller.mutationcache import MutationCache
-from controller.store import Store
+from controller.cache.mutationcache import MutationCache
+from controller.cache.store import Store
 from fakes import objects, passes
 from fakes.apiclient import Action, FakeClient
 from fakes.clock import FakeClock

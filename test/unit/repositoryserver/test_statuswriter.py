@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
+from controller.cache.mutationcache import MutationCache
+from controller.cache.store import Store
 from controller.errors import Conflict, Forbidden, NotFound
-from controller.mutationcache import MutationCache
-from controller.store import Store
 from fakes import objects, passes
 from fakes.apiclient import Action, FakeClient
 from fakes.clock import FakeClock

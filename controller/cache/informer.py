@@ -10,13 +10,13 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
-from controller.client import Client
+from controller.cache.reflector import READ_TIMEOUT, Reflector
+from controller.cache.store import IndexFunction, Store, key_of
 from controller.clock import Clock
-from controller.interning import interned
+from controller.jsonvalue import interned
 from controller.metrics import Metrics
-from controller.reflector import READ_TIMEOUT, Reflector
 from controller.resource import Object, Resource
-from controller.store import IndexFunction, Store, key_of
+from controller.rest.client import Client
 
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
@@ -52,7 +52,7 @@ class Handler(Protocol):
 
 
 class Overlay(Protocol):
-    """Writes laid over the store, as `controller.mutationcache.MutationCache`."""
+    """Writes laid over the store, as `controller.cache.mutationcache.MutationCache`."""
 
     def settle(self) -> list[Object]:
         """Forget the writes that the store is past.

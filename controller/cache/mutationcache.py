@@ -9,15 +9,15 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from controller.informer import default_trim
-from controller.store import Store, key_of
+from controller.cache.informer import default_trim
+from controller.cache.store import Store, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from controller.cache.store import IndexFunction, Key
     from controller.clock import Clock
     from controller.resource import Object
-    from controller.store import IndexFunction, Key
 
 # The watch is behind by milliseconds, but by minutes where its connection is half-open and requests
 # on others succeed (reflector.READ_TIMEOUT): a write that is forgotten by then looks as if it had

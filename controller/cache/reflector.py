@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from controller.client import Client, WatchStream
+from controller.cache.store import Store
 from controller.clock import Clock
 from controller.errors import (
     ApiError,
@@ -32,7 +32,7 @@ from controller.errors import (
 )
 from controller.metrics import Metrics
 from controller.resource import Object, Resource
-from controller.store import Store
+from controller.rest.client import Client, WatchStream
 
 #: Pauses after a failure: 0.8, 1.6, 3.2 ... 30 s, each times a random factor of [1, 2), so that
 #: clients cut off together do not come back together. With the cap and the mean factor of 1.5, an

@@ -4,7 +4,7 @@ Follows client-go tools/leaderelection/leaderelection.go: the record, its times,
 when, and when a leader gives up. Three things are done beyond it, all of them without a request
 more:
 
-* Writes are fenced (`controller.fence`): a leader that was paused sends nothing when it wakes.
+* Writes are fenced (`Fence`): a leader that was paused sends nothing when it wakes.
 * A candidate follows the Lease by a watch as well, so that it takes over the moment that the Lease
   is given up, and the moment that it expires; asking every few seconds, as client-go does, is the
   fallback.
@@ -23,20 +23,20 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import structlog
 from attrs import field, frozen
 
+from controller.cache.informer import Informer, default_trim
 from controller.clock import Deadline, DeadlineExceeded
 from controller.errors import ClientError, Conflict, NotFound
 from controller.events import NORMAL
-from controller.informer import Informer, default_trim
 from controller.resource import Object, Resource, micro_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from controller.client import Client
     from controller.clock import Clock
     from controller.events import EventRecorder
-    from controller.fence import Fence
+    from controller.leaderelection.fence import Fence
     from controller.metrics import Metrics
+    from controller.rest.client import Client
 
 LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 

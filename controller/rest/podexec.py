@@ -17,18 +17,18 @@ import urllib3
 import websocket
 from attrs import field, frozen
 
-from controller.client import (
+from controller.clock import Clock, Deadline, DeadlineExceeded
+from controller.errors import TransportError, from_status
+from controller.leaderelection.fence import always_open
+from controller.metrics import Metrics
+from controller.resource import Object, Resource
+from controller.rest.client import (
     NO_ANSWER,
     host_label,
     request_headers,
     retry_after_seconds,
     transport_error,
 )
-from controller.clock import Clock, Deadline, DeadlineExceeded
-from controller.errors import TransportError, from_status
-from controller.fence import always_open
-from controller.metrics import Metrics
-from controller.resource import Object, Resource
 
 _PODS: Final = Resource("", "v1", "pods", "Pod")
 
@@ -91,7 +91,7 @@ class Executor:
             clock: Measures requests.
             metrics: Where requests are counted.
             fence: Called before connecting, right before a command is started, and before each
-                piece of what it reads. What it raises is raised. See `controller.fence`.
+                piece of what it reads. What it raises is raised. See `Fence`.
             connect_timeout: Seconds for each step of connecting; the last one goes up to the
                 kubelet and the container runtime.
         """

@@ -25,9 +25,9 @@ from attrs import frozen
 
 from controller.clock import Clock, Deadline, DeadlineExceeded
 from controller.errors import TransportError, from_status
-from controller.fence import always_open
+from controller.jsonvalue import decoded
+from controller.leaderelection.fence import always_open
 from controller.metrics import Metrics
-from controller.nesting import decoded
 from controller.resource import Object, Resource
 
 __all__ = ["Client", "Object", "Resource", "WatchStream"]
@@ -222,12 +222,12 @@ class Client:
         """Make a client.
 
         Args:
-            api_client: Where to connect and how to authenticate; see `controller.kubeconfig`.
+            api_client: Where to connect and how to authenticate; see `controller.rest.kubeconfig`.
             field_manager: The owner's name for the fields this client writes.
             clock: Measures requests.
             metrics: Where requests are counted.
             fence: Called right before a write is sent, on the caller's thread. What it raises is
-                raised, and nothing was written. See `controller.fence`.
+                raised, and nothing was written. See `controller.leaderelection.fence`.
             connect_timeout: Seconds until a connection must stand.
             read_timeout: Seconds the server may be silent before and in an answer.
         """

@@ -23,7 +23,7 @@ from attrs import define
 
 from controller.clock import Clock
 from controller.metrics import Metrics
-from controller.ratelimit import ExponentialRateLimiter, RateLimiter
+from controller.workqueue.ratelimit import ExponentialRateLimiter, RateLimiter
 
 #: Of work that can wait for what users change: the first listing after a start, and resyncs.
 LOW_PRIORITY: Final = -100

@@ -1,0 +1,1 @@
+"""What the API server has, kept locally: reflectors, stores, informers, own writes."""

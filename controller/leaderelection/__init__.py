@@ -1,0 +1,1 @@
+"""One replica works, the others stand by."""

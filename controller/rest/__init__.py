@@ -1,0 +1,1 @@
+"""Requests to the API server: connections, credentials, objects, watches, commands in pods."""

@@ -1,0 +1,1 @@
+"""The queue between informers and workers."""
