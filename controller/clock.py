@@ -9,7 +9,9 @@ import time
 from datetime import UTC, datetime
 from typing import Final, Protocol, Self
 
-from attrs import frozen
+from attrs import evolve, frozen
+
+from controller.stop import Stop
 
 
 class Clock(Protocol):
@@ -80,24 +82,32 @@ class DeadlineExceeded(TimeoutError):
 
 @frozen
 class Deadline:
-    """A point in time by which a piece of work must be done.
+    """A point in time by which a piece of work must be done, and what may end it before.
 
-    Python cannot cancel a thread as a Go context does: whoever may block takes a deadline,
-    derives its timeouts from `left`, and calls `check` between steps.
+    The counterpart of a Go context. Python cannot cancel a thread: whoever may block takes a
+    deadline, derives its timeouts from `left`, and calls `check` between steps.
+
+    A stop does not make the deadline pass: work that makes progress may use its time. It bounds
+    each request: what hangs is cut (`controller.rest.transport`).
+
+    Args:
+        clock: The time.
+        at: Monotonic seconds of `clock`.
+        stop: Ends requests that hang; None if nothing does.
     """
 
     clock: Clock
-    #: Monotonic seconds of `clock`.
     at: float
+    stop: Stop | None = None
 
     @classmethod
-    def after(cls, clock: Clock, seconds: float) -> Self:
+    def after(cls, clock: Clock, seconds: float, *, stop: Stop | None = None) -> Self:
         """Return the deadline that lies `seconds` ahead."""
-        return cls(clock, clock.monotonic() + seconds)
+        return cls(clock, clock.monotonic() + seconds, stop)
 
     def within(self, seconds: float) -> Self:
         """Return the deadline that lies `seconds` ahead, or this one if it is earlier."""
-        return type(self)(self.clock, min(self.at, self.clock.monotonic() + seconds))
+        return evolve(self, at=min(self.at, self.clock.monotonic() + seconds))
 
     def remaining(self) -> float:
         """Return the seconds left, 0.0 when there are none."""

@@ -59,6 +59,10 @@ class TransportError(ClientError):
         self.refused = refused
 
 
+class Stopped(ClientError):
+    """Cut off, since the process ends. Whether the server acted on the request is unknown."""
+
+
 class NotLeading(ClientError):
     """Not sent, since another process may be at work in this one's place."""
 
