@@ -24,6 +24,11 @@ def timestamp(when: datetime) -> str:
     return when.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def parse_time(text: str) -> datetime:
+    """Return the time that Kubernetes has written as text."""
+    return datetime.fromisoformat(text)
+
+
 def get_condition(conditions: Iterable[Object], condition_type: str) -> Object | None:
     """Return the condition of a type, None if there is none."""
     return next((found for found in conditions if found["type"] == condition_type), None)

@@ -19,8 +19,9 @@ from controller.metrics import Metrics
 from controller.rest.client import Client
 from controller.rest.podexec import Executor
 from controller.workqueue.ratelimit import ExponentialRateLimiter
+from reconcilers import resources
 from reconcilers.options import PROGRAM
-from reconcilers.repositoryserver import api, children, endpoints, resources, status
+from reconcilers.repositoryserver import api, children, endpoints, status
 from reconcilers.repositoryserver.applier import owner_uids
 from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE, Caches
 from reconcilers.repositoryserver.metrics import RepositoryServerCollector
@@ -180,7 +181,7 @@ class Sources:
 
         by_owner = {INDEX_OWNER: owner_uids}
         self._servers, servers = follow(
-            resources.REPOSITORY_SERVERS, {INDEX_SECRET: api.secret_names}, trim=trim_server
+            api.REPOSITORY_SERVERS, {INDEX_SECRET: api.secret_names}, trim=trim_server
         )
         # Of Secrets only names and versions: no content is ever in memory for longer than a use.
         self._secrets, secrets = follow(resources.SECRETS, by_owner, metadata_only=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from reconcilers.repositoryserver import resources
+from reconcilers import resources
 from soaklib import network, objects, processes
 from soaklib.scene import at_once
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from controller.resource import Resource
 from e2e.cluster import NAMESPACE
-from reconcilers.repositoryserver import children, resources
+from reconcilers import resources
+from reconcilers.repositoryserver import api, children
 from soaklib.scene import repeated, undone
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def with_twin(_scene: Scene, server: Server) -> Iterator[None]:
     try:
         yield
     finally:
-        server.cluster.delete(resources.REPOSITORY_SERVERS, twin["metadata"]["name"])
+        server.cluster.delete(api.REPOSITORY_SERVERS, twin["metadata"]["name"])
 
 
 @contextmanager

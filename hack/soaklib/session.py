@@ -34,7 +34,7 @@ from e2e.server import MAY_CONNECT, Server, condition, is_ready
 from e2e.stores import ObjectStores
 from e2e.waiting import CLOCK, wait_for
 from e2e.witness import Witness
-from reconcilers.repositoryserver import resources
+from reconcilers import resources
 from soaklib import plan, report
 from soaklib.clients import BackupLoop, in_parallel
 from soaklib.memory import Sample

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
-from reconcilers.repositoryserver.errors import InvalidInput
+from controller.resource import Resource
+from reconcilers.errors import InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 GROUP = "cr.kanister.io"
 VERSION = "v1alpha1"
 KIND = "RepositoryServer"
+REPOSITORY_SERVERS = Resource(GROUP, VERSION, "repositoryservers", KIND)
 
 PORT = 51515
 

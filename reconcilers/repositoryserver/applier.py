@@ -8,9 +8,11 @@ import structlog
 
 from controller.conditions import timestamp
 from controller.errors import BadRequest, Invalid, NotFound
-from reconcilers.repositoryserver import api, children, resources, status
+from reconcilers import resources
+from reconcilers.errors import InvalidInput
+from reconcilers.repositoryserver import api, children
 from reconcilers.repositoryserver.context import INDEX_OWNER, Overruled
-from reconcilers.repositoryserver.errors import InvalidInput, Unsettled
+from reconcilers.repositoryserver.verdict import Unsettled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -27,6 +29,10 @@ REASON_FOREIGN_CHILD = "NameTaken"
 FOREIGN_CHILD = (
     "{kind} {namespace}/{name} exists and does not belong to this RepositoryServer; delete it, or "
     "create the RepositoryServer under another name"
+)
+
+WAITING_OWNER = (
+    "{kind} {name} still belongs to a deleted RepositoryServer of this name; it is being deleted"
 )
 
 REASON_POD_REFUSED = "PodRefused"
@@ -378,7 +384,7 @@ class ChildApplier:
         if current.server.name in (reference["name"] for reference in _owners(observed)):
             # The garbage collector is about to delete what a deleted namesake has left.
             words = {"kind": resource.kind, "name": metadata["name"]}
-            raise Unsettled(status.WAITING_OWNER.format(**words))
+            raise Unsettled(WAITING_OWNER.format(**words))
         raise InvalidInput(
             REASON_FOREIGN_CHILD,
             FOREIGN_CHILD.format(

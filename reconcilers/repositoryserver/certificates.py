@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from controller.conditions import timestamp
-from reconcilers.repositoryserver.errors import InvalidInput
+from reconcilers.errors import InvalidInput
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from controller.clock import Deadline
     from controller.controller import Request
     from controller.resource import Resource
-    from reconcilers.repositoryserver import api, kopia, podstatus, status
-    from reconcilers.repositoryserver.errors import Problem
+    from reconcilers.repositoryserver import api, kopia, podstatus
     from reconcilers.repositoryserver.secretreader import ReadSecret
+    from reconcilers.repositoryserver.verdict import Problem, Waiting
 
 INDEX_OWNER = "owner"
 INDEX_SERVICE = "service"
@@ -121,7 +121,7 @@ class Attempt:
     version: str
     since: float
     until: float
-    verdict: Problem | status.Waiting
+    verdict: Problem | Waiting
 
 
 @frozen

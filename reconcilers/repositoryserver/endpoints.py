@@ -8,8 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from controller.conditions import conditions_of, get_condition
-from reconcilers.repositoryserver import status
+from controller.conditions import conditions_of, get_condition, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -45,6 +44,6 @@ def lag(pod: Mapping[str, Any], now: datetime) -> float:
     ready = get_condition(conditions_of(pod), "Ready")
     if ready is None or not ready.get("lastTransitionTime"):
         return 0.0
-    since = now - status.parse_time(ready["lastTransitionTime"])
+    since = now - parse_time(ready["lastTransitionTime"])
     # A clock that was set back makes nobody wait for longer.
     return min(max((timedelta(seconds=LAG_SECONDS) - since).total_seconds(), 0.0), LAG_SECONDS)

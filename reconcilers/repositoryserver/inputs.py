@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
+from reconcilers.errors import InvalidInput
 from reconcilers.repositoryserver import (
     api,
     certificates,
@@ -19,7 +20,6 @@ from reconcilers.repositoryserver import (
     users,
 )
 from reconcilers.repositoryserver.context import KnownInputs, KnownRefusal, Versions
-from reconcilers.repositoryserver.errors import InvalidInput
 from reconcilers.repositoryserver.secretreader import SecretReader, version_of
 from reconcilers.repositoryserver.storage import kinds
 from reconcilers.repositoryserver.storage.model import Source

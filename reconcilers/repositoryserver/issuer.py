@@ -8,7 +8,8 @@ import structlog
 
 from controller.conditions import timestamp
 from controller.errors import AlreadyExists, ApiError, Conflict, NotFound
-from reconcilers.repositoryserver import children, resources, secrets, selfsigned
+from reconcilers import resources
+from reconcilers.repositoryserver import children, secrets, selfsigned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

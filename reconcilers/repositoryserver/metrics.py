@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from controller.conditions import conditions_of, get_condition, is_true
+from controller.conditions import conditions_of, get_condition, is_true, parse_time
 from reconcilers.repositoryserver import status
 
 if TYPE_CHECKING:
@@ -77,5 +77,5 @@ class RepositoryServerCollector(Collector):
                 failed.add_metric((*identity, condition["reason"]), 1.0)
             not_after = (told.get("serverInfo") or {}).get("tlsNotAfter")
             if not_after:
-                expiry.add_metric(identity, status.parse_time(not_after).timestamp())
+                expiry.add_metric(identity, parse_time(not_after).timestamp())
         yield from (ready, failed, expiry)

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from controller.conditions import conditions_of, get_condition, is_true
+from controller.conditions import conditions_of, get_condition, is_true, parse_time
 from reconcilers.repositoryserver import children, kopia
-from reconcilers.repositoryserver.errors import Problem
-from reconcilers.repositoryserver.status import (
+from reconcilers.repositoryserver.verdict import (
     REPOSITORY_CONNECTED,
     SERVER_INITIALIZED,
     SERVER_SETUP,
     STEPS,
+    Problem,
     Waiting,
-    parse_time,
 )
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from controller.clock import Deadline, DeadlineExceeded
-from controller.conditions import TRUE, conditions_of, get_condition, is_true
+from controller.conditions import TRUE, conditions_of, get_condition, is_true, parse_time
 from controller.controller import Request, Result
 from controller.errors import (
     AlreadyExists,
@@ -23,6 +23,8 @@ from controller.errors import (
     Invalid,
     WebhookFailed,
 )
+from reconcilers import resources
+from reconcilers.errors import InvalidInput
 from reconcilers.repositoryserver import (
     api,
     children,
@@ -30,7 +32,6 @@ from reconcilers.repositoryserver import (
     podoverride,
     podstatus,
     record,
-    resources,
     retry,
     sharing,
     status,
@@ -44,7 +45,6 @@ from reconcilers.repositoryserver.context import (
     Memory,
     Pass,
 )
-from reconcilers.repositoryserver.errors import InvalidInput, Problem, Unsettled
 from reconcilers.repositoryserver.inputs import InputReader
 from reconcilers.repositoryserver.issuer import CertificateIssuer
 from reconcilers.repositoryserver.record import Records
@@ -54,6 +54,7 @@ from reconcilers.repositoryserver.routing import ServiceRouter
 from reconcilers.repositoryserver.sharing import Repositories
 from reconcilers.repositoryserver.statuswriter import StatusWriter
 from reconcilers.repositoryserver.turns import Turns
+from reconcilers.repositoryserver.verdict import SERVER_SETUP, Problem, Unsettled, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -225,10 +226,10 @@ class RepositoryServerReconciler:
             outcome = self._bring_about(current)
         except InvalidInput as error:
             self._repositories.failed(request)
-            self._break_off(obj, error.problem(status.SERVER_SETUP), deadline)
+            self._break_off(obj, Problem.of(error, SERVER_SETUP), deadline)
             return Result(requeue_after=UNREADY_RECHECK_SECONDS)
         except Unsettled as error:
-            self._break_off(obj, status.Waiting(status.SERVER_SETUP, str(error)), deadline)
+            self._break_off(obj, Waiting(SERVER_SETUP, str(error)), deadline)
             return Result(requeue_after=UNREADY_RECHECK_SECONDS)
         except (Forbidden, Invalid, BadRequest, WebhookFailed, DeadlineExceeded) as error:
             self._break_off(obj, _unfinished(error), deadline)
@@ -238,7 +239,7 @@ class RepositoryServerReconciler:
             raise
         except Exception as error:
             message = PANICKED.format(type=type(error).__name__)
-            problem = Problem(status.SERVER_SETUP, REASON_PANICKED, message)
+            problem = Problem(SERVER_SETUP, REASON_PANICKED, message)
             self._break_off(obj, problem, deadline)
             raise
         if isinstance(outcome, PodFirst):
@@ -331,10 +332,10 @@ class RepositoryServerReconciler:
     def _bridge_gap(
         self,
         current: Pass,
-        verdicts: tuple[Problem | status.Waiting, ...],
+        verdicts: tuple[Problem | Waiting, ...],
         *,
         serving: bool,
-    ) -> tuple[Problem | status.Waiting, ...]:
+    ) -> tuple[Problem | Waiting, ...]:
         """Wait for a Secret that has just gone to come back, as long as the server is Ready."""
         memory, now = current.memory, self._clock.monotonic()
         if not any(map(status.is_secret_missing, verdicts)):
@@ -358,7 +359,7 @@ class RepositoryServerReconciler:
             inputs, full = self._reader.server_inputs(current, known)
         except InvalidInput as error:
             self._repositories.failed(current.request)
-            return Newest(verdict=error.problem(status.SERVER_SETUP))
+            return Newest(verdict=Problem.of(error, SERVER_SETUP))
         current.memory.setting = inputs.pod.setting
         repository = "" if current.server.read_only else inputs.pod.setting.storage
         self._repositories.examined(current.request, repository)
@@ -436,7 +437,7 @@ class RepositoryServerReconciler:
 
     def _waits_for_turn(self, current: Pass, inputs: KnownInputs) -> Newest:
         current.look_again(self._turns.pause())
-        waiting = status.Waiting(status.SERVER_SETUP, status.WAITING_TURN)
+        waiting = Waiting(SERVER_SETUP, status.WAITING_TURN)
         return Newest(inputs.digest, None, waiting, inputs.pod.claim)
 
     def _settle_turn(
@@ -449,7 +450,7 @@ class RepositoryServerReconciler:
 
     def _ensure_taken_up(
         self, current: Pass, newest: Newest, place: Rollout
-    ) -> Problem | status.Waiting | None:
+    ) -> Problem | Waiting | None:
         """Let the newest pod and the one that serves take up changed users."""
         # Nobody knows the storage where an input has been wrong since the process began.
         setting = current.memory.setting or UNKNOWN_SETTING
@@ -469,7 +470,7 @@ class RepositoryServerReconciler:
     def _replace_failed(self, current: Pass, pod: Mapping[str, Any], claim: str) -> None:
         """Delete a pod that only another one can take the place of, after a pause."""
         if ending := pod["metadata"].get("deletionTimestamp"):
-            lost = (self._clock.now() - status.parse_time(ending)).total_seconds() >= LOST_SECONDS
+            lost = (self._clock.now() - parse_time(ending)).total_seconds() >= LOST_SECONDS
             if lost and not (claim or podoverride.mounts_claim(current.server.pod.override)):
                 self._applier.delete(current, resources.PODS, pod, WHY_LOST, grace_seconds=0)
             return
@@ -488,10 +489,10 @@ class RepositoryServerReconciler:
         ready = get_condition(conditions_of(current.obj), status.READY)
         if ready is None or ready["status"] == TRUE:
             return 0.0
-        return (self._clock.now() - status.parse_time(ready["lastTransitionTime"])).total_seconds()
+        return (self._clock.now() - parse_time(ready["lastTransitionTime"])).total_seconds()
 
     def _break_off(
-        self, obj: Mapping[str, Any], verdict: Problem | status.Waiting, deadline: Deadline
+        self, obj: Mapping[str, Any], verdict: Problem | Waiting, deadline: Deadline
     ) -> None:
         """Tell what ended a pass before it had looked at the children, and free its turn."""
         metadata = obj["metadata"]
@@ -510,8 +511,8 @@ class RepositoryServerReconciler:
 
 
 def _lasting(
-    memory: Memory, digest: str, verdict: Problem | status.Waiting | None
-) -> Problem | status.Waiting | None:
+    memory: Memory, digest: str, verdict: Problem | Waiting | None
+) -> Problem | Waiting | None:
     """Let a fault of the same pod last while it is tried again, and remember it."""
     known = memory.failure
     failure = known.problem if known is not None and known.digest == digest else None
@@ -522,11 +523,11 @@ def _lasting(
 
 def _unfinished(error: InvalidInput | ApiError | DeadlineExceeded) -> Problem:
     if isinstance(error, InvalidInput):
-        return error.problem(status.SERVER_SETUP)
+        return Problem.of(error, SERVER_SETUP)
     if isinstance(error, DeadlineExceeded):
         message = OUT_OF_TIME.format(message=error)
-        return Problem(status.SERVER_SETUP, REASON_OUT_OF_TIME, message)
-    return Problem(status.SERVER_SETUP, REASON_REFUSED, REFUSED.format(message=error.message))
+        return Problem(SERVER_SETUP, REASON_OUT_OF_TIME, message)
+    return Problem(SERVER_SETUP, REASON_REFUSED, REFUSED.format(message=error.message))
 
 
 def _users_version(memory: Memory) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import asdict, fields, frozen
 
+import reconcilers
 from reconcilers.repositoryserver import children, podstatus
 from reconcilers.repositoryserver.context import KnownInputs, KnownUsers, Memory, Versions
 
@@ -173,7 +174,7 @@ def versions(parts: Sequence[object]) -> str:
     return _digest(json.dumps(parts).encode())[:_VERSIONS_LENGTH]
 
 
-def program(image: str, *, sources: Path = Path(__file__).parent) -> str:
+def program(image: str, *, sources: Path = Path(reconcilers.__file__).parent) -> str:
     """Return what tells this program from others that may make something else of the same Secrets.
 
     Args:

@@ -15,16 +15,9 @@ from attrs import evolve
 
 from controller.conditions import timestamp
 from controller.workqueue.queue import LOW_PRIORITY
-from reconcilers.repositoryserver import (
-    children,
-    htpasswd,
-    kopia,
-    podstatus,
-    resources,
-    retry,
-    status,
-    users,
-)
+from reconcilers import resources
+from reconcilers.errors import InvalidInput
+from reconcilers.repositoryserver import children, htpasswd, kopia, podstatus, retry, users
 from reconcilers.repositoryserver.commands import (
     UNANSWERED,
     CommandError,
@@ -32,8 +25,13 @@ from reconcilers.repositoryserver.commands import (
     Unreachable,
 )
 from reconcilers.repositoryserver.context import Attempt, KnownUsers
-from reconcilers.repositoryserver.errors import InvalidInput, Problem
 from reconcilers.repositoryserver.secretreader import version_of
+from reconcilers.repositoryserver.verdict import (
+    CLIENT_USER_INITIALIZED,
+    SERVER_REFRESHED,
+    Problem,
+    Waiting,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -126,7 +124,7 @@ class UserRegistrar:
         try:
             wanted = htpasswd.render(self._reader.passwords(current), former)
         except InvalidInput as error:
-            wanted, problem = former, error.problem(status.CLIENT_USER_INITIALIZED)
+            wanted, problem = former, Problem.of(error, CLIENT_USER_INITIALIZED)
             if former:
                 # Of several Secrets one may take users away: who does has to know that they stay.
                 problem = evolve(problem, message=USERS_STAY.format(message=problem.message))
@@ -135,7 +133,7 @@ class UserRegistrar:
 
     def ensure_taken_up(
         self, current: Pass, pods: Sequence[Mapping[str, Any]], setting: kopia.Setting
-    ) -> Problem | status.Waiting | None:
+    ) -> Problem | Waiting | None:
         """Let the servers in some pods take up the users, those that have others.
 
         Args:
@@ -152,14 +150,14 @@ class UserRegistrar:
         memory, uids = current.memory, {pod["metadata"]["uid"] for pod in pods}
         # Pods come and go for as long as the process lives.
         memory.attempts = {uid: last for uid, last in memory.attempts.items() if uid in uids}
-        verdict: Problem | status.Waiting | None = None
+        verdict: Problem | Waiting | None = None
         for pod in pods:
             verdict = self._ensure_taken_up(current, pod, setting) or verdict
         return verdict
 
     def _ensure_taken_up(
         self, current: Pass, pod: Mapping[str, Any], setting: kopia.Setting
-    ) -> Problem | status.Waiting | None:
+    ) -> Problem | Waiting | None:
         known = current.memory.users
         if known is None or children.users_of(pod) == known.version or not podstatus.answers(pod):
             return None
@@ -181,7 +179,7 @@ class UserRegistrar:
 
     def _take_up(
         self, current: Pass, pod: Mapping[str, Any], version: str, setting: kopia.Setting
-    ) -> tuple[Problem | status.Waiting | None, float]:
+    ) -> tuple[Problem | Waiting | None, float]:
         """Tell a server of its users; return what came of it, and the shortest pause after it."""
         name = pod["metadata"]["name"]
         # A change to the pod makes the kubelet look at its volumes now and not within a minute.
@@ -191,18 +189,18 @@ class UserRegistrar:
             result = self._commands.run(current, pod, kopia.take_up_users(version))
         except Unanswered:
             message = kopia.STORAGE_UNAVAILABLE.format(storage=setting.storage, cause=UNANSWERED)
-            problem = Problem(status.SERVER_REFRESHED, kopia.REASON_STORAGE, message)
+            problem = Problem(SERVER_REFRESHED, kopia.REASON_STORAGE, message)
             return problem, retry.MIN_SECONDS
         except Unreachable as error:
             message = UNREACHABLE.format(pod=name, cause=error)
-            return status.Waiting(status.SERVER_REFRESHED, message), retry.MIN_SECONDS
+            return Waiting(SERVER_REFRESHED, message), retry.MIN_SECONDS
         if result.exit_code == kopia.NOT_THERE_YET:
             message = WAITING_USERS.format(pod=name)
-            return status.Waiting(status.SERVER_REFRESHED, message), TAKE_UP_PAUSE_SECONDS
+            return Waiting(SERVER_REFRESHED, message), TAKE_UP_PAUSE_SECONDS
         if result.exit_code != 0:
             output = result.stderr.decode(errors="replace")
             explanation = kopia.explain(output, result.exit_code, setting)
-            problem = Problem(status.SERVER_REFRESHED, explanation.reason, explanation.message)
+            problem = Problem(SERVER_REFRESHED, explanation.reason, explanation.message)
             return problem, retry.MIN_SECONDS
         self._mark(current, pod, version)
         return None, 0.0

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from controller.conditions import conditions_of, get_condition
-from reconcilers.repositoryserver import children, podstatus, status
+from controller.conditions import conditions_of, get_condition, parse_time
+from reconcilers.repositoryserver import children, podstatus
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from reconcilers.repositoryserver.errors import Problem
+    from reconcilers.repositoryserver.verdict import Problem, Waiting
 
 WHY_SUPERSEDED = "another pod has replaced it"
 WHY_DRAINED = "its drain time is over"
@@ -54,7 +54,7 @@ class Newest:
 
     digest: str = ""
     pod: Mapping[str, Any] | None = None
-    verdict: Problem | status.Waiting | None = None
+    verdict: Problem | Waiting | None = None
     claim: str = ""
 
     def is_(self, pod: Mapping[str, Any]) -> bool:
@@ -213,7 +213,7 @@ def is_over(pod: Mapping[str, Any]) -> bool:
 def may_write(pod: Mapping[str, Any], now: datetime) -> bool:
     """Return whether a pod that does not serve may still have sessions that write."""
     if ending := pod["metadata"].get("deletionTimestamp"):
-        return now - status.parse_time(ending) < timedelta(seconds=UNCONFIRMED_SECONDS)
+        return now - parse_time(ending) < timedelta(seconds=UNCONFIRMED_SECONDS)
     return drain_until(pod) is not None
 
 
@@ -223,7 +223,7 @@ def drain_until(pod: Mapping[str, Any]) -> datetime | None:
     if text is None:
         return None
     try:
-        until = status.parse_time(text)
+        until = parse_time(text)
     except ValueError:
         return _LONG_AGO
     return until if until.tzinfo else _LONG_AGO
@@ -245,7 +245,7 @@ def in_each_others_way(
         return False
     if newest["metadata"]["uid"] == holder["metadata"]["uid"]:
         return False
-    created = status.parse_time(newest["metadata"]["creationTimestamp"])
+    created = parse_time(newest["metadata"]["creationTimestamp"])
     if now - created < timedelta(seconds=IN_PLACE_AFTER_SECONDS):
         return False
     scheduled = get_condition(conditions_of(newest), "PodScheduled")

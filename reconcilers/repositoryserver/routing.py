@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from controller.errors import NotFound
-from reconcilers.repositoryserver import children, endpoints, podstatus, resources, rollout
+from reconcilers import resources
+from reconcilers.repositoryserver import children, endpoints, podstatus, rollout
 from reconcilers.repositoryserver.applier import is_of_removed_controller
 from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE
 from reconcilers.repositoryserver.rollout import Rollout

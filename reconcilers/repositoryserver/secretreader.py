@@ -8,7 +8,7 @@ from weakref import WeakValueDictionary
 from attrs import field, frozen
 
 from controller.errors import NotFound
-from reconcilers.repositoryserver import resources
+from reconcilers import resources
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

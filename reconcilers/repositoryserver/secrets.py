@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
-from reconcilers.repositoryserver.errors import InvalidInput
+from reconcilers.errors import InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

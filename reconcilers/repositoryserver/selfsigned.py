@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from controller.conditions import timestamp
+from reconcilers.errors import InvalidInput
 from reconcilers.repositoryserver import children
 from reconcilers.repositoryserver.api import SecretRef
 from reconcilers.repositoryserver.certificates import ServerCertificate, server_certificate
-from reconcilers.repositoryserver.errors import InvalidInput
 
 if TYPE_CHECKING:
     from datetime import datetime

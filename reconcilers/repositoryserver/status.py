@@ -1,55 +1,38 @@
 """From what was seen to the status: conditions, progress and server info, as pure functions.
 
-A server comes up in `STEPS`, each with a condition of the last shipped contract. A step is True,
-False, or Unknown while it waits for the one before it. `Ready` sums them up.
+Each of the `STEPS` in which a server comes up has a condition. It is True, False, or Unknown while
+it waits for the one before it. `Ready` sums them up.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
 from controller.conditions import get_condition, is_true, set_condition
-from reconcilers.repositoryserver.errors import Problem
 from reconcilers.repositoryserver.secrets import REASON_MISSING
+from reconcilers.repositoryserver.verdict import (
+    CLIENT_USER_INITIALIZED,
+    REPOSITORY_CONNECTED,
+    SERVER_INITIALIZED,
+    SERVER_REFRESHED,
+    SERVER_SETUP,
+    STEPS,
+    Problem,
+    Waiting,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
-SERVER_SETUP = "ServerSetup"
-REPOSITORY_CONNECTED = "RepositoryConnected"
-SERVER_INITIALIZED = "ServerInitialized"
-CLIENT_USER_INITIALIZED = "ClientUserInitialized"
-SERVER_REFRESHED = "ServerRefreshed"
 READY = "Ready"
 CERTIFICATE_EXPIRING = "CertificateExpiring"
 REPOSITORY_SHARED = "RepositoryShared"
 
 # What is told of a server besides: True is a warning, and changes nothing of Ready.
 WARNINGS = (CERTIFICATE_EXPIRING, REPOSITORY_SHARED)
-
-# In the order in which a server comes up; with the last shipped reasons for True and False.
-STEPS = {
-    SERVER_SETUP: (
-        "KopiaRepositoryServerSetupSucceeded",
-        "KopiaRepositoryServerSetupFailed",
-    ),
-    REPOSITORY_CONNECTED: (
-        "KopiaRepositoryConnectionSucceeded",
-        "KopiaRepositoryConnectionFailed",
-    ),
-    SERVER_INITIALIZED: (
-        "KopiaRepositoryServerInitializationSucceeded",
-        "KopiaRepositoryServerInitializationFailed",
-    ),
-    CLIENT_USER_INITIALIZED: (
-        "ClientInitializationSucceeded",
-        "ClientInitializationFailed",
-    ),
-    SERVER_REFRESHED: ("ServerRefreshed", "ServerRefreshFailed"),
-}
 
 # What these say is over with the process. The users, by contrast, stay in their Secret.
 _OF_THE_PROCESS = frozenset({REPOSITORY_CONNECTED, SERVER_INITIALIZED})
@@ -83,23 +66,7 @@ NOT_SHARED = "no other RepositoryServer in the namespace writes to the repositor
 FORMER_SERVES = "{message} (meanwhile pod {pod} still serves)"
 
 WAITING_TURN = "waiting until fewer servers are being replaced at the same time"
-WAITING_OWNER = (
-    "{kind} {name} still belongs to a deleted RepositoryServer of this name; it is being deleted"
-)
 WAITING_ENDPOINT = "the Service is about to route to pod {pod}"
-
-
-@frozen
-class Waiting:
-    """A step that is under way.
-
-    Attributes:
-        step: Type of its condition.
-        message: What is being waited for.
-    """
-
-    step: str
-    message: str
 
 
 def is_secret_missing(verdict: Problem | Waiting) -> bool:
@@ -110,11 +77,6 @@ def is_secret_missing(verdict: Problem | Waiting) -> bool:
 def awaiting_secret(verdict: Problem | Waiting) -> Problem | Waiting:
     """Wait for a Secret that does not exist in place of calling it a fault."""
     return Waiting(verdict.step, verdict.message) if is_secret_missing(verdict) else verdict
-
-
-def parse_time(text: str) -> datetime:
-    """Read a time as Kubernetes writes it."""
-    return datetime.fromisoformat(text)
 
 
 @frozen

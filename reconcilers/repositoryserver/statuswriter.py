@@ -10,7 +10,7 @@ import structlog
 from controller.conditions import TRUE, get_condition, is_true
 from controller.errors import NotFound
 from controller.events import NORMAL, WARNING
-from reconcilers.repositoryserver import resources, status
+from reconcilers.repositoryserver import api, status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,7 +94,7 @@ class StatusWriter:
     ) -> dict[str, Any]:
         metadata = obj["metadata"]
         patched = self._client.merge_patch(
-            resources.REPOSITORY_SERVERS,
+            api.REPOSITORY_SERVERS,
             metadata["namespace"],
             metadata["name"],
             # The version turns a decision on an outdated resource into a conflict.

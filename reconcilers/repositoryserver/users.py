@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from reconcilers.errors import InvalidInput
 from reconcilers.repositoryserver import htpasswd, secrets
-from reconcilers.repositoryserver.errors import InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

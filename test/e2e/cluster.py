@@ -16,7 +16,7 @@ from controller.rest.kubeconfig import load_api_client
 from e2e.confidential import Confidential
 from e2e.kubectl import Kubectl
 from e2e.waiting import CLOCK, wait_for
-from reconcilers.repositoryserver import resources
+from reconcilers import resources
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,7 @@ from attrs import frozen
 from controller.leaderelection.elector import LEASES
 from e2e.cluster import DEPLOYMENTS, NAMESPACE, Cluster, names
 from e2e.waiting import wait_for
-from reconcilers.repositoryserver import resources
+from reconcilers import resources
 
 if TYPE_CHECKING:
     from controller.resource import Object

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 
 from e2e.cluster import LABEL, NAMESPACE, NAMESPACES, NODES, VOLUMES, Cluster
-from reconcilers.repositoryserver import resources
+from reconcilers import resources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,7 +14,8 @@ from controller.conditions import get_condition
 from e2e import certificates
 from e2e.cluster import CLAIMS, NAMESPACE, Cluster
 from e2e.waiting import DEFAULT_SECONDS, wait_for
-from reconcilers.repositoryserver import resources
+from reconcilers import resources
+from reconcilers.repositoryserver import api
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -197,13 +198,11 @@ class Server:
 
     def get(self) -> Object:
         """Return the RepositoryServer as it is now."""
-        return self.cluster.client.get(resources.REPOSITORY_SERVERS, NAMESPACE, self.name)
+        return self.cluster.client.get(api.REPOSITORY_SERVERS, NAMESPACE, self.name)
 
     def patch(self, change: Object) -> Object:
         """Change the RepositoryServer by a merge patch."""
-        return self.cluster.client.merge_patch(
-            resources.REPOSITORY_SERVERS, NAMESPACE, self.name, change
-        )
+        return self.cluster.client.merge_patch(api.REPOSITORY_SERVERS, NAMESPACE, self.name, change)
 
     def set_values(self, role: str, values: dict[str, str | None]) -> None:
         """Set keys of a Secret on the cluster; None removes one."""
@@ -283,7 +282,7 @@ class Server:
 
     def remove(self) -> None:
         """Delete everything that was made for it; its pods end meanwhile."""
-        self.cluster.discard(resources.REPOSITORY_SERVERS, self.name)
+        self.cluster.discard(api.REPOSITORY_SERVERS, self.name)
         for secret in self.secrets.values():
             self.cluster.discard(resources.SECRETS, secret["metadata"]["name"])
         if self.store is None:

@@ -10,7 +10,7 @@ from e2e.cluster import NAMESPACE
 from e2e.server import HOST, events_of
 from e2e.waiting import CLOCK, wait_for
 from fakes.objects import KeyPair
-from reconcilers.repositoryserver import resources
+from reconcilers import resources
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,8 @@ from e2e.cluster import NAMESPACE, names
 from e2e.installation import REPLICAS
 from e2e.server import PREFIX, ROOT_PATH, USER, condition, events_of, is_ready
 from e2e.waiting import CLOCK, wait_for
-from reconcilers.repositoryserver import children, resources
+from reconcilers import resources
+from reconcilers.repositoryserver import api, children
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +89,7 @@ def leave_behind(server: Server) -> Object:
     """Put what the removed controller left on the cluster, and return the resource."""
     cluster = server.cluster
     cluster.client.merge_patch(
-        resources.REPOSITORY_SERVERS,
+        api.REPOSITORY_SERVERS,
         NAMESPACE,
         server.name,
         {"status": FORMER_STATUS},

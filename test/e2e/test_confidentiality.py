@@ -20,7 +20,8 @@ from e2e.cluster import NAMESPACE
 from e2e.confidential import Confidential
 from e2e.waiting import wait_for
 from e2e.witness import CONFIG_MAPS
-from reconcilers.repositoryserver import children, kopia, resources
+from reconcilers import resources
+from reconcilers.repositoryserver import children, kopia
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,7 +9,7 @@ import pytest
 from controller.clock import SystemClock
 from e2e.cluster import NAMESPACE
 from e2e.waiting import wait_for
-from reconcilers.repositoryserver import resources
+from reconcilers import resources
 
 if TYPE_CHECKING:
     from collections.abc import Callable

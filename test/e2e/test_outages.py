@@ -13,7 +13,8 @@ from e2e.backup_client import login
 from e2e.cluster import NAMESPACE
 from e2e.server import condition, events_of, is_ready
 from e2e.waiting import CLOCK, wait_for
-from reconcilers.repositoryserver import children, resources
+from reconcilers import resources
+from reconcilers.repositoryserver import children
 from reconcilers.repositoryserver.podstatus import node_is_lost
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from e2e.backup_client import login
 from e2e.cluster import NAMESPACE, Cluster, names
 from e2e.server import events_of, is_ready
 from e2e.waiting import CLOCK, wait_for
-from reconcilers.repositoryserver import resources
+from reconcilers import resources
+from reconcilers.repositoryserver import api
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -237,7 +238,7 @@ def test_a_deleted_resource_takes_its_children_with_it_and_leaves_the_repository
     before = node.checksums(server.name)
     assert before
 
-    cluster.delete(resources.REPOSITORY_SERVERS, server.name)
+    cluster.delete(api.REPOSITORY_SERVERS, server.name)
     wait_for(
         "the children to be gone",
         lambda: cluster.owned(ready["metadata"]["uid"]),

@@ -14,7 +14,8 @@ from e2e.cluster import CLIENTS, NAMESPACE
 from e2e.node import parse_checksums
 from e2e.server import PREFIX, ROOT_PATH, is_ready
 from e2e.waiting import wait_for
-from reconcilers.repositoryserver import children, resources
+from reconcilers import resources
+from reconcilers.repositoryserver import children
 from reconcilers.repositoryserver.api import PORT
 
 if TYPE_CHECKING:

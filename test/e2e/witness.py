@@ -15,7 +15,8 @@ from controller.metrics import Metrics
 from controller.resource import Object, Resource
 from e2e.cluster import EVENTS, NAMESPACE, Cluster
 from e2e.waiting import CLOCK, wait_for
-from reconcilers.repositoryserver import resources
+from reconcilers import resources
+from reconcilers.repositoryserver import api
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 CONFIG_MAPS: Final = Resource("", "v1", "configmaps", "ConfigMap")
 
 WATCHED: Final = (
-    resources.REPOSITORY_SERVERS,
+    api.REPOSITORY_SERVERS,
     resources.PODS,
     resources.SERVICES,
     resources.NETWORK_POLICIES,

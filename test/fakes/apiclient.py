@@ -12,7 +12,7 @@ from controller.clock import Deadline
 from controller.errors import AlreadyExists, Conflict, Invalid, NotFound
 from controller.resource import Object, Resource
 from fakes import objects
-from reconcilers.repositoryserver import resources
+from reconcilers import resources
 
 
 @frozen

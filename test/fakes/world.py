@@ -17,7 +17,8 @@ from fakes.apiclient import Action, FakeClient
 from fakes.clock import FakeClock
 from fakes.kopia import FakeKopia
 from fakes.recorder import FakeRecorder
-from reconcilers.repositoryserver import children, endpoints, htpasswd, record, resources
+from reconcilers import resources
+from reconcilers.repositoryserver import api, children, endpoints, htpasswd, record
 from reconcilers.repositoryserver.applier import owner_uids
 from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE, Caches
 from reconcilers.repositoryserver.reconciler import POD_FIRST_SECONDS, STAGE_PAUSE_SECONDS
@@ -82,7 +83,7 @@ class World:
         self.restart()
         for secret in objects.all_secrets():
             self.api.put(resources.SECRETS, secret)
-        self.api.put(resources.REPOSITORY_SERVERS, objects.repository_server())
+        self.api.put(api.REPOSITORY_SERVERS, objects.repository_server())
 
     def restart(self, *, cached_secrets: Iterable[Object] | None = None) -> None:
         """Start the controller anew: what it remembered is gone.
@@ -101,7 +102,7 @@ class World:
             client=self.api,  # type: ignore[arg-type]  # the fake has what is called
             executor=self.kopia,  # type: ignore[arg-type]
             caches=Caches(
-                servers=self._cache(resources.REPOSITORY_SERVERS),
+                servers=self._cache(api.REPOSITORY_SERVERS),
                 pods=self._cache(resources.PODS),
                 services=self._cache(resources.SERVICES),
                 network_policies=self._cache(resources.NETWORK_POLICIES),
@@ -165,7 +166,7 @@ class World:
         """
         generation = self.server()["metadata"]["generation"] + 1
         change = {"metadata": {"generation": generation}, "spec": spec}
-        self.api.put(resources.REPOSITORY_SERVERS, objects.merged(self.server(), change))
+        self.api.put(api.REPOSITORY_SERVERS, objects.merged(self.server(), change))
 
     def change_secret(self, secret: Object) -> None:
         """Write a Secret, or make it."""
@@ -211,7 +212,7 @@ class World:
 
     def server(self) -> Object:
         """Return the resource."""
-        return self._one(resources.REPOSITORY_SERVERS, objects.NAME)
+        return self._one(api.REPOSITORY_SERVERS, objects.NAME)
 
     def condition(self, type_: str) -> tuple[str, str, str]:
         """Return the status, the reason and the message of a condition of the server."""

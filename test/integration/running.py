@@ -23,9 +23,9 @@ from controller.rest.podexec import ExecResult
 from e2e.waiting import wait_for
 from fakes import objects
 from fakes.kopia import FakeKopia
-from reconcilers import wiring
+from reconcilers import resources, wiring
 from reconcilers.options import parse_options
-from reconcilers.repositoryserver import children, resources, status
+from reconcilers.repositoryserver import api, children, status
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -125,7 +125,7 @@ def install_definition(client: Client) -> None:
     body = yaml.safe_load(DEFINITION.read_text())
     name = body["metadata"]["name"]
     client.apply(DEFINITIONS, "", name, body)
-    wait_for("the definition", lambda: serves(client, resources.REPOSITORY_SERVERS))
+    wait_for("the definition", lambda: serves(client, api.REPOSITORY_SERVERS))
 
 
 def serves(client: Client, resource: Resource) -> bool:
@@ -167,7 +167,7 @@ def server(name: str, namespace: str, change: Object | None = None) -> Object:
 
 def create(client: Client, namespace: str, name: str, change: Object | None = None) -> None:
     """Create a server, as `server` describes it."""
-    client.create(resources.REPOSITORY_SERVERS, namespace, server(name, namespace, change))
+    client.create(api.REPOSITORY_SERVERS, namespace, server(name, namespace, change))
 
 
 def create_secrets(client: Client, namespace: str) -> None:
@@ -209,7 +209,7 @@ def wait_ready(client: Client, namespace: str, **options: float) -> list[Object]
     """Wait until all servers are Ready, and return them."""
     return wait_for(
         "Ready servers",
-        lambda: list(client.list(resources.REPOSITORY_SERVERS, namespace)["items"]),
+        lambda: list(client.list(api.REPOSITORY_SERVERS, namespace)["items"]),
         lambda found: all(has(obj, status.READY) for obj in found),
         **options,
     )

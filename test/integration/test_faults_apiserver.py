@@ -29,8 +29,8 @@ from e2e.waiting import wait_for
 from fakes import objects
 from integration import running
 from integration.running import Kubelet, create, pods_of
-from reconcilers import wiring
-from reconcilers.repositoryserver import children, resources, status
+from reconcilers import resources, wiring
+from reconcilers.repositoryserver import api, children, status
 from reconcilers.repositoryserver.reconciler import (
     REASON_OUT_OF_TIME,
     REASON_PANICKED,
@@ -106,7 +106,7 @@ def _kubelet(client: Client, namespace: str) -> Iterator[None]:
 
 
 def get(client: Client, namespace: str, name: str) -> Object:
-    return client.get(resources.REPOSITORY_SERVERS, namespace, name)
+    return client.get(api.REPOSITORY_SERVERS, namespace, name)
 
 
 def wait_ready(
@@ -281,9 +281,7 @@ class SecondWriter:
         while not self._stop.is_set():
             self.writes += 1
             change = {"metadata": {"annotations": {"test/number": str(self.writes)}}}
-            self._client.merge_patch(
-                resources.REPOSITORY_SERVERS, self._namespace, self._name, change
-            )
+            self._client.merge_patch(api.REPOSITORY_SERVERS, self._namespace, self._name, change)
 
 
 @pytest.mark.usefixtures("_kubelet")
@@ -326,7 +324,7 @@ def test_a_resource_that_is_edited_while_it_is_reconciled_ends_as_the_last_edit_
                 }
             }
         }
-        client.merge_patch(resources.REPOSITORY_SERVERS, namespace, FIRST, edit)
+        client.merge_patch(api.REPOSITORY_SERVERS, namespace, FIRST, edit)
 
     wait_ready(client, namespace, FIRST)
     (pod,) = wait_for(
@@ -384,7 +382,7 @@ def test_a_thousand_changes_during_a_pass_are_one_more_pass_and_hold_up_nobody(
 
     for number in range(1000):
         change = {"metadata": {"annotations": {"test/number": str(number)}}}
-        client.merge_patch(resources.REPOSITORY_SERVERS, namespace, FIRST, change)
+        client.merge_patch(api.REPOSITORY_SERVERS, namespace, FIRST, change)
     create(client, namespace, SECOND)
     # What happened to the first was told before what happened to the second.
     wait_ready(client, namespace, SECOND)
@@ -428,7 +426,7 @@ def test_nobody_notices_that_the_clock_was_set(
     create(client, namespace, SECOND)
     wait_ready(client, namespace, SECOND)
     relabelled = {"spec": {"server": {"podLabels": {"test/jumped": "yes"}}}}
-    client.merge_patch(resources.REPOSITORY_SERVERS, namespace, FIRST, relabelled)
+    client.merge_patch(api.REPOSITORY_SERVERS, namespace, FIRST, relabelled)
     wait_ready(client, namespace, FIRST)
 
     (same,) = pods_of(client, namespace, FIRST)
@@ -440,7 +438,7 @@ def test_nobody_notices_that_the_clock_was_set(
     events = [
         event
         for event in client.list(EVENTS, namespace)["items"]
-        if event["regarding"]["kind"] == resources.REPOSITORY_SERVERS.kind
+        if event["regarding"]["kind"] == api.REPOSITORY_SERVERS.kind
     ]
     assert events
     assert [event["note"] for event in events if event["type"] == "Warning"] == []
@@ -577,7 +575,7 @@ def test_two_servers_on_one_repository_are_both_warned_until_one_is_gone(
         server = wait_ready(client, namespace, name)
         assert said(server, status.REPOSITORY_SHARED) == Said()
 
-    client.delete(resources.REPOSITORY_SERVERS, namespace, SECOND)
+    client.delete(api.REPOSITORY_SERVERS, namespace, SECOND)
     alone = wait_for(
         "the warning to be over",
         lambda: get(client, namespace, FIRST),

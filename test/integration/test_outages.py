@@ -22,7 +22,7 @@ from integration import running
 from integration.conftest import KUBECONFIG_VARIABLE, client_of, run_cluster
 from integration.container import Container
 from integration.running import create, pods_of
-from reconcilers.repositoryserver import resources
+from reconcilers import resources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,8 +17,8 @@ from controller.rest.kubeconfig import load_api_client
 from e2e.waiting import wait_for
 from fakes import objects
 from integration import running
-from reconcilers import wiring
-from reconcilers.repositoryserver import resources, status
+from reconcilers import resources, wiring
+from reconcilers.repositoryserver import api, status
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def test_a_resync_of_ready_servers_sends_no_request(
     controller = start()
     bring_up(client, namespace)
     touched = dict.fromkeys(bystanders(namespace), "bystander")
-    touched[resources.REPOSITORY_SERVERS] = SERVERS[0]
+    touched[api.REPOSITORY_SERVERS] = SERVERS[0]
     for resource, obj in bystanders(namespace).items():
         client.create(resource, namespace, obj)
     sent, executed = len(controller.requests), controller.running.kopias.ran
@@ -156,7 +156,7 @@ def test_a_restart_with_ready_servers_sends_no_request(
     former = start()
     bring_up(client, namespace)
     labels = {"spec": {"server": {"podLabels": {"team": "a"}}}}
-    client.merge_patch(resources.REPOSITORY_SERVERS, namespace, SERVERS[0], labels)
+    client.merge_patch(api.REPOSITORY_SERVERS, namespace, SERVERS[0], labels)
     wait_for(
         "the label on the pod",
         lambda: client.list(resources.PODS, namespace, label_selector="team=a")["items"],

@@ -23,6 +23,7 @@ from reconcilers.repositoryserver import (
     statuswriter,
 )
 from reconcilers.repositoryserver.metrics import RepositoryServerCollector
+from reconcilers.repositoryserver.verdict import STEPS
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -128,7 +129,7 @@ def as_typed(value: object) -> str:
 
 
 def test_every_condition_is_told() -> None:
-    for type_ in (*status.STEPS, status.READY, status.CERTIFICATE_EXPIRING):
+    for type_ in (*STEPS, status.READY, status.CERTIFICATE_EXPIRING):
         assert f"| `{type_}` |" in OPERATIONS
 
 

@@ -16,9 +16,9 @@ from controller.rest.client import Client
 from fakes import apiserver, objects
 from fakes.apiserver import FakeApiServer
 from fakes.clock import FakeClock
-from reconcilers import wiring
+from reconcilers import resources, wiring
 from reconcilers.options import parse_options
-from reconcilers.repositoryserver import resources
+from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.metrics import RepositoryServerCollector
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
 from reconcilers.repositoryserver.sharing import Repositories
@@ -178,8 +178,8 @@ class TestWaking:
         before, ours, later = (self.obj(version, "files") for version in (1, 2, 3))
         sources.caches.servers.mutated(ours)
 
-        assert woken.by(resources.REPOSITORY_SERVERS, before, ours) == set()
-        assert woken.by(resources.REPOSITORY_SERVERS, ours, later) == {"files"}
+        assert woken.by(api.REPOSITORY_SERVERS, before, ours) == set()
+        assert woken.by(api.REPOSITORY_SERVERS, ours, later) == {"files"}
 
     def test_who_shares_a_repository_is_woken_when_another_one_has_found_so_or_is_gone(
         self, sources: wiring.Sources, woken: Woken
@@ -188,8 +188,8 @@ class TestWaking:
         ours["status"] = {"conditions": [{"type": "RepositoryShared", "status": "True"}]}
         sources.caches.servers.mutated(ours)
 
-        assert woken.by(resources.REPOSITORY_SERVERS, before, ours) == {"twin"}
-        assert woken.by(resources.REPOSITORY_SERVERS, ours, None) == {"files", "twin"}
+        assert woken.by(api.REPOSITORY_SERVERS, before, ours) == {"twin"}
+        assert woken.by(api.REPOSITORY_SERVERS, ours, None) == {"files", "twin"}
 
     @pytest.mark.parametrize(
         "resource",

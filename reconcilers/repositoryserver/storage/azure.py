@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from reconcilers.repositoryserver.errors import InvalidInput
+from reconcilers.errors import InvalidInput
 from reconcilers.repositoryserver.storage import authorities
 from reconcilers.repositoryserver.storage.model import Storage
 

@@ -16,7 +16,8 @@ from controller.conditions import timestamp
 from controller.errors import AlreadyExists, Conflict, Invalid, NotFound
 from fakes import objects
 from fakes.apiclient import refuse_outdated
-from reconcilers.repositoryserver import resources
+from reconcilers import resources
+from reconcilers.repositoryserver import api
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -177,7 +178,7 @@ class ApiServer:
     def _change(self, resource: Resource, before: Object, after: Object) -> Object:
         if after == before:
             return before
-        if resource == resources.REPOSITORY_SERVERS and after["spec"] != before["spec"]:
+        if resource == api.REPOSITORY_SERVERS and after["spec"] != before["spec"]:
             generation = before["metadata"]["generation"] + 1
             after = {**after, "metadata": {**after["metadata"], "generation": generation}}
         return self._store(resource, before, after)

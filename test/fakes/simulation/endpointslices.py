@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from controller.conditions import conditions_of, is_true
-from reconcilers.repositoryserver import endpoints, resources
+from reconcilers import resources
+from reconcilers.repositoryserver import endpoints
 
 if TYPE_CHECKING:
     from random import Random

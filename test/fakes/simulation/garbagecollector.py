@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconcilers.repositoryserver import resources
+from reconcilers import resources
+from reconcilers.repositoryserver import api
 
 if TYPE_CHECKING:
     from random import Random
@@ -54,7 +55,7 @@ class GarbageCollector:
         owners = _owner_uids(obj)
         there = (
             owner["metadata"]["uid"]
-            for kind in (resources.REPOSITORY_SERVERS, resources.SERVICES)
+            for kind in (api.REPOSITORY_SERVERS, resources.SERVICES)
             for owner in self._api.list(kind)
         )
         if owners and not owners & set(there):

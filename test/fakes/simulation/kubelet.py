@@ -12,7 +12,8 @@ from controller.conditions import conditions_of, get_condition, timestamp
 from controller.errors import ServerUnavailable
 from fakes import objects
 from fakes.kopia import FakeResult
-from reconcilers.repositoryserver import children, kopia, resources
+from reconcilers import resources
+from reconcilers.repositoryserver import children, kopia
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

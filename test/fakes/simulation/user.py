@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from attrs import evolve, frozen
 
 from fakes import objects
-from reconcilers.repositoryserver import resources, secrets
+from reconcilers import resources
+from reconcilers.repositoryserver import api, secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,26 +68,26 @@ class User:
     def edit(self, name: str, change: Object) -> None:
         """Change a resource for good, by a merge patch of its specification."""
         self.specs[name] = objects.merged(self.specs[name], change)
-        if self._api.find(resources.REPOSITORY_SERVERS, objects.NAMESPACE, name) is not None:
+        if self._api.find(api.REPOSITORY_SERVERS, objects.NAMESPACE, name) is not None:
             self.write_server(name)
 
     def write_server(self, name: str) -> None:
         """Create a resource, or write its specification as it should be."""
-        found = self._api.find(resources.REPOSITORY_SERVERS, objects.NAMESPACE, name)
+        found = self._api.find(api.REPOSITORY_SERVERS, objects.NAMESPACE, name)
         if found is not None:
-            self._api.replace(resources.REPOSITORY_SERVERS, {**found, "spec": self.specs[name]})
+            self._api.replace(api.REPOSITORY_SERVERS, {**found, "spec": self.specs[name]})
             return
         server = objects.repository_server()
         metadata = {"name": name, "namespace": objects.NAMESPACE}
         self._api.create(
-            resources.REPOSITORY_SERVERS,
+            api.REPOSITORY_SERVERS,
             {**server, "metadata": metadata, "spec": self.specs[name]},
         )
 
     def delete_server(self, name: str) -> None:
         """Delete a resource, if it is there; it should be there all the same."""
-        if self._api.find(resources.REPOSITORY_SERVERS, objects.NAMESPACE, name) is not None:
-            self._api.delete(resources.REPOSITORY_SERVERS, objects.NAMESPACE, name)
+        if self._api.find(api.REPOSITORY_SERVERS, objects.NAMESPACE, name) is not None:
+            self._api.delete(api.REPOSITORY_SERVERS, objects.NAMESPACE, name)
 
     def change_input(self, name: str, values: Mapping[str, str]) -> None:
         """Change a Secret for good."""

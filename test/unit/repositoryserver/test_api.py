@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from fakes import objects
+from reconcilers.errors import InvalidInput
 from reconcilers.repositoryserver import api
-from reconcilers.repositoryserver.errors import InvalidInput
 
 Object = dict[str, Any]
 

@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from fakes import objects
+from reconcilers.errors import InvalidInput
 from reconcilers.repositoryserver import certificates, secrets
 from reconcilers.repositoryserver.api import SecretRef
 from reconcilers.repositoryserver.certificates import ServerCertificate, server_certificate
-from reconcilers.repositoryserver.errors import InvalidInput
 
 TLS = SecretRef("spec.server.tlsSecretRef", objects.NAMESPACE, objects.TLS)
 

@@ -11,9 +11,9 @@ import pytest
 
 from fakes import objects
 from fakes import storage as fakes
+from reconcilers.errors import InvalidInput
 from reconcilers.repositoryserver import api, children, kopia, secrets
 from reconcilers.repositoryserver.certificates import ServerCertificate
-from reconcilers.repositoryserver.errors import InvalidInput
 from reconcilers.repositoryserver.repository_config import repository_config
 from reconcilers.repositoryserver.storage.model import Storage
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from reconcilers.errors import InvalidInput
 from reconcilers.repositoryserver import podoverride
-from reconcilers.repositoryserver.errors import InvalidInput
 
 Object = dict[str, Any]
 

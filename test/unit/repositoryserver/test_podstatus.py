@@ -7,8 +7,7 @@ import pytest
 
 from fakes import objects
 from reconcilers.repositoryserver import kopia, podstatus
-from reconcilers.repositoryserver.errors import Problem
-from reconcilers.repositoryserver.status import Waiting
+from reconcilers.repositoryserver.verdict import Problem, Waiting
 
 Object = dict[str, Any]
 

@@ -15,8 +15,8 @@ from controller.conditions import timestamp
 from fakes import objects
 from reconcilers.repositoryserver import api, children, podstatus, record
 from reconcilers.repositoryserver.context import KnownInputs, KnownUsers, Memory, Versions
-from reconcilers.repositoryserver.errors import Problem
 from reconcilers.repositoryserver.record import Record, Records
+from reconcilers.repositoryserver.verdict import Problem
 
 if TYPE_CHECKING:
     from pathlib import Path

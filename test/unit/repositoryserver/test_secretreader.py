@@ -13,7 +13,7 @@ from controller.cache.store import Store
 from fakes import objects, passes
 from fakes.apiclient import Action, FakeClient
 from fakes.clock import FakeClock
-from reconcilers.repositoryserver import resources
+from reconcilers import resources
 from reconcilers.repositoryserver.secretreader import SecretReader
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from fakes import objects
+from reconcilers.errors import InvalidInput
 from reconcilers.repositoryserver import secrets
 from reconcilers.repositoryserver.api import SecretRef
-from reconcilers.repositoryserver.errors import InvalidInput
 
 Object = dict[str, Any]
 

@@ -6,11 +6,11 @@ from typing import Any
 import attrs
 import pytest
 
-from controller.conditions import get_condition, timestamp
+from controller.conditions import get_condition, parse_time, timestamp
 from fakes import objects
 from reconcilers.repositoryserver import status
-from reconcilers.repositoryserver.errors import Problem
-from reconcilers.repositoryserver.status import Outcome, Waiting, desired_status
+from reconcilers.repositoryserver.status import Outcome, desired_status
+from reconcilers.repositoryserver.verdict import STEPS, Problem, Waiting
 
 Object = dict[str, Any]
 
@@ -27,7 +27,7 @@ def test_a_time_is_written_and_read_as_kubernetes_does() -> None:
     when = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
     assert timestamp(when) == "2026-01-02T03:04:05Z"
-    assert status.parse_time("2026-01-02T03:04:05Z") == when
+    assert parse_time("2026-01-02T03:04:05Z") == when
 
 
 NOW = objects.NOW
@@ -65,7 +65,7 @@ def conditions(of: Object) -> dict[str, tuple[str, str]]:
 def statuses(of: Object) -> list[str]:
     """Return the statuses of the five steps, then that of Ready."""
     found = conditions(of)
-    return [found[step][0] for step in (*status.STEPS, status.READY)]
+    return [found[step][0] for step in (*STEPS, status.READY)]
 
 
 def message(of: Object, condition_type: str) -> str:
@@ -78,7 +78,7 @@ def message(of: Object, condition_type: str) -> str:
 REMOVED = {
     "conditions": [
         {"type": type_, "status": "True", "reason": succeeded, "lastTransitionTime": EARLIER}
-        for type_, (succeeded, _) in status.STEPS.items()
+        for type_, (succeeded, _) in STEPS.items()
     ],
     "progress": "Ready",
     "serverInfo": {"podName": "repo-server-pod-x", "serviceName": "repo-server-service-x"},
@@ -331,7 +331,7 @@ class TestTheRemovedControllersStatus:
 
         assert statuses(after) == ["True"] * 6
         times = {found["type"]: found["lastTransitionTime"] for found in after["conditions"]}
-        assert times == {**dict.fromkeys(status.STEPS, EARLIER), "Ready": AT}
+        assert times == {**dict.fromkeys(STEPS, EARLIER), "Ready": AT}
         assert {found["observedGeneration"] for found in after["conditions"]} == {3}
 
     def test_a_condition_without_a_time_gets_one(self) -> None:

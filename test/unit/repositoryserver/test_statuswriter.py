@@ -12,18 +12,24 @@ from fakes import objects, passes
 from fakes.apiclient import Action, FakeClient
 from fakes.clock import FakeClock
 from fakes.recorder import Event, FakeRecorder
-from reconcilers.repositoryserver import resources, status
-from reconcilers.repositoryserver.errors import Problem
-from reconcilers.repositoryserver.status import Outcome, Waiting
+from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver.status import Outcome
 from reconcilers.repositoryserver.statuswriter import StatusWriter
+from reconcilers.repositoryserver.verdict import (
+    REPOSITORY_CONNECTED,
+    SERVER_INITIALIZED,
+    SERVER_SETUP,
+    Problem,
+    Waiting,
+)
 
 WRITE = Action("patch", "repositoryservers/status", objects.NAME)
 
 READY = Outcome(verdicts=(), serving=True, service_name="s")
-PENDING = Outcome((Waiting(status.REPOSITORY_CONNECTED, "Kopia opens it"),), serving=False)
-AWAY = Outcome((Waiting(status.SERVER_INITIALIZED, "no answer"),), serving=False)
-FAILED = Outcome((Problem(status.SERVER_SETUP, "SecretMissing", "no Secret"),), serving=False)
-FAILED_OTHERWISE = Outcome((Problem(status.SERVER_SETUP, "TypeWrong", "a type"),), serving=False)
+PENDING = Outcome((Waiting(REPOSITORY_CONNECTED, "Kopia opens it"),), serving=False)
+AWAY = Outcome((Waiting(SERVER_INITIALIZED, "no answer"),), serving=False)
+FAILED = Outcome((Problem(SERVER_SETUP, "SecretMissing", "no Secret"),), serving=False)
+FAILED_OTHERWISE = Outcome((Problem(SERVER_SETUP, "TypeWrong", "a type"),), serving=False)
 EXPIRING = evolve(READY, expiring="it expires")
 
 IS_READY = Event("Normal", "ServerReady", "clients can connect to service s")
@@ -48,7 +54,7 @@ class World:
             recorder=self.recorder,
             clock=self.clock,
         )
-        self.seen = self.api.put(resources.REPOSITORY_SERVERS, objects.repository_server())
+        self.seen = self.api.put(api.REPOSITORY_SERVERS, objects.repository_server())
         self.cached.add(self.seen)
 
     def write(self, outcome: Outcome) -> list[Event]:
@@ -76,7 +82,7 @@ def test_it_is_of_the_generation_that_was_looked_at_and_written_on_the_version_t
     world: World,
 ) -> None:
     edited = objects.merged(world.seen, {"metadata": {"generation": 2}})
-    world.cached.update(world.api.put(resources.REPOSITORY_SERVERS, edited))
+    world.cached.update(world.api.put(api.REPOSITORY_SERVERS, edited))
 
     world.write(READY)
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fakes import objects
+from reconcilers.errors import InvalidInput
 from reconcilers.repositoryserver import htpasswd, secrets, users
 from reconcilers.repositoryserver.api import SecretRef, UserAccess
-from reconcilers.repositoryserver.errors import InvalidInput
 from reconcilers.repositoryserver.users import Change
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from controller.errors import Conflict, Forbidden
 from fakes import objects
 from fakes.apiclient import Action, FakeClient
 from fakes.world import SERVICE, World
-from reconcilers.repositoryserver import children, podstatus, resources
+from reconcilers import resources
+from reconcilers.repositoryserver import api, children, podstatus
 from reconcilers.repositoryserver.applier import owner_uids
 from reconcilers.repositoryserver.issuer import RETRY_SECONDS
 from reconcilers.repositoryserver.registration import FORGET_AFTER_SECONDS
@@ -91,7 +92,7 @@ class TestCertificateOfTheControllersOwn:
         """Give a world with a server that is new."""
         world = World()
         world.drop_secret(objects.TLS)
-        world.api.put(resources.REPOSITORY_SERVERS, objects.repository_server(self.SELF_SIGNED))
+        world.api.put(api.REPOSITORY_SERVERS, objects.repository_server(self.SELF_SIGNED))
         return world
 
     @pytest.fixture
@@ -258,9 +259,7 @@ class TestCertificateOfTheControllersOwn:
     ) -> None:
         settled.change_secret(objects.tls_secret())
         changed = objects.repository_server({"metadata": {"generation": 2}})
-        settled.api.put(
-            resources.REPOSITORY_SERVERS, {**changed, "status": settled.server()["status"]}
-        )
+        settled.api.put(api.REPOSITORY_SERVERS, {**changed, "status": settled.server()["status"]})
         settled.reconcile()
         assert settled.secret(self.SECRET)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 
 from fakes import objects
-from reconcilers.repositoryserver import resources, secrets
+from reconcilers.repositoryserver import api, secrets
 
 if TYPE_CHECKING:
     from controller.resource import Object
@@ -34,7 +34,7 @@ class TestStorageCredential:
     @pytest.fixture
     def named(self, world: World) -> World:
         """Give a server in S3 whose credential is named and does not exist yet."""
-        world.api.put(resources.REPOSITORY_SERVERS, objects.repository_server(self.NAMED))
+        world.api.put(api.REPOSITORY_SERVERS, objects.repository_server(self.NAMED))
         world.change_secret(objects.location_secret(self.S3))
         return world
 
@@ -77,7 +77,7 @@ class TestStorageCredential:
         assert "expected secrets.kanister.io/aws" in message
 
     def test_a_file_store_needs_none_though_one_is_named(self, world: World) -> None:
-        world.api.put(resources.REPOSITORY_SERVERS, objects.repository_server(self.NAMED))
+        world.api.put(api.REPOSITORY_SERVERS, objects.repository_server(self.NAMED))
 
         world.settle()
 

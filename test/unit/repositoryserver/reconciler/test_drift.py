@@ -9,7 +9,8 @@ import pytest
 from fakes import objects
 from fakes.apiclient import Action
 from fakes.world import READ_INPUTS, READ_USERS, SERVICE, WRITE_STATUS
-from reconcilers.repositoryserver import children, resources
+from reconcilers import resources
+from reconcilers.repositoryserver import children
 from reconcilers.repositoryserver.applier import OVERRULED_SECONDS
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from controller.errors import (
 from fakes import objects
 from fakes.apiclient import Action
 from fakes.world import SERVICE, WRITE_STATUS
-from reconcilers.repositoryserver import children, resources, rollout
+from reconcilers import resources
+from reconcilers.repositoryserver import children, rollout
 from reconcilers.repositoryserver.api import DEFAULT_DRAIN_SECONDS
 from reconcilers.repositoryserver.reconciler import STAGE_PAUSE_SECONDS, UNREADY_RECHECK_SECONDS
 

@@ -9,9 +9,10 @@ import pytest
 
 from fakes import objects
 from fakes.world import WRITE_STATUS
-from reconcilers.repositoryserver import children, resources, status
+from reconcilers.repositoryserver import api, children
 from reconcilers.repositoryserver.reconciler import SECRET_GAP_SECONDS
 from reconcilers.repositoryserver.registration import FORGET_AFTER_SECONDS
+from reconcilers.repositoryserver.verdict import STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,7 +118,7 @@ def test_bad_input_is_told_once_and_mends_itself(
 
     assert world.progress() == "Failed"
     assert world.condition("Ready")[:2] == ("False", reason)
-    assert world.condition(step)[:2] == ("False", status.STEPS[step][1])
+    assert world.condition(step)[:2] == ("False", STEPS[step][1])
     for word in words:
         assert word in world.condition(step)[2]
     warnings = world.recorder.warnings()
@@ -147,7 +148,7 @@ def test_bad_input_leaves_a_running_server_alone(settled: World) -> None:
 
 def test_a_reference_into_another_namespace_is_refused(world: World) -> None:
     elsewhere = {"spec": {"server": {"tlsSecretRef": {"namespace": "other"}}}}
-    world.api.put(resources.REPOSITORY_SERVERS, objects.repository_server(elsewhere))
+    world.api.put(api.REPOSITORY_SERVERS, objects.repository_server(elsewhere))
 
     world.reconcile()
 

@@ -10,7 +10,8 @@ from controller.controller import Result
 from fakes import objects
 from fakes.apiclient import Action
 from fakes.world import SERVICE
-from reconcilers.repositoryserver import api, children, resources
+from reconcilers import resources
+from reconcilers.repositoryserver import api, children
 
 if TYPE_CHECKING:
     from fakes.world import World
@@ -78,7 +79,7 @@ def test_a_server_is_not_ready_by_the_service_of_a_deleted_namesake(world: World
 
 
 def test_a_deleted_server_is_left_to_the_garbage_collector(settled: World) -> None:
-    settled.api.drop(resources.REPOSITORY_SERVERS, objects.NAMESPACE, objects.NAME)
+    settled.api.drop(api.REPOSITORY_SERVERS, objects.NAMESPACE, objects.NAME)
 
     assert settled.reconcile() == Result()
     assert settled.api.taken() == []

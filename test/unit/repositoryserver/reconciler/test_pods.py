@@ -9,7 +9,8 @@ import pytest
 from fakes import objects
 from fakes.apiclient import Action
 from fakes.world import WRITE_STATUS
-from reconcilers.repositoryserver import resources, retry
+from reconcilers import resources
+from reconcilers.repositoryserver import api, retry
 from reconcilers.repositoryserver.reconciler import LOST_SECONDS, POD_FIRST_SECONDS
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class TestLostNode:
                 "server": {"podOverride": override},
             }
         }
-        world.api.put(resources.REPOSITORY_SERVERS, objects.repository_server(change))
+        world.api.put(api.REPOSITORY_SERVERS, objects.repository_server(change))
         values = {"type": "s3", "bucket": "b", "region": "r"}
         world.change_secret(objects.location_secret(values))
         keys = {"aws_access_key_id": "id", "aws_secret_access_key": "key"}

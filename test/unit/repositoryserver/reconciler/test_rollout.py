@@ -11,7 +11,8 @@ from fakes import objects
 from fakes.apiclient import Action
 from fakes.kopia import FakeResult
 from fakes.world import READ_INPUTS, SERVICE, WRITE_STATUS
-from reconcilers.repositoryserver import children, endpoints, resources, rollout
+from reconcilers import resources
+from reconcilers.repositoryserver import children, endpoints, rollout
 from reconcilers.repositoryserver.api import DEFAULT_DRAIN_SECONDS
 from reconcilers.repositoryserver.catchup import PAUSE_MAX_SECONDS
 from reconcilers.repositoryserver.registration import FORGET_AFTER_SECONDS

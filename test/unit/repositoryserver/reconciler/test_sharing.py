@@ -10,7 +10,7 @@ from controller.conditions import conditions_of, get_condition
 from controller.controller import Request
 from fakes import objects
 from fakes.world import REQUEST
-from reconcilers.repositoryserver import resources
+from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.reconciler import UNREADY_RECHECK_SECONDS
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class TestSharedRepository:
         """Give a world with a second server on the repository, of which nobody has been told."""
         metadata = {"name": self.SECOND.name, "uid": "uid-of-second"}
         second = objects.repository_server({"metadata": metadata})
-        settled.api.put(resources.REPOSITORY_SERVERS, second)
+        settled.api.put(api.REPOSITORY_SERVERS, second)
         return settled
 
     def reconcile_second(self, world: World) -> Result:
@@ -53,7 +53,7 @@ class TestSharedRepository:
     def test_it_is_over_when_the_other_is_deleted(self, shared: World) -> None:
         self.reconcile_second(shared)
         shared.reconcile()
-        shared.api.drop(resources.REPOSITORY_SERVERS, objects.NAMESPACE, self.SECOND.name)
+        shared.api.drop(api.REPOSITORY_SERVERS, objects.NAMESPACE, self.SECOND.name)
 
         shared.reconcile()
 
@@ -81,9 +81,7 @@ class TestSharedRepository:
     def test_after_a_restart_it_stands_until_all_others_were_examined(self, shared: World) -> None:
         third = Request(objects.NAMESPACE, "third")
         metadata = {"name": third.name, "uid": "uid-of-third"}
-        shared.api.put(
-            resources.REPOSITORY_SERVERS, objects.repository_server({"metadata": metadata})
-        )
+        shared.api.put(api.REPOSITORY_SERVERS, objects.repository_server({"metadata": metadata}))
         for _ in range(2):
             for request in (REQUEST, self.SECOND, third):
                 shared.pass_of(request)

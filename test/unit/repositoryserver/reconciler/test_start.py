@@ -9,12 +9,14 @@ from controller.controller import Result
 from fakes import objects
 from fakes.apiclient import Action
 from fakes.world import READ_INPUTS, READ_PASSWORDS, SERVICE, USER, USERS_SECRET, WRITE_STATUS
-from reconcilers.repositoryserver import children, endpoints, resources, status
+from reconcilers import resources
+from reconcilers.repositoryserver import children, endpoints
 from reconcilers.repositoryserver.reconciler import (
     NEXT_STAGE_PAUSE_SECONDS,
     POD_FIRST_SECONDS,
     STAGE_PAUSE_SECONDS,
 )
+from reconcilers.repositoryserver.verdict import STEPS
 
 if TYPE_CHECKING:
     from fakes.world import World
@@ -93,7 +95,7 @@ def test_a_pod_that_is_ready_makes_the_server_ready(world: World) -> None:
         "tlsFingerprint": world.pod()["metadata"]["annotations"][children.ANNOTATION_FINGERPRINT],
         "tlsNotAfter": "2027-01-01T00:00:00Z",
     }
-    for step in status.STEPS:
+    for step in STEPS:
         assert world.condition(step)[0] == "True"
 
 

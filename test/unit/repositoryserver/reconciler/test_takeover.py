@@ -8,7 +8,8 @@ import pytest
 
 from controller.controller import Request
 from fakes import objects
-from reconcilers.repositoryserver import children, resources, rollout
+from reconcilers import resources
+from reconcilers.repositoryserver import api, children, rollout
 from reconcilers.repositoryserver.api import DEFAULT_DRAIN_SECONDS
 from reconcilers.repositoryserver.catchup import PAUSE_MAX_SECONDS
 
@@ -92,9 +93,7 @@ def test_a_pod_that_waits_for_the_claim_of_the_removed_controllers(
 )
 def test_a_child_of_ours_is_none_of_the_removed_controllers(world: World, name: str) -> None:
     request = Request(objects.NAMESPACE, name)
-    world.api.put(
-        resources.REPOSITORY_SERVERS, objects.repository_server({"metadata": {"name": name}})
-    )
+    world.api.put(api.REPOSITORY_SERVERS, objects.repository_server({"metadata": {"name": name}}))
     world.pass_of(request)
     world.kubelet(world.pod(), objects.serving())
 

@@ -9,7 +9,7 @@ import pytest
 from controller.controller import Request
 from fakes import objects
 from fakes.world import TURNS
-from reconcilers.repositoryserver import resources
+from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.turns import MIN_PAUSE_SECONDS
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def test_a_new_server_needs_no_turn(world: World) -> None:
     [
         pytest.param(
             lambda world, _: world.api.drop(
-                resources.REPOSITORY_SERVERS, objects.NAMESPACE, objects.NAME
+                api.REPOSITORY_SERVERS, objects.NAMESPACE, objects.NAME
             ),
             id="it is deleted",
         ),
@@ -98,7 +98,7 @@ class TestTurns:
     def test_one_that_is_refused_gives_its_turn_back(self, settled: World) -> None:
         settled.renew()
         elsewhere = {"spec": {"server": {"tlsSecretRef": {"namespace": "other"}}}}
-        settled.api.put(resources.REPOSITORY_SERVERS, objects.repository_server(elsewhere))
+        settled.api.put(api.REPOSITORY_SERVERS, objects.repository_server(elsewhere))
 
         settled.reconcile()
 

@@ -11,9 +11,10 @@ from fakes import objects
 from fakes.apiclient import Action
 from fakes.kopia import FakeResult
 from fakes.world import READ_USERS, USER, USERS_SECRET, WRITE_STATUS
-from reconcilers.repositoryserver import children, kopia, status
+from reconcilers.repositoryserver import children, kopia
 from reconcilers.repositoryserver.reconciler import UNREADY_RECHECK_SECONDS
 from reconcilers.repositoryserver.registration import FORGET_AFTER_SECONDS, TAKE_UP_PAUSE_SECONDS
+from reconcilers.repositoryserver.verdict import CLIENT_USER_INITIALIZED, STEPS
 
 if TYPE_CHECKING:
     from controller.resource import Object
@@ -153,7 +154,7 @@ def test_more_users_than_the_server_can_read_are_told_and_nobody_is_shut_out(
 
     assert settled.condition("ClientUserInitialized")[:2] == (
         "False",
-        status.STEPS[status.CLIENT_USER_INITIALIZED][1],
+        STEPS[CLIENT_USER_INITIALIZED][1],
     )
     _, reason, message = settled.condition("Ready")
     assert reason == "TooManyUsers"

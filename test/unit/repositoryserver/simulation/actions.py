@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from fakes import objects
 from fakes.simulation.kubelet import NODES
 from fakes.simulation.user import FILES, HOSTS, NAMES, RESTORER
-from reconcilers.repositoryserver import children, resources
+from reconcilers import resources
+from reconcilers.repositoryserver import api, children
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +29,7 @@ RIGHTS = (
     ("delete", resources.PODS),
     ("apply", resources.SERVICES),
     ("apply", resources.NETWORK_POLICIES),
-    ("patch", resources.REPOSITORY_SERVERS),
+    ("patch", api.REPOSITORY_SERVERS),
 )
 
 # Seconds between two of them: at once, within what a request or a pod takes, or when all is quiet.

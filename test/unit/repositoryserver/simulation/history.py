@@ -9,7 +9,8 @@ from attrs import define, field, frozen
 
 from fakes import objects
 from fakes.simulation.user import NAMES
-from reconcilers.repositoryserver import endpoints, kopia, podstatus, resources
+from reconcilers import resources
+from reconcilers.repositoryserver import api, endpoints, kopia, podstatus
 from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ class History:
     def _on_change(self, change: Change) -> None:
         self.changes += 1
         metadata = change.obj["metadata"]
-        if change.resource == resources.REPOSITORY_SERVERS:
+        if change.resource == api.REPOSITORY_SERVERS:
             self.servers.add(metadata["uid"])
             self._remember_edit(change.obj)
         elif change.resource == resources.PODS:

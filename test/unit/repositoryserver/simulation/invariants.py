@@ -14,17 +14,19 @@ from fakes import objects
 from fakes.simulation.cluster import TURNS
 from fakes.simulation.kubelet import STRANGER
 from fakes.simulation.user import MAILS
+from reconcilers import resources
 from reconcilers.repositoryserver import (
+    api,
     children,
     htpasswd,
     kopia,
     podstatus,
-    resources,
     routing,
     status,
     turns,
 )
 from reconcilers.repositoryserver.applier import owner_uids
+from reconcilers.repositoryserver.verdict import STEPS
 from unit.repositoryserver.simulation.history import (
     Replacement,
     clear,
@@ -248,7 +250,7 @@ def is_ready(_cluster: Cluster, server: Object) -> str:
     conditions = found.get("conditions") or []
     if found.get("observedGeneration") != server["metadata"]["generation"]:
         return "it tells of another generation"
-    missed = [type_ for type_ in (*status.STEPS, status.READY) if not is_true(conditions, type_)]
+    missed = [type_ for type_ in (*STEPS, status.READY) if not is_true(conditions, type_)]
     return "; ".join(f"{type_}: {get_condition(conditions, type_)}" for type_ in missed)
 
 
@@ -378,7 +380,7 @@ def _is_under_way(history: History, uid: str, replacement: Replacement) -> bool:
 
     A turn is given back as soon as something goes wrong, however briefly.
     """
-    servers = history.cluster.api.list(resources.REPOSITORY_SERVERS)
+    servers = history.cluster.api.list(api.REPOSITORY_SERVERS)
     if uid not in {server["metadata"]["uid"] for server in servers}:
         return False
     pod = history.cluster.api.find(resources.PODS, objects.NAMESPACE, replacement.pod)

@@ -24,7 +24,7 @@ from structlog.testing import capture_logs
 from fakes.simulation.cluster import Cluster
 from fakes.simulation.kubelet import NODES
 from fakes.simulation.user import FILES
-from reconcilers.repositoryserver import resources
+from reconcilers.repositoryserver import api
 from unit.repositoryserver.simulation.actions import ACTIONS, PAUSES
 from unit.repositoryserver.simulation.history import History, name_of
 from unit.repositoryserver.simulation.invariants import (
@@ -133,7 +133,7 @@ class Simulation:
         self._report("All comes to rest once nothing is amiss.", f"not within {RECOVERY} s")
 
     def _look_at_servers(self) -> None:
-        servers = self._cluster.api.list(resources.REPOSITORY_SERVERS)
+        servers = self._cluster.api.list(api.REPOSITORY_SERVERS)
         # What a lost node has mounted nobody else may mount.
         for server in (one for one in servers if not self._lost or name_of(one) != FILES):
             for invariant in IN_THE_END:

@@ -3,7 +3,7 @@
 import pytest
 
 from fakes import storage as fakes
-from reconcilers.repositoryserver.errors import InvalidInput
+from reconcilers.errors import InvalidInput
 from reconcilers.repositoryserver.storage.model import Storage
 
 CLAIM: fakes.Values = {"type": "filestore", "claimName": "data"}

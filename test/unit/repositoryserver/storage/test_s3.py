@@ -6,7 +6,7 @@ import pytest
 
 from fakes import objects
 from fakes import storage as fakes
-from reconcilers.repositoryserver.errors import InvalidInput
+from reconcilers.errors import InvalidInput
 from reconcilers.repositoryserver.storage.model import Storage
 
 BUCKET: fakes.Values = {"type": "s3", "bucket": "backups", "prefix": "kanister"}

@@ -1,9 +1,7 @@
-"""The resources that the reconciler reads and writes."""
+"""The resources of Kubernetes itself that reconcilers read and write."""
 
 from controller.resource import Resource
-from reconcilers.repositoryserver import api
 
-REPOSITORY_SERVERS = Resource(api.GROUP, api.VERSION, "repositoryservers", api.KIND)
 PODS = Resource("", "v1", "pods", "Pod")
 SECRETS = Resource("", "v1", "secrets", "Secret")
 SERVICES = Resource("", "v1", "services", "Service")

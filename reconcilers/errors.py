@@ -1,0 +1,11 @@
+"""What can be wrong with what a user has written, as the user is told of it."""
+
+
+class InvalidInput(Exception):
+    """The custom resource or one of its Secrets cannot work as it stands."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        """Take the reason and message of the Problem that this becomes."""
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
