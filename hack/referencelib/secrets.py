@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from reconcilers.repositoryserver import api, certificates, secrets, users
+from reconcilers.repositoryserver import api, users
 from reconcilers.repositoryserver.storage import (
     authorities,
     azure,
@@ -15,6 +15,8 @@ from reconcilers.repositoryserver.storage import (
     paths,
     s3,
 )
+from reconcilers.secrets import certificates
+from reconcilers.secrets import data as secrets
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from attrs import field, frozen
 
 from controller.resource import Resource
 from reconcilers.errors import InvalidInput
+from reconcilers.secrets.data import SecretRef
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -52,25 +53,6 @@ NO_TIME = (
     "spec.repository.pointInTime is {value}, which is not a time; write one with its zone, as "
     "2026-01-31T12:00:00Z"
 )
-
-
-@frozen
-class SecretRef:
-    """A reference from a field of the resource to a Secret.
-
-    Attributes:
-        field: Path of the field, for messages, such as `spec.server.adminSecretRef`.
-        namespace: Namespace of the Secret.
-        name: Name of the Secret.
-    """
-
-    field: str
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        """Return `namespace/name`."""
-        return f"{self.namespace}/{self.name}"
 
 
 @frozen

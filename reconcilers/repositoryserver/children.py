@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconcilers.repositoryserver.api import RepositoryServer
-    from reconcilers.repositoryserver.certificates import ServerCertificate
-    from reconcilers.repositoryserver.secrets import Admin
     from reconcilers.repositoryserver.storage.model import Storage
+    from reconcilers.secrets.certificates import ServerCertificate
+    from reconcilers.secrets.data import Admin
 
 MANAGER = "repository-server-controller"
 CONTAINER = "repo-server-container"

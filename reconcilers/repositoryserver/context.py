@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from controller.controller import Request
     from controller.resource import Resource
     from reconcilers.repositoryserver import api, kopia, podstatus
-    from reconcilers.repositoryserver.secretreader import ReadSecret
     from reconcilers.repositoryserver.verdict import Problem, Waiting
+    from reconcilers.secrets.reader import ReadSecret
 
 INDEX_OWNER = "owner"
 INDEX_SERVICE = "service"

@@ -9,20 +9,20 @@ from attrs import field, frozen
 from reconcilers.errors import InvalidInput
 from reconcilers.repositoryserver import (
     api,
-    certificates,
     children,
     kopia,
     podstatus,
     record,
     repository_config,
-    secrets,
     selfsigned,
     users,
 )
 from reconcilers.repositoryserver.context import KnownInputs, KnownRefusal, Versions
-from reconcilers.repositoryserver.secretreader import SecretReader, version_of
 from reconcilers.repositoryserver.storage import kinds
 from reconcilers.repositoryserver.storage.model import Source
+from reconcilers.secrets import certificates
+from reconcilers.secrets import data as secrets
+from reconcilers.secrets.reader import SecretReader, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -176,7 +176,7 @@ class InputReader:
     def _read(self, current: Pass) -> children.ServerInputs:
         server = current.server
 
-        def read(ref: api.SecretRef, type_: str) -> secrets.SecretData:
+        def read(ref: secrets.SecretRef, type_: str) -> secrets.SecretData:
             return secrets.read(ref, self._secret(current, ref), (type_,))
 
         location = read(server.location, secrets.TYPE_LOCATION)
@@ -237,7 +237,7 @@ class InputReader:
     def _input_versions(self, server: api.RepositoryServer) -> Versions:
         return self._versions((*server.inputs, _tls(server)), str(server.generation))
 
-    def _versions(self, refs: Iterable[api.SecretRef], *besides: str) -> Versions:
+    def _versions(self, refs: Iterable[secrets.SecretRef], *besides: str) -> Versions:
         """Return the state of Secrets, and of what else is told of it."""
         states = [(str(ref), self._version_of(ref.namespace, ref.name)) for ref in refs]
         digest = record.versions([*besides, *states])
@@ -247,12 +247,12 @@ class InputReader:
         obj = self._caches.secrets.get(namespace, name)
         return "" if obj is None else version_of(obj)
 
-    def _secret(self, current: Pass, ref: api.SecretRef) -> dict[str, Any] | None:
+    def _secret(self, current: Pass, ref: secrets.SecretRef) -> dict[str, Any] | None:
         # Asked for even if the cache has none: the watch of Secrets can lag behind the one that has
         # brought the resource, and who makes both at once must not be told that one is missing.
         return self._secrets.get(current, ref.namespace, ref.name)
 
 
-def _tls(server: api.RepositoryServer) -> api.SecretRef:
+def _tls(server: api.RepositoryServer) -> secrets.SecretRef:
     """Return where the certificate of a server stands, whoever has made it."""
     return selfsigned.reference(server) if server.tls is None else server.tls

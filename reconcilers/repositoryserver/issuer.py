@@ -9,7 +9,8 @@ import structlog
 from controller.conditions import timestamp
 from controller.errors import AlreadyExists, ApiError, Conflict, NotFound
 from reconcilers import resources
-from reconcilers.repositoryserver import children, secrets, selfsigned
+from reconcilers.repositoryserver import children, selfsigned
+from reconcilers.secrets import data as secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -25,13 +25,13 @@ from reconcilers.repositoryserver.commands import (
     Unreachable,
 )
 from reconcilers.repositoryserver.context import Attempt, KnownUsers
-from reconcilers.repositoryserver.secretreader import version_of
 from reconcilers.repositoryserver.verdict import (
     CLIENT_USER_INITIALIZED,
     SERVER_REFRESHED,
     Problem,
     Waiting,
 )
+from reconcilers.secrets.reader import version_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,14 +13,14 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from controller.conditions import timestamp
 from reconcilers.errors import InvalidInput
 from reconcilers.repositoryserver import children
-from reconcilers.repositoryserver.api import SecretRef
-from reconcilers.repositoryserver.certificates import ServerCertificate, server_certificate
+from reconcilers.secrets.certificates import ServerCertificate, server_certificate
+from reconcilers.secrets.data import SecretRef
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from reconcilers.repositoryserver.api import RepositoryServer
-    from reconcilers.repositoryserver.secrets import SecretData
+    from reconcilers.secrets.data import SecretData
 
 FIELD = "spec.server.tls.selfSigned"
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from controller.conditions import get_condition, is_true, set_condition
-from reconcilers.repositoryserver.secrets import REASON_MISSING
 from reconcilers.repositoryserver.verdict import (
     CLIENT_USER_INITIALIZED,
     REPOSITORY_CONNECTED,
@@ -22,6 +21,7 @@ from reconcilers.repositoryserver.verdict import (
     Problem,
     Waiting,
 )
+from reconcilers.secrets.data import REASON_MISSING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from reconcilers.errors import InvalidInput
-from reconcilers.repositoryserver import htpasswd, secrets
+from reconcilers.repositoryserver import htpasswd
+from reconcilers.secrets import data as secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from reconcilers.repositoryserver.api import UserAccess
-    from reconcilers.repositoryserver.secrets import SecretData
+    from reconcilers.secrets.data import SecretData
 
 # kopia internal/user/user_manager.go
 USER_PATTERN = re.compile(r"[a-z0-9\-_.]+@[a-z0-9\-_.]+")

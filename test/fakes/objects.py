@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import NameOID
 
-from reconcilers.repositoryserver import api, children, secrets
+from reconcilers.repositoryserver import api, children
+from reconcilers.secrets import data as secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
-from reconcilers.repositoryserver.certificates import unindented
 from reconcilers.repositoryserver.storage.model import FILES_DIRECTORY
+from reconcilers.secrets.certificates import unindented
 
 if TYPE_CHECKING:
-    from reconcilers.repositoryserver.secrets import SecretData
+    from reconcilers.secrets.data import SecretData
 
 KEY = "ca.crt"
 

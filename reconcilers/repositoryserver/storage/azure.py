@@ -12,8 +12,8 @@ from reconcilers.repositoryserver.storage import authorities
 from reconcilers.repositoryserver.storage.model import Storage
 
 if TYPE_CHECKING:
-    from reconcilers.repositoryserver.secrets import SecretData
     from reconcilers.repositoryserver.storage.model import Source
+    from reconcilers.secrets.data import SecretData
 
 ACCOUNT = "azure_storage_account_id"
 STORAGE_KEY = "azure_storage_key"

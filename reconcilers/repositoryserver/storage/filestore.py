@@ -9,8 +9,8 @@ from reconcilers.errors import InvalidInput
 from reconcilers.repositoryserver.storage.model import Storage
 
 if TYPE_CHECKING:
-    from reconcilers.repositoryserver.secrets import SecretData
     from reconcilers.repositoryserver.storage.model import Source
+    from reconcilers.secrets.data import SecretData
 
 DATA_DIRECTORY = "/mnt/data"
 

@@ -9,8 +9,8 @@ from reconcilers.repositoryserver.storage import authorities
 from reconcilers.repositoryserver.storage.model import FILES_DIRECTORY, Storage
 
 if TYPE_CHECKING:
-    from reconcilers.repositoryserver.secrets import SecretData
     from reconcilers.repositoryserver.storage.model import Source
+    from reconcilers.secrets.data import SecretData
 
 CREDENTIAL = "service-account.json"
 # The removed controller asked for it and made nothing of it.

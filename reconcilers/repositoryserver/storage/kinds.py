@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from reconcilers.repositoryserver.secrets import TYPE_AWS, TYPE_AZURE, TYPE_GCP
 from reconcilers.repositoryserver.storage import azure, filestore, gcs, s3
+from reconcilers.secrets.data import TYPE_AWS, TYPE_AZURE, TYPE_GCP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from reconcilers.repositoryserver.secrets import SecretData
     from reconcilers.repositoryserver.storage.model import Source, Storage
+    from reconcilers.secrets.data import SecretData
 
 REASON_LOCATION_TYPE = "LocationTypeUnknown"
 UNKNOWN_LOCATION = (

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from reconcilers.repositoryserver.api import RepositoryServer
-    from reconcilers.repositoryserver.secrets import SecretData
+    from reconcilers.secrets.data import SecretData
 
 # Where a server's container finds what it is started with, and below it the further files of its
 # storage, apart from the server's own certificate, so that they can be trusted as a whole.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from reconcilers.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from reconcilers.repositoryserver.secrets import SecretData
+    from reconcilers.secrets.data import SecretData
 
 REASON_PATH = "RepositoryPathInvalid"
 ROOT_LEAVES = (

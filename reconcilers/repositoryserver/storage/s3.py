@@ -10,8 +10,8 @@ from reconcilers.repositoryserver.storage import authorities
 from reconcilers.repositoryserver.storage.model import Storage
 
 if TYPE_CHECKING:
-    from reconcilers.repositoryserver.secrets import SecretData
     from reconcilers.repositoryserver.storage.model import Source
+    from reconcilers.secrets.data import SecretData
 
 # Kopia's own default. It finds the endpoint of the bucket's region from it.
 DEFAULT_ENDPOINT = "s3.amazonaws.com"

@@ -8,7 +8,8 @@ from attrs import evolve, frozen
 
 from fakes import objects
 from reconcilers import resources
-from reconcilers.repositoryserver import api, secrets
+from reconcilers.repositoryserver import api
+from reconcilers.secrets import data as secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

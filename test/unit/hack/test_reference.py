@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reconcilers.repositoryserver import certificates, users
-from reconcilers.repositoryserver import secrets as repository_secrets
+from reconcilers.repositoryserver import users
 from reconcilers.repositoryserver.storage import (
     authorities,
     azure,
@@ -19,6 +18,8 @@ from reconcilers.repositoryserver.storage import (
     paths,
     s3,
 )
+from reconcilers.secrets import certificates
+from reconcilers.secrets import data as repository_secrets
 from referencelib import cli, fields, page, schema, secrets
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import pytest
 
 from fakes import objects
 from fakes import storage as fakes
-from reconcilers.repositoryserver import secrets
 from reconcilers.repositoryserver.storage import kinds
+from reconcilers.secrets import data as secrets
 from storelib import cli
 from storelib.requests import sas_token
 from storelib.servers import SERVERS, Credentials, Programs, Site, Store, identity

@@ -8,12 +8,13 @@ import pytest
 from fakes import objects
 from reconcilers.errors import InvalidInput
 from reconcilers.repositoryserver import api
+from reconcilers.secrets import data as secrets
 
 Object = dict[str, Any]
 
 
-def reference(field: str, name: str) -> api.SecretRef:
-    return api.SecretRef(field, objects.NAMESPACE, name)
+def reference(field: str, name: str) -> secrets.SecretRef:
+    return secrets.SecretRef(field, objects.NAMESPACE, name)
 
 
 def nested(path: str, value: Any) -> Object:

@@ -12,10 +12,11 @@ import pytest
 from fakes import objects
 from fakes import storage as fakes
 from reconcilers.errors import InvalidInput
-from reconcilers.repositoryserver import api, children, kopia, secrets
-from reconcilers.repositoryserver.certificates import ServerCertificate
+from reconcilers.repositoryserver import api, children, kopia
 from reconcilers.repositoryserver.repository_config import repository_config
 from reconcilers.repositoryserver.storage.model import Storage
+from reconcilers.secrets import data as secrets
+from reconcilers.secrets.certificates import ServerCertificate
 
 Object = dict[str, Any]
 

@@ -12,8 +12,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store
 
 from fakes import objects
-from reconcilers.repositoryserver import api, secrets, selfsigned
-from reconcilers.repositoryserver.certificates import ServerCertificate, server_certificate
+from reconcilers.repositoryserver import api, selfsigned
+from reconcilers.secrets import data as secrets
+from reconcilers.secrets.certificates import ServerCertificate, server_certificate
 
 SERVER = api.parse(
     objects.repository_server(

@@ -8,9 +8,11 @@ import pytest
 
 from fakes import objects
 from reconcilers.errors import InvalidInput
-from reconcilers.repositoryserver import htpasswd, secrets, users
-from reconcilers.repositoryserver.api import SecretRef, UserAccess
+from reconcilers.repositoryserver import htpasswd, users
+from reconcilers.repositoryserver.api import UserAccess
 from reconcilers.repositoryserver.users import Change
+from reconcilers.secrets import data as secrets
+from reconcilers.secrets.data import SecretRef
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 
 from fakes import objects
-from reconcilers.repositoryserver import api, secrets
+from reconcilers.repositoryserver import api
+from reconcilers.secrets import data as secrets
 
 if TYPE_CHECKING:
     from controller.resource import Object

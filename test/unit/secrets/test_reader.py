@@ -14,7 +14,7 @@ from fakes import objects, passes
 from fakes.apiclient import Action, FakeClient
 from fakes.clock import FakeClock
 from reconcilers import resources
-from reconcilers.repositoryserver.secretreader import SecretReader
+from reconcilers.secrets.reader import SecretReader
 
 if TYPE_CHECKING:
     from reconcilers.repositoryserver.context import Pass

@@ -6,8 +6,8 @@ import pytest
 
 from fakes import objects
 from reconcilers.errors import InvalidInput
-from reconcilers.repositoryserver import secrets
-from reconcilers.repositoryserver.api import SecretRef
+from reconcilers.secrets import data as secrets
+from reconcilers.secrets.data import SecretRef
 
 Object = dict[str, Any]
 

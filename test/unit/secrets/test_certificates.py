@@ -11,9 +11,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from fakes import objects
 from reconcilers.errors import InvalidInput
-from reconcilers.repositoryserver import certificates, secrets
-from reconcilers.repositoryserver.api import SecretRef
-from reconcilers.repositoryserver.certificates import ServerCertificate, server_certificate
+from reconcilers.secrets import certificates
+from reconcilers.secrets import data as secrets
+from reconcilers.secrets.certificates import ServerCertificate, server_certificate
+from reconcilers.secrets.data import SecretRef
 
 TLS = SecretRef("spec.server.tlsSecretRef", objects.NAMESPACE, objects.TLS)
 

@@ -17,7 +17,6 @@ from reconcilers.errors import InvalidInput
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from reconcilers.repositoryserver.api import SecretRef
 
 TYPE_LOCATION = "secrets.kanister.io/storage-location"
 TYPE_AWS = "secrets.kanister.io/aws"
@@ -48,6 +47,25 @@ ADMIN_COLON = (
     "choose a name without one"
 )
 NO_USERS = "Secret {ref}, named by {field}, has no keys; add one for each user that may connect"
+
+
+@frozen
+class SecretRef:
+    """A reference from a field of the resource to a Secret.
+
+    Attributes:
+        field: Path of the field, for messages, such as `spec.server.adminSecretRef`.
+        namespace: Namespace of the Secret.
+        name: Name of the Secret.
+    """
+
+    field: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """Return `namespace/name`."""
+        return f"{self.namespace}/{self.name}"
 
 
 @frozen

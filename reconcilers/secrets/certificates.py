@@ -18,8 +18,7 @@ from reconcilers.errors import InvalidInput
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from reconcilers.repositoryserver.api import SecretRef
-    from reconcilers.repositoryserver.secrets import SecretData
+    from reconcilers.secrets.data import SecretData, SecretRef
 
 # How long before its end a certificate is told to be expiring.
 NOTICE = timedelta(days=30)
