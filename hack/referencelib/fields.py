@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reconcilers.repositoryserver import api, podoverride
+from reconcilers.pods import overrides, strategicmerge
+from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.storage import filestore, paths
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ def _kept(
 ) -> tuple[str, ...]:
     """Return what is said of an override that changes what the controller keeps."""
     return tuple(
-        podoverride.REFUSED.format(
-            field=podoverride.FIELD, path=f"{prefix}{field}{item}", why=why, fix=fix
+        overrides.REFUSED.format(
+            field=strategicmerge.FIELD, path=f"{prefix}{field}{item}", why=why, fix=fix
         )
         for field, (why, fix) in fields.items()
     )
@@ -170,14 +171,14 @@ MEANINGS = {
         "the pod's spec; applied after all other fields",
         "the pod is as generated",
         (
-            *_kept(podoverride.POD_FIELDS),
-            *_kept(podoverride.POD_ITEMS, "[NAME]"),
-            *_kept(podoverride.CONTAINER_FIELDS, prefix=_SERVER),
-            *_kept(podoverride.CONTAINER_ITEMS, "[NAME]", prefix=_SERVER),
-            podoverride.WRONG_TYPE,
-            podoverride.NO_KEY,
-            podoverride.UNKNOWN_DIRECTIVE,
-            podoverride.TOO_DEEP,
+            *_kept(overrides.POD_FIELDS),
+            *_kept(overrides.POD_ITEMS, "[NAME]"),
+            *_kept(overrides.CONTAINER_FIELDS, prefix=_SERVER),
+            *_kept(overrides.CONTAINER_ITEMS, "[NAME]", prefix=_SERVER),
+            strategicmerge.WRONG_TYPE,
+            strategicmerge.NO_KEY,
+            strategicmerge.UNKNOWN_DIRECTIVE,
+            strategicmerge.TOO_DEEP,
         ),
     ),
 }

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 
 from controller.conditions import timestamp
-from reconcilers.repositoryserver import kopia, podoverride, quantities, repository_config
+from reconcilers.pods import overrides, quantities, strategicmerge
+from reconcilers.repositoryserver import kopia, repository_config
 from reconcilers.repositoryserver.api import PORT
 from reconcilers.repositoryserver.storage.model import CONFIG_DIRECTORY, FILES_FOLDER
 
@@ -370,7 +371,7 @@ def with_observed_values(desired: Any, observed: Any, key: str = "") -> Any:  # 
             for name, value in desired.items()
             if name in observed
         }
-    merge_key = podoverride.MERGE_KEYS.get(key)
+    merge_key = strategicmerge.MERGE_KEYS.get(key)
     if merge_key is None or not isinstance(observed, list):
         return observed
     items = {item[merge_key]: item for item in observed}
@@ -409,7 +410,7 @@ def _selector(server: RepositoryServer) -> dict[str, str]:
 
 def _pod_spec(server: RepositoryServer, inputs: ServerInputs, secret: str) -> dict[str, Any]:
     generated = _generated_pod_spec(server, inputs, secret)
-    spec = podoverride.merged(generated, server.pod.override, container=CONTAINER)
+    spec = overrides.merged(generated, server.pod.override, container=CONTAINER)
     container = next(one for one in spec["containers"] if one["name"] == CONTAINER)
     container["env"].extend(_memory_limit(container))
     return spec

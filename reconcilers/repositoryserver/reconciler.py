@@ -25,11 +25,11 @@ from controller.errors import (
 )
 from reconcilers import resources
 from reconcilers.errors import InvalidInput
+from reconcilers.pods import overrides
 from reconcilers.repositoryserver import (
     api,
     children,
     kopia,
-    podoverride,
     podstatus,
     record,
     retry,
@@ -471,7 +471,7 @@ class RepositoryServerReconciler:
         """Delete a pod that only another one can take the place of, after a pause."""
         if ending := pod["metadata"].get("deletionTimestamp"):
             lost = (self._clock.now() - parse_time(ending)).total_seconds() >= LOST_SECONDS
-            if lost and not (claim or podoverride.mounts_claim(current.server.pod.override)):
+            if lost and not (claim or overrides.mounts_claim(current.server.pod.override)):
                 self._applier.delete(current, resources.PODS, pod, WHY_LOST, grace_seconds=0)
             return
         failed = podstatus.failed_since(pod)

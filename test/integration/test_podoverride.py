@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from controller.resource import Resource
-from reconcilers.repositoryserver import podoverride
+from reconcilers.pods import overrides, strategicmerge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,7 +68,7 @@ def ordered(node: Any) -> Any:
     if isinstance(node, dict):
         return {
             name: sorted(map(ordered, value), key=lambda item: json.dumps(item, sort_keys=True))
-            if name in podoverride.MERGE_KEYS
+            if name in strategicmerge.MERGE_KEYS
             else ordered(value)
             for name, value in node.items()
         }
@@ -88,7 +88,7 @@ def test_the_merge_keys_are_those_of_the_api(kubectl: Callable[..., str]) -> Non
     }
 
     # Older versions lack some.
-    assert keys <= set(podoverride.MERGE_KEYS.items())
+    assert keys <= set(strategicmerge.MERGE_KEYS.items())
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_merges_as_the_api_server_does(
     there = ["--namespace", namespace, "podtemplates/patched"]
     patched = kubectl("patch", *there, "--type=strategic", f"--patch={patch}", "--output=json")
 
-    merged = podoverride.merged(POD, override, container=SERVER)
+    merged = overrides.merged(POD, override, container=SERVER)
     created = client.create(POD_TEMPLATES, namespace, template("merged", merged))
 
     assert ordered(json.loads(patched)["template"]) == ordered(created["template"])

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from reconcilers.repositoryserver import quantities
+from reconcilers.pods import quantities
 
 
 @pytest.mark.parametrize(

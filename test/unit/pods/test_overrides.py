@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reconcilers.errors import InvalidInput
-from reconcilers.repositoryserver import podoverride
+from reconcilers.pods import overrides
 
 Object = dict[str, Any]
 
@@ -44,7 +44,7 @@ def on_server(change: Object) -> Object:
 
 
 def merged(override: Object) -> Object:
-    return podoverride.merged(POD, override, container=SERVER)
+    return overrides.merged(POD, override, container=SERVER)
 
 
 def with_server(change: Object) -> Object:
