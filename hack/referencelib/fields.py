@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from reconcilers.kopia.storage import filestore, paths
 from reconcilers.pods import overrides, strategicmerge
 from reconcilers.repositoryserver import api
-from reconcilers.repositoryserver.storage import filestore, paths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

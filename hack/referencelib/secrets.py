@@ -5,16 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from reconcilers.kopia.storage import authorities, azure, filestore, gcs, kinds, paths, s3
 from reconcilers.repositoryserver import api, users
-from reconcilers.repositoryserver.storage import (
-    authorities,
-    azure,
-    filestore,
-    gcs,
-    kinds,
-    paths,
-    s3,
-)
 from reconcilers.secrets import certificates
 from reconcilers.secrets import data as secrets
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from reconcilers.repositoryserver import kopia, rollout
+from reconcilers.kopia import failures
+from reconcilers.repositoryserver import rollout, servercommands
 from reconcilers.repositoryserver.commands import CommandError
 
 if TYPE_CHECKING:
@@ -81,12 +82,12 @@ class Refresher:
 
     def _refresh(self, current: Pass, pod: Mapping[str, Any]) -> bool:
         try:
-            result = self._commands.run(current, pod, kopia.REFRESH)
+            result = self._commands.run(current, pod, servercommands.REFRESH)
         except CommandError as error:
             cause = str(error)
         else:
             if result.exit_code == 0:
                 return True
-            cause = kopia.last_line(result.stderr.decode(errors="replace"))
+            cause = failures.last_line(result.stderr.decode(errors="replace"))
         _log.warning("a server may not know the latest backups yet", cause=cause)
         return False

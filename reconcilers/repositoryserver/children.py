@@ -22,16 +22,17 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 
 from controller.conditions import timestamp
+from reconcilers.kopia import cli, repository_config
+from reconcilers.kopia.storage.model import CONFIG_DIRECTORY, FILES_FOLDER
 from reconcilers.pods import overrides, quantities, strategicmerge
-from reconcilers.repositoryserver import kopia, repository_config
+from reconcilers.repositoryserver import servercommands
 from reconcilers.repositoryserver.api import PORT
-from reconcilers.repositoryserver.storage.model import CONFIG_DIRECTORY, FILES_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from reconcilers.kopia.storage.model import Storage
     from reconcilers.repositoryserver.api import RepositoryServer
-    from reconcilers.repositoryserver.storage.model import Storage
     from reconcilers.secrets.certificates import ServerCertificate
     from reconcilers.secrets.data import Admin
 
@@ -205,10 +206,10 @@ def users_secret(server: RepositoryServer, users: str, version: str) -> dict[str
 
     Args:
         server: The resource.
-        users: What `htpasswd.render` returned.
+        users: What `kopia.htpasswd.render` returned.
         version: Another one for each other content.
     """
-    data = {kopia.USERS_FILE: users, kopia.USERS_VERSION_FILE: version}
+    data = {servercommands.USERS_FILE: users, servercommands.USERS_VERSION_FILE: version}
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -497,7 +498,7 @@ def _container(server: RepositoryServer, inputs: ServerInputs, secret: str) -> d
         "name": CONTAINER,
         "image": inputs.image,
         "imagePullPolicy": "IfNotPresent",
-        "command": [kopia.EXECUTABLE],
+        "command": [cli.EXECUTABLE],
         "args": [
             "--no-auto-maintenance",
             "--disable-file-logging",
@@ -507,7 +508,7 @@ def _container(server: RepositoryServer, inputs: ServerInputs, secret: str) -> d
             f"--address=https://:{PORT}",
             f"--tls-cert-file={CONFIG_DIRECTORY}/{KEY_CERTIFICATE}",
             f"--tls-key-file={CONFIG_DIRECTORY}/{KEY_PRIVATE_KEY}",
-            f"--htpasswd-file={kopia.USERS_DIRECTORY}/{kopia.USERS_FILE}",
+            f"--htpasswd-file={servercommands.USERS_DIRECTORY}/{servercommands.USERS_FILE}",
             "--no-ui",
             *_refresh_interval(server),
         ],
@@ -520,7 +521,7 @@ def _container(server: RepositoryServer, inputs: ServerInputs, secret: str) -> d
         # The lock is free and the repository was opened; that an object store answers it does not
         # say.
         "readinessProbe": {
-            "exec": {"command": list(kopia.ready_check(inputs.storage.directory))},
+            "exec": {"command": list(servercommands.ready_check(inputs.storage.directory))},
             "periodSeconds": 10,
             "timeoutSeconds": 5,
             "failureThreshold": 3,
@@ -541,7 +542,7 @@ def _container(server: RepositoryServer, inputs: ServerInputs, secret: str) -> d
         },
         "volumeMounts": [
             {"name": "config", "mountPath": CONFIG_DIRECTORY, "readOnly": True},
-            {"name": "users", "mountPath": kopia.USERS_DIRECTORY, "readOnly": True},
+            {"name": "users", "mountPath": servercommands.USERS_DIRECTORY, "readOnly": True},
             {"name": "cache", "mountPath": repository_config.CACHE_DIRECTORY},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the container's own
             *inputs.storage.mounts,

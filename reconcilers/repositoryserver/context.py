@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from controller.clock import Deadline
     from controller.controller import Request
     from controller.resource import Resource
-    from reconcilers.repositoryserver import api, kopia, podstatus
+    from reconcilers.kopia import failures
+    from reconcilers.repositoryserver import api, podstatus
     from reconcilers.repositoryserver.verdict import Problem, Waiting
     from reconcilers.secrets.reader import ReadSecret
 
@@ -190,7 +191,7 @@ class Memory:
     recorded_at: float | None = None
     missing_since: float | None = None
     failure: KnownFailure | None = None
-    setting: kopia.Setting | None = None
+    setting: failures.Setting | None = None
     told_at: float | None = None
 
 

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 
 from reconcilers.errors import InvalidInput
+from reconcilers.kopia import repository_config
+from reconcilers.kopia.storage import kinds
+from reconcilers.kopia.storage.model import Source
 from reconcilers.repositoryserver import (
     api,
     children,
-    kopia,
     podstatus,
     record,
-    repository_config,
     selfsigned,
+    servercommands,
     users,
 )
 from reconcilers.repositoryserver.context import KnownInputs, KnownRefusal, Versions
-from reconcilers.repositoryserver.storage import kinds
-from reconcilers.repositoryserver.storage.model import Source
 from reconcilers.secrets import certificates
 from reconcilers.secrets import data as secrets
 from reconcilers.secrets.reader import SecretReader, version_of
@@ -165,8 +165,8 @@ class InputReader:
         data = obj.get("data") or {}
         return StoredUsers(
             obj,
-            secrets.decoded(data.get(kopia.USERS_FILE)),
-            secrets.decoded(data.get(kopia.USERS_VERSION_FILE)),
+            secrets.decoded(data.get(servercommands.USERS_FILE)),
+            secrets.decoded(data.get(servercommands.USERS_VERSION_FILE)),
         )
 
     def users_version(self, server: api.RepositoryServer) -> str:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from controller.conditions import conditions_of, get_condition, is_true, parse_time
-from reconcilers.repositoryserver import children, kopia
+from reconcilers.kopia import failures
+from reconcilers.repositoryserver import children
 from reconcilers.repositoryserver.verdict import (
     REPOSITORY_CONNECTED,
     SERVER_INITIALIZED,
@@ -93,7 +94,7 @@ class PodContext:
     """
 
     claim: str
-    setting: kopia.Setting
+    setting: failures.Setting
 
     @classmethod
     def of(cls, server: RepositoryServer, *, storage: str, claim: str) -> PodContext:
@@ -104,7 +105,7 @@ class PodContext:
             storage: Where its repository is, in words.
             claim: Name of the PersistentVolumeClaim; empty if there is none.
         """
-        setting = kopia.Setting(
+        setting = failures.Setting(
             storage=storage,
             location=str(server.location),
             credential=str(server.credential or ""),
@@ -220,14 +221,14 @@ def _ended(pod: Mapping[str, Any], context: PodContext) -> Problem | Waiting | N
     if status is None or ended is None or status.get("started"):
         return None
     looping = (status["state"].get("waiting") or {}).get("reason") == CRASH_LOOP
-    explanation = kopia.explain(
+    explanation = failures.explain(
         ended.get("message", ""),
         ended["exitCode"],
         context.setting,
         out_of_memory=ended.get("reason") == "OOMKilled",
     )
     # A single end without a known cause is a kill; the kubelet mends it within a second.
-    if explanation.reason == kopia.REASON_EXITED and not looping:
+    if explanation.reason == failures.REASON_EXITED and not looping:
         message = WAITING_RESTART.format(code=ended["exitCode"], pod=pod["metadata"]["name"])
         return Waiting(SERVER_INITIALIZED, message)
     step = SERVER_INITIALIZED if explanation.opened else REPOSITORY_CONNECTED

@@ -25,17 +25,9 @@ from controller.errors import (
 )
 from reconcilers import resources
 from reconcilers.errors import InvalidInput
+from reconcilers.kopia import failures
 from reconcilers.pods import overrides
-from reconcilers.repositoryserver import (
-    api,
-    children,
-    kopia,
-    podstatus,
-    record,
-    retry,
-    sharing,
-    status,
-)
+from reconcilers.repositoryserver import api, children, podstatus, record, retry, sharing, status
 from reconcilers.repositoryserver.applier import ChildApplier
 from reconcilers.repositoryserver.catchup import Refresher
 from reconcilers.repositoryserver.commands import CommandRunner
@@ -93,7 +85,7 @@ WHY_LOST = "its node does not confirm that it has ended"
 
 WHY_FAILED = "it keeps failing, and another try is made"
 
-UNKNOWN_SETTING = kopia.Setting(
+UNKNOWN_SETTING = failures.Setting(
     storage="its storage", location="", credential="", password="", user=0
 )
 

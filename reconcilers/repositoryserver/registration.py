@@ -17,7 +17,8 @@ from controller.conditions import timestamp
 from controller.workqueue.queue import LOW_PRIORITY
 from reconcilers import resources
 from reconcilers.errors import InvalidInput
-from reconcilers.repositoryserver import children, htpasswd, kopia, podstatus, retry, users
+from reconcilers.kopia import failures, htpasswd
+from reconcilers.repositoryserver import children, podstatus, retry, servercommands, users
 from reconcilers.repositoryserver.commands import (
     UNANSWERED,
     CommandError,
@@ -132,7 +133,7 @@ class UserRegistrar:
         return problem
 
     def ensure_taken_up(
-        self, current: Pass, pods: Sequence[Mapping[str, Any]], setting: kopia.Setting
+        self, current: Pass, pods: Sequence[Mapping[str, Any]], setting: failures.Setting
     ) -> Problem | Waiting | None:
         """Let the servers in some pods take up the users, those that have others.
 
@@ -156,7 +157,7 @@ class UserRegistrar:
         return verdict
 
     def _ensure_taken_up(
-        self, current: Pass, pod: Mapping[str, Any], setting: kopia.Setting
+        self, current: Pass, pod: Mapping[str, Any], setting: failures.Setting
     ) -> Problem | Waiting | None:
         known = current.memory.users
         if known is None or children.users_of(pod) == known.version or not podstatus.answers(pod):
@@ -178,7 +179,7 @@ class UserRegistrar:
         return failed.verdict
 
     def _take_up(
-        self, current: Pass, pod: Mapping[str, Any], version: str, setting: kopia.Setting
+        self, current: Pass, pod: Mapping[str, Any], version: str, setting: failures.Setting
     ) -> tuple[Problem | Waiting | None, float]:
         """Tell a server of its users; return what came of it, and the shortest pause after it."""
         name = pod["metadata"]["name"]
@@ -186,20 +187,20 @@ class UserRegistrar:
         since = timestamp(self._clock.now())
         self._mark(current, pod, AWAITED.format(version=version, since=since))
         try:
-            result = self._commands.run(current, pod, kopia.take_up_users(version))
+            result = self._commands.run(current, pod, servercommands.take_up_users(version))
         except Unanswered:
-            message = kopia.STORAGE_UNAVAILABLE.format(storage=setting.storage, cause=UNANSWERED)
-            problem = Problem(SERVER_REFRESHED, kopia.REASON_STORAGE, message)
+            message = failures.STORAGE_UNAVAILABLE.format(storage=setting.storage, cause=UNANSWERED)
+            problem = Problem(SERVER_REFRESHED, failures.REASON_STORAGE, message)
             return problem, retry.MIN_SECONDS
         except Unreachable as error:
             message = UNREACHABLE.format(pod=name, cause=error)
             return Waiting(SERVER_REFRESHED, message), retry.MIN_SECONDS
-        if result.exit_code == kopia.NOT_THERE_YET:
+        if result.exit_code == servercommands.NOT_THERE_YET:
             message = WAITING_USERS.format(pod=name)
             return Waiting(SERVER_REFRESHED, message), TAKE_UP_PAUSE_SECONDS
         if result.exit_code != 0:
             output = result.stderr.decode(errors="replace")
-            explanation = kopia.explain(output, result.exit_code, setting)
+            explanation = failures.explain(output, result.exit_code, setting)
             problem = Problem(SERVER_REFRESHED, explanation.reason, explanation.message)
             return problem, retry.MIN_SECONDS
         self._mark(current, pod, version)
@@ -245,17 +246,17 @@ class UserRegistrar:
         return known.names
 
     def _forget(self, current: Pass, pod: Mapping[str, Any], names: frozenset[str]) -> None:
-        listed = self._commands.run(current, pod, kopia.LIST_USERS)
+        listed = self._commands.run(current, pod, servercommands.LIST_USERS)
         if listed.exit_code != 0:
-            raise users.UserListError(kopia.last_line(listed.stderr.decode(errors="replace")))
+            raise users.UserListError(failures.last_line(listed.stderr.decode(errors="replace")))
         found = names & users.parse_names(listed.stdout)
         if not found:
             return
         result = self._commands.run(
-            current, pod, kopia.FORGET_USERS, kopia.forget_users_input(found)
+            current, pod, servercommands.FORGET_USERS, servercommands.forget_users_input(found)
         )
         if result.exit_code != 0:
-            raise users.UserListError(kopia.last_line(result.stderr.decode(errors="replace")))
+            raise users.UserListError(failures.last_line(result.stderr.decode(errors="replace")))
         note = FORGOTTEN.format(names=", ".join(sorted(found)))
         self._tell(current, EVENT_USERS_FORGOTTEN, note, "ForgetUsers")
 

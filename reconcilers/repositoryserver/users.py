@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from reconcilers.errors import InvalidInput
-from reconcilers.repositoryserver import htpasswd
+from reconcilers.kopia import htpasswd
 from reconcilers.secrets import data as secrets
 
 if TYPE_CHECKING:

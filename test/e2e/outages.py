@@ -16,7 +16,7 @@ from e2e.cluster import NAMESPACE
 from e2e.server import PREFIX, ROOT_PATH
 from e2e.stores import CLUSTER
 from fakes.tcpproxy import TcpProxy
-from reconcilers.repositoryserver.repository_config import CACHE_DIRECTORY
+from reconcilers.kopia.repository_config import CACHE_DIRECTORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

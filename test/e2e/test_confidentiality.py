@@ -21,7 +21,7 @@ from e2e.confidential import Confidential
 from e2e.waiting import wait_for
 from e2e.witness import CONFIG_MAPS
 from reconcilers import resources
-from reconcilers.repositoryserver import children, kopia
+from reconcilers.repositoryserver import children, servercommands
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -163,8 +163,12 @@ def test_the_controller_runs_no_other_commands_in_pods_than_these() -> None:
     }
 
     assert commands, "the controller ran nothing"
-    for command in commands - {kopia.LIST_USERS, kopia.FORGET_USERS, kopia.REFRESH}:
-        assert command == kopia.take_up_users(command[-1])
+    for command in commands - {
+        servercommands.LIST_USERS,
+        servercommands.FORGET_USERS,
+        servercommands.REFRESH,
+    }:
+        assert command == servercommands.take_up_users(command[-1])
         assert command[-1] == children.NO_USERS or re.fullmatch("[0-9a-f]{10}", command[-1])
 
 

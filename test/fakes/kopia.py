@@ -7,7 +7,7 @@ from attrs import define, field, frozen
 
 from controller.clock import Deadline
 from fakes.clock import FakeClock
-from reconcilers.repositoryserver import kopia
+from reconcilers.repositoryserver import servercommands
 
 
 @frozen
@@ -26,7 +26,7 @@ def nothing() -> str:
 
 @define
 class FakeKopia:
-    """Executes the commands of `reconcilers.repositoryserver.kopia`."""
+    """Executes the commands of `reconcilers.repositoryserver.servercommands`."""
 
     #: Users with an entry in the repository.
     users: set[str] = field(factory=set)
@@ -53,14 +53,14 @@ class FakeKopia:
         stdin: bytes = b"",
         deadline: Deadline,
     ) -> FakeResult:
-        if tuple(command) == kopia.LIST_USERS:
+        if tuple(command) == servercommands.LIST_USERS:
             name, act = "list", self._list
-        elif tuple(command) == kopia.FORGET_USERS:
+        elif tuple(command) == servercommands.FORGET_USERS:
             name, act = "forget", lambda: self._forget(stdin.decode())
-        elif tuple(command) == kopia.REFRESH:
+        elif tuple(command) == servercommands.REFRESH:
             name, act = "refresh", FakeResult
         else:
-            assert tuple(command) == kopia.take_up_users(command[-1])
+            assert tuple(command) == servercommands.take_up_users(command[-1])
             name, act = "take up", self._take_up
         self.commands.append(name)
         if name in self.errors:

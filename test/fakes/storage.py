@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fakes import objects
+from reconcilers.kopia.storage import kinds
+from reconcilers.kopia.storage.model import Source
 from reconcilers.repositoryserver import api
-from reconcilers.repositoryserver.storage import kinds
-from reconcilers.repositoryserver.storage.model import Source
 from reconcilers.secrets import data as secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from reconcilers.repositoryserver.storage.model import Storage
+    from reconcilers.kopia.storage.model import Storage
 
 LOCATION = secrets.SecretRef("spec.storage.secretRef", objects.NAMESPACE, objects.LOCATION)
 CREDENTIAL = secrets.SecretRef(

@@ -18,7 +18,8 @@ from fakes.clock import FakeClock
 from fakes.kopia import FakeKopia
 from fakes.recorder import FakeRecorder
 from reconcilers import resources
-from reconcilers.repositoryserver import api, children, endpoints, htpasswd, record
+from reconcilers.kopia import htpasswd
+from reconcilers.repositoryserver import api, children, endpoints, record
 from reconcilers.repositoryserver.applier import owner_uids
 from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE, Caches
 from reconcilers.repositoryserver.reconciler import POD_FIRST_SECONDS, STAGE_PAUSE_SECONDS

@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from reconcilers import options
+from reconcilers.kopia.storage import kinds
+from reconcilers.kopia.storage.model import Source
+from reconcilers.kopia.storage.paths import repository_path
 from reconcilers.repositoryserver import api
-from reconcilers.repositoryserver.storage import kinds
-from reconcilers.repositoryserver.storage.model import Source
-from reconcilers.repositoryserver.storage.paths import repository_path
 from reconcilers.secrets import data as secrets
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from controller.errors import ServerUnavailable
 from fakes import objects
 from fakes.kopia import FakeResult
 from reconcilers import resources
-from reconcilers.repositoryserver import children, kopia
+from reconcilers.repositoryserver import children, servercommands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -193,16 +193,16 @@ class Nodes:
         life = next((one for one in lives if (one.namespace, one.name) == (namespace, pod)), None)
         if life is None or life.served is None:
             raise ServerUnavailable(500, "", "container not found")
-        if tuple(command) == kopia.LIST_USERS:
+        if tuple(command) == servercommands.LIST_USERS:
             names = [{"username": user} for user in sorted(self.repository.users)]
             return FakeResult(stdout=json.dumps(names).encode())
-        if tuple(command) == kopia.FORGET_USERS:
+        if tuple(command) == servercommands.FORGET_USERS:
             self.repository.users -= set(stdin.decode().splitlines())
-        elif tuple(command) != kopia.REFRESH:
+        elif tuple(command) != servercommands.REFRESH:
             version = command[-1]
-            assert tuple(command) == kopia.take_up_users(version)
+            assert tuple(command) == servercommands.take_up_users(version)
             if not self._await_volume(life, version):
-                return FakeResult(kopia.NOT_THERE_YET)
+                return FakeResult(servercommands.NOT_THERE_YET)
         self._refresh(life, deadline)
         return FakeResult()
 
@@ -318,7 +318,7 @@ class Nodes:
     # What kubelets look at.
 
     def _on_secret(self, secret: Object) -> None:
-        if kopia.USERS_FILE not in (secret.get("data") or {}):
+        if servercommands.USERS_FILE not in (secret.get("data") or {}):
             return
         namespace, name = secret["metadata"]["namespace"], secret["metadata"]["name"]
         self._agenda.after(self._random.uniform(*KNOWN), lambda: self._learn(namespace, name))
@@ -444,7 +444,10 @@ def claim_of(pod: Object) -> str:
 
 
 def _users_in(secret: Object) -> Users:
-    return Users(_decoded(secret, kopia.USERS_VERSION_FILE), _decoded(secret, kopia.USERS_FILE))
+    return Users(
+        _decoded(secret, servercommands.USERS_VERSION_FILE),
+        _decoded(secret, servercommands.USERS_FILE),
+    )
 
 
 def _decoded(secret: Object, key: str) -> str:

@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from reconcilers.kopia.storage import authorities, azure, filestore, gcs, kinds, paths, s3
 from reconcilers.repositoryserver import users
-from reconcilers.repositoryserver.storage import (
-    authorities,
-    azure,
-    filestore,
-    gcs,
-    kinds,
-    paths,
-    s3,
-)
 from reconcilers.secrets import certificates
 from reconcilers.secrets import data as repository_secrets
 from referencelib import cli, fields, page, schema, secrets

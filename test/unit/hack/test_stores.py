@@ -11,7 +11,7 @@ import pytest
 
 from fakes import objects
 from fakes import storage as fakes
-from reconcilers.repositoryserver.storage import kinds
+from reconcilers.kopia.storage import kinds
 from reconcilers.secrets import data as secrets
 from storelib import cli
 from storelib.requests import sas_token

@@ -12,9 +12,10 @@ import pytest
 from fakes import objects
 from fakes import storage as fakes
 from reconcilers.errors import InvalidInput
-from reconcilers.repositoryserver import api, children, kopia
-from reconcilers.repositoryserver.repository_config import repository_config
-from reconcilers.repositoryserver.storage.model import Storage
+from reconcilers.kopia import cli
+from reconcilers.kopia.repository_config import repository_config
+from reconcilers.kopia.storage.model import Storage
+from reconcilers.repositoryserver import api, children, servercommands
 from reconcilers.secrets import data as secrets
 from reconcilers.secrets.certificates import ServerCertificate
 
@@ -374,7 +375,7 @@ class TestPod:
         assert container()["securityContext"]["readOnlyRootFilesystem"] is True
 
     def test_kopia_is_the_main_process_without_a_shell(self) -> None:
-        assert container()["command"] == [kopia.EXECUTABLE]
+        assert container()["command"] == [cli.EXECUTABLE]
         assert container()["args"] == [
             "--no-auto-maintenance",
             "--disable-file-logging",
@@ -520,7 +521,7 @@ class TestPod:
     def test_it_is_ready_when_the_server_answers_and_alive_while_its_process_does(self) -> None:
         readiness = container()["readinessProbe"]["exec"]["command"]
 
-        assert readiness == list(kopia.ready_check("/mnt/data/backups/files/"))
+        assert readiness == list(servercommands.ready_check("/mnt/data/backups/files/"))
         assert container()["livenessProbe"]["httpGet"] == {
             "path": "/metrics",
             "port": 51515,

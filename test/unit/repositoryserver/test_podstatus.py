@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from fakes import objects
-from reconcilers.repositoryserver import kopia, podstatus
+from reconcilers.kopia import failures
+from reconcilers.repositoryserver import podstatus
 from reconcilers.repositoryserver.verdict import Problem, Waiting
 
 Object = dict[str, Any]
@@ -14,7 +15,7 @@ Object = dict[str, Any]
 POD = objects.POD
 CONTEXT = podstatus.PodContext(
     claim=objects.CLAIM,
-    setting=kopia.Setting(
+    setting=failures.Setting(
         storage="files/ on PersistentVolumeClaim backup/files-data",
         location="backup/files-location",
         password="backup/files-repository-password",
@@ -278,7 +279,7 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
             Problem(
                 SERVER_INITIALIZED,
                 "OutOfMemory",
-                kopia.OUT_OF_MEMORY.format(code=137),
+                failures.OUT_OF_MEMORY.format(code=137),
             ),
             id="the kernel killed it for want of memory",
         ),
@@ -287,7 +288,7 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
             Problem(
                 SERVER_INITIALIZED,
                 "OutOfMemory",
-                kopia.OUT_OF_MEMORY.format(code=137),
+                failures.OUT_OF_MEMORY.format(code=137),
             ),
             id="even once: the next time will be no better",
         ),

@@ -8,7 +8,8 @@ import pytest
 
 from fakes import objects
 from reconcilers.errors import InvalidInput
-from reconcilers.repositoryserver import htpasswd, users
+from reconcilers.kopia import htpasswd
+from reconcilers.repositoryserver import users
 from reconcilers.repositoryserver.api import UserAccess
 from reconcilers.repositoryserver.users import Change
 from reconcilers.secrets import data as secrets

@@ -11,7 +11,7 @@ from fakes import objects
 from fakes.apiclient import Action
 from fakes.kopia import FakeResult
 from fakes.world import READ_USERS, USER, USERS_SECRET, WRITE_STATUS
-from reconcilers.repositoryserver import children, kopia
+from reconcilers.repositoryserver import children, servercommands
 from reconcilers.repositoryserver.reconciler import UNREADY_RECHECK_SECONDS
 from reconcilers.repositoryserver.registration import FORGET_AFTER_SECONDS, TAKE_UP_PAUSE_SECONDS
 from reconcilers.repositoryserver.verdict import CLIENT_USER_INITIALIZED, STEPS
@@ -85,7 +85,7 @@ def test_a_label_on_the_access_secret_changes_nothing(settled: World) -> None:
 
 
 def test_users_that_are_not_in_the_pod_yet_are_waited_for(settled: World) -> None:
-    settled.kopia.failures["take up"] = FakeResult(kopia.NOT_THERE_YET)
+    settled.kopia.failures["take up"] = FakeResult(servercommands.NOT_THERE_YET)
     settled.change_secret(objects.users_secret({"app": "other"}))
 
     result = settled.reconcile()
@@ -241,7 +241,7 @@ class TestWhoMayConnectNoMore:
         assert settled.may_connect() == {"backup@new": "n"}
 
     def test_is_told_of_though_an_access_secret_is_wrong_since(self, settled: World) -> None:
-        settled.kopia.failures["take up"] = FakeResult(kopia.NOT_THERE_YET)
+        settled.kopia.failures["take up"] = FakeResult(servercommands.NOT_THERE_YET)
         settled.change_secret(objects.users_secret({"new": "n"}))
         settled.reconcile()
         settled.kopia.failures.clear()
@@ -272,7 +272,7 @@ class TestWhoMayConnectNoMore:
         settled.reconcile()
         settled.change_secret(objects.users_secret({"new": "n"}))
         settled.reconcile()
-        settled.kopia.failures["take up"] = FakeResult(kopia.NOT_THERE_YET)
+        settled.kopia.failures["take up"] = FakeResult(servercommands.NOT_THERE_YET)
         settled.change_secret(objects.tls_secret())
 
         settled.reconcile()

@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 from fakes import objects
 from fakes.simulation.user import NAMES
 from reconcilers import resources
-from reconcilers.repositoryserver import api, endpoints, kopia, podstatus
+from reconcilers.repositoryserver import api, endpoints, podstatus, servercommands
 from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE
 
 if TYPE_CHECKING:
@@ -192,8 +192,8 @@ class History:
     def _remember_secret(self, change: Change) -> None:
         self.look_around()
         data = clear(change.new or {})
-        if kopia.USERS_FILE in data:
-            self.versions[data[kopia.USERS_VERSION_FILE]] = data[kopia.USERS_FILE]
+        if servercommands.USERS_FILE in data:
+            self.versions[data[servercommands.USERS_VERSION_FILE]] = data[servercommands.USERS_FILE]
         for name in NAMES:
             if name_of(change.obj) in self.cluster.user.accesses(name).values():
                 self.users_changed[name] = self.now

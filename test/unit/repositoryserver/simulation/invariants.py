@@ -15,13 +15,13 @@ from fakes.simulation.cluster import TURNS
 from fakes.simulation.kubelet import STRANGER
 from fakes.simulation.user import MAILS
 from reconcilers import resources
+from reconcilers.kopia import htpasswd
 from reconcilers.repositoryserver import (
     api,
     children,
-    htpasswd,
-    kopia,
     podstatus,
     routing,
+    servercommands,
     status,
     turns,
 )
@@ -110,7 +110,7 @@ def moves_to_what_works(history: History, sent: Sent) -> str:
     secret = f"{sent.name}-users"
     users = history.cluster.api.find(resources.SECRETS, objects.NAMESPACE, secret)
     mark = children.users_of(wanted[0])
-    right = users is None or mark == clear(users)[kopia.USERS_VERSION_FILE]
+    right = users is None or mark == clear(users)[servercommands.USERS_VERSION_FILE]
     return "" if right else f"{name_of(wanted[0])} has users of before: {mark}"
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from reconcilers.repositoryserver.storage import authorities
-from reconcilers.repositoryserver.storage.model import FILES_DIRECTORY, Storage
+from reconcilers.kopia.storage import authorities
+from reconcilers.kopia.storage.model import FILES_DIRECTORY, Storage
 
 if TYPE_CHECKING:
-    from reconcilers.repositoryserver.storage.model import Source
+    from reconcilers.kopia.storage.model import Source
     from reconcilers.secrets.data import SecretData
 
 CREDENTIAL = "service-account.json"

@@ -9,8 +9,8 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from reconcilers.kopia.storage.model import Storage
     from reconcilers.repositoryserver.api import RepositoryServer
-    from reconcilers.repositoryserver.storage.model import Storage
 
 CACHE_DIRECTORY = "/cache"
 

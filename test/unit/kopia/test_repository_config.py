@@ -5,9 +5,9 @@ import json
 import pytest
 
 from fakes import objects
+from reconcilers.kopia.repository_config import repository_config
+from reconcilers.kopia.storage.model import Storage
 from reconcilers.repositoryserver import api
-from reconcilers.repositoryserver.repository_config import repository_config
-from reconcilers.repositoryserver.storage.model import Storage
 
 STORAGE = Storage(
     type_="filesystem", config={"path": "/mnt/data/backups/files/"}, label="on a claim"

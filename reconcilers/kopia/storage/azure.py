@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from reconcilers.errors import InvalidInput
-from reconcilers.repositoryserver.storage import authorities
-from reconcilers.repositoryserver.storage.model import Storage
+from reconcilers.kopia.storage import authorities
+from reconcilers.kopia.storage.model import Storage
 
 if TYPE_CHECKING:
-    from reconcilers.repositoryserver.storage.model import Source
+    from reconcilers.kopia.storage.model import Source
     from reconcilers.secrets.data import SecretData
 
 ACCOUNT = "azure_storage_account_id"

@@ -7,7 +7,7 @@ import pytest
 from fakes import objects
 from fakes import storage as fakes
 from reconcilers.errors import InvalidInput
-from reconcilers.repositoryserver.storage.model import Storage
+from reconcilers.kopia.storage.model import Storage
 
 BUCKET: fakes.Values = {"type": "gcs", "bucket": "backups", "prefix": "kanister"}
 ACCOUNT = {"type": "service_account", "client_email": "a@b", "private_key": "key-51d0"}

@@ -1,60 +1,12 @@
-"""Kopia in the server's container: the commands that are run there, and what their words mean.
-
-The commands carry no secret: Kopia finds passwords in the container's environment and in files.
-"""
+"""What Kopia's words mean: from the end of its output to a reason, the fault and its fix."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from reconcilers.repositoryserver.storage.filestore import DATA_DIRECTORY
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-EXECUTABLE = "/bin/kopia"
-# A writer command may otherwise run the repository's maintenance, which is its owner's business.
-GLOBAL_FLAGS = ("--no-auto-maintenance", "--disable-file-logging", "--log-level=error")
-
-LIST_USERS = (EXECUTABLE, *GLOBAL_FLAGS, "server", "user", "list", "--json")
-REFRESH = (EXECUTABLE, *GLOBAL_FLAGS, "server", "refresh")
-STATUS = (EXECUTABLE, *GLOBAL_FLAGS, "server", "status")
-
-# Kopia does not look at its storage by itself. A folder that is gone, or a network file system that
-# hangs, is noticed without it; an object store is not.
-_SEE_DIRECTORY = 'ls -d "$0" >/dev/null && exec "$@"'
-
-# The server's users, in a volume of their own: the kubelet brings it up to date in a running pod.
-USERS_DIRECTORY = "/etc/kopia-users"
-USERS_FILE = "htpasswd"
-USERS_VERSION_FILE = "version"
-
-_GLOBAL = " ".join(GLOBAL_FLAGS)
-NOT_THERE_YET = 75
-# Waits for the kubelet at most four seconds: its next look at the pod may be a minute away.
-_TAKE_UP_SCRIPT = f"""
-tries=0
-until [ "$(cat {USERS_DIRECTORY}/{USERS_VERSION_FILE})" = "$1" ]; do
-  tries=$((tries + 1))
-  [ "$tries" -lt 40 ] || exit {NOT_THERE_YET}
-  sleep 0.1
-done
-exec {" ".join(REFRESH)}
-"""
-
-# Reads names up to a line `end`, which no user has for a name: an exec's standard input cannot be
-# closed in the protocol that every API server speaks. A name may begin with a dash, hence the `--`.
-_FORGET_SCRIPT = f"""
-while read -r user; do
-  [ "$user" != end ] || exec {" ".join(REFRESH)}
-  {EXECUTABLE} {_GLOBAL} server user delete -- "$user" >/dev/null || exit
-done
-exit 1
-"""
-FORGET_USERS = ("/bin/sh", "-c", _FORGET_SCRIPT)
+from reconcilers.kopia.storage.filestore import DATA_DIRECTORY
 
 REASON_PASSWORD = "RepositoryPasswordWrong"  # noqa: S105 - a reason
 REASON_NO_REPOSITORY = "RepositoryMissing"
@@ -211,35 +163,6 @@ class Explanation:
     opened: bool
     reason: str
     message: str
-
-
-def ready_check(directory: str) -> tuple[str, ...]:
-    """Return the command that succeeds while clients can use a server.
-
-    Args:
-        directory: The repository's folder in the container; empty where no file store has it.
-    """
-    return ("/bin/sh", "-c", _SEE_DIRECTORY, directory, *STATUS) if directory else STATUS
-
-
-def take_up_users(version: str) -> tuple[str, ...]:
-    """Return the command that lets a running server take up its users.
-
-    It ends with `NOT_THERE_YET` if the kubelet has not brought them into the pod.
-
-    Args:
-        version: Of the users, as it stands beside them.
-    """
-    return ("/bin/sh", "-c", _TAKE_UP_SCRIPT, "take-up-users", version)
-
-
-def forget_users_input(names: Iterable[str]) -> bytes:
-    """Return what `FORGET_USERS` reads from standard input.
-
-    Args:
-        names: Users to delete from the repository; one that is not there is no error.
-    """
-    return "".join(f"{line}\n" for line in [*sorted(names), "end"]).encode()
 
 
 def explain(

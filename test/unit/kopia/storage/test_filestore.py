@@ -4,7 +4,7 @@ import pytest
 
 from fakes import storage as fakes
 from reconcilers.errors import InvalidInput
-from reconcilers.repositoryserver.storage.model import Storage
+from reconcilers.kopia.storage.model import Storage
 
 CLAIM: fakes.Values = {"type": "filestore", "claimName": "data"}
 

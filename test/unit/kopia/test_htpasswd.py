@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconcilers.repositoryserver import htpasswd
+from reconcilers.kopia import htpasswd
 
 # Made by other hands: (printf 'secret0123456789abcdef' | openssl dgst -sha1 -binary; printf
 # 0123456789abcdef) | base64

@@ -1,14 +1,11 @@
-"""The commands that are run beside the server, and what Kopia's words mean to the user."""
-
-import subprocess
-from pathlib import Path
+"""What Kopia's words mean to the user."""
 
 import attrs
 import pytest
 
-from reconcilers.repositoryserver import kopia
+from reconcilers.kopia import failures
 
-SETTING = kopia.Setting(
+SETTING = failures.Setting(
     storage="backups/files/ on PersistentVolumeClaim backup/files-data",
     location="backup/files-location",
     password="backup/files-repository-password",
@@ -20,157 +17,6 @@ NO_REPOSITORY = (
     "if there was one, bring the storage back; otherwise correct spec.repository.rootPath or "
     "Secret backup/files-location, or create one with `kopia repository create`"
 )
-
-
-@pytest.mark.parametrize("command", [kopia.LIST_USERS, kopia.REFRESH, kopia.STATUS])
-def test_a_command_leaves_the_repository_and_the_disk_alone(command: tuple[str, ...]) -> None:
-    assert command[:4] == (
-        "/bin/kopia",
-        "--no-auto-maintenance",
-        "--disable-file-logging",
-        "--log-level=error",
-    )
-
-
-@pytest.mark.parametrize(
-    ("there", "code"),
-    [
-        pytest.param(True, 0, id="the folder is there, and Kopia answers"),
-        pytest.param(False, 2, id="the folder is away, whatever Kopia says"),
-    ],
-)
-def test_a_server_is_of_use_while_its_folder_is_there(
-    tmp_path: Path, there: bool, code: int
-) -> None:
-    folder = tmp_path / "a folder"
-    if there:
-        folder.mkdir()
-    shell, option, script, directory, *status = kopia.ready_check(str(folder))
-
-    ran = subprocess.run(  # noqa: S603 - a constant of the module under test
-        [shell, option, script, directory, "/bin/true"], capture_output=True, check=False, text=True
-    )
-
-    assert tuple(status) == kopia.STATUS
-    assert ran.returncode == code
-    assert (str(folder) in ran.stderr) is not there
-
-
-def test_a_server_of_an_object_store_is_of_use_while_kopia_answers() -> None:
-    assert kopia.ready_check("") == kopia.STATUS
-
-
-class Container:
-    """Runs scripts with a stand-in for Kopia, which notes its arguments and may fail."""
-
-    def __init__(self, folder: Path) -> None:
-        self._log = folder / "calls"
-        self._log.touch()
-        self._kopia = folder / "kopia"
-        self.volume = folder / "users"
-        self.volume.mkdir()
-        self.fail_on("nothing")
-
-    def fail_on(self, words: str) -> None:
-        self._kopia.write_text(
-            "#!/bin/sh\n"
-            f'echo "$*" >> {self._log}\n'
-            f'case "$*" in *"{words}"*) echo "kopia says no" >&2; exit 7 ;; esac\n'
-            "echo chatter\n"
-        )
-        self._kopia.chmod(0o755)
-
-    def start(self, command: tuple[str, ...]) -> subprocess.Popen[bytes]:
-        """Start a script; its standard input stays open, as that of an exec."""
-        shell, option, script, *arguments = command
-        script = script.replace(kopia.EXECUTABLE, str(self._kopia))
-        script = script.replace(kopia.USERS_DIRECTORY, str(self.volume))
-        return subprocess.Popen(  # noqa: S603 - the script under test
-            [shell, option, script, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-
-    def run(self, command: tuple[str, ...], lines: bytes = b"", *, close: bool = False) -> int:
-        """Feed a script and return its exit code."""
-        with self.start(command) as process:
-            assert process.stdin is not None
-            process.stdin.write(lines)
-            process.stdin.flush()
-            if close:
-                process.stdin.close()
-            return process.wait(timeout=60)
-
-    def calls(self) -> list[str]:
-        """Return the arguments of each call, without the flags that all have."""
-        flags = " ".join(kopia.GLOBAL_FLAGS) + " "
-        return [line.removeprefix(flags) for line in self._log.read_text().splitlines()]
-
-
-@pytest.fixture
-def container(tmp_path: Path) -> Container:
-    return Container(tmp_path)
-
-
-class TestTakeUpUsers:
-    def test_the_server_is_refreshed_when_the_users_are_there(self, container: Container) -> None:
-        (container.volume / kopia.USERS_VERSION_FILE).write_text("v2")
-
-        assert container.run(kopia.take_up_users("v2")) == 0
-        assert container.calls() == ["server refresh"]
-
-    def test_it_waits_for_the_kubelet(self, container: Container) -> None:
-        version = container.volume / kopia.USERS_VERSION_FILE
-        version.write_text("v1")
-
-        with container.start(kopia.take_up_users("v2")) as process:
-            assert container.calls() == []
-            version.write_text("v2")
-            assert process.wait(timeout=60) == 0
-
-        assert container.calls() == ["server refresh"]
-
-    def test_but_not_for_ever(self, container: Container) -> None:
-        (container.volume / kopia.USERS_VERSION_FILE).write_text("v1")
-
-        assert container.run(kopia.take_up_users("v2")) == kopia.NOT_THERE_YET
-        assert container.calls() == []
-
-    def test_a_failed_refresh_is_a_failure(self, container: Container) -> None:
-        (container.volume / kopia.USERS_VERSION_FILE).write_text("v2")
-        container.fail_on("server refresh")
-
-        assert container.run(kopia.take_up_users("v2")) == 7
-
-
-class TestForgetUsers:
-    def test_each_name_is_one_command_and_the_refresh_is_last(self, container: Container) -> None:
-        lines = kopia.forget_users_input({"b@h", "a@h"})
-
-        assert container.run(kopia.FORGET_USERS, lines) == 0
-        assert container.calls() == [
-            "server user delete -- a@h",
-            "server user delete -- b@h",
-            "server refresh",
-        ]
-
-    def test_a_name_that_begins_with_a_dash_is_no_flag(self, container: Container) -> None:
-        container.run(kopia.FORGET_USERS, kopia.forget_users_input({"--help@h"}))
-
-        assert container.calls()[0] == "server user delete -- --help@h"
-
-    def test_the_first_failure_ends_it_before_the_refresh(self, container: Container) -> None:
-        container.fail_on("user delete -- a@h")
-
-        lines = kopia.forget_users_input({"a@h", "b@h"})
-
-        assert container.run(kopia.FORGET_USERS, lines) == 7
-        assert container.calls() == ["server user delete -- a@h"]
-
-    def test_an_input_that_breaks_off_is_a_failure(self, container: Container) -> None:
-        assert container.run(kopia.FORGET_USERS, b"a@h\n", close=True) == 1
-        assert "server refresh" not in container.calls()
 
 
 # What Kopia 0.23.1 printed when it was tried.
@@ -202,7 +48,7 @@ FOLDER_OF_ROOT = START + (
         pytest.param(
             "kopia: error: unknown long flag '--htpasswd-file', try --help\n",
             1,
-            kopia.Explanation(
+            failures.Explanation(
                 opened=False,
                 reason="KopiaVersionUnsupported",
                 message="Kopia in the server's image does not accept the command line of the "
@@ -215,7 +61,7 @@ FOLDER_OF_ROOT = START + (
         pytest.param(
             "ERROR open /cache/x: permission denied",
             1,
-            kopia.Explanation(
+            failures.Explanation(
                 opened=True,
                 reason="KopiaExited",
                 message="Kopia exited with code 1: ERROR open /cache/x: permission denied; see "
@@ -226,7 +72,7 @@ FOLDER_OF_ROOT = START + (
         pytest.param(
             "panic: nil map\n\ngoroutine 1 [running]:\nmain.go:119 +0x2c7",
             2,
-            kopia.Explanation(
+            failures.Explanation(
                 opened=True,
                 reason="KopiaExited",
                 message="Kopia exited with code 2: panic: nil map; see the log of the pod",
@@ -236,7 +82,7 @@ FOLDER_OF_ROOT = START + (
         pytest.param(
             WRONG_PASSWORD,
             1,
-            kopia.Explanation(
+            failures.Explanation(
                 opened=False,
                 reason="RepositoryPasswordWrong",
                 message="Kopia cannot open the repository at backups/files/ on "
@@ -249,25 +95,25 @@ FOLDER_OF_ROOT = START + (
         pytest.param(
             PATH_MISSING,
             1,
-            kopia.Explanation(opened=False, reason="RepositoryMissing", message=NO_REPOSITORY),
+            failures.Explanation(opened=False, reason="RepositoryMissing", message=NO_REPOSITORY),
             id="the path does not exist",
         ),
         pytest.param(
             PATH_EMPTY,
             1,
-            kopia.Explanation(opened=False, reason="RepositoryMissing", message=NO_REPOSITORY),
+            failures.Explanation(opened=False, reason="RepositoryMissing", message=NO_REPOSITORY),
             id="the path exists and holds no repository",
         ),
         pytest.param(
             "repository not initialized in the provided storage",
             1,
-            kopia.Explanation(opened=False, reason="RepositoryMissing", message=NO_REPOSITORY),
+            failures.Explanation(opened=False, reason="RepositoryMissing", message=NO_REPOSITORY),
             id="the same in the words of other commands",
         ),
         pytest.param(
             FOLDER_OF_ROOT,
             1,
-            kopia.Explanation(
+            failures.Explanation(
                 opened=False,
                 reason="StoragePermissionDenied",
                 message="Kopia runs as user 65532 and may not use "
@@ -280,7 +126,7 @@ FOLDER_OF_ROOT = START + (
         pytest.param(
             "cannot open storage: mkdir /mnt/data/x: operation not permitted",
             1,
-            kopia.Explanation(
+            failures.Explanation(
                 opened=False,
                 reason="StoragePermissionDenied",
                 message="Kopia runs as user 65532 and may not use /mnt/data/x of backups/files/ on "
@@ -292,7 +138,7 @@ FOLDER_OF_ROOT = START + (
         pytest.param(
             "can't connect to storage: stat /mnt/data: stale NFS file handle",
             1,
-            kopia.Explanation(
+            failures.Explanation(
                 opened=False,
                 reason="StorageUnavailable",
                 message="Kopia cannot reach backups/files/ on PersistentVolumeClaim "
@@ -304,7 +150,7 @@ FOLDER_OF_ROOT = START + (
         pytest.param(
             "SERVER ADDRESS: https://[::]:51515\ntls: private key does not match public key\n",
             1,
-            kopia.Explanation(
+            failures.Explanation(
                 opened=True,
                 reason="KopiaExited",
                 message="Kopia exited with code 1: tls: private key does not match public key; "
@@ -315,7 +161,7 @@ FOLDER_OF_ROOT = START + (
         pytest.param(
             "",
             137,
-            kopia.Explanation(
+            failures.Explanation(
                 opened=True,
                 reason="KopiaExited",
                 message="Kopia exited with code 137: it printed nothing; see the log of the pod",
@@ -324,11 +170,13 @@ FOLDER_OF_ROOT = START + (
         ),
     ],
 )
-def test_what_kopia_says_is_explained(output: str, code: int, expected: kopia.Explanation) -> None:
-    assert kopia.explain(output, code, SETTING) == expected
+def test_what_kopia_says_is_explained(
+    output: str, code: int, expected: failures.Explanation
+) -> None:
+    assert failures.explain(output, code, SETTING) == expected
 
 
-BUCKET = kopia.Setting(
+BUCKET = failures.Setting(
     storage="p/files/ in bucket backups of S3 endpoint s3.example",
     location="backup/files-location",
     password="backup/files-repository-password",
@@ -466,7 +314,7 @@ SIGNATURE = "The request signature we calculated does not match the signature yo
     ],
 )
 def test_what_an_object_store_answers_is_explained(output: str, reason: str, message: str) -> None:
-    assert kopia.explain(START + output, 1, BUCKET) == kopia.Explanation(
+    assert failures.explain(START + output, 1, BUCKET) == failures.Explanation(
         opened=False, reason=reason, message=message
     )
 
@@ -474,7 +322,7 @@ def test_what_an_object_store_answers_is_explained(output: str, reason: str, mes
 def test_without_a_credential_it_is_the_pods_identity_that_is_not_let_in() -> None:
     setting = attrs.evolve(BUCKET, credential="")
 
-    explanation = kopia.explain(START + S3 + "Access Denied.", 1, setting)
+    explanation = failures.explain(START + S3 + "Access Denied.", 1, setting)
 
     assert explanation.reason == "StorageAccessDenied"
     assert explanation.message == (
@@ -487,13 +335,13 @@ def test_without_a_credential_it_is_the_pods_identity_that_is_not_let_in() -> No
 def test_what_clients_were_refused_before_explains_nothing() -> None:
     output = "access denied for alice@h1\nAccess Denied.\ntls: private key does not match\n"
 
-    assert kopia.explain(output, 1, BUCKET).reason == "KopiaExited"
+    assert failures.explain(output, 1, BUCKET).reason == "KopiaExited"
 
 
 def test_a_long_way_through_kopia_does_not_crowd_the_cause_out() -> None:
     output = OPENING + "in between: " * 30 + "cannot open storage: connection refused"
 
-    assert ": connection refused; " in kopia.explain(output, 1, BUCKET).message
+    assert ": connection refused; " in failures.explain(output, 1, BUCKET).message
 
 
 def test_a_token_in_a_url_is_not_repeated() -> None:
@@ -502,16 +350,16 @@ def test_a_token_in_a_url_is_not_repeated() -> None:
         "dial tcp: connection refused"
     )
 
-    message = kopia.explain(output, 1, BUCKET).message
+    message = failures.explain(output, 1, BUCKET).message
 
     assert "signature" not in message
     assert 'Get "https://a.blob.example/backups": dial tcp: connection refused; ' in message
 
 
 def test_want_of_memory_explains_more_than_what_was_printed_before() -> None:
-    explanation = kopia.explain(WRONG_PASSWORD, 137, SETTING, out_of_memory=True)
+    explanation = failures.explain(WRONG_PASSWORD, 137, SETTING, out_of_memory=True)
 
-    assert explanation == kopia.Explanation(
+    assert explanation == failures.Explanation(
         opened=True,
         reason="OutOfMemory",
         message="Kopia ran out of memory and was killed (exit code 137); raise "
@@ -543,4 +391,4 @@ def test_want_of_memory_explains_more_than_what_was_printed_before() -> None:
     ],
 )
 def test_the_last_line_that_says_something(output: str, line: str) -> None:
-    assert kopia.last_line(output) == line
+    assert failures.last_line(output) == line

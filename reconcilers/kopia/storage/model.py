@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
-from reconcilers.repositoryserver.storage.paths import repository_path
+from reconcilers.kopia.storage.paths import repository_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

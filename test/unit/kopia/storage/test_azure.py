@@ -7,7 +7,7 @@ import pytest
 from fakes import objects
 from fakes import storage as fakes
 from reconcilers.errors import InvalidInput
-from reconcilers.repositoryserver.storage.model import Storage
+from reconcilers.kopia.storage.model import Storage
 
 CONTAINER: fakes.Values = {"type": "azure", "bucket": "backups", "prefix": "kanister"}
 ACCOUNT: fakes.Values = {"azure_storage_account_id": "account1"}

@@ -4,7 +4,7 @@ import pytest
 
 from fakes import storage as fakes
 from reconcilers.errors import InvalidInput
-from reconcilers.repositoryserver.storage.paths import repository_path
+from reconcilers.kopia.storage.paths import repository_path
 
 
 # Go's path.Join of prefix and root path and a slash, or the root path alone and as it is.

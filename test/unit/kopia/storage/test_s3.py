@@ -7,7 +7,7 @@ import pytest
 from fakes import objects
 from fakes import storage as fakes
 from reconcilers.errors import InvalidInput
-from reconcilers.repositoryserver.storage.model import Storage
+from reconcilers.kopia.storage.model import Storage
 
 BUCKET: fakes.Values = {"type": "s3", "bucket": "backups", "prefix": "kanister"}
 KEYS: fakes.Values = {"aws_access_key_id": "AKIA1", "aws_secret_access_key": "secret-7c1"}

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from reconcilers.repositoryserver.storage import azure, filestore, gcs, s3
+from reconcilers.kopia.storage import azure, filestore, gcs, s3
 from reconcilers.secrets.data import TYPE_AWS, TYPE_AZURE, TYPE_GCP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from reconcilers.repositoryserver.storage.model import Source, Storage
+    from reconcilers.kopia.storage.model import Source, Storage
     from reconcilers.secrets.data import SecretData
 
 REASON_LOCATION_TYPE = "LocationTypeUnknown"

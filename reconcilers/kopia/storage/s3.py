@@ -6,11 +6,11 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from reconcilers.repositoryserver.storage import authorities
-from reconcilers.repositoryserver.storage.model import Storage
+from reconcilers.kopia.storage import authorities
+from reconcilers.kopia.storage.model import Storage
 
 if TYPE_CHECKING:
-    from reconcilers.repositoryserver.storage.model import Source
+    from reconcilers.kopia.storage.model import Source
     from reconcilers.secrets.data import SecretData
 
 # Kopia's own default. It finds the endpoint of the bucket's region from it.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
-from reconcilers.repositoryserver.storage.model import FILES_DIRECTORY
+from reconcilers.kopia.storage.model import FILES_DIRECTORY
 from reconcilers.secrets.certificates import unindented
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ import re
 from typing import TYPE_CHECKING
 
 from reconcilers.errors import InvalidInput
-from reconcilers.repositoryserver.storage.model import Storage
+from reconcilers.kopia.storage.model import Storage
 
 if TYPE_CHECKING:
-    from reconcilers.repositoryserver.storage.model import Source
+    from reconcilers.kopia.storage.model import Source
     from reconcilers.secrets.data import SecretData
 
 DATA_DIRECTORY = "/mnt/data"

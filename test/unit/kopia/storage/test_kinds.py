@@ -4,7 +4,7 @@ import pytest
 
 from fakes import storage as fakes
 from reconcilers.errors import InvalidInput
-from reconcilers.repositoryserver.storage import kinds
+from reconcilers.kopia.storage import kinds
 
 
 @pytest.mark.parametrize(
