@@ -21,8 +21,9 @@ from controller.rest.podexec import Executor
 from controller.workqueue.ratelimit import ExponentialRateLimiter
 from reconcilers import resources
 from reconcilers.options import PROGRAM
-from reconcilers.repositoryserver import api, children, endpoints, status
-from reconcilers.repositoryserver.applier import owner_uids
+from reconcilers.repositoryserver import api, endpoints, status
+from reconcilers.repositoryserver.children import names as children
+from reconcilers.repositoryserver.children.applier import owner_uids
 from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE, Caches
 from reconcilers.repositoryserver.metrics import RepositoryServerCollector
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler

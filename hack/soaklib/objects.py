@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from controller.resource import Resource
 from e2e.cluster import NAMESPACE
 from reconcilers import resources
-from reconcilers.repositoryserver import api, children
+from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver.children import names
 from soaklib.scene import repeated, undone
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ with_too_little_memory = with_setting(
     {"resources": None},
 )
 without_image = with_setting(
-    {"podOverride": {"containers": [{"name": children.CONTAINER, "image": NO_IMAGE}]}},
+    {"podOverride": {"containers": [{"name": names.CONTAINER, "image": NO_IMAGE}]}},
     {"podOverride": None},
 )
 
@@ -123,7 +124,7 @@ def drained(_scene: Scene, server: Server) -> Iterator[None]:
     """Have a server's pod evicted, and its node take no other one."""
     kubectl = server.cluster.kubectl
     node = server.pod()["spec"]["nodeName"]
-    selector = f"--pod-selector={children.LABEL_INSTANCE}={server.name}"
+    selector = f"--pod-selector={names.LABEL_INSTANCE}={server.name}"
     try:
         kubectl.run("drain", node, selector, "--delete-emptydir-data", "--force", "--timeout=60s")
         yield

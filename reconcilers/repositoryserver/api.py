@@ -30,6 +30,7 @@ DEFAULT_CONTENT_CACHE_MB = 0
 DEFAULT_METADATA_CACHE_MB = 500
 
 DEFAULT_DRAIN_SECONDS = 300
+DEFAULT_USER = 65532
 
 # Every field that refers to a Secret which the controller reads; lists on the way are walked.
 SECRET_FIELDS = (
@@ -235,6 +236,11 @@ def parse(obj: Mapping[str, Any]) -> RepositoryServer:
         refresh_seconds=server.get("refreshSeconds"),
         pod=_pod_settings(server),
     )
+
+
+def run_as_user(server: RepositoryServer) -> int:
+    """Return the user id that the server process has."""
+    return DEFAULT_USER if server.run_as_user is None else server.run_as_user
 
 
 def secret_names(obj: Mapping[str, Any]) -> set[str]:

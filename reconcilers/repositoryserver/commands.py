@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from controller.clock import DeadlineExceeded
 from controller.errors import ClientError, NotLeading
-from reconcilers.repositoryserver import children
+from reconcilers.repositoryserver.children import names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,7 +85,7 @@ class CommandRunner:
             return self._executor.run(
                 metadata["namespace"],
                 metadata["name"],
-                children.CONTAINER,
+                names.CONTAINER,
                 command,
                 stdin=stdin,
                 deadline=current.deadline.within(COMMAND_SECONDS),

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from controller.controller import Request
     from controller.resource import Resource
     from reconcilers.kopia import failures
-    from reconcilers.repositoryserver import api, podstatus
-    from reconcilers.repositoryserver.verdict import Problem, Waiting
+    from reconcilers.repositoryserver import api
+    from reconcilers.repositoryserver.verdict import PodContext, Problem, Waiting
     from reconcilers.secrets.reader import ReadSecret
 
 INDEX_OWNER = "owner"
@@ -71,7 +71,7 @@ class KnownInputs:
     versions: Versions
     digest: str
     not_after: datetime
-    pod: podstatus.PodContext
+    pod: PodContext
 
 
 @frozen

@@ -10,16 +10,11 @@ from reconcilers.errors import InvalidInput
 from reconcilers.kopia import repository_config
 from reconcilers.kopia.storage import kinds
 from reconcilers.kopia.storage.model import Source
-from reconcilers.repositoryserver import (
-    api,
-    children,
-    podstatus,
-    record,
-    selfsigned,
-    servercommands,
-    users,
-)
+from reconcilers.repositoryserver import api, selfsigned, servercommands, users
+from reconcilers.repositoryserver.children import names, record, revision
+from reconcilers.repositoryserver.children.secrets import ServerInputs
 from reconcilers.repositoryserver.context import KnownInputs, KnownRefusal, Versions
+from reconcilers.repositoryserver.verdict import PodContext
 from reconcilers.secrets import certificates
 from reconcilers.secrets import data as secrets
 from reconcilers.secrets.reader import SecretReader, version_of
@@ -97,7 +92,7 @@ class InputReader:
 
     def server_inputs(
         self, current: Pass, known: KnownInputs | None
-    ) -> tuple[KnownInputs, children.ServerInputs | None]:
+    ) -> tuple[KnownInputs, ServerInputs | None]:
         """Return what is known of a server's inputs, and themselves if they had to be read.
 
         Args:
@@ -159,7 +154,7 @@ class InputReader:
         # cache at once: a new server needs not ask.
         if not self.users_version(server):
             return None
-        obj = self._secrets.get(current, server.namespace, children.users_name(server))
+        obj = self._secrets.get(current, server.namespace, names.users_name(server))
         if obj is None:
             return None
         data = obj.get("data") or {}
@@ -171,9 +166,9 @@ class InputReader:
 
     def users_version(self, server: api.RepositoryServer) -> str:
         """Return what tells one state of the Secret with the users from another."""
-        return self._version_of(server.namespace, children.users_name(server))
+        return self._version_of(server.namespace, names.users_name(server))
 
-    def _read(self, current: Pass) -> children.ServerInputs:
+    def _read(self, current: Pass) -> ServerInputs:
         server = current.server
 
         def read(ref: secrets.SecretRef, type_: str) -> secrets.SecretData:
@@ -188,7 +183,7 @@ class InputReader:
             else None
         )
         storage = kind.storage(Source(server, location, credential))
-        return children.ServerInputs(
+        return ServerInputs(
             storage=storage,
             config=repository_config.repository_config(server, storage),
             password=secrets.repository_password(read(server.password, secrets.TYPE_PASSWORD)),
@@ -198,15 +193,13 @@ class InputReader:
         )
 
     def _known(
-        self, server: api.RepositoryServer, versions: Versions, full: children.ServerInputs
+        self, server: api.RepositoryServer, versions: Versions, full: ServerInputs
     ) -> KnownInputs:
         return KnownInputs(
             versions=versions,
-            digest=children.digest(server, full),
+            digest=revision.digest(server, full),
             not_after=full.certificate.not_after,
-            pod=podstatus.PodContext.of(
-                server, storage=full.storage.label, claim=full.storage.claim
-            ),
+            pod=PodContext.of(server, storage=full.storage.label, claim=full.storage.claim),
         )
 
     def _is_due(self, server: api.RepositoryServer, known: KnownInputs) -> bool:
@@ -225,9 +218,9 @@ class InputReader:
 
     def _snapshot_stands(self, server: api.RepositoryServer, digest: str) -> bool:
         """Return whether snapshot and pod are there and found, so that neither is written."""
-        name = children.versioned_name(server, digest)
+        name = names.versioned_name(server, digest)
         return all(
-            obj is not None and children.is_found(server, obj, digest)
+            obj is not None and names.is_found(server, obj, digest)
             for obj in (
                 self._caches.pods.get(server.namespace, name),
                 self._caches.secrets.get(server.namespace, name),

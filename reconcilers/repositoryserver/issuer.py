@@ -9,7 +9,8 @@ import structlog
 from controller.conditions import timestamp
 from controller.errors import AlreadyExists, ApiError, Conflict, NotFound
 from reconcilers import resources
-from reconcilers.repositoryserver import children, selfsigned
+from reconcilers.repositoryserver import selfsigned
+from reconcilers.repositoryserver.children.secrets import certificate_secret
 from reconcilers.secrets import data as secrets
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from controller.clock import Clock
     from controller.rest.client import Client
-    from reconcilers.repositoryserver.applier import ChildApplier, Teller
+    from reconcilers.repositoryserver.children.applier import ChildApplier, Teller
     from reconcilers.repositoryserver.context import Caches, Pass
 
 EVENT_ISSUED = "CertificateIssued"
@@ -86,7 +87,7 @@ class CertificateIssuer:
             created = self._client.create(
                 resources.SECRETS,
                 current.server.namespace,
-                children.certificate_secret(current.server, issued),
+                certificate_secret(current.server, issued),
                 deadline=current.deadline,
             )
         except AlreadyExists:
@@ -96,7 +97,7 @@ class CertificateIssuer:
 
     def _renew(self, current: Pass, observed: Mapping[str, Any], why: str) -> None:
         issued = selfsigned.issue(current.server, self._clock.now())
-        desired = children.certificate_secret(current.server, issued)
+        desired = certificate_secret(current.server, issued)
         metadata = observed["metadata"]
         try:
             renewed = self._client.merge_patch(

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
-
 from controller.conditions import conditions_of, get_condition, is_true, parse_time
 from reconcilers.kopia import failures
-from reconcilers.repositoryserver import children
+from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.verdict import (
     REPOSITORY_CONNECTED,
     SERVER_INITIALIZED,
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from reconcilers.repositoryserver.api import RepositoryServer
+    from reconcilers.repositoryserver.verdict import PodContext
 
 REASON_UNSCHEDULABLE = "PodUnschedulable"
 REASON_CLAIM_MISSING = "ClaimMissing"
@@ -82,37 +80,6 @@ CRASH_LOOP = "CrashLoopBackOff"
 _GATES_NOT_READY = "ReadinessGatesNotReady"
 # Phases that a pod does not come back from.
 ENDED_PHASES = frozenset({"Failed", "Succeeded"})
-
-
-@frozen
-class PodContext:
-    """What messages about a pod name besides it.
-
-    Attributes:
-        claim: Name of the PersistentVolumeClaim.
-        setting: What messages about Kopia name.
-    """
-
-    claim: str
-    setting: failures.Setting
-
-    @classmethod
-    def of(cls, server: RepositoryServer, *, storage: str, claim: str) -> PodContext:
-        """Return what is to be named of a server.
-
-        Args:
-            server: The resource.
-            storage: Where its repository is, in words.
-            claim: Name of the PersistentVolumeClaim; empty if there is none.
-        """
-        setting = failures.Setting(
-            storage=storage,
-            location=str(server.location),
-            credential=str(server.credential or ""),
-            password=str(server.password),
-            user=children.run_as_user(server),
-        )
-        return cls(claim, setting)
 
 
 def examine(
@@ -288,7 +255,7 @@ def container_status(pod: Mapping[str, Any]) -> dict[str, Any] | None:
     By name: a service mesh may have put a container beside it.
     """
     statuses = pod.get("status", {}).get("containerStatuses") or []
-    return next((status for status in statuses if status["name"] == children.CONTAINER), None)
+    return next((status for status in statuses if status["name"] == names.CONTAINER), None)
 
 
 def last_end(pod: Mapping[str, Any]) -> dict[str, Any] | None:

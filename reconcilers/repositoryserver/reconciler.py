@@ -27,9 +27,11 @@ from reconcilers import resources
 from reconcilers.errors import InvalidInput
 from reconcilers.kopia import failures
 from reconcilers.pods import overrides
-from reconcilers.repositoryserver import api, children, podstatus, record, retry, sharing, status
-from reconcilers.repositoryserver.applier import ChildApplier
+from reconcilers.repositoryserver import api, podstatus, retry, sharing, status
 from reconcilers.repositoryserver.catchup import Refresher
+from reconcilers.repositoryserver.children import names, network, record
+from reconcilers.repositoryserver.children.applier import ChildApplier
+from reconcilers.repositoryserver.children.record import Records
 from reconcilers.repositoryserver.commands import CommandRunner
 from reconcilers.repositoryserver.context import (
     INDEX_OWNER,
@@ -39,7 +41,6 @@ from reconcilers.repositoryserver.context import (
 )
 from reconcilers.repositoryserver.inputs import InputReader
 from reconcilers.repositoryserver.issuer import CertificateIssuer
-from reconcilers.repositoryserver.record import Records
 from reconcilers.repositoryserver.registration import UserRegistrar
 from reconcilers.repositoryserver.rollout import Newest
 from reconcilers.repositoryserver.routing import ServiceRouter
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 
     from controller.clock import Clock
     from controller.rest.client import Client
+    from reconcilers.repositoryserver.children.secrets import ServerInputs
     from reconcilers.repositoryserver.commands import Executor
     from reconcilers.repositoryserver.context import Caches, KnownInputs
     from reconcilers.repositoryserver.rollout import Rollout
@@ -283,7 +285,7 @@ class RepositoryServerReconciler:
         """Act on children and users, each step on what the ones before found, and sum up."""
         server = current.server
         # First, so that no pod is ever without its protection.
-        self._applier.ensure(current, resources.NETWORK_POLICIES, children.network_policy(server))
+        self._applier.ensure(current, resources.NETWORK_POLICIES, network.network_policy(server))
         unknown = self._registrar.ensure_known(current)
         is_new = not self._router.is_begun(server)
         newest = self._ensure_newest(current)
@@ -312,10 +314,10 @@ class RepositoryServerReconciler:
             verdicts=verdicts,
             serving=reached is not None,
             pod_name=metadata.get("name", ""),
-            service_name=children.stable_name(server),
-            network_policy_name=children.stable_name(server),
-            fingerprint=annotations.get(children.ANNOTATION_FINGERPRINT, ""),
-            not_after=annotations.get(children.ANNOTATION_NOT_AFTER, ""),
+            service_name=names.stable_name(server),
+            network_policy_name=names.stable_name(server),
+            fingerprint=annotations.get(names.ANNOTATION_FINGERPRINT, ""),
+            not_after=annotations.get(names.ANNOTATION_NOT_AFTER, ""),
             expiring=current.expiring,
             shared=self._shared(current),
             registered_users=None if cleared is None else tuple(sorted(cleared)),
@@ -359,9 +361,7 @@ class RepositoryServerReconciler:
             return self._waits_for_turn(current, inputs)
         return self._ensure_pod(current, inputs, full)
 
-    def _ensure_pod(
-        self, current: Pass, inputs: KnownInputs, full: children.ServerInputs | None
-    ) -> Newest:
+    def _ensure_pod(self, current: Pass, inputs: KnownInputs, full: ServerInputs | None) -> Newest:
         """Make the pod of the inputs if it is missing, make it anew if it failed, and examine it.
 
         Args:
@@ -370,7 +370,7 @@ class RepositoryServerReconciler:
             full: The inputs, if they had to be read.
         """
         digest, claim = inputs.digest, inputs.pod.claim
-        name = children.versioned_name(current.server, digest)
+        name = names.versioned_name(current.server, digest)
         try:
             pod = self._apply_pod(current, full, digest)
         except (InvalidInput, Forbidden, WebhookFailed) as error:
@@ -386,7 +386,7 @@ class RepositoryServerReconciler:
         return Newest(digest, pod, _lasting(current.memory, digest, verdict), claim)
 
     def _apply_pod(
-        self, current: Pass, full: children.ServerInputs | None, digest: str
+        self, current: Pass, full: ServerInputs | None, digest: str
     ) -> dict[str, Any] | None:
         # A kubelet may still know the users of before: one that starts now has to be told.
         users = "" if current.users_changed else _users_version(current.memory)
@@ -423,7 +423,7 @@ class RepositoryServerReconciler:
     def _may_start(self, current: Pass, digest: str) -> bool:
         """Return whether a pod may be made; one that replaces another needs a turn."""
         pods = self._router.pods(current.server)
-        if any(children.digest_of(pod) == digest for pod in pods):
+        if any(names.digest_of(pod) == digest for pod in pods):
             return True
         return not any(map(podstatus.is_ready, pods)) or self._turns.take(current.request)
 

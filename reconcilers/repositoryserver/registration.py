@@ -18,7 +18,9 @@ from controller.workqueue.queue import LOW_PRIORITY
 from reconcilers import resources
 from reconcilers.errors import InvalidInput
 from reconcilers.kopia import failures, htpasswd
-from reconcilers.repositoryserver import children, podstatus, retry, servercommands, users
+from reconcilers.repositoryserver import podstatus, retry, servercommands, users
+from reconcilers.repositoryserver.children import names
+from reconcilers.repositoryserver.children.secrets import users_secret
 from reconcilers.repositoryserver.commands import (
     UNANSWERED,
     CommandError,
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from controller.clock import Clock
-    from reconcilers.repositoryserver.applier import ChildApplier, Teller
+    from reconcilers.repositoryserver.children.applier import ChildApplier, Teller
     from reconcilers.repositoryserver.commands import CommandRunner
     from reconcilers.repositoryserver.context import Pass, Versions
     from reconcilers.repositoryserver.inputs import InputReader, StoredUsers
@@ -65,7 +67,7 @@ FORGOTTEN = "deleted old user entries from the repository: {names}"
 
 _VERSION_BYTES = 5
 # Versions that are none: another file would not be told from this one.
-_NO_VERSIONS = frozenset({"", children.NO_USERS})
+_NO_VERSIONS = frozenset({"", names.NO_USERS})
 
 _log = structlog.get_logger()
 
@@ -160,7 +162,7 @@ class UserRegistrar:
         self, current: Pass, pod: Mapping[str, Any], setting: failures.Setting
     ) -> Problem | Waiting | None:
         known = current.memory.users
-        if known is None or children.users_of(pod) == known.version or not podstatus.answers(pod):
+        if known is None or names.users_of(pod) == known.version or not podstatus.answers(pod):
             return None
         attempts, uid = current.memory.attempts, pod["metadata"]["uid"]
         failed = attempts.get(uid)
@@ -269,7 +271,7 @@ class UserRegistrar:
         problem: Problem | None,
     ) -> None:
         version = _version(stored, wanted)
-        secret = children.users_secret(current.server, wanted, version)
+        secret = users_secret(current.server, wanted, version)
         if stored is None:
             # Not applied: what a cache that lags does not show is not to be written over.
             written = self._applier.create(current, resources.SECRETS, secret)
@@ -294,11 +296,11 @@ class UserRegistrar:
             self._tell(current, EVENT_USERS_CHANGED, change.summary(), "ChangeUsers")
 
     def _mark(self, current: Pass, pod: Mapping[str, Any], value: str) -> None:
-        self._applier.annotate(current, pod, {children.ANNOTATION_USERS: value})
+        self._applier.annotate(current, pod, {names.ANNOTATION_USERS: value})
 
 
 def _version(stored: StoredUsers | None, wanted: str) -> str:
     """Return the version of users that are to be written: as before if they are as before."""
     if stored is not None and stored.users == wanted and stored.version not in _NO_VERSIONS:
         return stored.version
-    return os.urandom(_VERSION_BYTES).hex() if wanted else children.NO_USERS
+    return os.urandom(_VERSION_BYTES).hex() if wanted else names.NO_USERS

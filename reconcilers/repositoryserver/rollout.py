@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from controller.conditions import conditions_of, get_condition, parse_time
-from reconcilers.repositoryserver import children, podstatus
+from reconcilers.repositoryserver import podstatus
+from reconcilers.repositoryserver.children import names
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -59,7 +60,7 @@ class Newest:
 
     def is_(self, pod: Mapping[str, Any]) -> bool:
         """Return whether an observed pod is the newest."""
-        return children.digest_of(pod) == self.digest
+        return names.digest_of(pod) == self.digest
 
 
 @frozen
@@ -110,11 +111,11 @@ class Rollout:
             serving: What `serves` chose.
         """
         if serving is not None:
-            return children.digest_of(serving)
+            return names.digest_of(serving)
         # A pod that was deleted comes back under its digest.
         if self.routed and self.newest in ("", self.routed):
             return self.routed
-        return children.NO_DIGEST
+        return names.NO_DIGEST
 
     def has_clients(self, pod: Mapping[str, Any]) -> bool:
         """Return whether the Service has let clients reach a pod until now."""
@@ -123,15 +124,15 @@ class Rollout:
         return unknown or self._is_routed(pod)
 
     def _is_newest(self, pod: Mapping[str, Any]) -> bool:
-        return children.digest_of(pod) == self.newest
+        return names.digest_of(pod) == self.newest
 
     def _is_routed(self, pod: Mapping[str, Any]) -> bool:
-        return children.digest_of(pod) == self.routed
+        return names.digest_of(pod) == self.routed
 
     def _has_users(self, pod: Mapping[str, Any]) -> bool:
         """Return whether a pod has the users of now."""
-        some = self.users not in ("", children.NO_USERS)
-        return some and children.users_of(pod) == self.users
+        some = self.users not in ("", names.NO_USERS)
+        return some and names.users_of(pod) == self.users
 
 
 @frozen
@@ -171,9 +172,7 @@ def retire(
     drain: list[Mapping[str, Any]] = []
     delete: list[tuple[Mapping[str, Any], str]] = []
     waits: list[float] = []
-    leaves = [
-        pod for pod in pods if pod is not serving and children.digest_of(pod) != rollout.newest
-    ]
+    leaves = [pod for pod in pods if pod is not serving and names.digest_of(pod) != rollout.newest]
     for pod in [*leaves, *former]:
         if pod["metadata"].get("deletionTimestamp"):
             continue
@@ -219,7 +218,7 @@ def may_write(pod: Mapping[str, Any], now: datetime) -> bool:
 
 def drain_until(pod: Mapping[str, Any]) -> datetime | None:
     """Return when a pod's time to drain is over; None if it does not drain."""
-    text = (pod["metadata"].get("annotations") or {}).get(children.ANNOTATION_DRAIN_UNTIL)
+    text = (pod["metadata"].get("annotations") or {}).get(names.ANNOTATION_DRAIN_UNTIL)
     if text is None:
         return None
     try:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from controller.errors import NotFound
 from reconcilers import resources
-from reconcilers.repositoryserver import children, endpoints, podstatus, rollout
-from reconcilers.repositoryserver.applier import is_of_removed_controller
+from reconcilers.repositoryserver import endpoints, podstatus, rollout
+from reconcilers.repositoryserver.children import names, network
+from reconcilers.repositoryserver.children.applier import is_of_removed_controller
 from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE
 from reconcilers.repositoryserver.rollout import Rollout
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from controller.clock import Clock
     from controller.rest.client import Client
     from reconcilers.repositoryserver import api
-    from reconcilers.repositoryserver.applier import ChildApplier, Teller
+    from reconcilers.repositoryserver.children.applier import ChildApplier, Teller
     from reconcilers.repositoryserver.context import Caches, Pass
     from reconcilers.repositoryserver.rollout import Newest
 
@@ -66,7 +67,7 @@ class ServiceRouter:
     def pods(self, server: api.RepositoryServer) -> list[dict[str, Any]]:
         """Return the pods that this controller has made for a server."""
         owned = self._caches.pods.by_index(INDEX_OWNER, server.uid)
-        return [pod for pod in owned if children.digest_of(pod)]
+        return [pod for pod in owned if names.digest_of(pod)]
 
     def is_begun(self, server: api.RepositoryServer) -> bool:
         """Return whether a server has a pod or a Service."""
@@ -113,7 +114,7 @@ class ServiceRouter:
         if place.routed and selected != place.routed:
             # Endpoints of a Service that is made before its pod follow the pod alone.
             current.memory.moved_at = self._clock.monotonic()
-        desired = children.service(server, selected)
+        desired = network.service(server, selected)
         self._applier.ensure(current, resources.SERVICES, desired)
         for pod, why in retirement.delete:
             self._applier.delete(current, resources.PODS, pod, why)
@@ -126,7 +127,7 @@ class ServiceRouter:
         """Delete what no pod uses any more."""
         server = current.server
         if newest.digest:
-            used = {children.versioned_name(server, newest.digest)}
+            used = {names.versioned_name(server, newest.digest)}
             used |= {pod["metadata"]["name"] for pod in self.pods(server)}
             self._applier.prune_snapshots(current, used)
         if settled:
@@ -148,7 +149,7 @@ class ServiceRouter:
         if serving is None or not podstatus.is_ready(serving):
             return None
         server = current.server
-        slices = self._caches.endpoint_slices.by_index(INDEX_SERVICE, children.stable_name(server))
+        slices = self._caches.endpoint_slices.by_index(INDEX_SERVICE, names.stable_name(server))
         lag = endpoints.lag(serving, self._clock.now())
         if current.memory.moved_at is not None:
             moved = self._clock.monotonic() - current.memory.moved_at
@@ -189,7 +190,7 @@ class ServiceRouter:
 
     def _routed(self, server: api.RepositoryServer) -> str:
         """Return the digest that the Service selects; empty if there is no Service."""
-        service = self._caches.services.get(server.namespace, children.stable_name(server)) or {}
+        service = self._caches.services.get(server.namespace, names.stable_name(server)) or {}
         selector = service.get("spec", {}).get("selector") or {}
-        digest: str = selector.get(children.LABEL_DIGEST, "")
+        digest: str = selector.get(names.LABEL_DIGEST, "")
         return digest

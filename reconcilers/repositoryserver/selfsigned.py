@@ -12,7 +12,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from controller.conditions import timestamp
 from reconcilers.errors import InvalidInput
-from reconcilers.repositoryserver import children
+from reconcilers.repositoryserver.children import names
 from reconcilers.secrets.certificates import ServerCertificate, server_certificate
 from reconcilers.secrets.data import SecretRef
 
@@ -37,12 +37,12 @@ DUE = "the previous one expires at {when}"
 
 def reference(server: RepositoryServer) -> SecretRef:
     """Return where the certificate of a server stands."""
-    return SecretRef(FIELD, server.namespace, children.certificate_name(server))
+    return SecretRef(FIELD, server.namespace, names.certificate_name(server))
 
 
 def host_names(server: RepositoryServer) -> tuple[str, ...]:
     """Return the names by which clients reach the Service, the shortest first."""
-    service = children.stable_name(server)
+    service = names.stable_name(server)
     qualified = f"{service}.{server.namespace}"
     return (service, qualified, f"{qualified}.svc", f"{qualified}.svc.cluster.local")
 

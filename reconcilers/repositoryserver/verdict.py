@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from reconcilers.kopia import failures
+from reconcilers.repositoryserver import api
+
 if TYPE_CHECKING:
     from reconcilers.errors import InvalidInput
+    from reconcilers.repositoryserver.api import RepositoryServer
 
 SERVER_SETUP = "ServerSetup"
 REPOSITORY_CONNECTED = "RepositoryConnected"
@@ -76,6 +80,37 @@ class Waiting:
 
     step: str
     message: str
+
+
+@frozen
+class PodContext:
+    """What messages about a pod name besides it.
+
+    Attributes:
+        claim: Name of the PersistentVolumeClaim.
+        setting: What messages about Kopia name.
+    """
+
+    claim: str
+    setting: failures.Setting
+
+    @classmethod
+    def of(cls, server: RepositoryServer, *, storage: str, claim: str) -> PodContext:
+        """Return what is to be named of a server.
+
+        Args:
+            server: The resource.
+            storage: Where its repository is, in words.
+            claim: Name of the PersistentVolumeClaim; empty if there is none.
+        """
+        setting = failures.Setting(
+            storage=storage,
+            location=str(server.location),
+            credential=str(server.credential or ""),
+            password=str(server.password),
+            user=api.run_as_user(server),
+        )
+        return cls(claim, setting)
 
 
 class Unsettled(Exception):

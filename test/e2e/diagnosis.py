@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from e2e.cluster import NAMESPACE
 from e2e.installation import SELECTOR
-from reconcilers.repositoryserver import children
+from reconcilers.repositoryserver.children import names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ def sections(kubectl: Kubectl, server: str) -> Iterator[tuple[str, str]]:
     """
     yield "pods", _said(kubectl, "get", "pods", "--all-namespaces", "--output=wide")
     if server:
-        pods = f"--selector={children.LABEL_INSTANCE}={server}"
+        pods = f"--selector={names.LABEL_INSTANCE}={server}"
         logs = ("--all-containers", "--prefix", f"--tail={LINES}")
         yield "the server", _in_namespace(kubectl, "describe", f"repositoryserver/{server}")
         yield "its pods", _in_namespace(kubectl, "describe", "pods", pods)

@@ -13,7 +13,8 @@ from e2e.installation import REPLICAS
 from e2e.server import PREFIX, ROOT_PATH, USER, condition, events_of, is_ready
 from e2e.waiting import CLOCK, wait_for
 from reconcilers import resources
-from reconcilers.repositoryserver import api, children
+from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver.children.names import ANNOTATION_DRAIN_UNTIL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -177,7 +178,7 @@ def test_a_server_of_the_removed_controller_is_taken_over_unchanged(
         assert (found["status"], found["reason"]) == ("True", step["reason"])
     # Its clients may be at work: the pod stays, as does the Service that they found it by.
     pod = cluster.client.get(resources.PODS, NAMESPACE, FORMER_POD)
-    until = pod["metadata"]["annotations"][children.ANNOTATION_DRAIN_UNTIL]
+    until = pod["metadata"]["annotations"][ANNOTATION_DRAIN_UNTIL]
     assert datetime.fromisoformat(until) - began > timedelta(seconds=DEFAULT_DRAIN_SECONDS - 1)
     assert cluster.get(resources.SERVICES, FORMER_SERVICE) is not None
     let_drain_end(pod, cluster)
@@ -204,7 +205,7 @@ def test_a_server_of_the_removed_controller_is_taken_over_unchanged(
 
 def let_drain_end(pod: Object, cluster: Cluster) -> None:
     """Let the time be over that a pod is left to its clients."""
-    change = {"metadata": {"annotations": {children.ANNOTATION_DRAIN_UNTIL: LONG_AGO}}}
+    change = {"metadata": {"annotations": {ANNOTATION_DRAIN_UNTIL: LONG_AGO}}}
     cluster.client.merge_patch(resources.PODS, NAMESPACE, pod["metadata"]["name"], change)
 
 

@@ -21,7 +21,8 @@ from e2e.confidential import Confidential
 from e2e.waiting import wait_for
 from e2e.witness import CONFIG_MAPS
 from reconcilers import resources
-from reconcilers.repositoryserver import children, servercommands
+from reconcilers.repositoryserver import servercommands
+from reconcilers.repositoryserver.children import names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -169,7 +170,7 @@ def test_the_controller_runs_no_other_commands_in_pods_than_these() -> None:
         servercommands.REFRESH,
     }:
         assert command == servercommands.take_up_users(command[-1])
-        assert command[-1] == children.NO_USERS or re.fullmatch("[0-9a-f]{10}", command[-1])
+        assert command[-1] == names.NO_USERS or re.fullmatch("[0-9a-f]{10}", command[-1])
 
 
 def requests() -> Iterable[tuple[str, str]]:

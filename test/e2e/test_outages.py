@@ -14,7 +14,7 @@ from e2e.cluster import NAMESPACE
 from e2e.server import condition, events_of, is_ready
 from e2e.waiting import CLOCK, wait_for
 from reconcilers import resources
-from reconcilers.repositoryserver import children
+from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.podstatus import node_is_lost
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def test_a_server_with_too_little_memory_says_so(server: Server) -> None:
 
 
 def test_an_image_that_cannot_be_pulled_is_told_once(server: Server) -> None:
-    override = {"containers": [{"name": children.CONTAINER, "image": NO_IMAGE}]}
+    override = {"containers": [{"name": names.CONTAINER, "image": NO_IMAGE}]}
     server.resource["spec"]["server"]["podOverride"] = override
     server.make_volume()
     server.make_repository()
@@ -219,7 +219,7 @@ def test_a_server_comes_back_from_a_drained_node(server: Server) -> None:
     server.start()
     pod, kubectl = server.pod(), server.cluster.kubectl
     node = pod["spec"]["nodeName"]
-    selector = f"--pod-selector={children.LABEL_INSTANCE}={server.name}"
+    selector = f"--pod-selector={names.LABEL_INSTANCE}={server.name}"
 
     try:
         kubectl.run("drain", node, selector, "--delete-emptydir-data", "--force", "--timeout=60s")

@@ -8,7 +8,7 @@ from e2e.backup_client import login
 from e2e.cluster import NAMESPACE
 from e2e.server import condition
 from e2e.waiting import wait_for
-from reconcilers.repositoryserver import children
+from reconcilers.repositoryserver.children import names
 
 if TYPE_CHECKING:
     from controller.resource import Object
@@ -73,12 +73,12 @@ def test_resources_placement_and_an_override_are_the_pods(
     ready = server.start()
     pod = server.pod()
 
-    own = next(one for one in pod["spec"]["containers"] if one["name"] == children.CONTAINER)
+    own = next(one for one in pod["spec"]["containers"] if one["name"] == names.CONTAINER)
     assert own["resources"]["requests"] == {"cpu": "50m", "memory": "64Mi"}
     assert {"name": "GOMEMLIMIT", "value": str(512 * 1024 * 1024 * 9 // 10)} in own["env"]
     assert pod["spec"]["tolerations"][0] == {"key": "backup", "operator": "Exists"}
     statuses = {status["name"]: status for status in pod["status"]["containerStatuses"]}
-    assert statuses.keys() == {children.CONTAINER, SIDECAR}
+    assert statuses.keys() == {names.CONTAINER, SIDECAR}
     assert all(status["ready"] for status in statuses.values())
     hosts = cluster.kubectl.shell(NAMESPACE, pod["metadata"]["name"], "cat /etc/hosts")
     assert "store" in hosts.output

@@ -15,8 +15,8 @@ from e2e.node import parse_checksums
 from e2e.server import PREFIX, ROOT_PATH, is_ready
 from e2e.waiting import wait_for
 from reconcilers import resources
-from reconcilers.repositoryserver import children
 from reconcilers.repositoryserver.api import PORT
+from reconcilers.repositoryserver.children import names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +62,7 @@ def backup_that_spans_a_change(server: Server, client: Client) -> Iterator[Objec
     pod = cluster.client.get(resources.PODS, NAMESPACE, former)
     assert running.is_running()
     assert has_session_with(pod, client)
-    assert children.ANNOTATION_DRAIN_UNTIL in pod["metadata"]["annotations"]
+    assert names.ANNOTATION_DRAIN_UNTIL in pod["metadata"]["annotations"]
     snapshot = running.complete()
     new = login(after, server.password_of())
     client.wait_until_accepted(server.name, new)

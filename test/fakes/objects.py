@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import NameOID
 
-from reconcilers.repositoryserver import api, children
+from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver.children import names
 from reconcilers.secrets import data as secrets
 
 if TYPE_CHECKING:
@@ -299,10 +300,10 @@ def pod(status: Object | None = None, *, name: str = POD, digest: str = DIGEST) 
             "metadata": {
                 "name": name,
                 "namespace": NAMESPACE,
-                "labels": {children.LABEL_DIGEST: digest},
+                "labels": {names.LABEL_DIGEST: digest},
                 "ownerReferences": [api.parse(repository_server()).owner_reference()],
             },
-            "spec": {"containers": [{"name": children.CONTAINER, "image": IMAGE}]},
+            "spec": {"containers": [{"name": names.CONTAINER, "image": IMAGE}]},
         },
         status=status,
     )
@@ -431,7 +432,7 @@ def crash_looping(
         reason: `Error`, or `OOMKilled`.
         ended: When it last ended.
     """
-    words = f"back-off 10s restarting failed container={children.CONTAINER} pod={POD}"
+    words = f"back-off 10s restarting failed container={names.CONTAINER} pod={POD}"
     waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": words}}
     last = _ended(code, message, reason, finished=ended)
     return _status(waiting, phase="Running", last_state=last)
@@ -489,7 +490,7 @@ def _status(
         "conditions": conditions,
         "containerStatuses": [
             {
-                "name": children.CONTAINER,
+                "name": names.CONTAINER,
                 "image": IMAGE,
                 "state": copy.deepcopy(state),
                 "lastState": last_state or {},

@@ -19,8 +19,9 @@ from fakes.kopia import FakeKopia
 from fakes.recorder import FakeRecorder
 from reconcilers import resources
 from reconcilers.kopia import htpasswd
-from reconcilers.repositoryserver import api, children, endpoints, record
-from reconcilers.repositoryserver.applier import owner_uids
+from reconcilers.repositoryserver import api, endpoints
+from reconcilers.repositoryserver.children import names, record
+from reconcilers.repositoryserver.children.applier import owner_uids
 from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE, Caches
 from reconcilers.repositoryserver.reconciler import POD_FIRST_SECONDS, STAGE_PAUSE_SECONDS
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler as Reconciler
@@ -133,9 +134,9 @@ class World:
         """Let the endpoints follow the Service, unless they lag, and reconcile once."""
         service = self.api.store(resources.SERVICES).get(objects.NAMESPACE, SERVICE)
         if service is not None and not self.endpoints_lag:
-            digest = service["spec"]["selector"].get(children.LABEL_DIGEST)
+            digest = service["spec"]["selector"].get(names.LABEL_DIGEST)
             for pod in self.pods():
-                if children.digest_of(pod) == digest:
+                if names.digest_of(pod) == digest:
                     self.route_to(pod)
         return self.pass_of(REQUEST)
 
@@ -202,7 +203,7 @@ class World:
 
     def record(self, text: str) -> None:
         """Write the record of the only pod as somebody else."""
-        annotations = {children.ANNOTATION_RECORD: text}
+        annotations = {names.ANNOTATION_RECORD: text}
         self.api.put(
             resources.PODS, objects.merged(self.pod(), {"metadata": {"annotations": annotations}})
         )
@@ -229,7 +230,7 @@ class World:
     def selected(self) -> str:
         """Return the digest that the Service selects."""
         service = self._one(resources.SERVICES, SERVICE)
-        digest: str = service["spec"]["selector"][children.LABEL_DIGEST]
+        digest: str = service["spec"]["selector"][names.LABEL_DIGEST]
         return digest
 
     def secret(self, name: str) -> Object:
@@ -252,7 +253,7 @@ class World:
     def recorded(self, **changes: Any) -> str:
         """Return the record of the only pod, with changes."""
         annotations = self.pod()["metadata"]["annotations"]
-        found = record.parse(annotations[children.ANNOTATION_RECORD])
+        found = record.parse(annotations[names.ANNOTATION_RECORD])
         assert found is not None
         return record.render(evolve(found, **changes))
 

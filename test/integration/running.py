@@ -25,7 +25,8 @@ from fakes import objects
 from fakes.kopia import FakeKopia
 from reconcilers import resources, wiring
 from reconcilers.options import parse_options
-from reconcilers.repositoryserver import api, children, status
+from reconcilers.repositoryserver import api, status
+from reconcilers.repositoryserver.children import names
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -182,7 +183,7 @@ def create_secrets(client: Client, namespace: str) -> None:
 
 def pods_of(client: Client, namespace: str, name: str) -> list[Object]:
     """Return the pods of a server."""
-    selector = f"{children.LABEL_INSTANCE}={name}"
+    selector = f"{names.LABEL_INSTANCE}={name}"
     pods: list[Object] = client.list(resources.PODS, namespace, label_selector=selector)["items"]
     return pods
 
@@ -191,7 +192,7 @@ def wait_for_pods(client: Client, namespace: str, count: int) -> list[Object]:
     """Wait until the servers have so many pods, and return them."""
 
     def pods() -> list[Object]:
-        selector = children.LABEL_INSTANCE
+        selector = names.LABEL_INSTANCE
         return list(client.list(resources.PODS, namespace, label_selector=selector)["items"])
 
     return wait_for("the pods", pods, lambda found: len(found) == count)

@@ -30,7 +30,8 @@ from fakes import objects
 from integration import running
 from integration.running import Kubelet, create, pods_of
 from reconcilers import resources, wiring
-from reconcilers.repositoryserver import api, children, status
+from reconcilers.repositoryserver import api, status
+from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.reconciler import (
     REASON_OUT_OF_TIME,
     REASON_PANICKED,
@@ -341,7 +342,7 @@ def test_a_resource_that_is_edited_while_it_is_reconciled_ends_as_the_last_edit_
     )
     wait_for(
         "the snapshots of former edits to be gone",
-        lambda: client.list(resources.SECRETS, namespace, label_selector=children.LABEL_DIGEST),
+        lambda: client.list(resources.SECRETS, namespace, label_selector=names.LABEL_DIGEST),
         lambda secrets: [one["metadata"]["name"] for one in secrets["items"]] == [name],
     )
 

@@ -13,7 +13,8 @@ from controller.errors import ServerUnavailable
 from fakes import objects
 from fakes.kopia import FakeResult
 from reconcilers import resources
-from reconcilers.repositoryserver import children, servercommands
+from reconcilers.repositoryserver import servercommands
+from reconcilers.repositoryserver.children.secrets import KEY_PASSWORD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -281,7 +282,7 @@ class Nodes:
 
     def _open(self, life: Life) -> None:
         snapshot = self._snapshot(life)
-        password = "" if snapshot is None else _decoded(snapshot, children.KEY_PASSWORD)
+        password = "" if snapshot is None else _decoded(snapshot, KEY_PASSWORD)
         if self.repository.away:
             self._crash(life, "can't connect to storage: it is away")
         elif password != self.repository.password:

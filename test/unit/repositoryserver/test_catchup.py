@@ -12,8 +12,8 @@ from controller.errors import TransportError
 from fakes import objects, passes
 from fakes.clock import FakeClock
 from fakes.kopia import FakeKopia, FakeResult
-from reconcilers.repositoryserver import children
 from reconcilers.repositoryserver.catchup import Refresher
+from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.commands import CommandRunner
 from reconcilers.repositoryserver.context import Memory
 
@@ -27,7 +27,7 @@ DRAINS: Object = objects.merged(
     {
         "metadata": {
             "annotations": {
-                children.ANNOTATION_DRAIN_UNTIL: timestamp(objects.NOW + timedelta(hours=1))
+                names.ANNOTATION_DRAIN_UNTIL: timestamp(objects.NOW + timedelta(hours=1))
             }
         }
     },

@@ -8,12 +8,12 @@ import pytest
 from fakes import objects
 from reconcilers.kopia import failures
 from reconcilers.repositoryserver import podstatus
-from reconcilers.repositoryserver.verdict import Problem, Waiting
+from reconcilers.repositoryserver.verdict import PodContext, Problem, Waiting
 
 Object = dict[str, Any]
 
 POD = objects.POD
-CONTEXT = podstatus.PodContext(
+CONTEXT = PodContext(
     claim=objects.CLAIM,
     setting=failures.Setting(
         storage="files/ on PersistentVolumeClaim backup/files-data",

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from controller.conditions import timestamp
 from fakes import objects
-from reconcilers.repositoryserver import children, rollout
+from reconcilers.repositoryserver import rollout
+from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.rollout import Rollout
 
 if TYPE_CHECKING:
@@ -46,10 +47,10 @@ def pod(
     found["metadata"]["uid"] = digest
     found["metadata"]["creationTimestamp"] = timestamp(NOW - timedelta(seconds=age))
     found["spec"]["nodeName"] = node
-    found["metadata"]["annotations"] = {children.ANNOTATION_USERS: users}
+    found["metadata"]["annotations"] = {names.ANNOTATION_USERS: users}
     if drains_for is not None:
         until = timestamp(NOW + timedelta(seconds=drains_for))
-        found["metadata"]["annotations"][children.ANNOTATION_DRAIN_UNTIL] = until
+        found["metadata"]["annotations"][names.ANNOTATION_DRAIN_UNTIL] = until
     return found
 
 
@@ -57,8 +58,8 @@ def name(obj: Mapping[str, Any] | None) -> str | None:
     return None if obj is None else str(obj["metadata"]["name"])
 
 
-FIRST_START = Rollout(newest="new", routed=children.NO_DIGEST, users="v2")
-WITHOUT_USERS = Rollout(newest="new", routed=children.NO_DIGEST, users=children.NO_USERS)
+FIRST_START = Rollout(newest="new", routed=names.NO_DIGEST, users="v2")
+WITHOUT_USERS = Rollout(newest="new", routed=names.NO_DIGEST, users=names.NO_USERS)
 STEADY = Rollout(newest="new", routed="new", users="v2")
 CHANGING = Rollout(newest="new", routed="old", users="v2")
 BACK = Rollout(newest="new", routed="old", users="v2")
@@ -90,7 +91,7 @@ UNROUTED = Rollout(newest="new", routed="", users="v2")
             FIRST_START, [pod("old", objects.started())], None, id="one that is not wanted any more"
         ),
         pytest.param(
-            Rollout(newest="new", routed=children.NO_DIGEST, users=""),
+            Rollout(newest="new", routed=names.NO_DIGEST, users=""),
             [pod("new", users="")],
             None,
             id="nobody knows who may connect",
@@ -210,16 +211,16 @@ def test_the_service_routes_to(place: Rollout, pods: list[Object], serves: str |
     ("place", "serving", "digest"),
     [
         pytest.param(CHANGING, pod("new"), "new", id="the pod that serves"),
-        pytest.param(FIRST_START, None, children.NO_DIGEST, id="nothing before the first serves"),
+        pytest.param(FIRST_START, None, names.NO_DIGEST, id="nothing before the first serves"),
         pytest.param(STEADY, None, "new", id="a pod that was deleted comes back under its digest"),
         pytest.param(UNKNOWN, None, "old", id="as it was while nobody knows what should be"),
         pytest.param(
-            CHANGING, None, children.NO_DIGEST, id="nothing where what served will not come back"
+            CHANGING, None, names.NO_DIGEST, id="nothing where what served will not come back"
         ),
         pytest.param(
             Rollout(newest="", routed="", users="v2"),
             None,
-            children.NO_DIGEST,
+            names.NO_DIGEST,
             id="nothing where nobody ever knew what should be",
         ),
     ],
@@ -380,7 +381,7 @@ def test_without_a_time_to_drain_a_former_pod_goes_at_once(
 @pytest.mark.parametrize("text", ["soon", "2026-01-01T00:00:00", ""])
 def test_a_time_to_drain_that_nobody_can_read_is_over(text: str) -> None:
     old = pod("old")
-    old["metadata"]["annotations"] = {children.ANNOTATION_DRAIN_UNTIL: text}
+    old["metadata"]["annotations"] = {names.ANNOTATION_DRAIN_UNTIL: text}
 
     found = rollout.retire([old], (), STEADY, None, drain_seconds=DRAIN_SECONDS, now=NOW)
 
@@ -417,7 +418,7 @@ def places(draw: st.DrawFn) -> tuple[Rollout, list[Object]]:
         for digest in DIGESTS
     ]
     newest = draw(st.sampled_from(["", *DIGESTS]))
-    routed = draw(st.sampled_from(["", children.NO_DIGEST, *DIGESTS]))
+    routed = draw(st.sampled_from(["", names.NO_DIGEST, *DIGESTS]))
     return Rollout(newest, routed, "v2"), [
         draw(st.sampled_from([one, objects.terminating(one)])) for one in pods
     ]

@@ -15,8 +15,9 @@ from fakes import objects
 from fakes.apiclient import Action, FakeClient
 from fakes.world import SERVICE, World
 from reconcilers import resources
-from reconcilers.repositoryserver import api, children, podstatus
-from reconcilers.repositoryserver.applier import owner_uids
+from reconcilers.repositoryserver import api, podstatus
+from reconcilers.repositoryserver.children import names
+from reconcilers.repositoryserver.children.applier import owner_uids
 from reconcilers.repositoryserver.issuer import RETRY_SECONDS
 from reconcilers.repositoryserver.registration import FORGET_AFTER_SECONDS
 
@@ -182,7 +183,7 @@ class TestCertificateOfTheControllersOwn:
 
         assert settled.secret(self.SECRET)["data"] != former["data"]
         assert len(settled.pods()) == 2
-        assert settled.selected() == children.digest_of(pod)
+        assert settled.selected() == names.digest_of(pod)
 
     def test_is_renewed_when_a_third_of_its_life_is_left(self, settled: World) -> None:
         before = settled.server()["status"]["serverInfo"]

@@ -10,8 +10,8 @@ from fakes import objects
 from fakes.apiclient import Action
 from fakes.world import READ_INPUTS, READ_USERS, SERVICE, WRITE_STATUS
 from reconcilers import resources
-from reconcilers.repositoryserver import children
-from reconcilers.repositoryserver.applier import OVERRULED_SECONDS
+from reconcilers.repositoryserver.children import names
+from reconcilers.repositoryserver.children.applier import OVERRULED_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,19 +68,19 @@ def test_what_is_changed_by_hand_is_put_back(
         pytest.param(
             resources.PODS,
             ("get", "apply"),
-            children.LABEL_DIGEST,
+            names.LABEL_DIGEST,
             id="the pod's digest, by which the Service selects it",
         ),
         pytest.param(
             resources.PODS,
             ("get", "apply"),
-            children.LABEL_INSTANCE,
+            names.LABEL_INSTANCE,
             id="the pod's server, by which Service and NetworkPolicy select it",
         ),
         pytest.param(
             resources.SECRETS,
             ("apply",),
-            children.LABEL_DIGEST,
+            names.LABEL_DIGEST,
             id="its Secret's digest, by which that is deleted some day",
         ),
     ],
@@ -146,7 +146,7 @@ class TestWebhook:
     def test_a_label_of_its_own_on_a_child_keeps_nobody_out(self, world: World) -> None:
         def label(_: Resource, obj: Object) -> None:
             if labels := obj["metadata"].get("labels"):
-                labels[children.LABEL_MANAGED_BY] = "webhook"
+                labels[names.LABEL_MANAGED_BY] = "webhook"
 
         world.api.admission = label
 

@@ -21,8 +21,9 @@ from fakes import objects
 from fakes.apiclient import Action
 from fakes.world import SERVICE, WRITE_STATUS
 from reconcilers import resources
-from reconcilers.repositoryserver import children, rollout
+from reconcilers.repositoryserver import rollout
 from reconcilers.repositoryserver.api import DEFAULT_DRAIN_SECONDS
+from reconcilers.repositoryserver.children import network
 from reconcilers.repositoryserver.reconciler import STAGE_PAUSE_SECONDS, UNREADY_RECHECK_SECONDS
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def test_a_bug_is_told_without_what_it_met_and_is_over_when_it_does_not_come_aga
         raise KeyError(objects.REPOSITORY_PASSWORD_VALUE)
 
     with monkeypatch.context() as patch:
-        patch.setattr(children, "network_policy", panic)
+        patch.setattr(network, "network_policy", panic)
         with pytest.raises(KeyError):
             world.reconcile()
     assert world.condition("Ready") == (

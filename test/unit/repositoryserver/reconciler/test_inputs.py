@@ -9,7 +9,8 @@ import pytest
 
 from fakes import objects
 from fakes.world import WRITE_STATUS
-from reconcilers.repositoryserver import api, children
+from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.reconciler import SECRET_GAP_SECONDS
 from reconcilers.repositoryserver.registration import FORGET_AFTER_SECONDS
 from reconcilers.repositoryserver.verdict import STEPS
@@ -143,7 +144,7 @@ def test_bad_input_leaves_a_running_server_alone(settled: World) -> None:
     assert settled.progress() == "Failed"
     assert settled.pod() == pod
     assert settled.condition("ServerInitialized")[0] == "True"
-    assert settled.selected() == pod["metadata"]["labels"][children.LABEL_DIGEST]
+    assert settled.selected() == pod["metadata"]["labels"][names.LABEL_DIGEST]
 
 
 def test_a_reference_into_another_namespace_is_refused(world: World) -> None:

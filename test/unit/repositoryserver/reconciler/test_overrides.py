@@ -9,7 +9,7 @@ import pytest
 from controller.errors import BadRequest, Invalid
 from fakes import objects
 from fakes.world import World
-from reconcilers.repositoryserver import children
+from reconcilers.repositoryserver.children import names
 
 if TYPE_CHECKING:
     from controller.resource import Object
@@ -39,7 +39,7 @@ def test_an_override_that_cannot_be_is_told_and_leaves_the_running_server_alone(
     assert settled.condition("Ready")[:2] == ("False", "InvalidPodOverride")
     assert "spec.server.podOverride.hostNetwork must not" in settled.condition("ServerSetup")[2]
     assert settled.pod() == before
-    assert settled.selected() == children.digest_of(before)
+    assert settled.selected() == names.digest_of(before)
 
     settled.edit({"server": {"podOverride": None}})
     settled.reconcile()
@@ -93,5 +93,5 @@ def test_what_the_api_server_refuses_of_a_pod_is_told_and_the_running_one_serves
         "spec.server, for example in podOverride"
     )
     assert settled.pod()["spec"] == before["spec"]
-    assert settled.selected() == children.digest_of(before)
+    assert settled.selected() == names.digest_of(before)
     assert settled.may_connect() == {"backup@other": "p"}

@@ -11,7 +11,8 @@ from fakes import objects
 from fakes.apiclient import Action
 from fakes.world import SERVICE
 from reconcilers import resources
-from reconcilers.repositoryserver import api, children
+from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver.children import names, network
 
 if TYPE_CHECKING:
     from fakes.world import World
@@ -55,7 +56,7 @@ def test_a_name_that_is_taken_is_not_taken_over(world: World) -> None:
 
 def test_what_a_deleted_namesake_has_left_is_waited_for(world: World) -> None:
     former = api.parse(objects.repository_server({"metadata": {"uid": "uid-of-a-namesake"}}))
-    left = children.network_policy(former)
+    left = network.network_policy(former)
     world.api.put(resources.NETWORK_POLICIES, left)
 
     world.reconcile()
@@ -69,7 +70,7 @@ def test_what_a_deleted_namesake_has_left_is_waited_for(world: World) -> None:
 
 def test_a_server_is_not_ready_by_the_service_of_a_deleted_namesake(world: World) -> None:
     former = api.parse(objects.repository_server({"metadata": {"uid": "uid-of-a-namesake"}}))
-    world.api.put(resources.SERVICES, children.service(former, children.NO_DIGEST))
+    world.api.put(resources.SERVICES, network.service(former, names.NO_DIGEST))
     world.pass_()
     world.kubelet(world.pod(), objects.serving())
 

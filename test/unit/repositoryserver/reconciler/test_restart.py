@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fakes import objects
 from fakes.apiclient import Action
 from fakes.world import READ_INPUTS, READ_USERS, USERS_SECRET, WRITE_STATUS, World
-from reconcilers.repositoryserver import children
+from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.reconciler import RECORD_PAUSE_SECONDS, SECRET_GAP_SECONDS
 from reconcilers.repositoryserver.registration import FORGET_AFTER_SECONDS
 
@@ -126,7 +126,7 @@ CHANGES: dict[str, Callable[[World], object]] = {
 def _outcome(world: World) -> dict[str, Any]:
     """Return what users see of a server, in the end."""
     return {
-        "pods": {children.digest_of(pod): pod["metadata"]["labels"] for pod in world.pods()},
+        "pods": {names.digest_of(pod): pod["metadata"]["labels"] for pod in world.pods()},
         "serves": world.selected(),
         "users": world.may_connect(),
         "registered": world.server()["status"].get("registeredUsers"),
@@ -193,7 +193,7 @@ def test_what_was_known_while_the_cache_lacked_a_secret_is_not_recorded(
 
     world.reconcile()
 
-    assert children.ANNOTATION_RECORD not in world.pod()["metadata"]["annotations"]
+    assert names.ANNOTATION_RECORD not in world.pod()["metadata"]["annotations"]
 
 
 def test_a_certificate_that_expired_while_no_controller_ran_is_told(settled: World) -> None:

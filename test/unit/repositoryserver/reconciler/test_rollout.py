@@ -12,9 +12,10 @@ from fakes.apiclient import Action
 from fakes.kopia import FakeResult
 from fakes.world import READ_INPUTS, SERVICE, WRITE_STATUS
 from reconcilers import resources
-from reconcilers.repositoryserver import children, endpoints, rollout
+from reconcilers.repositoryserver import endpoints, rollout
 from reconcilers.repositoryserver.api import DEFAULT_DRAIN_SECONDS
 from reconcilers.repositoryserver.catchup import PAUSE_MAX_SECONDS
+from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.registration import FORGET_AFTER_SECONDS
 
 if TYPE_CHECKING:
@@ -47,19 +48,19 @@ def test_a_label_on_a_secret_restarts_nothing(settled: World) -> None:
 def test_a_renewed_certificate_moves_the_service_only_to_a_ready_pod(settled: World) -> None:
     old, new = settled.renew()
 
-    assert settled.selected() == children.digest_of(old)
+    assert settled.selected() == names.digest_of(old)
     assert settled.progress() == "Ready"
-    fingerprint = new["metadata"]["annotations"][children.ANNOTATION_FINGERPRINT]
+    fingerprint = new["metadata"]["annotations"][names.ANNOTATION_FINGERPRINT]
     assert settled.server()["status"]["serverInfo"]["tlsFingerprint"] != fingerprint
 
     settled.kubelet(new, objects.started())
     settled.reconcile()
-    assert settled.selected() == children.digest_of(old)
+    assert settled.selected() == names.digest_of(old)
 
     settled.kubelet(settled.stored(new), objects.serving())
     settled.reconcile()
 
-    assert settled.selected() == children.digest_of(new)
+    assert settled.selected() == names.digest_of(new)
     settled.reconcile()
     assert settled.server()["status"]["serverInfo"]["tlsFingerprint"] == fingerprint
 
@@ -72,7 +73,7 @@ def test_the_fingerprint_moves_with_the_endpoints_and_ready_stays(settled: World
 
     settled.reconcile()
 
-    assert settled.selected() == children.digest_of(new)
+    assert settled.selected() == names.digest_of(new)
     info = settled.server()["status"]["serverInfo"]
     assert info["podName"] == old["metadata"]["name"]
     assert settled.progress() == "Ready"
@@ -82,7 +83,7 @@ def test_the_fingerprint_moves_with_the_endpoints_and_ready_stays(settled: World
 
     info = settled.server()["status"]["serverInfo"]
     assert info["podName"] == new["metadata"]["name"]
-    assert info["tlsFingerprint"] == new["metadata"]["annotations"][children.ANNOTATION_FINGERPRINT]
+    assert info["tlsFingerprint"] == new["metadata"]["annotations"][names.ANNOTATION_FINGERPRINT]
     assert settled.progress() == "Ready"
 
 
@@ -93,7 +94,7 @@ def test_the_former_pod_is_not_given_up_while_its_successor_is_not_up(settled: W
     settled.reconcile()
 
     assert len(settled.pods()) == 2
-    assert settled.selected() == children.digest_of(old)
+    assert settled.selected() == names.digest_of(old)
     assert settled.progress() == "Pending"
 
 
@@ -127,7 +128,7 @@ def test_the_former_pod_drains_and_goes(settled: World) -> None:
     snapshots = [
         secret["metadata"]["name"]
         for secret in settled.api.store(resources.SECRETS).list()
-        if children.digest_of(secret)
+        if names.digest_of(secret)
     ]
     assert snapshots == [new["metadata"]["name"]]
 

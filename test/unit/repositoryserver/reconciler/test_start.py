@@ -10,7 +10,8 @@ from fakes import objects
 from fakes.apiclient import Action
 from fakes.world import READ_INPUTS, READ_PASSWORDS, SERVICE, USER, USERS_SECRET, WRITE_STATUS
 from reconcilers import resources
-from reconcilers.repositoryserver import children, endpoints
+from reconcilers.repositoryserver import endpoints
+from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.reconciler import (
     NEXT_STAGE_PAUSE_SECONDS,
     POD_FIRST_SECONDS,
@@ -35,7 +36,7 @@ def test_a_new_server_gets_its_children_in_the_order_of_their_need(world: World)
         Action("apply", "pods", pod),
         Action("apply", "services", SERVICE),
     ]
-    assert world.selected() == children.digest_of(world.pod())
+    assert world.selected() == names.digest_of(world.pod())
     assert world.recorder.told() == [f"Normal PodCreated: created pod {pod}"]
 
 
@@ -70,7 +71,7 @@ def test_a_server_without_users_starts_and_lets_nobody_in(world: World) -> None:
     world.reconcile()
 
     assert world.may_connect() == {}
-    assert world.selected() == children.NO_DIGEST
+    assert world.selected() == names.NO_DIGEST
     assert world.condition("ServerInitialized")[0] == "True"
     assert world.condition("Ready")[:2] == ("False", "SecretMissing")
 
@@ -79,7 +80,7 @@ def test_a_server_without_users_starts_and_lets_nobody_in(world: World) -> None:
 
     assert world.kopia.ran() == ["take up"]
     assert world.may_connect() == {USER: objects.USER_PASSWORD_VALUE}
-    assert world.selected() == children.digest_of(world.pod())
+    assert world.selected() == names.digest_of(world.pod())
     world.reconcile()
     assert world.progress() == "Ready"
 
@@ -92,7 +93,7 @@ def test_a_pod_that_is_ready_makes_the_server_ready(world: World) -> None:
         "podName": world.pod()["metadata"]["name"],
         "serviceName": SERVICE,
         "networkPolicyName": SERVICE,
-        "tlsFingerprint": world.pod()["metadata"]["annotations"][children.ANNOTATION_FINGERPRINT],
+        "tlsFingerprint": world.pod()["metadata"]["annotations"][names.ANNOTATION_FINGERPRINT],
         "tlsNotAfter": "2027-01-01T00:00:00Z",
     }
     for step in STEPS:

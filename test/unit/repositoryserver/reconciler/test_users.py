@@ -11,7 +11,8 @@ from fakes import objects
 from fakes.apiclient import Action
 from fakes.kopia import FakeResult
 from fakes.world import READ_USERS, USER, USERS_SECRET, WRITE_STATUS
-from reconcilers.repositoryserver import children, servercommands
+from reconcilers.repositoryserver import servercommands
+from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.reconciler import UNREADY_RECHECK_SECONDS
 from reconcilers.repositoryserver.registration import FORGET_AFTER_SECONDS, TAKE_UP_PAUSE_SECONDS
 from reconcilers.repositoryserver.verdict import CLIENT_USER_INITIALIZED, STEPS
@@ -214,18 +215,18 @@ class TestUsersSecretOfAnotherHand:
 
         settled.reconcile()
 
-        assert children.users_of(settled.pod()) not in ("", children.NO_USERS)
+        assert names.users_of(settled.pod()) not in ("", names.NO_USERS)
         assert settled.kopia.ran() == ["take up"]
 
     def test_a_pod_that_starts_while_its_users_change_is_told_of_them(self, settled: World) -> None:
         settled.change_secret(objects.users_secret({"new": "n"}))
         old, new = settled.renew()
 
-        assert children.users_of(new) == ""
+        assert names.users_of(new) == ""
         settled.kubelet(new, objects.serving())
         settled.reconcile()
         assert settled.kopia.ran().count("take up") == 2
-        assert children.users_of(settled.stored(new)) == children.users_of(settled.stored(old))
+        assert names.users_of(settled.stored(new)) == names.users_of(settled.stored(old))
 
 
 class TestWhoMayConnectNoMore:
@@ -277,11 +278,11 @@ class TestWhoMayConnectNoMore:
 
         settled.reconcile()
 
-        assert settled.selected() == children.digest_of(new)
+        assert settled.selected() == names.digest_of(new)
         settled.kopia.failures.clear()
         settled.clock.step(TAKE_UP_PAUSE_SECONDS)
         settled.reconcile()
-        assert settled.selected() == children.digest_of(old)
+        assert settled.selected() == names.digest_of(old)
 
 
 def test_a_failed_try_is_remembered_for_as_long_as_its_pod_is_there(settled: World) -> None:

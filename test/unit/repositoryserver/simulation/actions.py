@@ -8,7 +8,8 @@ from fakes import objects
 from fakes.simulation.kubelet import NODES
 from fakes.simulation.user import FILES, HOSTS, NAMES, RESTORER
 from reconcilers import resources
-from reconcilers.repositoryserver import api, children
+from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver.children import names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +86,7 @@ def change_users_and_administrator(cluster: Cluster) -> None:
 def edit_pod(cluster: Cluster) -> None:
     """Edit what makes another pod, or take that back."""
     variable = {"name": "LEVEL", "value": str(cluster.random.randrange(3))}
-    container = {"name": children.CONTAINER, "env": [variable]}
+    container = {"name": names.CONTAINER, "env": [variable]}
     override = {"containers": [container]}
     cluster.user.edit(cluster.random.choice(NAMES), {"server": {"podOverride": override}})
 
@@ -172,7 +173,7 @@ def delete_pod(cluster: Cluster) -> None:
 def take_label_off(cluster: Cluster) -> None:
     """Take the label off by which the Service finds a pod."""
     for pod in _some_pod(cluster):
-        change = {"metadata": {"labels": {children.LABEL_INSTANCE: None}}}
+        change = {"metadata": {"labels": {names.LABEL_INSTANCE: None}}}
         cluster.api.merge_patch(resources.PODS, objects.NAMESPACE, pod["metadata"]["name"], change)
 
 

@@ -16,16 +16,10 @@ from fakes.simulation.kubelet import STRANGER
 from fakes.simulation.user import MAILS
 from reconcilers import resources
 from reconcilers.kopia import htpasswd
-from reconcilers.repositoryserver import (
-    api,
-    children,
-    podstatus,
-    routing,
-    servercommands,
-    status,
-    turns,
-)
-from reconcilers.repositoryserver.applier import owner_uids
+from reconcilers.repositoryserver import api, podstatus, routing, servercommands, status, turns
+from reconcilers.repositoryserver.children import names
+from reconcilers.repositoryserver.children.applier import owner_uids
+from reconcilers.repositoryserver.children.secrets import KEY_ADMIN_PASSWORD, KEY_CERTIFICATE
 from reconcilers.repositoryserver.verdict import STEPS
 from unit.repositoryserver.simulation.history import (
     Replacement,
@@ -65,7 +59,7 @@ def deletes_its_own(history: History, sent: Sent) -> str:
     if obj is None or obj["metadata"]["uid"] != sent.uid:
         return ""
     labels = obj["metadata"].get("labels") or {}
-    ours = labels.get(children.LABEL_MANAGED_BY) == children.MANAGER
+    ours = labels.get(names.LABEL_MANAGED_BY) == names.MANAGER
     return "" if ours and history.servers & set(owner_uids(obj)) else f"{sent.name} is none of ours"
 
 
@@ -100,16 +94,16 @@ def moves_to_what_works(history: History, sent: Sent) -> str:
     before, now = _ready(history.began_with), _ready(history.pods_seen())
     left = [pod for pod in selected_by(service, before.values()) if name_of(pod) in now]
     # By its digest: a label that somebody takes off meanwhile is no matter here.
-    digest = sent.body["spec"]["selector"][children.LABEL_DIGEST]
+    digest = sent.body["spec"]["selector"][names.LABEL_DIGEST]
     ready = {**before, **now}.values()
-    wanted = [pod for pod in ready if children.digest_of(pod) == digest]
+    wanted = [pod for pod in ready if names.digest_of(pod) == digest]
     if not left or selected_by(sent.body, left):
         return ""
     if not wanted:
         return f"{sent.name} leaves {name_of(left[0])} for nothing that is Ready"
     secret = f"{sent.name}-users"
     users = history.cluster.api.find(resources.SECRETS, objects.NAMESPACE, secret)
-    mark = children.users_of(wanted[0])
+    mark = names.users_of(wanted[0])
     right = users is None or mark == clear(users)[servercommands.USERS_VERSION_FILE]
     return "" if right else f"{name_of(wanted[0])} has users of before: {mark}"
 
@@ -194,7 +188,7 @@ def has_the_users_of_its_mark(history: History) -> str:
     """A Ready pod has the users that it is marked with, or later ones."""
     versions = list(history.versions)
     for pod in filter(podstatus.is_ready, history.cluster.api.list(resources.PODS)):
-        life, mark = history.cluster.nodes.life(pod), children.users_of(pod)
+        life, mark = history.cluster.nodes.life(pod), names.users_of(pod)
         if life is None or life.served is None or mark not in versions:
             continue
         since = versions[versions.index(mark) :]
@@ -221,7 +215,7 @@ def lets_in_who_should(history: History) -> str:
 def has_one_pod_a_digest(history: History) -> str:
     """No two pods of a server have the same digest."""
     pods = history.cluster.api.list(resources.PODS)
-    found = [(server_of(pod), children.digest_of(pod)) for pod in pods]
+    found = [(server_of(pod), names.digest_of(pod)) for pod in pods]
     return "" if len(found) == len(set(found)) else str(found)
 
 
@@ -292,7 +286,7 @@ def bears_its_labels(cluster: Cluster, server: Object) -> str:
         (
             pod["metadata"]["labels"].get("team"),
             pod["metadata"]["annotations"].get("note"),
-            pod["metadata"]["labels"].get(children.LABEL_INSTANCE),
+            pod["metadata"]["labels"].get(names.LABEL_INSTANCE),
         )
         for pod in _pods_of(cluster, server)
     ]
@@ -324,7 +318,7 @@ def protects_its_pods(cluster: Cluster, server: Object) -> str:
     policy = cluster.api.find(resources.NETWORK_POLICIES, objects.NAMESPACE, f"repo-server-{name}")
     spec = {} if policy is None else policy["spec"]
     wanted = (server["spec"]["server"].get("networkPolicy") or {}).get("from", [])
-    right = spec.get("podSelector") == {"matchLabels": {children.LABEL_INSTANCE: name}}
+    right = spec.get("podSelector") == {"matchLabels": {names.LABEL_INSTANCE: name}}
     return "" if right and spec["ingress"][0]["from"][1:] == wanted else str(spec)
 
 
@@ -424,8 +418,8 @@ def _made_of(cluster: Cluster, pod: Object) -> tuple[str, str, str, str | None]:
     snapshot = clear(secret)
     (container,) = pod["spec"]["containers"]
     level = next((one["value"] for one in container["env"] if one["name"] == "LEVEL"), None)
-    certificate = snapshot[children.KEY_CERTIFICATE]
-    return certificate, snapshot[children.KEY_ADMIN_PASSWORD], container["image"], level
+    certificate = snapshot[KEY_CERTIFICATE]
+    return certificate, snapshot[KEY_ADMIN_PASSWORD], container["image"], level
 
 
 def _level(server: Object) -> str | None:

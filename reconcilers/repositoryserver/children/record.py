@@ -16,8 +16,14 @@ from typing import TYPE_CHECKING, Any
 from attrs import asdict, fields, frozen
 
 import reconcilers
-from reconcilers.repositoryserver import children, podstatus
-from reconcilers.repositoryserver.context import KnownInputs, KnownUsers, Memory, Versions
+from reconcilers.repositoryserver.children import names
+from reconcilers.repositoryserver.context import (
+    KnownInputs,
+    KnownUsers,
+    Memory,
+    Versions,
+)
+from reconcilers.repositoryserver.verdict import PodContext
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -82,7 +88,7 @@ class Records:
             return {}
         if not (inputs.versions.complete and known.sources.complete):
             return {}
-        if inputs.digest != children.digest_of(pod):
+        if inputs.digest != names.digest_of(pod):
             return {}
         text = render(
             Record(
@@ -97,7 +103,7 @@ class Records:
                 names=tuple(sorted(known.names)),
             )
         )
-        return {children.ANNOTATION_RECORD: text} if text else {}
+        return {names.ANNOTATION_RECORD: text} if text else {}
 
     def recall(self, server: RepositoryServer, pods: Iterable[Mapping[str, Any]]) -> Memory:
         """Return what a process that is new to a server can remember of it.
@@ -110,7 +116,7 @@ class Records:
         """
         for pod in sorted(pods, key=_created, reverse=True):
             annotations = pod["metadata"].get("annotations") or {}
-            found = parse(annotations.get(children.ANNOTATION_RECORD, ""))
+            found = parse(annotations.get(names.ANNOTATION_RECORD, ""))
             if found is not None and found.program == self.program:
                 return _remembered(server, pod, found)
         return Memory()
@@ -125,9 +131,9 @@ def _remembered(server: RepositoryServer, pod: Mapping[str, Any], found: Record)
     return Memory(
         inputs=KnownInputs(
             versions=Versions(found.inputs, complete=True),
-            digest=children.digest_of(pod),
+            digest=names.digest_of(pod),
             not_after=found.not_after,
-            pod=podstatus.PodContext.of(server, storage=found.storage, claim=found.claim),
+            pod=PodContext.of(server, storage=found.storage, claim=found.claim),
         ),
         users=KnownUsers(
             sources=Versions(found.sources, complete=True),

@@ -13,10 +13,16 @@ from hypothesis import strategies as st
 
 from controller.conditions import timestamp
 from fakes import objects
-from reconcilers.repositoryserver import api, children, podstatus, record
-from reconcilers.repositoryserver.context import KnownInputs, KnownUsers, Memory, Versions
-from reconcilers.repositoryserver.record import Record, Records
-from reconcilers.repositoryserver.verdict import Problem
+from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver.children import names, record
+from reconcilers.repositoryserver.children.record import Record, Records
+from reconcilers.repositoryserver.context import (
+    KnownInputs,
+    KnownUsers,
+    Memory,
+    Versions,
+)
+from reconcilers.repositoryserver.verdict import PodContext, Problem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +48,7 @@ KNOWN_INPUTS = KnownInputs(
     versions=Versions("i", complete=True),
     digest=objects.DIGEST,
     not_after=RECORD.not_after,
-    pod=podstatus.PodContext.of(SERVER, storage=RECORD.storage, claim=""),
+    pod=PodContext.of(SERVER, storage=RECORD.storage, claim=""),
 )
 KNOWN_USERS = KnownUsers(
     sources=Versions("s", complete=True),
@@ -70,7 +76,7 @@ def pod(text: str | None = None, *, age: int = 0) -> Object:
     created = timestamp(objects.NOW - timedelta(seconds=age))
     metadata: Object = {"creationTimestamp": created}
     if text is not None:
-        metadata["annotations"] = {children.ANNOTATION_RECORD: text}
+        metadata["annotations"] = {names.ANNOTATION_RECORD: text}
     found: Object = objects.merged(objects.pod(), {"metadata": metadata})
     return found
 
@@ -86,7 +92,7 @@ def with_users(**fields: Any) -> Memory:
 def test_what_is_known_of_a_pod_is_recorded_on_it_and_recalled_from_it() -> None:
     annotations = PROGRAM.annotations(KNOWN, pod())
 
-    assert annotations == {children.ANNOTATION_RECORD: record.render(RECORD)}
+    assert annotations == {names.ANNOTATION_RECORD: record.render(RECORD)}
     assert PROGRAM.recall(SERVER, [pod(record.render(RECORD))]) == KNOWN
 
 

@@ -10,7 +10,9 @@ from controller.conditions import timestamp
 from controller.errors import BadRequest, Invalid, NotFound
 from reconcilers import resources
 from reconcilers.errors import InvalidInput
-from reconcilers.repositoryserver import api, children
+from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver.children import compare, names, revision
+from reconcilers.repositoryserver.children.pod import pod as desired_pod
 from reconcilers.repositoryserver.context import INDEX_OWNER, Overruled
 from reconcilers.repositoryserver.verdict import Unsettled
 
@@ -22,8 +24,9 @@ if TYPE_CHECKING:
     from controller.clock import Clock
     from controller.resource import Resource
     from controller.rest.client import Client
+    from reconcilers.repositoryserver.children.record import Records
+    from reconcilers.repositoryserver.children.secrets import ServerInputs
     from reconcilers.repositoryserver.context import Caches, Pass
-    from reconcilers.repositoryserver.record import Records
 
 REASON_FOREIGN_CHILD = "NameTaken"
 FOREIGN_CHILD = (
@@ -120,19 +123,19 @@ class ChildApplier:
         """
         cache = self._cache(resource)
         namespace, name = desired["metadata"]["namespace"], desired["metadata"]["name"]
-        wanted = children.with_applied(desired)
+        wanted = compare.with_applied(desired)
         comparable = _comparable(resource, wanted)
         observed = cache.get(namespace, name)
         if observed is not None:
             self.refuse_foreign(current, resource, observed)
-            is_so = not children.differs(comparable, observed)
+            is_so = not compare.differs(comparable, observed)
             if not changed and (is_so or self._is_overruled(current, resource, wanted, observed)):
                 return observed
             if resource == resources.PODS:
                 wanted = self._as_admitted(current, wanted)
         applied = self._apply(current, resource, wanted, comparable.get("spec"))
         cache.mutated(applied)
-        if children.differs(comparable, applied):
+        if compare.differs(comparable, applied):
             _log.warning("changed as it was applied: a webhook?", kind=resource.kind, child=name)
             until = self._clock.monotonic() + OVERRULED_SECONDS
             overruled = Overruled(_mark(wanted), _version(applied), until)
@@ -153,7 +156,7 @@ class ChildApplier:
         """Apply an object, and its spec once more if somebody has added to it."""
         namespace, name = wanted["metadata"]["namespace"], wanted["metadata"]["name"]
         applied = self._client.apply(resource, namespace, name, wanted, deadline=current.deadline)
-        if spec is None or not children.differs(spec, applied["spec"]):
+        if spec is None or not compare.differs(spec, applied["spec"]):
             return applied
         # Somebody's addition to a list that server-side apply merges stays in it; a merge patch
         # replaces the list.
@@ -173,14 +176,14 @@ class ChildApplier:
         created = self._client.create(
             resource,
             desired["metadata"]["namespace"],
-            children.with_applied(desired),
+            compare.with_applied(desired),
             deadline=current.deadline,
         )
         self._cache(resource).mutated(created)
         return created
 
     def ensure_pod(
-        self, current: Pass, inputs: children.ServerInputs | None, digest: str, users: str
+        self, current: Pass, inputs: ServerInputs | None, digest: str, users: str
     ) -> dict[str, Any] | None:
         """Create snapshot and pod if they are missing.
 
@@ -199,7 +202,7 @@ class ChildApplier:
             ClientError: As for `ensure`.
         """
         server = current.server
-        name = children.versioned_name(server, digest)
+        name = names.versioned_name(server, digest)
         observed = self._caches.pods.get(server.namespace, name)
         if observed is not None:
             self.refuse_foreign(current, resources.PODS, observed)
@@ -207,10 +210,10 @@ class ChildApplier:
                 return observed
         if inputs is None:
             return observed
-        self.ensure(current, resources.SECRETS, children.snapshot_secret(server, inputs, digest))
+        self.ensure(current, resources.SECRETS, revision.snapshot_secret(server, inputs, digest))
         # One that is there has taken up what it has taken up.
-        users = users if observed is None else children.users_of(observed)
-        desired = children.pod(server, inputs, digest, users)
+        users = users if observed is None else names.users_of(observed)
+        desired = desired_pod(server, inputs, digest, users)
         desired["metadata"]["annotations"] |= self._records.annotations(current.memory, desired)
         try:
             pod = self.ensure(current, resources.PODS, desired)
@@ -266,7 +269,7 @@ class ChildApplier:
             ClientError: The API server refused or could not be reached.
         """
         when = timestamp(until)
-        self.annotate(current, pod, {children.ANNOTATION_DRAIN_UNTIL: when})
+        self.annotate(current, pod, {names.ANNOTATION_DRAIN_UNTIL: when})
         note = POD_DRAINS.format(pod=pod["metadata"]["name"], until=when)
         self._tell(current, EVENT_POD_DRAINS, note, "Drain")
 
@@ -322,9 +325,7 @@ class ChildApplier:
         self._prune(
             current,
             resources.SECRETS,
-            lambda secret: (
-                bool(children.digest_of(secret)) and secret["metadata"]["name"] not in keep
-            ),
+            lambda secret: bool(names.digest_of(secret)) and secret["metadata"]["name"] not in keep,
             "no pod uses it",
         )
 
@@ -335,7 +336,7 @@ class ChildApplier:
             ClientError: As for `delete`.
         """
         server = current.server
-        name = children.certificate_name(server)
+        name = names.certificate_name(server)
         if server.tls is None or server.tls.name == name:
             return
         self._prune(
@@ -417,7 +418,7 @@ class ChildApplier:
             resources.PODS, metadata["namespace"], metadata["name"], deadline=current.deadline
         )
         version = {"resourceVersion": live["metadata"]["resourceVersion"]}
-        spec = children.with_observed_values(wanted["spec"], live["spec"])
+        spec = compare.with_observed_values(wanted["spec"], live["spec"])
         return {**wanted, "metadata": {**metadata, **version}, "spec": spec}
 
     def _cache(self, resource: Resource) -> MutationCache:
@@ -448,7 +449,7 @@ def _owners(obj: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _mark(obj: Mapping[str, Any]) -> str:
     annotations = obj["metadata"].get("annotations") or {}
-    mark: str = annotations.get(children.ANNOTATION_APPLIED, "")
+    mark: str = annotations.get(names.ANNOTATION_APPLIED, "")
     return mark
 
 
@@ -464,5 +465,5 @@ def _comparable(resource: Resource, wanted: Mapping[str, Any]) -> dict[str, Any]
         return {"metadata": wanted["metadata"]}
     if resource == resources.PODS:
         # Its specification cannot change.
-        return {"metadata": children.wishes(wanted["metadata"])}
+        return {"metadata": compare.wishes(wanted["metadata"])}
     return {"metadata": wanted["metadata"], "spec": wanted["spec"]}

@@ -1,0 +1,99 @@
+"""Whether an observed object is as desired, and what of a desired one an existing pod can take."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from reconcilers.pods import strategicmerge
+from reconcilers.repositoryserver.children import names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# What the server has taken up, and what was known of it: no wishes.
+_TOLD = frozenset({names.ANNOTATION_USERS, names.ANNOTATION_RECORD})
+
+# Fields whose value must be as written, not merely hold what was written: one selector label too
+# many and a Service selects nothing, one peer too many and a stranger may connect.
+_EXACT = frozenset({"selector", "podSelector", "ingress"})
+
+# Lists that others may add to, with the field that tells their items apart: an owner of their own,
+# the container of a service mesh.
+_KEYED = {"ownerReferences": "uid", "containers": "name"}
+
+
+def with_applied(desired: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a desired object with its own digest as an annotation.
+
+    By it a field that is no longer desired is noticed, which a comparison with the observed object
+    cannot see.
+    """
+    metadata = desired["metadata"]
+    wished = {**desired, "metadata": wishes(metadata)}
+    canonical = json.dumps(wished, sort_keys=True, separators=(",", ":"))
+    applied = hashlib.sha256(canonical.encode()).hexdigest()[: names.DIGEST_LENGTH]
+    annotations = {**metadata.get("annotations", {}), names.ANNOTATION_APPLIED: applied}
+    return {**desired, "metadata": {**metadata, "annotations": annotations}}
+
+
+def wishes(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata of a desired object without the annotations that only tell of it."""
+    annotations = metadata.get("annotations", {})
+    kept = {key: value for key, value in annotations.items() if key not in _TOLD}
+    return {**metadata, "annotations": kept}
+
+
+def differs(desired: Any, observed: Any, key: str = "") -> bool:  # noqa: ANN401 - JSON values
+    """Return whether an observed object lacks something of the desired one.
+
+    What the API server or others add is let be, except in selectors and rules, where an addition
+    changes who connects to what.
+
+    Args:
+        desired: The object as it should be.
+        observed: The object as it is.
+        key: The field that both are the value of.
+    """
+    if key in _EXACT:
+        return bool(desired != observed)
+    if isinstance(desired, dict):
+        return not isinstance(observed, dict) or any(
+            differs(value, observed.get(name), name) for name, value in desired.items()
+        )
+    if key in _KEYED:
+        items = {item[_KEYED[key]]: item for item in observed or ()}
+        return any(differs(item, items.get(item[_KEYED[key]])) for item in desired)
+    if isinstance(desired, list):
+        return (
+            not isinstance(observed, list)
+            or len(desired) != len(observed)
+            or any(differs(*pair) for pair in zip(desired, observed, strict=True))
+        )
+    return bool(desired != observed)
+
+
+def with_observed_values(desired: Any, observed: Any, key: str = "") -> Any:  # noqa: ANN401 - JSON
+    """Return the fields of a desired PodSpec, with the values that an observed one has in them.
+
+    Args:
+        desired: The PodSpec as it was desired, or a part of it.
+        observed: The same of the PodSpec as it is.
+        key: The field that both are the value of.
+    """
+    if isinstance(desired, dict) and isinstance(observed, dict):
+        return {
+            name: with_observed_values(value, observed[name], name)
+            for name, value in desired.items()
+            if name in observed
+        }
+    merge_key = strategicmerge.MERGE_KEYS.get(key)
+    if merge_key is None or not isinstance(observed, list):
+        return observed
+    items = {item[merge_key]: item for item in observed}
+    return [
+        with_observed_values(item, items[item[merge_key]])
+        for item in desired
+        if item[merge_key] in items
+    ]

@@ -1,0 +1,121 @@
+"""What the children of a server are called, and by which labels and annotations they are known."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconcilers.repositoryserver.api import RepositoryServer
+
+MANAGER = "repository-server-controller"
+CONTAINER = "repo-server-container"
+
+LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+LABEL_INSTANCE = "cr.kanister.io/repository-server"
+LABEL_DIGEST = "cr.kanister.io/digest"
+ANNOTATION_FINGERPRINT = "cr.kanister.io/tls-fingerprint"
+ANNOTATION_NOT_AFTER = "cr.kanister.io/tls-not-after"
+ANNOTATION_APPLIED = "cr.kanister.io/applied"
+# The version of the users that the server in a pod has taken up.
+ANNOTATION_USERS = "cr.kanister.io/users"
+# What is known of the Secrets that a pod was made of, see `record`.
+ANNOTATION_RECORD = "cr.kanister.io/record"
+ANNOTATION_DRAIN_UNTIL = "cr.kanister.io/drain-until"
+
+# What the Service selects as long as there is no pod that clients may reach.
+NO_DIGEST = "none"
+
+# The version of a file without users: what a server starts with whose access Secret is not right.
+NO_USERS = "none"
+
+# A Service name is a DNS label: 63 characters. Pod names may be longer, host names may not.
+_LABEL_LENGTH = 63
+DIGEST_LENGTH = 10
+# A pass asks for the names of one server again and again; a few are at work at the same time.
+_NAMES_AT_WORK = 64
+
+
+def versioned_name(server: RepositoryServer, digest_: str) -> str:
+    """Return the name of the Secret and the Pod with a digest."""
+    return f"{_label(server.name, _LABEL_LENGTH - DIGEST_LENGTH - 1)}-{digest_}"
+
+
+def stable_name(server: RepositoryServer) -> str:
+    """Return the name of the Service and the NetworkPolicy."""
+    prefix = "repo-server-"
+    return prefix + _label(server.name, _LABEL_LENGTH - len(prefix))
+
+
+def users_name(server: RepositoryServer) -> str:
+    """Return the name of the Secret with the users, as the server reads them."""
+    return f"{stable_name(server)}-users"
+
+
+def certificate_name(server: RepositoryServer) -> str:
+    """Return the name of the Secret with the certificate that the controller makes."""
+    return f"{stable_name(server)}-tls"
+
+
+def users_of(pod_: Mapping[str, Any]) -> str:
+    """Return the version of the users that an observed pod has taken up; empty if not known."""
+    version: str = (pod_["metadata"].get("annotations") or {}).get(ANNOTATION_USERS, "")
+    return version
+
+
+def digest_of(obj: Mapping[str, Any]) -> str:
+    """Return the digest of an observed Pod or Secret; empty if it is none of ours."""
+    digest_: str = (obj["metadata"].get("labels") or {}).get(LABEL_DIGEST, "")
+    return digest_
+
+
+def is_found(server: RepositoryServer, obj: Mapping[str, Any], digest_: str) -> bool:
+    """Return whether an observed Pod or Secret has the labels by which it is found.
+
+    A pod without them is reached by no Service, and protected by no NetworkPolicy.
+
+    Args:
+        server: The resource.
+        obj: The Pod or Secret.
+        digest_: Its digest.
+    """
+    labels = obj["metadata"].get("labels") or {}
+    return labels.items() >= {**selector(server), LABEL_DIGEST: digest_}.items()
+
+
+@functools.lru_cache(maxsize=_NAMES_AT_WORK)
+def _label(name: str, length: int) -> str:
+    label = re.sub(r"[^a-z0-9-]", "-", name)
+    if label == name and len(name) <= length:
+        return name
+    # Two names that become one when shortened or without dots stay apart by their digest.
+    suffix = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{label[: length - len(suffix) - 1].rstrip('-')}-{suffix}"
+
+
+def metadata(server: RepositoryServer, name: str, digest_: str = "") -> dict[str, Any]:
+    """Return the metadata of a child.
+
+    Args:
+        server: The resource, which owns it.
+        name: Its name.
+        digest_: Its digest; empty for a child that has none.
+    """
+    labels = {LABEL_MANAGED_BY: MANAGER, **selector(server)}
+    if digest_:
+        labels[LABEL_DIGEST] = digest_
+    return {
+        "name": name,
+        "namespace": server.namespace,
+        "labels": labels,
+        "ownerReferences": [server.owner_reference()],
+    }
+
+
+def selector(server: RepositoryServer) -> dict[str, str]:
+    """Return the labels by which the pods of a server are found."""
+    return {LABEL_INSTANCE: _label(server.name, _LABEL_LENGTH)}

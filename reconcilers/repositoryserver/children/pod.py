@@ -1,0 +1,287 @@
+"""The Pod that runs a server."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from controller.conditions import timestamp
+from reconcilers.kopia import cli, repository_config
+from reconcilers.kopia.storage.model import CONFIG_DIRECTORY, FILES_FOLDER
+from reconcilers.pods import overrides, quantities
+from reconcilers.repositoryserver import api, servercommands
+from reconcilers.repositoryserver.api import PORT
+from reconcilers.repositoryserver.children import names
+from reconcilers.repositoryserver.children.secrets import (
+    KEY_ADMIN_PASSWORD,
+    KEY_ADMIN_USERNAME,
+    KEY_CERTIFICATE,
+    KEY_CONFIG,
+    KEY_PASSWORD,
+    KEY_PRIVATE_KEY,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconcilers.repositoryserver.api import RepositoryServer
+    from reconcilers.repositoryserver.children.secrets import ServerInputs
+
+_CACHE_SLACK_MB = 1024
+
+# What the container asks a node for where the resource does not say it.
+DEFAULT_REQUESTS = {"cpu": "50m", "memory": "128Mi"}
+
+# Kopia, a Go program, frees memory before the kernel ends it; the rest is for what Go does not see.
+MEMORY_LIMIT_VARIABLE = "GOMEMLIMIT"
+MEMORY_LIMIT_SHARE = Decimal("0.9")
+
+
+def pod(server: RepositoryServer, inputs: ServerInputs, digest_: str, users: str) -> dict[str, Any]:
+    """Return the Pod that runs the server.
+
+    Its labels and annotations, unlike its spec, can change while it runs: no digest has them.
+
+    Args:
+        server: The resource.
+        inputs: What it is made of.
+        digest_: Names it.
+        users: Version of the users that its server has taken up.
+
+    Raises:
+        InvalidInput: As for `pod_spec`.
+    """
+    name = names.versioned_name(server, digest_)
+    metadata = names.metadata(server, name, digest_)
+    metadata["labels"] = {**server.pod.labels, **metadata["labels"]}
+    metadata["annotations"] = {
+        **server.pod.annotations,
+        names.ANNOTATION_FINGERPRINT: inputs.certificate.fingerprint,
+        names.ANNOTATION_NOT_AFTER: timestamp(inputs.certificate.not_after),
+        names.ANNOTATION_USERS: users,
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata,
+        "spec": pod_spec(server, inputs, name),
+    }
+
+
+def pod_spec(server: RepositoryServer, inputs: ServerInputs, secret: str) -> dict[str, Any]:
+    """Return the specification of the Pod.
+
+    Args:
+        server: The resource.
+        inputs: What it is made of.
+        secret: Name of the snapshot Secret.
+
+    Raises:
+        InvalidInput: The override of the pod changes what the server depends on.
+    """
+    generated = _generated_pod_spec(server, inputs, secret)
+    spec = overrides.merged(generated, server.pod.override, container=names.CONTAINER)
+    container = next(one for one in spec["containers"] if one["name"] == names.CONTAINER)
+    container["env"].extend(_memory_limit(container))
+    return spec
+
+
+def _generated_pod_spec(
+    server: RepositoryServer, inputs: ServerInputs, secret: str
+) -> dict[str, Any]:
+    user = api.run_as_user(server)
+    cache_mb = server.content_cache_mb + server.metadata_cache_mb + _CACHE_SLACK_MB
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        **_placement(server),
+        **_beside(server, inputs),
+        "securityContext": {
+            "runAsNonRoot": user != 0,
+            "runAsUser": user,
+            "runAsGroup": user,
+            "seccompProfile": {"type": "RuntimeDefault"},
+            # A file store that nobody owns in particular is made usable for the default user's
+            # group. Who names the owner wants the files left as they are.
+            **(
+                {"fsGroup": user, "fsGroupChangePolicy": "OnRootMismatch"}
+                if server.run_as_user is None
+                else {}
+            ),
+        },
+        "containers": [_container(server, inputs, secret)],
+        "volumes": [
+            {
+                "name": "config",
+                "secret": {
+                    "secretName": secret,
+                    # Readable by any user id: the pod has one process, and passwords are not here.
+                    "defaultMode": 0o444,
+                    "items": [
+                        {"key": key, "path": key}
+                        for key in (KEY_CONFIG, KEY_CERTIFICATE, KEY_PRIVATE_KEY)
+                    ]
+                    + [
+                        {"key": key, "path": f"{FILES_FOLDER}/{key}"}
+                        for key in inputs.storage.files
+                    ],
+                },
+            },
+            # Apart from the rest, as it changes while the pod runs.
+            {
+                "name": "users",
+                "secret": {"secretName": names.users_name(server), "defaultMode": 0o444},
+            },
+            {"name": "cache", "emptyDir": {"sizeLimit": f"{cache_mb}M"}},
+            {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}},
+            *inputs.storage.volumes,
+        ],
+    }
+
+
+def _placement(server: RepositoryServer) -> dict[str, Any]:
+    """Return the fields of the pod's that say where and as whom it runs, those that are given."""
+    fields = {
+        # An object store may know the pod by it.
+        "serviceAccountName": server.service_account_name,
+        "imagePullSecrets": server.pod.image_pull_secrets,
+        "nodeSelector": server.pod.node_selector,
+        "tolerations": server.pod.tolerations,
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+def _beside(server: RepositoryServer, inputs: ServerInputs) -> dict[str, Any]:
+    """Return the wish to run where the pod before runs: its claim may fit one node only."""
+    if not inputs.storage.claim:
+        return {}
+    there = {
+        "labelSelector": {"matchLabels": names.selector(server)},
+        "topologyKey": "kubernetes.io/hostname",
+    }
+    preferred = [{"weight": 100, "podAffinityTerm": there}]
+    return {
+        "affinity": {"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}}
+    }
+
+
+def _container(server: RepositoryServer, inputs: ServerInputs, secret: str) -> dict[str, Any]:
+    return {
+        "name": names.CONTAINER,
+        "image": inputs.image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": [cli.EXECUTABLE],
+        "args": [
+            "--no-auto-maintenance",
+            "--disable-file-logging",
+            "--log-level=info",
+            "server",
+            "start",
+            f"--address=https://:{PORT}",
+            f"--tls-cert-file={CONFIG_DIRECTORY}/{KEY_CERTIFICATE}",
+            f"--tls-key-file={CONFIG_DIRECTORY}/{KEY_PRIVATE_KEY}",
+            f"--htpasswd-file={servercommands.USERS_DIRECTORY}/{servercommands.USERS_FILE}",
+            "--no-ui",
+            *_refresh_interval(server),
+        ],
+        "env": _environment(inputs, secret),
+        "ports": [{"name": "https", "containerPort": PORT, "protocol": "TCP"}],
+        "resources": _resources(server),
+        # Kopia listens once it has opened the repository, however long that takes: ten minutes are
+        # what the removed controller gave it.
+        "startupProbe": {**_process_probe(), "periodSeconds": 1, "failureThreshold": 600},
+        # The lock is free and the repository was opened; that an object store answers it does not
+        # say.
+        "readinessProbe": {
+            "exec": {"command": list(servercommands.ready_check(inputs.storage.directory))},
+            "periodSeconds": 10,
+            "timeoutSeconds": 5,
+            "failureThreshold": 3,
+        },
+        # Answers without the server's lock, so that a storage that is away restarts nothing.
+        "livenessProbe": {
+            **_process_probe(),
+            "periodSeconds": 10,
+            "timeoutSeconds": 5,
+            "failureThreshold": 3,
+        },
+        # The kubelet takes the end of Kopia's log as the reason why the container ended.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [
+            {"name": "config", "mountPath": CONFIG_DIRECTORY, "readOnly": True},
+            {"name": "users", "mountPath": servercommands.USERS_DIRECTORY, "readOnly": True},
+            {"name": "cache", "mountPath": repository_config.CACHE_DIRECTORY},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the container's own
+            *inputs.storage.mounts,
+        ],
+    }
+
+
+def _resources(server: RepositoryServer) -> dict[str, Any]:
+    """Return requests and limits; a request is never above its limit for being left out."""
+    limits = server.pod.resources.get("limits") or {}
+    defaults = {
+        name: request
+        for name, request in DEFAULT_REQUESTS.items()
+        # Without a request the API server takes the limit for it.
+        if name not in limits or quantities.amount(request) <= quantities.amount(limits[name])
+    }
+    requests = {**defaults, **(server.pod.resources.get("requests") or {})}
+    return {"requests": requests, **({"limits": dict(limits)} if limits else {})}
+
+
+def _memory_limit(container: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the variable that keeps Kopia below its memory limit; none if there is no limit."""
+    limits = (container.get("resources") or {}).get("limits")
+    limit = limits.get("memory") if isinstance(limits, dict) else None
+    own = any(variable["name"] == MEMORY_LIMIT_VARIABLE for variable in container["env"])
+    if limit is None or own:
+        return []
+    try:
+        limit_bytes = int(quantities.amount(limit) * MEMORY_LIMIT_SHARE)
+    except ValueError:
+        # An override that the API server is about to refuse.
+        return []
+    return [{"name": MEMORY_LIMIT_VARIABLE, "value": str(limit_bytes)}]
+
+
+def _refresh_interval(server: RepositoryServer) -> list[str]:
+    # At a refresh Kopia asks the storage, with the lock that the readiness probe needs.
+    seconds = server.refresh_seconds
+    return [] if seconds is None else [f"--refresh-interval={seconds}s"]
+
+
+def _process_probe() -> dict[str, Any]:
+    # Of the paths that need no password only this one answers 200; a bare TCP probe would fill the
+    # log with TLS handshake errors.
+    return {"httpGet": {"path": "/metrics", "port": PORT, "scheme": "HTTPS"}}
+
+
+def _environment(inputs: ServerInputs, secret: str) -> list[dict[str, Any]]:
+    def from_secret(name: str, key: str) -> dict[str, Any]:
+        return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
+
+    return [
+        {"name": "HOME", "value": "/tmp"},  # noqa: S108 - the container's own
+        {"name": "KOPIA_CHECK_FOR_UPDATES", "value": "false"},
+        {"name": "KOPIA_PERSIST_CREDENTIALS_ON_CONNECT", "value": "false"},
+        {"name": "KOPIA_CONFIG_PATH", "value": f"{CONFIG_DIRECTORY}/{KEY_CONFIG}"},
+        from_secret("KOPIA_PASSWORD", KEY_PASSWORD),
+        # The server reads the administrator from both pairs; its command-line client, which the
+        # readiness probe and the refresh use, from the first.
+        from_secret("KOPIA_SERVER_USERNAME", KEY_ADMIN_USERNAME),
+        from_secret("KOPIA_SERVER_PASSWORD", KEY_ADMIN_PASSWORD),
+        from_secret("KOPIA_SERVER_CONTROL_USER", KEY_ADMIN_USERNAME),
+        from_secret("KOPIA_SERVER_CONTROL_PASSWORD", KEY_ADMIN_PASSWORD),
+        {"name": "KOPIA_SERVER_ADDRESS", "value": f"https://localhost:{PORT}"},
+        {
+            "name": "KOPIA_SERVER_CERT_FINGERPRINT",
+            "value": inputs.certificate.fingerprint,
+        },
+        *({"name": name, "value": value} for name, value in inputs.storage.environment.items()),
+    ]

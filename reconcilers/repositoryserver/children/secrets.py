@@ -1,0 +1,98 @@
+"""The Secrets of a server that change, and the contents of the one that does not."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+
+from reconcilers.repositoryserver import servercommands
+from reconcilers.repositoryserver.children import names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconcilers.kopia.storage.model import Storage
+    from reconcilers.repositoryserver.api import RepositoryServer
+    from reconcilers.secrets.certificates import ServerCertificate
+    from reconcilers.secrets.data import Admin
+
+KEY_CONFIG = "repository.config"
+KEY_PASSWORD = "repository-password"  # noqa: S105 - a key's name
+KEY_ADMIN_USERNAME = "admin-username"
+KEY_ADMIN_PASSWORD = "admin-password"  # noqa: S105 - a key's name
+KEY_CERTIFICATE = "tls.crt"
+KEY_PRIVATE_KEY = "tls.key"
+
+
+@frozen
+class ServerInputs:
+    """All that a server process is started with: one consistent reading of the user's Secrets.
+
+    Attributes:
+        storage: Where the repository is.
+        config: Kopia's repository configuration as JSON.
+        password: The repository password.
+        admin: The server's administrator.
+        certificate: Certificate and key.
+        image: Image with Kopia.
+    """
+
+    storage: Storage
+    config: str = field(repr=False)
+    password: str = field(repr=False)
+    admin: Admin
+    certificate: ServerCertificate
+    image: str
+
+    def secret_data(self) -> dict[str, str]:
+        """Return the contents of the snapshot Secret."""
+        return {
+            KEY_CONFIG: self.config,
+            KEY_PASSWORD: self.password,
+            KEY_ADMIN_USERNAME: self.admin.username,
+            KEY_ADMIN_PASSWORD: self.admin.password,
+            KEY_CERTIFICATE: self.certificate.certificate,
+            KEY_PRIVATE_KEY: self.certificate.key,
+            **self.storage.files,
+        }
+
+
+def users_secret(server: RepositoryServer, users: str, version: str) -> dict[str, Any]:
+    """Return the Secret with the users, which the Pod mounts in a volume of its own.
+
+    Args:
+        server: The resource.
+        users: What `kopia.htpasswd.render` returned.
+        version: Another one for each other content.
+    """
+    data = {servercommands.USERS_FILE: users, servercommands.USERS_VERSION_FILE: version}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": names.metadata(server, names.users_name(server)),
+        "type": "Opaque",
+        "data": encoded(data),
+    }
+
+
+def certificate_secret(server: RepositoryServer, certificate: ServerCertificate) -> dict[str, Any]:
+    """Return the Secret with a certificate that the controller has made.
+
+    It is not what the Pod mounts, which is a copy like that of any other certificate.
+    """
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": names.metadata(server, names.certificate_name(server)),
+        "type": "kubernetes.io/tls",
+        "data": encoded(
+            {KEY_CERTIFICATE: certificate.certificate, KEY_PRIVATE_KEY: certificate.key}
+        ),
+    }
+
+
+def encoded(data: Mapping[str, str]) -> dict[str, str]:
+    """Return the data of a Secret as the API takes them."""
+    return {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}

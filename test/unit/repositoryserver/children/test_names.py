@@ -1,0 +1,59 @@
+"""What the objects of a server are called."""
+
+import re
+
+import pytest
+
+from fakes.children import (
+    DIGEST,
+    named,
+)
+from reconcilers.repositoryserver.children import names, network
+
+DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+NAMES = [
+    pytest.param("files", id="a short one"),
+    pytest.param("a", id="one letter"),
+    pytest.param("1-files", id="a digit in front"),
+    pytest.param("files.backup.example", id="dots"),
+    pytest.param("f" * 51, id="as long as fits the Service"),
+    pytest.param("f" * 52, id="as long as fits the pod"),
+    pytest.param("f" * 253, id="the longest there is"),
+    pytest.param("-".join("f" * 126), id="dashes where it is cut"),
+    pytest.param(".".join("f" * 127), id="the longest of dots"),
+]
+
+
+class TestNames:
+    @pytest.mark.parametrize("name", NAMES)
+    def test_every_resource_gets_names_that_are_dns_labels(self, name: str) -> None:
+        of = named(name)
+
+        for made in (names.versioned_name(of, DIGEST), names.stable_name(of)):
+            assert DNS_LABEL.fullmatch(made)
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_and_a_label_by_which_its_pods_are_found(self, name: str) -> None:
+        label = network.network_policy(named(name))["metadata"]["labels"][names.LABEL_INSTANCE]
+
+        assert DNS_LABEL.fullmatch(label)
+
+    def test_a_name_that_fits_stays_as_it_is(self) -> None:
+        of = named("files")
+
+        assert names.versioned_name(of, DIGEST) == "files-0123456789"
+        assert names.stable_name(of) == "repo-server-files"
+
+    @pytest.mark.parametrize(
+        ("first", "second"),
+        [
+            pytest.param("a.b", "a-b", id="that are one without dots"),
+            pytest.param("f" * 100, "f" * 101, id="that are one when cut"),
+        ],
+    )
+    def test_names_stay_apart(self, first: str, second: str) -> None:
+        assert names.stable_name(named(first)) != names.stable_name(named(second))
+        assert names.versioned_name(named(first), DIGEST) != names.versioned_name(
+            named(second), DIGEST
+        )

@@ -1,0 +1,154 @@
+"""What a new pod takes up, and the snapshot that it is started with."""
+
+import base64
+from typing import Any
+
+import attrs
+import pytest
+
+from fakes import objects
+from fakes import storage as fakes
+from fakes.children import (
+    DIGEST,
+    FILE_STORE,
+    USERS,
+    Object,
+    inputs,
+    of_pod,
+    server,
+)
+from reconcilers.repositoryserver.children import revision
+from reconcilers.repositoryserver.children.pod import pod as desired_pod
+from reconcilers.secrets import data as secrets
+
+
+class TestSnapshotSecret:
+    def test_it_holds_one_reading_of_all_that_the_pod_needs(self) -> None:
+        secret = revision.snapshot_secret(server(), inputs(), DIGEST)
+
+        data = {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
+        assert data == {
+            "repository.config": inputs().config,
+            "repository-password": objects.REPOSITORY_PASSWORD_VALUE,
+            "admin-username": "admin@files",
+            "admin-password": objects.ADMIN_PASSWORD_VALUE,
+            "tls.crt": objects.key_pair().certificate,
+            "tls.key": objects.key_pair().key,
+        }
+
+    def test_and_what_the_storage_needs_besides(self) -> None:
+        storage = attrs.evolve(inputs().storage, files={"ca.crt": "authority"})
+
+        secret = revision.snapshot_secret(server(), attrs.evolve(inputs(), storage=storage), DIGEST)
+
+        assert base64.b64decode(secret["data"]["ca.crt"]) == b"authority"
+
+    def test_nobody_can_change_it_under_a_running_pod(self) -> None:
+        secret = revision.snapshot_secret(server(), inputs(), DIGEST)
+
+        assert secret["immutable"] is True
+
+    def test_it_has_the_name_of_the_pod(self) -> None:
+        secret = revision.snapshot_secret(server(), inputs(), DIGEST)
+        pod = desired_pod(server(), inputs(), DIGEST, USERS)
+
+        assert secret["metadata"]["name"] == pod["metadata"]["name"] == f"{objects.NAME}-{DIGEST}"
+
+
+def digest_of(change: Object | None = None, **replaced: Any) -> str:
+    of = server(change)
+    return revision.digest(of, attrs.evolve(inputs(of), **replaced))
+
+
+class TestDigest:
+    @pytest.mark.parametrize(
+        "replaced",
+        [
+            pytest.param({"password": "another"}, id="the repository password"),
+            pytest.param(
+                {"admin": secrets.Admin("other", objects.ADMIN_PASSWORD_VALUE)},
+                id="the administrator's name",
+            ),
+            pytest.param(
+                {"admin": secrets.Admin("admin@files", "another")},
+                id="the administrator's password",
+            ),
+            pytest.param(
+                {"certificate": attrs.evolve(inputs().certificate, certificate="renewed")},
+                id="the certificate",
+            ),
+            pytest.param(
+                {"certificate": attrs.evolve(inputs().certificate, key="another")},
+                id="the private key",
+            ),
+            pytest.param({"image": "kopia/kopia:0.24.0"}, id="the image"),
+            pytest.param({"config": "{}"}, id="the configuration"),
+            pytest.param(
+                {"storage": fakes.storage({**FILE_STORE, "claimName": "other"})}, id="the claim"
+            ),
+            pytest.param(
+                {"storage": attrs.evolve(inputs().storage, files={"ca.crt": "another"})},
+                id="the authorities that the storage's certificate is checked by",
+            ),
+        ],
+    )
+    def test_a_new_pod_takes_up_a_change_of(self, replaced: dict[str, Any]) -> None:
+        assert digest_of(**replaced) != digest_of()
+
+    @pytest.mark.parametrize(
+        "spec",
+        [
+            pytest.param({"repository": {"rootPath": "other"}}, id="the path"),
+            pytest.param({"repository": {"username": "other"}}, id="the session's user name"),
+            pytest.param({"repository": {"hostname": "other"}}, id="the session's host name"),
+            pytest.param(
+                {"repository": {"cacheSizeSettings": {"content": 100}}}, id="a cache's limit"
+            ),
+            pytest.param({"server": {"runAsUser": 1000}}, id="the user id"),
+            pytest.param({"server": {"runAsUser": 65532}}, id="the default user id, now named"),
+            pytest.param({"server": {"resources": {"limits": {"memory": "1Gi"}}}}, id="a limit"),
+            pytest.param({"server": {"nodeSelector": {"disk": "fast"}}}, id="where it may run"),
+            pytest.param(
+                {"server": {"refreshSeconds": 20}}, id="how often it looks at its storage"
+            ),
+            pytest.param({"server": {"podOverride": {"hostPID": True}}}, id="its override"),
+        ],
+    )
+    def test_and_of_what_the_resource_says_about_the_process(self, spec: Object) -> None:
+        assert digest_of({"spec": spec}) != digest_of()
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            pytest.param({"metadata": {"labels": {"team": "a"}}}, id="labels"),
+            pytest.param({"metadata": {"annotations": {"note": "a"}}}, id="annotations"),
+            pytest.param({"metadata": {"resourceVersion": "999"}}, id="the resourceVersion"),
+            pytest.param({"metadata": {"generation": 9}}, id="the generation"),
+            pytest.param({"status": {"progress": "Ready"}}, id="the status"),
+            pytest.param(
+                {"spec": {"server": {"userAccess": {"username": "other"}}}}, id="the user name"
+            ),
+            pytest.param(
+                {"spec": {"server": {"userAccess": {"userAccessSecretRef": {"name": "other"}}}}},
+                id="the access Secret",
+            ),
+            pytest.param(
+                {"spec": {"server": {"networkPolicy": {"namespaceSelector": {}}}}},
+                id="who may connect",
+            ),
+            pytest.param(of_pod(podLabels={"team": "a"}), id="the pod's labels"),
+            pytest.param(of_pod(podAnnotations={"note": "b"}), id="the pod's annotations"),
+            pytest.param(of_pod(drainSeconds=0), id="how long a replaced pod serves on"),
+            pytest.param(of_pod(podOverride={}), id="an override that overrides nothing"),
+            pytest.param(
+                {"spec": {"repository": {"passwordSecretRef": {"name": "other"}}}},
+                id="another Secret with the same contents",
+            ),
+            pytest.param(
+                {"spec": {"repository": {"configuration": {"logDirectory": "/x"}}}},
+                id="settings without effect",
+            ),
+        ],
+    )
+    def test_nothing_is_restarted_for(self, change: Object) -> None:
+        assert digest_of(change) == digest_of()
