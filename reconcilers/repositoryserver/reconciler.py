@@ -39,8 +39,8 @@ from reconcilers.repositoryserver.context import (
     Memory,
     Pass,
 )
-from reconcilers.repositoryserver.inputs import InputReader
-from reconcilers.repositoryserver.issuer import CertificateIssuer
+from reconcilers.repositoryserver.inputs.issuer import CertificateIssuer
+from reconcilers.repositoryserver.inputs.reader import InputReader
 from reconcilers.repositoryserver.registration import UserRegistrar
 from reconcilers.repositoryserver.rollout import Newest
 from reconcilers.repositoryserver.routing import ServiceRouter

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.children.applier import ChildApplier, Teller
     from reconcilers.repositoryserver.commands import CommandRunner
     from reconcilers.repositoryserver.context import Pass, Versions
-    from reconcilers.repositoryserver.inputs import InputReader, StoredUsers
+    from reconcilers.repositoryserver.inputs.reader import InputReader, StoredUsers
 
 # The repository is searched for entries of before when the server has been Ready for so long: that
 # costs as much as starting it, and servers that start at the same time should not wait for it.

@@ -14,8 +14,9 @@ from e2e.documented import PAGES as RUN_PAGES
 from e2e.documented import commands_of
 from e2e.faults import FAULTS, Fault
 from reconcilers.options import Options, parse_options
-from reconcilers.repositoryserver import issuer, registration, routing, status, statuswriter
+from reconcilers.repositoryserver import registration, routing, status, statuswriter
 from reconcilers.repositoryserver.children import applier
+from reconcilers.repositoryserver.inputs import issuer
 from reconcilers.repositoryserver.metrics import RepositoryServerCollector
 from reconcilers.repositoryserver.verdict import STEPS
 

@@ -18,7 +18,7 @@ from reconcilers import resources
 from reconcilers.repositoryserver import api, podstatus
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.children.applier import owner_uids
-from reconcilers.repositoryserver.issuer import RETRY_SECONDS
+from reconcilers.repositoryserver.inputs.issuer import RETRY_SECONDS
 from reconcilers.repositoryserver.registration import FORGET_AFTER_SECONDS
 
 if TYPE_CHECKING:

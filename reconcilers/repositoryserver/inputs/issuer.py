@@ -9,8 +9,8 @@ import structlog
 from controller.conditions import timestamp
 from controller.errors import AlreadyExists, ApiError, Conflict, NotFound
 from reconcilers import resources
-from reconcilers.repositoryserver import selfsigned
 from reconcilers.repositoryserver.children.secrets import certificate_secret
+from reconcilers.repositoryserver.inputs import selfsigned
 from reconcilers.secrets import data as secrets
 
 if TYPE_CHECKING:

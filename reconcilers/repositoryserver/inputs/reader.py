@@ -10,10 +10,11 @@ from reconcilers.errors import InvalidInput
 from reconcilers.kopia import repository_config
 from reconcilers.kopia.storage import kinds
 from reconcilers.kopia.storage.model import Source
-from reconcilers.repositoryserver import api, selfsigned, servercommands, users
+from reconcilers.repositoryserver import api, servercommands, users
 from reconcilers.repositoryserver.children import names, record, revision
 from reconcilers.repositoryserver.children.secrets import ServerInputs
 from reconcilers.repositoryserver.context import KnownInputs, KnownRefusal, Versions
+from reconcilers.repositoryserver.inputs import selfsigned
 from reconcilers.repositoryserver.verdict import PodContext
 from reconcilers.secrets import certificates
 from reconcilers.secrets import data as secrets
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from controller.clock import Clock
     from controller.rest.client import Client
     from reconcilers.repositoryserver.context import Caches, Pass
-    from reconcilers.repositoryserver.issuer import CertificateIssuer
+    from reconcilers.repositoryserver.inputs.issuer import CertificateIssuer
 
 
 @frozen

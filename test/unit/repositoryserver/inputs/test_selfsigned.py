@@ -12,7 +12,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store
 
 from fakes import objects
-from reconcilers.repositoryserver import api, selfsigned
+from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver.inputs import selfsigned
 from reconcilers.secrets import data as secrets
 from reconcilers.secrets.certificates import ServerCertificate, server_certificate
 
