@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 
 from reconcilers.kopia.storage import authorities, azure, filestore, gcs, kinds, paths, s3
-from reconcilers.repositoryserver import api, users
+from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver.users import access
 from reconcilers.secrets import certificates
 from reconcilers.secrets import data as secrets
 
@@ -319,13 +320,13 @@ SECRETS = (
                 ("HOST",),
                 "one or more, with a user name in the resource",
                 "the user `USERNAME@HOST` of the server",
-                refusals=(secrets.NO_USERS, users.BAD_NAME, users.NAMED_TWICE, users.TOO_MANY),
+                refusals=(secrets.NO_USERS, access.BAD_NAME, access.NAMED_TWICE, access.TOO_MANY),
             ),
             Key(
-                (f"USER{users.AT}HOST",),
+                (f"USER{access.AT}HOST",),
                 "one or more, with `spec.server.userAccessSecretRef`",
                 "the user `USER@HOST` of the server",
-                refusals=(users.NOT_A_USER, users.AMBIGUOUS),
+                refusals=(access.NOT_A_USER, access.AMBIGUOUS),
             ),
         ),
     ),

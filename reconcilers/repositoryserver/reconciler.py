@@ -41,12 +41,12 @@ from reconcilers.repositoryserver.context import (
 )
 from reconcilers.repositoryserver.inputs.issuer import CertificateIssuer
 from reconcilers.repositoryserver.inputs.reader import InputReader
-from reconcilers.repositoryserver.registration import UserRegistrar
 from reconcilers.repositoryserver.rollout import Newest
 from reconcilers.repositoryserver.routing import ServiceRouter
 from reconcilers.repositoryserver.sharing import Repositories
 from reconcilers.repositoryserver.statuswriter import StatusWriter
 from reconcilers.repositoryserver.turns import Turns
+from reconcilers.repositoryserver.users.sync import UserRegistrar
 from reconcilers.repositoryserver.verdict import SERVER_SETUP, Problem, Unsettled, Waiting
 
 if TYPE_CHECKING:

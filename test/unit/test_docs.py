@@ -14,10 +14,11 @@ from e2e.documented import PAGES as RUN_PAGES
 from e2e.documented import commands_of
 from e2e.faults import FAULTS, Fault
 from reconcilers.options import Options, parse_options
-from reconcilers.repositoryserver import registration, routing, status, statuswriter
+from reconcilers.repositoryserver import routing, status, statuswriter
 from reconcilers.repositoryserver.children import applier
 from reconcilers.repositoryserver.inputs import issuer
 from reconcilers.repositoryserver.metrics import RepositoryServerCollector
+from reconcilers.repositoryserver.users import sync
 from reconcilers.repositoryserver.verdict import STEPS
 
 ROOT = Path(__file__).parents[2]
@@ -137,8 +138,8 @@ def test_every_event_reason_is_told() -> None:
         issuer.EVENT_ISSUED,
         status.REASON_EXPIRING,
         routing.EVENT_REPLACED_IN_PLACE,
-        registration.EVENT_USERS_CHANGED,
-        registration.EVENT_USERS_FORGOTTEN,
+        sync.EVENT_USERS_CHANGED,
+        sync.EVENT_USERS_FORGOTTEN,
         statuswriter.EVENT_NOT_READY,
         status.REASON_READY,
     )

@@ -10,11 +10,12 @@ from reconcilers.errors import InvalidInput
 from reconcilers.kopia import repository_config
 from reconcilers.kopia.storage import kinds
 from reconcilers.kopia.storage.model import Source
-from reconcilers.repositoryserver import api, servercommands, users
+from reconcilers.repositoryserver import api, servercommands
 from reconcilers.repositoryserver.children import names, record, revision
 from reconcilers.repositoryserver.children.secrets import ServerInputs
 from reconcilers.repositoryserver.context import KnownInputs, KnownRefusal, Versions
 from reconcilers.repositoryserver.inputs import selfsigned
+from reconcilers.repositoryserver.users.access import all_users
 from reconcilers.repositoryserver.verdict import PodContext
 from reconcilers.secrets import certificates
 from reconcilers.secrets import data as secrets
@@ -142,7 +143,7 @@ class InputReader:
             obj = self._secret(current, access.secret)
             return secrets.read(access.secret, obj, (secrets.TYPE_USERS,))
 
-        return users.all_users((access, read(access)) for access in current.server.accesses)
+        return all_users((access, read(access)) for access in current.server.accesses)
 
     def stored_users(self, current: Pass) -> StoredUsers | None:
         """Return the users as they were written for the server last; None if they never were.

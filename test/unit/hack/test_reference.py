@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconcilers.kopia.storage import authorities, azure, filestore, gcs, kinds, paths, s3
-from reconcilers.repositoryserver import users
+from reconcilers.repositoryserver.users import access
 from reconcilers.secrets import certificates
 from reconcilers.secrets import data as repository_secrets
 from referencelib import cli, fields, page, schema, secrets
@@ -28,14 +28,14 @@ MODULES = (
     paths,
     repository_secrets,
     s3,
-    users,
+    access,
 )
 SPEC = schema.load(cli.CRD)["spec"]
 TOLD = {message for secret in secrets.SECRETS for key in secret.keys for message in key.refusals}
 
 # Of a field of the resource, not of a key; or a warning, which refuses nothing.
 OTHERWISE = {
-    users.BAD_USERNAME,
+    access.BAD_USERNAME,
     certificates.EXPIRING,
 }
 

@@ -19,7 +19,7 @@ from reconcilers.repositoryserver import api, podstatus
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.children.applier import owner_uids
 from reconcilers.repositoryserver.inputs.issuer import RETRY_SECONDS
-from reconcilers.repositoryserver.registration import FORGET_AFTER_SECONDS
+from reconcilers.repositoryserver.users.sync import FORGET_AFTER_SECONDS
 
 if TYPE_CHECKING:
     from controller.resource import Object

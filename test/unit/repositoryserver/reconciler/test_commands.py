@@ -13,7 +13,7 @@ from fakes.kopia import FakeResult
 from fakes.world import USER
 from reconcilers.repositoryserver import retry
 from reconcilers.repositoryserver.commands import COMMAND_SECONDS
-from reconcilers.repositoryserver.registration import FORGET_AFTER_SECONDS
+from reconcilers.repositoryserver.users.sync import FORGET_AFTER_SECONDS
 
 if TYPE_CHECKING:
     from fakes.world import World

@@ -12,7 +12,7 @@ from fakes.world import WRITE_STATUS
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.reconciler import SECRET_GAP_SECONDS
-from reconcilers.repositoryserver.registration import FORGET_AFTER_SECONDS
+from reconcilers.repositoryserver.users.sync import FORGET_AFTER_SECONDS
 from reconcilers.repositoryserver.verdict import STEPS
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from controller.workqueue.queue import LOW_PRIORITY
 from fakes import objects
 from fakes.kopia import FakeResult
 from fakes.world import USER
-from reconcilers.repositoryserver.registration import FORGET_AFTER_SECONDS, FORGET_AGAIN_SECONDS
+from reconcilers.repositoryserver.users.sync import FORGET_AFTER_SECONDS, FORGET_AGAIN_SECONDS
 
 if TYPE_CHECKING:
     from fakes.world import World

@@ -14,7 +14,7 @@ from fakes.apiclient import Action
 from fakes.world import READ_INPUTS, READ_USERS, USERS_SECRET, WRITE_STATUS, World
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.reconciler import RECORD_PAUSE_SECONDS, SECRET_GAP_SECONDS
-from reconcilers.repositoryserver.registration import FORGET_AFTER_SECONDS
+from reconcilers.repositoryserver.users.sync import FORGET_AFTER_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,7 @@ from reconcilers.repositoryserver import endpoints, rollout
 from reconcilers.repositoryserver.api import DEFAULT_DRAIN_SECONDS
 from reconcilers.repositoryserver.catchup import PAUSE_MAX_SECONDS
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.registration import FORGET_AFTER_SECONDS
+from reconcilers.repositoryserver.users.sync import FORGET_AFTER_SECONDS
 
 if TYPE_CHECKING:
     from fakes.world import World

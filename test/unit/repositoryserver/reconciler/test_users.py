@@ -14,7 +14,7 @@ from fakes.world import READ_USERS, USER, USERS_SECRET, WRITE_STATUS
 from reconcilers.repositoryserver import servercommands
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.reconciler import UNREADY_RECHECK_SECONDS
-from reconcilers.repositoryserver.registration import FORGET_AFTER_SECONDS, TAKE_UP_PAUSE_SECONDS
+from reconcilers.repositoryserver.users.sync import FORGET_AFTER_SECONDS, TAKE_UP_PAUSE_SECONDS
 from reconcilers.repositoryserver.verdict import CLIENT_USER_INITIALIZED, STEPS
 
 if TYPE_CHECKING:

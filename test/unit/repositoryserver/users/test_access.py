@@ -9,9 +9,9 @@ import pytest
 from fakes import objects
 from reconcilers.errors import InvalidInput
 from reconcilers.kopia import htpasswd
-from reconcilers.repositoryserver import users
 from reconcilers.repositoryserver.api import UserAccess
-from reconcilers.repositoryserver.users import Change
+from reconcilers.repositoryserver.users import access
+from reconcilers.repositoryserver.users.access import Change
 from reconcilers.secrets import data as secrets
 from reconcilers.secrets.data import SecretRef
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def access(username: str = "") -> UserAccess:
+def access_of(username: str = "") -> UserAccess:
     field = "spec.server.userAccess" if username else "spec.server"
     ref = SecretRef(f"{field}.userAccessSecretRef", objects.NAMESPACE, objects.USERS)
     return UserAccess(ref, username)
 
 
 def desired(values: Mapping[str, str | bytes], username: str = "") -> dict[str, str]:
-    of = access(username)
+    of = access_of(username)
     data = secrets.read(of.secret, objects.users_secret(values), (secrets.TYPE_USERS,))
-    return users.users_of(of, data)
+    return access.users_of(of, data)
 
 
 class TestDesiredUsers:
@@ -68,7 +68,7 @@ class TestDesiredUsers:
         ],
     )
     def test_a_name_that_kopia_refuses(self, key: str, username: str, user: str) -> None:
-        of = access(username)
+        of = access_of(username)
 
         with pytest.raises(InvalidInput) as caught:
             desired({key: "p"}, username)
@@ -157,13 +157,13 @@ def source(
 
 class TestAllUsers:
     def test_the_users_of_all_secrets_may_connect(self) -> None:
-        found = users.all_users([source({"h": "p"}, "a", 0), source({"h": "q"}, "b", 1)])
+        found = access.all_users([source({"h": "p"}, "a", 0), source({"h": "q"}, "b", 1)])
 
         assert found == {"a@h": "p", "b@h": "q"}
 
     def test_a_user_of_two_secrets_is_named_with_both(self) -> None:
         with pytest.raises(InvalidInput) as refused:
-            users.all_users([source({"h": "p"}, "a", 0), source({"h": "q"}, "a", 1)])
+            access.all_users([source({"h": "p"}, "a", 0), source({"h": "q"}, "a", 1)])
 
         assert refused.value.reason == "UserNamedTwice"
         assert refused.value.message == (
@@ -174,12 +174,12 @@ class TestAllUsers:
 
     def test_a_user_name_is_refused_where_it_stands(self) -> None:
         with pytest.raises(InvalidInput) as refused:
-            users.all_users([source({"h": "p"}, "a", 0), source({"h": "q"}, "B", 1)])
+            access.all_users([source({"h": "p"}, "a", 0), source({"h": "q"}, "B", 1)])
 
         assert refused.value.message.startswith("spec.server.additionalUserAccess[1].username 'B'")
 
     def test_as_many_as_the_server_can_read(self, few: int) -> None:
-        found = users.all_users([source(dict.fromkeys(hosts(few), "p"), "a", 0)])
+        found = access.all_users([source(dict.fromkeys(hosts(few), "p"), "a", 0)])
 
         assert len(found) == few
 
@@ -187,7 +187,7 @@ class TestAllUsers:
         most = source(dict.fromkeys(hosts(few), "p"), "a", 0)
 
         with pytest.raises(InvalidInput) as refused:
-            users.all_users([source({"h00": "p"}, "b", 1), most])
+            access.all_users([source({"h00": "p"}, "b", 1), most])
 
         assert refused.value.reason == "TooManyUsers"
         assert refused.value.message == (
@@ -201,7 +201,7 @@ class TestAllUsers:
     def few(self, monkeypatch: pytest.MonkeyPatch) -> int:
         """Give a server that can read so many users with names as long as `a@h00`."""
         count = 10
-        monkeypatch.setattr(users, "MAX_FILE_BYTES", count * htpasswd.size(["a@h00"]))
+        monkeypatch.setattr(access, "MAX_FILE_BYTES", count * htpasswd.size(["a@h00"]))
         return count
 
 
@@ -213,10 +213,10 @@ class TestParseNames:
     def test_the_list_of_kopia(self) -> None:
         listed = b'[{"username":"alice@h1","passwordHashVersion":1,"passwordHash":"b64"}]'
 
-        assert users.parse_names(listed) == {"alice@h1"}
+        assert access.parse_names(listed) == {"alice@h1"}
 
     def test_a_list_without_users(self) -> None:
-        assert users.parse_names(b"[]") == frozenset()
+        assert access.parse_names(b"[]") == frozenset()
 
     @pytest.mark.parametrize(
         "text",
@@ -224,8 +224,8 @@ class TestParseNames:
         ids=["nothing", "null", "no users", "no names", "an error"],
     )
     def test_what_is_no_list_of_users(self, text: bytes) -> None:
-        with pytest.raises(users.UserListError):
-            users.parse_names(text)
+        with pytest.raises(access.UserListError):
+            access.parse_names(text)
 
 
 class TestChange:

@@ -18,7 +18,7 @@ from controller.workqueue.queue import LOW_PRIORITY
 from reconcilers import resources
 from reconcilers.errors import InvalidInput
 from reconcilers.kopia import failures, htpasswd
-from reconcilers.repositoryserver import podstatus, retry, servercommands, users
+from reconcilers.repositoryserver import podstatus, retry, servercommands
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.children.secrets import users_secret
 from reconcilers.repositoryserver.commands import (
@@ -28,6 +28,7 @@ from reconcilers.repositoryserver.commands import (
     Unreachable,
 )
 from reconcilers.repositoryserver.context import Attempt, KnownUsers
+from reconcilers.repositoryserver.users import access
 from reconcilers.repositoryserver.verdict import (
     CLIENT_USER_INITIALIZED,
     SERVER_REFRESHED,
@@ -239,7 +240,7 @@ class UserRegistrar:
             return None
         try:
             self._forget(current, pod, searched_for)
-        except (users.UserListError, CommandError) as error:
+        except (access.UserListError, CommandError) as error:
             _log.warning("previous users may still connect", cause=str(error))
             current.memory.forget_at = self._clock.monotonic() + FORGET_AGAIN_SECONDS
             current.look_again(FORGET_AGAIN_SECONDS)
@@ -250,15 +251,15 @@ class UserRegistrar:
     def _forget(self, current: Pass, pod: Mapping[str, Any], names: frozenset[str]) -> None:
         listed = self._commands.run(current, pod, servercommands.LIST_USERS)
         if listed.exit_code != 0:
-            raise users.UserListError(failures.last_line(listed.stderr.decode(errors="replace")))
-        found = names & users.parse_names(listed.stdout)
+            raise access.UserListError(failures.last_line(listed.stderr.decode(errors="replace")))
+        found = names & access.parse_names(listed.stdout)
         if not found:
             return
         result = self._commands.run(
             current, pod, servercommands.FORGET_USERS, servercommands.forget_users_input(found)
         )
         if result.exit_code != 0:
-            raise users.UserListError(failures.last_line(result.stderr.decode(errors="replace")))
+            raise access.UserListError(failures.last_line(result.stderr.decode(errors="replace")))
         note = FORGOTTEN.format(names=", ".join(sorted(found)))
         self._tell(current, EVENT_USERS_FORGOTTEN, note, "ForgetUsers")
 
@@ -288,7 +289,7 @@ class UserRegistrar:
 
     def _note_change(self, current: Pass, former: str, wanted: str) -> None:
         """Tell how the users have changed, and remember whom the repository may still know."""
-        change = users.Change.between(htpasswd.entries(former), htpasswd.entries(wanted))
+        change = access.Change.between(htpasswd.entries(former), htpasswd.entries(wanted))
         # Nothing is removed from a repository that is only read.
         if not current.server.read_only:
             current.memory.left |= frozenset(change.removed)

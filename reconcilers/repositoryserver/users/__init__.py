@@ -1,0 +1,1 @@
+"""The users of a server: which may connect, and how its pods get to know them."""
