@@ -12,7 +12,7 @@ from attrs import frozen
 import controller
 from controller import log
 from controller.leaderelection.elector import LeaseTerms
-from reconcilers.repositoryserver import turns
+from reconcilers.repositoryserver.rollout import throttle as turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

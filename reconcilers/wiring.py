@@ -21,14 +21,15 @@ from controller.rest.podexec import Executor
 from controller.workqueue.ratelimit import ExponentialRateLimiter
 from reconcilers import resources
 from reconcilers.options import PROGRAM
-from reconcilers.repositoryserver import api, endpoints, status
+from reconcilers.repositoryserver import api, status
 from reconcilers.repositoryserver.children import names as children
 from reconcilers.repositoryserver.children.applier import owner_uids
 from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE, Caches
 from reconcilers.repositoryserver.metrics import RepositoryServerCollector
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
+from reconcilers.repositoryserver.rollout import endpoints
+from reconcilers.repositoryserver.rollout.throttle import Turns
 from reconcilers.repositoryserver.sharing import Repositories
-from reconcilers.repositoryserver.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -27,8 +27,7 @@ from reconcilers import resources
 from reconcilers.errors import InvalidInput
 from reconcilers.kopia import failures
 from reconcilers.pods import overrides
-from reconcilers.repositoryserver import api, podstatus, retry, sharing, status
-from reconcilers.repositoryserver.catchup import Refresher
+from reconcilers.repositoryserver import api, sharing, status
 from reconcilers.repositoryserver.children import names, network, record
 from reconcilers.repositoryserver.children.applier import ChildApplier
 from reconcilers.repositoryserver.children.record import Records
@@ -41,11 +40,13 @@ from reconcilers.repositoryserver.context import (
 )
 from reconcilers.repositoryserver.inputs.issuer import CertificateIssuer
 from reconcilers.repositoryserver.inputs.reader import InputReader
-from reconcilers.repositoryserver.rollout import Newest
-from reconcilers.repositoryserver.routing import ServiceRouter
+from reconcilers.repositoryserver.rollout import podstatus, retry
+from reconcilers.repositoryserver.rollout.plan import Newest
+from reconcilers.repositoryserver.rollout.refresh import Refresher
+from reconcilers.repositoryserver.rollout.router import ServiceRouter
+from reconcilers.repositoryserver.rollout.throttle import Turns
 from reconcilers.repositoryserver.sharing import Repositories
 from reconcilers.repositoryserver.statuswriter import StatusWriter
-from reconcilers.repositoryserver.turns import Turns
 from reconcilers.repositoryserver.users.sync import UserRegistrar
 from reconcilers.repositoryserver.verdict import SERVER_SETUP, Problem, Unsettled, Waiting
 
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.children.secrets import ServerInputs
     from reconcilers.repositoryserver.commands import Executor
     from reconcilers.repositoryserver.context import Caches, KnownInputs
-    from reconcilers.repositoryserver.rollout import Rollout
+    from reconcilers.repositoryserver.rollout.plan import Rollout
     from reconcilers.repositoryserver.statuswriter import Recorder
 
 # The status of a failed reconcile must still be written when its time for work is over.

@@ -15,7 +15,7 @@ from e2e.server import condition, events_of, is_ready
 from e2e.waiting import CLOCK, wait_for
 from reconcilers import resources
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.podstatus import node_is_lost
+from reconcilers.repositoryserver.rollout.podstatus import node_is_lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable

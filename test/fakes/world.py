@@ -19,13 +19,14 @@ from fakes.kopia import FakeKopia
 from fakes.recorder import FakeRecorder
 from reconcilers import resources
 from reconcilers.kopia import htpasswd
-from reconcilers.repositoryserver import api, endpoints
+from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import names, record
 from reconcilers.repositoryserver.children.applier import owner_uids
 from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE, Caches
 from reconcilers.repositoryserver.reconciler import POD_FIRST_SECONDS, STAGE_PAUSE_SECONDS
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler as Reconciler
-from reconcilers.repositoryserver.turns import Turns
+from reconcilers.repositoryserver.rollout import endpoints
+from reconcilers.repositoryserver.rollout.throttle import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

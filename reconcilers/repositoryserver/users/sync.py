@@ -18,7 +18,7 @@ from controller.workqueue.queue import LOW_PRIORITY
 from reconcilers import resources
 from reconcilers.errors import InvalidInput
 from reconcilers.kopia import failures, htpasswd
-from reconcilers.repositoryserver import podstatus, retry, servercommands
+from reconcilers.repositoryserver import servercommands
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.children.secrets import users_secret
 from reconcilers.repositoryserver.commands import (
@@ -28,6 +28,7 @@ from reconcilers.repositoryserver.commands import (
     Unreachable,
 )
 from reconcilers.repositoryserver.context import Attempt, KnownUsers
+from reconcilers.repositoryserver.rollout import podstatus, retry
 from reconcilers.repositoryserver.users import access
 from reconcilers.repositoryserver.verdict import (
     CLIENT_USER_INITIALIZED,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from controller.conditions import conditions_of, is_true
 from reconcilers import resources
-from reconcilers.repositoryserver import endpoints
+from reconcilers.repositoryserver.rollout import endpoints
 
 if TYPE_CHECKING:
     from random import Random

@@ -16,8 +16,8 @@ from fakes.simulation.client import SimulatedClient, SimulatedExecutor
 from fakes.simulation.informer import SteppedInformer
 from reconcilers import wiring
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
+from reconcilers.repositoryserver.rollout.throttle import Turns
 from reconcilers.repositoryserver.sharing import Repositories
-from reconcilers.repositoryserver.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from controller.conditions import timestamp
 from fakes import objects
-from reconcilers.repositoryserver import retry
 from reconcilers.repositoryserver.reconciler import UNREADY_RECHECK_SECONDS
+from reconcilers.repositoryserver.rollout import retry
 
 if TYPE_CHECKING:
     from fakes.world import World

@@ -21,10 +21,10 @@ from fakes import objects
 from fakes.apiclient import Action
 from fakes.world import SERVICE, WRITE_STATUS
 from reconcilers import resources
-from reconcilers.repositoryserver import rollout
 from reconcilers.repositoryserver.api import DEFAULT_DRAIN_SECONDS
 from reconcilers.repositoryserver.children import network
 from reconcilers.repositoryserver.reconciler import STAGE_PAUSE_SECONDS, UNREADY_RECHECK_SECONDS
+from reconcilers.repositoryserver.rollout import plan
 
 if TYPE_CHECKING:
     from controller.errors import ClientError
@@ -52,7 +52,7 @@ def test_a_pod_that_may_not_be_made_now_keeps_neither_users_nor_drained_pods_wai
     first, second = settled.renew()
     settled.kubelet(second, objects.serving())
     settled.reconcile()
-    assert rollout.drain_until(settled.stored(first)) is not None
+    assert plan.drain_until(settled.stored(first)) is not None
     there = {pod["metadata"]["name"] for pod in settled.pods()}
 
     def refuse(resource: Resource, obj: Object) -> None:

@@ -10,8 +10,9 @@ from fakes import objects
 from fakes.apiclient import Action
 from fakes.world import WRITE_STATUS
 from reconcilers import resources
-from reconcilers.repositoryserver import api, retry
+from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.reconciler import LOST_SECONDS, POD_FIRST_SECONDS
+from reconcilers.repositoryserver.rollout import retry
 
 if TYPE_CHECKING:
     from controller.resource import Object

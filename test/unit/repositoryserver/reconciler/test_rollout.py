@@ -12,10 +12,10 @@ from fakes.apiclient import Action
 from fakes.kopia import FakeResult
 from fakes.world import READ_INPUTS, SERVICE, WRITE_STATUS
 from reconcilers import resources
-from reconcilers.repositoryserver import endpoints, rollout
 from reconcilers.repositoryserver.api import DEFAULT_DRAIN_SECONDS
-from reconcilers.repositoryserver.catchup import PAUSE_MAX_SECONDS
 from reconcilers.repositoryserver.children import names
+from reconcilers.repositoryserver.rollout import endpoints, plan
+from reconcilers.repositoryserver.rollout.refresh import PAUSE_MAX_SECONDS
 from reconcilers.repositoryserver.users.sync import FORGET_AFTER_SECONDS
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def test_a_pod_that_waits_for_the_claim_of_the_former_one_takes_its_place(
     settled.api.put(resources.PERSISTENT_VOLUME_CLAIMS, objects.claim("ReadWriteOnce"))
     settled.reconcile()
     assert len(settled.pods()) == 2
-    settled.clock.step(rollout.IN_PLACE_AFTER_SECONDS)
+    settled.clock.step(plan.IN_PLACE_AFTER_SECONDS)
 
     settled.reconcile()
 

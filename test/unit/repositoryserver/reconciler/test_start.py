@@ -10,13 +10,13 @@ from fakes import objects
 from fakes.apiclient import Action
 from fakes.world import READ_INPUTS, READ_PASSWORDS, SERVICE, USER, USERS_SECRET, WRITE_STATUS
 from reconcilers import resources
-from reconcilers.repositoryserver import endpoints
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.reconciler import (
     NEXT_STAGE_PAUSE_SECONDS,
     POD_FIRST_SECONDS,
     STAGE_PAUSE_SECONDS,
 )
+from reconcilers.repositoryserver.rollout import endpoints
 from reconcilers.repositoryserver.verdict import STEPS
 
 if TYPE_CHECKING:

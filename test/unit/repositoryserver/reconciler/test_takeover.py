@@ -9,10 +9,11 @@ import pytest
 from controller.controller import Request
 from fakes import objects
 from reconcilers import resources
-from reconcilers.repositoryserver import api, rollout
+from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.api import DEFAULT_DRAIN_SECONDS
-from reconcilers.repositoryserver.catchup import PAUSE_MAX_SECONDS
 from reconcilers.repositoryserver.children import names
+from reconcilers.repositoryserver.rollout import plan
+from reconcilers.repositoryserver.rollout.refresh import PAUSE_MAX_SECONDS
 
 if TYPE_CHECKING:
     from controller.resource import Object
@@ -41,7 +42,7 @@ def test_the_pods_of_the_removed_controller_drain_when_the_new_one_serves(world:
     world.reconcile()
     (new,) = [pod for pod in world.pods() if names.digest_of(pod)]
     # Where else should its clients go?
-    assert rollout.drain_until(world.stored(legacy)) is None
+    assert plan.drain_until(world.stored(legacy)) is None
     former = {"metadata": {**legacy["metadata"], "name": "repo-server-service-x7k2p"}, "spec": {}}
     world.api.put(resources.SERVICES, former)
     world.kubelet(new, objects.serving())
@@ -77,7 +78,7 @@ def test_a_pod_that_waits_for_the_claim_of_the_removed_controllers(
     elsewhere = objects.merged(new, {"spec": {"nodeName": "other"}})
     world.kubelet(elsewhere, objects.creating())
     world.api.put(resources.PERSISTENT_VOLUME_CLAIMS, objects.claim(mode))
-    world.clock.step(rollout.IN_PLACE_AFTER_SECONDS)
+    world.clock.step(plan.IN_PLACE_AFTER_SECONDS)
 
     world.reconcile()
 
@@ -102,4 +103,4 @@ def test_a_child_of_ours_is_none_of_the_removed_controllers(world: World, name: 
         world.pass_of(request)
 
     assert [action for action in world.api.taken() if action.verb == "delete"] == []
-    assert rollout.drain_until(world.pod()) is None
+    assert plan.drain_until(world.pod()) is None

@@ -10,7 +10,7 @@ from controller.controller import Request
 from fakes import objects
 from fakes.world import TURNS
 from reconcilers.repositoryserver import api
-from reconcilers.repositoryserver.turns import MIN_PAUSE_SECONDS
+from reconcilers.repositoryserver.rollout.throttle import MIN_PAUSE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

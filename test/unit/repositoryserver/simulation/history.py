@@ -10,8 +10,9 @@ from attrs import define, field, frozen
 from fakes import objects
 from fakes.simulation.user import NAMES
 from reconcilers import resources
-from reconcilers.repositoryserver import api, endpoints, podstatus, servercommands
+from reconcilers.repositoryserver import api, servercommands
 from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE
+from reconcilers.repositoryserver.rollout import endpoints, podstatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -16,10 +16,11 @@ from fakes.simulation.kubelet import STRANGER
 from fakes.simulation.user import MAILS
 from reconcilers import resources
 from reconcilers.kopia import htpasswd
-from reconcilers.repositoryserver import api, podstatus, routing, servercommands, status, turns
+from reconcilers.repositoryserver import api, servercommands, status
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.children.applier import owner_uids
 from reconcilers.repositoryserver.children.secrets import KEY_ADMIN_PASSWORD, KEY_CERTIFICATE
+from reconcilers.repositoryserver.rollout import podstatus, router, throttle
 from reconcilers.repositoryserver.verdict import STEPS
 from unit.repositoryserver.simulation.history import (
     Replacement,
@@ -363,7 +364,7 @@ def _deleted_pod(history: History, sent: Sent) -> Object | None:
     if pod is None or pod["metadata"]["uid"] != sent.uid:
         return None
     in_place = any(
-        event.reason == routing.EVENT_REPLACED_IN_PLACE and sent.name in event.note
+        event.reason == router.EVENT_REPLACED_IN_PLACE and sent.name in event.note
         for event in history.cluster.recorder.events
     )
     return None if in_place or sent.name not in _ready(history.began_with) else pod
@@ -381,7 +382,7 @@ def _is_under_way(history: History, uid: str, replacement: Replacement) -> bool:
     if pod is None or podstatus.is_ready(pod) or "deletionTimestamp" in pod["metadata"]:
         return False
     began_well = replacement.since > max(history.disturbed, history.spoilt)
-    young = history.now - replacement.since < turns.EXPIRY_SECONDS
+    young = history.now - replacement.since < throttle.EXPIRY_SECONDS
     alone = podstatus.failed_since(pod) is None and bool(_reached(history.cluster, server_of(pod)))
     return began_well and young and alone and replacement.by is history.cluster.process
 

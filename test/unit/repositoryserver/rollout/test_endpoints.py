@@ -9,7 +9,7 @@ import pytest
 
 from controller.conditions import timestamp
 from fakes import objects
-from reconcilers.repositoryserver import endpoints
+from reconcilers.repositoryserver.rollout import endpoints
 
 if TYPE_CHECKING:
     from controller.resource import Object

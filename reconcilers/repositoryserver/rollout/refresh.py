@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from reconcilers.kopia import failures
-from reconcilers.repositoryserver import rollout, servercommands
+from reconcilers.repositoryserver import servercommands
 from reconcilers.repositoryserver.commands import CommandError
+from reconcilers.repositoryserver.rollout import plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -63,7 +64,7 @@ class Refresher:
         """
         memory, now = current.memory, self._clock.monotonic()
         wall = self._clock.now()
-        written = any(rollout.may_write(pod, wall) for pod in others)
+        written = any(plan.may_write(pod, wall) for pod in others)
         if memory.refreshed_at is None:
             if not written:
                 return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconcilers.repositoryserver import retry
+from reconcilers.repositoryserver.rollout import retry
 
 
 @pytest.mark.parametrize(

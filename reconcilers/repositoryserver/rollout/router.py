@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from controller.errors import NotFound
 from reconcilers import resources
-from reconcilers.repositoryserver import endpoints, podstatus, rollout
 from reconcilers.repositoryserver.children import names, network
 from reconcilers.repositoryserver.children.applier import is_of_removed_controller
 from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE
-from reconcilers.repositoryserver.rollout import Rollout
+from reconcilers.repositoryserver.rollout import endpoints, plan, podstatus
+from reconcilers.repositoryserver.rollout.plan import Rollout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver import api
     from reconcilers.repositoryserver.children.applier import ChildApplier, Teller
     from reconcilers.repositoryserver.context import Caches, Pass
-    from reconcilers.repositoryserver.rollout import Newest
+    from reconcilers.repositoryserver.rollout.plan import Newest
 
 EVENT_REPLACED_IN_PLACE = "ReplacedInPlace"
 REPLACED_IN_PLACE = "pod {pod} is deleted before its replacement is up: {why}"
@@ -98,7 +98,7 @@ class ServiceRouter:
             return None
         # What clients have is not given up for a pod that nobody has seen work.
         settled = serving is not None and newest.is_(serving) and podstatus.is_ready(serving)
-        retirement = rollout.retire(
+        retirement = plan.retire(
             pods,
             former if settled else (),
             place,
@@ -164,7 +164,7 @@ class ServiceRouter:
         """Delete a pod that serves if its successor waits for the claim that it holds."""
         if holder is None or not newest.claim:
             return False
-        if not rollout.in_each_others_way(newest.pod, holder, self._clock.now()):
+        if not plan.in_each_others_way(newest.pod, holder, self._clock.now()):
             return False
         namespace = current.server.namespace
         try:
@@ -176,11 +176,11 @@ class ServiceRouter:
             )
         except NotFound:
             return False
-        if not rollout.one_node(claim["spec"].get("accessModes") or ()):
+        if not plan.one_node(claim["spec"].get("accessModes") or ()):
             return False
-        note = REPLACED_IN_PLACE.format(pod=holder["metadata"]["name"], why=rollout.WHY_IN_PLACE)
+        note = REPLACED_IN_PLACE.format(pod=holder["metadata"]["name"], why=plan.WHY_IN_PLACE)
         self._tell(current, EVENT_REPLACED_IN_PLACE, note, "Replace")
-        self._applier.delete(current, resources.PODS, holder, rollout.WHY_IN_PLACE)
+        self._applier.delete(current, resources.PODS, holder, plan.WHY_IN_PLACE)
         return True
 
     def _former_pods(self, server: api.RepositoryServer) -> list[dict[str, Any]]:

@@ -12,10 +12,10 @@ from controller.errors import TransportError
 from fakes import objects, passes
 from fakes.clock import FakeClock
 from fakes.kopia import FakeKopia, FakeResult
-from reconcilers.repositoryserver.catchup import Refresher
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.commands import CommandRunner
 from reconcilers.repositoryserver.context import Memory
+from reconcilers.repositoryserver.rollout.refresh import Refresher
 
 if TYPE_CHECKING:
     from controller.resource import Object

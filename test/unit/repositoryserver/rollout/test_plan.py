@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from controller.conditions import timestamp
 from fakes import objects
-from reconcilers.repositoryserver import rollout
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.rollout import Rollout
+from reconcilers.repositoryserver.rollout import plan
+from reconcilers.repositoryserver.rollout.plan import Rollout
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -274,7 +274,7 @@ def test_the_service_selects(place: Rollout, serving: Object | None, digest: str
             [pod("old"), pod("older", drains_for=120), pod("broken", objects.killed()), pod("new")],
             "new",
             ["old"],
-            [("broken", rollout.WHY_SUPERSEDED)],
+            [("broken", plan.WHY_SUPERSEDED)],
             120,
             id="somebody has deleted the Service, which may have routed to any that works",
         ),
@@ -283,7 +283,7 @@ def test_the_service_selects(place: Rollout, serving: Object | None, digest: str
             [pod("old", drains_for=0), pod("new")],
             "new",
             [],
-            [("old", rollout.WHY_DRAINED)],
+            [("old", plan.WHY_DRAINED)],
             None,
             id="its time is over",
         ),
@@ -301,7 +301,7 @@ def test_the_service_selects(place: Rollout, serving: Object | None, digest: str
             [pod("old"), pod("between", objects.started()), pod("new", objects.running())],
             "old",
             [],
-            [("between", rollout.WHY_SUPERSEDED)],
+            [("between", plan.WHY_SUPERSEDED)],
             None,
             id="a pod that never served and is no longer wanted goes at once",
         ),
@@ -319,7 +319,7 @@ def test_the_service_selects(place: Rollout, serving: Object | None, digest: str
             [pod("old", objects.evicted()), pod("new")],
             "new",
             [],
-            [("old", rollout.WHY_ENDED)],
+            [("old", plan.WHY_ENDED)],
             None,
             id="a pod that has ended has no sessions",
         ),
@@ -353,7 +353,7 @@ def test_what_becomes_of_the_others(  # noqa: PLR0917 - the columns of the table
 ) -> None:
     (chosen,) = [one for one in pods if name(one) == serving]
 
-    found = rollout.retire(pods, (), place, chosen, drain_seconds=DRAIN_SECONDS, now=NOW)
+    found = plan.retire(pods, (), place, chosen, drain_seconds=DRAIN_SECONDS, now=NOW)
 
     assert [name(one) for one in found.drain] == drain
     assert [(name(one), why) for one, why in found.delete] == delete
@@ -372,10 +372,10 @@ def test_without_a_time_to_drain_a_former_pod_goes_at_once(
 ) -> None:
     pods = [pod("old", drains_for=drains_for), pod("new")]
 
-    found = rollout.retire(pods, (), place, pods[1], drain_seconds=0, now=NOW)
+    found = plan.retire(pods, (), place, pods[1], drain_seconds=0, now=NOW)
 
     assert found.drain == ()
-    assert [(name(one), why) for one, why in found.delete] == [("old", rollout.WHY_SUPERSEDED)]
+    assert [(name(one), why) for one, why in found.delete] == [("old", plan.WHY_SUPERSEDED)]
 
 
 @pytest.mark.parametrize("text", ["soon", "2026-01-01T00:00:00", ""])
@@ -383,9 +383,9 @@ def test_a_time_to_drain_that_nobody_can_read_is_over(text: str) -> None:
     old = pod("old")
     old["metadata"]["annotations"] = {names.ANNOTATION_DRAIN_UNTIL: text}
 
-    found = rollout.retire([old], (), STEADY, None, drain_seconds=DRAIN_SECONDS, now=NOW)
+    found = plan.retire([old], (), STEADY, None, drain_seconds=DRAIN_SECONDS, now=NOW)
 
-    assert [(name(one), why) for one, why in found.delete] == [("old", rollout.WHY_DRAINED)]
+    assert [(name(one), why) for one, why in found.delete] == [("old", plan.WHY_DRAINED)]
 
 
 def former(drains_for: float | None = None) -> Object:
@@ -430,9 +430,9 @@ def test_no_pod_of_use_is_retired(found: tuple[Rollout, list[Object]]) -> None:
     place, pods = found
     serving = place.serves(pods)
 
-    retired = rollout.retire(pods, (), place, serving, drain_seconds=DRAIN_SECONDS, now=NOW)
+    retired = plan.retire(pods, (), place, serving, drain_seconds=DRAIN_SECONDS, now=NOW)
 
-    gone = [one for one, why in retired.delete if why != rollout.WHY_ENDED]
+    gone = [one for one, why in retired.delete if why != plan.WHY_ENDED]
     for one in [*retired.drain, *gone]:
         assert one is not serving
         assert name(one) != place.newest
@@ -453,12 +453,12 @@ def test_a_pod_of_the_removed_controller(
 ) -> None:
     new = pod("new")
 
-    found = rollout.retire([new], [of], place, new, drain_seconds=DRAIN_SECONDS, now=NOW)
+    found = plan.retire([new], [of], place, new, drain_seconds=DRAIN_SECONDS, now=NOW)
 
     assert (len(found.drain), len(found.delete)) == (drain, delete)
 
 
-AFTER = rollout.IN_PLACE_AFTER_SECONDS
+AFTER = plan.IN_PLACE_AFTER_SECONDS
 ONE_POD = (
     "0/1 nodes are available: 1 node has pod using PersistentVolumeClaim with the same name and "
     "ReadWriteOncePod access mode."
@@ -525,8 +525,8 @@ def unexplained() -> Object:
     ],
 )
 def test_two_pods_are_in_each_others_way(newest: Object | None, blocked: bool) -> None:
-    assert rollout.in_each_others_way(newest, pod("old"), NOW) is blocked
-    assert not rollout.in_each_others_way(newest, objects.terminating(pod("old")), NOW)
+    assert plan.in_each_others_way(newest, pod("old"), NOW) is blocked
+    assert not plan.in_each_others_way(newest, objects.terminating(pod("old")), NOW)
 
 
 @pytest.mark.parametrize(
@@ -541,4 +541,4 @@ def test_two_pods_are_in_each_others_way(newest: Object | None, blocked: bool) -
     ],
 )
 def test_a_claim_for_one_node(modes: Collection[str], one: bool) -> None:
-    assert rollout.one_node(modes) is one
+    assert plan.one_node(modes) is one

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from controller.conditions import conditions_of, get_condition, parse_time
-from reconcilers.repositoryserver import podstatus
 from reconcilers.repositoryserver.children import names
+from reconcilers.repositoryserver.rollout import podstatus
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

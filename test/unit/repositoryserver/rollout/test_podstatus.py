@@ -7,7 +7,7 @@ import pytest
 
 from fakes import objects
 from reconcilers.kopia import failures
-from reconcilers.repositoryserver import podstatus
+from reconcilers.repositoryserver.rollout import podstatus
 from reconcilers.repositoryserver.verdict import PodContext, Problem, Waiting
 
 Object = dict[str, Any]

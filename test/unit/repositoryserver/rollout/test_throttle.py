@@ -6,7 +6,7 @@ import pytest
 
 from controller.controller import Request
 from fakes.clock import FakeClock
-from reconcilers.repositoryserver.turns import (
+from reconcilers.repositoryserver.rollout.throttle import (
     EXPIRY_SECONDS,
     MAX_PAUSE_SECONDS,
     MIN_PAUSE_SECONDS,

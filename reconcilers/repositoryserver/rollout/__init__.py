@@ -1,0 +1,1 @@
+"""From one pod to the next: which one clients reach, and what becomes of the others."""
