@@ -21,15 +21,16 @@ from controller.rest.podexec import Executor
 from controller.workqueue.ratelimit import ExponentialRateLimiter
 from reconcilers import resources
 from reconcilers.options import PROGRAM
-from reconcilers.repositoryserver import api, status
+from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import names as children
 from reconcilers.repositoryserver.children.applier import owner_uids
 from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE, Caches
-from reconcilers.repositoryserver.metrics import RepositoryServerCollector
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
 from reconcilers.repositoryserver.rollout import endpoints
 from reconcilers.repositoryserver.rollout.throttle import Turns
-from reconcilers.repositoryserver.sharing import Repositories
+from reconcilers.repositoryserver.status import conditions as status
+from reconcilers.repositoryserver.status.metrics import RepositoryServerCollector
+from reconcilers.repositoryserver.status.sharing import Repositories
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -27,7 +27,7 @@ from reconcilers import resources
 from reconcilers.errors import InvalidInput
 from reconcilers.kopia import failures
 from reconcilers.pods import overrides
-from reconcilers.repositoryserver import api, sharing, status
+from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import names, network, record
 from reconcilers.repositoryserver.children.applier import ChildApplier
 from reconcilers.repositoryserver.children.record import Records
@@ -45,8 +45,10 @@ from reconcilers.repositoryserver.rollout.plan import Newest
 from reconcilers.repositoryserver.rollout.refresh import Refresher
 from reconcilers.repositoryserver.rollout.router import ServiceRouter
 from reconcilers.repositoryserver.rollout.throttle import Turns
-from reconcilers.repositoryserver.sharing import Repositories
-from reconcilers.repositoryserver.statuswriter import StatusWriter
+from reconcilers.repositoryserver.status import conditions as status
+from reconcilers.repositoryserver.status import sharing
+from reconcilers.repositoryserver.status.sharing import Repositories
+from reconcilers.repositoryserver.status.writer import StatusWriter
 from reconcilers.repositoryserver.users.sync import UserRegistrar
 from reconcilers.repositoryserver.verdict import SERVER_SETUP, Problem, Unsettled, Waiting
 
@@ -59,7 +61,7 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.commands import Executor
     from reconcilers.repositoryserver.context import Caches, KnownInputs
     from reconcilers.repositoryserver.rollout.plan import Rollout
-    from reconcilers.repositoryserver.statuswriter import Recorder
+    from reconcilers.repositoryserver.status.writer import Recorder
 
 # The status of a failed reconcile must still be written when its time for work is over.
 STATUS_GRACE_SECONDS = 10.0

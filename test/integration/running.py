@@ -25,8 +25,9 @@ from fakes import objects
 from fakes.kopia import FakeKopia
 from reconcilers import resources, wiring
 from reconcilers.options import parse_options
-from reconcilers.repositoryserver import api, status
+from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import names
+from reconcilers.repositoryserver.status import conditions as status
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -30,7 +30,7 @@ from fakes import objects
 from integration import running
 from integration.running import Kubelet, create, pods_of
 from reconcilers import resources, wiring
-from reconcilers.repositoryserver import api, status
+from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.reconciler import (
     REASON_OUT_OF_TIME,
@@ -40,6 +40,7 @@ from reconcilers.repositoryserver.reconciler import (
     PodFirst,
     RepositoryServerReconciler,
 )
+from reconcilers.repositoryserver.status import conditions as status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -18,8 +18,9 @@ from e2e.waiting import wait_for
 from fakes import objects
 from integration import running
 from reconcilers import resources, wiring
-from reconcilers.repositoryserver import api, status
+from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
+from reconcilers.repositoryserver.status import conditions as status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

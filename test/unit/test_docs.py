@@ -14,11 +14,12 @@ from e2e.documented import PAGES as RUN_PAGES
 from e2e.documented import commands_of
 from e2e.faults import FAULTS, Fault
 from reconcilers.options import Options, parse_options
-from reconcilers.repositoryserver import status, statuswriter
 from reconcilers.repositoryserver.children import applier
 from reconcilers.repositoryserver.inputs import issuer
-from reconcilers.repositoryserver.metrics import RepositoryServerCollector
 from reconcilers.repositoryserver.rollout import router
+from reconcilers.repositoryserver.status import conditions as status
+from reconcilers.repositoryserver.status import writer
+from reconcilers.repositoryserver.status.metrics import RepositoryServerCollector
 from reconcilers.repositoryserver.users import sync
 from reconcilers.repositoryserver.verdict import STEPS
 
@@ -141,7 +142,7 @@ def test_every_event_reason_is_told() -> None:
         router.EVENT_REPLACED_IN_PLACE,
         sync.EVENT_USERS_CHANGED,
         sync.EVENT_USERS_FORGOTTEN,
-        statuswriter.EVENT_NOT_READY,
+        writer.EVENT_NOT_READY,
         status.REASON_READY,
     )
     for reason in reasons:

@@ -19,9 +19,9 @@ from fakes.clock import FakeClock
 from reconcilers import resources, wiring
 from reconcilers.options import parse_options
 from reconcilers.repositoryserver import api
-from reconcilers.repositoryserver.metrics import RepositoryServerCollector
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
-from reconcilers.repositoryserver.sharing import Repositories
+from reconcilers.repositoryserver.status.metrics import RepositoryServerCollector
+from reconcilers.repositoryserver.status.sharing import Repositories
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ from fakes.simulation.informer import SteppedInformer
 from reconcilers import wiring
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
 from reconcilers.repositoryserver.rollout.throttle import Turns
-from reconcilers.repositoryserver.sharing import Repositories
+from reconcilers.repositoryserver.status.sharing import Repositories
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from controller.cache.store import Store
 from fakes import objects
-from reconcilers.repositoryserver.metrics import RepositoryServerCollector
+from reconcilers.repositoryserver.status.metrics import RepositoryServerCollector
 
 if TYPE_CHECKING:
     from controller.resource import Object

@@ -8,8 +8,8 @@ import pytest
 
 from controller.conditions import get_condition, parse_time, timestamp
 from fakes import objects
-from reconcilers.repositoryserver import status
-from reconcilers.repositoryserver.status import Outcome, desired_status
+from reconcilers.repositoryserver.status import conditions as status
+from reconcilers.repositoryserver.status.conditions import Outcome, desired_status
 from reconcilers.repositoryserver.verdict import STEPS, Problem, Waiting
 
 Object = dict[str, Any]

@@ -10,7 +10,8 @@ import structlog
 from controller.conditions import TRUE, get_condition, is_true
 from controller.errors import NotFound
 from controller.events import NORMAL, WARNING
-from reconcilers.repositoryserver import api, status
+from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver.status import conditions as status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

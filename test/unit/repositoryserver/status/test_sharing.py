@@ -3,8 +3,8 @@
 import pytest
 
 from controller.controller import Request
-from reconcilers.repositoryserver import sharing
-from reconcilers.repositoryserver.sharing import Repositories
+from reconcilers.repositoryserver.status import sharing
+from reconcilers.repositoryserver.status.sharing import Repositories
 
 FIRST, SECOND, THIRD = (Request("backup", name) for name in ("first", "second", "third"))
 HERE, THERE = "here in bucket b", "there in bucket b"

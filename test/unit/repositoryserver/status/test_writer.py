@@ -13,8 +13,8 @@ from fakes.apiclient import Action, FakeClient
 from fakes.clock import FakeClock
 from fakes.recorder import Event, FakeRecorder
 from reconcilers.repositoryserver import api
-from reconcilers.repositoryserver.status import Outcome
-from reconcilers.repositoryserver.statuswriter import StatusWriter
+from reconcilers.repositoryserver.status.conditions import Outcome
+from reconcilers.repositoryserver.status.writer import StatusWriter
 from reconcilers.repositoryserver.verdict import (
     REPOSITORY_CONNECTED,
     SERVER_INITIALIZED,

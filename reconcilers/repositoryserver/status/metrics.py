@@ -12,7 +12,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from controller.conditions import conditions_of, get_condition, is_true, parse_time
-from reconcilers.repositoryserver import status
+from reconcilers.repositoryserver.status import conditions as status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
