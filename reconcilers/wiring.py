@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from controller.controller import Predicate
     from controller.resource import Object, Resource
     from reconcilers.options import Options
-    from reconcilers.repositoryserver.commands import Executor as CommandExecutor
+    from reconcilers.repositoryserver.serverexec import Executor as CommandExecutor
 
 CONTROLLER = "repositoryserver"
 

@@ -31,7 +31,6 @@ from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import names, network, record
 from reconcilers.repositoryserver.children.applier import ChildApplier
 from reconcilers.repositoryserver.children.record import Records
-from reconcilers.repositoryserver.commands import CommandRunner
 from reconcilers.repositoryserver.context import (
     INDEX_OWNER,
     KnownFailure,
@@ -45,6 +44,7 @@ from reconcilers.repositoryserver.rollout.plan import Newest
 from reconcilers.repositoryserver.rollout.refresh import Refresher
 from reconcilers.repositoryserver.rollout.router import ServiceRouter
 from reconcilers.repositoryserver.rollout.throttle import Turns
+from reconcilers.repositoryserver.serverexec import CommandRunner
 from reconcilers.repositoryserver.status import conditions as status
 from reconcilers.repositoryserver.status import sharing
 from reconcilers.repositoryserver.status.sharing import Repositories
@@ -58,9 +58,9 @@ if TYPE_CHECKING:
     from controller.clock import Clock
     from controller.rest.client import Client
     from reconcilers.repositoryserver.children.secrets import ServerInputs
-    from reconcilers.repositoryserver.commands import Executor
     from reconcilers.repositoryserver.context import Caches, KnownInputs
     from reconcilers.repositoryserver.rollout.plan import Rollout
+    from reconcilers.repositoryserver.serverexec import Executor
     from reconcilers.repositoryserver.status.writer import Recorder
 
 # The status of a failed reconcile must still be written when its time for work is over.

@@ -13,15 +13,15 @@ import structlog
 
 from reconcilers.kopia import failures
 from reconcilers.repositoryserver import servercommands
-from reconcilers.repositoryserver.commands import CommandError
 from reconcilers.repositoryserver.rollout import plan
+from reconcilers.repositoryserver.serverexec import CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from controller.clock import Clock
-    from reconcilers.repositoryserver.commands import CommandRunner
     from reconcilers.repositoryserver.context import Pass
+    from reconcilers.repositoryserver.serverexec import CommandRunner
 
 # What a former pod has written may be unknown to the one that serves for a tenth of the time to
 # drain, within these bounds. Many servers may drain at a time, for instance after an upgrade, and a

@@ -21,14 +21,14 @@ from reconcilers.kopia import failures, htpasswd
 from reconcilers.repositoryserver import servercommands
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.children.secrets import users_secret
-from reconcilers.repositoryserver.commands import (
+from reconcilers.repositoryserver.context import Attempt, KnownUsers
+from reconcilers.repositoryserver.rollout import podstatus, retry
+from reconcilers.repositoryserver.serverexec import (
     UNANSWERED,
     CommandError,
     Unanswered,
     Unreachable,
 )
-from reconcilers.repositoryserver.context import Attempt, KnownUsers
-from reconcilers.repositoryserver.rollout import podstatus, retry
 from reconcilers.repositoryserver.users import access
 from reconcilers.repositoryserver.verdict import (
     CLIENT_USER_INITIALIZED,
@@ -43,9 +43,9 @@ if TYPE_CHECKING:
 
     from controller.clock import Clock
     from reconcilers.repositoryserver.children.applier import ChildApplier, Teller
-    from reconcilers.repositoryserver.commands import CommandRunner
     from reconcilers.repositoryserver.context import Pass, Versions
     from reconcilers.repositoryserver.inputs.reader import InputReader, StoredUsers
+    from reconcilers.repositoryserver.serverexec import CommandRunner
 
 # The repository is searched for entries of before when the server has been Ready for so long: that
 # costs as much as starting it, and servers that start at the same time should not wait for it.

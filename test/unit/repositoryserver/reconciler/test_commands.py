@@ -11,8 +11,8 @@ from controller.errors import ServerUnavailable
 from fakes import objects
 from fakes.kopia import FakeResult
 from fakes.world import USER
-from reconcilers.repositoryserver.commands import COMMAND_SECONDS
 from reconcilers.repositoryserver.rollout import retry
+from reconcilers.repositoryserver.serverexec import COMMAND_SECONDS
 from reconcilers.repositoryserver.users.sync import FORGET_AFTER_SECONDS
 
 if TYPE_CHECKING:

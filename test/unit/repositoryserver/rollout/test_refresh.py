@@ -13,9 +13,9 @@ from fakes import objects, passes
 from fakes.clock import FakeClock
 from fakes.kopia import FakeKopia, FakeResult
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.commands import CommandRunner
 from reconcilers.repositoryserver.context import Memory
 from reconcilers.repositoryserver.rollout.refresh import Refresher
+from reconcilers.repositoryserver.serverexec import CommandRunner
 
 if TYPE_CHECKING:
     from controller.resource import Object

@@ -12,7 +12,7 @@ from controller.errors import ClientError, Forbidden, NotFound, NotLeading, Tran
 from fakes import objects, passes
 from fakes.clock import FakeClock
 from fakes.kopia import FakeResult
-from reconcilers.repositoryserver.commands import (
+from reconcilers.repositoryserver.serverexec import (
     COMMAND_SECONDS,
     CommandRunner,
     Unanswered,
