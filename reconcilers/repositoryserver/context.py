@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
+from reconcilers.secrets.reader import ReadScope
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from reconcilers.kopia import failures
     from reconcilers.repositoryserver import api
     from reconcilers.repositoryserver.verdict import PodContext, Problem, Waiting
-    from reconcilers.secrets.reader import ReadSecret
+    from reconcilers.secrets.reader import Versions
 
 INDEX_OWNER = "owner"
 INDEX_SERVICE = "service"
@@ -41,20 +43,6 @@ class Caches:
     network_policies: MutationCache
     secrets: MutationCache
     endpoint_slices: MutationCache
-
-
-@frozen
-class Versions:
-    """In which state several Secrets were read.
-
-    Attributes:
-        digest: Another one for another state.
-        complete: Whether the cache had all of them. What it lacked may have been there all the
-            same: in a later process the lack would prove nothing.
-    """
-
-    digest: str
-    complete: bool
 
 
 @frozen
@@ -209,7 +197,7 @@ class Pass:
             its kubelet may still know the former ones.
         expiring: What is to be said of a certificate that is about to expire; empty if there is no
             need to, None while it is not known.
-        secrets: What it has read; other passes may use it as long as this one lasts.
+        reads: Holds the Secrets that it reads.
         unanswered: Uids of pods in which a command has not ended in its time. Each costs the worker
             half a minute, so that none is run there again.
         requeue_after: Seconds after which to look again, the shortest that was asked for.
@@ -223,10 +211,14 @@ class Pass:
     deadline: Deadline
     expiring: str | None = None
     users_changed: bool = False
-    secrets: list[ReadSecret] = field(factory=list)
+    reads: ReadScope = field(init=False)
     unanswered: set[str] = field(factory=set)
     requeue_after: float | None = field(default=None)
     requeue_priority: int | None = None
+
+    @reads.default
+    def _own_reads(self) -> ReadScope:
+        return ReadScope(self.deadline)
 
     def look_again(self, seconds: float, *, priority: int | None = None) -> None:
         """Ask for another pass.

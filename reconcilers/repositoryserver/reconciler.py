@@ -31,12 +31,7 @@ from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import names, network, record
 from reconcilers.repositoryserver.children.applier import ChildApplier
 from reconcilers.repositoryserver.children.record import Records
-from reconcilers.repositoryserver.context import (
-    INDEX_OWNER,
-    KnownFailure,
-    Memory,
-    Pass,
-)
+from reconcilers.repositoryserver.context import INDEX_OWNER, KnownFailure, Memory, Pass
 from reconcilers.repositoryserver.inputs.issuer import CertificateIssuer
 from reconcilers.repositoryserver.inputs.reader import InputReader
 from reconcilers.repositoryserver.rollout import podstatus, retry

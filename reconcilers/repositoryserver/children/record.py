@@ -17,16 +17,12 @@ from attrs import asdict, fields, frozen
 
 import reconcilers
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.context import (
-    KnownInputs,
-    KnownUsers,
-    Memory,
-    Versions,
-)
+from reconcilers.repositoryserver.context import KnownInputs, KnownUsers, Memory
 from reconcilers.repositoryserver.verdict import PodContext
+from reconcilers.secrets.reader import Versions, versions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from reconcilers.repositoryserver.api import RepositoryServer
 
@@ -35,7 +31,6 @@ if TYPE_CHECKING:
 MAX_LENGTH = 8192
 
 _PROGRAM_LENGTH = 16
-_VERSIONS_LENGTH = 32
 
 
 @frozen
@@ -169,15 +164,6 @@ def _record(content: Mapping[str, Any]) -> Record:
     if not_after.tzinfo is None:
         raise ValueError
     return Record(**{**values, "names": tuple(names), "not_after": not_after})
-
-
-def versions(parts: Sequence[object]) -> str:
-    """Return one word for the state of several things, in their order.
-
-    Args:
-        parts: What tells the state of each from its other ones: strings, or tuples of them.
-    """
-    return _digest(json.dumps(parts).encode())[:_VERSIONS_LENGTH]
 
 
 def program(image: str, *, sources: Path = Path(reconcilers.__file__).parent) -> str:

@@ -11,18 +11,18 @@ from reconcilers.kopia import repository_config
 from reconcilers.kopia.storage import kinds
 from reconcilers.kopia.storage.model import Source
 from reconcilers.repositoryserver import api, servercommands
-from reconcilers.repositoryserver.children import names, record, revision
+from reconcilers.repositoryserver.children import names, revision
 from reconcilers.repositoryserver.children.secrets import ServerInputs
-from reconcilers.repositoryserver.context import KnownInputs, KnownRefusal, Versions
+from reconcilers.repositoryserver.context import KnownInputs, KnownRefusal
 from reconcilers.repositoryserver.inputs import selfsigned
 from reconcilers.repositoryserver.users.access import all_users
 from reconcilers.repositoryserver.verdict import PodContext
 from reconcilers.secrets import certificates
 from reconcilers.secrets import data as secrets
-from reconcilers.secrets.reader import SecretReader, version_of
+from reconcilers.secrets.reader import SecretReader, Versions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from controller.clock import Clock
     from controller.rest.client import Client
@@ -127,7 +127,7 @@ class InputReader:
     def user_sources(self, server: api.RepositoryServer) -> Versions:
         """Return what the users depend on: another value means other users, perhaps."""
         accesses = server.accesses
-        return self._versions(
+        return self._secrets.versions(
             (access.secret for access in accesses), *(access.username for access in accesses)
         )
 
@@ -156,7 +156,7 @@ class InputReader:
         # cache at once: a new server needs not ask.
         if not self.users_version(server):
             return None
-        obj = self._secrets.get(current, server.namespace, names.users_name(server))
+        obj = self._secrets.get(current.reads, server.namespace, names.users_name(server))
         if obj is None:
             return None
         data = obj.get("data") or {}
@@ -168,7 +168,7 @@ class InputReader:
 
     def users_version(self, server: api.RepositoryServer) -> str:
         """Return what tells one state of the Secret with the users from another."""
-        return self._version_of(server.namespace, names.users_name(server))
+        return self._secrets.version(server.namespace, names.users_name(server))
 
     def _read(self, current: Pass) -> ServerInputs:
         server = current.server
@@ -230,22 +230,10 @@ class InputReader:
         )
 
     def _input_versions(self, server: api.RepositoryServer) -> Versions:
-        return self._versions((*server.inputs, _tls(server)), str(server.generation))
-
-    def _versions(self, refs: Iterable[secrets.SecretRef], *besides: str) -> Versions:
-        """Return the state of Secrets, and of what else is told of it."""
-        states = [(str(ref), self._version_of(ref.namespace, ref.name)) for ref in refs]
-        digest = record.versions([*besides, *states])
-        return Versions(digest, complete=all(version for _, version in states))
-
-    def _version_of(self, namespace: str, name: str) -> str:
-        obj = self._caches.secrets.get(namespace, name)
-        return "" if obj is None else version_of(obj)
+        return self._secrets.versions((*server.inputs, _tls(server)), str(server.generation))
 
     def _secret(self, current: Pass, ref: secrets.SecretRef) -> dict[str, Any] | None:
-        # Asked for even if the cache has none: the watch of Secrets can lag behind the one that has
-        # brought the resource, and who makes both at once must not be told that one is missing.
-        return self._secrets.get(current, ref.namespace, ref.name)
+        return self._secrets.get(current.reads, ref.namespace, ref.name)
 
 
 def _tls(server: api.RepositoryServer) -> secrets.SecretRef:

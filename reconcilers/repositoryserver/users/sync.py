@@ -43,9 +43,10 @@ if TYPE_CHECKING:
 
     from controller.clock import Clock
     from reconcilers.repositoryserver.children.applier import ChildApplier, Teller
-    from reconcilers.repositoryserver.context import Pass, Versions
+    from reconcilers.repositoryserver.context import Pass
     from reconcilers.repositoryserver.inputs.reader import InputReader, StoredUsers
     from reconcilers.repositoryserver.serverexec import CommandRunner
+    from reconcilers.secrets.reader import Versions
 
 # The repository is searched for entries of before when the server has been Ready for so long: that
 # costs as much as starting it, and servers that start at the same time should not wait for it.

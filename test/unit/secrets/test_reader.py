@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import gc
 import weakref
-from typing import TYPE_CHECKING
 
 import pytest
 
 from controller.cache.mutationcache import MutationCache
 from controller.cache.store import Store
-from fakes import objects, passes
+from controller.clock import Deadline
+from fakes import objects
 from fakes.apiclient import Action, FakeClient
 from fakes.clock import FakeClock
 from reconcilers import resources
-from reconcilers.secrets.reader import SecretReader
-
-if TYPE_CHECKING:
-    from reconcilers.repositoryserver.context import Pass
+from reconcilers.secrets.reader import ReadScope, SecretReader, versions
 
 READ = Action("get", "secrets", objects.TLS)
 
 
 class World:
-    """Secrets on a server and in a cache, and passes that read them."""
+    """Secrets on a server and in a cache, and scopes that read them."""
 
     def __init__(self) -> None:
         self.api = FakeClient()
@@ -46,13 +43,13 @@ class World:
         shown = {name: self.written[name] for name in ("apiVersion", "kind", "metadata")}
         self.cached.update(shown)
 
-    def begin(self) -> Pass:
-        """Begin the pass of another resource."""
-        return passes.begin(self.clock)
+    def begin(self) -> ReadScope:
+        """Begin another use of Secrets."""
+        return ReadScope(Deadline.after(self.clock, 60.0))
 
-    def read(self, current: Pass) -> str:
-        """Read the Secret in a pass, and return the version that it was given."""
-        obj = self.reader.get(current, objects.NAMESPACE, objects.TLS)
+    def read(self, scope: ReadScope) -> str:
+        """Read the Secret, and return the version that it was given."""
+        obj = self.reader.get(scope, objects.NAMESPACE, objects.TLS)
         assert obj is not None
         version: str = obj["metadata"]["resourceVersion"]
         return version
@@ -63,18 +60,18 @@ def world() -> World:
     return World()
 
 
-def test_passes_at_the_same_time_share_one_read(world: World) -> None:
+def test_scopes_at_the_same_time_share_one_read(world: World) -> None:
     first, second = world.begin(), world.begin()
 
     assert world.read(first) == world.read(second)
     assert world.api.actions == [READ]
 
 
-def test_the_content_goes_with_the_last_pass_that_has_it(world: World) -> None:
+def test_the_content_goes_with_the_last_scope_that_has_it(world: World) -> None:
     first, second = world.begin(), world.begin()
     world.read(first)
     world.read(second)
-    (shared,) = first.secrets
+    (shared,) = first.held
     content = weakref.ref(shared)
     del shared, first
     assert content() is not None
@@ -119,3 +116,15 @@ def test_a_secret_that_the_cache_does_not_show_is_asked_for(world: World) -> Non
 
 def test_a_secret_that_is_not_there_is_none(world: World) -> None:
     assert world.reader.get(world.begin(), objects.NAMESPACE, "other") is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        pytest.param(["ab", "c"], ["a", "bc"], id="where a part ends"),
+        pytest.param([("a", "1"), ("b", "2")], [("a", "2"), ("b", "1")], id="whose version it is"),
+        pytest.param(["a", "b"], ["b", "a"], id="the order"),
+    ],
+)
+def test_versions_differ_by(one: list[object], other: list[object]) -> None:
+    assert versions(one) != versions(other)

@@ -16,13 +16,9 @@ from fakes import objects
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import names, record
 from reconcilers.repositoryserver.children.record import Record, Records
-from reconcilers.repositoryserver.context import (
-    KnownInputs,
-    KnownUsers,
-    Memory,
-    Versions,
-)
+from reconcilers.repositoryserver.context import KnownInputs, KnownUsers, Memory
 from reconcilers.repositoryserver.verdict import PodContext, Problem
+from reconcilers.secrets.reader import Versions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -199,18 +195,6 @@ def test_one_that_is_too_long_for_an_annotation_is_none() -> None:
 
     assert len(record.render(evolve(RECORD, names=("x" * room,)))) == record.MAX_LENGTH
     assert record.render(evolve(RECORD, names=("x" * (room + 1),))) == ""
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        pytest.param(["ab", "c"], ["a", "bc"], id="where a part ends"),
-        pytest.param([("a", "1"), ("b", "2")], [("a", "2"), ("b", "1")], id="whose version it is"),
-        pytest.param(["a", "b"], ["b", "a"], id="the order"),
-    ],
-)
-def test_versions_differ_by(one: list[object], other: list[object]) -> None:
-    assert record.versions(one) != record.versions(other)
 
 
 class TestProgram:
