@@ -44,8 +44,10 @@ from reconcilers.repositoryserver.status import conditions as status
 from reconcilers.repositoryserver.status import sharing
 from reconcilers.repositoryserver.status.sharing import Repositories
 from reconcilers.repositoryserver.status.writer import StatusWriter
+from reconcilers.repositoryserver.users.source import UserSource
 from reconcilers.repositoryserver.users.sync import UserRegistrar
 from reconcilers.repositoryserver.verdict import SERVER_SETUP, Problem, Unsettled, Waiting
+from reconcilers.secrets.reader import SecretReader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -164,13 +166,14 @@ class RepositoryServerReconciler:
             tell=self._writer.tell,
             clock=clock,
         )
+        secrets = SecretReader(client=client, cache=caches.secrets)
         self._reader = InputReader(
-            client=client, caches=caches, issuer=issuer, clock=clock, image=image
+            secret_reader=secrets, caches=caches, issuer=issuer, clock=clock, image=image
         )
         commands = CommandRunner(executor)
         self._registrar = UserRegistrar(
             commands=commands,
-            reader=self._reader,
+            reader=UserSource(secrets),
             applier=self._applier,
             tell=self._writer.tell,
             clock=clock,

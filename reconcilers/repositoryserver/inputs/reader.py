@@ -4,45 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attrs import field, frozen
-
 from reconcilers.errors import InvalidInput
 from reconcilers.kopia import repository_config
 from reconcilers.kopia.storage import kinds
 from reconcilers.kopia.storage.model import Source
-from reconcilers.repositoryserver import api, servercommands
 from reconcilers.repositoryserver.children import names, revision
 from reconcilers.repositoryserver.children.secrets import ServerInputs
 from reconcilers.repositoryserver.context import KnownInputs, KnownRefusal
 from reconcilers.repositoryserver.inputs import selfsigned
-from reconcilers.repositoryserver.users.access import all_users
 from reconcilers.repositoryserver.verdict import PodContext
 from reconcilers.secrets import certificates
 from reconcilers.secrets import data as secrets
-from reconcilers.secrets.reader import SecretReader, Versions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from controller.clock import Clock
-    from controller.rest.client import Client
+    from reconcilers.repositoryserver import api
     from reconcilers.repositoryserver.context import Caches, Pass
     from reconcilers.repositoryserver.inputs.issuer import CertificateIssuer
-
-
-@frozen
-class StoredUsers:
-    """The Secret with the users, as the server has them.
-
-    Attributes:
-        obj: The Secret.
-        users: The users, as Kopia reads them.
-        version: Their version.
-    """
-
-    obj: dict[str, Any] = field(repr=False)
-    users: str = field(repr=False)
-    version: str
+    from reconcilers.secrets.reader import SecretReader, Versions
 
 
 class InputReader:
@@ -55,7 +34,7 @@ class InputReader:
     def __init__(
         self,
         *,
-        client: Client,
+        secret_reader: SecretReader,
         caches: Caches,
         issuer: CertificateIssuer,
         clock: Clock,
@@ -64,13 +43,13 @@ class InputReader:
         """Take the dependencies.
 
         Args:
-            client: Reads Secrets.
-            caches: Tell whether a Secret has changed.
+            secret_reader: Reads Secrets.
+            caches: Show whether snapshot and pod are there.
             issuer: Makes the certificates that are asked for.
             clock: Tells whether a certificate has expired.
             image: Image with Kopia for the server pods.
         """
-        self._secrets = SecretReader(client=client, cache=caches.secrets)
+        self._secrets = secret_reader
         self._caches = caches
         self._issuer = issuer
         self._clock = clock
@@ -123,52 +102,6 @@ class InputReader:
             raise
         self._check_expiry(current, known)
         return known, full
-
-    def user_sources(self, server: api.RepositoryServer) -> Versions:
-        """Return what the users depend on: another value means other users, perhaps."""
-        accesses = server.accesses
-        return self._secrets.versions(
-            (access.secret for access in accesses), *(access.username for access in accesses)
-        )
-
-    def passwords(self, current: Pass) -> Mapping[str, str]:
-        """Return the password of each user that may connect.
-
-        Raises:
-            InvalidInput: A Secret is missing, or Kopia would refuse one of its users.
-            ClientError: One could not be read.
-        """
-
-        def read(access: api.UserAccess) -> secrets.SecretData:
-            obj = self._secret(current, access.secret)
-            return secrets.read(access.secret, obj, (secrets.TYPE_USERS,))
-
-        return all_users((access, read(access)) for access in current.server.accesses)
-
-    def stored_users(self, current: Pass) -> StoredUsers | None:
-        """Return the users as they were written for the server last; None if they never were.
-
-        Raises:
-            ClientError: They could not be read.
-        """
-        server = current.server
-        # Unlike a Secret of the user's it is nobody's but ours to write, and own writes are in the
-        # cache at once: a new server needs not ask.
-        if not self.users_version(server):
-            return None
-        obj = self._secrets.get(current.reads, server.namespace, names.users_name(server))
-        if obj is None:
-            return None
-        data = obj.get("data") or {}
-        return StoredUsers(
-            obj,
-            secrets.decoded(data.get(servercommands.USERS_FILE)),
-            secrets.decoded(data.get(servercommands.USERS_VERSION_FILE)),
-        )
-
-    def users_version(self, server: api.RepositoryServer) -> str:
-        """Return what tells one state of the Secret with the users from another."""
-        return self._secrets.version(server.namespace, names.users_name(server))
 
     def _read(self, current: Pass) -> ServerInputs:
         server = current.server

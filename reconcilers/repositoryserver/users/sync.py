@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from controller.clock import Clock
     from reconcilers.repositoryserver.children.applier import ChildApplier, Teller
     from reconcilers.repositoryserver.context import Pass
-    from reconcilers.repositoryserver.inputs.reader import InputReader, StoredUsers
     from reconcilers.repositoryserver.serverexec import CommandRunner
+    from reconcilers.repositoryserver.users.source import StoredUsers, UserSource
     from reconcilers.secrets.reader import Versions
 
 # The repository is searched for entries of before when the server has been Ready for so long: that
@@ -82,7 +82,7 @@ class UserRegistrar:
         self,
         *,
         commands: CommandRunner,
-        reader: InputReader,
+        reader: UserSource,
         applier: ChildApplier,
         tell: Teller,
         clock: Clock,
