@@ -1,4 +1,4 @@
-"""Kopia's repository configuration, generated from the storage and the resource.
+"""Kopia's repository configuration, generated from values.
 
 With it in place Kopia needs no `repository connect`, and no credential reaches an argument list.
 """
@@ -10,27 +10,43 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reconcilers.kopia.storage.model import Storage
-    from reconcilers.repositoryserver.api import RepositoryServer
 
 CACHE_DIRECTORY = "/cache"
 
 
-def repository_config(server: RepositoryServer, storage: Storage) -> str:
-    """Return the repository configuration file as JSON, the same text for the same input."""
+def repository_config(
+    storage: Storage,
+    *,
+    username: str,
+    hostname: str,
+    content_cache_mb: int,
+    metadata_cache_mb: int,
+    read_only: bool,
+) -> str:
+    """Return the repository configuration file as JSON, the same text for the same input.
+
+    Args:
+        storage: Where the repository is.
+        username: User name that the session has in the repository.
+        hostname: Host name that the session has in the repository.
+        content_cache_mb: Limit of the content cache in MB; 0 switches it off.
+        metadata_cache_mb: Limit of the metadata cache in MB; 0 switches it off.
+        read_only: Whether the repository is opened without the right to write.
+    """
     config = {
         "storage": storage.section,
         "caching": {
             "cacheDirectory": CACHE_DIRECTORY,
-            **_cache_limits("maxCacheSize", "contentCacheSizeLimitBytes", server.content_cache_mb),
+            **_cache_limits("maxCacheSize", "contentCacheSizeLimitBytes", content_cache_mb),
             **_cache_limits(
-                "maxMetadataCacheSize", "metadataCacheSizeLimitBytes", server.metadata_cache_mb
+                "maxMetadataCacheSize", "metadataCacheSizeLimitBytes", metadata_cache_mb
             ),
             "maxListCacheDuration": 30,
         },
-        "hostname": server.hostname,
-        "username": server.username,
+        "hostname": hostname,
+        "username": username,
         "enableActions": False,
-        **({"readonly": True} if server.read_only else {}),
+        **({"readonly": True} if read_only else {}),
     }
     return json.dumps(config, indent=1, sort_keys=True)
 

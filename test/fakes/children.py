@@ -38,7 +38,14 @@ def inputs(for_server: api.RepositoryServer | None = None) -> ServerInputs:
     pair = objects.key_pair()
     return ServerInputs(
         storage=storage,
-        config=repository_config(of, storage),
+        config=repository_config(
+            storage,
+            username=of.username,
+            hostname=of.hostname,
+            content_cache_mb=of.content_cache_mb,
+            metadata_cache_mb=of.metadata_cache_mb,
+            read_only=of.read_only,
+        ),
         password=objects.REPOSITORY_PASSWORD_VALUE,
         admin=secrets.Admin("admin@files", objects.ADMIN_PASSWORD_VALUE),
         certificate=ServerCertificate(pair.certificate, pair.key, FINGERPRINT, objects.NOW),

@@ -59,4 +59,20 @@ def storage_of(
 ) -> Storage:
     """Make the storage of a server."""
     read = None if credential_values is None else credential(credential_values)
-    return kinds.kind_of(location(values)).storage(Source(server, location(values), read))
+    return kinds.kind_of(location(values)).storage(source(server, location(values), read))
+
+
+def source(
+    server: api.RepositoryServer,
+    location_: secrets.SecretData,
+    credential_: secrets.SecretData | None = None,
+) -> Source:
+    """Return what the storage of a server is made from."""
+    return Source(
+        location_,
+        credential_,
+        namespace=server.namespace,
+        root_path=server.root_path,
+        read_only=server.read_only,
+        point_in_time=server.point_in_time,
+    )

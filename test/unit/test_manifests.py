@@ -11,9 +11,9 @@ import attrs
 import pytest
 import yaml
 
+from fakes import storage as fakes
 from reconcilers import options
 from reconcilers.kopia.storage import kinds
-from reconcilers.kopia.storage.model import Source
 from reconcilers.kopia.storage.paths import repository_path
 from reconcilers.repositoryserver import api
 from reconcilers.secrets import data as secrets
@@ -254,7 +254,7 @@ class TestSamples:
             as_stored(find(file_store, "Secret", server.location.name)),
             (secrets.TYPE_LOCATION,),
         )
-        storage = kinds.kind_of(location).storage(Source(server, location))
+        storage = kinds.kind_of(location).storage(fakes.source(server, location))
         job = container(find(file_store, "Job")["spec"]["template"]["spec"])
         environment = {entry["name"]: entry.get("value") for entry in job["env"]}
         (mount,) = (mount for mount in job["volumeMounts"] if mount["name"] == "data")

@@ -117,7 +117,7 @@ def storage(source: Source) -> Storage:
             # A cloud of one's own has another, Azure Stack Hub say.
             "storageDomain": location.optional(STORAGE_DOMAIN).strip() or cloud.domain,
             **options,
-            **source.point_in_time(),
+            **source.point_in_time_option(),
         },
         label=f"{source.place} in container {container} of Azure storage account {account}",
         environment={

@@ -36,16 +36,16 @@ def storage(source: Source) -> Storage:
         InvalidInput: There is no claim's name, the path leaves the claim, or a former state of it
             is asked for.
     """
-    if source.server.point_in_time is not None:
+    if source.point_in_time is not None:
         raise InvalidInput(REASON_POINT_IN_TIME, POINT_IN_TIME)
     claim = _claim_name(source.location)
     # A claim that can only be read is neither attached nor mounted otherwise.
-    read_only = {"readOnly": True} if source.server.read_only else {}
+    read_only = {"readOnly": True} if source.read_only else {}
     return Storage(
         type_="filesystem",
         # Two slashes where the path begins with one: so it was.
         config={"path": f"{DATA_DIRECTORY}/{source.path}"},
-        label=f"{source.place} on PersistentVolumeClaim {source.server.namespace}/{claim}",
+        label=f"{source.place} on PersistentVolumeClaim {source.namespace}/{claim}",
         volumes=[
             {"name": "data", "persistentVolumeClaim": {"claimName": claim, **read_only}},
         ],

@@ -36,8 +36,8 @@ def storage(source: Source) -> Storage:
     config: dict[str, Any] = {
         "bucket": bucket,
         "prefix": source.path,
-        **({"readOnly": True} if source.server.read_only else {}),
-        **source.point_in_time(),
+        **({"readOnly": True} if source.read_only else {}),
+        **source.point_in_time_option(),
     }
     environment = authorities.environment(location)
     files = authorities.files(location)

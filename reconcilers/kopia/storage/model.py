@@ -10,8 +10,8 @@ from reconcilers.kopia.storage.paths import repository_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
-    from reconcilers.repositoryserver.api import RepositoryServer
     from reconcilers.secrets.data import SecretData
 
 # Where a server's container finds what it is started with, and below it the further files of its
@@ -26,15 +26,21 @@ class Source:
     """What says where a repository is.
 
     Attributes:
-        server: The resource.
-        location: The Secret of `spec.storage.secretRef`.
-        credential: The Secret of `spec.storage.credentialSecretRef`; None where there is none, or
-            the storage needs none.
+        location: The Secret with the storage location.
+        credential: The Secret with the storage credential; None where there is none, or the storage
+            needs none.
+        namespace: Where a claim is mounted.
+        root_path: Path of the repository below the location's prefix.
+        read_only: Whether the repository is opened without the right to write.
+        point_in_time: The time (UTC) as of which the repository is shown; None for the present.
     """
 
-    server: RepositoryServer
     location: SecretData
-    credential: SecretData | None = None
+    credential: SecretData | None
+    namespace: str
+    root_path: str
+    read_only: bool = False
+    point_in_time: datetime | None = None
 
     @property
     def path(self) -> str:
@@ -43,7 +49,7 @@ class Source:
         Raises:
             InvalidInput: It climbs out of the storage or its prefix.
         """
-        return repository_path(self.location, self.server.root_path)
+        return repository_path(self.location, self.root_path)
 
     @property
     def place(self) -> str:
@@ -54,12 +60,12 @@ class Source:
         """
         return self.path.lstrip("/") or "/"
 
-    def point_in_time(self) -> dict[str, str]:
+    def point_in_time_option(self) -> dict[str, str]:
         """Return the option by which Kopia shows an object store as it was; empty for the present.
 
         The name is the same for S3, Google Cloud Storage and Azure.
         """
-        moment = self.server.point_in_time
+        moment = self.point_in_time
         return {} if moment is None else {"pointInTime": moment.isoformat().replace("+00:00", "Z")}
 
 

@@ -67,7 +67,7 @@ def storage(source: Source) -> Storage:
         **({"doNotUseTLS": True} if plain else {}),
         # Exactly this word, as it was: what else is written there never switched anything off.
         **({"doNotVerifyTLS": True} if location.optional("skipSSLVerify") == "true" else {}),
-        **source.point_in_time(),
+        **source.point_in_time_option(),
     }
     if source.credential is not None:
         config |= _credential(source.credential)

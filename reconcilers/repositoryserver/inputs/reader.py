@@ -117,10 +117,26 @@ class InputReader:
             if server.credential is not None and kind.credential_type
             else None
         )
-        storage = kind.storage(Source(server, location, credential))
+        storage = kind.storage(
+            Source(
+                location,
+                credential,
+                namespace=server.namespace,
+                root_path=server.root_path,
+                read_only=server.read_only,
+                point_in_time=server.point_in_time,
+            )
+        )
         return ServerInputs(
             storage=storage,
-            config=repository_config.repository_config(server, storage),
+            config=repository_config.repository_config(
+                storage,
+                username=server.username,
+                hostname=server.hostname,
+                content_cache_mb=server.content_cache_mb,
+                metadata_cache_mb=server.metadata_cache_mb,
+                read_only=server.read_only,
+            ),
             password=secrets.repository_password(read(server.password, secrets.TYPE_PASSWORD)),
             admin=secrets.admin(read(server.admin, secrets.TYPE_ADMIN)),
             certificate=certificates.server_certificate(read(_tls(server), secrets.TYPE_TLS)),
