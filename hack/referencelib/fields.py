@@ -37,7 +37,7 @@ def _kept(
     """Return what is said of an override that changes what the controller keeps."""
     return tuple(
         overrides.REFUSED.format(
-            field=strategicmerge.FIELD, path=f"{prefix}{field}{item}", why=why, fix=fix
+            field=overrides.FIELD, path=f"{prefix}{field}{item}", why=why, fix=fix
         )
         for field, (why, fix) in fields.items()
     )

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from reconcilers.errors import InvalidInput
 from reconcilers.pods import strategicmerge
-from reconcilers.pods.strategicmerge import FIELD, MERGE_KEYS, REASON_INVALID
+from reconcilers.pods.strategicmerge import MERGE_KEYS, REASON_INVALID
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+FIELD = "spec.server.podOverride"
 
 REFUSED = "{field}.{path} must not be changed: {why}; {fix}"
 
@@ -67,7 +69,7 @@ def merged(
     Raises:
         InvalidInput: The override changes what the server depends on, or is no part of a PodSpec.
     """
-    result = strategicmerge.merged(spec, override)
+    result = strategicmerge.merged(spec, override, field=FIELD)
     _keep_fields(spec, result, POD_FIELDS, "")
     _keep_items(spec, result, POD_ITEMS, "")
 

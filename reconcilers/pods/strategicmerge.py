@@ -16,8 +16,6 @@ from reconcilers.errors import InvalidInput
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-FIELD = "spec.server.podOverride"
-
 REASON_INVALID = "InvalidPodOverride"
 WRONG_TYPE = "{field}.{path} must be {what}, as in a pod; correct or remove it"
 NO_KEY = "an entry of {field}.{path} lacks {key}, which tells the entries apart; add it"
@@ -48,20 +46,34 @@ MERGE_KEYS = {
 }
 
 
-def merged(spec: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
+class _Refused(Exception):
+    """A part of an override is no part of a PodSpec."""
+
+    def __init__(self, message: str, **words: str) -> None:
+        """Take a template, and what it names besides the field."""
+        super().__init__(message)
+        self.message = message
+        self.words = words
+
+
+def merged(spec: Mapping[str, Any], override: Mapping[str, Any], *, field: str) -> dict[str, Any]:
     """Return a PodSpec with an override merged into it.
 
     Args:
         spec: The PodSpec as generated.
         override: A partial PodSpec, any JSON that a user wrote.
+        field: Where the user wrote it, for messages.
 
     Raises:
         InvalidInput: The override is no part of a PodSpec.
     """
     try:
         return _merge_object(copy.deepcopy(spec), override, "")
+    except _Refused as refused:
+        message = refused.message.format(field=field, **refused.words)
+        raise InvalidInput(REASON_INVALID, message) from None
     except RecursionError:
-        raise InvalidInput(REASON_INVALID, TOO_DEEP.format(field=FIELD)) from None
+        raise InvalidInput(REASON_INVALID, TOO_DEEP.format(field=field)) from None
 
 
 def _merge_object(base: Mapping[str, Any], patch: Mapping[str, Any], path: str) -> dict[str, Any]:
@@ -109,7 +121,7 @@ def _merge_list(
             continue
         value = item.get(key)
         if not isinstance(value, str | int):
-            raise InvalidInput(REASON_INVALID, NO_KEY.format(field=FIELD, path=path, key=key))
+            raise _Refused(NO_KEY, path=path, key=key)
         if item.get("$patch") == "delete":
             items.pop(value, None)
         else:
@@ -138,8 +150,8 @@ def _below(path: str, name: str) -> str:
 
 
 def _wrong_type(path: str, what: str) -> NoReturn:
-    raise InvalidInput(REASON_INVALID, WRONG_TYPE.format(field=FIELD, path=path, what=what))
+    raise _Refused(WRONG_TYPE, path=path, what=what)
 
 
 def _unknown_directive(path: str) -> NoReturn:
-    raise InvalidInput(REASON_INVALID, UNKNOWN_DIRECTIVE.format(field=FIELD, path=path))
+    raise _Refused(UNKNOWN_DIRECTIVE, path=path)
