@@ -1,5 +1,12 @@
-"""Kopia's command line: where it is in the image, and the flags that each command has."""
+"""Kopia's command line: where it is in the image, and what each command has."""
 
 EXECUTABLE = "/bin/kopia"
 # A writer command may otherwise run the repository's maintenance, which is its owner's business.
 GLOBAL_FLAGS = ("--no-auto-maintenance", "--disable-file-logging", "--log-level=error")
+
+# The variables that each process has. The root file system of its container may be read-only.
+ENVIRONMENT = {
+    "HOME": "/tmp",  # noqa: S108 - the container's own
+    "KOPIA_CHECK_FOR_UPDATES": "false",
+    "KOPIA_PERSIST_CREDENTIALS_ON_CONNECT": "false",
+}

@@ -267,9 +267,7 @@ def _environment(inputs: ServerInputs, secret: str) -> list[dict[str, Any]]:
         return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
 
     return [
-        {"name": "HOME", "value": "/tmp"},  # noqa: S108 - the container's own
-        {"name": "KOPIA_CHECK_FOR_UPDATES", "value": "false"},
-        {"name": "KOPIA_PERSIST_CREDENTIALS_ON_CONNECT", "value": "false"},
+        *({"name": name, "value": value} for name, value in cli.ENVIRONMENT.items()),
         {"name": "KOPIA_CONFIG_PATH", "value": f"{CONFIG_DIRECTORY}/{KEY_CONFIG}"},
         from_secret("KOPIA_PASSWORD", KEY_PASSWORD),
         # The server reads the administrator from both pairs; its command-line client, which the
