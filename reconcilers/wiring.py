@@ -23,7 +23,7 @@ from reconcilers import resources
 from reconcilers.options import PROGRAM
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import names as children
-from reconcilers.repositoryserver.children.applier import owner_uids
+from reconcilers.repositoryserver.children.owners import owner_uids
 from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE, Caches
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
 from reconcilers.repositoryserver.rollout import endpoints

@@ -21,7 +21,7 @@ from reconcilers import resources
 from reconcilers.kopia import htpasswd
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import names, record
-from reconcilers.repositoryserver.children.applier import owner_uids
+from reconcilers.repositoryserver.children.owners import owner_uids
 from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE, Caches
 from reconcilers.repositoryserver.reconciler import POD_FIRST_SECONDS, STAGE_PAUSE_SECONDS
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler as Reconciler

@@ -10,8 +10,13 @@ from controller.conditions import timestamp
 from controller.errors import BadRequest, Invalid, NotFound
 from reconcilers import resources
 from reconcilers.errors import InvalidInput
-from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import compare, names, revision
+from reconcilers.repositoryserver.children.owners import (
+    is_of_removed_controller,
+    mark_of,
+    owner_uids,
+    owners,
+)
 from reconcilers.repositoryserver.children.pod import pod as desired_pod
 from reconcilers.repositoryserver.context import INDEX_OWNER, Overruled
 from reconcilers.repositoryserver.verdict import Unsettled
@@ -50,12 +55,6 @@ EVENT_POD_DRAINS = "PodDrains"
 POD_DRAINS = "pod {pod} drains: its connections may continue until {until}"
 EVENT_CHILD_RESTORED = "ChildRestored"
 CHILD_RESTORED = "{kind} {name} was not as it should be and has been restored"
-
-# What the removed controller called its children, before five random characters.
-REMOVED_CONTROLLER_PREFIXES = {
-    resources.PODS: "repo-server-pod-",
-    resources.SERVICES: "repo-server-service-",
-}
 
 
 # A webhook that changes a child as it is applied would do so again, and each write may wake the
@@ -138,10 +137,10 @@ class ChildApplier:
         if compare.differs(comparable, applied):
             _log.warning("changed as it was applied: a webhook?", kind=resource.kind, child=name)
             until = self._clock.monotonic() + OVERRULED_SECONDS
-            overruled = Overruled(_mark(wanted), _version(applied), until)
+            overruled = Overruled(mark_of(wanted), _version(applied), until)
             current.memory.overruled[resource] = overruled
         # With the same mark as before it is not our wish that has changed.
-        if observed is not None and _mark(observed) == _mark(wanted):
+        if observed is not None and mark_of(observed) == mark_of(wanted):
             note = CHILD_RESTORED.format(kind=resource.kind, name=name)
             self._tell(current, EVENT_CHILD_RESTORED, note, "Apply")
         return applied
@@ -382,7 +381,7 @@ class ChildApplier:
         if current.server.uid in owner_uids(observed):
             return
         metadata = observed["metadata"]
-        if current.server.name in (reference["name"] for reference in _owners(observed)):
+        if current.server.name in (reference["name"] for reference in owners(observed)):
             # The garbage collector is about to delete what a deleted namesake has left.
             words = {"kind": resource.kind, "name": metadata["name"]}
             raise Unsettled(WAITING_OWNER.format(**words))
@@ -404,7 +403,7 @@ class ChildApplier:
         known = current.memory.overruled.get(resource)
         if known is None or self._clock.monotonic() >= known.until:
             return False
-        return (known.wish, known.version) == (_mark(wanted), _version(observed))
+        return (known.wish, known.version) == (mark_of(wanted), _version(observed))
 
     def _as_admitted(self, current: Pass, wanted: Mapping[str, Any]) -> dict[str, Any]:
         """Return a pod that is wanted, with the specification that the existing one was given.
@@ -423,34 +422,6 @@ class ChildApplier:
 
     def _cache(self, resource: Resource) -> MutationCache:
         return self._by_resource[resource]
-
-
-def is_of_removed_controller(resource: Resource, obj: Mapping[str, Any]) -> bool:
-    """Return whether the removed controller has made a child of a RepositoryServer."""
-    # By name: others may make the resource the owner of what is theirs, a Secret of the user's say.
-    # The Service of a RepositoryServer `service-1` is called so as well, and bears our mark.
-    prefix = REMOVED_CONTROLLER_PREFIXES.get(resource)
-    name: str = obj["metadata"]["name"]
-    return prefix is not None and name.startswith(prefix) and not _mark(obj)
-
-
-def owner_uids(obj: Mapping[str, Any]) -> list[str]:
-    """Return the uids of the RepositoryServers that own an object, for `INDEX_OWNER`."""
-    return [reference["uid"] for reference in _owners(obj)]
-
-
-def _owners(obj: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [
-        reference
-        for reference in obj["metadata"].get("ownerReferences") or []
-        if reference["kind"] == api.KIND and reference["apiVersion"].partition("/")[0] == api.GROUP
-    ]
-
-
-def _mark(obj: Mapping[str, Any]) -> str:
-    annotations = obj["metadata"].get("annotations") or {}
-    mark: str = annotations.get(names.ANNOTATION_APPLIED, "")
-    return mark
 
 
 def _version(obj: Mapping[str, Any]) -> str:

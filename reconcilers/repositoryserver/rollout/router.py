@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from controller.errors import NotFound
 from reconcilers import resources
 from reconcilers.repositoryserver.children import names, network
-from reconcilers.repositoryserver.children.applier import is_of_removed_controller
+from reconcilers.repositoryserver.children.owners import is_of_removed_controller
 from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE
 from reconcilers.repositoryserver.rollout import endpoints, plan, podstatus
 from reconcilers.repositoryserver.rollout.plan import Rollout

@@ -17,7 +17,7 @@ from fakes.world import SERVICE, World
 from reconcilers import resources
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.children.applier import owner_uids
+from reconcilers.repositoryserver.children.owners import owner_uids
 from reconcilers.repositoryserver.inputs.issuer import RETRY_SECONDS
 from reconcilers.repositoryserver.rollout import podstatus
 from reconcilers.repositoryserver.users.sync import FORGET_AFTER_SECONDS
