@@ -9,6 +9,7 @@ The `informer_*` families are this runtime's own.
 `labels()` takes a lock and builds a tuple: who counts in a hot path keeps the child it returns.
 """
 
+import contextlib
 from typing import Final
 
 from prometheus_client import (
@@ -21,6 +22,11 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
+
+#: Whose name labels series, in `Metrics.claim`.
+INFORMER: Final = "an informer"
+CONTROLLER: Final = "a controller"
+TAKEN: Final = "there is {kind} named {name!r} already: give each a name of its own"
 
 #: Values of the `result` label of `reconcile_total`, one for each outcome of the worker loop.
 RESULTS: Final = ("success", "error", "requeue", "requeue_after")
@@ -224,6 +230,34 @@ class Metrics:
             registry=registry,
         )
 
+        # The values of the label `resource` and of the label `controller` that are taken.
+        self._claimed: set[tuple[str, str]] = set()
+
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
+
+    def claim(self, kind: str, name: str) -> None:
+        """Reserve a name for the series of an informer or a controller.
+
+        Args:
+            kind: INFORMER or CONTROLLER.
+            name: The value of the label that tells its series from those of others.
+
+        Raises:
+            ValueError: It is taken: two would overwrite each other's gauges.
+        """
+        if (kind, name) in self._claimed:
+            raise ValueError(TAKEN.format(kind=kind, name=name))
+        self._claimed.add((kind, name))
+
+    def forget_informer(self, name: str) -> None:
+        """Export no series of an informer any more, and give its name back."""
+        self._claimed.discard((INFORMER, name))
+        for family in (
+            self.informer_store_objects,
+            self.informer_last_contact_seconds,
+            self.informer_relists_total,
+        ):
+            with contextlib.suppress(KeyError):
+                family.remove(name)

@@ -21,6 +21,7 @@ from controller.errors import (
     ApiError,
     ClientError,
     Gone,
+    NotFound,
     TooManyRequests,
     TransportError,
     from_status,
@@ -164,7 +165,9 @@ class Reflector:
         label_selector: str = "",
         field_selector: str = "",
         keep: Callable[[Object], Object] = lambda obj: obj,
+        name: str = "",
         on_contact: Callable[[], None] = lambda: None,
+        on_failure: Callable[[ClientError], None] = lambda _error: None,
         beat: Callable[[], None] = lambda: None,
         uniform: Callable[[float, float], float] = random.uniform,
         read_timeout: float = READ_TIMEOUT,
@@ -183,8 +186,11 @@ class Reflector:
             field_selector: The same for fields; `metadata.name=...` for a single object.
             keep: Gets each object as it arrives, and returns what goes into the sink: all of the
                 initial ones together, uncut, take several times the memory of what is kept.
+            name: The value of the label by which relists are counted. Default: the resource's
+                name.
             on_contact: Called on the reflector's thread whenever the server was heard, bookmarks
                 included.
+            on_failure: Called on the reflector's thread with what kept it from listing and watching.
             beat: Called on the reflector's thread at every turn, whether the server answers or not:
                 before each request, with each part of a list, and on both sides of a pause.
                 Between two calls lies one silence of the server or one pause: `read_timeout` or
@@ -197,12 +203,13 @@ class Reflector:
         self._namespace = namespace
         self._sink = sink
         self._clock = clock
-        self._relists = metrics.informer_relists_total.labels(resource=resource.full_name)
+        self._relists = metrics.informer_relists_total.labels(name or resource.full_name)
         self._metadata_only = metadata_only
         self._label_selector = label_selector
         self._field_selector = field_selector
         self._keep = keep
         self._on_contact = on_contact
+        self._on_failure = on_failure
         self._beat = beat
         self._uniform = uniform
         self._read_timeout = read_timeout
@@ -229,8 +236,13 @@ class Reflector:
         while not stop.is_set():
             try:
                 self._list_and_watch(stop)
+            except NotFound as error:
+                self._log.info("not served, waiting for its CRD", error=str(error))
+                self._on_failure(error)
+                self._pause_after(error, stop)
             except ClientError as error:
                 self._log.warning("list and watch failed", error=str(error))
+                self._on_failure(error)
                 self._pause_after(error, stop)
             else:
                 self._pause_after(None, stop)
@@ -257,10 +269,13 @@ class Reflector:
         """Return a stream that has delivered the initial state, None if a list must do.
 
         Whatever goes wrong, a list is tried next: a server without the feature refuses the
-        parameter (422), a server or proxy that does not know it ignores it.
+        parameter (422), a server or proxy that does not know it ignores it. What is not served
+        cannot be listed either.
         """
         try:
             return self._watch_list(stop)
+        except NotFound:
+            raise
         except ClientError as error:
             if not stop.is_set():
                 self._log.info("no streaming list, falling back to a list", error=str(error))

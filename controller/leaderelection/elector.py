@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import structlog
 from attrs import field, frozen
 
-from controller.cache.informer import Informer, default_trim
+from controller.cache.informer import Informer
+from controller.cache.trim import default_trim
 from controller.clock import Deadline, DeadlineExceeded
 from controller.errors import ClientError, Conflict, NotFound
 from controller.events import NORMAL
