@@ -42,6 +42,10 @@ _CLIENT_TIMEOUT_SECONDS = 10.0
 _log = structlog.get_logger()
 
 
+class CheckFailed(Exception):
+    """What a probe asks about does not hold; the message says why."""
+
+
 def ping() -> str:
     """Succeed: the check of an endpoint that was given none."""
     return ""
