@@ -47,8 +47,13 @@ BACKOFF = (10.0, 20.0, 40.0, 80.0, 160.0, 300.0)
 NODE_LOST = 40.0
 NODE_EVICTS = 300.0
 
+#: Seconds that Kopia takes for a command.
+ANSWERED = (0.05, 3.0)
+
 #: For how long the script of `kopia.take_up_users` waits for the volume.
 TAKE_UP_SECONDS = 4.0
+
+ENDED_WITH_ITS_CONTAINER = "the container has ended"
 
 #: Somebody with an entry in the repository that is no business of the controller's.
 STRANGER = "somebody@elsewhere"
@@ -209,6 +214,9 @@ class Nodes:
         if life is None or life.served is None:
             raise ServerUnavailable(500, "", "container not found")
         command = unbounded(command)
+        pause(self._random.uniform(*ANSWERED))
+        if life.served is None:
+            raise ServerUnavailable(500, "", ENDED_WITH_ITS_CONTAINER)
         if command == kopia.LIST_USERS:
             names = [{"username": user} for user in sorted(self.repository.users)]
             return FakeResult(stdout=json.dumps(names).encode())
@@ -238,7 +246,7 @@ class Nodes:
             pause(deadline.remaining())
             raise DeadlineExceeded(PASSED)
         if life.served is None:
-            raise ServerUnavailable(500, "", "the container has ended")
+            raise ServerUnavailable(500, "", ENDED_WITH_ITS_CONTAINER)
         assert life.volume is not None
         life.served = life.volume.lines
 
