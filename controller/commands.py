@@ -244,6 +244,8 @@ class Commands:
         # By request and slot. A request without a task has no entry.
         self._tasks: dict[Request, dict[Hashable, _Task]] = {}
         self._pools = (_Pool(SHORT, max_short), _Pool(LONG, max_long))
+        # Once it is set nothing is queued any more.
+        self._stopping = False
 
     def ensure(self, request: Request, slot: Hashable, command: Command) -> ExecResult | None:
         """Return the result of a command; start it if nobody has asked for it before.
@@ -279,7 +281,7 @@ class Commands:
                 self._discard(task)
                 task = None
             if task is None:
-                if self._stop.is_set():
+                if self._stopping:
                     return None
                 task = _Task(request, slot, command)
                 self._tasks.setdefault(request, {})[slot] = task
@@ -329,10 +331,12 @@ class Commands:
             stop: Those that are queued when it is set never start.
         """
         self._clock.wait_event(stop, None)
-        self._stop.set()
         with self._lock:
+            self._stopping = True
             for pool in self._pools:
                 pool.queue.clear()
+        self._stop.set()
+        with self._lock:
             while any(pool.threads for pool in self._pools):
                 self._clock.wait(self._thread_ended, None)
 
@@ -367,7 +371,7 @@ class Commands:
         """Yield one task after the other, each with its deadline, until the queue is empty."""
         while True:
             with self._lock:
-                if not pool.queue or self._stop.is_set():
+                if not pool.queue:
                     pool.threads -= 1
                     self._thread_ended.notify_all()
                     return

@@ -167,6 +167,10 @@ class TestLoadingUsers:
         loading.kopia.failures["take up"] = FakeResult(1)
         assert loading.run_commands() == [REQUEST]
         loading.kopia.failures.clear()
+        known = loading.memory().users
+        assert known is not None
+        # The kubelet was asked at once, though the server cannot be yet.
+        assert children.users_of(loading.pod()).startswith(known.version)
 
         loading.reconcile()
 
@@ -175,8 +179,6 @@ class TestLoadingUsers:
         loading.reconcile()
         assert loading.kopia.ran() == ["take up", "take up"]
         assert loading.may_connect() == {USER: "p"}
-        known = loading.memory().users
-        assert known is not None
         assert children.users_of(loading.pod()) == known.version
 
     def test_a_storage_that_hangs_is_named_though_the_probe_fails_meanwhile(
