@@ -4,7 +4,7 @@ The names, labels and buckets are those of controller-runtime (pkg/internal/cont
 pkg/internal/metrics/workqueue.go, pkg/metrics/client_go_adapter.go, pkg/metrics/leaderelection.go),
 so that dashboards and alerts made for Go operators work. Of its families for the REST client, two
 have no counterpart: there is no client-side rate limiter, and name resolution is not observable.
-The `informer_*` families are this runtime's own.
+The `informer_*` and `pod_command*` families are this runtime's own.
 
 `labels()` takes a lock and builds a tuple: who counts in a hot path keeps the child it returns.
 """
@@ -39,6 +39,11 @@ RECONCILE_BUCKETS: Final = (
 REQUEST_SECONDS_BUCKETS: Final = (0.005, 0.025, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60)
 REQUEST_SIZE_BUCKETS: Final = (
     *(64, 256, 512, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216),
+)
+#: From a command that only looks something up to one that copies data for hours.
+COMMAND_SECONDS_BUCKETS: Final = (
+    *(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30),
+    *(60, 300, 900, 3600, 14400),
 )
 
 
@@ -227,6 +232,28 @@ class Metrics:
             "informer_relists_total",
             "Times that the informer fetched all objects anew.",
             ("resource",),
+            registry=registry,
+        )
+
+        # The kind is the reconciler's word for what a command does, the pool short or long.
+        command = ("kind", "pool")
+        self.pod_commands_running = Gauge(
+            "pod_commands_running",
+            "Commands that run in pods now.",
+            command,
+            registry=registry,
+        )
+        self.pod_command_duration_seconds = Histogram(
+            "pod_command_duration_seconds",
+            "Time from the start of a command in a pod until its end, be it a failure.",
+            command,
+            buckets=COMMAND_SECONDS_BUCKETS,
+            registry=registry,
+        )
+        self.pod_command_failures_total = Counter(
+            "pod_command_failures_total",
+            "Commands in pods that have failed, by cause.",
+            (*command, "cause"),
             registry=registry,
         )
 

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from controller.cache.informer import RESYNC_PERIOD, Informer, default_trim
 from controller.cache.mutationcache import MutationCache
+from controller.commands import Commands
 from controller.conditions import conditions_of, get_condition
 from controller.controller import Controller, Request
 from controller.events import EventRecorder
@@ -35,10 +36,10 @@ if TYPE_CHECKING:
 
     from controller.cache.store import IndexFunction, Store
     from controller.clock import Clock
+    from controller.commands import Executor as CommandExecutor
     from controller.controller import Predicate
     from controller.resource import Object, Resource
     from reconcilers.options import Options
-    from reconcilers.repositoryserver.commands import Executor as CommandExecutor
 
 CONTROLLER = "repositoryserver"
 
@@ -88,9 +89,15 @@ def build(
     sources = Sources(unfenced, namespace, clock, metrics, resync_period)
     registry.register(RepositoryServerCollector(sources.servers))
     repositories = Repositories()
+    commands = Commands(
+        f"{CONTROLLER} commands",
+        executor or Executor(api_client, clock=clock, metrics=metrics, fence=guard),  # type: ignore[arg-type]
+        clock=clock,
+        metrics=metrics,
+    )
     reconciler = RepositoryServerReconciler(
         client=client,
-        executor=executor or Executor(api_client, clock=clock, metrics=metrics, fence=guard),
+        commands=commands,
         caches=sources.caches,
         recorder=recorder,
         clock=clock,
@@ -106,6 +113,7 @@ def build(
         workers=options.workers,
         rate_limiter=ExponentialRateLimiter(maximum=MAX_RETRY_SECONDS),
     )
+    commands.enqueue = loop.enqueue
     sources.wake(loop, repositories)
 
     manager = Manager(clock=clock)
@@ -134,6 +142,7 @@ def build(
     manager.add(MetricsServer(options.metrics_bind_address, registry), Group.SERVERS)
     for informer in sources.informers:
         manager.add_cache(informer)
+    manager.add(commands, Group.CONTROLLERS)  # type: ignore[arg-type]
     manager.add(loop, Group.CONTROLLERS)
     return manager
 

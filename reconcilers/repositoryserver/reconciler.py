@@ -37,7 +37,7 @@ from reconcilers.repositoryserver import (
 )
 from reconcilers.repositoryserver.applier import ChildApplier
 from reconcilers.repositoryserver.catchup import Refresher
-from reconcilers.repositoryserver.commands import CommandRunner
+from reconcilers.repositoryserver.commands import ServerCommands
 from reconcilers.repositoryserver.context import (
     INDEX_OWNER,
     KnownFailure,
@@ -59,8 +59,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from controller.clock import Clock
+    from controller.commands import Commands
     from controller.rest.client import Client
-    from reconcilers.repositoryserver.commands import Executor
     from reconcilers.repositoryserver.context import Caches, KnownInputs
     from reconcilers.repositoryserver.rollout import Rollout
     from reconcilers.repositoryserver.statuswriter import Recorder
@@ -129,7 +129,7 @@ class RepositoryServerReconciler:
         self,
         *,
         client: Client,
-        executor: Executor,
+        commands: Commands,
         caches: Caches,
         recorder: Recorder,
         clock: Clock,
@@ -141,7 +141,7 @@ class RepositoryServerReconciler:
 
         Args:
             client: For reads of Secrets by name, and for writes.
-            executor: Runs Kopia in the server's container.
+            commands: Runs Kopia in the servers' containers, beside the workers.
             caches: What the informers hold.
             recorder: Takes events.
             clock: The time.
@@ -174,15 +174,15 @@ class RepositoryServerReconciler:
         self._reader = InputReader(
             client=client, caches=caches, issuer=issuer, clock=clock, image=image
         )
-        commands = CommandRunner(executor)
+        self._commands = ServerCommands(commands)
         self._registrar = UserRegistrar(
-            commands=commands,
+            commands=self._commands,
             reader=self._reader,
             applier=self._applier,
             tell=self._writer.tell,
             clock=clock,
         )
-        self._refresher = Refresher(commands=commands, clock=clock)
+        self._refresher = Refresher(commands=self._commands, clock=clock)
         self._router = ServiceRouter(
             client=client,
             caches=caches,
@@ -210,6 +210,7 @@ class RepositoryServerReconciler:
         if obj is None or obj["metadata"].get("deletionTimestamp"):
             # The owner references do the rest.
             self._memories.pop(request, None)
+            self._commands.forget(request)
             self._turns.give_back(request)
             self._repositories.forget(request)
             return Result()
@@ -276,6 +277,7 @@ class RepositoryServerReconciler:
         server = api.parse(obj)
         uid, memory = self._memories.get(request, ("", Memory()))
         if uid != server.uid:
+            self._commands.forget(request)
             memory = self._records.recall(server, self._router.pods(server))
             self._memories[request] = (server.uid, memory)
         return Pass(
@@ -298,7 +300,7 @@ class RepositoryServerReconciler:
             return PodFirst()
         place = self._router.place(server, newest, _users_version(current.memory))
         # Who may connect no more is told of even if somebody else's Secret is not right.
-        untold = self._ensure_taken_up(current, newest, place)
+        untold = self._ensure_loaded(current, newest, place)
         serving = self._router.roll_out(current, newest, place)
         self._settle_turn(current, newest, serving)
         reached = self._router.reached(current, serving)
@@ -307,7 +309,7 @@ class RepositoryServerReconciler:
             others = self._router.pods_beside(server, reached)
             self._refresher.ensure_caught_up(current, reached, others)
             if newest.is_(reached):
-                cleared = self._registrar.ensure_forgotten(current, reached)
+                cleared = self._registrar.ensure_purged(current, reached)
         found = tuple(v for v in (newest.verdict, unknown, untold) if v is not None)
         verdicts = self._bridge_gap(current, found, serving=reached is not None)
         if newest.pod is not None and not verdicts:
@@ -447,16 +449,16 @@ class RepositoryServerReconciler:
         if settled or isinstance(newest.verdict, Problem):
             self._turns.give_back(current.request)
 
-    def _ensure_taken_up(
+    def _ensure_loaded(
         self, current: Pass, newest: Newest, place: Rollout
     ) -> Problem | status.Waiting | None:
-        """Let the newest pod and the one that serves take up changed users."""
+        """Have the newest pod and the one that serves load changed users."""
         # Nobody knows the storage where an input has been wrong since the process began.
         setting = current.memory.setting or UNKNOWN_SETTING
         pods = self._router.pods(current.server)
         serving = place.serves(pods)
         told = [pod for pod in pods if pod is serving or newest.is_(pod)]
-        return self._registrar.ensure_taken_up(current, told, setting)
+        return self._registrar.ensure_loaded(current, told, setting)
 
     def _ensure_recorded(self, current: Pass, pod: Mapping[str, Any]) -> None:
         """Keep what is known for a process that follows, unless that was done lately."""

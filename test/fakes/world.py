@@ -6,12 +6,15 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
+from prometheus_client import CollectorRegistry
 
 from controller.cache.mutationcache import MutationCache
 from controller.cache.store import Store
 from controller.clock import Deadline
+from controller.commands import Commands
 from controller.conditions import get_condition
 from controller.controller import Request, Result
+from controller.metrics import Metrics
 from fakes import objects
 from fakes.apiclient import Action, FakeClient
 from fakes.clock import FakeClock
@@ -25,7 +28,7 @@ from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler a
 from reconcilers.repositoryserver.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from controller.cache.store import IndexFunction
     from controller.resource import Object, Resource
@@ -68,6 +71,8 @@ class World:
         recorder: Holds the events.
         clock: Moves when a test says so.
         turns: Those of the servers that are being replaced.
+        commands_wait: Commands run when `run_commands` says so, and not at once.
+        woken: The servers that the end of a command has woken.
         endpoints_lag: The endpoints do not follow the Service by themselves.
         reconciler: The subject.
     """
@@ -79,17 +84,35 @@ class World:
         self.clock = FakeClock(objects.NOW)
         self.turns = Turns(TURNS, clock=self.clock)
         self.endpoints_lag = False
+        self.commands_wait = False
+        self.woken: list[Request] = []
+        self._threads: list[Callable[[], None]] = []
         self.restart()
         for secret in objects.all_secrets():
             self.api.put(resources.SECRETS, secret)
         self.api.put(resources.REPOSITORY_SERVERS, objects.repository_server())
 
+    def _spawn(self, work: Callable[[], None]) -> None:
+        if self.commands_wait:
+            self._threads.append(work)
+        else:
+            work()
+
+    def run_commands(self) -> list[Request]:
+        """Run the commands that wait; return the servers that their ends wake."""
+        self.woken.clear()
+        threads, self._threads = self._threads, []
+        for work in threads:
+            work()
+        return self.woken
+
     def restart(self, *, cached_secrets: Iterable[Object] | None = None) -> None:
-        """Start the controller anew: what it remembered is gone.
+        """Start the controller anew: what it remembered is gone, and so is what it ran.
 
         Args:
             cached_secrets: The Secrets that its cache shows, in place of all.
         """
+        self._threads.clear()
         if cached_secrets is None:
             secrets = self._cache(resources.SECRETS)
         else:
@@ -99,7 +122,14 @@ class World:
             secrets = MutationCache(store, clock=self.clock, indexers=_BY_OWNER)
         self.reconciler = Reconciler(
             client=self.api,  # type: ignore[arg-type]  # the fake has what is called
-            executor=self.kopia,  # type: ignore[arg-type]
+            commands=Commands(
+                "commands",
+                self.kopia,  # type: ignore[arg-type]
+                clock=self.clock,
+                metrics=Metrics(CollectorRegistry()),
+                enqueue=self.woken.append,
+                spawn=self._spawn,
+            ),
             caches=Caches(
                 servers=self._cache(resources.REPOSITORY_SERVERS),
                 pods=self._cache(resources.PODS),

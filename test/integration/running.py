@@ -28,7 +28,7 @@ from reconcilers.options import parse_options
 from reconcilers.repositoryserver import children, resources, status
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     import kubernetes.client
 
@@ -66,8 +66,9 @@ class Kopias:
         container: str,
         command: Sequence[str],
         *,
-        stdin: bytes = b"",
+        stdin: bytes | Iterable[bytes] = b"",
         deadline: Deadline,
+        on_stdout: Callable[[bytes], None] | None = None,
     ) -> ExecResult:
         kopia = self._by_pod.setdefault(pod, FakeKopia())
         result = kopia.run(namespace, pod, container, command, stdin=stdin, deadline=deadline)

@@ -20,7 +20,7 @@ from reconcilers.options import parse_options
 from reconcilers.wiring import build
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from controller.clock import Deadline
 
@@ -35,11 +35,12 @@ class NoKopia:
         container: str,
         command: Sequence[str],
         *,
-        stdin: bytes = b"",
+        stdin: bytes | Iterable[bytes] = b"",
         deadline: Deadline,
+        on_stdout: Callable[[bytes], None] | None = None,
     ) -> ExecResult:
         """Say that all went well, and that the repository has no users."""
-        del namespace, pod, container, command, stdin, deadline
+        del namespace, pod, container, command, stdin, deadline, on_stdout
         return ExecResult(0, b"[]", b"")
 
 

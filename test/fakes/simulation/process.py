@@ -8,12 +8,14 @@ from unittest.mock import patch
 from prometheus_client import CollectorRegistry
 
 from controller.cache.informer import RESYNC_PERIOD
+from controller.commands import Commands
 from controller.controller import Controller
 from controller.metrics import Metrics
 from controller.workqueue.ratelimit import ExponentialRateLimiter
 from fakes.simulation.agenda import Idle
 from fakes.simulation.client import SimulatedClient, SimulatedExecutor
 from fakes.simulation.informer import SteppedInformer
+from fakes.simulation.strands import Strands
 from reconcilers import wiring
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
 from reconcilers.repositoryserver.sharing import Repositories
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 
 #: Seconds between the lists of two informers.
 LIST_SECONDS = (0.001, 0.2)
+
+#: Commands in pods at the same time: few, so that some have to wait for others.
+COMMANDS = 2
 
 #: Seconds that a pass takes beside its requests.
 PASS_SECONDS = 0.0005
@@ -102,9 +107,19 @@ class Process:
                 RESYNC_PERIOD,
             )
         repositories = Repositories()
+        strands = Strands(agenda)
+        executor = SimulatedExecutor(self.client, nodes, random, weather, strands)
+        commands = Commands(
+            "commands",
+            executor,  # type: ignore[arg-type]
+            clock=clock,
+            metrics=metrics,
+            max_short=COMMANDS,
+            spawn=strands.spawn,
+        )
         reconciler = RepositoryServerReconciler(
             client=self.client,  # type: ignore[arg-type]
-            executor=SimulatedExecutor(self.client, nodes, random, weather),  # type: ignore[arg-type]
+            commands=commands,
             caches=self.sources.caches,
             recorder=recorder,
             clock=clock,
@@ -120,6 +135,7 @@ class Process:
             rate_limiter=ExponentialRateLimiter(maximum=wiring.MAX_RETRY_SECONDS),
             recover_panic=False,
         )
+        commands.enqueue = self._loop.enqueue
         self.sources.wake(self._loop, repositories)
         for informer in self.informers:
             agenda.advance(random.uniform(*LIST_SECONDS))

@@ -41,6 +41,9 @@ def touch_every_family(metrics: Metrics) -> None:
     metrics.informer_store_objects.labels(resource="pods")
     metrics.informer_last_contact_seconds.labels(resource="pods").set_function(lambda: 1.5)
     metrics.informer_relists_total.labels(resource="pods")
+    metrics.pod_commands_running.labels(kind="load_users", pool="short")
+    metrics.pod_command_duration_seconds.labels(kind="load_users", pool="short")
+    metrics.pod_command_failures_total.labels(kind="load_users", pool="short", cause="deadline")
 
 
 def test_names_labels_and_buckets_are_exactly_those_of_the_golden_text() -> None:
