@@ -5,6 +5,7 @@ Follows controller-runtime pkg/builder/controller.go.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Final, Self
 
 from controller.cache.shared import SharedInformer
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from controller.cache.shared import Informers
     from controller.clock import Clock
+    from controller.commands import Commands
     from controller.handler import Mapper, Predicate
     from controller.metrics import Metrics
     from controller.reconcile import Reconciler, Request
@@ -43,6 +45,8 @@ class Builder:
         informers: Where the informers come from.
         clock: The time.
         metrics: Where the controller is shown.
+        make_commands: Makes what runs commands in pods, from its name and the function to which the
+            request of each finished one is given.
         add: Takes the finished controller, which then runs with the process.
     """
 
@@ -53,12 +57,14 @@ class Builder:
         informers: Informers,
         clock: Clock,
         metrics: Metrics,
+        make_commands: Callable[[str, Callable[[Request], None]], Commands],
         add: Callable[[Controller], None],
     ) -> None:
         self._name = name
         self._informers = informers
         self._clock = clock
         self._metrics = metrics
+        self._make_commands = make_commands
         self._add = add
         self._resource: Resource | None = None
         self._watches: list[tuple[SharedInformer, Mapper, Predicate]] = []
@@ -119,6 +125,11 @@ class Builder:
         """Delay retries by this. Default: from 5 ms to 1000 s, doubled with each."""
         self._rate_limiter = rate_limiter
         return self
+
+    @functools.cached_property
+    def commands(self) -> Commands:
+        """What runs commands in pods for the controller; one that has ended wakes its object."""
+        return self._make_commands(f"commands of {self._name}", self.enqueue)
 
     def enqueue(self, request: Request, priority: int = 0) -> None:
         """Have the controller reconcile an object, for who learns of something by other ways.

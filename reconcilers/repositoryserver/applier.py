@@ -9,18 +9,19 @@ import structlog
 from controller.conditions import timestamp
 from controller.errors import BadRequest, Invalid, NotFound
 from reconcilers.repositoryserver import api, children, resources, status
-from reconcilers.repositoryserver.context import INDEX_OWNER, Overruled
+from reconcilers.repositoryserver.caches import INDEX_OWNER, owner_uids
+from reconcilers.repositoryserver.context import Overruled
 from reconcilers.repositoryserver.errors import InvalidInput, Unsettled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from datetime import datetime
 
-    from controller.cache.mutationcache import MutationCache
     from controller.clock import Clock
     from controller.resource import Resource
     from controller.rest.client import Client
-    from reconcilers.repositoryserver.context import Caches, Pass
+    from reconcilers.repositoryserver.caches import Cache, Caches
+    from reconcilers.repositoryserver.context import Pass
     from reconcilers.repositoryserver.record import Records
 
 REASON_FOREIGN_CHILD = "NameTaken"
@@ -68,7 +69,7 @@ class ChildApplier:
     """Writes the children of RepositoryServers, each only if it is not as it should be."""
 
     def __init__(
-        self, *, client: Client, caches: Caches, records: Records, tell: Teller, clock: Clock
+        self, *, client: Client, caches: Caches[Cache], records: Records, tell: Teller, clock: Clock
     ) -> None:
         """Take the dependencies.
 
@@ -125,7 +126,6 @@ class ChildApplier:
             if resource == resources.PODS:
                 wanted = self._as_admitted(current, wanted)
         applied = self._apply(current, resource, wanted, comparable.get("spec"))
-        cache.mutated(applied)
         if children.differs(comparable, applied):
             _log.warning("changed as it was applied: a webhook?", kind=resource.kind, child=name)
             until = self._clock.monotonic() + OVERRULED_SECONDS
@@ -164,14 +164,12 @@ class ChildApplier:
             AlreadyExists: It is there all the same.
             ClientError: The API server did not take it.
         """
-        created = self._client.create(
+        return self._client.create(
             resource,
             desired["metadata"]["namespace"],
             children.with_applied(desired),
             deadline=current.deadline,
         )
-        self._cache(resource).mutated(created)
-        return created
 
     def ensure_pod(
         self, current: Pass, inputs: children.ServerInputs | None, digest: str, users: str
@@ -275,14 +273,13 @@ class ChildApplier:
         """
         metadata = pod["metadata"]
         annotations = {**annotations, **self._records.annotations(current.memory, pod)}
-        patched = self._client.merge_patch(
+        self._client.merge_patch(
             resources.PODS,
             metadata["namespace"],
             metadata["name"],
             {"metadata": {"uid": metadata["uid"], "annotations": annotations}},
             deadline=current.deadline,
         )
-        self._cache(resources.PODS).mutated(patched)
 
     def ensure_recorded(self, current: Pass, name: str) -> bool:
         """Record on a pod what is known of its Secrets, if it does not say so already.
@@ -414,7 +411,7 @@ class ChildApplier:
         spec = children.with_observed_values(wanted["spec"], live["spec"])
         return {**wanted, "metadata": {**metadata, **version}, "spec": spec}
 
-    def _cache(self, resource: Resource) -> MutationCache:
+    def _cache(self, resource: Resource) -> Cache:
         return self._by_resource[resource]
 
 
@@ -425,11 +422,6 @@ def is_of_removed_controller(resource: Resource, obj: Mapping[str, Any]) -> bool
     prefix = REMOVED_CONTROLLER_PREFIXES.get(resource)
     name: str = obj["metadata"]["name"]
     return prefix is not None and name.startswith(prefix) and not _mark(obj)
-
-
-def owner_uids(obj: Mapping[str, Any]) -> list[str]:
-    """Return the uids of the RepositoryServers that own an object, for `INDEX_OWNER`."""
-    return [reference["uid"] for reference in _owners(obj)]
 
 
 def _owners(obj: Mapping[str, Any]) -> list[dict[str, Any]]:

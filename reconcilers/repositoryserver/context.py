@@ -9,37 +9,12 @@ from attrs import define, field, frozen
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from controller.cache.mutationcache import MutationCache
     from controller.clock import Deadline
     from controller.controller import Request
     from controller.resource import Resource
     from reconcilers.repositoryserver import api, kopia, podstatus, status
     from reconcilers.repositoryserver.errors import Problem
     from reconcilers.repositoryserver.secretreader import ReadSecret
-
-INDEX_OWNER = "owner"
-INDEX_SERVICE = "service"
-
-
-@frozen
-class Caches:
-    """What the informers hold, with the reconciler's own writes laid over it.
-
-    Attributes:
-        servers: RepositoryServers.
-        pods: Pods, indexed by owner.
-        services: Services, indexed by owner.
-        network_policies: NetworkPolicies, indexed by owner.
-        secrets: Secrets without their data, indexed by owner.
-        endpoint_slices: EndpointSlices of the servers, indexed by the name of their Service.
-    """
-
-    servers: MutationCache
-    pods: MutationCache
-    services: MutationCache
-    network_policies: MutationCache
-    secrets: MutationCache
-    endpoint_slices: MutationCache
 
 
 @frozen

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from controller.clock import Clock
     from controller.rest.client import Client
-    from reconcilers.repositoryserver.context import Caches, Pass
+    from reconcilers.repositoryserver.caches import Cache, Caches
+    from reconcilers.repositoryserver.context import Pass
     from reconcilers.repositoryserver.issuer import CertificateIssuer
 
 
@@ -59,7 +60,7 @@ class InputReader:
         self,
         *,
         client: Client,
-        caches: Caches,
+        caches: Caches[Cache],
         issuer: CertificateIssuer,
         clock: Clock,
         image: str,

@@ -25,9 +25,9 @@ IDENTITY = ("namespace", "name")
 
 
 class Servers(Protocol):
-    """Holds RepositoryServers, as `controller.cache.store.Store`."""
+    """Holds RepositoryServers, as `controller.cache.shared.SharedInformer`."""
 
-    def list(self) -> list[Object]:
+    def objects(self) -> list[Object]:
         """Return them all."""
         ...
 
@@ -49,7 +49,7 @@ class RepositoryServerCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Return the families with a series for each resource that they apply to."""
-        return self._families(self._servers.list())
+        return self._families(self._servers.objects())
 
     def _families(self, servers: Iterable[Object]) -> Iterator[Metric]:
         ready = GaugeMetricFamily(

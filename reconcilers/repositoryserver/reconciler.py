@@ -39,7 +39,6 @@ from reconcilers.repositoryserver.applier import ChildApplier
 from reconcilers.repositoryserver.catchup import Refresher
 from reconcilers.repositoryserver.commands import ServerCommands
 from reconcilers.repositoryserver.context import (
-    INDEX_OWNER,
     KnownFailure,
     Memory,
     Pass,
@@ -61,7 +60,8 @@ if TYPE_CHECKING:
     from controller.clock import Clock
     from controller.commands import Commands
     from controller.rest.client import Client
-    from reconcilers.repositoryserver.context import Caches, KnownInputs
+    from reconcilers.repositoryserver.caches import Cache, Caches
+    from reconcilers.repositoryserver.context import KnownInputs
     from reconcilers.repositoryserver.rollout import Rollout
     from reconcilers.repositoryserver.statuswriter import Recorder
 
@@ -130,7 +130,7 @@ class RepositoryServerReconciler:
         *,
         client: Client,
         commands: Commands,
-        caches: Caches,
+        caches: Caches[Cache],
         recorder: Recorder,
         clock: Clock,
         image: str,

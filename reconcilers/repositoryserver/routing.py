@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from controller.errors import NotFound
 from reconcilers.repositoryserver import children, endpoints, podstatus, resources, rollout
 from reconcilers.repositoryserver.applier import is_of_removed_controller
-from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE
+from reconcilers.repositoryserver.caches import INDEX_OWNER, INDEX_SERVICE
 from reconcilers.repositoryserver.rollout import Rollout
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from controller.rest.client import Client
     from reconcilers.repositoryserver import api
     from reconcilers.repositoryserver.applier import ChildApplier, Teller
-    from reconcilers.repositoryserver.context import Caches, Pass
+    from reconcilers.repositoryserver.caches import Cache, Caches
+    from reconcilers.repositoryserver.context import Pass
     from reconcilers.repositoryserver.rollout import Newest
 
 EVENT_REPLACED_IN_PLACE = "ReplacedInPlace"
@@ -32,7 +33,7 @@ class ServiceRouter:
         self,
         *,
         client: Client,
-        caches: Caches,
+        caches: Caches[Cache],
         applier: ChildApplier,
         tell: Teller,
         clock: Clock,

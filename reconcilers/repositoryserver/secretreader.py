@@ -13,9 +13,9 @@ from reconcilers.repositoryserver import resources
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from controller.cache.mutationcache import MutationCache
     from controller.cache.store import Key
     from controller.rest.client import Client
+    from reconcilers.repositoryserver.caches import Cache
     from reconcilers.repositoryserver.context import Pass
 
 
@@ -38,7 +38,7 @@ class SecretReader:
     longer than a use.
     """
 
-    def __init__(self, *, client: Client, cache: MutationCache) -> None:
+    def __init__(self, *, client: Client, cache: Cache) -> None:
         """Take the dependencies.
 
         Args:

@@ -15,7 +15,6 @@ from reconcilers.repositoryserver import resources, status
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from controller.cache.mutationcache import MutationCache
     from controller.clock import Clock, Deadline
     from controller.rest.client import Client
     from reconcilers.repositoryserver.context import Pass
@@ -38,9 +37,7 @@ class Recorder(Protocol):
 class StatusWriter:
     """Writes the status of RepositoryServers and tells when they become Ready or stop being it."""
 
-    def __init__(
-        self, *, client: Client, servers: MutationCache, recorder: Recorder, clock: Clock
-    ) -> None:
+    def __init__(self, *, client: Client, servers: Cache, recorder: Recorder, clock: Clock) -> None:
         """Take the dependencies.
 
         Args:
@@ -93,7 +90,7 @@ class StatusWriter:
         self, obj: Mapping[str, Any], change: Mapping[str, Any], deadline: Deadline
     ) -> dict[str, Any]:
         metadata = obj["metadata"]
-        patched = self._client.merge_patch(
+        return self._client.merge_patch(
             resources.REPOSITORY_SERVERS,
             metadata["namespace"],
             metadata["name"],
@@ -102,8 +99,6 @@ class StatusWriter:
             subresource="status",
             deadline=deadline,
         )
-        self._servers.mutated(patched)
-        return patched
 
     def _tell_transition(
         self, obj: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[str, Any]

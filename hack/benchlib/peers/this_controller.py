@@ -11,13 +11,14 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+from reconcilers.wiring import build
+
 from controller import log
 from controller.clock import SystemClock
 from controller.manager import install_signal_handlers
 from controller.rest.kubeconfig import load_api_client
 from controller.rest.podexec import ExecResult
 from reconcilers.options import parse_options
-from reconcilers.wiring import build
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
