@@ -12,8 +12,9 @@ from controller.conditions import conditions_of, get_condition
 from controller.controller import Controller, Request
 from controller.events import EventRecorder
 from controller.health import HealthServer, MetricsServer
-from controller.leaderelection.elector import LeaderElector, lease_informer, new_identity
+from controller.leaderelection.elector import LeaderElector
 from controller.leaderelection.fence import Fence, always_open
+from controller.leaderelection.lease import lease_informer, new_identity
 from controller.manager import Group, Manager
 from controller.metrics import Metrics
 from controller.rest.client import Client

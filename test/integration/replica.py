@@ -19,8 +19,9 @@ from controller.cache.informer import Informer
 from controller.clock import SystemClock
 from controller.controller import Controller, Request, Result
 from controller.events import EventRecorder
-from controller.leaderelection.elector import LeaderElector, LeaseTerms, end_process, lease_informer
+from controller.leaderelection.elector import LeaderElector, end_process
 from controller.leaderelection.fence import Fence
+from controller.leaderelection.lease import LeaseTerms, lease_informer
 from controller.manager import Group, Manager, RunnableFailed, install_signal_handlers
 from controller.metrics import Metrics
 from controller.resource import Object, Resource

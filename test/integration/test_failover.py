@@ -18,7 +18,8 @@ import pytest
 from attrs import define, field, frozen
 
 from controller.clock import SystemClock
-from controller.leaderelection.elector import EXIT_LOST, LEASES
+from controller.leaderelection.elector import EXIT_LOST
+from controller.leaderelection.lease import LEASES
 from fakes.tcpproxy import TcpProxy
 from integration import replica
 from integration.container import ENDS_WITH_US

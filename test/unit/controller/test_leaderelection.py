@@ -17,13 +17,9 @@ from attrs import define, field
 from prometheus_client import CollectorRegistry
 
 from controller.errors import Conflict, Forbidden, NotFound, TransportError
-from controller.leaderelection.elector import (
-    HUNG_TOLERANCE,
-    LeaderElector,
-    LeaseTerms,
-    new_identity,
-)
+from controller.leaderelection.elector import HUNG_TOLERANCE, LeaderElector
 from controller.leaderelection.fence import Fence
+from controller.leaderelection.lease import LeaseTerms, new_identity
 from controller.metrics import Metrics
 from fakes.clock import STUCK_AFTER, FakeClock
 
