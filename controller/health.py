@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
-    # Returns why the check fails, and nothing when all is well.
-    Check = Callable[[], str]
+    # Raises `CheckFailed`, or returns why the check fails: nothing when all is well.
+    Check = Callable[[], str | None]
 
 DISABLED = "0"
 
@@ -40,6 +40,10 @@ CHECK_FAILED = "healthz check failed"
 _CLIENT_TIMEOUT_SECONDS = 10.0
 
 _log = structlog.get_logger()
+
+
+class CheckFailed(Exception):
+    """What a check looks at does not work; the message says what and since when."""
 
 
 def ping() -> str:
@@ -201,8 +205,15 @@ class _HealthHandler(_Handler):
             self._answer(*_all(endpoint, checks, excluded, verbose="verbose" in query))
 
 
+def _failure(check: Check) -> str:
+    try:
+        return check() or ""
+    except CheckFailed as error:
+        return str(error)
+
+
 def _one(check: Check) -> tuple[HTTPStatus, str]:
-    reason = check()
+    reason = _failure(check)
     if reason:
         return HTTPStatus.INTERNAL_SERVER_ERROR, f"internal server error: {reason}\n"
     return HTTPStatus.OK, "ok"
@@ -217,7 +228,7 @@ def _all(
         if name in excluded:
             lines.append(f"[+]{name} excluded: ok")
             continue
-        reason = checks[name]()
+        reason = _failure(checks[name])
         if reason:
             # The reason is for the log: whoever can reach the port needs no details.
             _log.warning("check failed", endpoint=endpoint, check=name, reason=reason)

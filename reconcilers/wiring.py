@@ -14,7 +14,7 @@ from controller.events import EventRecorder
 from controller.health import HealthServer, MetricsServer
 from controller.leaderelection.elector import LeaderElector
 from controller.leaderelection.fence import Fence, always_open
-from controller.leaderelection.lease import lease_informer, new_identity
+from controller.leaderelection.lease import new_identity
 from controller.manager import Group, Manager
 from controller.metrics import Metrics
 from controller.rest.client import Client
@@ -113,7 +113,6 @@ def build(
     healthz = {**manager.healthz(), "controller": loop.hung}
     if options.leader_elect:
         terms = options.lease_terms(namespace)
-        leases = lease_informer(unfenced, terms, clock=clock, metrics=metrics)
         elector = LeaderElector(
             unfenced,
             terms,
@@ -123,10 +122,9 @@ def build(
             clock=clock,
             metrics=metrics,
         )
-        leases.add_handler(elector)
-        manager.add_cache(leases)
         manager.set_elector(elector)
-        healthz["leaderElection"] = elector.hung
+        manager.add(elector.informer, Group.ELECTION)
+        healthz["leaderElection"] = elector.check_alive
     manager.add(recorder, Group.RECORDERS)
     manager.add(
         HealthServer(options.health_probe_bind_address, healthz=healthz, readyz=manager.readyz()),

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 from controller.cache.reflector import READ_TIMEOUT, Reflector
 from controller.cache.store import IndexFunction, Store, key_of
 from controller.clock import Clock
+from controller.errors import ClientError
 from controller.jsonvalue import interned
 from controller.metrics import Metrics
 from controller.resource import Object, Resource
@@ -96,6 +97,7 @@ class Informer:
         resync_period: float = RESYNC_PERIOD,
         uniform: Callable[[float, float], float] = random.uniform,
         read_timeout: float = READ_TIMEOUT,
+        on_watch_error: Callable[[ClientError], None] | None = None,
     ) -> None:
         """Make an informer; `run` starts it.
 
@@ -114,6 +116,9 @@ class Informer:
             resync_period: Seconds between two resyncs, give or take a tenth.
             uniform: Draws a number between two, as `random.uniform`.
             read_timeout: Seconds of silence after which a watch counts as dead.
+            on_watch_error: Called on the informer's thread with each error that ends list and
+                watch, in place of the warning in the log (SetWatchErrorHandler). Default None: the
+                warning.
         """
         self.resource = resource
         self.store = Store(indexers)
@@ -134,6 +139,7 @@ class Informer:
             keep=lambda obj: interned(trim(obj)),
             on_contact=self._on_contact,
             beat=self._beat,
+            on_watch_error=on_watch_error,
             uniform=uniform,
             read_timeout=read_timeout,
         )

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from attrs import define, field
 from prometheus_client import CollectorRegistry
 
-from controller.errors import Conflict, NotFound, TransportError
+from controller.clock import DeadlineExceeded
+from controller.errors import Conflict, NotFound, Stopped, TransportError
 from controller.leaderelection.elector import LeaderElector
 from controller.leaderelection.fence import Fence
 from controller.leaderelection.lease import LeaseTerms
 from controller.metrics import Metrics
+from controller.stop import Stop
 from fakes.clock import STUCK_AFTER, FakeClock
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 TERMS = LeaseTerms("backup", "controller")
 REFUSED = TransportError("connection refused", refused=True)
+
+#: Seconds that the transport leaves a request that hangs at the stop.
+STOP_GRACE_SECONDS = 1.0
 
 
 def lease(holder: str, **spec: Any) -> Object:
@@ -130,8 +135,16 @@ class FakeClient:
     api: FakeApi
     #: Raised in place of each request while set.
     trouble: Exception | None = None
+    #: Raised by each list and watch: what a watch would show, `FakeApi.watch` does.
+    watch_trouble: Exception = REFUSED
+    #: Whether requests get no answer, until the deadline or the stop cuts them.
+    hangs: bool = False
+    #: The same for the answer to a write that is carried out.
+    answers_hang: bool = False
     #: Raised after the next update was carried out, as when its answer is lost.
     lost_answer: Exception | None = None
+    #: Called when an update was carried out and its answer is under way, the first time.
+    before_answer: Callable[[], object] | None = None
     #: Called once a get was answered, the first time.
     after_first_get: Callable[[], object] | None = None
     #: Seconds that each request was given.
@@ -155,10 +168,21 @@ class FakeClient:
     ) -> Object:
         assert "managedFields" not in body["metadata"]
         answer = self._request("update", body, deadline)
+        if self.before_answer is not None:
+            meet, self.before_answer = self.before_answer, None
+            meet()
         if self.lost_answer is not None:
             error, self.lost_answer = self.lost_answer, None
             raise error
         return answer
+
+    def list(self, resource: Resource, namespace: str, **options: Any) -> NoReturn:
+        self.api.note("failed list")
+        raise self.watch_trouble
+
+    def watch(self, resource: Resource, namespace: str, **options: Any) -> NoReturn:
+        assert options["field_selector"] == "metadata.name=controller"
+        raise self.watch_trouble
 
     def _request(self, verb: str, body: Object | None, deadline: Deadline) -> Object:
         self.allowed.append(deadline.remaining())
@@ -166,7 +190,22 @@ class FakeClient:
         if trouble is not None:
             self.api.note(f"failed {verb}")
             raise trouble
-        return self.api.request(verb, body)
+        if self.hangs:
+            self.api.note(f"hanging {verb}")
+            self._hang(deadline)
+        answer = self.api.request(verb, body)
+        if self.answers_hang and body is not None:
+            self._hang(deadline)
+        return answer
+
+    def _hang(self, deadline: Deadline) -> NoReturn:
+        """Wait for what ends a request that hangs, and raise what the transport then does."""
+        clock, stop = deadline.clock, deadline.stop
+        if not clock.wait_event(stop or threading.Event(), deadline.remaining()):
+            raise DeadlineExceeded("the deadline has passed")
+        self.api.note("stopping")
+        clock.wait_event(threading.Event(), STOP_GRACE_SECONDS)
+        raise Stopped("cut off, since the process ends")
 
 
 @define
@@ -191,8 +230,9 @@ class Candidate:
         self.registry = CollectorRegistry()
         self.fence = Fence(clock)
         self.leads = threading.Event()
-        self.stop = threading.Event()
+        self.stop = Stop()
         self.lost = ""
+        self.before_end: Callable[[], object] = lambda: None
         self._clock = clock
         self._ended = threading.Event()
         self._ended.set()
@@ -248,6 +288,7 @@ class Candidate:
         self._clock.wait_event(threading.Event(), 3600)
 
     def _end(self, reason: str) -> NoReturn:
+        self.before_end()
         raise Lost(reason)
 
 

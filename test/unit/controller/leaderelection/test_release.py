@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from controller.errors import Conflict
 from fakes.clock import STUCK_AFTER
-from fakes.election import REFUSED, World, lease
+from fakes.election import REFUSED, STOP_GRACE_SECONDS, TERMS, World, lease
 
 
-class TestGiveUp:
+class TestRelease:
     def test_the_next_one_leads_at_once(self, world: World) -> None:
         first, second = world.candidate("first"), world.candidate("second")
         first.lead()
@@ -72,3 +72,56 @@ class TestGiveUp:
 
         assert first.finish() == ""
         assert world.api.requests[2:] == ["failed get"]
+
+    def test_a_renewal_that_hangs_at_the_stop_holds_it_up_for_a_second(self, world: World) -> None:
+        first = world.candidate("first")
+        first.lead()
+        first.client.hangs = True
+        world.step(2)
+        world.api.wait_for(1, "hanging update")
+        world.settle()
+
+        first.client.hangs = False
+        first.stop.set()
+        world.api.wait_for(1, "stopping")
+        world.step(STOP_GRACE_SECONDS)
+
+        assert first.ended() == ""
+        assert world.clock.monotonic() == 3
+        assert world.api.requests[-2:] == ["get", "update"]
+        assert world.api.spec["holderIdentity"] == ""
+
+    def test_one_that_is_stopped_before_it_knows_that_it_leads_frees_the_lease_as_well(
+        self, world: World
+    ) -> None:
+        first = world.candidate("first", watching=False)
+        first.client.answers_hang = True
+        first.start()
+        world.api.wait_for(1, "create")
+        world.settle()
+
+        first.client.answers_hang = False
+        first.stop.set()
+        world.api.wait_for(1, "stopping")
+        world.step(STOP_GRACE_SECONDS)
+
+        assert first.ended() == ""
+        assert not first.leads.is_set()
+        assert world.api.spec["holderIdentity"] == ""
+
+    def test_an_api_server_that_hangs_is_waited_for_until_the_renew_deadline(
+        self, world: World
+    ) -> None:
+        first = world.candidate("first")
+        first.lead()
+        world.settle()
+        first.client.hangs = True
+        first.client.allowed.clear()
+
+        first.stop.set()
+        world.api.wait_for(1, "hanging get")
+
+        (allowed,) = first.client.allowed
+        assert allowed <= TERMS.renew_deadline
+        world.step(allowed)
+        assert first.ended() == ""

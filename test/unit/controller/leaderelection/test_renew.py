@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 from typing import Any, NoReturn
 
+import pytest
+
 from controller.errors import TransportError
+from controller.health import CheckFailed
 from controller.leaderelection.elector import HUNG_TOLERANCE
 from fakes.clock import STUCK_AFTER
 from fakes.election import REFUSED, World, lease
 
 
-class TestKeep:
+class TestRenew:
     def test_a_renewal_is_one_request_that_changes_one_field(self, world: World) -> None:
         world.api.put(lease(""))
         first = world.candidate("first")
@@ -103,6 +106,52 @@ class TestKeep:
         assert world.clock.monotonic() == 10
         assert first.status == 0
 
+    @pytest.mark.parametrize(
+        ("begins", "sent"),
+        [
+            pytest.param(2, ["update", "get"], id="one that hangs leaves time for another one"),
+            pytest.param(4, ["update", "get"], id="the other one is cut when the fence closes"),
+            pytest.param(6, ["update"], id="what hangs until the fence closes is the last"),
+            pytest.param(8, ["update"], id="however little time it had"),
+        ],
+    )
+    def test_an_api_server_that_hangs_costs_the_lease_when_the_fence_closes(
+        self, world: World, begins: int, sent: list[str]
+    ) -> None:
+        first = world.candidate("first")
+        first.lead()
+        first.client.trouble = REFUSED
+        for failed in range(1, begins // 2):
+            world.step(2)
+            world.api.wait_for(failed, "failed get")
+        first.client.trouble = None
+        first.client.hangs = True
+        before = len(world.api.requests)
+        world.step(2)
+        world.api.wait_for(1, "hanging update")
+        if "get" in sent:
+            world.step(5)
+            world.api.wait_for(1, "hanging get")
+
+        world.step(10 - world.clock.monotonic())
+
+        assert first.ended() == "lease backup/controller was not renewed within 10 s"
+        assert world.clock.monotonic() == 10
+        assert world.api.requests[before:] == [f"hanging {verb}" for verb in sent]
+
+    def test_one_that_was_paused_in_the_middle_of_a_renewal_writes_nothing(
+        self, world: World
+    ) -> None:
+        first = world.candidate("first", watching=False)
+        first.lead()
+        first.client.lost_answer = TransportError("reset")
+        first.client.after_first_get = lambda: world.clock.step(20)
+
+        world.step(2)
+
+        assert first.ended() == "lease backup/controller was not renewed within 10 s"
+        assert world.api.requests[2:] == ["update", "get"]
+
     def test_no_request_lasts_beyond_the_deadline(self, world: World) -> None:
         first = world.candidate("first")
         first.lead()
@@ -135,6 +184,45 @@ class TestKeep:
         assert first.ended() == "lease backup/controller was taken by second"
         assert first.fence.remaining == 0
 
+    def test_another_holder_whom_the_watch_shows_before_a_renewal_is_answered_ends_it(
+        self, world: World
+    ) -> None:
+        first = world.candidate("first")
+        first.lead()
+        first.client.before_answer = lambda: world.api.put(lease("second"))
+        reopened: list[float] = []
+        first.before_end = lambda: reopened.append(first.fence.remaining)
+
+        world.step(2)
+
+        assert first.ended() == "lease backup/controller was taken by second"
+        assert reopened == [0]
+
+    def test_the_fence_closes_when_the_watch_shows_another_holder_while_a_renewal_hangs(
+        self, world: World
+    ) -> None:
+        first = world.candidate("first")
+        first.lead()
+        first.client.hangs = True
+        world.step(2)
+        world.api.wait_for(1, "hanging update")
+
+        world.api.put(lease("second"))
+        assert first.fence.remaining == 0
+        world.step(5)
+
+        assert first.ended() == "lease backup/controller was taken by second"
+        assert world.api.requests[-1] == "hanging update"
+
+    def test_a_lease_that_somebody_else_releases_is_lost(self, world: World) -> None:
+        first = world.candidate("first")
+        first.lead()
+        world.settle()
+
+        world.api.put(lease(""))
+
+        assert first.ended() == "lease backup/controller was released by somebody else"
+
     def test_another_holder_whom_a_renewal_meets_ends_it(self, world: World) -> None:
         first = world.candidate("first", watching=False)
         first.lead()
@@ -147,7 +235,7 @@ class TestKeep:
         assert first.fence.remaining == 0
 
 
-class TestHung:
+class TestCheckAlive:
     def test_a_leader_whose_thread_has_stopped_turning(self, world: World) -> None:
         first = world.candidate("first")
         first.lead()
@@ -162,13 +250,12 @@ class TestHung:
         world.step(2)
         assert asked.wait(STUCK_AFTER)
         world.clock.step(13 + HUNG_TOLERANCE)
-        assert first.elector.hung() == ""
+        first.elector.check_alive()
 
         world.clock.step(1)
 
-        assert first.elector.hung() == (
-            "leader election: lease backup/controller has expired 21 s ago"
-        )
+        with pytest.raises(CheckFailed, match=r"^lease backup/controller has expired 21 s ago$"):
+            first.elector.check_alive()
         gate.set()
 
     def test_one_that_waits_is_well(self, world: World) -> None:
@@ -179,4 +266,4 @@ class TestHung:
         world.api.wait_for(1, "failed get")
         world.clock.step(3600)
 
-        assert second.elector.hung() == ""
+        second.elector.check_alive()
