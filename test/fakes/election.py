@@ -310,6 +310,15 @@ class World:
         self.settle()
         self.clock.step(seconds)
 
+    def end(self) -> None:
+        """Stop all candidates and let their threads end."""
+        for one in self.candidates:
+            one.client.hangs = one.client.answers_hang = False
+            one.stop.set()
+        while not all(one.has_ended for one in self.candidates):
+            self.step(STOP_GRACE_SECONDS)
+        self.clock.step(3600)
+
     def settle(self) -> None:
         """Return once all wait for time to pass."""
         self.clock.block_until_waiters(len(self.candidates))

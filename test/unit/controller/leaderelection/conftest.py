@@ -19,6 +19,4 @@ def world() -> Iterator[World]:
     """Give a world whose candidates have ended when the test has."""
     made = World()
     yield made
-    for candidate in made.candidates:
-        candidate.finish()
-    made.clock.step(3600)
+    made.end()
