@@ -265,9 +265,9 @@ class LeaderElector:
             Whether this process holds it now. Why it does not is logged.
         """
         try:
-            # 1. Renew the lease as it was last observed: one request in place of two. It is looked
-            # at once: by the next look the watch may show another holder, whose lease would be
-            # overwritten.
+            # 1. Renew the lease as it was last observed: one request in place of two. Read the
+            # field once: the watch may replace it by another process's lease, which this write
+            # would then overwrite.
             observed = self._observed
             if observed.holder == self._identity and self._is_lease_valid(observed):
                 try:
@@ -298,8 +298,8 @@ class LeaderElector:
         """Return the Lease as the API server has it, empty if there is none, and observe it.
 
         One that is older than what was observed before ends the process: etcd was restored from a
-        backup. Versions begin anew then and watches from later ones stay silent, so that all caches
-        of this process may hold objects that there are no longer.
+        backup. Versions begin anew then, and watches from later ones stay silent: the caches of
+        this process may hold objects that the API server has lost, and would go on to.
         """
         known = self._observed
         try:
@@ -337,7 +337,7 @@ class LeaderElector:
 
     def _get(self, deadline: Deadline) -> Object:
         terms = self._terms
-        bounded = self._for_one_request(deadline)
+        bounded = self._request_deadline(deadline)
         return self._client.get(LEASES, terms.namespace, terms.name, deadline=bounded)
 
     def _create(self, spec: Object, deadline: Deadline) -> Object:
@@ -348,7 +348,7 @@ class LeaderElector:
             "metadata": {"namespace": terms.namespace, "name": terms.name},
             "spec": spec,
         }
-        bounded = self._for_one_request(deadline)
+        bounded = self._request_deadline(deadline)
         self._written = True
         return self._client.create(LEASES, terms.namespace, body, deadline=bounded)
 
@@ -356,12 +356,12 @@ class LeaderElector:
         """Replace the spec; `Conflict` if the Lease is no longer in this state."""
         terms = self._terms
         body = default_trim({**lease, "metadata": dict(lease["metadata"]), "spec": spec})
-        bounded = self._for_one_request(deadline)
+        bounded = self._request_deadline(deadline)
         self._written = True
         return self._client.update(LEASES, terms.namespace, terms.name, body, deadline=bounded)
 
-    def _for_one_request(self, deadline: Deadline) -> Deadline:
-        """Return the deadline for the next request, if it may be sent.
+    def _request_deadline(self, deadline: Deadline) -> Deadline:
+        """Return the deadline for the next request; raise if none may be sent any more.
 
         Half the renew deadline at most, so that one request that hangs does not cost the lease
         (controller-runtime pkg/leaderelection/leader_election.go).
