@@ -56,8 +56,9 @@ class GracefulTimeoutExceeded(RunnableFailed):
 class Runnable(Protocol):
     """A part of the process with a thread of its own.
 
-    One that has a method `check_alive` or `check_ready` is asked by the probes: the method returns
-    or raises `CheckFailed`. One that has a method `has_synced` is waited for by what starts later.
+    One that has a method `check_alive` is asked by the liveness probe, a cache that has a method
+    `check_ready` by the readiness probe: they return or raise `CheckFailed`. A cache that has a
+    method `has_synced` is waited for by what starts later.
     """
 
     @property
@@ -195,7 +196,7 @@ class Manager:
         check = _check_name(runnable)
         if isinstance(runnable, _Alive):
             self.healthz[check] = runnable.check_alive
-        if isinstance(runnable, _Ready):
+        if group is Group.CACHES and isinstance(runnable, _Ready):
             self.readyz[check] = runnable.check_ready
         if at_once:
             self._start(part)

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
+import structlog
+
 from controller.cache.mutationcache import MutationCache
 from controller.cache.reflector import READ_TIMEOUT, Reflector
 from controller.cache.store import IndexFunction, Store, key_of
@@ -33,6 +35,9 @@ HUNG_SILENCES: Final = 2
 HUNG: Final = "{name} shows no life for {seconds:.0f} s"
 NOT_SYNCED: Final = "{name} has not synced"
 NOT_SERVED: Final = "{name} waits: the API server does not serve {resource}; install its CRD"
+
+
+_log = structlog.get_logger()
 
 
 class Handler(Protocol):
@@ -84,6 +89,8 @@ class Informer:
         resync_period: Seconds between two resyncs, give or take a tenth.
         uniform: Draws a number between two, as `random.uniform`.
         read_timeout: Seconds of silence after which a watch counts as dead.
+        on_watch_error: Called on the informer's thread with each error that ends list and watch, in
+            place of a line in the log (SetWatchErrorHandler). Default: the line.
 
     Raises:
         ValueError: Another informer has this name.
@@ -107,6 +114,7 @@ class Informer:
         resync_period: float = RESYNC_PERIOD,
         uniform: Callable[[float, float], float] = random.uniform,
         read_timeout: float = READ_TIMEOUT,
+        on_watch_error: Callable[[ClientError], None] | None = None,
     ) -> None:
         #: What it follows.
         self.resource = resource
@@ -124,6 +132,7 @@ class Informer:
         self.name = f"informer of {self._label}"
         self._metrics = metrics
         self._optional = optional
+        self._report = on_watch_error or self._log_watch_error
         self._clock = clock
         self._resync_period = resync_period
         self._uniform = uniform
@@ -142,8 +151,8 @@ class Informer:
             field_selector=field_selector,
             keep=lambda obj: interned(trim(obj)),
             on_contact=self._on_contact,
-            on_failure=self._on_failure,
             beat=self._beat,
+            on_watch_error=self._on_watch_error,
             uniform=uniform,
             read_timeout=read_timeout,
         )
@@ -255,11 +264,18 @@ class Informer:
             self._next_resync = self._draw_next_resync()
             self._processor.resync()
 
-    def _on_failure(self, error: ClientError) -> None:
+    def _on_watch_error(self, error: ClientError) -> None:
         # The list of a namespace that is missing is empty, not "not found".
         if isinstance(error, NotFound):
+            if not self._absent:
+                _log.info("waiting for a CRD", resource=self.resource.full_name)
             self._absent = True
             self._last_contact = self._clock.monotonic()
+        self._report(error)
+
+    def _log_watch_error(self, error: ClientError) -> None:
+        if not isinstance(error, NotFound):
+            _log.warning("list and watch failed", resource=self._label, error=str(error))
 
     def _beat(self) -> None:
         self._last_beat = self._clock.monotonic()

@@ -167,8 +167,8 @@ class Reflector:
         keep: Callable[[Object], Object] = lambda obj: obj,
         name: str = "",
         on_contact: Callable[[], None] = lambda: None,
-        on_failure: Callable[[ClientError], None] = lambda _error: None,
         beat: Callable[[], None] = lambda: None,
+        on_watch_error: Callable[[ClientError], None] | None = None,
         uniform: Callable[[float, float], float] = random.uniform,
         read_timeout: float = READ_TIMEOUT,
     ) -> None:
@@ -190,11 +190,13 @@ class Reflector:
                 name.
             on_contact: Called on the reflector's thread whenever the server was heard, bookmarks
                 included.
-            on_failure: Called on the reflector's thread with what kept it from listing and watching.
             beat: Called on the reflector's thread at every turn, whether the server answers or not:
                 before each request, with each part of a list, and on both sides of a pause.
                 Between two calls lies one silence of the server or one pause: `read_timeout` or
                 60 s at most.
+            on_watch_error: Called on the reflector's thread with each error that ends list and
+                watch, in place of the warning in the log (shared_informer.go
+                SetWatchErrorHandler). Default None: the warning.
             uniform: Draws a number between two, as `random.uniform`.
             read_timeout: Seconds of silence after which a watch counts as dead.
         """
@@ -209,12 +211,12 @@ class Reflector:
         self._field_selector = field_selector
         self._keep = keep
         self._on_contact = on_contact
-        self._on_failure = on_failure
         self._beat = beat
         self._uniform = uniform
         self._read_timeout = read_timeout
         self._backoff = Backoff(clock, uniform)
         self._log = structlog.get_logger().bind(resource=resource.full_name)
+        self._on_watch_error = on_watch_error or self._warn
 
         # The version up to which the sink is complete, "" before the first list.
         self._last_sync_resource_version = ""
@@ -236,13 +238,8 @@ class Reflector:
         while not stop.is_set():
             try:
                 self._list_and_watch(stop)
-            except NotFound as error:
-                self._log.info("not served, waiting for its CRD", error=str(error))
-                self._on_failure(error)
-                self._pause_after(error, stop)
             except ClientError as error:
-                self._log.warning("list and watch failed", error=str(error))
-                self._on_failure(error)
+                self._on_watch_error(error)
                 self._pause_after(error, stop)
             else:
                 self._pause_after(None, stop)
@@ -252,6 +249,9 @@ class Reflector:
         with self._stream_lock:
             if self._stream is not None:
                 self._stream.close()
+
+    def _warn(self, error: ClientError) -> None:
+        self._log.warning("list and watch failed", error=str(error))
 
     def _list_and_watch(self, stop: threading.Event) -> None:
         """Bring the sink up to date, then follow the changes until that no longer works."""

@@ -28,13 +28,13 @@ READY = "how long RepositoryServers take to become Ready, next to bare pods of t
 IDLE = "requests, CPU and memory of the controller while nothing happens"
 SCALE = "the controller with thousands of RepositoryServers, next to two of its kind"
 ROTATE = "how long until a server accepts what its access Secret says after a change"
-FAILOVER = "how long nobody is at work after the leader was told to stop, and after it was killed"
+FAILOVER = "how long nobody is at work after the leader was told to stop, or killed"
 ON_A_CLUSTER = """\
 Works on a real cluster, in a namespace of its own. Without --kubeconfig and --context it makes a
 cluster on this machine, as root.
 """
 ON_A_CONTROL_PLANE = """\
-Works on a control plane of its own, with two replicas of this checkout. Takes five minutes with 10
+Works on a control plane of its own, with two replicas of this checkout. Takes six minutes with 10
 rounds: a killed leader is replaced once its lease has expired.
 """
 ON_FAKE_NODES = """\

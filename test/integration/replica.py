@@ -19,8 +19,9 @@ from controller.cache.informer import Informer
 from controller.clock import SystemClock
 from controller.controller import Controller, Request, Result
 from controller.events import EventRecorder
-from controller.leaderelection.elector import LeaderElector, LeaseTerms, end_process, lease_informer
+from controller.leaderelection.elector import LeaderElector, end_process
 from controller.leaderelection.fence import Fence
+from controller.leaderelection.lease import LeaseTerms
 from controller.manager import Group, Manager, RunnableFailed, install_signal_handlers
 from controller.metrics import Metrics
 from controller.resource import Object, Resource
@@ -80,7 +81,6 @@ def build(kubeconfig: str, name: str, terms: LeaseTerms) -> Manager:
     work = Informer(
         unfenced, CONFIG_MAPS, terms.namespace, clock=clock, metrics=metrics, label_selector=LABEL
     )
-    leases = lease_informer(unfenced, terms, clock=clock, metrics=metrics)
     loop = Controller(
         "scribbler", Scribbler(client, name), clock=clock, metrics=metrics, workers=WORKERS
     )
@@ -95,12 +95,11 @@ def build(kubeconfig: str, name: str, terms: LeaseTerms) -> Manager:
         metrics=metrics,
         on_lost=end_late,
     )
-    leases.add_handler(elector)
     manager = Manager(clock=clock)
     manager.add(recorder, Group.RECORDERS)
     manager.add_cache(work)
-    manager.add_cache(leases)
     manager.set_elector(elector)
+    manager.add(elector.informer, Group.ELECTION)
     manager.add(loop, Group.CONTROLLERS)
     return manager
 
