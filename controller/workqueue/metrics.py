@@ -167,7 +167,7 @@ class QueueMetrics:
 class WorkqueueCollector(Collector):
     """Exports the `workqueue_*` families of all queues of a process.
 
-    Their names, labels and buckets are those of controller-runtime pkg/internal/metrics/workqueue.go.
+    Names, labels and buckets are those of controller-runtime pkg/internal/metrics/workqueue.go.
     """
 
     def __init__(self) -> None:
