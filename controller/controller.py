@@ -258,7 +258,7 @@ class Controller:
             self._count_error()
             self._retry(request, priority, at_least=pause_asked_for(error))
             _log.error("reconcile failed", error=str(error))
-        except Exception:
+        except Exception:  # noqa: BLE001 - what nobody foresaw must not end the worker
             self._panics.inc()
             self._count_error()
             self._retry(request, priority)

@@ -23,6 +23,8 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from controller.workqueue.metrics import WorkqueueCollector
+
 #: Whose name labels series, in `Metrics.claim`.
 INFORMER: Final = "an informer"
 CONTROLLER: Final = "a controller"
@@ -45,21 +47,6 @@ COMMAND_SECONDS_BUCKETS: Final = (
     *(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30),
     *(60, 300, 900, 3600, 14400),
 )
-
-
-def exponential_buckets(start: float, factor: float, count: int) -> tuple[float, ...]:
-    """Return `count` upper bounds, each `factor` times the one before.
-
-    Multiplies step by step as the Go client does: 1e-8 times 10 three times over is
-    9.999999999999999e-06, and a query by the label `le` must find what it finds there.
-    """
-    bounds = [start]
-    while len(bounds) < count:
-        bounds.append(bounds[-1] * factor)
-    return tuple(bounds)
-
-
-QUEUE_SECONDS_BUCKETS: Final = exponential_buckets(1e-8, 10, 12)
 
 
 class Metrics:
@@ -128,52 +115,9 @@ class Metrics:
             registry=registry,
         )
 
-        # Both labels hold the queue's name, which is its controller's.
-        queue = ("name", "controller")
-        self.workqueue_depth = Gauge(
-            "workqueue_depth",
-            "Items that are ready to be handed out, by priority.",
-            (*queue, "priority"),
-            registry=registry,
-        )
-        self.workqueue_adds_total = Counter(
-            "workqueue_adds_total",
-            "Items that became ready to be handed out.",
-            queue,
-            registry=registry,
-        )
-        self.workqueue_queue_duration_seconds = Histogram(
-            "workqueue_queue_duration_seconds",
-            "Time that items were ready before they were handed out.",
-            queue,
-            buckets=QUEUE_SECONDS_BUCKETS,
-            registry=registry,
-        )
-        self.workqueue_work_duration_seconds = Histogram(
-            "workqueue_work_duration_seconds",
-            "Time from the handing out of an item until it was done.",
-            queue,
-            buckets=QUEUE_SECONDS_BUCKETS,
-            registry=registry,
-        )
-        self.workqueue_unfinished_work_seconds = Gauge(
-            "workqueue_unfinished_work_seconds",
-            "Time since the handing out of all items that are not done, summed up.",
-            queue,
-            registry=registry,
-        )
-        self.workqueue_longest_running_processor_seconds = Gauge(
-            "workqueue_longest_running_processor_seconds",
-            "Time since the handing out of the oldest item that is not done.",
-            queue,
-            registry=registry,
-        )
-        self.workqueue_retries_total = Counter(
-            "workqueue_retries_total",
-            "Items that were added with a delay.",
-            queue,
-            registry=registry,
-        )
+        #: The families of the work queues; each queue registers itself.
+        self.workqueue = WorkqueueCollector()
+        registry.register(self.workqueue)
 
         self.rest_requests_total = Counter(
             "rest_client_requests_total",

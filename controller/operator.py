@@ -14,6 +14,7 @@ from controller.builder import Builder
 from controller.cache.informer import RESYNC_PERIOD
 from controller.cache.shared import ALL_NAMESPACES, Informers
 from controller.clock import SystemClock
+from controller.commands import Commands
 from controller.events import EventRecorder
 from controller.health import DISABLED, HealthServer, MetricsServer
 from controller.leaderelection.elector import LeaderElector
@@ -22,6 +23,7 @@ from controller.leaderelection.lease import new_identity
 from controller.manager import Group, Manager
 from controller.metrics import Metrics
 from controller.rest.client import Client
+from controller.rest.podexec import Executor
 from controller.rest.transport import Transport
 
 if TYPE_CHECKING:
@@ -32,8 +34,10 @@ if TYPE_CHECKING:
     from controller.cache.shared import Selection, SharedInformer
     from controller.cache.store import IndexFunction
     from controller.clock import Clock
+    from controller.commands import Executor as CommandExecutor
     from controller.leaderelection.lease import LeaseTerms
     from controller.manager import Runnable
+    from controller.reconcile import Request
     from controller.resource import Object, Resource
     from controller.stop import Stop
 
@@ -52,6 +56,7 @@ class Operator:
         metrics_address: Where `/metrics` is served, `host:port` or `:port`; `0` for nowhere.
         health_address: The same for `/healthz` and `/readyz`.
         resync_period: Seconds between two resyncs of an informer, give or take a tenth.
+        executor: Runs commands in pods. Default: by exec requests.
 
     Raises:
         OSError: A port cannot be had.
@@ -68,6 +73,7 @@ class Operator:
         metrics_address: str = DISABLED,
         health_address: str = DISABLED,
         resync_period: float = RESYNC_PERIOD,
+        executor: CommandExecutor | None = None,
     ) -> None:
         #: The time.
         self.clock = clock or SystemClock()
@@ -94,21 +100,23 @@ class Operator:
         self.client = Client(
             transport, field_manager=name, fence=guard, on_write=self.informers.written
         )
+        self._executor = executor or Executor(transport, fence=guard)
         #: Records events.
         self.recorder = EventRecorder(unfenced, component=name, clock=self.clock)
         self._manager = Manager(clock=self.clock, has_synced=self.informers.has_synced)
         if lease is not None:
-            self._manager.set_elector(
-                LeaderElector(
-                    unfenced,
-                    lease,
-                    identity=new_identity(),
-                    fence=fence,
-                    recorder=self.recorder,
-                    clock=self.clock,
-                    metrics=self.metrics,
-                )
+            elector = LeaderElector(
+                unfenced,
+                lease,
+                identity=new_identity(),
+                fence=fence,
+                recorder=self.recorder,
+                clock=self.clock,
+                metrics=self.metrics,
             )
+            self._manager.set_elector(elector)
+            # Not among the caches: without the right to watch the Lease the elector asks for it.
+            self.add(elector.informer, Group.ELECTION)
         self.add(self.recorder, Group.RECORDERS)
         manager = self._manager
         self.add(
@@ -143,6 +151,7 @@ class Operator:
             informers=self.informers,
             clock=self.clock,
             metrics=self.metrics,
+            make_commands=self._make_commands,
             add=lambda controller: self.add(controller, Group.CONTROLLERS),
         )
 
@@ -177,6 +186,13 @@ class Operator:
             for informer in shared.informers:
                 self.add(informer, Group.CACHES)
         self._manager.run(stop)
+
+    def _make_commands(self, name: str, enqueue: Callable[[Request], None]) -> Commands:
+        commands = Commands(
+            name, self._executor, clock=self.clock, metrics=self.metrics, enqueue=enqueue
+        )
+        self.add(commands, Group.CONTROLLERS)
+        return commands
 
 
 def _no_fence() -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import frozen
 
 from controller.cache.informer import Informer
+from controller.cache.store import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -139,7 +140,7 @@ class SharedInformer:
 
     def keys(self) -> list[Key]:
         """Return namespace and name of each object that the watches have shown."""
-        return [key for informer in self.informers for key in informer.cache.keys()]
+        return list(map(key_of, self.objects()))
 
     def objects(self) -> list[Object]:
         """Return each object as the watches have shown it."""

@@ -47,11 +47,11 @@ class Cache(Protocol):
         """Return the objects with a value in an index."""
 
 
-C = TypeVar("C", bound=Cache, covariant=True)
+CacheT_co = TypeVar("CacheT_co", bound=Cache, covariant=True)
 
 
 @frozen
-class Caches(Generic[C]):
+class Caches(Generic[CacheT_co]):
     """What the informers hold.
 
     Args:
@@ -63,12 +63,12 @@ class Caches(Generic[C]):
         endpoint_slices: EndpointSlices of the servers, indexed by the name of their Service.
     """
 
-    servers: C
-    pods: C
-    services: C
-    network_policies: C
-    secrets: C
-    endpoint_slices: C
+    servers: CacheT_co
+    pods: CacheT_co
+    services: CacheT_co
+    network_policies: CacheT_co
+    secrets: CacheT_co
+    endpoint_slices: CacheT_co
 
 
 def follow(operator: Operator) -> Caches[SharedInformer]:

@@ -36,6 +36,7 @@ from reconcilers.repositoryserver import (
     status,
 )
 from reconcilers.repositoryserver.applier import ChildApplier
+from reconcilers.repositoryserver.caches import INDEX_OWNER
 from reconcilers.repositoryserver.catchup import Refresher
 from reconcilers.repositoryserver.commands import ServerCommands
 from reconcilers.repositoryserver.context import (

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from controller.clock import Clock, Deadline
     from controller.rest.client import Client
+    from reconcilers.repositoryserver.caches import Cache
     from reconcilers.repositoryserver.context import Pass
 
 EVENT_NOT_READY = "NotReady"
