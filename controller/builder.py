@@ -48,6 +48,7 @@ class Builder:
         make_commands: Makes what runs commands in pods, from its name and the function to which the
             request of each finished one is given.
         add: Takes the finished controller, which then runs with the process.
+        make: Makes the controller. Default: `Controller`.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Builder:
         metrics: Metrics,
         make_commands: Callable[[str, Callable[[Request], None]], Commands],
         add: Callable[[Controller], None],
+        make: Callable[..., Controller] | None = None,
     ) -> None:
         self._name = name
         self._informers = informers
@@ -66,6 +68,7 @@ class Builder:
         self._metrics = metrics
         self._make_commands = make_commands
         self._add = add
+        self._make = make or Controller
         self._resource: Resource | None = None
         self._watches: list[tuple[SharedInformer, Mapper, Predicate]] = []
         self._workers = 1
@@ -152,7 +155,7 @@ class Builder:
             raise ValueError(NO_FOR.format(name=self._name))
         if self._controller is not None:
             raise ValueError(COMPLETE.format(name=self._name))
-        self._controller = Controller(
+        self._controller = self._make(
             self._name,
             reconciler,
             clock=self._clock,

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
 
     from controller.clock import Clock
-    from controller.controller import Request
     from controller.metrics import Metrics
+    from controller.reconcile import Request
     from controller.rest.podexec import ExecResult
 
 #: Short commands of one controller at the same time. Each holds a thread, a connection, and up to

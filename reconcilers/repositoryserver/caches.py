@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from attrs import frozen
 
@@ -11,7 +11,7 @@ from controller.cache.trim import default_trim
 from reconcilers.repositoryserver import api, children, endpoints, resources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
     from controller.cache.shared import SharedInformer
     from controller.cache.store import Key
@@ -91,7 +91,7 @@ def follow(operator: Operator) -> Caches[SharedInformer]:
     )
 
 
-def owner_uids(obj: Object) -> Iterable[str]:
+def owner_uids(obj: Mapping[str, Any]) -> list[str]:
     """Return the uids of an object's owners, for the index `INDEX_OWNER`."""
     return [one["uid"] for one in obj["metadata"].get("ownerReferences") or ()]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from controller.commands import Commands
-    from controller.controller import Request
+    from controller.reconcile import Request
     from controller.rest.podexec import ExecResult
     from reconcilers.repositoryserver.context import Pass
 

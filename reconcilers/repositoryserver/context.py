@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from controller.clock import Deadline
-    from controller.controller import Request
+    from controller.reconcile import Request
     from controller.resource import Resource
     from reconcilers.repositoryserver import api, kopia, podstatus, status
     from reconcilers.repositoryserver.errors import Problem

@@ -12,7 +12,6 @@ from attrs import frozen
 
 from controller.clock import Deadline, DeadlineExceeded
 from controller.conditions import TRUE, conditions_of, get_condition, is_true
-from controller.controller import Request, Result
 from controller.errors import (
     AlreadyExists,
     ApiError,
@@ -23,6 +22,7 @@ from controller.errors import (
     Invalid,
     WebhookFailed,
 )
+from controller.reconcile import Request, Result
 from reconcilers.repositoryserver import (
     api,
     children,

@@ -32,7 +32,9 @@ NAME: Final = "repositoryserver"
 MAX_RETRY_SECONDS: Final = 60.0
 
 
-def setup(operator: Operator, *, image: str, workers: int, max_replacements: int) -> None:
+def setup(
+    operator: Operator, *, image: str, workers: int, max_replacements: int
+) -> Caches[SharedInformer]:
     """Add the controller of RepositoryServers to an operator.
 
     Args:
@@ -40,10 +42,13 @@ def setup(operator: Operator, *, image: str, workers: int, max_replacements: int
         image: Image with Kopia for the server pods.
         workers: RepositoryServers reconciled at the same time.
         max_replacements: Servers that get another pod at the same time.
+
+    Returns:
+        What it reads.
     """
     caches = follow(operator)
     wakes = _Wakes(caches, repositories := Repositories())
-    operator.registry.register(RepositoryServerCollector(caches.servers))
+    operator.registry.register(RepositoryServerCollector(caches.servers.objects))
     builder = operator.controller(NAME)
     reconciler = RepositoryServerReconciler(
         client=operator.client,
@@ -70,6 +75,7 @@ def setup(operator: Operator, *, image: str, workers: int, max_replacements: int
         .with_rate_limiter(ExponentialRateLimiter(maximum=MAX_RETRY_SECONDS))
         .complete(reconciler)
     )
+    return caches
 
 
 class _Wakes:

@@ -8,8 +8,8 @@ from attrs import define, evolve, field
 from prometheus_client import CollectorRegistry
 
 from controller.commands import Command, Commands
-from controller.controller import Request
 from controller.metrics import Metrics
+from controller.reconcile import Request
 from controller.rest.podexec import ExecResult
 from fakes.clock import FakeClock
 

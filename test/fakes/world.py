@@ -13,16 +13,15 @@ from controller.cache.store import Store
 from controller.clock import Deadline
 from controller.commands import Commands
 from controller.conditions import get_condition
-from controller.controller import Request, Result
 from controller.metrics import Metrics
+from controller.reconcile import Request, Result
 from fakes import objects
 from fakes.apiclient import Action, FakeClient
 from fakes.clock import FakeClock
 from fakes.kopia import FakeKopia
 from fakes.recorder import FakeRecorder
 from reconcilers.repositoryserver import children, endpoints, htpasswd, record, resources
-from reconcilers.repositoryserver.applier import owner_uids
-from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE, Caches
+from reconcilers.repositoryserver.caches import INDEX_OWNER, INDEX_SERVICE, Caches, owner_uids
 from reconcilers.repositoryserver.reconciler import POD_FIRST_SECONDS, STAGE_PAUSE_SECONDS
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler as Reconciler
 from reconcilers.repositoryserver.turns import Turns
@@ -120,6 +119,7 @@ class World:
             for secret in cached_secrets:
                 store.add(secret)
             secrets = MutationCache(store, clock=self.clock, indexers=_BY_OWNER)
+            self.api.caches.setdefault(resources.SECRETS, []).append(secrets)
         self.reconciler = Reconciler(
             client=self.api,  # type: ignore[arg-type]  # the fake has what is called
             commands=Commands(
@@ -149,7 +149,7 @@ class World:
     ) -> MutationCache:
         store = self.api.store(resource, indexers)
         cache = MutationCache(store, clock=self.clock, indexers=indexers)
-        self.api.watchers.append(cache)
+        self.api.caches.setdefault(resource, []).append(cache)
         return cache
 
     def reconcile(self) -> Result:

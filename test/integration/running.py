@@ -20,10 +20,11 @@ from controller.errors import ClientError, NotFound, TooManyRequests
 from controller.resource import Resource
 from controller.rest.kubeconfig import load_api_client
 from controller.rest.podexec import ExecResult
+from controller.stop import Stop
 from e2e.waiting import wait_for
 from fakes import objects
 from fakes.kopia import FakeKopia
-from reconcilers import wiring
+from reconcilers import main
 from reconcilers.options import parse_options
 from reconcilers.repositoryserver import children, resources, status
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     import kubernetes.client
 
     from controller.clock import Clock, Deadline
-    from controller.manager import Manager
+    from controller.operator import Operator
     from controller.resource import Object
     from controller.rest.client import Client
     from fakes.tcpproxy import TcpProxy
@@ -83,13 +84,13 @@ class Kopias:
 class Running:
     """The controller, in threads of this process."""
 
-    manager: Manager
+    operator: Operator
     kopias: Kopias
-    stop: threading.Event = field(factory=threading.Event)
+    stop: Stop = field(factory=Stop)
     thread: threading.Thread = field(init=False)
 
     def start(self) -> None:
-        self.thread = threading.Thread(target=self.manager.run, args=(self.stop,), daemon=True)
+        self.thread = threading.Thread(target=self.operator.run, args=(self.stop,), daemon=True)
         self.thread.start()
 
     def end(self) -> None:
@@ -111,14 +112,14 @@ def controller(
         namespace: The namespace to serve.
         api_client: How it reaches the API server.
         clock: The time; the machine's unless given.
-        options: For `wiring.build`.
+        options: For `main.build`.
     """
     kopias = Kopias()
     told = parse_options(["--metrics-bind-address=0", "--health-probe-bind-address=0"], {})
-    manager = wiring.build(
-        told, namespace, api_client, clock or SystemClock(), executor=kopias, **options
+    operator = main.build(
+        told, namespace, api_client, clock=clock or SystemClock(), executor=kopias, **options
     )
-    return Running(manager, kopias)
+    return Running(operator, kopias)
 
 
 def install_definition(client: Client) -> None:

@@ -17,15 +17,14 @@ from controller.rest.kubeconfig import load_api_client
 from e2e.waiting import wait_for
 from fakes import objects
 from integration import running
-from reconcilers import wiring
-from reconcilers.repositoryserver import resources, status
+from reconcilers.repositoryserver import resources, setup, status
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from controller.clock import Deadline
-    from controller.controller import Request, Result
+    from controller.reconcile import Request, Result
     from controller.resource import Object, Resource
     from controller.rest.client import Client
     from integration.running import Running
@@ -88,7 +87,7 @@ def _start(kubeconfig: str, namespace: str, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(pool, "urlopen", counted)
     passes: Counter[str] = Counter()
     monkeypatch.setattr(Observed, "passes", passes, raising=False)
-    monkeypatch.setattr(wiring, "RepositoryServerReconciler", Observed)
+    monkeypatch.setattr(setup, "RepositoryServerReconciler", Observed)
     seen = Seen(running.controller(namespace, api_client, resync_period=0.0), passes, requests)
     seen.running.start()
     return seen

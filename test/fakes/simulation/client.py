@@ -91,6 +91,8 @@ class SimulatedClient:
         self._weather = weather
         #: Told of each request before it is carried out.
         self.observers: list[Callable[[Sent], None]] = []
+        #: Called with each object that a write returned.
+        self.on_write: Callable[[Resource, Object], None] = lambda _resource, _obj: None
         #: Whether the process has ended.
         self.killed = False
 
@@ -168,6 +170,8 @@ class SimulatedClient:
             self._fail(sent, deadline, act)
         answer = self._carry_out(sent, act)
         self.take(self._random.uniform(*LATENCY_SECONDS))
+        if sent.verb in ("create", "apply", "patch"):
+            self.on_write(sent.resource, answer)
         return answer
 
     def _carry_out(self, sent: Sent, act: Callable[[], Object]) -> Object:

@@ -1,21 +1,18 @@
 """A controller is put together in the one way that works, or refused."""
 
-from __future__ import annotations
+from collections.abc import Callable
 
 import pytest
 from attrs import define, field
-from prometheus_client import CollectorRegistry
 
 from controller.builder import Builder
-from controller.cache.informer import Informer
-from controller.cache.shared import Informers
 from controller.clock import Deadline
-from controller.controller import Controller
 from controller.handler import enqueue_self, not_own_creation, not_own_write
-from controller.metrics import Metrics
 from controller.reconcile import Request, Result
 from controller.resource import Object, Resource
 from fakes.clock import FakeClock
+from fakes.commands import LOAD, FakeExecutor
+from fakes.operator import FakeOperator, queued
 
 GREETINGS = Resource("example.com", "v1", "greetings", "Greeting")
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
@@ -30,44 +27,33 @@ class Nothing:
         return Result()
 
 
-class ShownInformer(Informer):
-    """The real informer, to which a test brings what the watch would."""
-
-    def show(self, obj: Object) -> None:
-        self._processor.update(obj)
-
-
 @define
 class Process:
-    """What a builder needs, and the controllers that it has made."""
+    """What a builder needs, and the controllers that it has made.
 
-    clock: FakeClock = field(factory=FakeClock)
-    metrics: Metrics = field(factory=lambda: Metrics(CollectorRegistry()))
-    informers: Informers = field(init=False)
-    controllers: list[Controller] = field(factory=list)
+    Attributes:
+        pending: Commands that were asked for, and do not run yet.
+    """
+
+    pending: list[Callable[[], None]] = field(factory=list)
+    operator: FakeOperator = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.informers = Informers(
-            None,  # type: ignore[arg-type]  # nothing is asked
-            ["ns"],
-            clock=self.clock,
-            metrics=self.metrics,
-            make=ShownInformer,
+        clock = FakeClock()
+        self.operator = FakeOperator(
+            client=None,
+            executor=FakeExecutor(clock),
+            recorder=None,
+            clock=clock,
+            namespaces=("ns",),
+            spawn=self.pending.append,
         )
 
     def controller(self, name: str = "greeting") -> Builder:
-        return Builder(
-            name,
-            informers=self.informers,
-            clock=self.clock,
-            metrics=self.metrics,
-            add=self.controllers.append,
-        )
+        return self.operator.controller(name)
 
     def show(self, resource: Resource, obj: Object) -> None:
-        (informer,) = self.informers.informer(resource).informers
-        assert isinstance(informer, ShownInformer)
-        informer.show(obj)
+        self.operator.shown(resource).show(obj)
 
 
 @pytest.fixture
@@ -79,17 +65,6 @@ def obj(name: str, version: int = 1, **metadata: object) -> Object:
     return {
         "metadata": {"namespace": "ns", "name": name, "resourceVersion": str(version), **metadata}
     }
-
-
-def queued(controller: Controller) -> list[Request]:
-    queue = controller._queue  # noqa: SLF001 - what was enqueued shows nowhere else
-    found = []
-    while len(queue):
-        taken = queue.get()
-        assert taken is not None
-        found.append(taken[0])
-        queue.done(taken[0])
-    return found
 
 
 def test_the_object_and_what_it_owns_and_what_a_mapper_names_wake_it(process: Process) -> None:
@@ -115,8 +90,8 @@ def test_the_predicates_know_own_writes(process: Process) -> None:
         .complete(Nothing())
     )
     own = obj("child", 7, ownerReferences=[OWNER])
-    process.informers.written(CONFIG_MAPS, own)
-    process.informers.written(GREETINGS, obj("hello", 8))
+    process.operator.informers.written(CONFIG_MAPS, own)
+    process.operator.informers.written(GREETINGS, obj("hello", 8))
 
     process.show(CONFIG_MAPS, own)
     process.show(GREETINGS, obj("hello", 8))
@@ -133,8 +108,19 @@ def test_two_controllers_share_an_informer(process: Process) -> None:
     process.show(GREETINGS, obj("hello"))
 
     assert [queued(one) for one in controllers] == [[Request("ns", "hello")]] * 2
-    assert process.controllers == controllers
-    assert len(process.informers.all()) == 1
+    assert process.operator.controllers == controllers
+    assert len(process.operator.informers.all()) == 1
+
+
+def test_a_command_that_has_ended_wakes_its_object(process: Process) -> None:
+    builder = process.controller().for_(GREETINGS)
+    controller = builder.complete(Nothing())
+    assert builder.commands is builder.commands
+
+    builder.commands.ensure(Request("ns", "hello"), "slot", LOAD)
+    process.pending.pop()()
+
+    assert queued(controller) == [Request("ns", "hello")]
 
 
 def test_who_learns_of_something_by_other_ways_can_enqueue(process: Process) -> None:
@@ -158,7 +144,7 @@ class TestMisuse:
     def test_two_kinds(self, process: Process) -> None:
         builder = process.controller().for_(GREETINGS)
 
-        with pytest.raises(ValueError, match="reconciles greetings.example.com already"):
+        with pytest.raises(ValueError, match=r"reconciles greetings\.example\.com already"):
             builder.for_(CONFIG_MAPS)
 
     def test_complete_twice(self, process: Process) -> None:

@@ -113,7 +113,7 @@ class TestSharing:
         made = informers("a")
         made.informer(PODS)
 
-        with pytest.raises(ValueError, match="informer of pods .* made with another indexers"):
+        with pytest.raises(ValueError, match=r"informer of pods .* made with another indexers"):
             made.informer(PODS, indexers={"app": by_app})
 
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from controller.conditions import conditions_of, get_condition
-from controller.controller import Result
 from controller.errors import Conflict, Forbidden
+from controller.reconcile import Result
 from fakes import objects
 from fakes.apiclient import Action, FakeClient
 from fakes.world import SERVICE, World
 from reconcilers.repositoryserver import children, podstatus, resources
-from reconcilers.repositoryserver.applier import owner_uids
+from reconcilers.repositoryserver.caches import owner_uids
 from reconcilers.repositoryserver.issuer import RETRY_SECONDS
 from reconcilers.repositoryserver.registration import FORGET_AFTER_SECONDS
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from controller.controller import Request
+from controller.reconcile import Request
 from fakes import objects
 from reconcilers.repositoryserver import children, resources, rollout
 from reconcilers.repositoryserver.api import DEFAULT_DRAIN_SECONDS

@@ -24,7 +24,7 @@ from reconcilers.repositoryserver import (
     status,
     turns,
 )
-from reconcilers.repositoryserver.applier import owner_uids
+from reconcilers.repositoryserver.caches import owner_uids
 from unit.repositoryserver.simulation.history import (
     Replacement,
     clear,
