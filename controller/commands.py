@@ -119,7 +119,8 @@ class Command:
 
     It runs under `timeout -k 1 N`, with `seconds` and one second more for `N`: closing an exec's
     connection does not end the process in the container. The container must have a `timeout` that
-    knows `-k`, as those of GNU coreutils and BusyBox do.
+    knows `-k`, as those of GNU coreutils and BusyBox do. BusyBox's ends the program alone: a script
+    should `exec` the last one of its programs, and set a limit to others.
 
     Args:
         kind: What it is for, as a label of metrics: one of a few words, such as `load_users`.
