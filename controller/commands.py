@@ -61,24 +61,23 @@ _GRACE_SECONDS: Final = 1
 SHORT: Final = "short"
 LONG: Final = "long"
 
-#: Values of the label `cause` of `pod_command_failures_total`.
-CAUSE_DEADLINE: Final = "deadline"
-CAUSE_STOPPED: Final = "stopped"
-CAUSE_NOT_LEADING: Final = "not_leading"
-CAUSE_REFUSED: Final = "refused"
-CAUSE_TRANSPORT: Final = "transport"
-CAUSE_EXIT_CODE: Final = "exit_code"
-CAUSE_PANIC: Final = "panic"
-
-_CAUSES: Final[tuple[tuple[type[Exception], str], ...]] = (
-    (DeadlineExceeded, CAUSE_DEADLINE),
-    (Stopped, CAUSE_STOPPED),
-    (NotLeading, CAUSE_NOT_LEADING),
-    (ApiError, CAUSE_REFUSED),
-    (TransportError, CAUSE_TRANSPORT),
+#: Values of the label `cause` of `pod_command_failures_total`: of errors, and of an exit code that
+#: is not 0.
+_CAUSES_OF_ERRORS: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (DeadlineExceeded, "deadline"),
+    (Stopped, "stopped"),
+    (NotLeading, "not_leading"),
+    (ApiError, "refused"),
+    (TransportError, "transport"),
+    (Exception, "panic"),
 )
+_EXIT_CODE: Final = "exit_code"
+CAUSES: Final = (*(cause for _, cause in _CAUSES_OF_ERRORS), _EXIT_CODE)
 
-HUNG: Final = "{name}: {kind} in pod {namespace}/{pod} has run for {late:.0f} s beyond its deadline"
+HUNG: Final = (
+    "{name}: {command.kind} in pod {command.namespace}/{command.pod} has run for {late:.0f} s"
+    " beyond its deadline"
+)
 
 
 class Executor(Protocol):
@@ -120,7 +119,8 @@ class Command:
 
     It runs under `timeout -k 1 N`, with `seconds` and one second more for `N`: closing an exec's
     connection does not end the process in the container. The container must have a `timeout` that
-    knows `-k`, as those of GNU coreutils and BusyBox do.
+    knows `-k`, as those of GNU coreutils and BusyBox do. BusyBox's ends the program alone: a script
+    should `exec` the last one of its programs, and set a limit to others.
 
     Args:
         kind: What it is for, as a label of metrics: one of a few words, such as `load_users`.
@@ -313,16 +313,7 @@ class Commands:
         for task, deadline in running:
             late = now - deadline.at
             if late > HUNG_SECONDS:
-                command = task.command
-                raise CheckFailed(
-                    HUNG.format(
-                        name=self.name,
-                        kind=command.kind,
-                        namespace=command.namespace,
-                        pod=command.pod,
-                        late=late,
-                    )
-                )
+                raise CheckFailed(HUNG.format(name=self.name, command=task.command, late=late))
 
     def run(self, stop: Stop) -> None:
         """Wait for the stop, then cut the commands that run; return when all have ended.
@@ -386,6 +377,9 @@ class Commands:
     ) -> ExecResult | Exception:
         """Run a command, and return how it has ended."""
         labels = {"kind": command.kind, "pool": pool.name}
+        for cause in CAUSES:
+            # All series exist before the first failure, so that a rate over them sees it.
+            self._metrics.pod_command_failures_total.labels(**labels, cause=cause)
         started = self._clock.monotonic()
         outcome: ExecResult | Exception
         with (
@@ -444,5 +438,5 @@ class Commands:
 def _cause_of_failure(outcome: ExecResult | Exception) -> str:
     """Return the label of the metric; "" if the command has succeeded."""
     if not isinstance(outcome, Exception):
-        return CAUSE_EXIT_CODE if outcome.exit_code else ""
-    return next((cause for type_, cause in _CAUSES if isinstance(outcome, type_)), CAUSE_PANIC)
+        return _EXIT_CODE if outcome.exit_code else ""
+    return next(cause for type_, cause in _CAUSES_OF_ERRORS if isinstance(outcome, type_))

@@ -129,3 +129,8 @@ class Pool:
 
     def sample(self, name: str, **labels: str) -> float | None:
         return self.metrics.registry.get_sample_value(name, labels)
+
+    def failures(self, cause: str) -> float | None:
+        """Return how many commands to load users have failed for a cause."""
+        labels = {"kind": LOAD.kind, "pool": "short", "cause": cause}
+        return self.sample("pod_command_failures_total", **labels)

@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 
 from controller.clock import DeadlineExceeded
-from controller.commands import OUTCOME_SECONDS, Command, Commands
+from controller.commands import CAUSES, OUTCOME_SECONDS, Command, Commands
 from controller.errors import Forbidden, NotLeading, Stopped, TransportError
 from controller.rest.podexec import ExecResult
 from fakes.commands import ANOTHER, COPY, DONE, LOAD, OTHER, REQUEST, SLOT, Pool
@@ -80,8 +80,8 @@ def test_an_error_wakes_the_object_and_is_raised_once(
 
     assert raised.value is error
     assert pool.ask() is None
-    failures = "pod_command_failures_total"
-    assert pool.sample(failures, kind="load_users", pool="short", cause=cause) == 1
+    counted = {one: pool.failures(one) for one in CAUSES}
+    assert counted == {**dict.fromkeys(CAUSES, 0), cause: 1}
 
 
 def test_an_exit_code_is_a_result_and_counts_as_a_failure(pool: Pool) -> None:
@@ -90,8 +90,7 @@ def test_an_exit_code_is_a_result_and_counts_as_a_failure(pool: Pool) -> None:
     pool.go_on()
 
     assert pool.ask() == ExecResult(3, b"", b"no")
-    labels = {"kind": "load_users", "pool": "short", "cause": "exit_code"}
-    assert pool.sample("pod_command_failures_total", **labels) == 1
+    assert pool.failures("exit_code") == 1
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,9 +13,11 @@ from attrs import evolve
 from prometheus_client import CollectorRegistry
 
 from controller.commands import HUNG_SECONDS, Command, Commands
+from controller.controller import Request
 from controller.errors import Stopped
 from controller.health import CheckFailed
 from controller.metrics import Metrics
+from controller.rest.podexec import ExecResult
 from controller.stop import Stop
 from fakes.clock import STUCK_AFTER, FakeClock
 from fakes.commands import (
@@ -30,7 +33,7 @@ from fakes.commands import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from controller.clock import Deadline
 
@@ -308,3 +311,78 @@ class TestThreads:
             if thread.name == commands.name:
                 thread.join(STUCK_AFTER)
                 assert not thread.is_alive()
+
+    def test_whatever_many_ask_for_each_gets_the_result_of_what_it_asked_last(self) -> None:
+        """Reconcilers in threads change their minds; each one is woken for what it waits for."""
+        limits = Limits(places=3)
+        commands = Commands(
+            "many",
+            limits,
+            clock=FakeClock(),
+            metrics=Metrics(CollectorRegistry()),
+            enqueue=lambda request: wake_ups[request].release(),
+            max_short=limits.places,
+        )
+        requests = [Request("ns", str(number)) for number in range(8)]
+        wake_ups = {request: threading.Semaphore(0) for request in requests}
+        wrong: list[str] = []
+
+        def reconcile(request: Request) -> None:
+            random = Random(request.name)  # noqa: S311 - no secret depends on it
+            for _ in range(50):
+                slot = random.choice(("a", "b"))
+                for _ in range(random.randrange(3)):
+                    commands.ensure(request, slot, _of(request, slot, random.choice("xyz")))
+                wanted = _of(request, slot, random.choice("xyz"))
+                while (result := commands.ensure(request, slot, wanted)) is None:
+                    if not wake_ups[request].acquire(timeout=STUCK_AFTER):
+                        wrong.append(f"{request} was not woken")
+                        return
+                if result.stdout.decode() != wanted.argv[-1]:
+                    wrong.append(f"{request} got {result.stdout!r} for {wanted.argv[-1]}")
+                if random.random() < 0.1:
+                    # It has nothing under way in this slot; of the other one nothing is kept.
+                    commands.forget(request)
+
+        threads = [threading.Thread(target=reconcile, args=(one,), daemon=True) for one in requests]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(STUCK_AFTER)
+
+        assert wrong == []
+        assert 0 < limits.most <= limits.places
+
+
+def _of(request: Request, slot: str, word: str) -> Command:
+    return evolve(LOAD, kind=slot, argv=(f"{request.name}{slot}{word}",))
+
+
+class Limits:
+    """An executor that sees how many commands run at a time."""
+
+    def __init__(self, places: int) -> None:
+        self.places = places
+        self.most = 0
+        self._lock = threading.Lock()
+        self._running = 0
+
+    def run(
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        command: tuple[str, ...],
+        *,
+        stdin: bytes | Iterable[bytes] = b"",
+        deadline: Deadline,
+        on_stdout: Callable[[bytes], None] | None = None,
+    ) -> ExecResult:
+        with self._lock:
+            self._running += 1
+            self.most = max(self.most, self._running)
+        # Let the others run.
+        threading.Event().wait(0.0001)
+        with self._lock:
+            self._running -= 1
+        return ExecResult(0, command[-1].encode(), b"")
