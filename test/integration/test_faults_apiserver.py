@@ -16,9 +16,9 @@ import yaml
 from attrs import frozen
 from prometheus_client import CollectorRegistry
 
+from controller import builder
 from controller.clock import SystemClock
 from controller.conditions import conditions_of, get_condition
-from controller import builder
 from controller.controller import Controller
 from controller.errors import Forbidden
 from controller.events import EVENTS
