@@ -6,24 +6,24 @@ decides whether and when a request comes back; reconcilers say what happened and
 
 import threading
 import uuid
-from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 from typing import Final, Protocol
 
 import structlog
-from attrs import field, frozen
 from structlog.contextvars import bound_contextvars
 
 from controller.cache.informer import Handler
 from controller.clock import Clock, Deadline, DeadlineExceeded
-from controller.errors import ClientError, pause_asked_for
-from controller.metrics import RESULTS, Metrics
+from controller.errors import ClientError, Stopped, pause_asked_for
+from controller.handler import EnqueueRequests, Mapper, Predicate, any_change
+from controller.health import CheckFailed
+from controller.metrics import CONTROLLER, RESULTS, Metrics
+from controller.reconcile import Reconciler, Request, TerminalError
 from controller.resource import Object, Resource
-from controller.workqueue.queue import LOW_PRIORITY, PriorityQueue
+from controller.stop import Stop
+from controller.workqueue.queue import PriorityQueue
 from controller.workqueue.ratelimit import RateLimiter
 
-#: Seconds for all informers to sync (pkg/controller/controller.go: CacheSyncTimeout).
-DEFAULT_CACHE_SYNC_TIMEOUT: Final = 120.0
 #: Seconds for one reconcile. controller-runtime sets no limit, but Go can cancel one.
 DEFAULT_RECONCILE_TIMEOUT: Final = 120.0
 
@@ -31,17 +31,12 @@ DEFAULT_RECONCILE_TIMEOUT: Final = 120.0
 #: the deadline, and the status about a missed one by a later one.
 HUNG_DEADLINES: Final = 2
 
-_SYNC_POLL_SECONDS: Final = 0.05
+#: Seconds after which a request whose namespace has not synced is looked at again.
+UNSYNCED_PAUSE_SECONDS: Final = 1.0
 
-NOT_SYNCED: Final = (
-    "controller {name}: no full list of {resources} within {seconds:g} s;"
-    " check that the API server serves them and that the account may list and watch them"
-)
-HUNG: Final = (
-    "controller {name}: a reconcile has run for {running:.0f} s, its deadline is {limit:g} s"
-)
-NO_WORKERS: Final = "controller {name}: workers is {workers}, must be 1 or more"
-STARTED_TWICE: Final = "controller {name} was started before: its queue is shut down for good"
+HUNG: Final = "{name}: a reconcile has run for {running:.0f} s, its deadline is {limit:g} s"
+NO_WORKERS: Final = "{name}: workers is {workers}, must be 1 or more"
+STARTED_TWICE: Final = "{name} was started before: its queue is shut down for good"
 
 #: How each worker ended: with an error, or as it was told.
 _Ends = SimpleQueue[BaseException | None]
@@ -49,125 +44,25 @@ _Ends = SimpleQueue[BaseException | None]
 _log = structlog.get_logger()
 
 
-@frozen(cache_hash=True)
-class Request:
-    """The object to reconcile: its name only, the state is read when the work begins."""
-
-    namespace: str
-    name: str
-
-
-@frozen
-class Result:
-    """When a reconcile without an error is to be repeated, if no event comes before."""
-
-    #: Seconds until then; None means not at all, unless `requeue` is set. 0 or less is at once, and
-    #: not never as in controller-runtime: what is left until a time can be just that.
-    requeue_after: float | None = None
-    #: Repeat it after the rate limiter's delay.
-    requeue: bool = False
-    #: Priority of the repetition; None keeps the one that this reconcile had.
-    priority: int | None = None
-
-
-class TerminalError(Exception):
-    """A failure that no retry can mend, until somebody changes the object or what it refers to.
-
-    Raised by a reconciler in place of a result (controller-runtime pkg/reconcile: TerminalError).
-    The worker logs it as an error, counts it in `reconcile_total{result="error"}`,
-    `reconcile_errors_total` and `terminal_reconcile_errors_total`, and does not add the request
-    again: it returns with the next event that maps to it, or with a resync. The rate limiter does
-    not forget it either: if a later reconcile fails with another error, the delay goes on from
-    where it was.
-    """
-
-
-class CacheSyncTimeout(TimeoutError):
-    """An informer did not get hold of its objects in time."""
-
-
-class Reconciler(Protocol):
-    """Brings one object to its desired state."""
-
-    def reconcile(self, request: Request, deadline: Deadline) -> Result:
-        """Compare what is with what should be and act on the difference.
-
-        Called by several threads, but never by two at once for the same request. An object that is
-        gone is no error.
-
-        Args:
-            request: The object's namespace and name.
-            deadline: When the work must have ended: nothing interrupts it.
-
-        Returns:
-            Whether to come back without an event.
-
-        Raises:
-            TerminalError: Retrying is of no use.
-            ClientError: The API server refused or did not answer; the request is retried.
-            DeadlineExceeded: Time was up; the request is retried.
-        """
-
-
 class Source(Protocol):
-    """What a controller needs of an informer."""
+    """What a controller needs of an informer, as `controller.cache.shared.SharedInformer`."""
 
     @property
     def resource(self) -> Resource:
         """What it follows."""
 
     def add_handler(self, handler: Handler) -> None:
-        """Have the handler told of all changes."""
+        """Call the handler with all changes."""
 
-    def has_synced(self) -> bool:
-        """Tell whether the handlers know all objects of the first list."""
+    def has_synced(self, namespace: str = "") -> bool:
+        """Return whether the handlers know all objects of the first list.
 
+        Args:
+            namespace: Only those of this one; "" for all.
+        """
 
-#: Names the requests that a changed object asks for.
-Mapper = Callable[[Object], Iterable[Request]]
-#: Whether a change matters: old and new state, None where there is none (added, deleted).
-Predicate = Callable[[Object | None, Object | None], bool]
-
-
-def always(_old: Object | None, _new: Object | None) -> bool:
-    """Let every change matter."""
-    return True
-
-
-@frozen
-class EnqueueRequests:
-    """The informer's handler: turns changes into requests (pkg/handler/enqueue_mapped.go).
-
-    What was there before this process, and what a resync repeats, has low priority: a user who
-    changes one object does not wait until thousands of unchanged ones were looked at.
-    """
-
-    controller: "Controller"
-    mapper: Mapper
-    predicate: Predicate = field(default=always)
-
-    def on_add(self, obj: Object, *, initial: bool) -> None:
-        """Enqueue for a new object, or with low priority for one of the first list."""
-        if self.predicate(None, obj):
-            self._enqueue(obj, priority=LOW_PRIORITY if initial else 0)
-
-    def on_update(self, old: Object, new: Object) -> None:
-        """Enqueue for both states, since the old one may map to what has to let go."""
-        if not self.predicate(old, new):
-            return
-        if _version(old) == _version(new):
-            self._enqueue(new, priority=LOW_PRIORITY)
-        else:
-            self._enqueue(old, new)
-
-    def on_delete(self, obj: Object) -> None:
-        """Enqueue for an object that is gone."""
-        if self.predicate(obj, None):
-            self._enqueue(obj)
-
-    def _enqueue(self, *states: Object, priority: int = 0) -> None:
-        for request in {request: None for state in states for request in self.mapper(state)}:
-            self.controller.enqueue(request, priority=priority)
+    def is_own_write(self, obj: Object) -> bool:
+        """Return whether a handler is called with what a write of this process has left."""
 
 
 class Controller:
@@ -180,13 +75,10 @@ class Controller:
         metrics: Counts it.
         workers: Reconciles at the same time, each of another object.
         rate_limiter: Delays retries. Default: the queue's own.
-        cache_sync_timeout: Seconds for all informers to sync.
         reconcile_timeout: Seconds until the deadline that a reconcile is given.
-        recover_panic: Whether an exception that no reconciler means to raise is retried like an
-            error. False ends the process with it, for tests and debugging.
 
     Raises:
-        ValueError: There would be no worker.
+        ValueError: There would be no worker, or another controller has this name.
     """
 
     def __init__(
@@ -198,24 +90,27 @@ class Controller:
         metrics: Metrics,
         workers: int = 1,
         rate_limiter: RateLimiter | None = None,
-        cache_sync_timeout: float = DEFAULT_CACHE_SYNC_TIMEOUT,
         reconcile_timeout: float = DEFAULT_RECONCILE_TIMEOUT,
-        recover_panic: bool = True,
     ) -> None:
+        #: Its name among the parts of the process.
+        self.name = f"controller {name}"
         if workers < 1:
-            raise ValueError(NO_WORKERS.format(name=name, workers=workers))
-        self.name = name
+            raise ValueError(NO_WORKERS.format(name=self.name, workers=workers))
+        metrics.claim(CONTROLLER, name)
+        self._label = name
         self._reconciler = reconciler
         self._clock = clock
         self._workers = workers
-        self._cache_sync_timeout = cache_sync_timeout
         self._reconcile_timeout = reconcile_timeout
-        self._recover_panic = recover_panic
         self._queue: PriorityQueue[Request] = PriorityQueue(
             name, clock=clock, metrics=metrics, rate_limiter=rate_limiter
         )
         self._sources: list[Source] = []
+        # The namespaces of which all sources have synced: they stay so.
+        self._synced: set[str] = set()
         self._started = False
+        # Cuts the requests of a reconcile that hang when the controller is to end.
+        self._stop = Stop()
 
         # All series exist from the start, so that a rate over them sees the first error too.
         self._results = {result: metrics.reconcile_total.labels(name, result) for result in RESULTS}
@@ -227,18 +122,16 @@ class Controller:
         self._active = metrics.active_workers.labels(name)
         metrics.max_concurrent_reconciles.labels(name).set(workers)
 
-    def watch(self, informer: Source, mapper: Mapper, *, predicate: Predicate = always) -> None:
+    def watch(self, source: Source, mapper: Mapper, predicate: Predicate = any_change) -> None:
         """Reconcile what an informer's changes map to. Call before `run`.
 
         Args:
-            informer: Where changes come from; somebody else runs it.
-            mapper: Names the requests for an object. Called on the informer's thread with an object
-                of the store: fast, without I/O, without changing it. An exception is a bug, and
-                ends the informer.
-            predicate: Whether a change matters. Called as the mapper.
+            source: Where changes come from; somebody else runs it.
+            mapper: Names the requests for an object.
+            predicate: Whether a change matters.
         """
-        self._sources.append(informer)
-        informer.add_handler(EnqueueRequests(self, mapper, predicate))
+        self._sources.append(source)
+        source.add_handler(EnqueueRequests(self.enqueue, mapper, predicate, source.is_own_write))
 
     def enqueue(self, request: Request, priority: int = 0, after: float = 0.0) -> None:
         """Have a request reconciled.
@@ -250,52 +143,52 @@ class Controller:
         """
         self._queue.add(request, priority=priority, after=after)
 
-    def hung(self) -> str:
-        """Tell whether a worker hangs, for a liveness probe.
-
-        Returns:
-            For how long its reconcile has run, if that is twice its deadline; else "".
-        """
-        running, limit = self._queue.longest_running(), self._reconcile_timeout
-        if running <= HUNG_DEADLINES * limit:
-            return ""
-        return HUNG.format(name=self.name, running=running, limit=limit)
-
-    def run(self, stop: threading.Event) -> None:
-        """Wait for the informers, then reconcile until told to stop.
-
-        Args:
-            stop: Ends this once the reconciles that are under way have ended.
+    def check_alive(self) -> None:
+        """Return unless a worker hangs.
 
         Raises:
-            CacheSyncTimeout: An informer has not synced in time.
+            CheckFailed: A reconcile has run for twice its deadline.
+        """
+        running, limit = self._queue.longest_running(), self._reconcile_timeout
+        if running > HUNG_DEADLINES * limit:
+            raise CheckFailed(HUNG.format(name=self.name, running=running, limit=limit))
+
+    def run(self, stop: Stop) -> None:
+        """Reconcile until told to stop.
+
+        A request waits while one of the informers has not synced its namespace: a reconcile must
+        not miss what is there. A namespace that cannot be listed does not hold up the others.
+
+        Args:
+            stop: Ends this once the reconciles that are under way have ended. Their requests are
+                cut if they hang.
+
+        Raises:
             RuntimeError: The controller was started before.
             Exception: A worker failed; the others may still be at work.
         """
         if self._started:
             raise RuntimeError(STARTED_TWICE.format(name=self.name))
         self._started = True
-        if not self._wait_for_sync(stop):
-            return
+        self._stop = stop
         # What each worker ended with. One that fails ends this at once: work that goes on with a
         # worker less would be a fault that nobody sees.
         ends: _Ends = SimpleQueue()
-        self._thread("stop", self._shut_down_at, stop)
+        take_back = stop.call_back(self._queue.shut_down)
         for number in range(self._workers):
-            self._thread(str(number), self._work, ends)
-        for _ in range(self._workers):
-            error = ends.get()
-            if error is not None:
-                raise error
+            self._start_worker(number, ends)
+        try:
+            for _ in range(self._workers):
+                error = ends.get()
+                if error is not None:
+                    raise error
+        finally:
+            take_back()
 
-    def _thread(self, suffix: str, target: Callable[..., None], argument: object) -> None:
+    def _start_worker(self, number: int, ends: _Ends) -> None:
         threading.Thread(
-            target=target, args=(argument,), name=f"{self.name}-{suffix}", daemon=True
+            target=self._work, args=(ends,), name=f"{self._label}-{number}", daemon=True
         ).start()
-
-    def _shut_down_at(self, stop: threading.Event) -> None:
-        self._clock.wait_event(stop, None)
-        self._queue.shut_down()
 
     def _work(self, ends: _Ends) -> None:
         try:
@@ -306,21 +199,13 @@ class Controller:
         else:
             ends.put(None)
 
-    def _wait_for_sync(self, stop: threading.Event) -> bool:
-        """Return True once all informers have synced, False if a stop comes before."""
-        deadline = Deadline.after(self._clock, self._cache_sync_timeout)
-        while not stop.is_set():
-            missing = [source for source in self._sources if not source.has_synced()]
-            if not missing:
-                return True
-            if deadline.expired:
-                resources = ", ".join(source.resource.full_name for source in missing)
-                message = NOT_SYNCED.format(
-                    name=self.name, resources=resources, seconds=self._cache_sync_timeout
-                )
-                raise CacheSyncTimeout(message)
-            self._clock.wait_event(stop, _SYNC_POLL_SECONDS)
-        return False
+    def _has_synced(self, namespace: str) -> bool:
+        if namespace in self._synced:
+            return True
+        if not all(source.has_synced(namespace) for source in self._sources):
+            return False
+        self._synced.add(namespace)
+        return True
 
     def _process_next(self) -> bool:
         """Take one request through a reconcile; return False once the queue is shut down."""
@@ -328,12 +213,16 @@ class Controller:
         if taken is None:
             return False
         request, priority = taken
+        if not self._has_synced(request.namespace):
+            self._queue.add(request, priority=priority, after=UNSYNCED_PAUSE_SECONDS)
+            self._queue.done(request)
+            return True
         self._active.inc()
         started = self._clock.monotonic()
         try:
             # A thread starts without any context, so it is bound here and not where it started.
             with bound_contextvars(
-                controller=self.name,
+                controller=self._label,
                 namespace=request.namespace,
                 name=request.name,
                 reconcileID=str(uuid.uuid4()),
@@ -348,7 +237,7 @@ class Controller:
 
     def _handle(self, request: Request, priority: int) -> None:
         """Reconcile one request. Each outcome has its branch here, and is decided nowhere else."""
-        deadline = Deadline.after(self._clock, self._reconcile_timeout)
+        deadline = Deadline.after(self._clock, self._reconcile_timeout, stop=self._stop)
         try:
             result = self._reconciler.reconcile(request, deadline)
         except TerminalError as error:
@@ -357,19 +246,20 @@ class Controller:
             self._count_error()
             _log.error("reconcile failed for good", error=str(error))
         except DeadlineExceeded as error:
-            # The given one or an earlier one, which leaves the reconciler time to tell of it.
+            # The given deadline or an earlier one, which leaves time to write the status.
             self._timeouts.inc()
             self._count_error()
             self._retry(request, priority)
             _log.error("reconcile ran out of time", error=str(error))
+        except Stopped as error:
+            # The queue is shut down: another process goes on from what the API server has.
+            _log.info("reconcile cut short by the stop", error=str(error))
         except ClientError as error:
             self._count_error()
             self._retry(request, priority, at_least=pause_asked_for(error))
             _log.error("reconcile failed", error=str(error))
-        except Exception:
+        except Exception:  # noqa: BLE001 - what nobody foresaw must not end the worker
             self._panics.inc()
-            if not self._recover_panic:
-                raise
             self._count_error()
             self._retry(request, priority)
             _log.exception("reconcile panicked")
@@ -394,7 +284,3 @@ class Controller:
     def _count_error(self) -> None:
         self._errors.inc()
         self._results["error"].inc()
-
-
-def _version(obj: Object) -> object:
-    return obj["metadata"].get("resourceVersion")

@@ -28,15 +28,18 @@ from controller.errors import (
 from controller.resource import Object, Resource, micro_time
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from controller.clock import Clock
     from controller.rest.client import Client
+    from controller.stop import Stop
 
 NORMAL = "Normal"
 WARNING = "Warning"
+
+#: Where events about cluster-scoped objects are.
+DEFAULT_NAMESPACE = "default"
 
 EVENTS = Resource("events.k8s.io", "v1", "events", "Event")
 
@@ -89,10 +92,18 @@ class _Reference:
         return cls(
             obj["apiVersion"],
             obj["kind"],
-            metadata["namespace"],
+            metadata.get("namespace", ""),
             metadata["name"],
             metadata["uid"],
         )
+
+    @property
+    def event_namespace(self) -> str:
+        """Where the event is: with its object, or in `default` for a cluster-scoped one.
+
+        client-go tools/events/event_recorder.go does the same.
+        """
+        return self.namespace or DEFAULT_NAMESPACE
 
 
 @frozen
@@ -209,11 +220,8 @@ class EventRecorder:
         except queue.Full:
             _log.warning("event dropped: too many wait", reason=reason)
 
-    def run(self, stop: threading.Event) -> None:
-        """Deliver until the event is set, then what still waits, for five seconds at most.
-
-        A try that is under way at the stop takes up to ten seconds more.
-        """
+    def run(self, stop: Stop) -> None:
+        """Deliver until the stop is set, then what still waits, for five seconds at most."""
         while not stop.is_set():
             try:
                 recorded = self._waiting.get(timeout=_POLL_SECONDS)
@@ -224,8 +232,8 @@ class EventRecorder:
             self._end_series(stop)
         self._flush(stop)
 
-    def _flush(self, stop: threading.Event) -> None:
-        self._last_try = Deadline.after(self._clock, FLUSH_SECONDS)
+    def _flush(self, stop: Stop) -> None:
+        self._last_try = self._last_try or Deadline.after(self._clock, FLUSH_SECONDS)
         with contextlib.suppress(queue.Empty):
             while not self._last_try.expired:
                 self._record(self._waiting.get_nowait(), stop)
@@ -233,7 +241,7 @@ class EventRecorder:
             if not self._last_try.expired:
                 self._tell(series, stop)
 
-    def _record(self, recorded: _Recorded, stop: threading.Event) -> None:
+    def _record(self, recorded: _Recorded, stop: Stop) -> None:
         series = self._series.get(recorded)
         now = self._clock.monotonic()
         if series is None:
@@ -252,7 +260,7 @@ class EventRecorder:
         if series.told == 1:
             self._tell(series, stop)
 
-    def _end_series(self, stop: threading.Event) -> None:
+    def _end_series(self, stop: Stop) -> None:
         now = self._clock.monotonic()
         if now < self._next_look:
             return
@@ -264,11 +272,11 @@ class EventRecorder:
             if ended or now - series.synced >= REFRESH_SECONDS:
                 self._tell(series, stop)
 
-    def _tell(self, series: _Series, stop: threading.Event) -> None:
+    def _tell(self, series: _Series, stop: Stop) -> None:
         """Bring the API server's count up to date."""
         if series.count == series.told:
             return
-        namespace = series.first.regarding.namespace
+        namespace = series.first.regarding.event_namespace
         body = {"series": {"count": series.count, "lastObservedTime": micro_time(series.last)}}
 
         def patch(deadline: Deadline) -> None:
@@ -287,7 +295,7 @@ class EventRecorder:
         return {
             "apiVersion": EVENTS.api_version,
             "kind": EVENTS.kind,
-            "metadata": {"name": name, "namespace": regarding.namespace},
+            "metadata": {"name": name, "namespace": regarding.event_namespace},
             "eventTime": micro_time(recorded.at),
             "reportingController": self._component,
             "reportingInstance": self._instance,
@@ -309,11 +317,11 @@ class EventRecorder:
         with contextlib.suppress(AlreadyExists):
             self._client.create(EVENTS, event["metadata"]["namespace"], event, deadline=deadline)
 
-    def _tried(self, request: Callable[[Deadline], None], stop: threading.Event) -> bool:
+    def _tried(self, request: Callable[[Deadline], None], stop: Stop) -> bool:
         """Send a request, again and again while nobody refuses it; return whether it arrived."""
         for attempt in range(1, TRIES + 1):
             try:
-                request(self._last_try or Deadline.after(self._clock, TRY_SECONDS))
+                request(self._last_try or Deadline.after(self._clock, TRY_SECONDS, stop=stop))
             except NotFound:
                 # Its namespace is gone.
                 return False
@@ -324,7 +332,10 @@ class EventRecorder:
             else:
                 return True
             if self._clock.wait_event(stop, RETRY_SECONDS):
-                return False
+                if self._last_try is not None:
+                    return False
+                # The stop has cut the try, or the pause after it: one more is due.
+                self._last_try = Deadline.after(self._clock, FLUSH_SECONDS)
         return False
 
     def _name(self, recorded: _Recorded) -> str:

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
-    # Returns why the check fails, and nothing when all is well.
-    Check = Callable[[], str]
+    from controller.stop import Stop
+
+    #: Returns when all is well, and raises `CheckFailed` when not, as controller-runtime's Checker.
+    Check = Callable[[], None]
 
 DISABLED = "0"
 
@@ -42,9 +44,12 @@ _CLIENT_TIMEOUT_SECONDS = 10.0
 _log = structlog.get_logger()
 
 
-def ping() -> str:
-    """Succeed: the check of an endpoint that was given none."""
-    return ""
+class CheckFailed(Exception):
+    """What a probe asked about is not well; the message says what, for the log."""
+
+
+def ping() -> None:
+    """Return: the check of an endpoint that was given none."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -84,7 +89,7 @@ class _HttpRunnable:
         """The port that it listens on; 0 if it is switched off."""
         return 0 if self._server is None else self._server.server_port
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: Stop) -> None:
         """Serve until the event is set."""
         if self._server is None:
             stop.wait()
@@ -98,7 +103,7 @@ class _HttpRunnable:
                 server.handle_request()
 
 
-def _wake_at(stop: threading.Event, listening: socket.socket) -> None:
+def _wake_at(stop: Stop, listening: socket.socket) -> None:
     """End the wait for a connection once the event is set: Linux then calls the socket readable."""
     stop.wait()
     with contextlib.suppress(OSError):
@@ -140,15 +145,15 @@ class HealthServer(_HttpRunnable):
 
         Args:
             address: `host:port` or `:port`; `0` for none.
-            healthz: Checks of the process by name. Without them there is no such path; with an
-                empty mapping it always succeeds.
+            healthz: Checks of the process by name, looked up at each probe. Without them there is
+                no such path; with an empty mapping it always succeeds.
             readyz: Checks of its readiness, likewise.
 
         Raises:
             OSError: The port cannot be had.
         """
         endpoints = {
-            name: checks or {"ping": ping}
+            name: checks
             for name, checks in (("healthz", healthz), ("readyz", readyz))
             if checks is not None
         }
@@ -191,8 +196,10 @@ class _HealthHandler(_Handler):
         target = urlsplit(self.path)
         query = parse_qs(target.query, keep_blank_values=True)
         endpoint, _, check = target.path.strip("/").partition("/")
-        checks = self.endpoints.get(endpoint)
-        if checks is None or (check and check not in checks):
+        found = self.endpoints.get(endpoint)
+        # Checks come and go with the parts of the process, while probes are answered.
+        checks = {} if found is None else dict(found) or {"ping": ping}
+        if not checks or (check and check not in checks):
             self._answer(HTTPStatus.NOT_FOUND, NO_SUCH_PAGE)
         elif check:
             self._answer(*_one(checks[check]))
@@ -202,9 +209,10 @@ class _HealthHandler(_Handler):
 
 
 def _one(check: Check) -> tuple[HTTPStatus, str]:
-    reason = check()
-    if reason:
-        return HTTPStatus.INTERNAL_SERVER_ERROR, f"internal server error: {reason}\n"
+    try:
+        check()
+    except CheckFailed as error:
+        return HTTPStatus.INTERNAL_SERVER_ERROR, f"internal server error: {error}\n"
     return HTTPStatus.OK, "ok"
 
 
@@ -217,10 +225,11 @@ def _all(
         if name in excluded:
             lines.append(f"[+]{name} excluded: ok")
             continue
-        reason = checks[name]()
-        if reason:
+        try:
+            checks[name]()
+        except CheckFailed as error:
             # The reason is for the log: whoever can reach the port needs no details.
-            _log.warning("check failed", endpoint=endpoint, check=name, reason=reason)
+            _log.warning("check failed", endpoint=endpoint, check=name, reason=str(error))
             failed.append(name)
             lines.append(f"[-]{name} failed: reason withheld")
         else:

@@ -4,11 +4,12 @@ The names, labels and buckets are those of controller-runtime (pkg/internal/cont
 pkg/internal/metrics/workqueue.go, pkg/metrics/client_go_adapter.go, pkg/metrics/leaderelection.go),
 so that dashboards and alerts made for Go operators work. Of its families for the REST client, two
 have no counterpart: there is no client-side rate limiter, and name resolution is not observable.
-The `informer_*` families are this runtime's own.
+The `informer_*` and `pod_command*` families are this runtime's own.
 
 `labels()` takes a lock and builds a tuple: who counts in a hot path keeps the child it returns.
 """
 
+import contextlib
 from typing import Final
 
 from prometheus_client import (
@@ -22,6 +23,13 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from controller.workqueue.metrics import WorkqueueCollector
+
+#: Whose name labels series, in `Metrics.claim`.
+INFORMER: Final = "an informer"
+CONTROLLER: Final = "a controller"
+TAKEN: Final = "there is {kind} named {name!r} already: give each a name of its own"
+
 #: Values of the `result` label of `reconcile_total`, one for each outcome of the worker loop.
 RESULTS: Final = ("success", "error", "requeue", "requeue_after")
 
@@ -34,21 +42,11 @@ REQUEST_SECONDS_BUCKETS: Final = (0.005, 0.025, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 
 REQUEST_SIZE_BUCKETS: Final = (
     *(64, 256, 512, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216),
 )
-
-
-def exponential_buckets(start: float, factor: float, count: int) -> tuple[float, ...]:
-    """Return `count` upper bounds, each `factor` times the one before.
-
-    Multiplies step by step as the Go client does: 1e-8 times 10 three times over is
-    9.999999999999999e-06, and a query by the label `le` must find what it finds there.
-    """
-    bounds = [start]
-    while len(bounds) < count:
-        bounds.append(bounds[-1] * factor)
-    return tuple(bounds)
-
-
-QUEUE_SECONDS_BUCKETS: Final = exponential_buckets(1e-8, 10, 12)
+#: From a command that only looks something up to one that copies data for hours.
+COMMAND_SECONDS_BUCKETS: Final = (
+    *(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30),
+    *(60, 300, 900, 3600, 14400),
+)
 
 
 class Metrics:
@@ -117,52 +115,9 @@ class Metrics:
             registry=registry,
         )
 
-        # Both labels hold the queue's name, which is its controller's.
-        queue = ("name", "controller")
-        self.workqueue_depth = Gauge(
-            "workqueue_depth",
-            "Items that are ready to be handed out, by priority.",
-            (*queue, "priority"),
-            registry=registry,
-        )
-        self.workqueue_adds_total = Counter(
-            "workqueue_adds_total",
-            "Items that became ready to be handed out.",
-            queue,
-            registry=registry,
-        )
-        self.workqueue_queue_duration_seconds = Histogram(
-            "workqueue_queue_duration_seconds",
-            "Time that items were ready before they were handed out.",
-            queue,
-            buckets=QUEUE_SECONDS_BUCKETS,
-            registry=registry,
-        )
-        self.workqueue_work_duration_seconds = Histogram(
-            "workqueue_work_duration_seconds",
-            "Time from the handing out of an item until it was done.",
-            queue,
-            buckets=QUEUE_SECONDS_BUCKETS,
-            registry=registry,
-        )
-        self.workqueue_unfinished_work_seconds = Gauge(
-            "workqueue_unfinished_work_seconds",
-            "Time since the handing out of all items that are not done, summed up.",
-            queue,
-            registry=registry,
-        )
-        self.workqueue_longest_running_processor_seconds = Gauge(
-            "workqueue_longest_running_processor_seconds",
-            "Time since the handing out of the oldest item that is not done.",
-            queue,
-            registry=registry,
-        )
-        self.workqueue_retries_total = Counter(
-            "workqueue_retries_total",
-            "Items that were added with a delay.",
-            queue,
-            registry=registry,
-        )
+        #: The families of the work queues; each queue registers itself.
+        self.workqueue = WorkqueueCollector()
+        registry.register(self.workqueue)
 
         self.rest_requests_total = Counter(
             "rest_client_requests_total",
@@ -224,6 +179,56 @@ class Metrics:
             registry=registry,
         )
 
+        # The kind is the reconciler's word for what a command does, the pool short or long.
+        command = ("kind", "pool")
+        self.pod_commands_running = Gauge(
+            "pod_commands_running",
+            "Commands that run in pods now.",
+            command,
+            registry=registry,
+        )
+        self.pod_command_duration_seconds = Histogram(
+            "pod_command_duration_seconds",
+            "Time from the start of a command in a pod until its end, be it a failure.",
+            command,
+            buckets=COMMAND_SECONDS_BUCKETS,
+            registry=registry,
+        )
+        self.pod_command_failures_total = Counter(
+            "pod_command_failures_total",
+            "Commands in pods that have failed, by cause.",
+            (*command, "cause"),
+            registry=registry,
+        )
+
+        # The values of the label `resource` and of the label `controller` that are taken.
+        self._claimed: set[tuple[str, str]] = set()
+
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
+
+    def claim(self, kind: str, name: str) -> None:
+        """Reserve a name for the series of an informer or a controller.
+
+        Args:
+            kind: INFORMER or CONTROLLER.
+            name: The value of the label that tells its series from those of others.
+
+        Raises:
+            ValueError: It is taken: two would overwrite each other's gauges.
+        """
+        if (kind, name) in self._claimed:
+            raise ValueError(TAKEN.format(kind=kind, name=name))
+        self._claimed.add((kind, name))
+
+    def forget_informer(self, name: str) -> None:
+        """Export no series of an informer any more, and give its name back."""
+        self._claimed.discard((INFORMER, name))
+        for family in (
+            self.informer_store_objects,
+            self.informer_last_contact_seconds,
+            self.informer_relists_total,
+        ):
+            with contextlib.suppress(KeyError):
+                family.remove(name)

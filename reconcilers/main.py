@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 import controller
 from controller import log
-from controller.clock import SystemClock
 from controller.errors import ConfigError
-from controller.manager import RunnableFailed, install_signal_handlers
+from controller.manager import RunnableFailed, stop_on_signals
+from controller.operator import Operator
 from controller.rest.kubeconfig import current_namespace, load_api_client
 from reconcilers.options import EXIT_USAGE, PROGRAM, parse_options
-from reconcilers.wiring import build
+from reconcilers.repositoryserver.setup import setup
 
-EXIT_FAILED = 1
+EXIT_FAILED: Final = 1
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient
+
+    from reconcilers.options import Options
 
 _log = structlog.get_logger()
 
@@ -37,11 +42,10 @@ def main() -> None:
         # A parser of YAML speaks in several lines.
         sys.stderr.write(f"{PROGRAM}: {' '.join(str(error).split())}\n")
         sys.exit(EXIT_USAGE)
-    stop = threading.Event()
-    install_signal_handlers(stop)
+    stop = stop_on_signals()
     _log.info("starting", version=controller.__version__, namespace=namespace)
     try:
-        build(options, namespace, api_client, SystemClock()).run(stop)
+        build(options, namespace, api_client).run(stop)
     except (RunnableFailed, OSError) as error:
         _log.error("stopping: a part has failed", error=str(error))
     else:
@@ -51,3 +55,38 @@ def main() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(EXIT_FAILED)
+
+
+def build(
+    options: Options,
+    namespace: str,
+    api_client: ApiClient,
+    **seams: Any,  # noqa: ANN401 - those of `Operator`
+) -> Operator:
+    """Put the process together; nothing runs yet, but the ports are open.
+
+    Args:
+        options: What the command was told.
+        namespace: The namespace to serve.
+        api_client: A connection to the API server.
+        seams: Further arguments of `Operator`, for tests.
+
+    Raises:
+        OSError: A port cannot be had.
+    """
+    operator = Operator(
+        api_client,
+        PROGRAM,
+        namespaces=[namespace],
+        lease=options.lease_terms(namespace) if options.leader_elect else None,
+        metrics_address=options.metrics_bind_address,
+        health_address=options.health_probe_bind_address,
+        **seams,
+    )
+    setup(
+        operator,
+        image=options.server_image,
+        workers=options.workers,
+        max_replacements=options.max_concurrent_replacements,
+    )
+    return operator

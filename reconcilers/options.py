@@ -11,7 +11,7 @@ from attrs import frozen
 
 import controller
 from controller import log
-from controller.leaderelection.elector import LeaseTerms
+from controller.leaderelection.lease import LeaseTerms
 from reconcilers.repositoryserver.rollout import throttle as turns
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""A local copy of one resource that tells its handlers what changed.
+"""A local copy of one resource, with handlers for what changes in it.
 
 Follows client-go tools/cache/shared_informer.go, with the cache options that controller-runtime
 sets (pkg/cache). Handlers are called one after the other on the informer's thread: they must only
@@ -10,30 +10,41 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
+import structlog
+
+from controller.cache.mutationcache import MutationCache
 from controller.cache.reflector import READ_TIMEOUT, Reflector
 from controller.cache.store import IndexFunction, Store, key_of
+from controller.cache.trim import default_trim
 from controller.clock import Clock
+from controller.errors import ClientError, NotFound
+from controller.health import CheckFailed
 from controller.jsonvalue import interned
-from controller.metrics import Metrics
+from controller.metrics import INFORMER, Metrics
 from controller.resource import Object, Resource
 from controller.rest.client import Client
-
-LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+from controller.stop import Stop
 
 #: Seconds between two resyncs, give or take a tenth (controller-runtime pkg/cache/cache.go).
 RESYNC_PERIOD: Final = 36000.0
 
-#: Seconds without a sign of life after which the thread counts as hung: two silences of a watch,
-#: the longest that it may be in one place.
-HUNG_SECONDS: Final = 2 * READ_TIMEOUT
+#: Silences of a watch after which the thread counts as hung. It is never in one place for longer
+#: than one.
+HUNG_SILENCES: Final = 2
+
 HUNG: Final = "{name} shows no life for {seconds:.0f} s"
+NOT_SYNCED: Final = "{name} has not synced"
+NOT_SERVED: Final = "{name} waits: the API server does not serve {resource}; install its CRD"
+
+
+_log = structlog.get_logger()
 
 
 class Handler(Protocol):
     """Who wants to know what changed. The objects belong to the store: never change them."""
 
     def on_add(self, obj: Object, *, initial: bool) -> None:
-        """Learn of an object.
+        """Handle an object that is new to the informer.
 
         Args:
             obj: Its state.
@@ -41,44 +52,49 @@ class Handler(Protocol):
         """
 
     def on_update(self, old: Object, new: Object) -> None:
-        """Learn of a change; in a resync both are the same object."""
+        """Handle a change; in a resync both are the same object."""
 
     def on_delete(self, obj: Object) -> None:
-        """Learn of a deletion.
+        """Handle a deletion.
 
         Args:
             obj: The last state known; older than the deletion if that was not seen itself.
         """
 
 
-class Overlay(Protocol):
-    """Writes laid over the store, as `controller.cache.mutationcache.MutationCache`."""
-
-    def settle(self) -> list[Object]:
-        """Forget the writes that the store is past.
-
-        Returns:
-            The objects among them that the store does not hold: gone before it ever showed them.
-        """
-
-
-def default_trim(obj: Object) -> Object:
-    """Drop what no reconciler reads and what makes up a third of an object's size or more.
-
-    With the annotation that `kubectl apply` leaves goes a Secret's data, which it holds in full
-    even where only metadata is watched.
-    """
-    metadata = obj["metadata"]
-    metadata.pop("managedFields", None)
-    annotations = metadata.get("annotations")
-    if annotations and LAST_APPLIED in annotations:
-        # A new one: whoever copied the metadata before shares the old one.
-        metadata["annotations"] = {k: v for k, v in annotations.items() if k != LAST_APPLIED}
-    return obj
-
-
 class Informer:
-    """Keeps a store like the API server and tells handlers what changed in it."""
+    """Keeps a store like the API server, and has handlers called with what changes in it.
+
+    Follows one namespace, or all. Its mutation cache shows this process's own writes before the
+    watch does: read from `cache`, and have the client report each write to `written`.
+
+    A resource that the API server does not serve has no objects. The informer counts as synced, so
+    that it holds up nobody, and follows the resource as soon as its CRD is there.
+
+    Args:
+        client: Whom to ask.
+        resource: What to follow.
+        namespace: "" for all, and for a cluster-scoped resource.
+        clock: For pauses and ages.
+        metrics: Where size, age and relists are shown.
+        name: Unique among the process's informers. Default: the resource's name.
+        optional: Whether the process is ready while the API server does not serve the resource.
+        metadata_only: Hold no spec, status or data.
+        label_selector: Follow only objects with these labels.
+        field_selector: The same for fields; `metadata.name=...` for a single object.
+        indexers: Index functions of the store, by index name.
+        trim: Gets each object on arrival, before the indices, and returns what to keep. It may
+            change the object and its metadata, but not what is nested deeper. What is kept shares
+            its strings with all else.
+        resync_period: Seconds between two resyncs, give or take a tenth.
+        uniform: Draws a number between two, as `random.uniform`.
+        read_timeout: Seconds of silence after which a watch counts as dead.
+        on_watch_error: Called on the informer's thread with each error that ends list and watch, in
+            place of a line in the log (SetWatchErrorHandler). Default: the line.
+
+    Raises:
+        ValueError: Another informer has this name.
+    """
 
     def __init__(
         self,
@@ -88,6 +104,8 @@ class Informer:
         *,
         clock: Clock,
         metrics: Metrics,
+        name: str = "",
+        optional: bool = False,
         metadata_only: bool = False,
         label_selector: str = "",
         field_selector: str = "",
@@ -96,31 +114,30 @@ class Informer:
         resync_period: float = RESYNC_PERIOD,
         uniform: Callable[[float, float], float] = random.uniform,
         read_timeout: float = READ_TIMEOUT,
+        on_watch_error: Callable[[ClientError], None] | None = None,
     ) -> None:
-        """Make an informer; `run` starts it.
-
-        Args:
-            client: Whom to ask.
-            resource: What to follow.
-            namespace: "" for all.
-            clock: For pauses and ages.
-            metrics: Where size, age and relists are shown.
-            metadata_only: Hold no spec, status or data.
-            label_selector: Follow only objects with these labels.
-            field_selector: The same for fields; `metadata.name=...` for a single object.
-            indexers: Index functions of the store, by index name.
-            trim: Gets each object on arrival, before the indices, and returns what to keep; it may
-                change the object. What is kept shares its strings with all else.
-            resync_period: Seconds between two resyncs, give or take a tenth.
-            uniform: Draws a number between two, as `random.uniform`.
-            read_timeout: Seconds of silence after which a watch counts as dead.
-        """
+        #: What it follows.
         self.resource = resource
+        #: The namespace that it follows; "" for all.
+        self.namespace = namespace
+        #: What the watch has shown.
         self.store = Store(indexers)
+        #: The same, with this process's own writes laid over it.
+        self.cache = MutationCache(
+            self.store, clock=clock, indexers=indexers, metadata_only=metadata_only, trim=trim
+        )
+        # The value of the label of its series.
+        self._label = name or resource.full_name
+        #: Names it in logs, errors and probes.
+        self.name = f"informer of {self._label}"
+        self._metrics = metrics
+        self._optional = optional
+        self._report = on_watch_error or self._log_watch_error
         self._clock = clock
         self._resync_period = resync_period
         self._uniform = uniform
-        self._processor = _Processor(self.store)
+        self._read_timeout = read_timeout
+        self._processor = _Processor(self.store, self.cache)
         self._reflector = Reflector(
             client,
             resource,
@@ -128,54 +145,49 @@ class Informer:
             self._processor,
             clock=clock,
             metrics=metrics,
+            name=self._label,
             metadata_only=metadata_only,
             label_selector=label_selector,
             field_selector=field_selector,
             keep=lambda obj: interned(trim(obj)),
             on_contact=self._on_contact,
             beat=self._beat,
+            on_watch_error=self._on_watch_error,
             uniform=uniform,
             read_timeout=read_timeout,
         )
+        # Whether the API server said last that it does not serve the resource.
+        self._absent = False
+        # Whether the objects are to be forgotten at the end of `run`.
+        self._abandoned = False
         # Monotonic seconds; written by the informer's thread only.
         self._last_contact = clock.monotonic()
         # The same of the thread's last sign of life: it goes on while the server is away.
         self._last_beat = clock.monotonic()
         self._next_resync = self._draw_next_resync()
-        labels = {"resource": resource.full_name}
-        metrics.informer_store_objects.labels(**labels).set_function(lambda: len(self.store))
-        metrics.informer_last_contact_seconds.labels(**labels).set_function(self.last_contact_age)
-
-    @property
-    def name(self) -> str:
-        """Name it in logs and errors."""
-        return f"informer of {self.resource.full_name}"
+        metrics.claim(INFORMER, self._label)
+        metrics.informer_store_objects.labels(self._label).set_function(lambda: len(self.store))
+        metrics.informer_last_contact_seconds.labels(self._label).set_function(
+            self.last_contact_age
+        )
 
     def add_handler(self, handler: Handler) -> None:
-        """Tell a handler all that is there, then all that changes.
+        """Call a handler with all that is there, then with all that changes.
 
         A handler added before `run` gets the initial objects as they arrive. All calls to handlers
         are in one order, in the calling thread for what is there already, then in the informer's.
-        No handler may add one while it is being called.
+        When a handler is called, the store has the change, and `cache.is_own_write` still knows
+        whose it is. No handler may add one while it is being called.
         """
         self._processor.add_handler(handler)
 
-    def set_overlay(self, overlay: Overlay) -> None:
-        """Have an overlay settled after each relist; before `run`.
-
-        What it finds gone is told to the handlers as deleted: an object that was created and
-        deleted between two watches is in no event and in no list.
-        """
-        self._processor.overlay = overlay
-
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: Stop) -> None:
         """Follow the resource until told to stop.
 
-        Returns within a moment of it, or, if a request was just waiting for its answer to begin,
-        after that request's timeout. Trouble with the server is logged and tried again for ever.
+        Trouble with the server is logged and tried again for ever.
 
         Args:
-            stop: Ends this.
+            stop: Ends this within a moment: a request that hangs is cut.
 
         Raises:
             Exception: A handler or an index function failed. What they missed is lost, so the
@@ -183,49 +195,87 @@ class Informer:
         """
         self._last_contact = self._clock.monotonic()
         self._beat()
-        closer = threading.Thread(
-            target=self._close_when, args=(stop,), name=f"close-{self.resource.plural}", daemon=True
-        )
-        closer.start()
+        take_back = stop.call_back(self._reflector.close)
         self._reflector.run(stop)
+        take_back()
+        if self._abandoned:
+            self._processor.replace([], "")
+            self._metrics.forget_informer(self._label)
+
+    def abandon(self) -> None:
+        """Forget all objects at the end of `run`; the handlers see them deleted."""
+        self._abandoned = True
+
+    def written(self, obj: Object) -> None:
+        """Record an own write: an object as the API server returned it."""
+        self.cache.mutated(obj)
 
     def has_synced(self) -> bool:
-        """Tell whether the initial objects are in the store and the handlers know them."""
-        return self._processor.synced.is_set()
+        """Return whether the initial objects are in the store and the handlers know them.
+
+        True as well while the API server does not serve the resource: there are none.
+        """
+        return self._absent or self._processor.synced.is_set()
+
+    def is_served(self) -> bool:
+        """Return False if the API server said last that it does not serve the resource."""
+        return not self._absent
 
     def last_contact_age(self) -> float:
         """Return the seconds since the server was last heard.
 
         A bookmark comes once a minute, and after 90 s of silence the watch is opened anew, which
         counts as well. An age of more than two minutes means that the store is stale. That is the
-        server's fault or the network's, and no reason to end the process: see `hung`.
+        server's fault or the network's, and no reason to end the process: see `check_alive`.
         """
         return self._clock.monotonic() - self._last_contact
 
-    def hung(self) -> str:
-        """Tell whether the informer's thread hangs, for a liveness probe.
+    def check_alive(self) -> None:
+        """Return unless the informer's thread hangs. Trouble with the server is no hang.
 
-        Returns:
-            Its name and since when; "" while it turns over, be it only from one refused request to
-            the next.
+        Raises:
+            CheckFailed: It shows no life for two silences of a watch.
         """
         silence = self._clock.monotonic() - self._last_beat
-        return HUNG.format(name=self.name, seconds=silence) if silence > HUNG_SECONDS else ""
+        if silence > HUNG_SILENCES * self._read_timeout:
+            raise CheckFailed(HUNG.format(name=self.name, seconds=silence))
 
-    def _close_when(self, stop: threading.Event) -> None:
-        stop.wait()
-        self._reflector.close()
+    def check_ready(self) -> None:
+        """Return once the informer has synced.
+
+        Raises:
+            CheckFailed: It has not, or the API server does not serve the resource, unless that is
+                optional.
+        """
+        if self._absent and not self._optional:
+            raise CheckFailed(NOT_SERVED.format(name=self.name, resource=self.resource.full_name))
+        if not self.has_synced():
+            raise CheckFailed(NOT_SYNCED.format(name=self.name))
 
     def _on_contact(self) -> None:
-        """Note that the server was heard, and resync when it is time.
+        """Record that the server was heard, and resync when it is time.
 
         That is every 90 s at least, which is precise enough for a period of hours.
         """
+        self._absent = False
         self._last_contact = self._clock.monotonic()
         self._beat()
         if self._last_contact >= self._next_resync:
             self._next_resync = self._draw_next_resync()
             self._processor.resync()
+
+    def _on_watch_error(self, error: ClientError) -> None:
+        # The list of a namespace that is missing is empty, not "not found".
+        if isinstance(error, NotFound):
+            if not self._absent:
+                _log.info("waiting for a CRD", resource=self.resource.full_name)
+            self._absent = True
+            self._last_contact = self._clock.monotonic()
+        self._report(error)
+
+    def _log_watch_error(self, error: ClientError) -> None:
+        if not isinstance(error, NotFound):
+            _log.warning("list and watch failed", resource=self._label, error=str(error))
 
     def _beat(self) -> None:
         self._last_beat = self._clock.monotonic()
@@ -235,16 +285,18 @@ class Informer:
 
 
 class _Processor:
-    """Puts what the reflector brings into the store and tells the handlers, in this order.
+    """Puts what the reflector brings into the store, calls the handlers, then the mutation cache.
 
-    Whoever hears of an object finds it, or something newer, in the store.
+    In this order: who is called with an object finds it, or something newer, in the store, and can
+    still ask the cache whose write it is.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, cache: MutationCache) -> None:
+        #: Set once the initial objects are in the store and the handlers know them.
         self.synced = threading.Event()
-        self.overlay: Overlay | None = None
         self._store = store
-        # Held while the store changes and the handlers are told: a handler that joins sees each
+        self._cache = cache
+        # Held while the store changes and the handlers are called: a handler that joins sees each
         # object exactly once.
         self._lock = threading.Lock()
         self._handlers: list[Handler] = []
@@ -267,7 +319,8 @@ class _Processor:
             self._store.delete(obj)
             self._store.bookmark(_version(obj))
             if known:
-                self._tell_deleted(obj)
+                self._handle_deletion(obj)
+            self._cache.deleted(obj)
 
     def bookmark(self, resource_version: str) -> None:
         self._store.bookmark(resource_version)
@@ -276,16 +329,17 @@ class _Processor:
         with self._lock:
             before = {key_of(obj): obj for obj in self._store.list()}
             vanished = self._store.replace(objects, resource_version)
-            unseen = self.overlay.settle() if self.overlay is not None else []
-            # Each once: what was written to an object is newer than what the store had of it.
-            for obj in {_uid(obj): obj for obj in (*vanished, *unseen)}.values():
-                self._tell_deleted(obj)
             for obj in objects:
-                self._tell(before.get(key_of(obj)), obj, initial=not self.synced.is_set())
+                self._handle(before.get(key_of(obj)), obj, initial=not self.synced.is_set())
+            # An object that was created and deleted between two watches is in no event and in no
+            # list. Each once: what was written to an object is newer than what the store had.
+            unseen = self._cache.settle()
+            for obj in {_uid(obj): obj for obj in (*vanished, *unseen)}.values():
+                self._handle_deletion(obj)
             self.synced.set()
 
     def resync(self) -> None:
-        """Tell the handlers each object again, as an update from itself."""
+        """Call the handlers with each object again, as an update from itself."""
         with self._lock:
             for obj in self._store.list():
                 for handler in self._handlers:
@@ -295,16 +349,17 @@ class _Processor:
         with self._lock:
             old = self._store.get(*key_of(obj))
             self._store.update(obj)
-            # Before the handlers are told: whoever reads because of them finds the store at this
-            # version, and no write of his own older than it laid over it.
+            # Before the handlers are called: who reads because of them finds the store at this
+            # version, and no older write of their own laid over it.
             self._store.bookmark(_version(obj))
-            self._tell(old, obj, initial=False)
+            self._handle(old, obj, initial=False)
+            self._cache.shown(obj)
 
-    def _tell(self, old: Object | None, new: Object, *, initial: bool) -> None:
+    def _handle(self, old: Object | None, new: Object, *, initial: bool) -> None:
         if old is not None and _uid(old) != _uid(new):
             # Deleted and created again under the same name while nobody looked: what depends on
             # the old one must hear of its end.
-            self._tell_deleted(old)
+            self._handle_deletion(old)
             old = None
         for handler in self._handlers:
             if old is None:
@@ -312,7 +367,7 @@ class _Processor:
             elif _version(old) != _version(new):
                 handler.on_update(old, new)
 
-    def _tell_deleted(self, obj: Object) -> None:
+    def _handle_deletion(self, obj: Object) -> None:
         for handler in self._handlers:
             handler.on_delete(obj)
 

@@ -7,32 +7,44 @@ write decides on the state before it, and writes again.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from controller.cache.informer import default_trim
 from controller.cache.store import Store, key_of
+from controller.cache.trim import default_trim
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from controller.cache.store import IndexFunction, Key
     from controller.clock import Clock
     from controller.resource import Object
 
-# The watch is behind by milliseconds, but by minutes where its connection is half-open and requests
-# on others succeed (reflector.READ_TIMEOUT): a write that is forgotten by then looks as if it had
-# never been. After this long an object that it never showed is gone.
-DEFAULT_TTL_SECONDS = 600.0
+#: Seconds after which a write that the store never showed is forgotten. The watch is behind by
+#: milliseconds, but by minutes where its connection is half-open and requests on others succeed
+#: (reflector.READ_TIMEOUT): a write that is forgotten by then looks as if it had never been.
+DEFAULT_TTL_SECONDS: Final = 600.0
+
+#: What is left of an object of which only the metadata is kept.
+METADATA_FIELDS: Final = ("apiVersion", "kind", "metadata")
 
 
 class MutationCache:
     """The newer of what a store holds and what was written, object by object.
 
-    It is a handler of the store's informer, and its overlay: a write is forgotten as soon as the
-    store is past it, be it by the object itself, by its deletion, or by a list without it.
+    It belongs to the informer that fills the store. A write is forgotten as soon as the store is
+    past it: by the object itself, by its deletion, or by a list without it.
 
     Newer is the larger resourceVersion, as one number per resource: kube-apiserver on etcd keeps
     them so, and documents it from 1.35 on.
+
+    Args:
+        store: The informer's store.
+        clock: For expiry.
+        indexers: Those of the store, so that unseen objects are found by index as well.
+        metadata_only: Keep no spec, status or data of what is written, as the informer does not of
+            what it sees: what a Secret holds must not stay in memory.
+        trim: What the informer applies to each object that arrives.
+        ttl: Seconds after which a write that the store never showed is forgotten.
     """
 
     def __init__(
@@ -42,22 +54,14 @@ class MutationCache:
         clock: Clock,
         indexers: Mapping[str, IndexFunction] | None = None,
         metadata_only: bool = False,
+        trim: Callable[[Object], Object] = default_trim,
         ttl: float = DEFAULT_TTL_SECONDS,
     ) -> None:
-        """Start with no writes.
-
-        Args:
-            store: The informer's store.
-            clock: For expiry.
-            indexers: Those of the store, so that unseen objects are found by index as well.
-            metadata_only: Keep no spec, status or data of what is written, as the informer does not
-                of what it sees: what a Secret holds must not stay in memory.
-            ttl: Seconds after which a write that the store never showed is forgotten.
-        """
         self._store = store
         self._clock = clock
         self._indexers = indexers or {}
         self._metadata_only = metadata_only
+        self._trim = trim
         self._ttl = ttl
         # Guards the changes of the two fields below.
         self._lock = threading.Lock()
@@ -75,38 +79,30 @@ class MutationCache:
         kept = {
             name: value
             for name, value in obj.items()
-            if not self._metadata_only or name in ("apiVersion", "kind", "metadata")
+            if not self._metadata_only or name in METADATA_FIELDS
         }
         kept["metadata"] = dict(kept["metadata"])
         key = key_of(obj)
         with self._lock:
             before = self._written.get(*key)
             if not self._is_past(obj, 0 if before is None else _version(before)):
-                self._written.update(default_trim(kept))
+                self._written.update(self._trim(kept))
                 self._expires[key] = self._clock.monotonic() + self._ttl
 
-    def is_news(self, _old: Object | None, new: Object | None) -> bool:
-        """Tell whether a change is another than one's own write, as a `Predicate`.
+    def is_own_write(self, obj: Object) -> bool:
+        """Return whether an object is in the very state in which a write of this process left it.
 
-        Whoever goes on from what a write has returned need not be woken for it. In doubt a change
-        is news: the watch may show a write before its answer is here.
-
-        Call it before the cache is told of the change, which makes it forget the write.
+        In doubt it is not: the watch may show a write before its answer is here. Ask before the
+        cache is told of the object, which makes it forget the write.
         """
-        if new is None:
-            return True
-        written = self._written.get(*key_of(new))
-        return written is None or _version(written) != _version(new)
+        written = self._written.get(*key_of(obj))
+        return written is not None and _version(written) == _version(obj)
 
-    def on_add(self, obj: Object, *, initial: bool) -> None:  # noqa: ARG002 - a handler's signature
+    def shown(self, obj: Object) -> None:
         """Forget a write that the watch has shown."""
         self._forget_past(key_of(obj))
 
-    def on_update(self, old: Object, new: Object) -> None:  # noqa: ARG002 - a handler's signature
-        """Forget a write that the watch has shown."""
-        self._forget_past(key_of(new))
-
-    def on_delete(self, obj: Object) -> None:
+    def deleted(self, obj: Object) -> None:
         """Forget a write to an object that the watch has shown to be gone.
 
         The write of a successor that has the same name is kept: it is newer than the deletion.
@@ -134,7 +130,11 @@ class MutationCache:
         return [key_of(obj) for obj in self._store.list()]
 
     def by_index(self, index: str, value: str) -> list[Object]:
-        """Return the objects with a value in an index; they must not be changed."""
+        """Return the objects with a value in an index; they must not be changed.
+
+        Raises:
+            KeyError: There is no index of that name.
+        """
         # The writes first: one that the watch shows meanwhile moves from them into the store.
         keys = dict.fromkeys(
             key_of(obj)
@@ -166,7 +166,7 @@ class MutationCache:
         del self._expires[key_of(written)]
 
     def _is_past(self, written: Object, seen: int = 0) -> bool:
-        """Tell whether the store has seen a write, or is complete beyond it.
+        """Return whether the store has seen a write, or is complete beyond it.
 
         Args:
             written: The object that the write has returned.

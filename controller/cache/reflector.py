@@ -21,6 +21,7 @@ from controller.errors import (
     ApiError,
     ClientError,
     Gone,
+    NotFound,
     TooManyRequests,
     TransportError,
     from_status,
@@ -164,8 +165,10 @@ class Reflector:
         label_selector: str = "",
         field_selector: str = "",
         keep: Callable[[Object], Object] = lambda obj: obj,
+        name: str = "",
         on_contact: Callable[[], None] = lambda: None,
         beat: Callable[[], None] = lambda: None,
+        on_watch_error: Callable[[ClientError], None] | None = None,
         uniform: Callable[[float, float], float] = random.uniform,
         read_timeout: float = READ_TIMEOUT,
     ) -> None:
@@ -183,12 +186,17 @@ class Reflector:
             field_selector: The same for fields; `metadata.name=...` for a single object.
             keep: Gets each object as it arrives, and returns what goes into the sink: all of the
                 initial ones together, uncut, take several times the memory of what is kept.
+            name: The value of the label by which relists are counted. Default: the resource's
+                name.
             on_contact: Called on the reflector's thread whenever the server was heard, bookmarks
                 included.
             beat: Called on the reflector's thread at every turn, whether the server answers or not:
                 before each request, with each part of a list, and on both sides of a pause.
                 Between two calls lies one silence of the server or one pause: `read_timeout` or
                 60 s at most.
+            on_watch_error: Called on the reflector's thread with each error that ends list and
+                watch, in place of the warning in the log (shared_informer.go
+                SetWatchErrorHandler). Default None: the warning.
             uniform: Draws a number between two, as `random.uniform`.
             read_timeout: Seconds of silence after which a watch counts as dead.
         """
@@ -197,7 +205,7 @@ class Reflector:
         self._namespace = namespace
         self._sink = sink
         self._clock = clock
-        self._relists = metrics.informer_relists_total.labels(resource=resource.full_name)
+        self._relists = metrics.informer_relists_total.labels(name or resource.full_name)
         self._metadata_only = metadata_only
         self._label_selector = label_selector
         self._field_selector = field_selector
@@ -208,6 +216,7 @@ class Reflector:
         self._read_timeout = read_timeout
         self._backoff = Backoff(clock, uniform)
         self._log = structlog.get_logger().bind(resource=resource.full_name)
+        self._on_watch_error = on_watch_error or self._warn
 
         # The version up to which the sink is complete, "" before the first list.
         self._last_sync_resource_version = ""
@@ -230,7 +239,7 @@ class Reflector:
             try:
                 self._list_and_watch(stop)
             except ClientError as error:
-                self._log.warning("list and watch failed", error=str(error))
+                self._on_watch_error(error)
                 self._pause_after(error, stop)
             else:
                 self._pause_after(None, stop)
@@ -240,6 +249,9 @@ class Reflector:
         with self._stream_lock:
             if self._stream is not None:
                 self._stream.close()
+
+    def _warn(self, error: ClientError) -> None:
+        self._log.warning("list and watch failed", error=str(error))
 
     def _list_and_watch(self, stop: threading.Event) -> None:
         """Bring the sink up to date, then follow the changes until that no longer works."""
@@ -257,10 +269,13 @@ class Reflector:
         """Return a stream that has delivered the initial state, None if a list must do.
 
         Whatever goes wrong, a list is tried next: a server without the feature refuses the
-        parameter (422), a server or proxy that does not know it ignores it.
+        parameter (422), a server or proxy that does not know it ignores it. What is not served
+        cannot be listed either.
         """
         try:
             return self._watch_list(stop)
+        except NotFound:
+            raise
         except ClientError as error:
             if not stop.is_set():
                 self._log.info("no streaming list, falling back to a list", error=str(error))

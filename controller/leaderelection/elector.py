@@ -1,154 +1,101 @@
-"""One replica works, the others stand by: leader election on a Lease.
+"""Leader election on a Lease: one replica works, the others stand by.
 
-Follows client-go tools/leaderelection/leaderelection.go: the record, its times, who may take it
-when, and when a leader gives up. Three things are done beyond it, all of them without a request
-more:
+Follows client-go tools/leaderelection/leaderelection.go, with its names: `acquire`, `renew`,
+`try_acquire_or_renew`, `release`. The content of the Lease, its times, and the rules for who may
+take it and when are the same. Four things differ:
 
-* Writes are fenced (`Fence`): a leader that was paused sends nothing when it wakes.
-* A candidate follows the Lease by a watch as well, so that it takes over the moment that the Lease
-  is given up, and the moment that it expires; asking every few seconds, as client-go does, is the
-  fallback.
-* A leader that sees another one in the Lease has lost it at once.
+* Writes are fenced (`controller.leaderelection.fence`): a leader that was paused sends nothing when
+  it wakes up.
+* A renewal has one deadline, the moment at which the fence closes. The leader gives up at that
+  moment, also while a request hangs.
+* Candidates follow the Lease by a watch: they take it the moment it is released or expires.
+  Polling every few seconds, as client-go does, is the fallback.
+* A leader that sees another holder in the Lease has lost it at once; client-go tries on until the
+  renew deadline.
 """
 
 from __future__ import annotations
 
 import os
 import random
-import socket
 import threading
-import uuid
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import structlog
-from attrs import field, frozen
 
-from controller.cache.informer import Informer, default_trim
+from controller.cache.trim import default_trim
 from controller.clock import Deadline, DeadlineExceeded
-from controller.errors import ClientError, Conflict, NotFound
+from controller.errors import ClientError, Conflict, Forbidden, NotFound, Stopped
 from controller.events import NORMAL
-from controller.resource import Object, Resource, micro_time
+from controller.health import CheckFailed
+from controller.leaderelection.lease import (
+    JITTER_FACTOR,
+    LEASES,
+    ObservedLease,
+    held_spec,
+    holder_of,
+    lease_informer,
+    released_spec,
+    spec_of,
+)
+from controller.resource import Object, micro_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from controller.cache.informer import Informer
     from controller.clock import Clock
     from controller.events import EventRecorder
     from controller.leaderelection.fence import Fence
+    from controller.leaderelection.lease import LeaseTerms
     from controller.metrics import Metrics
     from controller.rest.client import Client
+    from controller.stop import Stop
 
-LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
-
-# controller-runtime pkg/manager/internal.go, in seconds.
-DEFAULT_LEASE_DURATION: Final = 15
-DEFAULT_RENEW_DEADLINE: Final = 10.0
-DEFAULT_RETRY_PERIOD: Final = 2.0
-
-#: Candidates ask after 1 to 2.2 retry periods, so that they do not all ask at once.
-JITTER_FACTOR: Final = 1.2
-
-#: Seconds beyond the lease's end after which a leader's thread that neither renews nor gives up
-#: counts as hung (healthzadaptor.go, with the tolerance that kube-controller-manager sets).
+#: Seconds after its lease has expired after which a leader that neither renews nor ends counts as
+#: hung (healthzadaptor.go; the tolerance is kube-controller-manager's).
 HUNG_TOLERANCE: Final = 20.0
 
-EVENT_REASON: Final = "LeaderElection"
-BECAME_LEADER: Final = "{identity} became leader"
-STOPPED_LEADING: Final = "{identity} stopped leading"
-NOT_RENEWED: Final = "lease {lease} was not renewed within {seconds:g} s"
-TAKEN: Final = "lease {lease} was taken by {holder}"
-RESTORED: Final = "lease {lease} is older than before: etcd was restored from a backup"
-HUNG: Final = "{name}: lease {lease} has expired {seconds:.0f} s ago"
+#: Seconds that a request has at least (controller-runtime pkg/leaderelection/leader_election.go).
+MIN_REQUEST_SECONDS: Final = 1.0
 
-DEADLINE_TOO_LONG: Final = (
-    "the lease duration ({duration:g} s) must be above the renew deadline ({deadline:g} s)"
-)
-RETRY_TOO_LONG: Final = (
-    "the renew deadline ({deadline:g} s) must be above {factor:g} times the retry period"
-    " ({period:g} s)"
-)
-NOT_POSITIVE: Final = "the retry period ({period:g} s) must be above 0"
-
+#: The code with which a process ends that has lost its lease.
 EXIT_LOST: Final = 1
+
+EVENT_REASON: Final = "LeaderElection"
+NOT_SENT: Final = "not sent: told to stop"
 
 _log = structlog.get_logger()
 
 
-def new_identity() -> str:
-    """Return a name for this process that no other one has: `hostname_uuid`."""
-    return f"{socket.gethostname()}_{uuid.uuid4()}"
-
-
-@frozen
-class LeaseTerms:
-    """What all candidates for a Lease agree on.
-
-    Attributes:
-        namespace: The Lease's.
-        name: Its name.
-        lease_duration: Whole seconds after its last renewal was seen that others leave it alone.
-        renew_deadline: Seconds after its last renewal that the leader gives up.
-        retry_period: Seconds between two tries.
-
-    Raises:
-        ValueError: The times do not fit together.
-    """
-
-    namespace: str
-    name: str
-    lease_duration: int = DEFAULT_LEASE_DURATION
-    renew_deadline: float = DEFAULT_RENEW_DEADLINE
-    retry_period: float = field(default=DEFAULT_RETRY_PERIOD)
-
-    @retry_period.validator
-    def _fits(self, _attribute: object, _value: float) -> None:
-        duration, deadline, period = self.lease_duration, self.renew_deadline, self.retry_period
-        if period <= 0:
-            raise ValueError(NOT_POSITIVE.format(period=period))
-        if deadline <= JITTER_FACTOR * period:
-            raise ValueError(
-                RETRY_TOO_LONG.format(deadline=deadline, period=period, factor=JITTER_FACTOR)
-            )
-        if duration <= deadline:
-            raise ValueError(DEADLINE_TOO_LONG.format(duration=duration, deadline=deadline))
-
-    @property
-    def full_name(self) -> str:
-        """Namespace and name, for messages."""
-        return f"{self.namespace}/{self.name}"
-
-
 def end_process(reason: str) -> NoReturn:
-    """End the process at once: none of its threads may go on."""
+    """End the process at once: its other threads may be in the middle of a write.
+
+    Args:
+        reason: For the log.
+    """
     _log.error("leader election lost, ending at once", reason=reason)
     os._exit(EXIT_LOST)
 
 
-def lease_informer(
-    client: Client, terms: LeaseTerms, *, clock: Clock, metrics: Metrics
-) -> Informer:
-    """Return an informer of the Lease that candidates agree on, and of no other.
+class LeaderElector:
+    """Acquires the lease, renews it until it is told to stop, and releases it.
+
+    A runnable. It works without its informer as well, which is a runnable of its own: see
+    `informer`.
 
     Args:
-        client: Whom to ask; not one that the elector's fence stops.
-        terms: Which Lease.
-        clock: For the informer's pauses.
-        metrics: Where its size and age are shown.
-    """
-    return Informer(
-        client,
-        LEASES,
-        terms.namespace,
-        clock=clock,
-        metrics=metrics,
-        field_selector=f"metadata.name={terms.name}",
-    )
-
-
-class LeaderElector:
-    """Waits to lead, and keeps leading until it is told to stop.
-
-    A runnable, and a handler for an informer of the Lease.
+        client: Reads and writes the Lease; not fenced, since the elector opens the fence.
+        terms: Which Lease, and its times.
+        identity: The name of this process in the Lease; see `new_identity`.
+        fence: Open while this process leads.
+        recorder: Records an event when this process begins to lead and when it stops. Its client is
+            not fenced: the last event comes after the fence was closed.
+        clock: For all times but those written into the Lease.
+        metrics: Where `leader_election_master_status` is shown.
+        uniform: Draws a number between two. Default `random.uniform`.
+        on_lost: Called with the reason when this process has lost the lease; must not return.
+            Default `end_process`.
     """
 
     name = "leader election"
@@ -166,20 +113,6 @@ class LeaderElector:
         uniform: Callable[[float, float], float] = random.uniform,
         on_lost: Callable[[str], NoReturn] = end_process,
     ) -> None:
-        """Make a candidate; `run` lets it stand.
-
-        Args:
-            client: Reads and writes the Lease; not fenced.
-            terms: Which Lease, and its times.
-            identity: What the Lease calls this process; see `new_identity`.
-            fence: Open while this process leads.
-            recorder: Told of the beginning and the end; its client is not fenced either, or the
-                end would go untold.
-            clock: For all times but those written into the Lease.
-            metrics: Where the state is shown.
-            uniform: Draws a number between two, as `random.uniform`.
-            on_lost: Called with the reason when this process must not go on; must not return.
-        """
         self._client = client
         self._terms = terms
         self._identity = identity
@@ -188,295 +121,310 @@ class LeaderElector:
         self._clock = clock
         self._uniform = uniform
         self._on_lost = on_lost
-        #: Called once, on the elector's thread, when this process leads.
+        #: Called on the elector's thread, once, when this process leads.
         self.on_started_leading: Callable[[], None] = lambda: None
+        #: Follows the Lease. To be run beside the elector, and waited for by nobody: without the
+        #: right to list and watch leases it never syncs.
+        self.informer: Informer = lease_informer(
+            client, terms, clock=clock, metrics=metrics, on_watch_error=self._on_watch_error
+        )
+        self.informer.add_handler(self)
 
         self._status = metrics.leader_election_master_status.labels(name=terms.name)
         self._status.set(0)
-        # Ends a pause: the Lease has become free, another one holds it now, or this is to stop.
+        # Between acquiring the lease and being told to stop; the elector's thread alone uses it.
+        self._leading = False
+        # Whether a write was sent: its answer may be lost, and the Lease name this process.
+        self._written = False
+        # Ends a pause: the Lease was released or taken by another process, or the stop was set.
         self._woken = threading.Event()
-        # Guards the two fields below, which the informer's thread writes as well.
-        self._lock = threading.Lock()
-        # The newest state seen, empty if there was none, and since when, in monotonic seconds.
-        self._observed: Object = {}
-        self._observed_at = clock.monotonic()
+        # Guards what is observed, which the informer's thread writes as well, together with the
+        # fence: it is open only while the Lease as observed names this process.
+        self._lock = threading.RLock()
+        self._observed = ObservedLease({}, clock.monotonic())
+        # Whether it was said that the informer may not watch; its thread alone uses it.
+        self._warned = False
 
-    def hung(self) -> str:
-        """Tell whether the lease has expired and this process has not ended.
+    def run(self, stop: Stop) -> None:
+        """Acquire the lease, renew it until told to stop, and release it.
 
-        Returns:
-            For how long; "" while it leads, or waits to.
-        """
-        with self._lock:
-            expired_for = self._clock.monotonic() - self._expires_locked()
-            leading = _holder(self._observed) == self._identity
-        if not leading or expired_for <= HUNG_TOLERANCE:
-            return ""
-        return HUNG.format(name=self.name, lease=self._terms.full_name, seconds=expired_for)
-
-    def on_add(self, obj: Object, *, initial: bool) -> None:  # noqa: ARG002 - a handler's signature
-        """Take note of the Lease."""
-        self._see(obj)
-
-    def on_update(self, old: Object, new: Object) -> None:  # noqa: ARG002 - a handler's signature
-        """Take note of a change of the Lease."""
-        self._see(new)
-
-    def on_delete(self, obj: Object) -> None:
-        """Do nothing: who holds a Lease that somebody deletes makes it again."""
-
-    def run(self, stop: threading.Event) -> None:
-        """Wait to lead, lead, and give the lease up when told to.
-
-        Another process leads at once then, so the fence closes first.
+        Ends within the transport's grace for requests that hang, and the time that the API server
+        takes to answer two requests; within the renew deadline if it answers none.
 
         Args:
             stop: Ends this.
         """
-        threading.Thread(target=self._wake_at, args=(stop,), name="wake", daemon=True).start()
-        if not self._acquire(stop):
-            return
-        self._tell(BECAME_LEADER)
-        self._status.set(1)
-        self.on_started_leading()
-        self._keep(stop)
-        self._tell(STOPPED_LEADING)
-        self._status.set(0)
-        self._release()
+        stop.call_back(self._woken.set)
+        if self._acquire(stop):
+            self._leading = True
+            self._record_event("became leader")
+            self._status.set(1)
+            self.on_started_leading()
+            self._renew(stop)
+            self._leading = False
+            self._record_event("stopped leading")
+            self._status.set(0)
+        if self._written:
+            self._release()
 
-    def _acquire(self, stop: threading.Event) -> bool:
-        """Try until this process leads (True), or it is told to stop (False)."""
+    def is_leader(self) -> bool:
+        """Return whether the Lease, as it was last observed, names this process."""
+        return self._observed.holder == self._identity
+
+    def check_alive(self) -> None:
+        """Return while the elector's thread works, for a liveness probe (leaderelection.go Check).
+
+        Raises:
+            CheckFailed: The lease has expired long ago, and this process neither renews it nor
+                ends. One that waits to lead is never hung.
+        """
+        observed = self._observed
+        expired_for = self._clock.monotonic() - observed.expires
+        if observed.holder == self._identity and expired_for > HUNG_TOLERANCE:
+            raise CheckFailed(f"lease {self._terms.full_name} has expired {expired_for:.0f} s ago")
+
+    def on_add(self, obj: Object, *, initial: bool) -> None:  # noqa: ARG002 - a handler's signature
+        """Observe the Lease."""
+        self._watched(obj)
+
+    def on_update(self, old: Object, new: Object) -> None:  # noqa: ARG002 - a handler's signature
+        """Observe a change of the Lease."""
+        self._watched(new)
+
+    def on_delete(self, obj: Object) -> None:
+        """Do nothing: the holder of a Lease that somebody deletes creates it again."""
+
+    def _acquire(self, stop: Stop) -> bool:
+        """Try to acquire the lease until that succeeds.
+
+        Returns:
+            Whether it did; False if told to stop.
+        """
         _log.info("waiting to lead", lease=self._terms.full_name, identity=self._identity)
         while not stop.is_set():
-            if self._try_acquire_or_renew() and self._fence.remaining:
+            deadline = Deadline.after(self._clock, self._terms.renew_deadline, stop=stop)
+            # A write that was answered after the renew deadline leaves the fence closed.
+            if self._try_acquire_or_renew(deadline) and self._fence.remaining:
                 return True
-            period = self._terms.retry_period
-            self._pause(self._until_free(period * self._uniform(1.0, 1.0 + JITTER_FACTOR)), stop)
+            pause = self._terms.retry_period * self._uniform(1.0, 1.0 + JITTER_FACTOR)
+            expires_in = self._observed.expires - self._clock.monotonic()
+            self._pause(min(pause, expires_in) if expires_in > 0 else pause, stop)
         return False
 
-    def _keep(self, stop: threading.Event) -> None:
-        """Renew the lease until told to stop; losing it ends the process."""
+    def _renew(self, stop: Stop) -> None:
+        """Renew the lease every retry period until told to stop. Losing it ends the process."""
         terms = self._terms
-        while not stop.is_set():
-            self._pause(min(terms.retry_period, self._fence.remaining), stop)
-            if self._fence.remaining and not stop.is_set():
-                self._try_acquire_or_renew()
-            if not self._is_leader():
-                self._lose(TAKEN.format(lease=terms.full_name, holder=_holder(self._seen())))
+        while not self._pause(min(terms.retry_period, self._fence.remaining), stop):
+            if self._fence.remaining:
+                deadline = Deadline.after(self._clock, self._fence.remaining, stop=stop)
+                self._try_acquire_or_renew(deadline)
+            if stop.is_set():
+                return
+            if not self.is_leader():
+                holder = self._observed.holder
+                what = f"was taken by {holder}" if holder else "was released by somebody else"
+                self._lose(f"lease {terms.full_name} {what}")
             if not self._fence.remaining:
-                reason = NOT_RENEWED.format(lease=terms.full_name, seconds=terms.renew_deadline)
-                self._lose(reason)
-
-    def _lose(self, reason: str) -> NoReturn:
-        self._fence.open_until(self._clock.monotonic())
-        self._status.set(0)
-        self._on_lost(reason)
+                self._lose(
+                    f"lease {terms.full_name} was not renewed within {terms.renew_deadline:g} s"
+                )
 
     def _release(self) -> None:
-        """Make the Lease free, so that the next leader need not wait until it expires."""
-        # A reconcile may be under way even now, where the process ends because a worker has failed.
-        self._fence.open_until(self._clock.monotonic())
+        """Release the lease, so that the next leader need not wait until it expires.
+
+        The fence is closed first. Reconciles may still be under way, where a worker has failed or
+        has not ended in time.
+        """
+        self._fence.close()
         deadline = Deadline.after(self._clock, self._terms.renew_deadline)
         while True:
             try:
                 lease = self._get(deadline)
-                if _holder(lease) != self._identity:
+                if holder_of(lease) != self._identity:
                     return
-                now = micro_time(self._clock.now())
-                free = {
-                    "holderIdentity": "",
-                    "leaseDurationSeconds": 1,
-                    "acquireTime": now,
-                    "renewTime": now,
-                }
-                self._update(lease, {**_spec(lease), **free}, deadline)
+                spec = released_spec(spec_of(lease), self._now())
+                self._set_observed(self._update(lease, spec, deadline))
             except Conflict:
+                # A renewal that was cut off has arrived after all.
                 continue
+            except NotFound:
+                return
             except (ClientError, DeadlineExceeded) as error:
                 _log.warning("lease not released, it will expire", error=str(error))
                 return
             _log.info("lease released", lease=self._terms.full_name)
             return
 
-    def _try_acquire_or_renew(self) -> bool:
-        """Write this process into the Lease if that may be; return whether it was written."""
+    def _try_acquire_or_renew(self, deadline: Deadline) -> bool:
+        """Acquire the lease if it is free or has expired, or renew it if this process holds it.
+
+        Args:
+            deadline: For all requests together.
+
+        Returns:
+            Whether this process holds it now. Why it does not is logged.
+        """
         try:
-            return self._renewed() or self._acquired()
+            # 1. Renew the lease as it was last observed: one request in place of two. Read the
+            # field once: the watch may replace it by another process's lease, which this write
+            # would then overwrite.
+            observed = self._observed
+            if observed.holder == self._identity and self._is_lease_valid(observed):
+                try:
+                    return self._write(observed.lease, deadline)
+                except (ClientError, DeadlineExceeded) as error:
+                    _log.info("lease not renewed, reading it anew", error=str(error))
+
+            # 2. Read it.
+            lease = self._read(deadline)
+
+            # 3. Leave it alone while another process holds it. One that was deleted counts as it
+            # was last observed: its holder may still be at work.
+            observed = self._observed
+            if observed.holder not in ("", self._identity) and self._is_lease_valid(observed):
+                return False
+
+            # 4. Write this process into it.
+            return self._write(lease, deadline)
         except (ClientError, DeadlineExceeded) as error:
             _log.info("lease not acquired or renewed", error=str(error))
             return False
 
-    def _renewed(self) -> bool:
-        """Renew the Lease as it was seen last, with one request instead of two.
+    def _is_lease_valid(self, observed: ObservedLease) -> bool:
+        """Return whether a lease has not expired, by this process's clock."""
+        return self._clock.monotonic() < observed.expires
+
+    def _read(self, deadline: Deadline) -> Object:
+        """Return the Lease as the API server has it, empty if there is none, and observe it.
+
+        One that is older than what was observed before ends the process: etcd was restored from a
+        backup. Versions begin anew then, and watches from later ones stay silent: the caches of
+        this process may hold objects that the API server has lost, and would go on to.
+        """
+        known = self._observed
+        try:
+            lease = self._get(deadline)
+        except NotFound:
+            return {}
+        if known.is_newer_than(lease):
+            name = self._terms.full_name
+            self._lose(f"lease {name} is older than before: etcd was restored from a backup")
+        self._set_observed(lease)
+        return lease
+
+    def _write(self, lease: Object, deadline: Deadline) -> bool:
+        """Write this process into the Lease, and open the fence.
+
+        Args:
+            lease: The state of the Lease to replace; empty to create it.
+            deadline: For the request.
 
         Returns:
-            False if it is not this process's, has changed since, or the answer was lost.
+            Whether this process holds the lease. False if the watch has shown another holder since.
+
+        Raises:
+            Conflict: The Lease is no longer in this state.
         """
-        # Looked at once: to the next look the watch may show the Lease in another's hand.
-        lease = self._seen()
-        if _holder(lease) != self._identity:
-            return False
-        try:
-            self._write(lease)
-        except (ClientError, DeadlineExceeded) as error:
-            _log.info("lease not renewed, reading it anew", error=str(error))
-            return False
-        return True
-
-    def _acquired(self) -> bool:
-        """Take the Lease if it is free, expired, or this process's own.
-
-        One that is gone is as it was seen last: its holder may still be at work. One that is older
-        than what was known before it was read ends the process: versions begin anew, watches from
-        later ones stay silent, and so all that this process knows may be of a time that never was.
-        """
-        known = self._seen()
-        try:
-            lease = self._get(self._deadline())
-        except NotFound:
-            lease = {}
-        else:
-            if known and _version(lease) < _version(known):
-                self._lose(RESTORED.format(lease=self._terms.full_name))
-            self._observe(lease)
-        if self._is_held():
-            return False
-        self._write(lease)
-        return True
-
-    def _write(self, lease: Object) -> None:
-        """Write this process into a Lease that is in this state; an empty one is made."""
-        # Before the request: whoever takes over counts from the time at which it sees the result.
-        started = self._clock.monotonic()
-        deadline = self._deadline()
-        record = self._record(_spec(lease))
-        if lease:
-            written = self._update(lease, record, deadline)
-        else:
-            body = {
-                "apiVersion": LEASES.api_version,
-                "kind": LEASES.kind,
-                "metadata": {"namespace": self._terms.namespace, "name": self._terms.name},
-                "spec": record,
-            }
-            written = self._client.create(LEASES, self._terms.namespace, body, deadline=deadline)
-        self._observe(written)
-        self._fence.open_until(started + self._terms.renew_deadline)
-
-    def _record(self, before: Object) -> Object:
-        """Return a Lease's new content; the fields of others are kept."""
-        leading = before.get("holderIdentity") == self._identity
-        now = micro_time(self._clock.now())
-        transitions = before.get("leaseTransitions") or 0
-        return {
-            **before,
-            "holderIdentity": self._identity,
-            "leaseDurationSeconds": self._terms.lease_duration,
-            "acquireTime": before.get("acquireTime", now) if leading else now,
-            "renewTime": now,
-            "leaseTransitions": transitions if leading or not before else transitions + 1,
-        }
+        # Before the request: other candidates count from when they see its result.
+        sent = self._clock.monotonic()
+        spec = held_spec(spec_of(lease), self._identity, self._terms, self._now())
+        written = self._update(lease, spec, deadline) if lease else self._create(spec, deadline)
+        with self._lock:
+            self._set_observed(written)
+            if self.is_leader():
+                self._fence.open_until(sent + self._terms.renew_deadline)
+            return self.is_leader()
 
     def _get(self, deadline: Deadline) -> Object:
         terms = self._terms
-        return self._client.get(LEASES, terms.namespace, terms.name, deadline=deadline)
+        bounded = self._request_deadline(deadline)
+        return self._client.get(LEASES, terms.namespace, terms.name, deadline=bounded)
+
+    def _create(self, spec: Object, deadline: Deadline) -> Object:
+        terms = self._terms
+        body = {
+            "apiVersion": LEASES.api_version,
+            "kind": LEASES.kind,
+            "metadata": {"namespace": terms.namespace, "name": terms.name},
+            "spec": spec,
+        }
+        bounded = self._request_deadline(deadline)
+        self._written = True
+        return self._client.create(LEASES, terms.namespace, body, deadline=bounded)
 
     def _update(self, lease: Object, spec: Object, deadline: Deadline) -> Object:
-        """Replace the content; a `Conflict` if the Lease is no longer in this state."""
+        """Replace the spec; `Conflict` if the Lease is no longer in this state."""
         terms = self._terms
         body = default_trim({**lease, "metadata": dict(lease["metadata"]), "spec": spec})
-        return self._client.update(LEASES, terms.namespace, terms.name, body, deadline=deadline)
+        bounded = self._request_deadline(deadline)
+        self._written = True
+        return self._client.update(LEASES, terms.namespace, terms.name, body, deadline=bounded)
 
-    def _deadline(self) -> Deadline:
-        """Return the deadline for one request.
+    def _request_deadline(self, deadline: Deadline) -> Deadline:
+        """Return the deadline for the next request; raise if none may be sent any more.
 
-        Half of the time for renewing (controller-runtime pkg/leaderelection), so that one request
-        that hangs does not cost the lease; a leader's ends with its time.
+        Half the renew deadline at most, so that one request that hangs does not cost the lease
+        (controller-runtime pkg/leaderelection/leader_election.go).
+
+        Raises:
+            NotLeading: This process leads, and its fence has closed.
+            Stopped: Told to stop. What follows a renewal that was cut off is the release.
+            DeadlineExceeded: No time is left.
         """
-        seconds = max(1.0, self._terms.renew_deadline / 2)
-        if self._is_leader():
-            seconds = min(seconds, self._fence.remaining or seconds)
-        return Deadline.after(self._clock, seconds)
+        if self._leading:
+            self._fence.check()
+        if deadline.stop is not None and deadline.stop.is_set():
+            raise Stopped(NOT_SENT)
+        deadline.check()
+        return deadline.within(max(MIN_REQUEST_SECONDS, self._terms.renew_deadline / 2))
 
-    def _see(self, lease: Object) -> None:
-        """Take note of what the watch shows; a Lease that is free or lost ends the pause."""
-        if not self._is_ours(lease):
-            return
-        led = self._is_leader()
-        self._observe(lease)
-        if not _holder(lease) or (led and not self._is_leader()):
+    def _set_observed(self, lease: Object) -> None:
+        """Record a state of the Lease, if it is newer than the one known."""
+        with self._lock:
+            before = self._observed
+            after = self._observed = before.followed_by(lease, self._clock.monotonic())
+            if before.holder == self._identity != after.holder:
+                self._fence.close()
+        if after.holder not in ("", before.holder):
+            _log.info("new leader", lease=self._terms.full_name, leader=after.holder)
+
+    def _watched(self, lease: Object) -> None:
+        """Record what the watch shows. A Lease that is released or lost ends the pause."""
+        led = self.is_leader()
+        self._set_observed(lease)
+        if not self._observed.holder or (led and not self.is_leader()):
             self._woken.set()
 
-    def _is_ours(self, lease: Object) -> bool:
-        metadata = lease["metadata"]
-        return (metadata["namespace"], metadata["name"]) == (
-            self._terms.namespace,
-            self._terms.name,
-        )
+    def _on_watch_error(self, error: ClientError) -> None:
+        """Log what ended the informer's list and watch; once if a right is missing."""
+        if not isinstance(error, Forbidden):
+            _log.warning("list and watch failed", resource=LEASES.full_name, error=str(error))
+        elif not self._warned:
+            self._warned = True
+            _log.warning(
+                "polling the lease: the right to list and watch it is missing",
+                lease=self._terms.full_name,
+                resource=LEASES.full_name,
+                verbs="list, watch",
+                every_seconds=self._terms.retry_period,
+                error=str(error),
+            )
 
-    def _observe(self, lease: Object) -> None:
-        """Take note of a state of the Lease, if it is newer than what is known.
+    def _lose(self, reason: str) -> NoReturn:
+        self._fence.close()
+        self._status.set(0)
+        self._on_lost(reason)
 
-        What counts is when its content was first seen, by this process's clock: the times written
-        in it are the holder's, and clocks differ.
-        """
-        with self._lock:
-            before = _holder(self._observed)
-            if self._observed and _version(lease) <= _version(self._observed):
-                return
-            if _spec(lease) != _spec(self._observed):
-                self._observed_at = self._clock.monotonic()
-            self._observed = lease
-        holder = _holder(lease)
-        if holder and holder != before:
-            _log.info("new leader", lease=self._terms.full_name, leader=holder)
+    def _record_event(self, what: str) -> None:
+        note = f"{self._identity} {what}"
+        _log.info(note, lease=self._terms.full_name)
+        self._recorder.event(self._observed.lease, NORMAL, EVENT_REASON, note, EVENT_REASON)
 
-    def _seen(self) -> Object:
-        with self._lock:
-            return self._observed
-
-    def _is_leader(self) -> bool:
-        return _holder(self._seen()) == self._identity
-
-    def _is_held(self) -> bool:
-        """Tell whether another process holds the Lease, and it has not expired."""
-        with self._lock:
-            holder = _holder(self._observed)
-            valid = self._clock.monotonic() < self._expires_locked()
-        return valid and holder not in ("", self._identity)
-
-    def _until_free(self, seconds: float) -> float:
-        """Return so many seconds, or fewer if the Lease expires before."""
-        with self._lock:
-            left = self._expires_locked() - self._clock.monotonic()
-        return min(seconds, left) if left > 0 else seconds
-
-    def _expires_locked(self) -> float:
-        return self._observed_at + (_spec(self._observed).get("leaseDurationSeconds") or 0)
-
-    def _tell(self, note: str) -> None:
-        told = note.format(identity=self._identity)
-        _log.info(told, lease=self._terms.full_name)
-        self._recorder.event(self._seen(), NORMAL, EVENT_REASON, told, EVENT_REASON)
-
-    def _pause(self, seconds: float, stop: threading.Event) -> None:
+    def _pause(self, seconds: float, stop: Stop) -> bool:
+        """Wait until the time is over or something has happened; return whether to stop."""
         self._clock.wait_event(self._woken, seconds)
-        if not stop.is_set():
-            self._woken.clear()
+        self._woken.clear()
+        return stop.is_set()
 
-    def _wake_at(self, stop: threading.Event) -> None:
-        stop.wait()
-        self._woken.set()
-
-
-def _spec(lease: Object) -> Object:
-    spec: Object = lease.get("spec") or {}
-    return spec
-
-
-def _holder(lease: Object) -> str:
-    return _spec(lease).get("holderIdentity") or ""
-
-
-def _version(lease: Object) -> int:
-    return int(lease["metadata"]["resourceVersion"])
+    def _now(self) -> str:
+        return micro_time(self._clock.now())

@@ -1,4 +1,9 @@
-"""What keeps a process from writing once another one may be at work in its place."""
+"""The fence: no write leaves a process once another one may lead.
+
+client-go has no counterpart. A process that is paused (SIGSTOP, a suspended machine) cannot notice
+that its lease has expired before it runs again, and then any of its threads may run first. So every
+thread checks the fence itself, right before it sends.
+"""
 
 from __future__ import annotations
 
@@ -14,25 +19,22 @@ CLOSED: Final = "not sent: the lease was not renewed in time, another process ma
 
 
 def always_open() -> None:
-    """Let every request through: the fence of a process that has no rival."""
+    """Return at once: the fence of a process that runs without leader election."""
 
 
 class Fence:
-    """Lets requests through until a point in time that is moved on again and again.
+    """Open until a point in time, which each renewal of the lease moves on. Closed at first.
 
-    A process that is stopped (SIGSTOP, a paused machine) cannot notice that its time has passed
-    before it runs again, and then any of its threads may be the first. So each one looks at the
-    time itself, right before what it sends.
+    Safe to check from any thread. The elector alone opens and closes it.
+
+    Args:
+        clock: Must count the time for which the process or the machine was suspended, as
+            `controller.clock.SystemClock` does.
     """
 
     def __init__(self, clock: Clock) -> None:
-        """Start closed.
-
-        Args:
-            clock: Must count the time for which the process or the machine was stopped.
-        """
         self._clock = clock
-        # Monotonic seconds; written by one thread, read by all.
+        # Monotonic seconds.
         self._open_until = -math.inf
 
     @property
@@ -41,11 +43,19 @@ class Fence:
         return max(0.0, self._open_until - self._clock.monotonic())
 
     def open_until(self, at: float) -> None:
-        """Let requests through until a time, in monotonic seconds of the clock."""
+        """Open it until a time.
+
+        Args:
+            at: Monotonic seconds of the clock.
+        """
         self._open_until = at
 
+    def close(self) -> None:
+        """Close it now."""
+        self._open_until = -math.inf
+
     def check(self) -> None:
-        """Return while it is open.
+        """Return if it is open.
 
         Raises:
             NotLeading: It is closed.

@@ -1,38 +1,35 @@
-"""The queue between informers and workers: deduplicated, delayed, rate limited, by priority.
+"""The queue between informers and workers, after client-go's util/workqueue.
 
-What it promises, after client-go's util/workqueue and controller-runtime's
-pkg/controller/priorityqueue:
+It is
 
-* Stingy: an item added many times before a worker takes it is handed out once.
-* An item is never handed out to two workers at once; one added while a worker has it is handed
-  out again once that worker is done.
-* The highest priority comes first, and within one priority what became ready first.
-* Added twice with different delays, an item takes the earlier one; with different priorities,
-  the higher one.
-* Any number of producers and consumers. A shut-down ends all consumers at once.
+* fair: items come out by priority, and within one priority in the order in which they became ready;
+* stingy: an item that is added many times before a worker takes it comes out once;
+* for many producers and many workers; no item is with two workers at once, and one that is added
+  while a worker has it comes out again after that worker's `done`;
+* delaying: of two adds of an item the earlier time counts, and the higher priority;
+* shut down at once: no worker gets an item after that, and none waits.
 
-All operations are O(log n) in the number of items.
+Priorities, delays and rate limits are one queue, as in controller-runtime's
+pkg/controller/priorityqueue. Each call takes O(log n) in the number of items.
 """
 
 import heapq
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from typing import Final, Generic, TypeVar
 
 from attrs import define
 
 from controller.clock import Clock
 from controller.metrics import Metrics
+from controller.workqueue.metrics import QueueMetrics, Snapshot
 from controller.workqueue.ratelimit import ExponentialRateLimiter, RateLimiter
 
-#: Of work that can wait for what users change: the first listing after a start, and resyncs.
+#: The priority of work that can wait for what users change: the first listing after a start, and
+#: resyncs (controller-runtime pkg/handler/eventhandler.go: LowPriority).
 LOW_PRIORITY: Final = -100
 
-#: Distinct priorities that get a series of `workqueue_depth` of their own; the rest share one.
-MAX_PRIORITY_SERIES: Final = 25
-OTHER_PRIORITIES: Final = "exceeded_cardinality_limit"
-
-#: Seconds after which a wait looks again: the operating system takes no wait of some hundred years.
+#: Seconds after which a wait is renewed: the operating system takes none of some hundred years.
 LONGEST_WAIT: Final = 86400.0
 
 #: Fewer stale entries than this are not worth rebuilding a heap for.
@@ -43,17 +40,22 @@ T = TypeVar("T", bound=Hashable)
 
 @define(eq=False)
 class _Record(Generic[T]):
-    """An item that is to be handed out."""
+    """An item that is to be handed out.
+
+    Args:
+        item: The item.
+        priority: Higher ones come first.
+        ready_at: Monotonic seconds at which the item becomes ready, or did.
+        ready: Whether `ready_at` has come.
+        sequence: Orders records that are ready, within a priority.
+        entry: The record's place in the one heap that holds it; None while no heap does.
+    """
 
     item: T
     priority: int
-    #: Monotonic seconds at which the item becomes ready, or did.
     ready_at: float
-    #: Whether `ready_at` has come.
     ready: bool = False
-    #: Orders records that are ready, within a priority.
     sequence: int = 0
-    #: The record's place in the one heap that holds it; None while no heap does.
     entry: "tuple[float, int, _Record[T]] | None" = None
 
 
@@ -71,6 +73,9 @@ class _Heap(Generic[T]):
         self._entries: list[tuple[float, int, _Record[T]]] = []
         # How many of the entries are stale.
         self._stale = 0
+
+    def __len__(self) -> int:
+        return len(self._entries) - self._stale
 
     def push(self, key: float, tie: int, record: _Record[T]) -> None:
         record.entry = (key, tie, record)
@@ -106,11 +111,14 @@ class PriorityQueue(Generic[T]):
     """A queue of distinct items, by priority and readiness.
 
     Args:
-        name: Labels the queue's metrics; the name of its controller.
+        name: Labels the queue's metrics: the name of its controller.
         clock: Times delays.
-        metrics: Counts; see the `workqueue_*` families.
+        metrics: Exports the queue's `workqueue_*` series.
         rate_limiter: Decides on the delays of rate limited adds. Default: exponential for each
-            item, from 5 ms to 1000 s, as controller-runtime does for its priority queue.
+            item, from 5 ms to 1000 s, as controller-runtime has for its priority queue.
+
+    Raises:
+        ValueError: Another queue with the same metrics has that name.
     """
 
     def __init__(
@@ -121,42 +129,44 @@ class PriorityQueue(Generic[T]):
         metrics: Metrics,
         rate_limiter: RateLimiter | None = None,
     ) -> None:
+        #: The name.
         self.name = name
         self._clock = clock
         self._rate_limiter = rate_limiter or ExponentialRateLimiter()
 
-        # Guards all fields below. Whoever waits does so until the first waiting record becomes
-        # ready at the latest: a record that becomes the first wakes all, so that none oversleeps.
-        self._changed = threading.Condition(threading.Lock())
-        self._shut_down = False
-        # Every item that is to be handed out, ready or not, once.
-        self._records: dict[T, _Record[T]] = {}
-        # The items that are handed out and not done, with the time they were handed out. One that
-        # is added meanwhile is in `_records` too, but not in `_ready`.
-        self._locked: dict[T, float] = {}
-        # The records that are ready and not locked: the highest priority first, then the lowest
-        # sequence number.
-        self._ready: _Heap[T] = _Heap()
-        # The records that are not ready, locked or not: the earliest first.
-        self._waiting: _Heap[T] = _Heap()
-        # The number of the next record that becomes ready or starts to wait.
-        self._sequence = 0
-        # Records that are ready, locked or not, by the value of the priority label.
-        self._depth: dict[str, int] = {}
-        # The value of the priority label for each priority that has been seen.
-        self._labels: dict[int, str] = {}
+        # Guards all fields below.
+        self._lock = threading.Lock()
+        self._shutting_down = False
+        self._metrics = QueueMetrics()
 
-        self._depth_metric = metrics.workqueue_depth
-        self._adds = metrics.workqueue_adds_total.labels(name, name)
-        self._retries = metrics.workqueue_retries_total.labels(name, name)
-        self._queue_duration = metrics.workqueue_queue_duration_seconds.labels(name, name)
-        self._work_duration = metrics.workqueue_work_duration_seconds.labels(name, name)
-        metrics.workqueue_unfinished_work_seconds.labels(name, name).set_function(
-            lambda: sum(self._work_in_progress())
-        )
-        metrics.workqueue_longest_running_processor_seconds.labels(name, name).set_function(
-            self.longest_running
-        )
+        # Every item that is to be handed out, ready or not.
+        self._dirty: dict[T, _Record[T]] = {}
+        # Every item that is handed out and not done, with the time when it was handed out. One
+        # that is added meanwhile is in `_dirty` too.
+        self._processing: dict[T, float] = {}
+        # The records of `_dirty` that are ready and not in `_processing`: the highest priority
+        # first, then the lowest sequence number.
+        self._ready: _Heap[T] = _Heap()
+        # The records of `_dirty` that are not ready, in `_processing` or not: the earliest first.
+        self._waiting: _Heap[T] = _Heap()
+        # The number of the last record that became ready or began to wait.
+        self._sequence = 0
+
+        # A worker in `get` sleeps on a condition of its own, which is in one of these three.
+        # Whenever the lock is free:
+        # * There are as many woken workers as ready items, or no others sleep.
+        # * If an item waits for its time and workers sleep, the leader wakes up by then, or a
+        #   woken worker will see to it.
+        #
+        # The sleeping worker that holds the timer: it wakes up by itself at `_timer`.
+        self._leader: threading.Condition | None = None
+        self._timer = 0.0
+        # The sleeping workers without a timer; in the order in which they went to sleep.
+        self._followers: dict[threading.Condition, None] = {}
+        # The workers that were woken and have not come to look yet.
+        self._woken: set[threading.Condition] = set()
+
+        metrics.workqueue.register(name, self._snapshot)
 
     def add(
         self,
@@ -169,9 +179,8 @@ class PriorityQueue(Generic[T]):
     ) -> None:
         """Have the item handed out, once more if a worker has it now.
 
-        If the item is in the queue already, it gets the higher of the two priorities, at the end
-        of it if that is new, and becomes ready at the earlier of the two times. After a shut-down
-        nothing is added.
+        An item that is to be handed out already gets the higher of the two priorities, at its end
+        if that is new, and the earlier of the two times. After a shut-down nothing is added.
 
         Args:
             item: What to hand out.
@@ -184,25 +193,26 @@ class PriorityQueue(Generic[T]):
         if rate_limited:
             limit = max(self._rate_limiter.when(item), at_least)
             delay = min(delay, limit) if delay else limit
-        if delay:
-            self._retries.inc()
 
-        with self._changed:
-            if self._shut_down:
+        with self._lock:
+            if self._shutting_down:
                 return
+            if delay:
+                self._metrics.retry()
             now = self._clock.monotonic()
             self._promote_due(now)
-            record = self._records.get(item)
+            record = self._dirty.get(item)
             if record is None:
-                record = self._records[item] = _Record(item, priority, now + delay)
+                record = self._dirty[item] = _Record(item, priority, now + delay)
                 self._place(record, now)
-                return
-            if priority > record.priority:
-                self._raise_priority(record, priority)
-            if not record.ready and now + delay < record.ready_at:
-                self._waiting.remove(record)
-                record.ready_at = now + delay
-                self._place(record, now)
+            else:
+                if priority > record.priority:
+                    self._raise_priority(record, priority)
+                if not record.ready and now + delay < record.ready_at:
+                    self._waiting.remove(record)
+                    record.ready_at = now + delay
+                    self._place(record, now)
+            self._wake_workers()
 
     def get(self) -> tuple[T, int] | None:
         """Wait for an item that is ready and take it; the caller owes a `done` for it.
@@ -210,63 +220,66 @@ class PriorityQueue(Generic[T]):
         Returns:
             The item and its priority, or None once the queue is shut down.
         """
-        with self._changed:
-            while not self._shut_down:
+        with self._lock:
+            while not self._shutting_down:
                 now = self._clock.monotonic()
                 self._promote_due(now)
                 record = self._ready.pop()
-                if record is not None:
-                    del self._records[record.item]
-                    self._locked[record.item] = now
-                    self._depth[self._label(record.priority)] -= 1
-                    self._queue_duration.observe(now - record.ready_at)
-                    return record.item, record.priority
-                first = self._waiting.peek()
-                left = None if first is None else min(first.ready_at - now, LONGEST_WAIT)
-                self._clock.wait(self._changed, left)
+                if record is None:
+                    self._sleep(now)
+                    continue
+                del self._dirty[record.item]
+                self._processing[record.item] = now
+                self._metrics.get(record.priority, now - record.ready_at)
+                self._wake_workers()
+                return record.item, record.priority
             return None
 
     def done(self, item: T) -> None:
         """Give back an item that `get` returned; if it was added meanwhile, it is due again.
 
+        Args:
+            item: The item.
+
         Raises:
             KeyError: No worker has the item.
         """
-        with self._changed:
-            self._work_duration.observe(self._clock.monotonic() - self._locked.pop(item))
-            record = self._records.get(item)
+        with self._lock:
+            self._metrics.done(self._clock.monotonic() - self._processing.pop(item))
+            record = self._dirty.get(item)
             if record is not None and record.ready:
                 self._offer(record)
+                self._wake_workers()
 
     def forget(self, item: T) -> None:
-        """Tell the rate limiter that the item succeeded, or that nobody will retry it."""
+        """Reset the rate limiter for an item that succeeded, or that nobody will retry."""
         self._rate_limiter.forget(item)
 
     def longest_running(self) -> float:
         """Return the seconds since the oldest item was handed out that is not done; 0.0 if none."""
-        return max(self._work_in_progress(), default=0.0)
+        with self._lock:
+            return max(self._running(), default=0.0)
 
     def shut_down(self) -> None:
         """End every `get`, now and later. What is still in the queue is not handed out."""
-        with self._changed:
-            self._shut_down = True
-            self._changed.notify_all()
+        with self._lock:
+            self._shutting_down = True
+            while self._leader is not None or self._followers:
+                self._wake_one()
 
     def __len__(self) -> int:
         """Return how many items are ready, without those that wait for their time."""
-        with self._changed:
+        with self._lock:
             self._promote_due(self._clock.monotonic())
-            return sum(self._depth.values())
+            self._wake_workers()
+            return len(self._dirty) - len(self._waiting)
 
     def _place(self, record: _Record[T], now: float) -> None:
         """Put a record that no heap holds where it belongs by its `ready_at`."""
         if record.ready_at <= now:
             self._make_ready(record)
-            return
-        first = self._waiting.peek()
-        self._waiting.push(record.ready_at, self._next_sequence(), record)
-        if first is None or record.ready_at < first.ready_at:
-            self._changed.notify_all()
+        else:
+            self._waiting.push(record.ready_at, self._next_sequence(), record)
 
     def _promote_due(self, now: float) -> None:
         """Make the records ready whose time has come, in the order of their times."""
@@ -277,15 +290,13 @@ class PriorityQueue(Generic[T]):
     def _make_ready(self, record: _Record[T]) -> None:
         record.ready = True
         record.sequence = self._next_sequence()
-        self._depth[self._label(record.priority)] += 1
-        self._adds.inc()
-        if record.item not in self._locked:
+        self._metrics.add(record.priority)
+        if record.item not in self._processing:
             self._offer(record)
 
     def _offer(self, record: _Record[T]) -> None:
-        """Let the next `get` have a record that is ready and not locked."""
+        """Let the next `get` have a record that is ready and not with a worker."""
         self._ready.push(-record.priority, record.sequence, record)
-        self._changed.notify()
 
     def _raise_priority(self, record: _Record[T], priority: int) -> None:
         """Move a record to the end of a higher priority."""
@@ -293,39 +304,73 @@ class PriorityQueue(Generic[T]):
         if not record.ready:
             return
         record.sequence = self._next_sequence()
-        self._depth[self._label(old)] -= 1
-        self._depth[self._label(priority)] += 1
+        self._metrics.change_priority(old, priority)
         if record.entry is not None:
             self._ready.remove(record)
-            self._ready.push(-priority, record.sequence, record)
+            self._offer(record)
 
     def _next_sequence(self) -> int:
         self._sequence += 1
         return self._sequence
 
-    def _label(self, priority: int) -> str:
-        """Return the value of the priority label, with a series of `workqueue_depth` behind it."""
-        label = self._labels.get(priority)
-        if label is None:
-            label = str(priority) if len(self._labels) < MAX_PRIORITY_SERIES else OTHER_PRIORITIES
-            self._labels[priority] = label
-            if label not in self._depth:
-                self._depth[label] = 0
-                series = self._depth_metric.labels(self.name, self.name, label)
-                series.set_function(self._depth_reader(label))
-        return label
+    def _sleep(self, now: float) -> None:
+        """Wait until there may be an item: for the first delay to end, or to be woken."""
+        sleeper = threading.Condition(self._lock)
+        first = self._waiting.peek()
+        timeout = None
+        if first is not None and self._leader is None:
+            self._leader, self._timer = sleeper, min(first.ready_at, now + LONGEST_WAIT)
+            timeout = self._timer - now
+        else:
+            self._followers[sleeper] = None
+        try:
+            self._clock.wait(sleeper, timeout)
+        finally:
+            self._woken.discard(sleeper)
+            self._followers.pop(sleeper, None)
+            if self._leader is sleeper:
+                self._leader = None
 
-    def _depth_reader(self, label: str) -> Callable[[], float]:
-        def read() -> float:
-            # A scrape counts what is due, even while all workers are too busy to ask for it.
-            with self._changed:
-                self._promote_due(self._clock.monotonic())
-                return self._depth[label]
+    def _wake_workers(self) -> None:
+        """Wake as many workers as there is work for, and nobody awake will do.
 
-        return read
+        Called at the end of whatever can make an item ready or change the first one to become so.
+        """
+        if self._leader is None and not self._followers:
+            return
+        first = self._waiting.peek()
+        if first is not None and self._leader is not None and first.ready_at < self._timer:
+            # It goes back to sleep until the new time, unless there is an item for it by now.
+            self._wake(self._leader)
+        needed = len(self._ready)
+        if not needed and first is not None and self._leader is None:
+            needed = 1
+        while len(self._woken) < needed and (self._followers or self._leader is not None):
+            self._wake_one()
 
-    def _work_in_progress(self) -> list[float]:
+    def _wake_one(self) -> None:
+        """Wake a follower, of which the last to sleep is the cheapest to wake, or the leader."""
+        if self._followers:
+            self._wake(next(reversed(self._followers)))
+        elif self._leader is not None:
+            self._wake(self._leader)
+
+    def _wake(self, sleeper: threading.Condition) -> None:
+        self._followers.pop(sleeper, None)
+        if self._leader is sleeper:
+            self._leader = None
+        self._woken.add(sleeper)
+        sleeper.notify()
+
+    def _running(self) -> list[float]:
         """Return for each item that is handed out the seconds since it was."""
-        with self._changed:
-            now = self._clock.monotonic()
-            return [now - since for since in self._locked.values()]
+        now = self._clock.monotonic()
+        return [now - since for since in self._processing.values()]
+
+    def _snapshot(self) -> Snapshot:
+        """Return the figures for a scrape."""
+        with self._lock:
+            # What is due counts, even while all workers are too busy to ask for it.
+            self._promote_due(self._clock.monotonic())
+            self._wake_workers()
+            return self._metrics.snapshot(self._running())

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from benchlib import failover, idle, ready, rotate, scale, scene
+from benchlib import failover, idle, queue, ready, rotate, scale, scene
 from clusterlib import exits
 from demolib import arguments as cluster_arguments
 
@@ -28,15 +28,17 @@ READY = "how long RepositoryServers take to become Ready, next to bare pods of t
 IDLE = "requests, CPU and memory of the controller while nothing happens"
 SCALE = "the controller with thousands of RepositoryServers, next to two of its kind"
 ROTATE = "how long until a server accepts what its access Secret says after a change"
-FAILOVER = "how long nobody is at work after the leader was told to stop, and after it was killed"
+FAILOVER = "how long nobody is at work after the leader was told to stop, or killed"
+QUEUE = "what the calls of the work queue cost, and how many workers wake up for an item"
 ON_A_CLUSTER = """\
 Works on a real cluster, in a namespace of its own. Without --kubeconfig and --context it makes a
 cluster on this machine, as root.
 """
 ON_A_CONTROL_PLANE = """\
-Works on a control plane of its own, with two replicas of this checkout. Takes five minutes with 10
+Works on a control plane of its own, with two replicas of this checkout. Takes six minutes with 10
 rounds: a killed leader is replaced once its lease has expired.
 """
+ON_ITS_OWN = "Needs no cluster, and takes a minute."
 ON_FAKE_NODES = """\
 Works on a control plane of its own with fake nodes, where nothing runs in the pods: kube-apiserver,
 etcd, kube-scheduler and kwok. The two others make the same objects: a program on controller-runtime
@@ -101,6 +103,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     added = command("failover", FAILOVER, ON_A_CONTROL_PLANE, _run_failover)
     added.add_argument("--rounds", type=_count, default=10, help="of each (default: %(default)s)")
+    command("queue", QUEUE, ON_ITS_OWN, _run_queue)
     parsed = parser.parse_args(arguments)
     if hasattr(parsed, "kubeconfig"):
         cluster_arguments.check(parsed.parser, parsed)
@@ -141,6 +144,10 @@ def _run_scale(parsed: argparse.Namespace) -> dict[str, Any]:
 
 def _run_failover(parsed: argparse.Namespace) -> dict[str, Any]:
     return failover.measure(parsed.rounds)
+
+
+def _run_queue(_parsed: argparse.Namespace) -> dict[str, Any]:
+    return queue.measure()
 
 
 def _scene(parsed: argparse.Namespace) -> AbstractContextManager[Scene]:

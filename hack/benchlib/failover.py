@@ -1,4 +1,4 @@
-"""How long until another replica is at work, after the leader was told to stop and after it died.
+"""How long until another replica is at work, after the leader was told to stop or has died.
 
 Two replicas of this checkout, with the flags of manifests/, on a control plane of their own: what
 is measured needs no node. A server that is created in the moment that the leader lets go, and whose
@@ -11,12 +11,12 @@ import json
 import os
 import signal
 import subprocess
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlencode
 
-from benchlib import contenders, objects, scene
+from benchlib import contenders, hanging, objects, scene
 from benchlib.figures import Spread, table
 from benchlib.proxy import Proxy
 from clusterlib import components, waiting
@@ -28,7 +28,7 @@ from demolib.kubectl import Kubectl
 from testlib.environment import Environment, variables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from demolib.objects import Object
 
@@ -58,16 +58,20 @@ class Case:
         key: for JSON.
         title: for the table.
         signal: what it is sent.
+        hanging: whether a command that it runs in a pod hangs at that moment.
     """
 
     key: str
     title: str
     signal: signal.Signals
+    hanging: bool = False
 
 
 CASES = (
     Case("sigterm", "told to stop (SIGTERM)", signal.SIGTERM),
     Case("sigkill", "killed (SIGKILL)", signal.SIGKILL),
+    # Last: its server stays, and so do the commands that the leaders run there.
+    Case("hanging", "told to stop, a command hangs", signal.SIGTERM, hanging=True),
 )
 
 
@@ -169,7 +173,8 @@ def _figures(seconds: Iterable[float]) -> dict[str, float]:
 
 
 def _measure(plane: Plane, rounds: int) -> dict[str, list[float]]:
-    template = _server_without_secrets(plane)
+    sample = _prepare(plane)
+    template = _server_without_secrets(sample)
     progress = Progress(1 + len(CASES))
     took: dict[str, list[float]] = {case.key: [] for case in CASES}
     with ExitStack() as running:
@@ -181,10 +186,12 @@ def _measure(plane: Plane, rounds: int) -> dict[str, list[float]]:
         for case in CASES:
             done = took[case.key]
             words = _counting(done, rounds)
-            with progress.step(f"the leader is {case.title}", words):
+            step = progress.step(f"the leader is {case.title}", words)
+            with step, _set_up(case, plane, sample) as until_the_leader_is_ready:
                 while len(done) < rounds:
                     metadata = {"name": f"{case.key}-{len(done)}", "namespace": scene.NAMESPACE}
                     server = {**template, "metadata": metadata}
+                    until_the_leader_is_ready()
                     _pause(RETRY_PERIOD_SECONDS * len(done) / rounds)
                     done.append(_one_round(plane, leader, case.signal, server))
                     leader, standby = standby, running.enter_context(plane.replica())
@@ -238,8 +245,8 @@ def _version(proxy: Proxy, path: str) -> str:
     return version
 
 
-def _server_without_secrets(plane: Plane) -> Object:
-    """Make the namespace and the CRD, and return a server to be named."""
+def _prepare(plane: Plane) -> list[Object]:
+    """Make the namespace and the CRD, and return the objects of the sample."""
     kubectl = _kubectl_of(plane.state)
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": scene.NAMESPACE}}
     kubectl.apply([namespace])
@@ -248,8 +255,23 @@ def _server_without_secrets(plane: Plane) -> Object:
     kubectl.run(
         "wait", "--for=condition=Established", scene.DEFINITION, scene.KUBECTL_TIMEOUT, what=what
     )
-    (server,) = objects.servers(objects.moved(kubectl.render(scene.SAMPLE), scene.NAMESPACE), 1)
+    return objects.moved(kubectl.render(scene.SAMPLE), scene.NAMESPACE)
+
+
+def _server_without_secrets(sample: Sequence[Object]) -> Object:
+    """Return a server to be named, which refers to a Secret that is never made."""
+    (server,) = objects.servers(sample, 1)
+    server["spec"]["repository"]["passwordSecretRef"]["name"] = "missing"
     return server
+
+
+def _set_up(
+    case: Case, plane: Plane, sample: Sequence[Object]
+) -> AbstractContextManager[Callable[[], None]]:
+    """Prepare a case, and return what waits until the leader is where it is to be taken away."""
+    if case.hanging:
+        return hanging.running(_kubectl_of(plane.state), plane.proxy, sample)
+    return nullcontext(lambda: None)
 
 
 def _kubectl_of(state: State) -> Kubectl:

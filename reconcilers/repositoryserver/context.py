@@ -11,38 +11,13 @@ from reconcilers.secrets.reader import ReadScope
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from controller.cache.mutationcache import MutationCache
     from controller.clock import Deadline
-    from controller.controller import Request
+    from controller.reconcile import Request
     from controller.resource import Resource
     from reconcilers.kopia import failures
     from reconcilers.repositoryserver import api
     from reconcilers.repositoryserver.verdict import PodContext, Problem, Waiting
     from reconcilers.secrets.reader import Versions
-
-INDEX_OWNER = "owner"
-INDEX_SERVICE = "service"
-
-
-@frozen
-class Caches:
-    """What the informers hold, with the reconciler's own writes laid over it.
-
-    Attributes:
-        servers: RepositoryServers.
-        pods: Pods, indexed by owner.
-        services: Services, indexed by owner.
-        network_policies: NetworkPolicies, indexed by owner.
-        secrets: Secrets without their data, indexed by owner.
-        endpoint_slices: EndpointSlices of the servers, indexed by the name of their Service.
-    """
-
-    servers: MutationCache
-    pods: MutationCache
-    services: MutationCache
-    network_policies: MutationCache
-    secrets: MutationCache
-    endpoint_slices: MutationCache
 
 
 @frozen
@@ -114,6 +89,34 @@ class Attempt:
 
 
 @frozen
+class Purge:
+    """Entries of users that the repository has, and that are being deleted.
+
+    Attributes:
+        searched_for: The users for whom the repository was searched.
+        found: Those of them that have an entry.
+    """
+
+    searched_for: frozenset[str]
+    found: frozenset[str]
+
+
+@frozen
+class Refresh:
+    """A look of a server at its repository, under way.
+
+    Attributes:
+        pod: Uid of the server's pod.
+        since: When it began, in monotonic seconds.
+        written: Whether another pod may have written to the repository since it began.
+    """
+
+    pod: str
+    since: float
+    written: bool
+
+
+@frozen
 class KnownFailure:
     """The fault that the newest pod had last.
 
@@ -152,11 +155,14 @@ class Memory:
         overruled: By resource what became of the child of it that was applied last, if it was not
             taken as it was.
         attempts: By uid of a pod the last try to let its server take up the users, if it failed.
+        loading: By uid of a pod the version of the users that its server is loading.
         left: Users who may not connect any more, and whom the repository may still know.
         forget_at: When to search the repository for entries of before, in monotonic seconds.
+        purge: Entries that are being deleted from the repository; None if it was not searched.
         moved_at: When the Service was made to select another pod, in monotonic seconds.
-        refreshed_at: When the server was last told to look at its repository anew, in monotonic
-            seconds; None while no other pod may have written to it since.
+        refreshed_at: When the server last looked at its repository anew, in monotonic seconds, or
+            when it was first seen that it has to; None while no other pod may have written since.
+        refresh: The look that is under way.
         recorded_at: When what is known was written to the pod for its own sake, in monotonic
             seconds.
         missing_since: When a Secret of the user's was first missed, in monotonic seconds; None if
@@ -172,10 +178,13 @@ class Memory:
     users: KnownUsers | None = None
     overruled: dict[Resource, Overruled] = field(factory=dict)
     attempts: dict[str, Attempt] = field(factory=dict)
+    loading: dict[str, str] = field(factory=dict)
     left: frozenset[str] = frozenset()
     forget_at: float | None = None
+    purge: Purge | None = None
     moved_at: float | None = None
     refreshed_at: float | None = None
+    refresh: Refresh | None = None
     recorded_at: float | None = None
     missing_since: float | None = None
     failure: KnownFailure | None = None
@@ -198,8 +207,6 @@ class Pass:
         expiring: What is to be said of a certificate that is about to expire; empty if there is no
             need to, None while it is not known.
         reads: Holds the Secrets that it reads.
-        unanswered: Uids of pods in which a command has not ended in its time. Each costs the worker
-            half a minute, so that none is run there again.
         requeue_after: Seconds after which to look again, the shortest that was asked for.
         requeue_priority: Priority of that pass; None for the one that this pass has.
     """
@@ -212,7 +219,6 @@ class Pass:
     expiring: str | None = None
     users_changed: bool = False
     reads: ReadScope = field(init=False)
-    unanswered: set[str] = field(factory=set)
     requeue_after: float | None = field(default=None)
     requeue_priority: int | None = None
 

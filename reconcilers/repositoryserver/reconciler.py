@@ -12,7 +12,6 @@ from attrs import frozen
 
 from controller.clock import Deadline, DeadlineExceeded
 from controller.conditions import TRUE, conditions_of, get_condition, is_true, parse_time
-from controller.controller import Request, Result
 from controller.errors import (
     AlreadyExists,
     ApiError,
@@ -23,15 +22,17 @@ from controller.errors import (
     Invalid,
     WebhookFailed,
 )
+from controller.reconcile import Request, Result
 from reconcilers import resources
 from reconcilers.errors import InvalidInput
 from reconcilers.kopia import failures
 from reconcilers.pods import overrides
 from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver.caches import INDEX_OWNER
 from reconcilers.repositoryserver.children import names, network, record
 from reconcilers.repositoryserver.children.applier import ChildApplier
 from reconcilers.repositoryserver.children.record import Records
-from reconcilers.repositoryserver.context import INDEX_OWNER, KnownFailure, Memory, Pass
+from reconcilers.repositoryserver.context import KnownFailure, Memory, Pass
 from reconcilers.repositoryserver.inputs.issuer import CertificateIssuer
 from reconcilers.repositoryserver.inputs.reader import InputReader
 from reconcilers.repositoryserver.rollout import podstatus, retry
@@ -39,7 +40,7 @@ from reconcilers.repositoryserver.rollout.plan import Newest
 from reconcilers.repositoryserver.rollout.refresh import Refresher
 from reconcilers.repositoryserver.rollout.router import ServiceRouter
 from reconcilers.repositoryserver.rollout.throttle import Turns
-from reconcilers.repositoryserver.serverexec import CommandRunner
+from reconcilers.repositoryserver.serverexec import ServerCommands
 from reconcilers.repositoryserver.status import conditions as status
 from reconcilers.repositoryserver.status import sharing
 from reconcilers.repositoryserver.status.sharing import Repositories
@@ -53,11 +54,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from controller.clock import Clock
+    from controller.commands import Commands
     from controller.rest.client import Client
+    from reconcilers.repositoryserver.caches import Cache, Caches
     from reconcilers.repositoryserver.children.secrets import ServerInputs
-    from reconcilers.repositoryserver.context import Caches, KnownInputs
+    from reconcilers.repositoryserver.context import KnownInputs
     from reconcilers.repositoryserver.rollout.plan import Rollout
-    from reconcilers.repositoryserver.serverexec import Executor
     from reconcilers.repositoryserver.status.writer import Recorder
 
 # The status of a failed reconcile must still be written when its time for work is over.
@@ -124,8 +126,8 @@ class RepositoryServerReconciler:
         self,
         *,
         client: Client,
-        executor: Executor,
-        caches: Caches,
+        commands: Commands,
+        caches: Caches[Cache],
         recorder: Recorder,
         clock: Clock,
         image: str,
@@ -136,7 +138,7 @@ class RepositoryServerReconciler:
 
         Args:
             client: For reads of Secrets by name, and for writes.
-            executor: Runs Kopia in the server's container.
+            commands: Runs Kopia in the servers' containers, beside the workers.
             caches: What the informers hold.
             recorder: Takes events.
             clock: The time.
@@ -170,15 +172,15 @@ class RepositoryServerReconciler:
         self._reader = InputReader(
             secret_reader=secrets, caches=caches, issuer=issuer, clock=clock, image=image
         )
-        commands = CommandRunner(executor)
+        self._commands = ServerCommands(commands)
         self._registrar = UserRegistrar(
-            commands=commands,
+            commands=self._commands,
             reader=UserSource(secrets),
             applier=self._applier,
             tell=self._writer.tell,
             clock=clock,
         )
-        self._refresher = Refresher(commands=commands, clock=clock)
+        self._refresher = Refresher(commands=self._commands, clock=clock)
         self._router = ServiceRouter(
             client=client,
             caches=caches,
@@ -206,6 +208,7 @@ class RepositoryServerReconciler:
         if obj is None or obj["metadata"].get("deletionTimestamp"):
             # The owner references do the rest.
             self._memories.pop(request, None)
+            self._commands.forget(request)
             self._turns.give_back(request)
             self._repositories.forget(request)
             return Result()
@@ -272,6 +275,7 @@ class RepositoryServerReconciler:
         server = api.parse(obj)
         uid, memory = self._memories.get(request, ("", Memory()))
         if uid != server.uid:
+            self._commands.forget(request)
             memory = self._records.recall(server, self._router.pods(server))
             self._memories[request] = (server.uid, memory)
         return Pass(
@@ -294,7 +298,7 @@ class RepositoryServerReconciler:
             return PodFirst()
         place = self._router.place(server, newest, _users_version(current.memory))
         # Who may connect no more is told of even if somebody else's Secret is not right.
-        untold = self._ensure_taken_up(current, newest, place)
+        untold = self._ensure_loaded(current, newest, place)
         serving = self._router.roll_out(current, newest, place)
         self._settle_turn(current, newest, serving)
         reached = self._router.reached(current, serving)
@@ -303,7 +307,7 @@ class RepositoryServerReconciler:
             others = self._router.pods_beside(server, reached)
             self._refresher.ensure_caught_up(current, reached, others)
             if newest.is_(reached):
-                cleared = self._registrar.ensure_forgotten(current, reached)
+                cleared = self._registrar.ensure_purged(current, reached)
         found = tuple(v for v in (newest.verdict, unknown, untold) if v is not None)
         verdicts = self._bridge_gap(current, found, serving=reached is not None)
         if newest.pod is not None and not verdicts:
@@ -441,16 +445,16 @@ class RepositoryServerReconciler:
         if settled or isinstance(newest.verdict, Problem):
             self._turns.give_back(current.request)
 
-    def _ensure_taken_up(
+    def _ensure_loaded(
         self, current: Pass, newest: Newest, place: Rollout
     ) -> Problem | Waiting | None:
-        """Let the newest pod and the one that serves take up changed users."""
+        """Have the newest pod and the one that serves load changed users."""
         # Nobody knows the storage where an input has been wrong since the process began.
         setting = current.memory.setting or UNKNOWN_SETTING
         pods = self._router.pods(current.server)
         serving = place.serves(pods)
         told = [pod for pod in pods if pod is serving or newest.is_(pod)]
-        return self._registrar.ensure_taken_up(current, told, setting)
+        return self._registrar.ensure_loaded(current, told, setting)
 
     def _ensure_recorded(self, current: Pass, pod: Mapping[str, Any]) -> None:
         """Keep what is known for a process that follows, unless that was done lately."""

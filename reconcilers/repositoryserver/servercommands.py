@@ -40,10 +40,11 @@ exec {" ".join(REFRESH)}
 
 # Reads names up to a line `end`, which no user has for a name: an exec's standard input cannot be
 # closed in the protocol that every API server speaks. A name may begin with a dash, hence the `--`.
+# Each deletion has a limit: BusyBox's timeout, under which the script runs, ends the shell alone.
 _FORGET_SCRIPT = f"""
 while read -r user; do
   [ "$user" != end ] || exec {" ".join(REFRESH)}
-  {EXECUTABLE} {_GLOBAL} server user delete -- "$user" >/dev/null || exit
+  timeout -k 1 30 {EXECUTABLE} {_GLOBAL} server user delete -- "$user" >/dev/null || exit
 done
 exit 1
 """

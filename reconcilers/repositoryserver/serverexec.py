@@ -1,44 +1,35 @@
-"""Running Kopia in a server's container, with the failures that must not end a pass.
+"""Kopia in a server's container: commands, with the failures that must not end a reconcile.
 
-A node that is away, or a storage that hangs, keeps one command from being run. The rest of the pass
-is to be done and told all the same.
+A node that is away, or a storage that hangs, keeps a single command from being run. The rest of the
+reconcile is done and reported all the same.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from controller.clock import DeadlineExceeded
-from controller.errors import ClientError, NotLeading
+from controller.commands import Command
+from controller.errors import ClientError, NotLeading, Stopped
 from reconcilers.repositoryserver.children import names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from controller.clock import Deadline
+    from controller.commands import Commands
+    from controller.reconcile import Request
     from controller.rest.podexec import ExecResult
     from reconcilers.repositoryserver.context import Pass
 
-# A server whose storage is away answers a refresh when it is back; no worker should wait for it.
-COMMAND_SECONDS = 30.0
-UNANSWERED = f"its server has not answered for {COMMAND_SECONDS:.0f} s"
+#: Seconds for one command. A server whose storage is away answers a refresh when it is back.
+COMMAND_SECONDS: Final = 30.0
+UNANSWERED: Final = f"its server has not answered for {COMMAND_SECONDS:.0f} s"
 
-
-class Executor(Protocol):
-    """Runs commands in containers, as `controller.rest.podexec.Executor`."""
-
-    def run(
-        self,
-        namespace: str,
-        pod: str,
-        container: str,
-        command: Sequence[str],
-        *,
-        stdin: bytes = b"",
-        deadline: Deadline,
-    ) -> ExecResult:
-        """Run a command to its end."""
-        ...
+#: Kinds of commands, as metrics name them. A pod runs one of each at a time.
+LOAD_USERS: Final = "load_users"
+LIST_USERS: Final = "list_users"
+PURGE_USERS: Final = "purge_users"
+REFRESH: Final = "refresh"
 
 
 class CommandError(Exception):
@@ -46,55 +37,75 @@ class CommandError(Exception):
 
 
 class Unanswered(CommandError):
-    """It has not ended in its time."""
+    """The command has not ended in its time."""
 
 
 class Unreachable(CommandError):
-    """It could not be run."""
+    """The command could not be run."""
 
 
-class CommandRunner:
-    """Runs commands in the containers of servers."""
+class ServerCommands:
+    """Runs commands in the containers of servers, beside the workers.
 
-    def __init__(self, executor: Executor) -> None:
-        """Take what runs them."""
-        self._executor = executor
+    Args:
+        commands: Runs them.
+    """
 
-    def run(
-        self, current: Pass, pod: Mapping[str, Any], command: Sequence[str], stdin: bytes = b""
-    ) -> ExecResult:
-        """Run a command in the server's container of a pod.
+    def __init__(self, commands: Commands) -> None:
+        self._commands = commands
+
+    def ensure(
+        self,
+        current: Pass,
+        pod: Mapping[str, Any],
+        kind: str,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        since: float = 0.0,
+    ) -> ExecResult | None:
+        """Return the result of a command in a pod, once; start the command if it does not run.
+
+        See `controller.commands.Commands.ensure`.
 
         Args:
-            current: The pass.
+            current: The reconcile. The end of the command leads to another one.
             pod: The pod.
-            command: The command; it has half a minute.
+            kind: What the command is for.
+            argv: Program and arguments, without a secret.
             stdin: What it reads.
+            since: When it was first asked for, in monotonic seconds, where the result of a command
+                that ran before then proves nothing. Default: any result will do.
+
+        Returns:
+            The result, whatever the exit code; None while the command is under way.
 
         Raises:
-            Unanswered: It has not ended in its time, and may go on; or an earlier one in that pod
-                has not, in the same pass.
+            Unanswered: It has not ended within `COMMAND_SECONDS`.
             Unreachable: The pod, its node or the API server could not be reached, or refused.
-            DeadlineExceeded: The time of the pass is over.
             NotLeading: Another replica leads.
+            Stopped: The process ends.
         """
         metadata = pod["metadata"]
-        if metadata["uid"] in current.unanswered:
-            raise Unanswered(UNANSWERED)
+        command = Command(
+            kind=kind,
+            namespace=metadata["namespace"],
+            pod=metadata["name"],
+            container=names.CONTAINER,
+            argv=tuple(argv),
+            seconds=COMMAND_SECONDS,
+            stdin=stdin,
+        )
+        slot = (kind, metadata["uid"], since)
         try:
-            return self._executor.run(
-                metadata["namespace"],
-                metadata["name"],
-                names.CONTAINER,
-                command,
-                stdin=stdin,
-                deadline=current.deadline.within(COMMAND_SECONDS),
-            )
+            return self._commands.ensure(current.request, slot, command)
         except DeadlineExceeded as error:
-            current.deadline.check()
-            current.unanswered.add(metadata["uid"])
-            raise Unanswered(str(error)) from error
-        except NotLeading:
+            raise Unanswered(UNANSWERED) from error
+        except (NotLeading, Stopped):
             raise
         except ClientError as error:
             raise Unreachable(str(error)) from error
+
+    def forget(self, request: Request) -> None:
+        """Drop the commands of a resource that is gone, or that has a namesake."""
+        self._commands.forget(request)

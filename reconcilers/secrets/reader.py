@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakValueDictionary
 
 from attrs import field, frozen
@@ -15,9 +15,9 @@ from reconcilers import resources
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from controller.cache.mutationcache import MutationCache
     from controller.cache.store import Key
     from controller.clock import Deadline
+    from controller.resource import Object
     from controller.rest.client import Client
     from reconcilers.secrets.data import SecretRef
 
@@ -62,6 +62,13 @@ class Versions:
     complete: bool
 
 
+class Cache(Protocol):
+    """Secrets without their data, as `controller.cache.shared.SharedInformer` holds them."""
+
+    def get(self, namespace: str, name: str) -> Object | None:
+        """Return a Secret, which must not be changed, or None."""
+
+
 class SecretReader:
     """Reads Secrets by name.
 
@@ -70,7 +77,7 @@ class SecretReader:
     longer than a use.
     """
 
-    def __init__(self, *, client: Client, cache: MutationCache) -> None:
+    def __init__(self, *, client: Client, cache: Cache) -> None:
         """Take the dependencies.
 
         Args:

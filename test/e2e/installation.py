@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from attrs import frozen
 
-from controller.leaderelection.elector import LEASES
+from controller.leaderelection.lease import LEASES
 from e2e.cluster import DEPLOYMENTS, NAMESPACE, Cluster, names
 from e2e.waiting import wait_for
 from reconcilers import resources

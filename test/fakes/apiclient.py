@@ -37,8 +37,8 @@ class FakeClient:
     bodies: list[Mapping[str, Any]] = field(factory=list)
     #: Raised instead of carrying out the action.
     failures: dict[Action, Exception] = field(factory=dict)
-    #: Told of deletions, as the handlers of an informer.
-    watchers: list[MutationCache] = field(factory=list)
+    #: The caches of informers: own writes are recorded in them, and deletions shown to them.
+    caches: dict[Resource, list[MutationCache]] = field(factory=dict)
     #: Changes what is about to be stored for the reconciler, as a mutating webhook does.
     admission: Callable[[Resource, Object], None] = field(default=lambda *_: None)
     #: When objects are created, unless they say so themselves.
@@ -68,8 +68,8 @@ class FakeClient:
         obj = self.store(resource).get(namespace, name)
         assert obj is not None
         self.store(resource).delete(obj)
-        for watcher in self.watchers:
-            watcher.on_delete(obj)
+        for cache in self.caches.get(resource, ()):
+            cache.deleted(obj)
 
     def get(
         self, resource: Resource, namespace: str, name: str, *, deadline: Deadline | None = None
@@ -150,7 +150,10 @@ class FakeClient:
     def _admit(self, resource: Resource, obj: Mapping[str, Any]) -> Object:
         admitted = copy.deepcopy(dict(obj))
         self.admission(resource, admitted)
-        return self.put(resource, admitted)
+        stored = self.put(resource, admitted)
+        for cache in self.caches.get(resource, ()):
+            cache.mutated(stored)
+        return stored
 
     def _act(
         self,

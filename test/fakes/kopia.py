@@ -1,13 +1,22 @@
 """Kopia in a container, as far as its users go."""
 
+from __future__ import annotations
+
 import json
-from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 
-from controller.clock import Deadline
 from fakes.clock import FakeClock
 from reconcilers.repositoryserver import servercommands
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from controller.clock import Deadline
+
+#: How each command begins: it does not hang for ever, in its container either.
+TIMEOUT = ("timeout", "-k", "1", "31")
 
 
 @frozen
@@ -17,6 +26,13 @@ class FakeResult:
     exit_code: int = 0
     stdout: bytes = b""
     stderr: bytes = b""
+
+
+def unbounded(command: Sequence[str]) -> tuple[str, ...]:
+    """Return a command without the limit that it runs under."""
+    limit, inner = tuple(command[: len(TIMEOUT)]), tuple(command[len(TIMEOUT) :])
+    assert limit == TIMEOUT
+    return inner
 
 
 def nothing() -> str:
@@ -40,6 +56,8 @@ class FakeKopia:
     failures: dict[str, FakeResult] = field(factory=dict)
     #: Raised in place of running a command of a name.
     errors: dict[str, Exception] = field(factory=dict)
+    #: Called while a command runs.
+    meanwhile: Callable[[], object] = field(default=lambda: None)
     #: Commands that are not answered, by name; they take all the time that they get.
     silent: set[str] = field(factory=set)
 
@@ -50,19 +68,23 @@ class FakeKopia:
         container: str,
         command: Sequence[str],
         *,
-        stdin: bytes = b"",
+        stdin: bytes | Iterable[bytes] = b"",
         deadline: Deadline,
+        on_stdout: Callable[[bytes], None] | None = None,
     ) -> FakeResult:
-        if tuple(command) == servercommands.LIST_USERS:
+        assert isinstance(stdin, bytes)
+        command = unbounded(command)
+        if command == servercommands.LIST_USERS:
             name, act = "list", self._list
-        elif tuple(command) == servercommands.FORGET_USERS:
+        elif command == servercommands.FORGET_USERS:
             name, act = "forget", lambda: self._forget(stdin.decode())
-        elif tuple(command) == servercommands.REFRESH:
+        elif command == servercommands.REFRESH:
             name, act = "refresh", FakeResult
         else:
-            assert tuple(command) == servercommands.take_up_users(command[-1])
+            assert command == servercommands.take_up_users(command[-1])
             name, act = "take up", self._take_up
         self.commands.append(name)
+        self.meanwhile()
         if name in self.errors:
             raise self.errors[name]
         if name in self.silent:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from controller.clock import Deadline
-from controller.controller import Request
+from controller.reconcile import Request
 from fakes import objects
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.context import Memory, Pass

@@ -6,12 +6,15 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
+from prometheus_client import CollectorRegistry
 
 from controller.cache.mutationcache import MutationCache
 from controller.cache.store import Store
 from controller.clock import Deadline
+from controller.commands import Commands
 from controller.conditions import get_condition
-from controller.controller import Request, Result
+from controller.metrics import Metrics
+from controller.reconcile import Request, Result
 from fakes import objects
 from fakes.apiclient import Action, FakeClient
 from fakes.clock import FakeClock
@@ -20,16 +23,22 @@ from fakes.recorder import FakeRecorder
 from reconcilers import resources
 from reconcilers.kopia import htpasswd
 from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver.caches import (
+    INDEX_INSTANCE,
+    INDEX_OWNER,
+    INDEX_SERVICE,
+    Caches,
+    owner_uids,
+)
 from reconcilers.repositoryserver.children import names, record
-from reconcilers.repositoryserver.children.owners import owner_uids
-from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE, Caches
+from reconcilers.repositoryserver.informers import instance
 from reconcilers.repositoryserver.reconciler import POD_FIRST_SECONDS, STAGE_PAUSE_SECONDS
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler as Reconciler
 from reconcilers.repositoryserver.rollout import endpoints
 from reconcilers.repositoryserver.rollout.throttle import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from controller.cache.store import IndexFunction
     from controller.resource import Object, Resource
@@ -59,7 +68,7 @@ WRITE_STATUS = Action("patch", "repositoryservers/status", objects.NAME)
 # Those of the tests, so that they can be told from their hashes.
 _PASSWORDS = (objects.USER_PASSWORD_VALUE, "other", "n", "p")
 _PASS_SECONDS = 120
-_BY_OWNER: Mapping[str, IndexFunction] = {INDEX_OWNER: owner_uids}
+_BY_OWNER: Mapping[str, IndexFunction] = {INDEX_OWNER: owner_uids, INDEX_INSTANCE: instance}
 _BY_SERVICE: Mapping[str, IndexFunction] = {INDEX_SERVICE: endpoints.service_of}
 
 
@@ -72,6 +81,8 @@ class World:
         recorder: Holds the events.
         clock: Moves when a test says so.
         turns: Those of the servers that are being replaced.
+        commands_wait: Commands run when `run_commands` says so, and not at once.
+        woken: The servers that the end of a command has woken.
         endpoints_lag: The endpoints do not follow the Service by themselves.
         reconciler: The subject.
     """
@@ -83,17 +94,35 @@ class World:
         self.clock = FakeClock(objects.NOW)
         self.turns = Turns(TURNS, clock=self.clock)
         self.endpoints_lag = False
+        self.commands_wait = False
+        self.woken: list[Request] = []
+        self._threads: list[Callable[[], None]] = []
         self.restart()
         for secret in objects.all_secrets():
             self.api.put(resources.SECRETS, secret)
         self.api.put(api.REPOSITORY_SERVERS, objects.repository_server())
 
+    def _spawn(self, work: Callable[[], None]) -> None:
+        if self.commands_wait:
+            self._threads.append(work)
+        else:
+            work()
+
+    def run_commands(self) -> list[Request]:
+        """Run the commands that wait; return the servers that their ends wake."""
+        self.woken.clear()
+        threads, self._threads = self._threads, []
+        for work in threads:
+            work()
+        return self.woken
+
     def restart(self, *, cached_secrets: Iterable[Object] | None = None) -> None:
-        """Start the controller anew: what it remembered is gone.
+        """Start the controller anew: what it remembered is gone, and so is what it ran.
 
         Args:
             cached_secrets: The Secrets that its cache shows, in place of all.
         """
+        self._threads.clear()
         if cached_secrets is None:
             secrets = self._cache(resources.SECRETS)
         else:
@@ -101,9 +130,17 @@ class World:
             for secret in cached_secrets:
                 store.add(secret)
             secrets = MutationCache(store, clock=self.clock, indexers=_BY_OWNER)
+            self.api.caches.setdefault(resources.SECRETS, []).append(secrets)
         self.reconciler = Reconciler(
             client=self.api,  # type: ignore[arg-type]  # the fake has what is called
-            executor=self.kopia,  # type: ignore[arg-type]
+            commands=Commands(
+                "commands",
+                self.kopia,  # type: ignore[arg-type]
+                clock=self.clock,
+                metrics=Metrics(CollectorRegistry()),
+                enqueue=self.woken.append,
+                spawn=self._spawn,
+            ),
             caches=Caches(
                 servers=self._cache(api.REPOSITORY_SERVERS),
                 pods=self._cache(resources.PODS),
@@ -123,7 +160,7 @@ class World:
     ) -> MutationCache:
         store = self.api.store(resource, indexers)
         cache = MutationCache(store, clock=self.clock, indexers=indexers)
-        self.api.watchers.append(cache)
+        self.api.caches.setdefault(resource, []).append(cache)
         return cache
 
     def reconcile(self) -> Result:

@@ -15,15 +15,18 @@ from attrs import define
 from prometheus_client import CollectorRegistry
 
 from controller import log
-from controller.cache.informer import Informer
+from controller.cache.shared import Informers, Selection
 from controller.clock import SystemClock
-from controller.controller import Controller, Request, Result
+from controller.controller import Controller
 from controller.events import EventRecorder
-from controller.leaderelection.elector import LeaderElector, LeaseTerms, end_process, lease_informer
+from controller.handler import Change, enqueue_self
+from controller.leaderelection.elector import LeaderElector, end_process
 from controller.leaderelection.fence import Fence
-from controller.manager import Group, Manager, RunnableFailed, install_signal_handlers
+from controller.leaderelection.lease import LeaseTerms
+from controller.manager import Group, Manager, RunnableFailed, stop_on_signals
 from controller.metrics import Metrics
-from controller.resource import Object, Resource
+from controller.reconcile import Request, Result
+from controller.resource import Resource
 from controller.rest.client import Client
 from controller.rest.kubeconfig import load_api_client
 
@@ -55,13 +58,9 @@ class Scribbler:
         return Result(requeue_after=PAUSE_SECONDS)
 
 
-def requests(obj: Object) -> list[Request]:
-    return [Request(obj["metadata"]["namespace"], obj["metadata"]["name"])]
-
-
-def never_again(old: Object | None, new: Object | None) -> bool:
-    """Let only new objects matter: the reconciler comes back by itself."""
-    return old is None and new is not None
+def never_again(change: Change) -> bool:
+    """Return True for new objects only: the reconciler comes back by itself."""
+    return change.old is None and change.new is not None
 
 
 def end_late(reason: str) -> NoReturn:
@@ -77,14 +76,12 @@ def build(kubeconfig: str, name: str, terms: LeaseTerms) -> Manager:
     unfenced = Client(api_client, field_manager=name, clock=clock, metrics=metrics)
     client = Client(api_client, field_manager=name, clock=clock, metrics=metrics, fence=fence.check)
     recorder = EventRecorder(unfenced, component=name, clock=clock)
-    work = Informer(
-        unfenced, CONFIG_MAPS, terms.namespace, clock=clock, metrics=metrics, label_selector=LABEL
-    )
-    leases = lease_informer(unfenced, terms, clock=clock, metrics=metrics)
+    informers = Informers(unfenced, [terms.namespace], clock=clock, metrics=metrics)
+    work = informers.informer(CONFIG_MAPS, Selection(labels=LABEL))
     loop = Controller(
         "scribbler", Scribbler(client, name), clock=clock, metrics=metrics, workers=WORKERS
     )
-    loop.watch(work, requests, predicate=never_again)
+    loop.watch(work, enqueue_self, never_again)
     elector = LeaderElector(
         unfenced,
         terms,
@@ -95,12 +92,12 @@ def build(kubeconfig: str, name: str, terms: LeaseTerms) -> Manager:
         metrics=metrics,
         on_lost=end_late,
     )
-    leases.add_handler(elector)
     manager = Manager(clock=clock)
     manager.add(recorder, Group.RECORDERS)
-    manager.add_cache(work)
-    manager.add_cache(leases)
+    for informer in work.informers:
+        manager.add(informer, Group.CACHES)
     manager.set_elector(elector)
+    manager.add(elector.informer, Group.ELECTION)
     manager.add(loop, Group.CONTROLLERS)
     return manager
 
@@ -109,8 +106,7 @@ def main(kubeconfig: str, namespace: str, name: str, *times: str) -> None:
     """Run until a signal comes; the times are those of the lease, in seconds."""
     duration, deadline, period = times
     log.configure("info", "console")
-    stop = threading.Event()
-    install_signal_handlers(stop)
+    stop = stop_on_signals()
     terms = LeaseTerms(namespace, LEASE, int(duration), float(deadline), float(period))
     try:
         build(kubeconfig, name, terms).run(stop)

@@ -20,22 +20,23 @@ from controller.errors import ClientError, NotFound, TooManyRequests
 from controller.resource import Resource
 from controller.rest.kubeconfig import load_api_client
 from controller.rest.podexec import ExecResult
+from controller.stop import Stop
 from e2e.waiting import wait_for
 from fakes import objects
 from fakes.kopia import FakeKopia
-from reconcilers import resources, wiring
+from reconcilers import main, resources
 from reconcilers.options import parse_options
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.status import conditions as status
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     import kubernetes.client
 
     from controller.clock import Clock, Deadline
-    from controller.manager import Manager
+    from controller.operator import Operator
     from controller.resource import Object
     from controller.rest.client import Client
     from fakes.tcpproxy import TcpProxy
@@ -68,8 +69,9 @@ class Kopias:
         container: str,
         command: Sequence[str],
         *,
-        stdin: bytes = b"",
+        stdin: bytes | Iterable[bytes] = b"",
         deadline: Deadline,
+        on_stdout: Callable[[bytes], None] | None = None,
     ) -> ExecResult:
         kopia = self._by_pod.setdefault(pod, FakeKopia())
         result = kopia.run(namespace, pod, container, command, stdin=stdin, deadline=deadline)
@@ -84,13 +86,13 @@ class Kopias:
 class Running:
     """The controller, in threads of this process."""
 
-    manager: Manager
+    operator: Operator
     kopias: Kopias
-    stop: threading.Event = field(factory=threading.Event)
+    stop: Stop = field(factory=Stop)
     thread: threading.Thread = field(init=False)
 
     def start(self) -> None:
-        self.thread = threading.Thread(target=self.manager.run, args=(self.stop,), daemon=True)
+        self.thread = threading.Thread(target=self.operator.run, args=(self.stop,), daemon=True)
         self.thread.start()
 
     def end(self) -> None:
@@ -112,14 +114,14 @@ def controller(
         namespace: The namespace to serve.
         api_client: How it reaches the API server.
         clock: The time; the machine's unless given.
-        options: For `wiring.build`.
+        options: For `main.build`.
     """
     kopias = Kopias()
     told = parse_options(["--metrics-bind-address=0", "--health-probe-bind-address=0"], {})
-    manager = wiring.build(
-        told, namespace, api_client, clock or SystemClock(), executor=kopias, **options
+    operator = main.build(
+        told, namespace, api_client, clock=clock or SystemClock(), executor=kopias, **options
     )
-    return Running(manager, kopias)
+    return Running(operator, kopias)
 
 
 def install_definition(client: Client) -> None:

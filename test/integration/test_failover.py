@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 from attrs import define, field, frozen
 
 from controller.clock import SystemClock
-from controller.leaderelection.elector import EXIT_LOST, LEASES
+from controller.leaderelection.elector import EXIT_LOST
+from controller.leaderelection.lease import LEASES
 from fakes.tcpproxy import TcpProxy
 from integration import replica
 from integration.container import ENDS_WITH_US
@@ -178,6 +180,28 @@ def start(kubeconfig: str, namespace: str) -> Iterator[Start]:
         one.process.wait()
 
 
+@pytest.fixture
+def may_not_watch(
+    kubeconfig: str, kubectl: Callable[..., str], namespace: str, tmp_path: Path
+) -> str:
+    """Give the path of a kubeconfig whose user may not list and watch leases."""
+    user, there = "poller", f"--namespace={namespace}"
+    kubectl("create", "serviceaccount", user, there)
+    for role, verbs, kinds in (
+        ("lease", "get,create,update", LEASES.full_name),
+        ("work", "get,list,watch,patch,create", "configmaps,events.events.k8s.io"),
+    ):
+        kubectl("create", "role", role, there, f"--verb={verbs}", f"--resource={kinds}")
+        subject = f"--serviceaccount={namespace}:{user}"
+        kubectl("create", "rolebinding", role, there, f"--role={role}", subject)
+    content = yaml.safe_load(Path(kubeconfig).read_text())
+    (entry,) = content["users"]
+    entry["user"] = {"token": kubectl("create", "token", user, there).strip()}
+    path = tmp_path / "kubeconfig"
+    path.write_text(yaml.safe_dump(content))
+    return str(path)
+
+
 @define
 class Pair:
     leader: Replica
@@ -195,7 +219,8 @@ def started(history: History, start: Start, *, leader: str = "", standby: str = 
     first = start("first", *filter(None, [leader]))
     history.wait_for_work_of("first", 20)
     second = start("second", *filter(None, [standby]))
-    second.wait_until_it_says("waiting to lead")
+    # It has seen the lease.
+    second.wait_until_it_says("new leader")
     return Pair(first, second)
 
 
@@ -205,6 +230,19 @@ def test_a_leader_that_is_told_to_stop_is_replaced_at_once(pair: Pair, history: 
     at_work = history.wait_for_work_of("second", 20)
 
     assert at_work - told < 3
+    assert pair.leader.ended() == 0
+    assert history.turns() == ["first", "second"]
+
+
+def test_replicas_that_may_not_watch_leases_poll_instead(
+    history: History, start: Start, may_not_watch: str
+) -> None:
+    pair = started(history, start, leader=may_not_watch, standby=may_not_watch)
+    pair.standby.wait_until_it_says("polling the lease: the right to list and watch it is missing")
+
+    pair.leader.signal(signal.SIGTERM)
+
+    history.wait_for_work_of("second", 20)
     assert pair.leader.ended() == 0
     assert history.turns() == ["first", "second"]
 

@@ -16,6 +16,7 @@ import yaml
 from attrs import frozen
 from prometheus_client import CollectorRegistry
 
+from controller import builder
 from controller.clock import SystemClock
 from controller.conditions import conditions_of, get_condition
 from controller.controller import Controller
@@ -29,8 +30,8 @@ from e2e.waiting import wait_for
 from fakes import objects
 from integration import running
 from integration.running import Kubelet, create, pods_of
-from reconcilers import resources, wiring
-from reconcilers.repositoryserver import api
+from reconcilers import resources
+from reconcilers.repositoryserver import api, setup
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.reconciler import (
     REASON_OUT_OF_TIME,
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     import kubernetes.client
 
     from controller.clock import Clock, Deadline
-    from controller.controller import Request, Result
+    from controller.reconcile import Request, Result
     from controller.resource import Object
     from fakes.tcpproxy import TcpProxy
     from integration.running import Running
@@ -376,7 +377,7 @@ def test_a_thousand_changes_during_a_pass_are_one_more_pass_and_hold_up_nobody(
     monkeypatch.setattr(Held, "passes", passes, raising=False)
     monkeypatch.setattr(Held, "under_way", under_way, raising=False)
     monkeypatch.setattr(Held, "released", released, raising=False)
-    monkeypatch.setattr(wiring, "RepositoryServerReconciler", Held)
+    monkeypatch.setattr(setup, "RepositoryServerReconciler", Held)
     running.create_secrets(client, namespace)
     start(load_api_client(kubeconfig))
     create(client, namespace, FIRST)
@@ -518,15 +519,13 @@ def test_one_is_told_of_and_others_go_on_while_its_reconcile(
     counter: str,
     told: Said,
 ) -> None:
-    registry = CollectorRegistry()
-    monkeypatch.setattr(wiring, "CollectorRegistry", lambda: registry)
-    monkeypatch.setattr(wiring, "RepositoryServerReconciler", Failing)
+    monkeypatch.setattr(setup, "RepositoryServerReconciler", Failing)
     soon = functools.partial(Controller, reconcile_timeout=STATUS_GRACE_SECONDS + 1)
-    monkeypatch.setattr(wiring, "Controller", soon)
+    monkeypatch.setattr(builder, "Controller", soon)
     monkeypatch.setattr(Failing, "fail", fail)
     running.create_secrets(client, namespace)
     create(client, namespace, FIRST)
-    start(load_api_client(kubeconfig))
+    registry = start(load_api_client(kubeconfig)).operator.registry
 
     failed = wait_for(
         "the failure to be told",
@@ -538,7 +537,7 @@ def test_one_is_told_of_and_others_go_on_while_its_reconcile(
     assert said(failed) == told
     counted = wait_for(
         "the failure to be counted",
-        lambda: registry.get_sample_value(counter, {"controller": wiring.CONTROLLER}),
+        lambda: registry.get_sample_value(counter, {"controller": setup.NAME}),
     )
     assert counted is not None
     warned = wait_for("the event", lambda: events_of(client, namespace, told.reason))

@@ -17,8 +17,8 @@ from controller.rest.kubeconfig import load_api_client
 from e2e.waiting import wait_for
 from fakes import objects
 from integration import running
-from reconcilers import resources, wiring
-from reconcilers.repositoryserver import api
+from reconcilers import resources
+from reconcilers.repositoryserver import api, setup
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
 from reconcilers.repositoryserver.status import conditions as status
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from controller.clock import Deadline
-    from controller.controller import Request, Result
+    from controller.reconcile import Request, Result
     from controller.resource import Object, Resource
     from controller.rest.client import Client
     from integration.running import Running
@@ -89,7 +89,7 @@ def _start(kubeconfig: str, namespace: str, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(pool, "urlopen", counted)
     passes: Counter[str] = Counter()
     monkeypatch.setattr(Observed, "passes", passes, raising=False)
-    monkeypatch.setattr(wiring, "RepositoryServerReconciler", Observed)
+    monkeypatch.setattr(setup, "RepositoryServerReconciler", Observed)
     seen = Seen(running.controller(namespace, api_client, resync_period=0.0), passes, requests)
     seen.running.start()
     return seen

@@ -168,12 +168,12 @@ def test_every_reason_of_ready_is_told() -> None:
 def test_every_metric_that_is_told_exists() -> None:
     registry = CollectorRegistry()
     Metrics(registry)
-    registry.register(RepositoryServerCollector(Store()))
+    registry.register(RepositoryServerCollector(Store().list))
     names = {
         name for family in registry.collect() for name in (family.name, f"{family.name}_total")
     }
     prefixes = "controller_runtime|workqueue|rest_client|informer|leader_election|repository_server"
-    told = set(re.findall(rf"`((?:{prefixes})_\w+)", OPERATIONS))
+    told = set(re.findall(rf"`((?:{prefixes}|pod_commands?)_\w+)", OPERATIONS))
 
     assert told
     assert told <= names

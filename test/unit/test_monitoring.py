@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import yaml
-from prometheus_client import CollectorRegistry
 
 from controller.cache import reflector
 from fakes.apiserver import FakeApiServer
 from fakes.clock import FakeClock
-from reconcilers import wiring
+from reconcilers import main
 from reconcilers.options import parse_options
+from reconcilers.repositoryserver import setup
 
 Object = dict[str, Any]
 
@@ -65,10 +65,9 @@ EXPRESSIONS = [
 @pytest.fixture(scope="module")
 def exported() -> set[str]:
     """Give the name of every series that the process can export."""
-    registry = CollectorRegistry()
-    with pytest.MonkeyPatch.context() as patch, FakeApiServer() as server:
-        patch.setattr(wiring, "CollectorRegistry", lambda: registry)
-        wiring.build(parse_options(FLAGS, {}), "backup", server.api_client(), FakeClock())
+    with FakeApiServer() as server:
+        options = parse_options(FLAGS, {})
+        registry = main.build(options, "backup", server.api_client(), clock=FakeClock()).registry
     return {
         f"{family.name}{suffix}"
         for family in registry.collect()
@@ -87,8 +86,8 @@ def test_every_metric_that_is_asked_for_is_exported(exported: set[str], expressi
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_controller_and_lease_are_asked_for_by_their_names(expression: str) -> None:
     known = {
-        ("controller", wiring.CONTROLLER),
-        ("name", wiring.CONTROLLER),
+        ("controller", setup.NAME),
+        ("name", setup.NAME),
         ("name", parse_options([], {}).leader_election_id),
     }
 
@@ -136,7 +135,7 @@ def test_an_error_that_lasts_fires_and_one_that_passes_does_not() -> None:
     looks_back = 60 * int(re.findall(r"_errors_total{[^}]*}\[(\d+)m\]", rule["expr"])[0])
 
     # Two tries at least: a rate has to see the counter grow.
-    assert 2 * wiring.MAX_RETRY_SECONDS <= looks_back < 60 * int(rule["for"].removesuffix("m"))
+    assert 2 * setup.MAX_RETRY_SECONDS <= looks_back < 60 * int(rule["for"].removesuffix("m"))
 
 
 def test_a_resource_without_a_change_is_not_cut_off() -> None:

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from typing import TYPE_CHECKING
 
 from controller import log
-from controller.clock import SystemClock
-from controller.manager import install_signal_handlers
+from controller.manager import stop_on_signals
 from controller.rest.kubeconfig import load_api_client
 from controller.rest.podexec import ExecResult
+from reconcilers.main import build
 from reconcilers.options import parse_options
-from reconcilers.wiring import build
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from controller.clock import Deadline
 
@@ -35,11 +33,12 @@ class NoKopia:
         container: str,
         command: Sequence[str],
         *,
-        stdin: bytes = b"",
+        stdin: bytes | Iterable[bytes] = b"",
         deadline: Deadline,
+        on_stdout: Callable[[bytes], None] | None = None,
     ) -> ExecResult:
         """Say that all went well, and that the repository has no users."""
-        del namespace, pod, container, command, stdin, deadline
+        del namespace, pod, container, command, stdin, deadline, on_stdout
         return ExecResult(0, b"[]", b"")
 
 
@@ -47,16 +46,9 @@ def main() -> None:
     """Run until a signal comes."""
     options = parse_options(sys.argv[1:], {})
     log.configure(options.log_level, options.log_format)
-    stop = threading.Event()
-    install_signal_handlers(stop)
-    manager = build(
-        options,
-        options.namespace,
-        load_api_client(options.kubeconfig),
-        SystemClock(),
-        executor=NoKopia(),
-    )
-    manager.run(stop)
+    stop = stop_on_signals()
+    api_client = load_api_client(options.kubeconfig)
+    build(options, options.namespace, api_client, executor=NoKopia()).run(stop)
     # As a controller ends: threads that still read are not waited for.
     os._exit(0)
 

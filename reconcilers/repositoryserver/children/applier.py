@@ -10,28 +10,28 @@ from controller.conditions import timestamp
 from controller.errors import BadRequest, Invalid, NotFound
 from reconcilers import resources
 from reconcilers.errors import InvalidInput
+from reconcilers.repositoryserver.caches import INDEX_INSTANCE, INDEX_OWNER, owner_uids
 from reconcilers.repositoryserver.children import compare, names, revision
 from reconcilers.repositoryserver.children.owners import (
     is_of_removed_controller,
     mark_of,
-    owner_uids,
     owners,
 )
 from reconcilers.repositoryserver.children.pod import pod as desired_pod
-from reconcilers.repositoryserver.context import INDEX_OWNER, Overruled
+from reconcilers.repositoryserver.context import Overruled
 from reconcilers.repositoryserver.verdict import Unsettled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from datetime import datetime
 
-    from controller.cache.mutationcache import MutationCache
     from controller.clock import Clock
     from controller.resource import Resource
     from controller.rest.client import Client
+    from reconcilers.repositoryserver.caches import Cache, Caches
     from reconcilers.repositoryserver.children.record import Records
     from reconcilers.repositoryserver.children.secrets import ServerInputs
-    from reconcilers.repositoryserver.context import Caches, Pass
+    from reconcilers.repositoryserver.context import Pass
 
 REASON_FOREIGN_CHILD = "NameTaken"
 FOREIGN_CHILD = (
@@ -76,7 +76,7 @@ class ChildApplier:
     """Writes the children of RepositoryServers, each only if it is not as it should be."""
 
     def __init__(
-        self, *, client: Client, caches: Caches, records: Records, tell: Teller, clock: Clock
+        self, *, client: Client, caches: Caches[Cache], records: Records, tell: Teller, clock: Clock
     ) -> None:
         """Take the dependencies.
 
@@ -133,7 +133,6 @@ class ChildApplier:
             if resource == resources.PODS:
                 wanted = self._as_admitted(current, wanted)
         applied = self._apply(current, resource, wanted, comparable.get("spec"))
-        cache.mutated(applied)
         if compare.differs(comparable, applied):
             _log.warning("changed as it was applied: a webhook?", kind=resource.kind, child=name)
             until = self._clock.monotonic() + OVERRULED_SECONDS
@@ -172,14 +171,21 @@ class ChildApplier:
             AlreadyExists: It is there all the same.
             ClientError: The API server did not take it.
         """
-        created = self._client.create(
+        return self._client.create(
             resource,
             desired["metadata"]["namespace"],
             compare.with_applied(desired),
             deadline=current.deadline,
         )
-        self._cache(resource).mutated(created)
-        return created
+
+    def has_pods_of_namesake(self, current: Pass) -> bool:
+        """Return whether there are pods of a deleted resource that had the same name."""
+        labels = names.selector(current.server)
+        return any(
+            pod["metadata"]["namespace"] == current.server.namespace
+            and current.server.uid not in owner_uids(pod)
+            for pod in self._caches.pods.by_index(INDEX_INSTANCE, labels[names.LABEL_INSTANCE])
+        )
 
     def ensure_pod(
         self, current: Pass, inputs: ServerInputs | None, digest: str, users: str
@@ -283,14 +289,13 @@ class ChildApplier:
         """
         metadata = pod["metadata"]
         annotations = {**annotations, **self._records.annotations(current.memory, pod)}
-        patched = self._client.merge_patch(
+        self._client.merge_patch(
             resources.PODS,
             metadata["namespace"],
             metadata["name"],
             {"metadata": {"uid": metadata["uid"], "annotations": annotations}},
             deadline=current.deadline,
         )
-        self._cache(resources.PODS).mutated(patched)
 
     def ensure_recorded(self, current: Pass, name: str) -> bool:
         """Record on a pod what is known of its Secrets, if it does not say so already.
@@ -420,7 +425,7 @@ class ChildApplier:
         spec = compare.with_observed_values(wanted["spec"], live["spec"])
         return {**wanted, "metadata": {**metadata, **version}, "spec": spec}
 
-    def _cache(self, resource: Resource) -> MutationCache:
+    def _cache(self, resource: Resource) -> Cache:
         return self._by_resource[resource]
 
 

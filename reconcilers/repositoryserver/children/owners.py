@@ -29,11 +29,6 @@ def is_of_removed_controller(resource: Resource, obj: Mapping[str, Any]) -> bool
     return prefix is not None and name.startswith(prefix) and not mark_of(obj)
 
 
-def owner_uids(obj: Mapping[str, Any]) -> list[str]:
-    """Return the uids of the RepositoryServers that own an object, for `INDEX_OWNER`."""
-    return [reference["uid"] for reference in owners(obj)]
-
-
 def owners(obj: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the owner references of an object to RepositoryServers."""
     return [

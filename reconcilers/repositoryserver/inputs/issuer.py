@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from controller.clock import Clock
     from controller.rest.client import Client
+    from reconcilers.repositoryserver.caches import Cache, Caches
     from reconcilers.repositoryserver.children.applier import ChildApplier, Teller
-    from reconcilers.repositoryserver.context import Caches, Pass
+    from reconcilers.repositoryserver.context import Pass
 
 EVENT_ISSUED = "CertificateIssued"
 ISSUED = "created a certificate that is valid until {when}, in Secret {name}: {why}"
@@ -34,7 +35,13 @@ class CertificateIssuer:
     """Makes and renews the certificates of the servers that name no Secret with one."""
 
     def __init__(
-        self, *, client: Client, caches: Caches, applier: ChildApplier, tell: Teller, clock: Clock
+        self,
+        *,
+        client: Client,
+        caches: Caches[Cache],
+        applier: ChildApplier,
+        tell: Teller,
+        clock: Clock,
     ) -> None:
         """Take the dependencies.
 
@@ -120,6 +127,5 @@ class CertificateIssuer:
         self._written(current, renewed, timestamp(issued.not_after), why)
 
     def _written(self, current: Pass, secret: Mapping[str, Any], when: str, why: str) -> None:
-        self._caches.secrets.mutated(dict(secret))
         note = ISSUED.format(when=when, name=secret["metadata"]["name"], why=why)
         self._tell(current, EVENT_ISSUED, note, "Issue")

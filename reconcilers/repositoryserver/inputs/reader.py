@@ -19,7 +19,8 @@ from reconcilers.secrets import data as secrets
 if TYPE_CHECKING:
     from controller.clock import Clock
     from reconcilers.repositoryserver import api
-    from reconcilers.repositoryserver.context import Caches, Pass
+    from reconcilers.repositoryserver.caches import Cache, Caches
+    from reconcilers.repositoryserver.context import Pass
     from reconcilers.repositoryserver.inputs.issuer import CertificateIssuer
     from reconcilers.secrets.reader import SecretReader, Versions
 
@@ -35,7 +36,7 @@ class InputReader:
         self,
         *,
         secret_reader: SecretReader,
-        caches: Caches,
+        caches: Caches[Cache],
         issuer: CertificateIssuer,
         clock: Clock,
         image: str,

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from controller.errors import NotFound
 from reconcilers import resources
+from reconcilers.repositoryserver.caches import INDEX_OWNER, INDEX_SERVICE
 from reconcilers.repositoryserver.children import names, network
 from reconcilers.repositoryserver.children.owners import is_of_removed_controller
-from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE
 from reconcilers.repositoryserver.rollout import endpoints, plan, podstatus
 from reconcilers.repositoryserver.rollout.plan import Rollout
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from controller.clock import Clock
     from controller.rest.client import Client
     from reconcilers.repositoryserver import api
+    from reconcilers.repositoryserver.caches import Cache, Caches
     from reconcilers.repositoryserver.children.applier import ChildApplier, Teller
-    from reconcilers.repositoryserver.context import Caches, Pass
+    from reconcilers.repositoryserver.context import Pass
     from reconcilers.repositoryserver.rollout.plan import Newest
 
 EVENT_REPLACED_IN_PLACE = "ReplacedInPlace"
@@ -34,7 +35,7 @@ class ServiceRouter:
         self,
         *,
         client: Client,
-        caches: Caches,
+        caches: Caches[Cache],
         applier: ChildApplier,
         tell: Teller,
         clock: Clock,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from controller.clock import Clock
-    from controller.controller import Request
+    from controller.reconcile import Request
 
 DEFAULT_LIMIT = 5
 

@@ -6,7 +6,7 @@ started lacks none, and a replica that stands by tells the same as the one that 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -15,7 +15,7 @@ from controller.conditions import conditions_of, get_condition, is_true, parse_t
 from reconcilers.repositoryserver.status import conditions as status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from prometheus_client.core import Metric
 
@@ -24,22 +24,14 @@ if TYPE_CHECKING:
 IDENTITY = ("namespace", "name")
 
 
-class Servers(Protocol):
-    """Holds RepositoryServers, as `controller.cache.store.Store`."""
-
-    def list(self) -> list[Object]:
-        """Return them all."""
-        ...
-
-
 class RepositoryServerCollector(Collector):
     """Tells of RepositoryServers; to be registered where the other metrics are."""
 
-    def __init__(self, servers: Servers) -> None:
-        """Take the cache.
+    def __init__(self, servers: Callable[[], list[Object]]) -> None:
+        """Take the dependencies.
 
         Args:
-            servers: What is told of.
+            servers: Returns the RepositoryServers in the cache.
         """
         self._servers = servers
 
@@ -49,7 +41,7 @@ class RepositoryServerCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Return the families with a series for each resource that they apply to."""
-        return self._families(self._servers.list())
+        return self._families(self._servers())
 
     def _families(self, servers: Iterable[Object]) -> Iterator[Metric]:
         ready = GaugeMetricFamily(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from controller.controller import Request
+    from controller.reconcile import Request
 
 SHARED = (
     "the repository at {storage} is also served by RepositoryServer {others}, and backups made "

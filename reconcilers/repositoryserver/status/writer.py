@@ -16,9 +16,9 @@ from reconcilers.repositoryserver.status import conditions as status
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from controller.cache.mutationcache import MutationCache
     from controller.clock import Clock, Deadline
     from controller.rest.client import Client
+    from reconcilers.repositoryserver.caches import Cache
     from reconcilers.repositoryserver.context import Pass
 
 EVENT_NOT_READY = "NotReady"
@@ -39,9 +39,7 @@ class Recorder(Protocol):
 class StatusWriter:
     """Writes the status of RepositoryServers and tells when they become Ready or stop being it."""
 
-    def __init__(
-        self, *, client: Client, servers: MutationCache, recorder: Recorder, clock: Clock
-    ) -> None:
+    def __init__(self, *, client: Client, servers: Cache, recorder: Recorder, clock: Clock) -> None:
         """Take the dependencies.
 
         Args:
@@ -94,7 +92,7 @@ class StatusWriter:
         self, obj: Mapping[str, Any], change: Mapping[str, Any], deadline: Deadline
     ) -> dict[str, Any]:
         metadata = obj["metadata"]
-        patched = self._client.merge_patch(
+        return self._client.merge_patch(
             api.REPOSITORY_SERVERS,
             metadata["namespace"],
             metadata["name"],
@@ -103,8 +101,6 @@ class StatusWriter:
             subresource="status",
             deadline=deadline,
         )
-        self._servers.mutated(patched)
-        return patched
 
     def _tell_transition(
         self, obj: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[str, Any]

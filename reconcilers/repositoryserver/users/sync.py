@@ -1,27 +1,27 @@
 """Acting on users: the server's users become those of the access Secrets.
 
-The users stand in an owned Secret that the pod mounts. A new pod starts with them; a running one is
-told of changes. Nothing is written into the repository but the end of entries from before: Kopia
-would go on accepting the passwords in them.
+The users are in an owned Secret that the pod mounts. A new pod starts with them; a running server
+loads changed ones, by a command in its pod. The only change to the repository is the deletion of
+the users' entries that a legacy server has left: Kopia would go on accepting the passwords in them.
 """
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from attrs import evolve
+from attrs import evolve, frozen
 
 from controller.conditions import timestamp
 from controller.workqueue.queue import LOW_PRIORITY
 from reconcilers import resources
 from reconcilers.errors import InvalidInput
 from reconcilers.kopia import failures, htpasswd
-from reconcilers.repositoryserver import servercommands
+from reconcilers.repositoryserver import servercommands, serverexec
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.children.secrets import users_secret
-from reconcilers.repositoryserver.context import Attempt, KnownUsers
+from reconcilers.repositoryserver.context import Attempt, KnownUsers, Purge
 from reconcilers.repositoryserver.rollout import podstatus, retry
 from reconcilers.repositoryserver.serverexec import (
     UNANSWERED,
@@ -42,60 +42,77 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from controller.clock import Clock
+    from controller.rest.podexec import ExecResult
     from reconcilers.repositoryserver.children.applier import ChildApplier, Teller
     from reconcilers.repositoryserver.context import Pass
-    from reconcilers.repositoryserver.serverexec import CommandRunner
+    from reconcilers.repositoryserver.serverexec import ServerCommands
     from reconcilers.repositoryserver.users.source import StoredUsers, UserSource
     from reconcilers.secrets.reader import Versions
 
-# The repository is searched for entries of before when the server has been Ready for so long: that
-# costs as much as starting it, and servers that start at the same time should not wait for it.
-FORGET_AFTER_SECONDS = 30.0
+#: Seconds for which a server has been Ready before its repository is searched for users' entries.
+#: That costs as much as starting a server, and those that start at the same time go first.
+FORGET_AFTER_SECONDS: Final = 30.0
 
-# What hangs is left behind in the container, which has memory for a few of them.
-FORGET_AGAIN_SECONDS = 600.0
+#: Seconds between two searches that fail. One opens the repository, and takes as much of the
+#: container's memory as the server itself.
+FORGET_AGAIN_SECONDS: Final = 600.0
 
-# The kubelet sees a changed Secret within milliseconds; where it does not it is asked again.
-TAKE_UP_PAUSE_SECONDS = 1.0
-AWAITED = "{version} awaited since {since}"
-WAITING_USERS = "the kubelet has not yet copied the changed users into pod {pod}"
+#: Seconds between two tries while the kubelet has not copied the changed Secret into the pod. It
+#: sees the change within milliseconds, mostly.
+TAKE_UP_PAUSE_SECONDS: Final = 1.0
+#: Value of a pod's annotation while its server loads the users.
+AWAITED: Final = "{version} awaited since {since}"
+WAITING_USERS: Final = "the kubelet has not yet copied the changed users into pod {pod}"
+LOADING_USERS: Final = "the server in pod {pod} is loading the changed users"
 
-USERS_STAY = "{message}; until this is fixed, no user is added, changed or removed"
+USERS_STAY: Final = "{message}; until this is fixed, no user is added, changed or removed"
 
-UNREACHABLE = "the users cannot be loaded into the server in pod {pod}: {cause}"
+UNREACHABLE: Final = "the users cannot be loaded into the server in pod {pod}: {cause}"
 
-EVENT_USERS_CHANGED = "UsersChanged"
-EVENT_USERS_FORGOTTEN = "UsersForgotten"
-FORGOTTEN = "deleted old user entries from the repository: {names}"
+EVENT_USERS_CHANGED: Final = "UsersChanged"
+EVENT_USERS_FORGOTTEN: Final = "UsersForgotten"
+FORGOTTEN: Final = "deleted old user entries from the repository: {names}"
 
-_VERSION_BYTES = 5
-# Versions that are none: another file would not be told from this one.
-_NO_VERSIONS = frozenset({"", names.NO_USERS})
+_VERSION_BYTES: Final = 5
+#: What stands in place of a version: it does not tell one file from another.
+_NO_VERSIONS: Final = frozenset({"", names.NO_USERS})
 
 _log = structlog.get_logger()
 
 
+@frozen
+class _End:
+    """What came of a try to load users.
+
+    Args:
+        fault: Why the server does not have them; None if it has.
+        shortest_pause: Seconds until the next try, at least.
+    """
+
+    fault: Problem | Waiting | None
+    shortest_pause: float = retry.MIN_SECONDS
+
+
 class UserRegistrar:
-    """Keeps a server's users as the access Secrets have them."""
+    """Keeps a server's users as the access Secrets have them.
+
+    Args:
+        commands: Runs Kopia in the server's container.
+        reader: Reads the access Secrets, and the users as they are.
+        applier: Writes the users, and which of them a pod has loaded.
+        tell: Records the events about users.
+        clock: The time.
+    """
 
     def __init__(
         self,
         *,
-        commands: CommandRunner,
+        commands: ServerCommands,
         reader: UserSource,
         applier: ChildApplier,
         tell: Teller,
         clock: Clock,
     ) -> None:
-        """Take the dependencies.
-
-        Args:
-            commands: Runs Kopia in the server's container.
-            reader: Reads the access Secrets, and the users as they are.
-            applier: Writes the users, and what a pod has taken up.
-            tell: Tells of changed users.
-            clock: The time.
-        """
         self._commands = commands
         self._reader = reader
         self._applier = applier
@@ -132,18 +149,18 @@ class UserRegistrar:
         except InvalidInput as error:
             wanted, problem = former, Problem.of(error, CLIENT_USER_INITIALIZED)
             if former:
-                # Of several Secrets one may take users away: who does has to know that they stay.
+                # Somebody may just have removed a user from another of the Secrets.
                 problem = evolve(problem, message=USERS_STAY.format(message=problem.message))
         self._write(current, stored, wanted, sources, problem)
         return problem
 
-    def ensure_taken_up(
+    def ensure_loaded(
         self, current: Pass, pods: Sequence[Mapping[str, Any]], setting: failures.Setting
     ) -> Problem | Waiting | None:
-        """Let the servers in some pods take up the users, those that have others.
+        """Have the servers in some pods load the users, those that have others.
 
         Args:
-            current: The pass.
+            current: The reconcile.
             pods: The pods. One that does not answer is left alone.
             setting: What messages name.
 
@@ -153,117 +170,158 @@ class UserRegistrar:
         Raises:
             ClientError: The API server refused or could not be reached.
         """
-        memory, uids = current.memory, {pod["metadata"]["uid"] for pod in pods}
-        # Pods come and go for as long as the process lives.
-        memory.attempts = {uid: last for uid, last in memory.attempts.items() if uid in uids}
+        memory, known = current.memory, current.memory.users
+        if known is None:
+            return None
+        # What is known of pods that are gone, and of former users, goes.
+        uids = {pod["metadata"]["uid"] for pod in pods}
+        memory.attempts = {
+            uid: last
+            for uid, last in memory.attempts.items()
+            if uid in uids and last.version == known.version
+        }
+        memory.loading = {
+            uid: version
+            for uid, version in memory.loading.items()
+            if uid in uids and version == known.version
+        }
         verdict: Problem | Waiting | None = None
         for pod in pods:
-            verdict = self._ensure_taken_up(current, pod, setting) or verdict
+            if names.users_of(pod) != known.version:
+                verdict = self._ensure_loaded(current, pod, known.version, setting) or verdict
         return verdict
 
-    def _ensure_taken_up(
-        self, current: Pass, pod: Mapping[str, Any], setting: failures.Setting
+    def _ensure_loaded(
+        self, current: Pass, pod: Mapping[str, Any], version: str, setting: failures.Setting
     ) -> Problem | Waiting | None:
-        known = current.memory.users
-        if known is None or names.users_of(pod) == known.version or not podstatus.answers(pod):
-            return None
-        attempts, uid = current.memory.attempts, pod["metadata"]["uid"]
-        failed = attempts.get(uid)
-        if failed is not None and failed.version != known.version:
-            failed = None
-        if failed is None or failed.until <= self._clock.monotonic():
-            since = self._clock.monotonic() if failed is None else failed.since
-            verdict, shortest = self._take_up(current, pod, known.version, setting)
-            if verdict is None:
-                attempts.pop(uid, None)
+        memory, uid = current.memory, pod["metadata"]["uid"]
+        failed = memory.attempts.get(uid)
+        # A command that is under way is brought to its end even if the pod does not answer any
+        # more: a storage that hangs is known by the time that this takes, and fails the probe too.
+        if uid not in memory.loading:
+            if not podstatus.answers(pod):
                 return None
-            now = self._clock.monotonic()
-            until = now + retry.pause(now - since, shortest)
-            failed = attempts[uid] = Attempt(known.version, since, until, verdict)
+            if failed is not None and failed.until > self._clock.monotonic():
+                return self._pause(current, failed)
+            # A change to the pod makes the kubelet look at its volumes now, not within a minute.
+            since = timestamp(self._clock.now())
+            self._mark(current, pod, AWAITED.format(version=version, since=since))
+            memory.loading[uid] = version
+        end = self._load(current, pod, version, setting)
+        if end is None:
+            # Another try that is under way mends nothing yet.
+            return _loading(pod) if failed is None else failed.verdict
+        del memory.loading[uid]
+        if end.fault is None:
+            self._mark(current, pod, version)
+            memory.attempts.pop(uid, None)
+            return None
+        now = self._clock.monotonic()
+        first = now if failed is None else failed.since
+        until = now + retry.pause(now - first, end.shortest_pause)
+        memory.attempts[uid] = Attempt(version, first, until, end.fault)
+        return self._pause(current, memory.attempts[uid])
+
+    def _load(
+        self, current: Pass, pod: Mapping[str, Any], version: str, setting: failures.Setting
+    ) -> _End | None:
+        """Return what came of loading the users into a server; None while it is under way."""
+        name = pod["metadata"]["name"]
+        try:
+            result = self._commands.ensure(
+                current, pod, serverexec.LOAD_USERS, servercommands.take_up_users(version)
+            )
+        except Unanswered:
+            message = failures.STORAGE_UNAVAILABLE.format(storage=setting.storage, cause=UNANSWERED)
+            return _End(Problem(SERVER_REFRESHED, failures.REASON_STORAGE, message))
+        except Unreachable as error:
+            message = UNREACHABLE.format(pod=name, cause=error)
+            return _End(Waiting(SERVER_REFRESHED, message))
+        if result is None:
+            return None
+        if result.exit_code == 0:
+            return _End(None)
+        if result.exit_code == servercommands.NOT_THERE_YET:
+            message = WAITING_USERS.format(pod=name)
+            waiting = Waiting(SERVER_REFRESHED, message)
+            return _End(waiting, TAKE_UP_PAUSE_SECONDS)
+        output = result.stderr.decode(errors="replace")
+        explanation = failures.explain(output, result.exit_code, setting)
+        return _End(Problem(SERVER_REFRESHED, explanation.reason, explanation.message))
+
+    def _pause(self, current: Pass, failed: Attempt) -> Problem | Waiting:
+        """Ask for the next try, and return what came of the last one."""
         current.look_again(failed.until - self._clock.monotonic())
         return failed.verdict
 
-    def _take_up(
-        self, current: Pass, pod: Mapping[str, Any], version: str, setting: failures.Setting
-    ) -> tuple[Problem | Waiting | None, float]:
-        """Tell a server of its users; return what came of it, and the shortest pause after it."""
-        name = pod["metadata"]["name"]
-        # A change to the pod makes the kubelet look at its volumes now and not within a minute.
-        since = timestamp(self._clock.now())
-        self._mark(current, pod, AWAITED.format(version=version, since=since))
-        try:
-            result = self._commands.run(current, pod, servercommands.take_up_users(version))
-        except Unanswered:
-            message = failures.STORAGE_UNAVAILABLE.format(storage=setting.storage, cause=UNANSWERED)
-            problem = Problem(SERVER_REFRESHED, failures.REASON_STORAGE, message)
-            return problem, retry.MIN_SECONDS
-        except Unreachable as error:
-            message = UNREACHABLE.format(pod=name, cause=error)
-            return Waiting(SERVER_REFRESHED, message), retry.MIN_SECONDS
-        if result.exit_code == servercommands.NOT_THERE_YET:
-            message = WAITING_USERS.format(pod=name)
-            return Waiting(SERVER_REFRESHED, message), TAKE_UP_PAUSE_SECONDS
-        if result.exit_code != 0:
-            output = result.stderr.decode(errors="replace")
-            explanation = failures.explain(output, result.exit_code, setting)
-            problem = Problem(SERVER_REFRESHED, explanation.reason, explanation.message)
-            return problem, retry.MIN_SECONDS
-        self._mark(current, pod, version)
-        return None, 0.0
-
-    def ensure_forgotten(self, current: Pass, pod: Mapping[str, Any]) -> frozenset[str] | None:
-        """Remove entries that the repository has of the users, from a server of before.
+    def ensure_purged(self, current: Pass, pod: Mapping[str, Any]) -> frozenset[str] | None:
+        """Remove the users' entries in the repository, which a legacy server has left.
 
         Args:
-            current: The pass.
+            current: The reconcile.
             pod: The pod, which is Ready.
 
         Returns:
-            The users that have none; None if that is recorded, or not known yet. That it cannot be
-            done keeps nobody from connecting: it goes to the log and is tried again.
+            The users that have none; None if that is recorded, or not known yet. A failure keeps
+            nobody from connecting: it is logged, and tried again.
 
         Raises:
             ClientError: The API server refused or could not be reached.
         """
-        known = current.memory.users
+        memory, known = current.memory, current.memory.users
         recorded = frozenset((current.obj.get("status") or {}).get("registeredUsers") or ())
         if known is None or current.server.read_only:
             return None
-        searched_for = known.names | current.memory.left
+        searched_for = known.names | memory.left
         if searched_for <= recorded:
             return None if known.names == recorded else known.names
         now = self._clock.monotonic()
-        if current.memory.forget_at is None:
-            current.memory.forget_at = now + FORGET_AFTER_SECONDS
-        left = current.memory.forget_at - now
+        if memory.forget_at is None:
+            memory.forget_at = now + FORGET_AFTER_SECONDS
+        left = memory.forget_at - now
         if left > 0:
             # Servers that are not up yet come first.
             current.look_again(left, priority=LOW_PRIORITY)
             return None
         try:
-            self._forget(current, pod, searched_for)
+            purged = self._purge(current, pod, searched_for)
         except (access.UserListError, CommandError) as error:
             _log.warning("previous users may still connect", cause=str(error))
-            current.memory.forget_at = self._clock.monotonic() + FORGET_AGAIN_SECONDS
+            memory.purge = None
+            memory.forget_at = self._clock.monotonic() + FORGET_AGAIN_SECONDS
             current.look_again(FORGET_AGAIN_SECONDS)
             return None
-        current.memory.left = frozenset()
+        if not purged:
+            return None
+        memory.left = frozenset()
         return known.names
 
-    def _forget(self, current: Pass, pod: Mapping[str, Any], names: frozenset[str]) -> None:
-        listed = self._commands.run(current, pod, servercommands.LIST_USERS)
-        if listed.exit_code != 0:
-            raise access.UserListError(failures.last_line(listed.stderr.decode(errors="replace")))
-        found = names & access.parse_names(listed.stdout)
-        if not found:
-            return
-        result = self._commands.run(
-            current, pod, servercommands.FORGET_USERS, servercommands.forget_users_input(found)
-        )
-        if result.exit_code != 0:
-            raise access.UserListError(failures.last_line(result.stderr.decode(errors="replace")))
-        note = FORGOTTEN.format(names=", ".join(sorted(found)))
-        self._tell(current, EVENT_USERS_FORGOTTEN, note, "ForgetUsers")
+    def _purge(self, current: Pass, pod: Mapping[str, Any], searched_for: frozenset[str]) -> bool:
+        """Search the repository for users and delete their entries; return whether that is done."""
+        memory = current.memory
+        if memory.purge is None:
+            listed = self._commands.ensure(
+                current, pod, serverexec.LIST_USERS, servercommands.LIST_USERS
+            )
+            if listed is None:
+                return False
+            _check(listed)
+            found = searched_for & access.parse_names(listed.stdout)
+            memory.purge = Purge(searched_for, found)
+        purge = memory.purge
+        if purge.found:
+            stdin = servercommands.forget_users_input(purge.found)
+            result = self._commands.ensure(
+                current, pod, serverexec.PURGE_USERS, servercommands.FORGET_USERS, stdin=stdin
+            )
+            if result is None:
+                return False
+            _check(result)
+            note = FORGOTTEN.format(names=", ".join(sorted(purge.found)))
+            self._tell(current, EVENT_USERS_FORGOTTEN, note, "ForgetUsers")
+        memory.purge = None
+        # Users may have come and gone since the search.
+        return purge.searched_for >= searched_for or self._purge(current, pod, searched_for)
 
     def _write(
         self,
@@ -276,10 +334,12 @@ class UserRegistrar:
         version = _version(stored, wanted)
         secret = users_secret(current.server, wanted, version)
         if stored is None:
-            # Not applied: what a cache that lags does not show is not to be written over.
+            # Created, not applied: a Secret that the cache does not show yet must not be replaced.
             written = self._applier.create(current, resources.SECRETS, secret)
+            # The kubelet of a pod that still ends may know the deleted Secret of the same name.
+            current.users_changed = self._applier.has_pods_of_namesake(current)
         else:
-            # The cache does not have the content.
+            # The cache holds no content to compare with.
             changed = (stored.users, stored.version) != (wanted, version)
             written = self._applier.ensure(current, resources.SECRETS, secret, changed=changed)
             current.users_changed = changed
@@ -290,9 +350,9 @@ class UserRegistrar:
             self._note_change(current, stored.users, wanted)
 
     def _note_change(self, current: Pass, former: str, wanted: str) -> None:
-        """Tell how the users have changed, and remember whom the repository may still know."""
+        """Record an event about the change, and whom the repository may still have."""
         change = access.Change.between(htpasswd.entries(former), htpasswd.entries(wanted))
-        # Nothing is removed from a repository that is only read.
+        # A read-only repository keeps its entries.
         if not current.server.read_only:
             current.memory.left |= frozenset(change.removed)
         if change.summary():
@@ -302,8 +362,23 @@ class UserRegistrar:
         self._applier.annotate(current, pod, {names.ANNOTATION_USERS: value})
 
 
+def _loading(pod: Mapping[str, Any]) -> Waiting:
+    message = LOADING_USERS.format(pod=pod["metadata"]["name"])
+    return Waiting(SERVER_REFRESHED, message)
+
+
+def _check(result: ExecResult) -> None:
+    """Return if a command has succeeded.
+
+    Raises:
+        UserListError: It has not; the message is Kopia's.
+    """
+    if result.exit_code != 0:
+        raise access.UserListError(failures.last_line(result.stderr.decode(errors="replace")))
+
+
 def _version(stored: StoredUsers | None, wanted: str) -> str:
-    """Return the version of users that are to be written: as before if they are as before."""
+    """Return the version of users that are to be written: the stored one if nothing changes."""
     if stored is not None and stored.users == wanted and stored.version not in _NO_VERSIONS:
         return stored.version
     return os.urandom(_VERSION_BYTES).hex() if wanted else names.NO_USERS

@@ -14,9 +14,10 @@ from controller.errors import (
     TransportError,
 )
 from fakes.simulation.apiserver import over_the_wire
+from fakes.simulation.strands import Killed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from random import Random
 
     from controller.clock import Deadline
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from fakes.simulation.agenda import Agenda
     from fakes.simulation.apiserver import ApiServer
     from fakes.simulation.kubelet import Nodes
+    from fakes.simulation.strands import Strands
 
 #: Seconds that a request takes.
 LATENCY_SECONDS = (0.001, 0.02)
@@ -32,10 +34,6 @@ LATENCY_SECONDS = (0.001, 0.02)
 EXEC_SECONDS = (0.01, 0.3)
 #: Seconds after which the client gives a silent server up.
 READ_TIMEOUT = 30.0
-
-
-class Killed(BaseException):
-    """The process has ended, in the middle of whatever it did."""
 
 
 @frozen
@@ -93,6 +91,8 @@ class SimulatedClient:
         self._weather = weather
         #: Told of each request before it is carried out.
         self.observers: list[Callable[[Sent], None]] = []
+        #: Called with each object that a write returned.
+        self.on_write: Callable[[Resource, Object], None] = lambda _resource, _obj: None
         #: Whether the process has ended.
         self.killed = False
 
@@ -170,6 +170,8 @@ class SimulatedClient:
             self._fail(sent, deadline, act)
         answer = self._carry_out(sent, act)
         self.take(self._random.uniform(*LATENCY_SECONDS))
+        if sent.verb in ("create", "apply", "patch"):
+            self.on_write(sent.resource, answer)
         return answer
 
     def _carry_out(self, sent: Sent, act: Callable[[], Object]) -> Object:
@@ -205,15 +207,21 @@ class SimulatedClient:
 
 
 class SimulatedExecutor:
-    """Runs commands in pods, as `controller.rest.podexec.Executor`."""
+    """Runs commands in pods, as `controller.rest.podexec.Executor`, each in a strand of its own."""
 
     def __init__(
-        self, client: SimulatedClient, nodes: Nodes, random: Random, weather: Weather
+        self,
+        client: SimulatedClient,
+        nodes: Nodes,
+        random: Random,
+        weather: Weather,
+        strands: Strands,
     ) -> None:
         self._client = client
         self._nodes = nodes
         self._random = random
         self._weather = weather
+        self._strands = strands
 
     def run(
         self,
@@ -222,17 +230,25 @@ class SimulatedExecutor:
         container: str,
         command: Sequence[str],
         *,
-        stdin: bytes = b"",
+        stdin: bytes | Iterable[bytes] = b"",
         deadline: Deadline,
+        on_stdout: Callable[[bytes], None] | None = None,
     ) -> FakeResult:
-        deadline.check()
-        self._client.take(self._random.uniform(*EXEC_SECONDS))
+        assert isinstance(stdin, bytes)
+        self._take(EXEC_SECONDS)
         fails = self._random.random() < self._weather.failing
         if fails and self._random.random() < 0.5:
             raise TransportError(f"exec {pod}: no answer")
-        result = self._nodes.run(namespace, pod, command, stdin, deadline)
-        self._client.take(self._random.uniform(*LATENCY_SECONDS))
+        # The process in the pod goes on whatever becomes of the controller.
+        pause = self._strands.pause
+        result = self._nodes.run(namespace, pod, command, stdin, deadline=deadline, pause=pause)
+        self._take(LATENCY_SECONDS)
         if fails:
             # It was carried out all the same.
             raise TransportError(f"exec {pod}: no answer")
         return result
+
+    def _take(self, seconds: tuple[float, float]) -> None:
+        self._strands.pause(self._random.uniform(*seconds))
+        if self._client.killed:
+            raise Killed

@@ -9,11 +9,12 @@ from fakes import objects
 from fakes.recorder import FakeRecorder
 from fakes.simulation.agenda import Agenda, SimulatedClock
 from fakes.simulation.apiserver import ApiServer
-from fakes.simulation.client import Killed, Weather
+from fakes.simulation.client import Weather
 from fakes.simulation.endpointslices import EndpointSliceController
 from fakes.simulation.garbagecollector import GarbageCollector
 from fakes.simulation.kubelet import Nodes
 from fakes.simulation.process import Process
+from fakes.simulation.strands import Killed
 from fakes.simulation.user import User
 
 if TYPE_CHECKING:

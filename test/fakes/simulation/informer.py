@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from controller.cache.informer import Informer, default_trim
+from controller.cache.informer import Informer
+from controller.cache.trim import default_trim
 from fakes.simulation.apiserver import over_the_wire
 
 if TYPE_CHECKING:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 
+from controller.clock import PASSED, DeadlineExceeded
 from controller.conditions import conditions_of, get_condition, timestamp
 from controller.errors import ServerUnavailable
 from fakes import objects
-from fakes.kopia import FakeResult
+from fakes.kopia import FakeResult, unbounded
 from reconcilers import resources
 from reconcilers.repositoryserver import servercommands
 from reconcilers.repositoryserver.children.secrets import KEY_PASSWORD
@@ -48,8 +49,13 @@ BACKOFF = (10.0, 20.0, 40.0, 80.0, 160.0, 300.0)
 NODE_LOST = 40.0
 NODE_EVICTS = 300.0
 
+#: Seconds that Kopia takes for a command.
+ANSWERED = (0.05, 3.0)
+
 #: For how long the script of `kopia.take_up_users` waits for the volume.
 TAKE_UP_SECONDS = 4.0
+
+ENDED_WITH_ITS_CONTAINER = "the container has ended"
 
 #: Somebody with an entry in the repository that is no business of the controller's.
 STRANGER = "somebody@elsewhere"
@@ -181,9 +187,24 @@ class Nodes:
                 self._plan(life, READY, self._pass_probe)
 
     def run(
-        self, namespace: str, pod: str, command: Sequence[str], stdin: bytes, deadline: Deadline
+        self,
+        namespace: str,
+        pod: str,
+        command: Sequence[str],
+        stdin: bytes,
+        *,
+        deadline: Deadline,
+        pause: Callable[[float], None],
     ) -> FakeResult:
         """Run a command in the server's container of a pod.
+
+        Args:
+            namespace: Of the pod.
+            pod: Its name.
+            command: The command, with its limit.
+            stdin: What it reads.
+            deadline: When it is ended.
+            pause: Lets time pass, in which others act.
 
         Raises:
             ServerUnavailable: There is no such container, or not any more.
@@ -194,36 +215,40 @@ class Nodes:
         life = next((one for one in lives if (one.namespace, one.name) == (namespace, pod)), None)
         if life is None or life.served is None:
             raise ServerUnavailable(500, "", "container not found")
-        if tuple(command) == servercommands.LIST_USERS:
+        command = unbounded(command)
+        pause(self._random.uniform(*ANSWERED))
+        if life.served is None:
+            raise ServerUnavailable(500, "", ENDED_WITH_ITS_CONTAINER)
+        if command == servercommands.LIST_USERS:
             names = [{"username": user} for user in sorted(self.repository.users)]
             return FakeResult(stdout=json.dumps(names).encode())
-        if tuple(command) == servercommands.FORGET_USERS:
+        if command == servercommands.FORGET_USERS:
             self.repository.users -= set(stdin.decode().splitlines())
-        elif tuple(command) != servercommands.REFRESH:
+        elif command != servercommands.REFRESH:
             version = command[-1]
-            assert tuple(command) == servercommands.take_up_users(version)
-            if not self._await_volume(life, version):
+            assert command == servercommands.take_up_users(version)
+            if not self._await_volume(life, version, pause):
                 return FakeResult(servercommands.NOT_THERE_YET)
-        self._refresh(life, deadline)
+        self._refresh(life, deadline, pause)
         return FakeResult()
 
-    def _await_volume(self, life: Life, version: str) -> bool:
+    def _await_volume(self, life: Life, version: str, pause: Callable[[float], None]) -> bool:
         for _ in range(int(TAKE_UP_SECONDS * 10)):
             if life.volume is not None and life.volume.version == version:
                 return True
-            self._agenda.advance(0.1)
+            pause(0.1)
         return False
 
-    def _refresh(self, life: Life, deadline: Deadline) -> None:
+    def _refresh(self, life: Life, deadline: Deadline, pause: Callable[[float], None]) -> None:
         if self.repository.away or not self._answers(life):
             # Kopia waits for its storage, with the lock that the readiness probe needs.
             if self._answers(life):
                 self._write(life, objects.started())
                 self._plan(life, READY, self._pass_probe)
-            self._agenda.advance(deadline.remaining())
-            deadline.check()
+            pause(deadline.remaining())
+            raise DeadlineExceeded(PASSED)
         if life.served is None:
-            raise ServerUnavailable(500, "", "the container has ended")
+            raise ServerUnavailable(500, "", ENDED_WITH_ITS_CONTAINER)
         assert life.volume is not None
         life.served = life.volume.lines
 

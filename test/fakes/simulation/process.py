@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-from unittest.mock import patch
+from typing import TYPE_CHECKING, Any
 
-from prometheus_client import CollectorRegistry
-
-from controller.cache.informer import RESYNC_PERIOD
+from controller.clock import DeadlineExceeded
 from controller.controller import Controller
-from controller.metrics import Metrics
-from controller.workqueue.ratelimit import ExponentialRateLimiter
+from controller.errors import ClientError
+from fakes.operator import FakeOperator
 from fakes.simulation.agenda import Idle
 from fakes.simulation.client import SimulatedClient, SimulatedExecutor
 from fakes.simulation.informer import SteppedInformer
-from reconcilers import wiring
-from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
-from reconcilers.repositoryserver.rollout.throttle import Turns
-from reconcilers.repositoryserver.status.sharing import Repositories
+from fakes.simulation.strands import Strands
+from reconcilers.repositoryserver.setup import setup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
     from controller.clock import Deadline
-    from controller.controller import Reconciler, Request, Result
+    from controller.reconcile import Reconciler, Request, Result
     from fakes.recorder import FakeRecorder
     from fakes.simulation.agenda import Agenda, SimulatedClock
     from fakes.simulation.apiserver import ApiServer
@@ -33,6 +28,9 @@ if TYPE_CHECKING:
 
 #: Seconds between the lists of two informers.
 LIST_SECONDS = (0.001, 0.2)
+
+#: Commands in pods at the same time: few, so that some have to wait for others.
+COMMANDS = 2
 
 #: Seconds that a pass takes beside its requests.
 PASS_SECONDS = 0.0005
@@ -51,7 +49,16 @@ class Observed:
     def reconcile(self, request: Request, deadline: Deadline) -> Result:
         self._client.take(PASS_SECONDS)
         self._on_pass()
-        return self._reconciler.reconcile(request, deadline)
+        try:
+            return self._reconciler.reconcile(request, deadline)
+        except (ClientError, DeadlineExceeded):
+            raise
+        except Exception as error:
+            raise Panicked from error
+
+
+class Panicked(BaseException):
+    """The reconciler has raised what it does not mean to raise; the worker would go on."""
 
 
 class SteppedController(Controller):
@@ -92,42 +99,41 @@ class Process:
         #: With which it starts servers.
         self.image = image
         self.client = SimulatedClient(api, agenda, random, weather)
-        metrics = Metrics(CollectorRegistry())
-        with patch.object(wiring, "Informer", SteppedInformer):
-            self.sources = wiring.Sources(
-                self.client,  # type: ignore[arg-type]  # the fake has what is called
-                namespace,
-                clock,
-                metrics,
-                RESYNC_PERIOD,
-            )
-        repositories = Repositories()
-        reconciler = RepositoryServerReconciler(
-            client=self.client,  # type: ignore[arg-type]
-            executor=SimulatedExecutor(self.client, nodes, random, weather),  # type: ignore[arg-type]
-            caches=self.sources.caches,
+        strands = Strands(agenda)
+
+        def make(name: str, reconciler: Reconciler, **options: Any) -> Controller:
+            return SteppedController(name, Observed(reconciler, self.client, on_pass), **options)
+
+        self._operator = FakeOperator(
+            client=self.client,
+            executor=SimulatedExecutor(self.client, nodes, random, weather, strands),
             recorder=recorder,
             clock=clock,
+            namespaces=(namespace,),
+            spawn=strands.spawn,
+            commands_at_once=COMMANDS,
+            make_informer=SteppedInformer,
+            make_controller=make,
+        )
+        self.client.on_write = self._operator.informers.written
+        self.caches = setup(
+            self._operator,  # type: ignore[arg-type]  # the fake has what is called
             image=image,
-            turns=Turns(turns, clock=clock),
-            repositories=repositories,
+            workers=1,
+            max_replacements=turns,
         )
-        self._loop = SteppedController(
-            wiring.CONTROLLER,
-            Observed(reconciler, self.client, on_pass),
-            clock=clock,
-            metrics=metrics,
-            rate_limiter=ExponentialRateLimiter(maximum=wiring.MAX_RETRY_SECONDS),
-            recover_panic=False,
-        )
-        self.sources.wake(self._loop, repositories)
         for informer in self.informers:
             agenda.advance(random.uniform(*LIST_SECONDS))
             informer.follow(api, agenda, random)
 
     @property
     def informers(self) -> list[SteppedInformer]:
-        return [one for one in self.sources.informers if isinstance(one, SteppedInformer)]
+        return [
+            informer
+            for shared in self._operator.informers.all()
+            for informer in shared.informers
+            if isinstance(informer, SteppedInformer)
+        ]
 
     def work(self) -> float | None:
         """Reconcile what is due.
@@ -138,7 +144,9 @@ class Process:
         Raises:
             Killed: The process has ended.
         """
-        return self._loop.step()
+        (loop,) = self._operator.controllers
+        assert isinstance(loop, SteppedController)
+        return loop.step()
 
     def kill(self) -> None:
         """End the process at its next request, or at once if it has none under way."""

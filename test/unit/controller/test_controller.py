@@ -3,7 +3,7 @@
 import io
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
@@ -16,18 +16,15 @@ import controller.controller
 from controller import log
 from controller.cache.informer import Handler
 from controller.clock import Deadline, DeadlineExceeded
-from controller.controller import (
-    CacheSyncTimeout,
-    Controller,
-    Predicate,
-    Request,
-    Result,
-    TerminalError,
-)
-from controller.errors import Conflict, Forbidden, TooManyRequests, TransportError
+from controller.controller import UNSYNCED_PAUSE_SECONDS, Controller
+from controller.errors import Conflict, Forbidden, Stopped, TooManyRequests, TransportError
+from controller.handler import enqueue_self
+from controller.health import CheckFailed
 from controller.metrics import Metrics
+from controller.reconcile import Request, Result, TerminalError
 from controller.resource import Object, Resource
-from controller.workqueue.queue import LOW_PRIORITY, PriorityQueue
+from controller.stop import Stop
+from controller.workqueue.queue import PriorityQueue
 from fakes.clock import STUCK_AFTER, FakeClock
 
 A = Request("default", "a")
@@ -78,15 +75,19 @@ class FakeReconciler:
 
 @define
 class FakeInformer:
-    synced: bool = True
+    #: The namespaces that have not synced.
+    missing: set[str] = field(factory=set)
     resource: Resource = PODS
     handlers: list[Handler] = field(factory=list)
 
     def add_handler(self, handler: Handler) -> None:
         self.handlers.append(handler)
 
-    def has_synced(self) -> bool:
-        return self.synced
+    def has_synced(self, namespace: str = "") -> bool:
+        return namespace not in self.missing
+
+    def is_own_write(self, obj: Object) -> bool:
+        return False
 
 
 class Loop:
@@ -95,14 +96,15 @@ class Loop:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.registry = CollectorRegistry()
-        self.stop = threading.Event()
+        self.metrics = Metrics(self.registry)
+        self.stop = Stop()
 
     def controller(self, outcome: Outcome, **options: Any) -> Controller:
         made = Controller(
             "loop",
             FakeReconciler(outcome),
             clock=self.clock,
-            metrics=Metrics(self.registry),
+            metrics=self.metrics,
             **options,
         )
         self.queue = made._queue  # noqa: SLF001 - the seam that the outcomes are about
@@ -246,6 +248,12 @@ RETRIED = [("add", 3, "rate limited", 0.0), ("done",)]
             id="a deadline of the reconciler's own, which leaves it time to tell, is a timeout too",
         ),
         pytest.param(
+            raises(Stopped("PATCH /api/v1: cut off")),
+            [("done",)],
+            {},
+            id="what the stop has cut is no error, and another process goes on from there",
+        ),
+        pytest.param(
             raises(KeyError("spec")),
             RETRIED,
             {"error": 1, "reconcile_errors_total": 1, "reconcile_panics_total": 1},
@@ -271,7 +279,7 @@ def test_a_repetition_whose_time_has_come_is_made_at_once(
     made.enqueue(A)
     running = pool.submit(made.run, loop.stop)
 
-    loop.clock.block_until_waiters(2)
+    loop.clock.block_until_waiters(1)
     loop.stop.set()
     running.result(timeout=STUCK_AFTER)
 
@@ -290,14 +298,6 @@ def test_a_reconcile_beyond_its_deadline_is_an_error_and_a_timeout(loop: Loop) -
     assert loop.clock.monotonic() == 45
     assert loop.calls == RETRIED
     assert loop.counts() == {"error": 1, "reconcile_errors_total": 1, "reconcile_timeouts_total": 1}
-
-
-def test_a_panic_that_is_not_to_be_recovered_ends_the_controller(loop: Loop) -> None:
-    with pytest.raises(KeyError, match="spec"):
-        loop.reconcile_once(raises(KeyError("spec")), recover_panic=False)
-
-    assert loop.calls == [("done",)]
-    assert loop.counts() == {"reconcile_panics_total": 1}
 
 
 def test_the_end_of_the_interpreter_is_no_panic(loop: Loop) -> None:
@@ -375,137 +375,53 @@ def obj(name: str, version: str = "1") -> Object:
     return {"metadata": {"namespace": "default", "name": name, "resourceVersion": version}}
 
 
-def itself(each: Object) -> Iterable[Request]:
-    return [Request(each["metadata"]["namespace"], each["metadata"]["name"])]
-
-
-Change = Callable[[Handler], None]
-SAME = obj("a")
-
-
-@pytest.mark.parametrize(
-    ("change", "enqueued"),
-    [
-        pytest.param(
-            lambda handler: handler.on_add(obj("a"), initial=False),
-            [(A, 0)],
-            id="a new object at once",
-        ),
-        pytest.param(
-            lambda handler: handler.on_add(obj("a"), initial=True),
-            [(A, LOW_PRIORITY)],
-            id="an object of the first list after what users change",
-        ),
-        pytest.param(
-            lambda handler: handler.on_update(obj("a", "1"), obj("a", "2")),
-            [(A, 0)],
-            id="a change at once, and once for both states",
-        ),
-        pytest.param(
-            lambda handler: handler.on_update(SAME, SAME),
-            [(A, LOW_PRIORITY)],
-            id="a resync after what users change",
-        ),
-        pytest.param(
-            lambda handler: handler.on_update(obj("a", "1"), obj("b", "2")),
-            [(A, 0), (B, 0)],
-            id="what the old state maps to has to let go",
-        ),
-        pytest.param(lambda handler: handler.on_delete(obj("a")), [(A, 0)], id="a deletion"),
-    ],
-)
-def test_what_a_change_enqueues(
-    loop: Loop, change: Change, enqueued: list[tuple[Request, int]]
-) -> None:
-    informer = FakeInformer()
-    loop.controller(returns(Result())).watch(informer, itself)
-    (handler,) = informer.handlers
-
-    change(handler)
-
-    assert len(loop.calls) == len(enqueued)
-    taken = [loop.queue.get() for _ in range(len(loop.queue))]
-    assert taken == enqueued
-
-
-@pytest.mark.parametrize(
-    ("change", "states"),
-    [
-        pytest.param(
-            lambda handler: handler.on_add(obj("a"), initial=True),
-            (None, obj("a")),
-            id="an addition has no old state",
-        ),
-        pytest.param(
-            lambda handler: handler.on_update(obj("a", "1"), obj("a", "2")),
-            (obj("a", "1"), obj("a", "2")),
-            id="a change has both",
-        ),
-        pytest.param(
-            lambda handler: handler.on_delete(obj("a")),
-            (obj("a"), None),
-            id="a deletion has no new state",
-        ),
-    ],
-)
-def test_a_predicate_sees_both_states_and_can_drop_the_change(
-    loop: Loop, change: Change, states: tuple[Object | None, Object | None]
-) -> None:
-    seen: list[tuple[Object | None, Object | None]] = []
-
-    def never(old: Object | None, new: Object | None) -> bool:
-        seen.append((old, new))
-        return False
-
-    predicate: Predicate = never
-    informer = FakeInformer()
-    loop.controller(returns(Result())).watch(informer, itself, predicate=predicate)
-
-    change(informer.handlers[0])
-
-    assert seen == [states]
-    assert len(loop.queue) == 0
-
-
 class TestSync:
+    """What an informer does not know yet must not be decided on."""
+
     def test_nothing_is_reconciled_before_every_informer_has_synced(
         self, loop: Loop, pool: ThreadPoolExecutor
     ) -> None:
-        informers = [FakeInformer(synced=True), FakeInformer(synced=False)]
+        informers = [FakeInformer(), FakeInformer(missing={"default"})]
         synced_when_reconciled: list[bool] = []
 
         def outcome(_request: Request, _deadline: Deadline) -> Result:
-            synced_when_reconciled.append(informers[1].synced)
+            synced_when_reconciled.append(not informers[1].missing)
             loop.stop.set()
             return Result()
 
         made = loop.controller(outcome)
         for informer in informers:
-            made.watch(informer, itself)
+            made.watch(informer, enqueue_self)
         made.enqueue(A)
         running = pool.submit(made.run, loop.stop)
         loop.clock.block_until_waiters(1)
-        informers[1].synced = True
-        loop.clock.step(1)
+        informers[1].missing.clear()
+        loop.clock.step(UNSYNCED_PAUSE_SECONDS)
         running.result(timeout=STUCK_AFTER)
 
         assert synced_when_reconciled == [True]
 
-    def test_an_informer_that_does_not_sync_in_time_is_named(
+    def test_a_namespace_that_cannot_be_listed_does_not_hold_up_another(
         self, loop: Loop, pool: ThreadPoolExecutor
     ) -> None:
-        made = loop.controller(returns(Result()), cache_sync_timeout=30)
-        made.watch(FakeInformer(synced=False), itself)
-        running = pool.submit(made.run, loop.stop)
-        loop.clock.block_until_waiters(1)
-        loop.clock.step(30)
+        reconciled: list[Request] = []
 
-        with pytest.raises(CacheSyncTimeout, match="loop: no full list of pods within 30 s"):
-            running.result(timeout=STUCK_AFTER)
+        def outcome(request: Request, _deadline: Deadline) -> Result:
+            reconciled.append(request)
+            loop.stop.set()
+            return Result()
+
+        made = loop.controller(outcome)
+        made.watch(FakeInformer(missing={"default"}), enqueue_self)
+        made.enqueue(A)
+        made.enqueue(other := Request("other", "a"))
+        pool.submit(made.run, loop.stop).result(timeout=STUCK_AFTER)
+
+        assert reconciled == [other]
 
     def test_a_stop_ends_the_wait(self, loop: Loop, pool: ThreadPoolExecutor) -> None:
         made = loop.controller(raises(AssertionError("must not be called")))
-        made.watch(FakeInformer(synced=False), itself)
+        made.watch(FakeInformer(missing={"default"}), enqueue_self)
         made.enqueue(A)
         running = pool.submit(made.run, loop.stop)
         loop.clock.block_until_waiters(1)
@@ -543,7 +459,7 @@ class TestWorkers:
             if next(again):
                 made.enqueue(A)
                 # Both workers have had their chance: one is here, the other waits for work.
-                loop.clock.block_until_waiters(2)
+                loop.clock.block_until_waiters(1)
             else:
                 loop.stop.set()
             trace.append("end")
@@ -590,11 +506,11 @@ class TestWorkers:
         def outcome(request: Request, _deadline: Deadline) -> Result:
             both_there.wait(STUCK_AFTER)
             if request == A:
-                raise KeyError("spec")
+                raise SystemExit("spec")
             may_end.wait(STUCK_AFTER)
             return Result()
 
-        made = loop.controller(outcome, workers=2, recover_panic=False)
+        made = loop.controller(outcome, workers=2)
         made.enqueue(A)
         made.enqueue(B)
         running: Future[None] = pool.submit(made.run, loop.stop)
@@ -602,7 +518,7 @@ class TestWorkers:
         assert not may_end.is_set()
         may_end.set()
 
-        with pytest.raises(KeyError, match="spec"):
+        with pytest.raises(SystemExit, match="spec"):
             running.result(timeout=0)
 
 
@@ -644,14 +560,14 @@ def test_others_go_on_while_the_reconcile_of_one(
         if request == others[-1]:
             loop.stop.set()
         else:
-            # The bad one comes up again and again in between.
+            # The bad one comes up again before each of the others.
             made.enqueue(A)
+            made.enqueue(others[len(done)])
         return Result()
 
     made = loop.controller(outcome, reconcile_timeout=45)
     made.enqueue(A)
-    for other in others:
-        made.enqueue(other)
+    made.enqueue(others[0])
 
     pool.submit(made.run, loop.stop).result(timeout=STUCK_AFTER)
 
@@ -674,13 +590,13 @@ def test_a_thousand_changes_of_one_object_are_two_reconciles(
             may_end.wait(STUCK_AFTER)
         else:
             # The other worker has had its chance to take it as well.
-            loop.clock.block_until_waiters(2)
+            loop.clock.block_until_waiters(1)
             loop.stop.set()
         return Result()
 
     informer = FakeInformer()
     made = loop.controller(outcome, workers=2)
-    made.watch(informer, lambda changed: [Request("default", changed["metadata"]["name"])])
+    made.watch(informer, enqueue_self)
     running = pool.submit(made.run, loop.stop)
     informer.handlers[0].on_add(obj("a"), initial=False)
     assert begun.wait(STUCK_AFTER)
@@ -736,16 +652,29 @@ class TestHung:
     ) -> None:
         loop.clock.step(seconds)
 
-        assert reconciling.hung() == reason
+        if not reason:
+            reconciling.check_alive()
+            return
+        with pytest.raises(CheckFailed, match=reason):
+            reconciling.check_alive()
 
     def test_no_work_is_no_hang(self, loop: Loop) -> None:
         made = loop.controller(returns(Result()))
         loop.clock.step(3600)
 
-        assert made.hung() == ""
+        made.check_alive()
 
 
 class TestMisuse:
+    def test_two_controllers_of_one_name_are_refused(self, loop: Loop) -> None:
+        made = loop.controller(returns(Result()))
+
+        with pytest.raises(ValueError, match="a controller named 'loop' already"):
+            Controller(
+                "loop", FakeReconciler(returns(Result())), clock=loop.clock, metrics=loop.metrics
+            )
+        assert made.name == "controller loop"
+
     def test_a_controller_runs_once(self, loop: Loop) -> None:
         loop.stop.set()
         made = loop.controller(returns(Result()))

@@ -22,6 +22,7 @@ from controller.events import (
     TRY_SECONDS,
     EventRecorder,
 )
+from controller.stop import Stop
 from fakes.clock import STUCK_AFTER, FakeClock
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Delivery:
             component="test-controller",
             clock=self.clock,
         )
-        self.stop = threading.Event()
+        self.stop = Stop()
         self.thread = threading.Thread(target=self.recorder.run, args=(self.stop,))
 
     def start(self) -> None:
@@ -151,6 +152,20 @@ def test_an_event_is_about_its_object(delivery: Delivery) -> None:
     assert event["eventTime"] == "2026-01-01T00:00:00.000000Z"
     assert event["reportingController"] == "test-controller"
     assert event["reportingInstance"].startswith("test-controller-")
+
+
+def test_an_event_about_a_cluster_scoped_object_is_in_the_default_namespace(
+    delivery: Delivery,
+) -> None:
+    delivery.start()
+    delivery.tell(metadata={"name": "node-1", "uid": "u9"})
+    delivery.tell(metadata={"name": "node-1", "uid": "u9"})
+    delivery.client.wait(created=1, patched=1)
+
+    (event,) = delivery.client.created
+    assert event["metadata"]["namespace"] == "default"
+    assert event["regarding"]["namespace"] == ""
+    assert event["regarding"]["name"] == "node-1"
 
 
 def test_repeats_are_one_event_with_a_count(delivery: Delivery) -> None:

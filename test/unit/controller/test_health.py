@@ -11,21 +11,22 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 from structlog.testing import capture_logs
 
-from controller.health import HealthServer, MetricsServer
+from controller.health import CheckFailed, HealthServer, MetricsServer
+from controller.stop import Stop
 from fakes.clock import STUCK_AFTER
 
 
-def broken() -> str:
-    return "the informer of pods has not synced"
+def broken() -> None:
+    raise CheckFailed("the informer of pods has not synced")
 
 
-def well() -> str:
-    return ""
+def well() -> None:
+    """Return: all is well."""
 
 
 @pytest.fixture
 def serve() -> Iterator[Callable[[HealthServer | MetricsServer], int]]:
-    stop = threading.Event()
+    stop = Stop()
     threads = []
 
     def start(server: HealthServer | MetricsServer) -> int:
@@ -154,14 +155,13 @@ def test_what_ends_a_request_early_is_no_traceback_on_standard_error(
     client = socket.socket()
     handlers: SimpleQueue[threading.Thread] = SimpleQueue()
 
-    def leave() -> str:
+    def leave() -> None:
         handlers.put(threading.current_thread())
         # At once and without a farewell: what the server writes next fails.
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.close()
         if trouble is not None:
             raise trouble
-        return ""
 
     with capture_logs() as lines:
         client.connect(("127.0.0.1", serve(HealthServer("127.0.0.1:0", healthz={"a": leave}))))
@@ -181,3 +181,15 @@ def test_a_port_that_is_taken_is_an_error_of_the_start() -> None:
 
 def test_zero_switches_a_server_off(serve: Callable[[HealthServer], int]) -> None:
     assert serve(HealthServer("0", healthz={})) == 0
+
+
+def test_a_check_that_comes_later_is_asked_from_then_on(
+    serve: Callable[[HealthServer], int],
+) -> None:
+    checks: dict[str, Callable[[], None]] = {}
+    port = serve(HealthServer("127.0.0.1:0", readyz=checks))
+    assert fetch(port, "/readyz") == (200, "ok")
+
+    checks["informer-of-pods/backup"] = broken
+
+    assert fetch(port, "/readyz/informer-of-pods/backup")[0] == 500

@@ -9,11 +9,15 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from controller.cache.informer import HUNG_SECONDS, Informer, default_trim
+from controller.cache.informer import HUNG_SILENCES, Informer
+from controller.cache.reflector import BACKOFF_CAP, READ_TIMEOUT
+from controller.cache.trim import default_trim
 from controller.clock import SystemClock
+from controller.health import CheckFailed
 from controller.metrics import Metrics
 from controller.resource import Object, Resource
 from controller.rest.client import Client
+from controller.stop import Stop
 from fakes import apiserver
 from fakes.apiserver import (
     FakeApiServer,
@@ -27,6 +31,9 @@ from fakes.apiserver import (
     watch,
 )
 from fakes.clock import STUCK_AFTER, FakeClock, InstantClock
+
+#: Seconds without a sign of life that a thread may have.
+HUNG_SECONDS = HUNG_SILENCES * READ_TIMEOUT
 
 PODS = Resource("", "v1", "pods", "Pod")
 
@@ -88,7 +95,7 @@ def make_informer(
 @contextmanager
 def running(informer: Informer) -> Iterator[None]:
     """Run an informer; it must end when told to, before its watch counts as silent."""
-    stop = threading.Event()
+    stop = Stop()
     thread = threading.Thread(target=informer.run, args=(stop,), daemon=True)
     thread.start()
     try:
@@ -191,13 +198,9 @@ def test_after_a_gap_only_the_difference_is_told(again: list[Object], told: list
         pytest.param(pod("a", 7), [], id="written in the gap: told once, in the state written"),
     ],
 )
-def test_what_an_overlay_finds_gone_after_a_gap_is_told_as_deleted(
+def test_an_own_write_that_is_gone_after_a_gap_is_told_as_deleted(
     written: Object, listed: list[Object]
 ) -> None:
-    class Writes:
-        def settle(self) -> list[Object]:
-            return [written] if informer.store.resource_version == "20" else []
-
     clock = FakeClock()
     script = [
         watch(added("a", 1), initial_events_end(5)),
@@ -208,8 +211,9 @@ def test_what_an_overlay_finds_gone_after_a_gap_is_told_as_deleted(
         informer = make_informer(server, clock)
         listener = Listener(informer)
         informer.add_handler(listener)
-        informer.set_overlay(Writes())
         with running(informer):
+            listener.wait_until_told("add a@1 initial")
+            informer.written(written)
             clock.block_until_waiters(1)
             clock.step(1)
 
@@ -320,7 +324,7 @@ def test_a_thread_that_meets_refused_connections_only_is_alive() -> None:
             clock.wait_for_pauses(45)
 
             assert informer.last_contact_age() > HUNG_SECONDS
-            assert informer.hung() == ""
+            informer.check_alive()
         server.listen_again()
 
 
@@ -333,11 +337,12 @@ def test_a_thread_in_a_silent_watch_is_alive_until_its_connection_must_have_been
         with running(informer):
             listener.wait_until_told("add a@6")
             clock.step(HUNG_SECONDS)
-            assert informer.hung() == ""
+            informer.check_alive()
 
             clock.step(1)
 
-            assert informer.hung() == "informer of pods shows no life for 181 s"
+            with pytest.raises(CheckFailed, match="informer of pods shows no life for 181 s"):
+                informer.check_alive()
 
 
 def test_a_thread_that_a_handler_holds_hangs() -> None:
@@ -356,7 +361,8 @@ def test_a_thread_that_a_handler_holds_hangs() -> None:
             assert entered.wait(STUCK_AFTER)
             clock.step(HUNG_SECONDS + 1)
 
-            assert informer.hung() == "informer of pods shows no life for 181 s"
+            with pytest.raises(CheckFailed, match="informer of pods shows no life for 181 s"):
+                informer.check_alive()
             leave.set()
 
 
@@ -407,7 +413,7 @@ def test_a_handler_that_fails_ends_the_informer() -> None:
         informer.add_handler(Broken(informer))
 
         with pytest.raises(ZeroDivisionError):
-            informer.run(threading.Event())
+            informer.run(Stop())
 
 
 @pytest.mark.parametrize("levels", [600, 9000])
@@ -449,3 +455,112 @@ def test_an_object_that_is_nested_too_deep_does_not_end_the_informer(
 def test_stopping_is_prompt(script: list[apiserver.Answer]) -> None:
     with FakeApiServer(*script) as server, running(make_informer(server)):
         server.wait_for_requests(1)
+
+
+def test_handlers_can_ask_whose_write_they_are_called_with() -> None:
+    """Whatever the order in which handlers were added: the informer forgets the write after all."""
+    own: list[tuple[str, bool]] = []
+
+    class Asking(Listener):
+        def on_update(self, old: Object, new: Object) -> None:
+            own.append((label(new), informer.cache.is_own_write(new)))
+            super().on_update(old, new)
+
+    due = threading.Event()
+    script = watch(
+        added("a", 1),
+        initial_events_end(5),
+        lambda: due.wait(STUCK_AFTER),
+        modified("a", 6),
+        modified("a", 7),
+        end="silent",
+    )
+    with FakeApiServer(script) as server:
+        informer = make_informer(server)
+        first, last = Asking(informer), Asking(informer)
+        informer.add_handler(first)
+        informer.add_handler(last)
+        with running(informer):
+            first.wait_until_told("add a@1 initial")
+            informer.written(pod("a", 6))
+            due.set()
+            last.wait_until_told("add a@1 initial", "update a@1 a@6", "update a@6 a@7")
+
+    assert own == [("a@6", True), ("a@6", True), ("a@7", False), ("a@7", False)]
+
+
+NOT_SERVED = apiserver.failure(404, "NotFound")
+
+
+class TestKindThatIsNotServed:
+    """A CRD that comes later, or never."""
+
+    def test_it_counts_as_synced_is_not_ready_and_is_taken_up_when_it_comes(self) -> None:
+        clock = FakeClock()
+        script = [NOT_SERVED, watch(added("a", 1), initial_events_end(5), end="silent")]
+        with FakeApiServer(*script) as server:
+            informer = make_informer(server, clock)
+            listener = Listener(informer)
+            informer.add_handler(listener)
+            with running(informer):
+                clock.block_until_waiters(1)
+                assert informer.has_synced()
+                assert not informer.is_served()
+                with pytest.raises(CheckFailed, match="does not serve pods; install its CRD"):
+                    informer.check_ready()
+
+                clock.step(BACKOFF_CAP)
+
+                listener.wait_until_told("add a@1 initial")
+                assert informer.is_served()
+                informer.check_ready()
+
+    def test_the_process_is_ready_without_what_is_optional(self) -> None:
+        clock = FakeClock()
+        with FakeApiServer(NOT_SERVED) as server:
+            informer = make_informer(server, clock, optional=True)
+            with running(informer):
+                clock.block_until_waiters(1)
+
+                informer.check_ready()
+
+    def test_it_costs_one_request_a_try(self) -> None:
+        clock = FakeClock()
+        with FakeApiServer(NOT_SERVED) as server, running(make_informer(server, clock)):
+            clock.block_until_waiters(1)
+
+            assert len(server.requests) == 1
+
+
+def test_an_informer_that_has_not_synced_is_not_ready() -> None:
+    with FakeApiServer() as server:
+        informer = make_informer(server)
+
+        with pytest.raises(CheckFailed, match="informer of pods has not synced"):
+            informer.check_ready()
+
+
+def test_two_informers_of_one_name_are_refused() -> None:
+    """They would overwrite each other's gauges."""
+    metrics = Metrics(CollectorRegistry())
+    with FakeApiServer() as server:
+        make_informer(server, metrics=metrics)
+
+        with pytest.raises(ValueError, match="an informer named 'pods' already"):
+            make_informer(server, metrics=metrics)
+        make_informer(server, metrics=metrics, name="pods of others")
+
+
+def test_an_informer_that_was_abandoned_has_no_objects_and_no_series_in_the_end() -> None:
+    registry = CollectorRegistry()
+    with FakeApiServer(watch(added("a", 1), initial_events_end(5), end="silent")) as server:
+        informer = make_informer(server, metrics=Metrics(registry))
+        listener = Listener(informer)
+        informer.add_handler(listener)
+        with running(informer):
+            listener.wait_until_told("add a@1 initial")
+            informer.abandon()
+
+    listener.wait_until_told("add a@1 initial", "delete a@1")
+    assert informer.store.list() == []
+    assert registry.get_sample_value("informer_store_objects", {"resource": "pods"}) is None

@@ -11,12 +11,14 @@ import pytest
 from attrs import define, field
 from structlog.testing import capture_logs
 
+from controller.health import CheckFailed
 from controller.manager import (
     GracefulTimeoutExceeded,
     Group,
     Manager,
     RunnableFailed,
 )
+from controller.stop import Stop
 from fakes.clock import STUCK_AFTER, FakeClock
 
 
@@ -42,7 +44,7 @@ class Trace:
             return list(self._entries)
 
 
-def until_stopped(stop: threading.Event) -> None:
+def until_stopped(stop: Stop) -> None:
     stop.wait()
 
 
@@ -52,12 +54,12 @@ class Part:
 
     name: str
     trace: Trace
-    work: Callable[[threading.Event], None] = until_stopped
+    work: Callable[[Stop], None] = until_stopped
     synced: bool = True
     hangs: str = ""
     on_started_leading: Callable[[], None] = lambda: None
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: Stop) -> None:
         self.trace.add(f"+{self.name}")
         try:
             self.work(stop)
@@ -67,8 +69,13 @@ class Part:
     def has_synced(self) -> bool:
         return self.synced
 
-    def hung(self) -> str:
-        return self.hangs
+    def check_alive(self) -> None:
+        if self.hangs:
+            raise CheckFailed(self.hangs)
+
+    def check_ready(self) -> None:
+        if not self.synced:
+            raise CheckFailed(f"{self.name} has not synced")
 
 
 @define
@@ -78,7 +85,7 @@ class Process:
     pool: ThreadPoolExecutor
     clock: FakeClock = field(factory=FakeClock)
     trace: Trace = field(factory=Trace)
-    stop: threading.Event = field(factory=threading.Event)
+    stop: Stop = field(factory=Stop)
     parts: dict[Group, Part] = field(init=False)
     running: Future[None] = field(init=False)
 
@@ -86,16 +93,14 @@ class Process:
         self.parts = {group: Part(group.value, self.trace) for group in Group}
         self.parts[Group.ELECTION].work = self.win_at_once
 
-    def win_at_once(self, stop: threading.Event) -> None:
+    def win_at_once(self, stop: Stop) -> None:
         self.parts[Group.ELECTION].on_started_leading()
         stop.wait()
 
     def manager(self) -> Manager:
         made = Manager(clock=self.clock, graceful_timeout=30)
         for group, part in self.parts.items():
-            if group is Group.CACHES:
-                made.add_cache(part)
-            elif group is Group.ELECTION:
+            if group is Group.ELECTION:
                 made.set_elector(part)
             else:
                 made.add(part, group)
@@ -126,11 +131,11 @@ def process() -> Iterator[Process]:
 
 
 @pytest.fixture
-def refuse(process: Process) -> Iterator[Callable[[threading.Event], None]]:
+def refuse(process: Process) -> Iterator[Callable[[Stop], None]]:
     """Work that notes that it is told to stop, and goes on until the test ends."""
     test_ends = threading.Event()
 
-    def work(stop: threading.Event) -> None:
+    def work(stop: Stop) -> None:
         stop.wait()
         process.trace.add("refused")
         test_ends.wait()
@@ -163,7 +168,7 @@ class TestOrder:
     def test_a_group_ends_before_the_next_is_told_to(self, process: Process) -> None:
         may_end = threading.Event()
 
-        def linger(stop: threading.Event) -> None:
+        def linger(stop: Stop) -> None:
             stop.wait()
             process.trace.add("controllers linger")
             may_end.wait(STUCK_AFTER)
@@ -225,8 +230,8 @@ class TestElection:
             end for end in STOPPED_IN_ORDER if end != "-controllers"
         ]
 
-    def test_a_lease_is_kept_while_a_controller_is_at_work(
-        self, process: Process, refuse: Callable[[threading.Event], None]
+    def test_a_lease_is_released_though_a_controller_does_not_end(
+        self, process: Process, refuse: Callable[[Stop], None]
     ) -> None:
         process.parts[Group.CONTROLLERS].work = refuse
         process.start()
@@ -237,18 +242,18 @@ class TestElection:
 
         with pytest.raises(GracefulTimeoutExceeded, match="controllers"):
             process.result()
-        assert "-election" not in process.trace.entries()
+        assert "-election" in process.trace.entries()
 
 
-def fail(_stop: threading.Event) -> None:
+def fail(_stop: Stop) -> None:
     raise OSError("address already in use")
 
 
-def leave(_stop: threading.Event) -> None:
+def leave(_stop: Stop) -> None:
     sys.exit(3)
 
 
-def end_at_once(_stop: threading.Event) -> None:
+def end_at_once(_stop: Stop) -> None:
     pass
 
 
@@ -262,7 +267,7 @@ class TestFailure:
         ],
     )
     def test_a_part_takes_all_others_down_with_it(
-        self, process: Process, work: Callable[[threading.Event], None], message: str
+        self, process: Process, work: Callable[[Stop], None], message: str
     ) -> None:
         process.parts[Group.OTHERS].work = work
         process.start()
@@ -283,7 +288,7 @@ class TestFailure:
         assert isinstance(caught.value.__cause__, OSError)
 
     def test_the_first_failure_counts(self, process: Process) -> None:
-        def follow(stop: threading.Event) -> None:
+        def follow(stop: Stop) -> None:
             stop.wait()
             raise ConnectionError("the cache is gone")
 
@@ -295,7 +300,7 @@ class TestFailure:
             process.result()
 
     def test_a_failure_while_stopping_does_not_go_unnoticed(self, process: Process) -> None:
-        def fail_late(stop: threading.Event) -> None:
+        def fail_late(stop: Stop) -> None:
             stop.wait()
             raise OSError("could not flush")
 
@@ -330,8 +335,8 @@ def test_a_start_without_the_api_server_waits_for_it_and_says_so(process: Proces
 
 
 class TestGracefulTimeout:
-    def test_a_part_that_does_not_end_is_named_and_keeps_what_it_needs(
-        self, process: Process, refuse: Callable[[threading.Event], None]
+    def test_a_part_that_does_not_end_is_named_and_the_others_end(
+        self, process: Process, refuse: Callable[[Stop], None]
     ) -> None:
         process.parts[Group.CONTROLLERS].work = refuse
         process.start()
@@ -342,10 +347,17 @@ class TestGracefulTimeout:
 
         with pytest.raises(GracefulTimeoutExceeded, match=r"after 30 s: controllers$"):
             process.result()
-        assert process.trace.entries()[6:] == ["-others", "refused"]
+        assert process.trace.entries()[6:] == [
+            "-others",
+            "refused",
+            "-election",
+            "-caches",
+            "-servers",
+            "-recorders",
+        ]
 
     def test_the_failure_that_began_the_stop_is_not_forgotten(
-        self, process: Process, refuse: Callable[[threading.Event], None]
+        self, process: Process, refuse: Callable[[Stop], None]
     ) -> None:
         process.parts[Group.OTHERS].work = fail
         process.parts[Group.CACHES].work = refuse
@@ -358,40 +370,94 @@ class TestGracefulTimeout:
         assert "others failed" in str(caught.value.__cause__)
 
 
-@pytest.mark.parametrize(
-    ("synced", "hangs", "ready", "healthy"),
-    [
-        pytest.param(True, "", "", "", id="a cache that is filled and works is well"),
-        pytest.param(
-            False,
-            "",
-            "not synced: caches",
-            "",
-            id="a cache that was never filled is not ready, and no fault of the process",
-        ),
-        pytest.param(
-            True,
-            "caches shows no life for 181 s",
-            "",
-            "caches shows no life for 181 s",
-            id="a cache that hangs is a fault, though it stays ready",
-        ),
-    ],
-)
-def test_checks(process: Process, *, synced: bool, hangs: str, ready: str, healthy: str) -> None:
-    cache = process.parts[Group.CACHES]
-    manager = process.manager()
-    cache.synced, cache.hangs = synced, hangs
+class TestChecks:
+    """The probes ask the parts that can answer; nobody lists them by hand."""
 
-    assert manager.readyz()["informers"]() == ready
-    assert manager.healthz()["informers"]() == healthy
+    def test_a_part_that_can_answer_is_asked_under_its_name(self, process: Process) -> None:
+        cache = Part("informer of pods", process.trace)
+        manager = Manager(clock=process.clock)
+        manager.add(cache, Group.CACHES)
+
+        manager.healthz["informer-of-pods"]()
+        manager.readyz["informer-of-pods"]()
+        cache.hangs, cache.synced = "shows no life", False
+
+        with pytest.raises(CheckFailed, match="shows no life"):
+            manager.healthz["informer-of-pods"]()
+        with pytest.raises(CheckFailed, match="has not synced"):
+            manager.readyz["informer-of-pods"]()
+
+    def test_a_part_that_was_removed_is_not_asked(self, process: Process) -> None:
+        cache = Part("informer of pods", process.trace)
+        manager = Manager(clock=process.clock)
+        manager.add(cache, Group.CACHES)
+
+        manager.remove(cache)
+
+        assert manager.healthz == {}
+        assert manager.readyz == {}
+
+    def test_two_parts_of_one_name_are_refused(self, process: Process) -> None:
+        manager = Manager(clock=process.clock)
+        manager.add(Part("events", process.trace))
+
+        with pytest.raises(ValueError, match="a part named 'events' already"):
+            manager.add(Part("events", process.trace), Group.CACHES)
+
+
+class TestWhileItRuns:
+    @pytest.fixture
+    def manager(self, process: Process) -> Manager:
+        made = process.manager()
+        process.running = process.pool.submit(made.run, process.stop)
+        process.wait_until_all_run()
+        return made
+
+    def test_a_part_that_is_added_starts_at_once_and_ends_with_its_group(
+        self, process: Process, manager: Manager
+    ) -> None:
+        manager.add(Part("late", process.trace), Group.CACHES)
+        process.trace.wait_for("+late")
+        process.end()
+
+        ended = process.trace.entries()[7:]
+        assert ended.index("-election") < ended.index("-late") < ended.index("-servers")
+
+    def test_a_part_that_is_removed_ends_while_the_others_go_on(
+        self, process: Process, manager: Manager
+    ) -> None:
+        late = Part("late", process.trace)
+        manager.add(late, Group.CACHES)
+        process.trace.wait_for("+late")
+
+        manager.remove(late)
+
+        process.trace.wait_for("-late")
+        assert not process.stop.is_set()
+        process.end()
+
+
+def test_what_follows_the_caches_waits_until_enough_of_them_is_filled(process: Process) -> None:
+    process.parts[Group.CACHES].synced = False
+    enough = threading.Event()
+    manager = Manager(clock=process.clock, has_synced=enough.is_set)
+    for group in (Group.CACHES, Group.CONTROLLERS):
+        manager.add(process.parts[group], group)
+    process.running = process.pool.submit(manager.run, process.stop)
+    process.clock.block_until_waiters(1)
+    assert process.trace.entries() == ["+caches"]
+    enough.set()
+    process.clock.step(1)
+
+    process.trace.wait_for("+controllers")
+    process.end()
 
 
 #: A process that ends when told to, or refuses to if it has an argument.
 PROGRAM = """
 import sys, threading
 from controller.clock import SystemClock
-from controller.manager import Manager, install_signal_handlers
+from controller.manager import Manager, stop_on_signals
 
 class Part:
     name = "part"
@@ -402,8 +468,7 @@ class Part:
         if len(sys.argv) > 1:
             threading.Event().wait()
 
-stop = threading.Event()
-install_signal_handlers(stop)
+stop = stop_on_signals()
 manager = Manager(clock=SystemClock(), graceful_timeout=3600)
 manager.add(Part())
 manager.run(stop)

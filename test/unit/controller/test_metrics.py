@@ -7,8 +7,19 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from controller.metrics import Metrics
+from controller.workqueue.metrics import Durations, Snapshot
 
 GOLDEN = Path(__file__).with_name("metrics.golden.txt")
+
+EMPTY_QUEUE = Snapshot(
+    depth={"0": 0},
+    adds=0,
+    retries=0,
+    queue_duration=Durations(),
+    work_duration=Durations(),
+    unfinished_work=0.0,
+    longest_running_processor=0.0,
+)
 
 #: Families of the client library's own collectors, whose series depend on the machine.
 LIBRARY = re.compile(r"(# (HELP|TYPE) )?(process|python)_")
@@ -25,13 +36,7 @@ def touch_every_family(metrics: Metrics) -> None:
     metrics.reconcile_time_seconds.labels(controller="c")
     metrics.max_concurrent_reconciles.labels(controller="c")
     metrics.active_workers.labels(controller="c")
-    metrics.workqueue_depth.labels(name="q", controller="q", priority="0")
-    metrics.workqueue_adds_total.labels(name="q", controller="q")
-    metrics.workqueue_queue_duration_seconds.labels(name="q", controller="q")
-    metrics.workqueue_work_duration_seconds.labels(name="q", controller="q")
-    metrics.workqueue_unfinished_work_seconds.labels(name="q", controller="q")
-    metrics.workqueue_longest_running_processor_seconds.labels(name="q", controller="q")
-    metrics.workqueue_retries_total.labels(name="q", controller="q")
+    metrics.workqueue.register("q", lambda: EMPTY_QUEUE)
     metrics.rest_requests_total.labels(code="<error>", method="GET", host="h:6443")
     metrics.rest_request_duration_seconds.labels(verb="GET", host="h:6443")
     metrics.rest_request_size_bytes.labels(verb="GET", host="h:6443")
@@ -41,6 +46,9 @@ def touch_every_family(metrics: Metrics) -> None:
     metrics.informer_store_objects.labels(resource="pods")
     metrics.informer_last_contact_seconds.labels(resource="pods").set_function(lambda: 1.5)
     metrics.informer_relists_total.labels(resource="pods")
+    metrics.pod_commands_running.labels(kind="load_users", pool="short")
+    metrics.pod_command_duration_seconds.labels(kind="load_users", pool="short")
+    metrics.pod_command_failures_total.labels(kind="load_users", pool="short", cause="deadline")
 
 
 def test_names_labels_and_buckets_are_exactly_those_of_the_golden_text() -> None:

@@ -11,10 +11,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from controller.cache.informer import LAST_APPLIED
 from controller.cache.mutationcache import DEFAULT_TTL_SECONDS, MutationCache
 from controller.cache.reflector import BACKOFF_CAP, BACKOFF_JITTER, READ_TIMEOUT
 from controller.cache.store import Key, Store, key_of
+from controller.cache.trim import LAST_APPLIED
 from controller.resource import Object
 from fakes.clock import FakeClock
 
@@ -92,25 +92,22 @@ def test_a_write_that_the_watch_has_shown_is_forgotten(caches: Caches) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "news"),
+    ("shown", "own"),
     [
-        pytest.param(pod(6), False, id="one's own write is none"),
-        pytest.param(pod(5), True, id="what somebody wrote before it is"),
-        pytest.param(pod(7), True, id="and after it"),
-        pytest.param(pod(6, name="mails"), True, id="and what was written to another object"),
-        pytest.param(None, True, id="a deletion always is"),
+        pytest.param(pod(6), True, id="the state that the write has left is"),
+        pytest.param(pod(5), False, id="what somebody wrote before it is not"),
+        pytest.param(pod(7), False, id="nor what somebody wrote after it"),
+        pytest.param(pod(6, name="mails"), False, id="nor what was written to another object"),
     ],
 )
-def test_news_is_what_others_have_written(
-    caches: Caches, change: Object | None, news: bool
-) -> None:
+def test_an_own_write_is(caches: Caches, shown: Object, own: bool) -> None:
     caches.cache.mutated(pod(6))
 
-    assert caches.cache.is_news(pod(4), change) is news
+    assert caches.cache.is_own_write(shown) is own
 
 
-def test_a_write_whose_answer_is_not_here_yet_is_news(caches: Caches) -> None:
-    assert caches.cache.is_news(None, pod(6))
+def test_a_write_whose_answer_is_not_here_yet_is_not_known_as_own(caches: Caches) -> None:
+    assert not caches.cache.is_own_write(pod(6))
 
 
 def test_a_write_is_known_until_a_half_open_watch_has_been_replaced(caches: Caches) -> None:
@@ -139,7 +136,7 @@ def test_a_write_that_the_watch_never_shows_is_forgotten_in_time(caches: Caches)
 def test_a_deletion_that_the_watch_shows(caches: Caches, deleted: int, seen: str | None) -> None:
     caches.cache.mutated(pod(6))
 
-    caches.cache.on_delete(pod(deleted))
+    caches.cache.deleted(pod(deleted))
 
     assert caches.seen() == seen
 
@@ -214,9 +211,9 @@ class TestMemory:
         assert cache.get("backup", "files") == kept
         assert snapshot == written, "what the caller holds is left as it is"
 
-    @pytest.mark.parametrize("shown", ["on_add", "on_update", "on_delete"])
+    @pytest.mark.parametrize("shown", [True, False], ids=["by itself", "by its deletion"])
     def test_a_write_is_forgotten_as_soon_as_the_watch_has_shown_it(
-        self, caches: Caches, snapshot: Object, shown: str
+        self, caches: Caches, snapshot: Object, *, shown: bool
     ) -> None:
         caches.cache.mutated(snapshot)
         kept = caches.cache.get("backup", "files")
@@ -224,13 +221,7 @@ class TestMemory:
         held = sys.getrefcount(kept)
         caches.store.add(pod(6))
 
-        match shown:
-            case "on_add":
-                caches.cache.on_add(pod(6), initial=False)
-            case "on_update":
-                caches.cache.on_update(pod(5), pod(6))
-            case "on_delete":
-                caches.cache.on_delete(pod(6))
+        (caches.cache.shown if shown else caches.cache.deleted)(pod(6))
 
         assert sys.getrefcount(kept) == held - 1
 
@@ -276,7 +267,7 @@ def test_a_write_that_the_watch_shows_during_a_look_is_found_by_its_index() -> N
 
     def show() -> None:
         store.add(pod(6, owners=["u1"]))
-        cache.on_add(pod(6, owners=["u1"]), initial=False)
+        cache.shown(pod(6, owners=["u1"]))
 
     store.event = show
 
@@ -339,18 +330,12 @@ class CacheModel(RuleBasedStateMachine):
         """Do what the informer does with an event, in its order."""
         event = self.history[self.shown]
         self.shown += 1
-        before = self.store.get(*key_of(event.obj))
         if event.deleted:
             self.store.delete(event.obj)
         else:
             self.store.update(event.obj)
         self.store.bookmark(str(self.shown))
-        if event.deleted:
-            self.cache.on_delete(event.obj)
-        elif before is None:
-            self.cache.on_add(event.obj, initial=False)
-        else:
-            self.cache.on_update(before, event.obj)
+        (self.cache.deleted if event.deleted else self.cache.shown)(event.obj)
 
     @precondition(lambda self: self.shown < len(self.history))
     @rule(data=st.data())

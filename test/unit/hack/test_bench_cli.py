@@ -37,6 +37,13 @@ def test_leaders_are_taken_away_ten_times_in_each_way() -> None:
     assert cli.parse(["failover"]).rounds == 10
 
 
+def test_the_queue_is_measured_without_a_cluster() -> None:
+    parsed = cli.parse(["queue"])
+
+    assert parsed.command == "queue"
+    assert not hasattr(parsed, "kubeconfig")
+
+
 def test_passwords_are_changed_on_one_server_with_many_users() -> None:
     parsed = cli.parse(["rotate"])
 

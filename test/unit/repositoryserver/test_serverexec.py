@@ -1,124 +1,142 @@
-"""What becomes of a command that does not come to its end."""
+"""What becomes of a command in a server's pod: each way in which it can end."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
-from attrs import define, field
 
-from controller.clock import Deadline, DeadlineExceeded
-from controller.errors import ClientError, Forbidden, NotFound, NotLeading, TransportError
+from controller.clock import DeadlineExceeded
+from controller.errors import ClientError, Forbidden, NotFound, NotLeading, Stopped, TransportError
+from controller.rest.podexec import ExecResult
 from fakes import objects, passes
 from fakes.clock import FakeClock
-from fakes.kopia import FakeResult
+from fakes.commands import Pool
 from reconcilers.repositoryserver.serverexec import (
     COMMAND_SECONDS,
-    CommandRunner,
+    UNANSWERED,
+    ServerCommands,
     Unanswered,
     Unreachable,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 POD = objects.pod(objects.serving())
 
 
-@define
-class FakeExecutor:
-    """Takes a time, and ends with a result or an error."""
+class Asking:
+    """A reconciler that asks for a command in a pod, again and again."""
 
-    seconds: float = 0.0
-    error: Exception | None = None
-    calls: list[tuple[object, ...]] = field(factory=list)
+    def __init__(self) -> None:
+        self.pool = Pool()
+        self.current = passes.begin(FakeClock())
+        self.commands = ServerCommands(self.pool.commands)
 
-    def run(
-        self,
-        namespace: str,
-        pod: str,
-        container: str,
-        command: Sequence[str],
-        *,
-        stdin: bytes = b"",
-        deadline: Deadline,
-    ) -> FakeResult:
-        self.calls.append((namespace, pod, container, command, stdin, deadline.remaining()))
-        assert isinstance(deadline.clock, FakeClock)
-        deadline.clock.step(min(self.seconds, deadline.remaining()))
-        deadline.check()
-        if self.error is not None:
-            raise self.error
-        return FakeResult(3, b"out", b"err")
+    def ask(self, kind: str = "load_users", *, since: float = 0.0) -> ExecResult | None:
+        return self.commands.ensure(
+            self.current, POD, kind, ("kopia", "x"), stdin=b"lines", since=since
+        )
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
+def asking() -> Asking:
+    return Asking()
 
 
-def run(executor: FakeExecutor, clock: FakeClock, *, left: float = passes.SECONDS) -> object:
-    """Run a command in a pass that has so many seconds left."""
-    current = passes.begin(clock)
-    clock.step(passes.SECONDS - left)
-    runner = CommandRunner(executor)  # type: ignore[arg-type]  # the fake has what is called
-    return runner.run(current, POD, ("kopia", "x"), b"lines")
+def test_it_runs_in_the_servers_container_and_its_result_is_for_the_reconciler(
+    asking: Asking,
+) -> None:
+    asking.pool.executor.outcome = ExecResult(3, b"out", b"err")
+    assert asking.ask() is None
 
+    asking.pool.go_on()
 
-def test_it_runs_in_the_servers_container_and_its_end_is_for_the_caller(clock: FakeClock) -> None:
-    executor = FakeExecutor()
-
-    assert run(executor, clock) == FakeResult(3, b"out", b"err")
-    assert executor.calls == [
-        (
-            objects.NAMESPACE,
-            objects.POD,
-            "repo-server-container",
-            ("kopia", "x"),
-            b"lines",
-            COMMAND_SECONDS,
-        )
+    assert asking.pool.woken == [asking.current.request]
+    assert asking.ask() == ExecResult(3, b"out", b"err")
+    assert asking.pool.executor.calls == [
+        {
+            "container": (objects.NAMESPACE, objects.POD, "repo-server-container"),
+            "argv": ("timeout", "-k", "1", "31", "kopia", "x"),
+            "stdin": b"lines",
+            "seconds": COMMAND_SECONDS,
+        }
     ]
 
 
 @pytest.mark.parametrize(
-    ("left", "error"),
+    ("kind", "since", "same"),
     [
-        pytest.param(60, Unanswered, id="its time is over: the pass goes on without it"),
-        pytest.param(20, DeadlineExceeded, id="the time of the pass is over: so is the pass"),
+        pytest.param("load_users", 0.0, True, id="it is the same command"),
+        pytest.param("refresh", 0.0, False, id="another kind has nothing to do with it"),
+        pytest.param("load_users", 7.0, False, id="what ran before it was asked for is not meant"),
     ],
 )
-def test_one_that_is_not_answered(clock: FakeClock, left: float, error: type[Exception]) -> None:
-    with pytest.raises(error):
-        run(FakeExecutor(seconds=COMMAND_SECONDS), clock, left=left)
+def test_a_result_is_for_the_one_who_asked(
+    asking: Asking, kind: str, since: float, *, same: bool
+) -> None:
+    asking.ask()
+    asking.pool.go_on()
 
-
-def test_a_pod_that_has_not_answered_is_not_asked_again_in_the_same_pass(clock: FakeClock) -> None:
-    executor, current = FakeExecutor(seconds=COMMAND_SECONDS), passes.begin(clock)
-    runner = CommandRunner(executor)  # type: ignore[arg-type]  # the fake has what is called
-
-    for _ in range(2):
-        with pytest.raises(Unanswered):
-            runner.run(current, POD, ("kopia", "x"))
-
-    assert len(executor.calls) == 1
+    assert (asking.ask(kind, since=since) is not None) is same
 
 
 @pytest.mark.parametrize(
-    "cause",
+    ("error", "told", "message"),
     [
-        pytest.param(NotFound(404, "NotFound", "pods files not found"), id="the pod is gone"),
-        pytest.param(Forbidden(403, "Forbidden", "no exec"), id="it is not allowed"),
-        pytest.param(TransportError("connection reset"), id="the API server is away"),
+        pytest.param(
+            DeadlineExceeded("EXEC ns/pod: the deadline has passed"),
+            Unanswered,
+            UNANSWERED,
+            id="its time is over",
+        ),
+        pytest.param(
+            NotFound(404, "NotFound", "pods files not found"),
+            Unreachable,
+            "pods files not found (404 NotFound)",
+            id="the pod is gone",
+        ),
+        pytest.param(
+            Forbidden(403, "Forbidden", "no exec"),
+            Unreachable,
+            "no exec (403 Forbidden)",
+            id="it is not allowed",
+        ),
+        pytest.param(
+            TransportError("connection reset"),
+            Unreachable,
+            "connection reset",
+            id="the API server is away",
+        ),
+        pytest.param(
+            NotLeading("another one leads"), NotLeading, "another one leads", id="it leads no more"
+        ),
+        pytest.param(Stopped("cut"), Stopped, "cut", id="the process ends"),
     ],
 )
-def test_one_that_could_not_be_run_says_why(clock: FakeClock, cause: ClientError) -> None:
-    with pytest.raises(Unreachable) as refusal:
-        run(FakeExecutor(error=cause), clock)
+def test_one_that_has_not_come_to_its_end_says_why(
+    asking: Asking, error: ClientError, told: type[Exception], message: str
+) -> None:
+    asking.pool.executor.outcome = error
+    asking.ask()
+    asking.pool.go_on()
 
-    assert str(refusal.value) == str(cause)
+    with pytest.raises(told) as raised:
+        asking.ask()
+
+    assert type(raised.value) is told
+    assert str(raised.value) == message
 
 
-def test_who_leads_no_longer_ends_its_pass(clock: FakeClock) -> None:
-    with pytest.raises(NotLeading):
-        run(FakeExecutor(error=NotLeading("another one leads")), clock)
+def test_nothing_is_left_of_a_server_that_is_gone(asking: Asking) -> None:
+    asking.ask()
+
+    asking.commands.forget(asking.current.request)
+
+    asking.pool.go_on()
+    assert asking.pool.executor.ran == []
+    assert asking.pool.woken == []
+
+
+def test_what_a_command_is_for_is_one_of_the_words_that_metrics_have(asking: Asking) -> None:
+    asking.ask("refresh")
+    asking.pool.go_on()
+
+    count = asking.pool.sample("pod_command_duration_seconds_count", kind="refresh", pool="short")
+    assert count == 1

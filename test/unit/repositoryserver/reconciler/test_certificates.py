@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from controller.conditions import conditions_of, get_condition
-from controller.controller import Result
 from controller.errors import Conflict, Forbidden
+from controller.reconcile import Result
 from fakes import objects
 from fakes.apiclient import Action, FakeClient
 from fakes.world import SERVICE, World
 from reconcilers import resources
 from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver.caches import owner_uids
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.children.owners import owner_uids
 from reconcilers.repositoryserver.inputs.issuer import RETRY_SECONDS
 from reconcilers.repositoryserver.rollout import podstatus
 from reconcilers.repositoryserver.users.sync import FORGET_AFTER_SECONDS

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from controller.clock import DeadlineExceeded
-from controller.controller import Result
 from controller.errors import (
     BadRequest,
     Conflict,
@@ -17,6 +16,7 @@ from controller.errors import (
     ServerUnavailable,
     WebhookFailed,
 )
+from controller.reconcile import Result
 from fakes import objects
 from fakes.apiclient import Action
 from fakes.world import SERVICE, WRITE_STATUS

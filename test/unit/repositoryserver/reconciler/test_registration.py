@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from controller.controller import Result
+from controller.reconcile import Result
 from controller.workqueue.queue import LOW_PRIORITY
 from fakes import objects
 from fakes.kopia import FakeResult

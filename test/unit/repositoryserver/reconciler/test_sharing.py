@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from controller.conditions import conditions_of, get_condition
-from controller.controller import Request
+from controller.reconcile import Request
 from fakes import objects
 from fakes.world import REQUEST
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.reconciler import UNREADY_RECHECK_SECONDS
 
 if TYPE_CHECKING:
-    from controller.controller import Result
+    from controller.reconcile import Result
     from fakes.world import World
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from controller.controller import Request
+from controller.reconcile import Request
 from fakes import objects
 from reconcilers import resources
 from reconcilers.repositoryserver import api

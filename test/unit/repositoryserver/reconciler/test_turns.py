@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from controller.controller import Request
+from controller.reconcile import Request
 from fakes import objects
 from fakes.world import TURNS
 from reconcilers.repositoryserver import api

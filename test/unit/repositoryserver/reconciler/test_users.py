@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from controller.controller import Result
+from controller.reconcile import Result
 from fakes import objects
 from fakes.apiclient import Action
 from fakes.kopia import FakeResult

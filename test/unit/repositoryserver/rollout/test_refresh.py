@@ -6,18 +6,23 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from controller.commands import Commands
 from controller.conditions import timestamp
 from controller.errors import TransportError
+from controller.metrics import Metrics
 from fakes import objects, passes
 from fakes.clock import FakeClock
 from fakes.kopia import FakeKopia, FakeResult
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.context import Memory
 from reconcilers.repositoryserver.rollout.refresh import Refresher
-from reconcilers.repositoryserver.serverexec import CommandRunner
+from reconcilers.repositoryserver.serverexec import ServerCommands
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from controller.resource import Object
 
 SERVING = objects.pod(objects.serving())
@@ -41,14 +46,26 @@ class World:
     def __init__(self) -> None:
         self.clock = FakeClock(objects.NOW)
         self.kopia = FakeKopia()
-        self.refresher = Refresher(
-            commands=CommandRunner(self.kopia),  # type: ignore[arg-type]  # has what is called
+        self.threads: list[Callable[[], None]] = []
+        #: Whether commands end before the pass that asks for them.
+        self.at_once = True
+        commands = Commands(
+            "commands",
+            self.kopia,  # type: ignore[arg-type]  # has what is called
             clock=self.clock,
+            metrics=Metrics(CollectorRegistry()),
+            spawn=lambda work: work() if self.at_once else self.threads.append(work),
         )
+        self.refresher = Refresher(commands=ServerCommands(commands), clock=self.clock)
         self.memory = Memory()
 
+    def end_commands(self) -> None:
+        """Run the commands that were asked for."""
+        while self.threads:
+            self.threads.pop()()
+
     def pass_(
-        self, *others: Object, after: float = 0, drain_seconds: int = 100
+        self, *others: Object, serving: Object = SERVING, after: float = 0, drain_seconds: int = 100
     ) -> tuple[list[str], float | None]:
         """Make a pass some seconds after the last one.
 
@@ -58,7 +75,7 @@ class World:
         self.clock.step(after)
         current = passes.begin(self.clock, {"spec": {"server": {"drainSeconds": drain_seconds}}})
         current.memory = self.memory
-        self.refresher.ensure_caught_up(current, SERVING, others)
+        self.refresher.ensure_caught_up(current, serving, others)
         return self.kopia.ran(), current.requeue_after
 
 
@@ -145,3 +162,60 @@ def test_what_fails_is_tried_again(
     world.kopia.failures.clear()
     world.kopia.errors.clear()
     assert world.pass_(after=10) == (["refresh"], None)
+
+
+class TestRefreshUnderWay:
+    """No worker waits for it, and it counts for what it has seen."""
+
+    @pytest.fixture
+    def refreshing(self, world: World) -> World:
+        """Give a world in which another pod drains, and a refresh was just asked for."""
+        world.at_once = False
+        world.pass_(DRAINS)
+        assert world.pass_(DRAINS, after=10) == ([], None)
+        return world
+
+    def test_its_end_is_followed_by_a_pause(self, refreshing: World) -> None:
+        assert refreshing.pass_(DRAINS, after=2) == ([], None)
+
+        refreshing.end_commands()
+
+        assert refreshing.pass_(DRAINS) == (["refresh"], 10)
+        assert refreshing.pass_(DRAINS, after=9) == ([], 1)
+
+    def test_it_is_not_the_last_one_if_somebody_may_have_written_since_it_began(
+        self, refreshing: World
+    ) -> None:
+        refreshing.pass_()
+        refreshing.end_commands()
+
+        assert refreshing.pass_() == (["refresh"], 10)
+        refreshing.pass_(after=10)
+        refreshing.end_commands()
+        assert refreshing.pass_() == (["refresh"], None)
+        assert refreshing.pass_(after=60) == ([], None)
+
+    def test_nor_if_somebody_has_begun_to_write_meanwhile(self, world: World) -> None:
+        world.pass_(DRAINS)
+        world.at_once = False
+        world.pass_(after=10)
+        world.pass_(DRAINS)
+        world.end_commands()
+
+        assert world.pass_() == (["refresh"], 10)
+
+    def test_it_does_not_stand_for_one_after_another_pod_has_served(self, world: World) -> None:
+        world.pass_(DRAINS)
+        world.at_once = False
+        world.pass_(after=10)
+        world.end_commands()
+        other = objects.merged(FORMER, {"metadata": {"uid": "other"}})
+        # Nobody writes any more: its success would be the last word.
+        world.pass_(serving=other, after=1)
+
+        assert world.pass_() == ([], None)
+
+        # One of the other pod, and another one of this pod.
+        world.end_commands()
+        assert world.pass_() == (["refresh", "refresh"], None)
+        assert world.pass_(after=60) == ([], None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from controller.controller import Request
+from controller.reconcile import Request
 from fakes.clock import FakeClock
 from reconcilers.repositoryserver.rollout.throttle import (
     EXPIRY_SECONDS,

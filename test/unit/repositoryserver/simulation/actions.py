@@ -229,6 +229,19 @@ def kill_controller(cluster: Cluster) -> None:
     cluster.kill_controller()
 
 
+def kill_controller_while_users_change(cluster: Cluster) -> None:
+    """Change who may connect, and end the controller while a command is under way perhaps."""
+    change_users(cluster)
+    cluster.agenda.after(cluster.random.uniform(0.0, 5.0), cluster.kill_controller)
+
+
+def change_users_twice(cluster: Cluster) -> None:
+    """Change who may connect, and once more while the first change is being loaded perhaps."""
+    change_users(cluster)
+    pause = cluster.random.uniform(0.0, 5.0)
+    cluster.agenda.after(pause, lambda: change_users(cluster))
+
+
 def upgrade_controller(cluster: Cluster) -> None:
     """Replace the controller by one that starts servers with another image."""
     cluster.image = f"kopia/kopia:0.23.{cluster.random.randrange(1, 3)}"
@@ -297,6 +310,8 @@ ACTIONS: tuple[Callable[[Cluster], None], ...] = (
     take_storage_away,
     take_registry_away,
     kill_controller,
+    kill_controller_while_users_change,
+    change_users_twice,
     upgrade_controller,
     fail_requests,
     take_right_away,

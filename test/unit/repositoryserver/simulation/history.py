@@ -11,18 +11,19 @@ from fakes import objects
 from fakes.simulation.user import NAMES
 from reconcilers import resources
 from reconcilers.repositoryserver import api, servercommands
-from reconcilers.repositoryserver.context import INDEX_OWNER, INDEX_SERVICE
+from reconcilers.repositoryserver.caches import INDEX_OWNER, INDEX_SERVICE
 from reconcilers.repositoryserver.rollout import endpoints, podstatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
 
+    from controller.cache.shared import SharedInformer
     from controller.resource import Object
     from fakes.simulation.apiserver import Change
     from fakes.simulation.cluster import Cluster
     from fakes.simulation.process import Process
-    from reconcilers.repositoryserver.context import Caches
+    from reconcilers.repositoryserver.caches import Caches
 
 # By how much a cache may be behind, at most.
 STALE_SECONDS = 120.0
@@ -155,9 +156,9 @@ class History:
         return min([*before[-1:], *(seconds for since, seconds in given if since > known_since)])
 
     @property
-    def _caches(self) -> Caches:
+    def _caches(self) -> Caches[SharedInformer]:
         assert self.cluster.process is not None
-        return self.cluster.process.sources.caches
+        return self.cluster.process.caches
 
     def _on_change(self, change: Change) -> None:
         self.changes += 1

@@ -17,8 +17,8 @@ from fakes.simulation.user import MAILS
 from reconcilers import resources
 from reconcilers.kopia import htpasswd
 from reconcilers.repositoryserver import api, servercommands
+from reconcilers.repositoryserver.caches import owner_uids
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.children.owners import owner_uids
 from reconcilers.repositoryserver.children.secrets import KEY_ADMIN_PASSWORD, KEY_CERTIFICATE
 from reconcilers.repositoryserver.rollout import podstatus, router, throttle
 from reconcilers.repositoryserver.status import conditions as status

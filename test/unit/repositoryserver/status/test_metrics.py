@@ -25,7 +25,7 @@ def store() -> Store:
 @pytest.fixture
 def registry(store: Store) -> CollectorRegistry:
     made = CollectorRegistry()
-    made.register(RepositoryServerCollector(store))
+    made.register(RepositoryServerCollector(store.list))
     return made
 
 
@@ -93,4 +93,4 @@ def test_a_deleted_server_leaves_no_series(store: Store, registry: CollectorRegi
 
 def test_they_are_registered_once(store: Store, registry: CollectorRegistry) -> None:
     with pytest.raises(ValueError, match="repository_server_ready"):
-        registry.register(RepositoryServerCollector(store))
+        registry.register(RepositoryServerCollector(store.list))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from controller.controller import Request
+from controller.reconcile import Request
 from reconcilers.repositoryserver.status import sharing
 from reconcilers.repositoryserver.status.sharing import Repositories
 

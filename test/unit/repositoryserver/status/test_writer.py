@@ -48,9 +48,11 @@ class World:
         self.clock = FakeClock(objects.NOW)
         self.recorder = FakeRecorder()
         self.cached = Store()
+        servers = MutationCache(self.cached, clock=self.clock)
+        self.api.caches[api.REPOSITORY_SERVERS] = [servers]
         self.writer = StatusWriter(
             client=self.api,  # type: ignore[arg-type]  # the fake has what is called
-            servers=MutationCache(self.cached, clock=self.clock),
+            servers=servers,
             recorder=self.recorder,
             clock=self.clock,
         )

@@ -1,0 +1,63 @@
+"""What a reconcile of RepositoryServers reads without asking the API server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from controller.cache.store import Key
+    from controller.resource import Object
+
+INDEX_OWNER: Final = "owner"
+INDEX_INSTANCE: Final = "instance"
+INDEX_SECRET: Final = "secret"  # noqa: S105 - an index's name
+INDEX_SERVICE: Final = "service"
+
+
+class Cache(Protocol):
+    """What an informer holds, with the process's own writes laid over it.
+
+    As `controller.cache.shared.SharedInformer`. What it returns must not be changed.
+    """
+
+    def get(self, namespace: str, name: str) -> Object | None:
+        """Return an object, or None."""
+
+    def keys(self) -> list[Key]:
+        """Return namespace and name of each object."""
+
+    def by_index(self, index: str, value: str) -> list[Object]:
+        """Return the objects with a value in an index."""
+
+
+CacheT_co = TypeVar("CacheT_co", bound=Cache, covariant=True)
+
+
+@frozen
+class Caches(Generic[CacheT_co]):
+    """What the informers hold.
+
+    Args:
+        servers: RepositoryServers, indexed by the Secrets that they name.
+        pods: Pods, indexed by owner, and by the server that their label names.
+        services: Services, indexed by owner.
+        network_policies: NetworkPolicies, indexed by owner.
+        secrets: Secrets without their data, indexed by owner.
+        endpoint_slices: EndpointSlices of the servers, indexed by the name of their Service.
+    """
+
+    servers: CacheT_co
+    pods: CacheT_co
+    services: CacheT_co
+    network_policies: CacheT_co
+    secrets: CacheT_co
+    endpoint_slices: CacheT_co
+
+
+def owner_uids(obj: Mapping[str, Any]) -> list[str]:
+    """Return the uids of an object's owners, for the index `INDEX_OWNER`."""
+    return [one["uid"] for one in obj["metadata"].get("ownerReferences") or ()]

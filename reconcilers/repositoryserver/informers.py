@@ -1,0 +1,93 @@
+"""What the informers of a RepositoryServer's controller watch, and what of it is kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from controller.cache.shared import Selection
+from controller.cache.trim import default_trim
+from reconcilers import resources
+from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver.caches import (
+    INDEX_INSTANCE,
+    INDEX_OWNER,
+    INDEX_SECRET,
+    INDEX_SERVICE,
+    Caches,
+    owner_uids,
+)
+from reconcilers.repositoryserver.children import names
+from reconcilers.repositoryserver.rollout import endpoints
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from controller.cache.shared import SharedInformer
+    from controller.operator import Operator
+    from controller.resource import Object
+
+#: The required fields of a condition (apimachinery pkg/apis/meta/v1, Condition).
+CONDITION_FIELDS: Final = frozenset({"type", "status", "reason", "message", "lastTransitionTime"})
+
+#: The endpoint slice controller copies the labels of the Service.
+OF_SERVERS: Final = Selection(labels=f"{names.LABEL_MANAGED_BY}={names.MANAGER}")
+#: Of Secrets only names and versions: no content is ever in memory for longer than a use.
+NAMES_AND_VERSIONS: Final = Selection(metadata_only=True)
+
+
+def follow(operator: Operator) -> Caches[SharedInformer]:
+    """Return the caches, filled by informers that run with the operator."""
+    by_owner = {INDEX_OWNER: owner_uids}
+    by_service = {INDEX_SERVICE: endpoints.service_of}
+    return Caches(
+        servers=operator.informer(
+            api.REPOSITORY_SERVERS,
+            indexers={INDEX_SECRET: api.secret_names},
+            trim=trim_server,
+        ),
+        pods=operator.informer(
+            resources.PODS, indexers={**by_owner, INDEX_INSTANCE: instance}, trim=trim_pod
+        ),
+        services=operator.informer(resources.SERVICES, indexers=by_owner),
+        network_policies=operator.informer(resources.NETWORK_POLICIES, indexers=by_owner),
+        secrets=operator.informer(resources.SECRETS, NAMES_AND_VERSIONS, indexers=by_owner),
+        endpoint_slices=operator.informer(
+            resources.ENDPOINT_SLICES, OF_SERVERS, indexers=by_service, trim=trim_slice
+        ),
+    )
+
+
+def instance(obj: Mapping[str, Any]) -> list[str]:
+    """Return the server that an object's label names, for the index `INDEX_INSTANCE`."""
+    label = (obj["metadata"].get("labels") or {}).get(names.LABEL_INSTANCE)
+    return [label] if label else []
+
+
+def trim_server(obj: Object) -> Object:
+    """Drop the conditions that lack a field: the CRD asks for their types only.
+
+    Only another hand can have written them. The controller, which then knows of none, writes its
+    own in their place.
+    """
+    default_trim(obj)
+    status = obj.get("status") or {}
+    if status.get("conditions"):
+        kept = [one for one in status["conditions"] if one.keys() >= CONDITION_FIELDS]
+        obj["status"] = {**status, "conditions": kept}
+    return obj
+
+
+def trim_pod(obj: Object) -> Object:
+    """Keep of a Pod what a reconcile reads: of its spec, which cannot change, the node only."""
+    default_trim(obj)
+    return {**obj, "spec": {"nodeName": obj["spec"].get("nodeName")}}
+
+
+def trim_slice(obj: Object) -> Object:
+    """Keep of an EndpointSlice which pods it has, and whether they are ready."""
+    default_trim(obj)
+    kept = [
+        {field: endpoint[field] for field in ("targetRef", "conditions") if field in endpoint}
+        for endpoint in obj.get("endpoints") or ()
+    ]
+    return {"metadata": obj["metadata"], "endpoints": kept}

@@ -1,0 +1,124 @@
+"""The controller of RepositoryServers: what it works with, and what wakes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from controller.conditions import conditions_of, get_condition
+from controller.handler import enqueue_owner, not_own_creation, not_own_write
+from controller.reconcile import Request
+from controller.workqueue.ratelimit import ExponentialRateLimiter
+from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver.caches import INDEX_SECRET
+from reconcilers.repositoryserver.informers import follow
+from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
+from reconcilers.repositoryserver.rollout import endpoints
+from reconcilers.repositoryserver.rollout.throttle import Turns
+from reconcilers.repositoryserver.status import conditions as status
+from reconcilers.repositoryserver.status.metrics import RepositoryServerCollector
+from reconcilers.repositoryserver.status.sharing import Repositories
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from controller.cache.shared import SharedInformer
+    from controller.handler import Change
+    from controller.operator import Operator
+    from controller.resource import Object
+    from reconcilers.repositoryserver.caches import Caches
+
+NAME: Final = "repositoryserver"
+
+#: Seconds between two tries of a reconcile that the API server refuses, at most. A right that was
+#: missing is noticed a minute after it was given, at the cost of one request a minute; client-go's
+#: 1000 s would leave a user waiting for a quarter of an hour.
+MAX_RETRY_SECONDS: Final = 60.0
+
+
+def setup(
+    operator: Operator, *, image: str, workers: int, max_replacements: int
+) -> Caches[SharedInformer]:
+    """Add the controller of RepositoryServers to an operator.
+
+    Args:
+        operator: What it runs in.
+        image: Image with Kopia for the server pods.
+        workers: RepositoryServers reconciled at the same time.
+        max_replacements: Servers that get another pod at the same time.
+
+    Returns:
+        What it reads.
+    """
+    caches = follow(operator)
+    wakes = _Wakes(caches, repositories := Repositories())
+    operator.registry.register(RepositoryServerCollector(caches.servers.objects))
+    builder = operator.controller(NAME)
+    reconciler = RepositoryServerReconciler(
+        client=operator.client,
+        commands=builder.commands,
+        caches=caches,
+        recorder=operator.recorder,
+        clock=operator.clock,
+        image=image,
+        turns=Turns(max_replacements, clock=operator.clock),
+        repositories=repositories,
+    )
+    (
+        # A reconcile goes on from the status that it has written and the children that it has made.
+        builder.for_(caches.servers, predicate=not_own_write)
+        .owns(caches.pods, predicate=not_own_creation)
+        .owns(caches.network_policies, predicate=not_own_creation)
+        .owns(caches.secrets, predicate=not_own_creation)
+        # Its EndpointSlices may have been seen before it: it says whom they concern.
+        .owns(caches.services)
+        .watches(caches.endpoint_slices, wakes.owners_of_service)
+        .watches(caches.secrets, wakes.servers_that_name)
+        .watches(caches.servers, wakes.sharing, predicate=matters_to_sharing)
+        .with_workers(workers)
+        .with_rate_limiter(ExponentialRateLimiter(maximum=MAX_RETRY_SECONDS))
+        .complete(reconciler)
+    )
+    return caches
+
+
+class _Wakes:
+    """Mappers that look into the caches."""
+
+    def __init__(self, caches: Caches[SharedInformer], repositories: Repositories) -> None:
+        self._caches = caches
+        self._repositories = repositories
+        self._owners = enqueue_owner(api.REPOSITORY_SERVERS)
+
+    def owners_of_service(self, endpoint_slice: Object) -> Iterable[Request]:
+        """Name the resource that owns the Service of an EndpointSlice."""
+        for name in endpoints.service_of(endpoint_slice):
+            service = self._caches.services.get(endpoint_slice["metadata"]["namespace"], name)
+            if service is not None:
+                yield from self._owners(service)
+
+    def servers_that_name(self, secret: Object) -> Iterable[Request]:
+        """Name the resources that refer to a Secret."""
+        name = secret["metadata"]["name"]
+        return map(_request, self._caches.servers.by_index(INDEX_SECRET, name))
+
+    def sharing(self, server: Object) -> Iterable[Request]:
+        """Name the resources that have the same repository as a server."""
+        return self._repositories.sharing(_request(server))
+
+
+def matters_to_sharing(change: Change) -> bool:
+    """Return whether a server has gone, or has found that others have its repository.
+
+    Each of a hundred on one repository would otherwise wake all others with each of its stages.
+    """
+    if change.old is None or change.new is None:
+        return True
+    before, after = (
+        get_condition(conditions_of(obj), status.REPOSITORY_SHARED)
+        for obj in (change.old, change.new)
+    )
+    return before != after
+
+
+def _request(obj: Object) -> Request:
+    return Request(obj["metadata"]["namespace"], obj["metadata"]["name"])

@@ -1,0 +1,73 @@
+"""What of each object the informers keep."""
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from controller.resource import Object
+from fakes import objects
+from reconcilers.repositoryserver import informers
+from reconcilers.repositoryserver.status.metrics import RepositoryServerCollector
+
+
+def test_a_cached_pod_has_of_its_spec_the_node() -> None:
+    status: Object = {"phase": "Running"}
+    pod: Object = {
+        "metadata": {"name": "files", "managedFields": []},
+        "spec": {
+            "nodeName": "node",
+            "volumes": [{"name": "data"}],
+            "containers": [{"name": "kopia", "image": "kopia:1", "env": []}],
+        },
+        "status": status,
+    }
+
+    assert informers.trim_pod(pod) == {
+        "metadata": {"name": "files"},
+        "spec": {"nodeName": "node"},
+        "status": status,
+    }
+
+
+WHOLE: Object = {
+    "type": "Ready",
+    "status": "False",
+    "reason": "SecretMissing",
+    "message": "no Secret",
+    "lastTransitionTime": "2026-01-01T00:00:00Z",
+}
+
+
+@pytest.mark.parametrize("missing", ["status", "reason", "message", "lastTransitionTime"])
+def test_a_condition_that_another_hand_has_left_unfinished_is_as_if_it_were_not_there(
+    missing: str,
+) -> None:
+    unfinished = {field: value for field, value in WHOLE.items() if field != missing}
+    other = {**WHOLE, "type": "ServerSetup"}
+    change: Object = {"status": {"progress": "Failed", "conditions": [unfinished, other]}}
+    server = informers.trim_server(objects.repository_server(change))
+
+    assert server["status"] == {"progress": "Failed", "conditions": [other]}
+    registry = CollectorRegistry()
+    registry.register(RepositoryServerCollector(lambda: [server]))
+    assert b"repository_server_ready{" in generate_latest(registry)
+
+
+def test_a_server_without_a_status_is_kept_as_it_is() -> None:
+    server = objects.repository_server()
+
+    assert informers.trim_server(objects.merged(server, {})) == server
+
+
+def test_a_cached_endpoint_slice_tells_of_pods_and_no_addresses() -> None:
+    endpoint: Object = {
+        "addresses": ["10.0.0.1"],
+        "conditions": {"ready": True},
+        "targetRef": {"uid": "1"},
+    }
+    metadata: Object = {"name": "files-abcde", "namespace": "backup"}
+
+    assert informers.trim_slice({"metadata": metadata, "endpoints": [endpoint], "ports": []}) == {
+        "metadata": metadata,
+        "endpoints": [{"conditions": {"ready": True}, "targetRef": {"uid": "1"}}],
+    }
+    assert informers.trim_slice({"metadata": metadata, "endpoints": None})["endpoints"] == []

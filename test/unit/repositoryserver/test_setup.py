@@ -1,0 +1,174 @@
+"""Which change wakes which RepositoryServer, and how often what fails is tried."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from attrs import define, field
+
+from controller.controller import Controller
+from controller.reconcile import Request
+from fakes import objects
+from fakes.clock import FakeClock
+from fakes.operator import FakeOperator, queued
+from fakes.recorder import FakeRecorder
+from reconcilers import resources
+from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver import setup as subject
+from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
+
+if TYPE_CHECKING:
+    from controller.resource import Object, Resource
+
+OURS = {"apiVersion": "cr.kanister.io/v1alpha1", "kind": api.KIND, "name": "files", "uid": "1"}
+FILES, TWIN, USER = (Request("backup", name) for name in ("files", "twin", "user"))
+
+
+@define
+class SetUp:
+    """An operator with the controller of RepositoryServers, and what it was made with.
+
+    Attributes:
+        made: The arguments of the controller and of the reconciler.
+    """
+
+    made: dict[str, Any] = field(factory=dict)
+    operator: FakeOperator = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        def make(name: str, reconciler: Any, **options: Any) -> Controller:
+            self.made |= options
+            return Controller(name, reconciler, **options)
+
+        self.operator = FakeOperator(
+            client=None,
+            executor=None,
+            recorder=FakeRecorder(),
+            clock=FakeClock(),
+            namespaces=("backup",),
+            spawn=lambda _work: None,
+            make_controller=make,
+        )
+
+    def woken_by(self, resource: Resource, *shown: Object) -> set[Request]:
+        """Return who is woken when the watch shows states of objects, one after the other."""
+        for obj in shown:
+            self.operator.shown(resource).show(obj)
+        (controller,) = self.operator.controllers
+        return set(queued(controller))
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> SetUp:
+    """Set up with two replacements at once; two servers share a repository."""
+    found = SetUp()
+
+    class Recorded(RepositoryServerReconciler):
+        def __init__(self, **dependencies: Any) -> None:
+            found.made.update(dependencies)
+            super().__init__(**dependencies)
+
+    monkeypatch.setattr(subject, "RepositoryServerReconciler", Recorded)
+    subject.setup(
+        found.operator,  # type: ignore[arg-type]  # the fake has what is called
+        image=objects.IMAGE,
+        workers=3,
+        max_replacements=2,
+    )
+    for request in (FILES, TWIN):
+        found.made["repositories"].examined(request, "one and the same")
+    return found
+
+
+def obj(version: int, name: str = "child") -> Object:
+    metadata: Object = {
+        "namespace": "backup",
+        "name": name,
+        "uid": name,
+        "resourceVersion": str(version),
+        "ownerReferences": [OURS],
+    }
+    return {"metadata": metadata, "spec": {}}
+
+
+def server(version: int, name: str = "files", **status: Any) -> Object:
+    metadata = {"metadata": {"namespace": "backup", "name": name, "resourceVersion": str(version)}}
+    return objects.repository_server({**metadata, "status": status})
+
+
+def test_what_is_refused_is_tried_again_within_a_minute(made: SetUp) -> None:
+    delays = [made.made["rate_limiter"].when(FILES) for _ in range(30)]
+
+    assert delays[:3] == [0.005, 0.01, 0.02]
+    assert max(delays) == delays[-1] == 60.0
+
+
+def test_no_more_are_at_work_at_once_than_the_flags_say(made: SetUp) -> None:
+    assert made.made["workers"] == 3
+    turns = [made.made["turns"].take(one) for one in (FILES, TWIN, USER)]
+    assert turns == [True, True, False]
+
+
+def test_the_status_that_a_reconcile_has_written_wakes_nobody(made: SetUp) -> None:
+    assert made.woken_by(api.REPOSITORY_SERVERS, server(1)) == {FILES, TWIN}
+    made.operator.informers.written(api.REPOSITORY_SERVERS, server(2))
+
+    assert made.woken_by(api.REPOSITORY_SERVERS, server(2)) == set()
+    assert made.woken_by(api.REPOSITORY_SERVERS, server(3)) == {FILES}
+
+
+def test_who_shares_a_repository_is_woken_when_another_one_has_found_so_or_is_gone(
+    made: SetUp,
+) -> None:
+    condition = {"type": "RepositoryShared", "status": "True", "reason": "x", "message": "x"}
+    found = server(2, conditions=[{**condition, "lastTransitionTime": "2026-01-01T00:00:00Z"}])
+    made.woken_by(api.REPOSITORY_SERVERS, server(1))
+    made.operator.informers.written(api.REPOSITORY_SERVERS, found)
+
+    assert made.woken_by(api.REPOSITORY_SERVERS, found) == {TWIN}
+    made.operator.shown(api.REPOSITORY_SERVERS).show_deletion(found)
+    assert made.woken_by(api.REPOSITORY_SERVERS) == {FILES, TWIN}
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [resources.PODS, resources.NETWORK_POLICIES, resources.SECRETS],
+    ids=lambda resource: resource.plural,
+)
+def test_a_child_that_a_reconcile_has_made_wakes_nobody_until_it_changes(
+    made: SetUp, resource: Resource
+) -> None:
+    made.operator.informers.written(resource, obj(1))
+
+    assert made.woken_by(resource, obj(1)) == set()
+    made.operator.informers.written(resource, obj(2))
+    assert made.woken_by(resource, obj(2)) == {FILES}, "what it changes on a child does"
+    made.operator.shown(resource).show_deletion(obj(3))
+    assert made.woken_by(resource) == {FILES}
+
+
+def test_a_service_that_a_reconcile_has_made_wakes_its_owner(made: SetUp) -> None:
+    """An EndpointSlice that was seen before its Service woke nobody."""
+    made.operator.informers.written(resources.SERVICES, obj(1))
+
+    assert made.woken_by(resources.SERVICES, obj(1)) == {FILES}
+
+
+def test_an_endpoint_slice_wakes_the_owner_of_its_service(made: SetUp) -> None:
+    made.woken_by(resources.SERVICES, obj(1, "repo-server-files"))
+    endpoint_slice = obj(2, "slice")
+    endpoint_slice["metadata"] |= {
+        "labels": {"kubernetes.io/service-name": "repo-server-files"},
+        "ownerReferences": [],
+    }
+
+    assert made.woken_by(resources.ENDPOINT_SLICES, endpoint_slice) == {FILES}
+
+
+def test_a_secret_wakes_who_names_it_even_if_a_reconcile_has_made_it(made: SetUp) -> None:
+    made.woken_by(api.REPOSITORY_SERVERS, server(1, "user"))
+    secret = obj(2, objects.TLS)
+    made.operator.informers.written(resources.SECRETS, secret)
+
+    assert made.woken_by(resources.SECRETS, secret) == {USER}
