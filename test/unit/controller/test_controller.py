@@ -30,6 +30,9 @@ from controller.resource import Object, Resource
 from controller.workqueue.queue import LOW_PRIORITY, PriorityQueue
 from fakes.clock import STUCK_AFTER, FakeClock
 
+# Reconciles that fail log an error.
+pytestmark = pytest.mark.usefixtures("logged")
+
 A = Request("default", "a")
 B = Request("default", "b")
 PODS = Resource("", "v1", "pods", "Pod")
