@@ -155,7 +155,7 @@ class PriorityQueue(Generic[T]):
         # A worker that finds nothing ready waits on a condition of its own, which is in one of the
         # three fields below: a leader with followers, as in Java's DelayQueue. While nobody holds
         # the lock:
-        # * Either as many workers are woken as there are items in `_ready`, or no worker sleeps.
+        # * Either at least as many workers are woken as `_ready` has items, or no worker sleeps.
         # * If `_waiting` has items and a worker sleeps, either the leader wakes up in time for the
         #   first of them, or a worker is woken, which will then lead or find an item.
         #

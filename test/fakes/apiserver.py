@@ -143,7 +143,7 @@ class _Listener(ThreadingHTTPServer):
     block_on_close = False
     fake: FakeApiServer
 
-    def handle_error(self, request: object, client_address: object) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """Stay silent about a client that has gone: some tests cut their connections."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)

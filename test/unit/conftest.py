@@ -32,8 +32,9 @@ class Keep:
 @pytest.fixture(autouse=True)
 def quiet(request: pytest.FixtureRequest) -> Iterator[None]:
     """Keep what the test logs and prints, and let it fail for an error that it did not expect."""
-    lines = request.node.stash[LOGGED] = []
-    printed = request.node.stash[PRINTED] = io.StringIO()
+    lines: list[EventDict] = []
+    printed = io.StringIO()
+    request.node.stash[LOGGED], request.node.stash[PRINTED] = lines, printed
     structlog.reset_defaults()
     structlog.configure(
         processors=[
@@ -53,7 +54,8 @@ def quiet(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture
 def logged(request: pytest.FixtureRequest) -> list[EventDict]:
     """What the test has logged so far, a dictionary a line; errors among it are expected."""
-    return request.node.stash[LOGGED]
+    lines: list[EventDict] = request.node.stash[LOGGED]
+    return lines
 
 
 @pytest.hookimpl(wrapper=True)
@@ -62,9 +64,9 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if report.failed:
-        lines = "\n".join(map(str, item.stash.get(LOGGED, [])))
-        printed = item.stash.get(PRINTED, io.StringIO()).getvalue()
-        report.sections += [
-            (title, text) for title, text in (("logged", lines), ("printed", printed)) if text
-        ]
+        if LOGGED in item.stash:
+            lines = item.stash[LOGGED]
+            report.sections.append(("logged", "\n".join(map(str, lines))))
+        if PRINTED in item.stash:
+            report.sections.append(("printed", item.stash[PRINTED].getvalue()))
     return report
