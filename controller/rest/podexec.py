@@ -22,7 +22,7 @@ from controller.errors import TransportError, from_status
 from controller.leaderelection.fence import always_open
 from controller.metrics import Metrics
 from controller.resource import Object, Resource
-from controller.rest.client import (
+from controller.rest.transport import (
     NO_ANSWER,
     host_label,
     request_headers,

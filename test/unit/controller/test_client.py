@@ -23,7 +23,8 @@ from controller import errors
 from controller.clock import Deadline, DeadlineExceeded, SystemClock
 from controller.errors import NotLeading
 from controller.metrics import Metrics
-from controller.rest.client import Client, Resource, host_label
+from controller.rest.client import Client, Resource
+from controller.rest.transport import host_label
 from fakes import apiserver
 from fakes.apiserver import FakeApiServer
 from fakes.clock import STUCK_AFTER, FakeClock

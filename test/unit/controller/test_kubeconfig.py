@@ -10,7 +10,7 @@ import yaml
 
 from controller.errors import ConfigError
 from controller.rest import kubeconfig
-from controller.rest.client import request_headers
+from controller.rest.transport import request_headers
 
 CLUSTERS: dict[str, Any] = {
     "apiVersion": "v1",
