@@ -16,6 +16,7 @@ import structlog
 from attrs import define, field
 
 from controller.clock import Deadline
+from controller.stop import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -52,7 +53,7 @@ class Runnable(Protocol):
         """Name it in logs and errors."""
         ...
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: Stop) -> None:
         """Work until the event is set; return soon after. An exception is a failure."""
         ...
 
@@ -138,7 +139,7 @@ class Manager:
         self._clock = clock
         self._graceful_timeout = graceful_timeout
         self._parts: dict[Group, list[_Part]] = {group: [] for group in Group}
-        self._stops = {group: threading.Event() for group in Group}
+        self._stops = {group: Stop() for group in Group}
         # The caches again, by what they are beyond runnables.
         self._caches: list[Cache] = []
         self._elected = False

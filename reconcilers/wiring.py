@@ -18,6 +18,7 @@ from controller.manager import Group, Manager
 from controller.metrics import Metrics
 from controller.rest.client import Client
 from controller.rest.podexec import Executor
+from controller.rest.transport import Transport
 from controller.workqueue.ratelimit import ExponentialRateLimiter
 from reconcilers.options import PROGRAM
 from reconcilers.repositoryserver import api, children, endpoints, resources, status
@@ -82,15 +83,16 @@ def build(
     guard = fence.check if options.leader_elect else always_open
     # Reads, writes the Lease, since what opens the fence cannot wait for it, and tells events, the
     # last one of which comes after the fence was closed.
-    unfenced = Client(api_client, field_manager=PROGRAM, clock=clock, metrics=metrics)
-    client = Client(api_client, field_manager=PROGRAM, clock=clock, metrics=metrics, fence=guard)
+    transport = Transport(api_client, clock=clock, metrics=metrics)
+    unfenced = Client(transport, field_manager=PROGRAM)
+    client = Client(transport, field_manager=PROGRAM, fence=guard)
     recorder = EventRecorder(unfenced, component=PROGRAM, clock=clock)
     sources = Sources(unfenced, namespace, clock, metrics, resync_period)
     registry.register(RepositoryServerCollector(sources.servers))
     repositories = Repositories()
     reconciler = RepositoryServerReconciler(
         client=client,
-        executor=executor or Executor(api_client, clock=clock, metrics=metrics, fence=guard),
+        executor=executor or Executor(transport, fence=guard),
         caches=sources.caches,
         recorder=recorder,
         clock=clock,

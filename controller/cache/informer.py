@@ -17,6 +17,7 @@ from controller.jsonvalue import interned
 from controller.metrics import Metrics
 from controller.resource import Object, Resource
 from controller.rest.client import Client
+from controller.stop import Stop
 
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
@@ -168,11 +169,11 @@ class Informer:
         """
         self._processor.overlay = overlay
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: Stop) -> None:
         """Follow the resource until told to stop.
 
-        Returns within a moment of it, or, if a request was just waiting for its answer to begin,
-        after that request's timeout. Trouble with the server is logged and tried again for ever.
+        Returns within a moment of it, or, if a list was on its way, within a second. Trouble with
+        the server is logged and tried again for ever.
 
         Args:
             stop: Ends this.
@@ -183,10 +184,6 @@ class Informer:
         """
         self._last_contact = self._clock.monotonic()
         self._beat()
-        closer = threading.Thread(
-            target=self._close_when, args=(stop,), name=f"close-{self.resource.plural}", daemon=True
-        )
-        closer.start()
         self._reflector.run(stop)
 
     def has_synced(self) -> bool:
@@ -211,10 +208,6 @@ class Informer:
         """
         silence = self._clock.monotonic() - self._last_beat
         return HUNG.format(name=self.name, seconds=silence) if silence > HUNG_SECONDS else ""
-
-    def _close_when(self, stop: threading.Event) -> None:
-        stop.wait()
-        self._reflector.close()
 
     def _on_contact(self) -> None:
         """Note that the server was heard, and resync when it is time.

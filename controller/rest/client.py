@@ -1,18 +1,24 @@
-"""Requests to the API server: objects as plain JSON."""
+"""The verbs of the API: objects as plain JSON, of any resource."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from typing import Final
 
-import kubernetes.client
-
-from controller.clock import Clock, Deadline
+from controller.clock import Deadline
 from controller.errors import TransportError
 from controller.jsonvalue import decoded
 from controller.leaderelection.fence import always_open
-from controller.metrics import Metrics
 from controller.resource import Object, Resource
-from controller.rest.transport import JSON, Call, Transport
+from controller.rest.transport import (
+    JSON,
+    LIST_SECONDS,
+    OPEN_SECONDS,
+    WRITE_SECONDS,
+    Call,
+    Transport,
+)
 from controller.rest.watch import WatchStream
+from controller.stop import Stop
 
 __all__ = ["Client", "Object", "Resource", "WatchStream"]
 
@@ -23,53 +29,45 @@ APPLY_PATCH: Final = "application/apply-patch+yaml"
 METADATA: Final = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
 METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 
+_COMPACT: Final = (",", ":")
+
 
 class Client:
     """Reads and writes objects of any resource. Safe to share between threads.
 
     Every method raises `ApiError` (the subclass for the status) when the server refuses,
-    `TransportError` when no answer came, and `DeadlineExceeded` when the deadline given has
-    passed.
+    `TransportError` when no answer came, `DeadlineExceeded` when the deadline given has passed, and
+    `Stopped` when its stop was set. Without a deadline a request may take READ_SECONDS,
+    WRITE_SECONDS or LIST_SECONDS of `controller.rest.transport`; with one, the less of both.
+
+    Args:
+        transport: The connections.
+        field_manager: The owner's name for the fields this client writes.
+        fence: Called right before a write is sent, on the caller's thread. What it raises is
+            raised, and nothing was written. See `controller.leaderelection.fence`.
+        on_write: Called with each object that a write returned, before the verb returns: the
+            informers' caches show it from then on.
     """
 
     def __init__(
         self,
-        api_client: kubernetes.client.ApiClient,
+        transport: Transport,
         *,
         field_manager: str,
-        clock: Clock,
-        metrics: Metrics,
         fence: Callable[[], None] = always_open,
-        connect_timeout: float = 5.0,
-        read_timeout: float = 30.0,
+        on_write: Callable[[Resource, Object], None] = lambda _resource, _obj: None,
     ) -> None:
-        """Make a client.
-
-        Args:
-            api_client: Where to connect and how to authenticate; see `controller.rest.kubeconfig`.
-            field_manager: The owner's name for the fields this client writes.
-            clock: Measures requests.
-            metrics: Where requests are counted.
-            fence: Called right before a write is sent, on the caller's thread. What it raises is
-                raised, and nothing was written. See `controller.leaderelection.fence`.
-            connect_timeout: Seconds until a connection must stand.
-            read_timeout: Seconds the server may be silent before and in an answer.
-        """
-        self._transport = Transport(
-            api_client,
-            clock=clock,
-            metrics=metrics,
-            fence=fence,
-            connect_timeout=connect_timeout,
-            read_timeout=read_timeout,
-        )
-        self._field_manager = field_manager
+        self._transport = transport
+        self._owned = {"fieldManager": field_manager}
+        self._fence = fence
+        self._on_write = on_write
 
     def get(
         self, resource: Resource, namespace: str, name: str, *, deadline: Deadline | None = None
     ) -> Object:
         """Return one object as the server has it now."""
-        return self._request(Call("GET", resource.path(namespace, name), deadline=deadline))
+        call = Call("GET", resource.path(namespace, name), deadline=deadline)
+        return self._answer(call)
 
     def list(
         self,
@@ -82,7 +80,7 @@ class Client:
         metadata_only: bool = False,
         limit: int = 0,
         continue_token: str = "",
-        on_progress: Callable[[], None] = lambda: None,
+        on_progress: Callable[[], None] | None = None,
         deadline: Deadline | None = None,
     ) -> Object:
         """Return the list object: `items`, and `metadata` with resourceVersion and continue.
@@ -108,12 +106,13 @@ class Client:
             "limit": limit or None,
             "continue": continue_token,
         }
-        return self._request(
+        return self._answer(
             Call(
                 "GET",
                 resource.path(namespace),
                 query=query,
                 accept=METADATA_LIST if metadata_only else JSON,
+                seconds=LIST_SECONDS,
                 on_progress=on_progress,
                 deadline=deadline,
             )
@@ -127,13 +126,13 @@ class Client:
         resource_version: str,
         timeout_seconds: int,
         read_timeout: float,
-        allow_bookmarks: bool = True,
         send_initial_events: bool = False,
         label_selector: str = "",
         field_selector: str = "",
         metadata_only: bool = False,
+        stop: Stop | None = None,
     ) -> WatchStream:
-        """Open a watch.
+        """Open a watch, with bookmarks.
 
         Args:
             resource: What to watch.
@@ -142,52 +141,45 @@ class Client:
             timeout_seconds: How long the server keeps the watch open.
             read_timeout: Seconds of silence after which the connection counts as dead. With
                 bookmarks the server speaks about once a minute.
-            allow_bookmarks: Ask for bookmarks.
             send_initial_events: Begin with the objects there are, then a bookmark with the
                 annotation `k8s.io/initial-events-end`.
             label_selector: As on the command line.
             field_selector: As on the command line.
             metadata_only: No spec, status or data: not even sent.
+            stop: Cuts it at once, while it is opened and later; None if nothing does.
 
         Returns:
             The open stream; the caller enters it as a context manager.
+
+        Raises:
+            TransportError: As for all requests; the answer did not begin within OPEN_SECONDS.
         """
         query = {
             "watch": "true",
             "resourceVersion": resource_version,
             "timeoutSeconds": timeout_seconds,
-            "allowWatchBookmarks": "true" if allow_bookmarks else None,
+            "allowWatchBookmarks": "true",
             "labelSelector": label_selector,
             "fieldSelector": field_selector,
         }
         if send_initial_events:
             query |= {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
-        path = resource.path(namespace)
-        response = self._transport.open(
-            Call(
-                "GET",
-                path,
-                query=query,
-                accept=METADATA if metadata_only else JSON,
-                read_timeout=read_timeout,
-            )
+        call = Call(
+            "GET",
+            resource.path(namespace),
+            query=query,
+            accept=METADATA if metadata_only else JSON,
+            seconds=OPEN_SECONDS,
         )
-        return WatchStream(response, f"WATCH {path}", self._transport.close_idle)
+        return WatchStream(self._transport, call, read_timeout=read_timeout, stop=stop)
 
     def create(
         self, resource: Resource, namespace: str, body: Object, *, deadline: Deadline | None = None
     ) -> Object:
         """Create an object; `metadata.generateName` may stand for its name."""
-        return self._request(
-            Call(
-                "POST",
-                resource.path(namespace),
-                query={"fieldManager": self._field_manager},
-                body=body,
-                content_type=JSON,
-                deadline=deadline,
-            )
-        )
+        path = resource.path(namespace)
+        call = self._call("POST", path, JSON, body, deadline=deadline, query=self._owned)
+        return self._write(resource, call)
 
     def update(
         self,
@@ -203,16 +195,9 @@ class Client:
         With `metadata.resourceVersion` in the body, an object that changed in between is a
         `Conflict`.
         """
-        return self._request(
-            Call(
-                "PUT",
-                resource.path(namespace, name),
-                query={"fieldManager": self._field_manager},
-                body=body,
-                content_type=JSON,
-                deadline=deadline,
-            )
-        )
+        path = resource.path(namespace, name)
+        call = self._call("PUT", path, JSON, body, deadline=deadline, query=self._owned)
+        return self._write(resource, call)
 
     def apply(
         self,
@@ -239,7 +224,15 @@ class Client:
             The object as stored.
         """
         path = resource.path(namespace, name)
-        return self._patch(APPLY_PATCH, path, body, deadline, force="true")
+        call = self._call(
+            "PATCH",
+            path,
+            APPLY_PATCH,
+            body,
+            deadline=deadline,
+            query=self._owned | {"force": "true"},
+        )
+        return self._write(resource, call)
 
     def merge_patch(
         self,
@@ -257,7 +250,8 @@ class Client:
         `Conflict`.
         """
         path = resource.path(namespace, name, subresource)
-        return self._patch(MERGE_PATCH, path, body, deadline)
+        call = self._call("PATCH", path, MERGE_PATCH, body, deadline=deadline, query=self._owned)
+        return self._write(resource, call)
 
     def delete(
         self,
@@ -291,38 +285,39 @@ class Client:
             options["preconditions"] = {"uid": uid}
         if grace_seconds is not None:
             options["gracePeriodSeconds"] = grace_seconds
-        self._request(
-            Call(
-                "DELETE",
-                resource.path(namespace, name),
-                body=options,
-                content_type=JSON,
-                deadline=deadline,
-            )
-        )
+        path = resource.path(namespace, name)
+        self._answer(self._call("DELETE", path, JSON, options, deadline=deadline))
 
-    def _patch(
+    def _write(self, resource: Resource, call: Call) -> Object:
+        """Send a write, tell the caches of the object that comes back, and return that."""
+        written = self._answer(call)
+        self._on_write(resource, written)
+        return written
+
+    def _call(
         self,
-        content_type: str,
+        method: str,
         path: str,
+        content_type: str,
         body: Object,
+        *,
         deadline: Deadline | None,
-        **query: str,
-    ) -> Object:
-        return self._request(
-            Call(
-                "PATCH",
-                path,
-                query={"fieldManager": self._field_manager, **query},
-                body=body,
-                content_type=content_type,
-                deadline=deadline,
-            )
+        query: Mapping[str, str] = {},
+    ) -> Call:
+        return Call(
+            method,
+            path,
+            query=query,
+            body=json.dumps(body, separators=_COMPACT).encode(),
+            content_type=content_type,
+            seconds=WRITE_SECONDS,
+            deadline=deadline,
+            fence=self._fence,
         )
 
-    def _request(self, call: Call) -> Object:
+    def _answer(self, call: Call) -> Object:
         """Send a request and return the answer's JSON object."""
-        content = self._transport.read_body(self._transport.open(call), call)
+        content = self._transport.request(call)
         try:
             answer = decoded(content)
         except ValueError as error:

@@ -1,65 +1,81 @@
-"""The connections to the API server: requests and their answers' bytes.
+"""Requests to the API server: connections, deadlines, credentials, counting.
 
-The `kubernetes` package does authentication, TLS, proxies and the connection pool. Its generated
-models are left out: they are slow and drop fields they do not know. Every request has a connect
-and a read timeout. Nothing is sent twice behind the caller's back but a read on a kept-alive
-connection that the server closed meanwhile. Where one connection has fallen silent, none of those
-kept for later is used again.
+The `kubernetes` package finds the server and the credentials, urllib3 keeps the connections. The
+generated models are left out: they are slow and drop fields they do not know. Every request has one
+total deadline: names, connecting, TLS, sending, the answer and its body together. A stop ends it as
+well. Nothing is sent twice behind the caller's back but a read on a kept-alive connection that the
+server closed meanwhile, and what the server refused because of outdated credentials.
 """
 
-import contextlib
-import json
-import queue
-import threading
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Self
 from urllib.parse import urlencode, urlsplit
 
 import kubernetes.client
-import kubernetes.config
 import structlog
 import urllib3
-from attrs import frozen
+from attrs import field, frozen
 
-from controller.clock import Clock, Deadline, DeadlineExceeded
-from controller.errors import TransportError, from_status
+from controller.clock import PASSED, Clock, Deadline, DeadlineExceeded
+from controller.errors import ClientError, Stopped, TransportError, from_status
 from controller.leaderelection.fence import always_open
 from controller.metrics import Metrics
-from controller.resource import Object
+from controller.rest.connections import Connections
+from controller.rest.credentials import Credentials
+from controller.rest.cutoff import STOP_GRACE_SECONDS, Cause, Cutoff, Guard, current
+from controller.stop import Stop
 
 JSON: Final = "application/json"
+
+#: Seconds for one object.
+READ_SECONDS: Final = 30.0
+#: Seconds for a write. An admission webhook may take 30 s, and more than one may be asked
+#: (k8s.io/api admissionregistration/v1, timeoutSeconds).
+WRITE_SECONDS: Final = 65.0
+#: Seconds for a list, or for one page of it. The API server gives a request 60 s.
+LIST_SECONDS: Final = 65.0
+#: Seconds until a stream has begun.
+OPEN_SECONDS: Final = 30.0
 
 #: The code label of a request that got no HTTP answer (client-go rest/request.go).
 NO_ANSWER: Final = "<error>"
 
 _READ_SIZE: Final = 64 * 1024
-_COMPACT: Final = (",", ":")
-_NO_RETRIES: Final = urllib3.Retry(total=False, redirect=False)
-
-#: The official client's refresh hook reads a token file or runs a credential plugin, and is not
-#: made for several threads at once.
-_REFRESH: Final = threading.Lock()
 
 _log = structlog.get_logger()
 
 
 @frozen
 class Call:
-    """One request, before the server's address and the credentials are added."""
+    """One request, before the server's address and the credentials are added.
+
+    Args:
+        method: The HTTP method. All but GET are writes.
+        path: Where, without the path that the server's URL may have.
+        query: Parameters; those that are None or "" are left out.
+        body: Bytes, None for none.
+        content_type: What the body is.
+        accept: What the answer may be.
+        seconds: How long it may take, if `deadline` leaves as much.
+        deadline: Until when the caller waits, and what stops it before; None for as long as
+            `seconds` says.
+        on_progress: Called with each part of the answer; None to read it in one go.
+        fence: Called right before a write is sent, and again before its body. What it raises is
+            raised, and the server has done nothing.
+    """
 
     method: str
     path: str
-    #: Parameters that are None or "" are left out.
     query: Mapping[str, Any] = {}
-    body: Object | None = None
+    body: bytes | None = field(default=None, repr=False)
     content_type: str = ""
     accept: str = JSON
-    #: Seconds of silence allowed, None for the client's own.
-    read_timeout: float | None = None
-    #: Called with each part of the answer.
-    on_progress: Callable[[], None] = lambda: None
+    seconds: float = READ_SECONDS
     deadline: Deadline | None = None
+    on_progress: Callable[[], None] | None = None
+    fence: Callable[[], None] = always_open
 
     @property
     def writes(self) -> bool:
@@ -77,206 +93,358 @@ class Call:
         query = {name: value for name, value in self.query.items() if value not in (None, "")}
         return f"{self.path}?{urlencode(query)}" if query else self.path
 
-    @property
-    def headers(self) -> dict[str, str]:
-        """What the request says of its content and of the answer's."""
-        content_type = {"Content-Type": self.content_type} if self.content_type else {}
-        return {"Accept": self.accept, **content_type}
-
-    def timeout(self, connect: float, read: float) -> urllib3.Timeout:
-        """Return the timeouts, none longer than the deadline leaves time for."""
-        read = self.read_timeout or read
-        if self.deadline is None:
-            return urllib3.Timeout(connect=connect, read=read)
-        left = self.deadline.left()
-        return urllib3.Timeout(connect=min(connect, left), read=min(read, left))
-
-    def failure(self, error: Exception) -> TransportError | DeadlineExceeded:
-        """Return what a failed transport means to the caller."""
-        if self.deadline is not None and self.deadline.expired:
-            return DeadlineExceeded(f"{self.description}: the deadline has passed")
-        return transport_error(self.description, error)
-
 
 class Transport:
-    """Sends requests over kept-alive connections. Safe to share between threads."""
+    """Sends requests over kept-alive connections. Safe to share between threads.
+
+    Args:
+        api_client: Where the server is and how to authenticate; see `controller.rest.kubeconfig`.
+        clock: Bounds and measures requests.
+        metrics: Where requests are counted.
+
+    Raises:
+        ConfigError: A certificate or key that the configuration names cannot be loaded.
+    """
 
     def __init__(
-        self,
-        api_client: kubernetes.client.ApiClient,
-        *,
-        clock: Clock,
-        metrics: Metrics,
-        fence: Callable[[], None] = always_open,
-        connect_timeout: float = 5.0,
-        read_timeout: float = 30.0,
+        self, api_client: kubernetes.client.ApiClient, *, clock: Clock, metrics: Metrics
     ) -> None:
-        """Make a transport.
+        configuration = api_client.configuration
+        self._clock = clock
+        self._cutoff = Cutoff(clock)
+        self._credentials = Credentials(api_client)
+        self._connections = Connections(configuration, self._credentials.tls)
+        self._counts = _Counts(metrics, host_label(configuration.host))
+        #: The server's URL.
+        self.url: str = configuration.host
+
+    def request(self, call: Call) -> bytes:
+        """Send a request and return the body of its answer.
+
+        Raises:
+            ApiError: The server refuses.
+            TransportError: No answer came, or half of one.
+            DeadlineExceeded: The call's deadline has passed.
+            Stopped: The stop of the call's deadline was set.
+        """
+        guard = self.begin(call.description, call.seconds, call.deadline)
+        try:
+            response = self._answer(call, guard)
+            content = _body(response, call.on_progress)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise self.failure(call.description, guard, error) from error
+        else:
+            if guard.cause is not None:
+                # A body that ends with its connection looks whole when that is cut.
+                raise self.failure(call.description, guard, None)
+        finally:
+            guard.end()
+        self._counts.received(call.method, len(content))
+        return content
+
+    def open(self, call: Call, *, stop: Stop | None) -> tuple[urllib3.BaseHTTPResponse, Guard]:
+        """Send a request and return its answer while the body is still on its way.
 
         Args:
-            api_client: Where to connect and how to authenticate; see `controller.rest.kubeconfig`.
-            clock: Measures requests.
-            metrics: Where requests are counted.
-            fence: Called right before a write is sent, on the caller's thread. What it raises is
-                raised, and nothing was written. See `controller.leaderelection.fence`.
-            connect_timeout: Seconds until a connection must stand.
-            read_timeout: Seconds the server may be silent before and in an answer.
-        """
-        self._api_client = api_client
-        # All requests go to one server: the pool of its connections is looked up once. What a proxy
-        # has to be told with each request its manager knows.
-        host, manager = api_client.configuration.host, api_client.rest_client.pool_manager
-        self._pool: urllib3.HTTPConnectionPool | urllib3.PoolManager = manager
-        # What stands before a request's path.
-        self._base = host
-        if manager.proxy is None:
-            self._pool, self._base = manager.connection_from_url(host), urlsplit(host).path
-        self._clock = clock
-        self._metrics = metrics
-        self._fence = fence
-        self._connect_timeout = connect_timeout
-        self._read_timeout = read_timeout
-        self._host = host_label(api_client.configuration.host)
+            call: The request.
+            stop: Cuts it at once, while it is opened and later.
 
-    def open(self, call: Call) -> urllib3.BaseHTTPResponse:
-        """Send a request and return the successful response, its body unread."""
+        Returns:
+            The answer, and the guard that cuts it; the caller closes the one and ends the other.
+
+        Raises:
+            ApiError: The server refuses.
+            TransportError: No answer came in time.
+            Stopped: The stop was set.
+        """
+        ends = self._clock.monotonic() + call.seconds
+        guard = self._cutoff.begin(ends, Cause.LIMIT, stop, grace=0.0)
         try:
-            response = self._send(call)
-        except urllib3.exceptions.HTTPError as error:
-            raise self._failure(call, error) from error
+            return self._answer(call, guard), guard
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            failure = self.failure(call.description, guard, error)
+            guard.end()
+            raise failure from error
+        except BaseException:
+            guard.end()
+            raise
+
+    def begin(self, description: str, seconds: float, deadline: Deadline | None) -> Guard:
+        """Begin a request of the calling thread.
+
+        Args:
+            description: What an error message calls it.
+            seconds: How long it may take, if the deadline leaves as much.
+            deadline: As in `Call`.
+
+        Returns:
+            Its guard, whose `end` the caller owes.
+
+        Raises:
+            DeadlineExceeded: No time is left.
+        """
+        now = self._clock.monotonic()
+        if deadline is None:
+            return self._cutoff.begin(now + seconds, Cause.LIMIT, None, STOP_GRACE_SECONDS)
+        left = deadline.remaining()
+        if not left:
+            raise DeadlineExceeded(f"{description}: {PASSED}")
+        ends, cause = (left, Cause.DEADLINE) if left <= seconds else (seconds, Cause.LIMIT)
+        return self._cutoff.begin(now + ends, cause, deadline.stop, STOP_GRACE_SECONDS)
+
+    def failure(
+        self, description: str, guard: Guard, error: Exception | None
+    ) -> ClientError | DeadlineExceeded:
+        """Return what a request that failed means to its caller.
+
+        Args:
+            description: What an error message calls the request.
+            guard: The request's, which has not ended.
+            error: What urllib3, ssl or the socket raised: if the request was cut, some consequence
+                of that. None if nothing did.
+        """
+        if not guard.left():
+            # The thread that cuts may be a moment late.
+            guard.expire()
+        match guard.cause:
+            case Cause.STOP | Cause.CLOSED:
+                return Stopped(f"{description}: cut off, since the process ends")
+            case Cause.DEADLINE:
+                self._connections.close_idle()
+                return DeadlineExceeded(f"{description}: {PASSED}")
+            case Cause.LIMIT:
+                self._connections.close_idle()
+                return TransportError(f"{description}: timed out")
+            case Cause.SILENCE:
+                return TransportError(f"{description}: timed out: the connection is silent")
+        refused = error is not None and _caused_by(error, ConnectionRefusedError)
+        return TransportError(f"{description}: {error}", refused=refused)
+
+    def connect(self, guard: Guard) -> tuple[Any, dict[str, str]]:
+        """Connect for a protocol other than HTTP, by the way that all requests take.
+
+        Args:
+            guard: That of a request which was begun.
+
+        Returns:
+            The socket, or what urllib3 has in its place, and the headers of every request.
+
+        Raises:
+            TransportError: The credentials cannot be read.
+            urllib3.exceptions.HTTPError: The server cannot be reached.
+            OSError: As well.
+        """
+        headers = self._credentials.headers()
+        current.guard = guard
+        try:
+            return self._connections.connect(), headers
+        finally:
+            current.guard = None
+
+    @property
+    def credentials_version(self) -> int:
+        """Which credentials a request that is made now carries, for `renew`."""
+        return self._credentials.version
+
+    def measured(self, method: str, size: int = 0) -> "Measured":
+        """Return what counts and measures one request.
+
+        Args:
+            method: The HTTP method.
+            size: Bytes of its body.
+        """
+        return Measured(self._counts, self._clock, method, size)
+
+    def _answer(self, call: Call, guard: Guard) -> urllib3.BaseHTTPResponse:
+        """Return the answer to a request, its body unread, if it is no refusal."""
+        response = self._authenticated(call, guard)
         for header in response.headers.getlist("Warning"):
             # A code, who warns, and the text in quotes (controller-runtime pkg/log: the same).
             text = header.partition('"')[2].removesuffix('"')
             _log.info("warned by the API server", request=call.description, warning=text)
         if response.status >= HTTPStatus.MULTIPLE_CHOICES:
             retry_after = retry_after_seconds(response.headers.get("Retry-After", ""))
-            content = self.read_body(response, call)
-            raise from_status(response.status, content, retry_after=retry_after)
+            raise from_status(response.status, response.read(), retry_after=retry_after)
         return response
 
-    def _send(self, call: Call) -> urllib3.BaseHTTPResponse:
-        """Send, and once more if a read met a connection that the server had just closed.
+    def _authenticated(self, call: Call, guard: Guard) -> urllib3.BaseHTTPResponse:
+        """Send, and once more with the credentials of now where those of before were refused."""
+        version = self._credentials.version
+        response = self._send(call, guard)
+        if response.status != HTTPStatus.UNAUTHORIZED or not self.renew(version):
+            return response
+        # With the connection: its client certificate is the one that was refused.
+        response.close()
+        return self._send(call, guard)
+
+    def renew(self, version: int) -> bool:
+        """Read the credentials anew after a 401, and use no connection again that carried others.
+
+        Args:
+            version: That of the credentials when the request was made.
+
+        Returns:
+            Whether it makes sense to send the request again.
+        """
+        if not self._credentials.renew(version):
+            return False
+        self._connections.close_idle()
+        return True
+
+    def _send(self, call: Call, guard: Guard) -> urllib3.BaseHTTPResponse:
+        """Send, and once more where that certainly had no effect, or has none.
 
         A kept-alive connection can be closed while the request is on its way. A read may then be
-        repeated; a write may have been carried out, so its caller decides.
+        repeated; a write may have been carried out, so its caller decides. A server whose
+        certificate is not believed was asked nothing yet; its authority may have been replaced.
         """
+        version = self._credentials.version
         try:
-            return self._send_once(call)
+            return self._send_once(call, guard)
         except urllib3.exceptions.ProtocolError:
-            if call.writes:
+            if call.writes or guard.cause is not None:
                 raise
-        self._metrics.rest_request_retries_total.labels(
-            code=NO_ANSWER, verb=call.method, host=self._host
-        ).inc()
-        return self._send_once(call)
+        except urllib3.exceptions.HTTPError as error:
+            unbelieved = _caused_by(error, ssl.SSLCertVerificationError)
+            if not (unbelieved and self._credentials.believe_anew(version)):
+                raise
+        self._counts.retried(call.method)
+        return self._send_once(call, guard)
 
-    def _send_once(self, call: Call) -> urllib3.BaseHTTPResponse:
+    def _send_once(self, call: Call, guard: Guard) -> urllib3.BaseHTTPResponse:
         """Send and count one request."""
+        headers = self._credentials.headers()
+        headers["Accept"] = call.accept
+        body: bytes | Iterator[bytes] | None = None
         if call.writes:
-            self._fence()
-        timeout = call.timeout(self._connect_timeout, self._read_timeout)
-        content = b"" if call.body is None else json.dumps(call.body, separators=_COMPACT).encode()
-        length = {"Content-Length": str(len(content))} if call.writes else {}
-        started = self._clock.monotonic()
-        code = NO_ANSWER
+            call.fence()
+            body = _fenced(call)
+            headers["Content-Type"] = call.content_type
+            headers["Content-Length"] = str(len(call.body or b""))
+        current.guard = guard
         try:
-            response: urllib3.BaseHTTPResponse = self._pool.urlopen(
-                call.method,
-                self._base + call.target,
-                body=self._fenced(content) if call.writes else None,
-                headers=request_headers(self._api_client) | call.headers | length,
-                timeout=timeout,
-                retries=_NO_RETRIES,
-                redirect=False,
-                preload_content=False,
-            )
-            code = str(response.status)
+            with self.measured(call.method, len(call.body or b"")) as measured:
+                response = self._connections.request(
+                    call.method, call.target, headers=headers, body=body
+                )
+                measured.code = str(response.status)
+                return response
         finally:
-            self._metrics.rest_requests_total.labels(
-                code=code, method=call.method, host=self._host
-            ).inc()
-            self._metrics.rest_request_duration_seconds.labels(
-                verb=call.method, host=self._host
-            ).observe(self._clock.monotonic() - started)
-            self._metrics.rest_request_size_bytes.labels(verb=call.method, host=self._host).observe(
-                len(content)
-            )
-        return response
-
-    def _failure(self, call: Call, error: Exception) -> TransportError | DeadlineExceeded:
-        """Return what a failed transport means to the caller; after silence trust no connection."""
-        if isinstance(error, urllib3.exceptions.ReadTimeoutError):
-            self.close_idle()
-        return call.failure(error)
-
-    def close_idle(self) -> None:
-        """Close the connections that are kept for later requests.
-
-        What has silenced one, a load balancer or a network, has as a rule silenced all, and each
-        would cost a request its whole timeout. client-go has one HTTP/2 connection for everything,
-        and gives that up when it does not answer a ping.
-        """
-        if isinstance(self._pool, urllib3.PoolManager):
-            self._pool.clear()
-        elif (idle := self._pool.pool) is not None:
-            with contextlib.suppress(queue.Empty):
-                while True:
-                    # None is a place not taken yet; an empty pool makes new connections.
-                    if (connection := idle.get_nowait()) is not None:
-                        connection.close()
-
-    def _fenced(self, content: bytes) -> Iterator[bytes]:
-        """Yield the body of a write, once it is certain that it may be sent.
-
-        Between the head of a request and its body: to connect and to send the head may have taken
-        seconds, and without the body the server does nothing.
-        """
-        self._fence()
-        yield content
-
-    def read_body(self, response: urllib3.BaseHTTPResponse, call: Call) -> bytes:
-        """Return the body of an answer."""
-        chunks = []
-        try:
-            # What has arrived, not a full chunk of it: a line that carries a byte a second would
-            # pass by the deadline.
-            while chunk := response.read1(_READ_SIZE):
-                chunks.append(chunk)
-                call.on_progress()
-                if call.deadline is not None:
-                    call.deadline.check()
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            # DeadlineExceeded is an OSError too; `failure` makes it come out as such.
-            response.close()
-            raise self._failure(call, error) from error
-        content = b"".join(chunks)
-        self._metrics.rest_response_size_bytes.labels(verb=call.method, host=self._host).observe(
-            len(content)
-        )
-        return content
+            current.guard = None
 
 
-def transport_error(description: str, error: Exception) -> TransportError:
-    """Return the error for a request that got no answer, or half of one.
+def _fenced(call: Call) -> Iterator[bytes]:
+    """Yield the body of a write, once it is certain that it may be sent.
+
+    Between the head of a request and its body: to connect and to send the head may have taken
+    seconds, and without the body the server does nothing.
+    """
+    call.fence()
+    yield call.body or b""
+
+
+def _body(response: urllib3.BaseHTTPResponse, on_progress: Callable[[], None] | None) -> bytes:
+    if on_progress is None:
+        return response.read()
+    chunks = []
+    while chunk := response.read1(_READ_SIZE):
+        chunks.append(chunk)
+        on_progress()
+    return b"".join(chunks)
+
+
+class _Counts:
+    """The metrics of requests to one server (client-go tools/metrics, by component-base).
+
+    The children of a metric are looked up once: that costs more than to count.
 
     Args:
-        description: Method and path.
-        error: What urllib3, ssl or the socket raised.
+        metrics: Where they are.
+        host: Their label.
     """
-    return TransportError(f"{description}: {error}", refused=_was_refused(error))
+
+    def __init__(self, metrics: Metrics, host: str) -> None:
+        self._metrics = metrics
+        self._host = host
+        self._requests: dict[tuple[str, str], Any] = {}
+        self._methods: dict[str, tuple[Any, Any, Any]] = {}
+
+    def sent(self, method: str, code: str, seconds: float, size: int) -> None:
+        """Count a request, and what it took until the head of its answer."""
+        total = self._requests.get((method, code))
+        if total is None:
+            total = self._requests[method, code] = self._metrics.rest_requests_total.labels(
+                code=code, method=method, host=self._host
+            )
+        total.inc()
+        duration, sizes, _ = self._of(method)
+        duration.observe(seconds)
+        sizes.observe(size)
+
+    def received(self, method: str, size: int) -> None:
+        """Measure the body of an answer."""
+        self._of(method)[2].observe(size)
+
+    def retried(self, method: str) -> None:
+        """Count a request that was sent again since it got no answer."""
+        self._metrics.rest_request_retries_total.labels(
+            code=NO_ANSWER, verb=method, host=self._host
+        ).inc()
+
+    def _of(self, method: str) -> tuple[Any, Any, Any]:
+        """Return the histograms of the durations, the requests' and the answers' sizes."""
+        found = self._methods.get(method)
+        if found is None:
+            labels = {"verb": method, "host": self._host}
+            found = self._methods[method] = (
+                self._metrics.rest_request_duration_seconds.labels(**labels),
+                self._metrics.rest_request_size_bytes.labels(**labels),
+                self._metrics.rest_response_size_bytes.labels(**labels),
+            )
+        return found
 
 
-def _was_refused(error: BaseException | None) -> bool:
-    """Look for a refused connection among the causes: urllib3 wraps it once or twice."""
+class Measured:
+    """Counts one request and measures how long its answer takes to begin. A context manager.
+
+    Args:
+        counts: Where.
+        clock: The time.
+        method: The HTTP method.
+        size: Bytes of its body.
+    """
+
+    def __init__(self, counts: _Counts, clock: Clock, method: str, size: int) -> None:
+        #: The status of the answer, once there is one.
+        self.code = NO_ANSWER
+        self._counts = counts
+        self._clock = clock
+        self._method = method
+        self._size = size
+        self._started = 0.0
+
+    def __enter__(self) -> Self:
+        """Begin to measure."""
+        self._started = self._clock.monotonic()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Count the request."""
+        seconds = self._clock.monotonic() - self._started
+        self._counts.sent(self._method, self.code, seconds, self._size)
+
+
+def _caused_by(error: BaseException | None, kind: type[BaseException]) -> bool:
+    """Look for an error among the causes of another: urllib3 wraps what it catches."""
     while error is not None:
-        if isinstance(error, ConnectionRefusedError):
+        if isinstance(error, kind):
             return True
         error = error.__cause__ or error.__context__
     return False
 
 
 def retry_after_seconds(header: str) -> float | None:
-    """Read a Retry-After header in seconds; the API server sends no dates.
+    """Return the seconds of a Retry-After header, None without any; the API server sends no dates.
 
     Args:
         header: Its value, "" if there is none.
@@ -292,21 +460,3 @@ def host_label(url: str) -> str:
     parts = urlsplit(url)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
     return f"{host}:{parts.port}" if parts.port else host
-
-
-def request_headers(api_client: kubernetes.client.ApiClient) -> dict[str, str]:
-    """Return the headers that every request carries: who asks, and the credentials.
-
-    The token is read anew when it is due: a service account token is replaced on disk within the
-    hour, and the official client's hook looks once a minute.
-
-    Raises:
-        TransportError: The credentials cannot be read now; a later request may find them.
-    """
-    headers: dict[str, str] = dict(api_client.default_headers)
-    try:
-        with _REFRESH:
-            api_client.update_params_for_auth(headers, [], ["BearerToken"], "", "", None)
-    except (OSError, kubernetes.config.ConfigException) as error:
-        raise TransportError(f"the credentials cannot be renewed: {error}") from error
-    return headers

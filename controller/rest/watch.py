@@ -1,8 +1,6 @@
 """The stream of events of one watch."""
 
-import contextlib
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Final, Self
 
@@ -11,7 +9,9 @@ import urllib3
 from controller.errors import TransportError
 from controller.jsonvalue import decoded
 from controller.resource import Object
-from controller.rest.transport import transport_error
+from controller.rest.cutoff import Cause
+from controller.rest.transport import Call, Transport
+from controller.stop import Stop
 
 _READ_SIZE: Final = 64 * 1024
 
@@ -20,19 +20,27 @@ class WatchStream:
     """The events of one watch, as `{"type": ..., "object": ...}`.
 
     A context manager: leaving it gives the connection up. Iterating ends when the server ends the
-    watch in good order, or when another thread calls `close`.
+    watch in good order, when the stop is set, or when another thread calls `close`.
+
+    Args:
+        transport: Where it is opened, within the seconds of `call`.
+        call: The request.
+        read_timeout: Seconds of silence after which the connection counts as dead.
+        stop: Cuts it at once; None if nothing does.
+
+    Raises:
+        ApiError: The server refuses.
+        TransportError: No answer came in time.
+        Stopped: The stop was set before the watch was open.
     """
 
     def __init__(
-        self,
-        response: urllib3.BaseHTTPResponse,
-        description: str,
-        on_silence: Callable[[], None],
+        self, transport: Transport, call: Call, *, read_timeout: float, stop: Stop | None
     ) -> None:
-        self._response = response
-        self._description = description
-        self._on_silence = on_silence
-        self._closed = threading.Event()
+        self._transport = transport
+        self._description = f"WATCH {call.path}"
+        self._read_timeout = read_timeout
+        self._response, self._guard = transport.open(call, stop=stop)
         self._lines = self._split_lines()
 
     def __enter__(self) -> Self:
@@ -46,6 +54,7 @@ class WatchStream:
         traceback: TracebackType | None,
     ) -> None:
         """Give the connection up."""
+        self._guard.end()
         self._response.close()
 
     def __iter__(self) -> Iterator[Object]:
@@ -56,7 +65,8 @@ class WatchStream:
         """Wait for the next event.
 
         Raises:
-            StopIteration: The server ended the watch in good order, or `close` was called.
+            StopIteration: The server ended the watch in good order, the stop was set, or `close`
+                was called.
             TransportError: The connection broke, was silent for longer than the read timeout, or
                 carried broken JSON.
         """
@@ -69,10 +79,10 @@ class WatchStream:
 
     def close(self) -> None:
         """End the iteration at once, from any thread; a stream that has ended stays so."""
-        self._closed.set()
-        # Only the reader's own `close` may free the connection; this wakes it from its read.
-        with contextlib.suppress(OSError, RuntimeError, ValueError):
-            self._response.shutdown()
+        self._guard.cut(Cause.CLOSED)
+
+    def _ended(self) -> bool:
+        return self._guard.cause in (Cause.STOP, Cause.CLOSED)
 
     def _split_lines(self) -> Iterator[bytes]:
         """Split the stream at newlines; an event may span many reads and a read many events."""
@@ -85,24 +95,20 @@ class WatchStream:
                     yield complete
                 partial.clear()
             partial.append(rest)
-        if any(partial) and not self._closed.is_set():
+        if any(partial) and not self._ended():
             raise TransportError(f"{self._description}: the stream ended inside an event")
 
     def _read(self) -> bytes:
         """Return what has arrived, b"" at the end."""
-        if self._closed.is_set():
+        if self._ended():
             return b""
+        self._guard.renew(self._read_timeout, Cause.SILENCE)
         try:
-            return self._response.read1(_READ_SIZE)
+            content = self._response.read1(_READ_SIZE)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            if self._closed.is_set():
+            if self._ended():
                 return b""
-            if isinstance(error, urllib3.exceptions.ReadTimeoutError):
-                self._on_silence()
-            raise transport_error(self._description, error) from error
-        except (AttributeError, ValueError):
-            # A TLS socket that another thread shuts down loses its state between two bytecodes of
-            # the reader, which the ssl module answers with one of these.
-            if self._closed.is_set():
-                return b""
-            raise
+            raise self._transport.failure(self._description, self._guard, error) from error
+        if self._guard.cause is Cause.SILENCE:
+            raise self._transport.failure(self._description, self._guard, None)
+        return b"" if self._ended() else content

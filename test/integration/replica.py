@@ -26,6 +26,7 @@ from controller.metrics import Metrics
 from controller.resource import Object, Resource
 from controller.rest.client import Client
 from controller.rest.kubeconfig import load_api_client
+from controller.rest.transport import Transport
 
 if TYPE_CHECKING:
     from controller.clock import Deadline
@@ -72,10 +73,10 @@ def end_late(reason: str) -> NoReturn:
 
 def build(kubeconfig: str, name: str, terms: LeaseTerms) -> Manager:
     clock, metrics = SystemClock(), Metrics(CollectorRegistry())
-    api_client = load_api_client(kubeconfig)
+    transport = Transport(load_api_client(kubeconfig), clock=clock, metrics=metrics)
     fence = Fence(clock)
-    unfenced = Client(api_client, field_manager=name, clock=clock, metrics=metrics)
-    client = Client(api_client, field_manager=name, clock=clock, metrics=metrics, fence=fence.check)
+    unfenced = Client(transport, field_manager=name)
+    client = Client(transport, field_manager=name, fence=fence.check)
     recorder = EventRecorder(unfenced, component=name, clock=clock)
     work = Informer(
         unfenced, CONFIG_MAPS, terms.namespace, clock=clock, metrics=metrics, label_selector=LABEL

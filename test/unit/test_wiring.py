@@ -151,7 +151,7 @@ class TestWaking:
     def sources(self, server: FakeApiServer) -> wiring.Sources:
         metrics = Metrics(CollectorRegistry())
         clock = FakeClock()
-        client = Client(server.api_client(), field_manager="test", clock=clock, metrics=metrics)
+        client = Client(server.transport(metrics), field_manager="test")
         return wiring.Sources(client, "backup", clock, metrics, 3600.0)
 
     @pytest.fixture

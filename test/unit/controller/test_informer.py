@@ -10,10 +10,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from controller.cache.informer import HUNG_SECONDS, Informer, default_trim
-from controller.clock import SystemClock
 from controller.metrics import Metrics
 from controller.resource import Object, Resource
 from controller.rest.client import Client
+from controller.stop import Stop
 from fakes import apiserver
 from fakes.apiserver import (
     FakeApiServer,
@@ -71,9 +71,7 @@ def make_informer(
     **options: Any,
 ) -> Informer:
     metrics = options.pop("metrics", None) or Metrics(CollectorRegistry())
-    client = Client(
-        server.api_client(), field_manager="tester", clock=SystemClock(), metrics=metrics
-    )
+    client = Client(server.transport(metrics), field_manager="tester")
     return Informer(
         client,
         PODS,
@@ -88,7 +86,7 @@ def make_informer(
 @contextmanager
 def running(informer: Informer) -> Iterator[None]:
     """Run an informer; it must end when told to, before its watch counts as silent."""
-    stop = threading.Event()
+    stop = Stop()
     thread = threading.Thread(target=informer.run, args=(stop,), daemon=True)
     thread.start()
     try:
@@ -407,7 +405,7 @@ def test_a_handler_that_fails_ends_the_informer() -> None:
         informer.add_handler(Broken(informer))
 
         with pytest.raises(ZeroDivisionError):
-            informer.run(threading.Event())
+            informer.run(Stop())
 
 
 @pytest.mark.parametrize("levels", [600, 9000])
