@@ -15,7 +15,6 @@ from controller.manager import Manager
 from controller.operator import Operator
 from controller.reconcile import Request, Result
 from controller.resource import Resource
-from controller.rest.client import Client
 from fakes import apiserver
 from fakes.apiserver import FakeApiServer, pod
 from fakes.clock import FakeClock
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from controller.clock import Deadline
     from controller.manager import Group, Runnable
+    from controller.rest.client import Client
 
 PODS = Resource("", "v1", "pods", "Pod")
 LEASE = LeaseTerms("ns", "lease")
