@@ -26,6 +26,7 @@ from controller.metrics import Metrics
 from controller.resource import Resource
 from controller.rest.client import Client
 from controller.rest.kubeconfig import load_api_client
+from controller.rest.transport import Transport
 from e2e.waiting import wait_for
 from fakes import objects
 from integration import running
@@ -224,7 +225,8 @@ def role(*, without: str = "") -> Object:
 
 def may_read_secrets(api_client: kubernetes.client.ApiClient, namespace: str) -> bool:
     metrics = Metrics(CollectorRegistry())
-    client = Client(api_client, field_manager=ACCOUNT, clock=SystemClock(), metrics=metrics)
+    transport = Transport(api_client, clock=SystemClock(), metrics=metrics)
+    client = Client(transport, field_manager=ACCOUNT)
     try:
         client.list(resources.SECRETS, namespace)
     except Forbidden:
