@@ -4,7 +4,8 @@ The names, labels and buckets are those of controller-runtime (pkg/internal/cont
 pkg/internal/metrics/workqueue.go, pkg/metrics/client_go_adapter.go, pkg/metrics/leaderelection.go),
 so that dashboards and alerts made for Go operators work. Of its families for the REST client, two
 have no counterpart: there is no client-side rate limiter, and name resolution is not observable.
-The `informer_*` and `pod_command*` families are this runtime's own.
+The `informer_*` and `pod_command*` families are this runtime's own; those of the work queues are in
+`controller.workqueue.metrics`.
 
 `labels()` takes a lock and builds a tuple: who counts in a hot path keeps the child it returns.
 """

@@ -195,9 +195,7 @@ class Informer:
         """
         self._last_contact = self._clock.monotonic()
         self._beat()
-        take_back = stop.call_back(self._reflector.close)
         self._reflector.run(stop)
-        take_back()
         if self._abandoned:
             self._processor.replace([], "")
             self._metrics.forget_informer(self._label)

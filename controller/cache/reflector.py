@@ -1,14 +1,12 @@
 """Mirrors one resource of the API server into a sink: list, then watch, for ever.
 
 Follows client-go tools/cache/reflector.go, rule by rule; the method names are its own, so that the
-two can be read side by side. What Python changes: a watch has a read timeout, because no context
-ends a read on a connection whose other end is gone, and `close` wakes the reader from another
-thread.
+two can be read side by side. What Python changes: a watch has a read timeout, because HTTP/1.1 has
+no ping that finds a connection whose other end is gone.
 """
 
 import math
 import random
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
 from typing import Final, Protocol
@@ -16,12 +14,13 @@ from typing import Final, Protocol
 import structlog
 
 from controller.cache.store import Store
-from controller.clock import Clock
+from controller.clock import Clock, Deadline
 from controller.errors import (
     ApiError,
     ClientError,
     Gone,
     NotFound,
+    Stopped,
     TooManyRequests,
     TransportError,
     from_status,
@@ -34,6 +33,7 @@ from controller.errors import (
 from controller.metrics import Metrics
 from controller.resource import Object, Resource
 from controller.rest.client import Client, WatchStream
+from controller.stop import Stop
 
 #: Pauses after a failure: 0.8, 1.6, 3.2 ... 30 s, each times a random factor of [1, 2), so that
 #: clients cut off together do not come back together. With the cap and the mean factor of 1.5, an
@@ -224,48 +224,39 @@ class Reflector:
         # newest state, straight from etcd.
         self._is_last_sync_resource_version_unavailable = False
 
-        # Guards the field below and the closing of what it holds.
-        self._stream_lock = threading.Lock()
-        # The stream that was opened last, which may have ended; None before the first.
-        self._stream: WatchStream | None = None
-
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: Stop) -> None:
         """Mirror until told to stop. Failures of the server are logged and tried again for ever.
 
         Args:
-            stop: Set it, then call `close`, to end this within a moment.
+            stop: Ends this: a watch at once, a list within STOP_GRACE_SECONDS.
         """
         while not stop.is_set():
             try:
                 self._list_and_watch(stop)
+            except Stopped:
+                return
             except ClientError as error:
                 self._on_watch_error(error)
                 self._pause_after(error, stop)
             else:
                 self._pause_after(None, stop)
 
-    def close(self) -> None:
-        """Wake the thread that reads, from another one; to be called after `stop` is set."""
-        with self._stream_lock:
-            if self._stream is not None:
-                self._stream.close()
-
     def _warn(self, error: ClientError) -> None:
         self._log.warning("list and watch failed", error=str(error))
 
-    def _list_and_watch(self, stop: threading.Event) -> None:
+    def _list_and_watch(self, stop: Stop) -> None:
         """Bring the sink up to date, then follow the changes until that no longer works."""
         stream = self._watch_list_or_none(stop)
         with stream or nullcontext():
             if stop.is_set():
                 return
             if stream is None:
-                self._list()
+                self._list(stop)
             self._watch(stream, stop)
 
     # The initial state: streamed where the server can, listed otherwise.
 
-    def _watch_list_or_none(self, stop: threading.Event) -> WatchStream | None:
+    def _watch_list_or_none(self, stop: Stop) -> WatchStream | None:
         """Return a stream that has delivered the initial state, None if a list must do.
 
         Whatever goes wrong, a list is tried next: a server without the feature refuses the
@@ -274,14 +265,14 @@ class Reflector:
         """
         try:
             return self._watch_list(stop)
-        except NotFound:
+        except (NotFound, Stopped):
             raise
         except ClientError as error:
             if not stop.is_set():
                 self._log.info("no streaming list, falling back to a list", error=str(error))
             return None
 
-    def _watch_list(self, stop: threading.Event) -> WatchStream:
+    def _watch_list(self, stop: Stop) -> WatchStream:
         """Stream the initial state into the sink and return the stream, still open."""
         while True:
             try:
@@ -290,7 +281,7 @@ class Reflector:
                 if not self._may_stream_again(error, stop) or stop.is_set():
                     raise
 
-    def _may_stream_again(self, error: ClientError, stop: threading.Event) -> bool:
+    def _may_stream_again(self, error: ClientError, stop: Stop) -> bool:
         """Get ready to ask for the stream once more, or tell that it makes no sense."""
         if is_watch_error_retriable(error):
             self._pause_after(error, stop)
@@ -301,7 +292,7 @@ class Reflector:
             return first_time
         return False
 
-    def _stream_initial_state(self, stop: threading.Event) -> WatchStream:
+    def _stream_initial_state(self, stop: Stop) -> WatchStream:
         with ExitStack() as on_failure:
             stream = self._open_watch(
                 self._rewatch_resource_version(), stop, send_initial_events=True
@@ -331,19 +322,19 @@ class Reflector:
             self._handle_event(collected, event_type, obj)
         raise WatchError(f"the stream ended before the {INITIAL_EVENTS_END} bookmark")
 
-    def _list(self) -> None:
+    def _list(self, stop: Stop) -> None:
         """Bring the sink up to date by a list."""
         try:
-            objects, resource_version = self._list_pages(self._relist_resource_version())
+            objects, resource_version = self._list_pages(self._relist_resource_version(), stop)
         except ApiError as error:
             if not (is_expired(error) or is_too_large_resource_version(error)):
                 raise
             # At once, without a pause: the newest state can always be had.
             self._is_last_sync_resource_version_unavailable = True
-            objects, resource_version = self._list_pages(self._relist_resource_version())
+            objects, resource_version = self._list_pages(self._relist_resource_version(), stop)
         self._sync_with(objects, resource_version)
 
-    def _list_pages(self, resource_version: str) -> tuple[list[Object], str]:
+    def _list_pages(self, resource_version: str, stop: Stop) -> tuple[list[Object], str]:
         """Return all objects and the version they are at.
 
         With a version the list comes from the server's cache, which has no pages. The newest one
@@ -355,7 +346,7 @@ class Reflector:
         token = ""
         while True:
             try:
-                page = self._list_page(resource_version, limit, token)
+                page = self._list_page(resource_version, limit, token, stop)
             except Gone:
                 if not token:
                     raise
@@ -371,7 +362,9 @@ class Reflector:
             if not token:
                 return objects, resource_version_of_list
 
-    def _list_page(self, resource_version: str, limit: int, continue_token: str) -> Object:
+    def _list_page(
+        self, resource_version: str, limit: int, continue_token: str, stop: Stop
+    ) -> Object:
         self._beat()
         return self._client.list(
             self._resource,
@@ -383,6 +376,8 @@ class Reflector:
             field_selector=self._field_selector,
             metadata_only=self._metadata_only,
             on_progress=self._beat,
+            # No end of its own, which is the transport's to set.
+            deadline=Deadline(self._clock, math.inf, stop),
         )
 
     def _sync_with(self, objects: list[Object], resource_version: str) -> None:
@@ -411,7 +406,7 @@ class Reflector:
 
     # The changes after it.
 
-    def _watch(self, stream: WatchStream | None, stop: threading.Event) -> None:
+    def _watch(self, stream: WatchStream | None, stop: Stop) -> None:
         """Follow the changes, over as many watches as it takes, until only a list can help.
 
         Args:
@@ -450,7 +445,7 @@ class Reflector:
                 self._pause_after(error, stop)
             stream = None
 
-    def _handle_watch(self, stream: WatchStream, started: float, stop: threading.Event) -> None:
+    def _handle_watch(self, stream: WatchStream, started: float, stop: Stop) -> None:
         """Pass the events of one watch on, until it ends.
 
         A connection that breaks ends the watch like any other: the next one begins where this one
@@ -493,7 +488,7 @@ class Reflector:
                 self._log.warning("watch event of an unknown type", type=event_type)
 
     def _open_watch(
-        self, resource_version: str, stop: threading.Event, *, send_initial_events: bool = False
+        self, resource_version: str, stop: Stop, *, send_initial_events: bool = False
     ) -> WatchStream:
         self._beat()
         stream = self._client.watch(
@@ -506,12 +501,8 @@ class Reflector:
             label_selector=self._label_selector,
             field_selector=self._field_selector,
             metadata_only=self._metadata_only,
+            stop=stop,
         )
-        with self._stream_lock:
-            self._stream = stream
-        # `close` may have come while there was no stream to close.
-        if stop.is_set():
-            stream.close()
         self._on_contact()
         return stream
 
@@ -537,7 +528,7 @@ class Reflector:
         obj["kind"] = self._resource.kind
         return obj
 
-    def _pause_after(self, error: ClientError | None, stop: threading.Event) -> None:
+    def _pause_after(self, error: ClientError | None, stop: Stop) -> None:
         """Wait before the next attempt, for at least as long as the server asks."""
         refused = isinstance(error, TransportError) and error.refused
         pause = self._backoff.next_pause(BACKOFF_CAP_REFUSED if refused else BACKOFF_CAP)

@@ -152,18 +152,19 @@ class PriorityQueue(Generic[T]):
         # The number of the last record that became ready or began to wait.
         self._sequence = 0
 
-        # A worker in `get` sleeps on a condition of its own, which is in one of these three.
-        # Whenever the lock is free:
-        # * There are as many woken workers as ready items, or no others sleep.
-        # * If an item waits for its time and workers sleep, the leader wakes up by then, or a
-        #   woken worker will see to it.
+        # A worker that finds nothing ready waits on a condition of its own, which is in one of the
+        # three fields below: a leader with followers, as in Java's DelayQueue. While nobody holds
+        # the lock:
+        # * Either at least as many workers are woken as `_ready` has items, or no worker sleeps.
+        # * If `_waiting` has items and a worker sleeps, either the leader wakes up in time for the
+        #   first of them, or a worker is woken, which will then lead or find an item.
         #
-        # The sleeping worker that holds the timer: it wakes up by itself at `_timer`.
+        # The sleeping worker that holds the timer, and the monotonic seconds at which it ends.
         self._leader: threading.Condition | None = None
         self._timer = 0.0
-        # The sleeping workers without a timer; in the order in which they went to sleep.
+        # The sleeping workers without a timer, in the order in which they went to sleep.
         self._followers: dict[threading.Condition, None] = {}
-        # The workers that were woken and have not come to look yet.
+        # The workers that have been woken, and do not have the lock yet.
         self._woken: set[threading.Condition] = set()
 
         metrics.workqueue.register(name, self._snapshot)
@@ -314,7 +315,7 @@ class PriorityQueue(Generic[T]):
         return self._sequence
 
     def _sleep(self, now: float) -> None:
-        """Wait until there may be an item: for the first delay to end, or to be woken."""
+        """Wait until there may be an item: as the leader if there is need of one."""
         sleeper = threading.Condition(self._lock)
         first = self._waiting.peek()
         timeout = None
@@ -332,24 +333,25 @@ class PriorityQueue(Generic[T]):
                 self._leader = None
 
     def _wake_workers(self) -> None:
-        """Wake as many workers as there is work for, and nobody awake will do.
+        """Wake workers until the statements about sleeping workers hold.
 
-        Called at the end of whatever can make an item ready or change the first one to become so.
+        Called at the end of whatever makes an item ready, or changes which one is the next to be.
         """
         if self._leader is None and not self._followers:
             return
         first = self._waiting.peek()
         if first is not None and self._leader is not None and first.ready_at < self._timer:
-            # It goes back to sleep until the new time, unless there is an item for it by now.
+            # Its timer ends too late. It sets another one, unless it finds an item.
             self._wake(self._leader)
         needed = len(self._ready)
         if not needed and first is not None and self._leader is None:
+            # Somebody has to hold the timer.
             needed = 1
         while len(self._woken) < needed and (self._followers or self._leader is not None):
             self._wake_one()
 
     def _wake_one(self) -> None:
-        """Wake a follower, of which the last to sleep is the cheapest to wake, or the leader."""
+        """Wake the follower that was awake last, or the leader if there is no follower."""
         if self._followers:
             self._wake(next(reversed(self._followers)))
         elif self._leader is not None:

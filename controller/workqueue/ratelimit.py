@@ -1,41 +1,52 @@
 """How long a failing item waits before it is handed out again.
 
-The limiter of single items of client-go's util/workqueue/default_rate_limiters.go.
+The limiter of single items of client-go's util/workqueue/default_rate_limiters.go. Like
+controller-runtime with its priority queue, the runtime has no limit for all items together.
 """
 
 import threading
 from collections.abc import Hashable
-from typing import Protocol
+from typing import Final, Protocol
 
-#: Seconds before the first retry of an item, and before any later one at most.
-BASE_DELAY = 0.005
-MAX_DELAY = 1000.0
+#: Seconds before the first retry of an item.
+BASE_DELAY: Final = 0.005
+#: Seconds that no delay exceeds.
+MAX_DELAY: Final = 1000.0
 
 #: Doublings beyond which a float would overflow; any sensible maximum is reached long before.
-MAX_DOUBLINGS = 1000
+MAX_DOUBLINGS: Final = 1000
 
 
 class RateLimiter(Protocol):
     """Decides on the delay of each retry. Safe for use by several threads."""
 
     def when(self, item: Hashable) -> float:
-        """Return the seconds that this retry of the item has to wait, and count the retry."""
+        """Return the seconds that this retry of the item has to wait, and count the retry.
+
+        Args:
+            item: What is retried.
+        """
 
     def forget(self, item: Hashable) -> None:
-        """Start over for an item that succeeded, or that nobody will retry."""
+        """Start over for an item that succeeded, or that nobody will retry.
+
+        Args:
+            item: What is not retried; one that never was is no error.
+        """
 
 
 class ExponentialRateLimiter:
-    """Doubles an item's delay with each of its retries: 5 ms, 10 ms, 20 ms and so on to 1000 s.
+    """Doubles an item's delay with each of its retries: client-go's exponential failure limiter.
 
     Args:
-        base: Seconds before the first retry.
-        maximum: Seconds that no delay exceeds.
+        base: Seconds before the first retry. Default: 5 ms.
+        maximum: Seconds that no delay exceeds. Default: 1000 s, from the nineteenth retry on.
     """
 
     def __init__(self, base: float = BASE_DELAY, maximum: float = MAX_DELAY) -> None:
         self._base = base
         self._maximum = maximum
+        # Guards the field below.
         self._lock = threading.Lock()
         # Retries of each item since it was last forgotten; no entry means none.
         self._retries: dict[Hashable, int] = {}

@@ -12,7 +12,6 @@ from prometheus_client import CollectorRegistry
 from controller.cache.informer import HUNG_SILENCES, Informer
 from controller.cache.reflector import BACKOFF_CAP, READ_TIMEOUT
 from controller.cache.trim import default_trim
-from controller.clock import SystemClock
 from controller.health import CheckFailed
 from controller.metrics import Metrics
 from controller.resource import Object, Resource
@@ -78,9 +77,7 @@ def make_informer(
     **options: Any,
 ) -> Informer:
     metrics = options.pop("metrics", None) or Metrics(CollectorRegistry())
-    client = Client(
-        server.api_client(), field_manager="tester", clock=SystemClock(), metrics=metrics
-    )
+    client = Client(server.transport(metrics), field_manager="tester")
     return Informer(
         client,
         PODS,

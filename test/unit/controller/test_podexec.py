@@ -3,20 +3,29 @@
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import kubernetes.client
 import pytest
 from prometheus_client import CollectorRegistry
+from urllib3 import make_headers
 
 from controller import errors
 from controller.clock import Deadline, DeadlineExceeded, SystemClock
 from controller.metrics import Metrics
-from controller.rest import podexec
+from controller.rest.credentials import TokenFile
+from controller.rest.cutoff import STOP_GRACE_SECONDS
 from controller.rest.podexec import ExecResult, Executor
+from controller.rest.transport import OPEN_SECONDS, Transport
+from controller.stop import Stop
 from fakes import apiserver
 from fakes.apiserver import FakeApiServer
+from fakes.certificates import self_signed
 from fakes.clock import STUCK_AFTER, FakeClock
+from fakes.httpproxy import TunnelProxy
 from fakes.podexec import ExecStream, exec_session
 
 
@@ -25,12 +34,7 @@ def make_executor(
     registry: CollectorRegistry | None = None,
     fence: Callable[[], None] = lambda: None,
 ) -> Executor:
-    return Executor(
-        server.api_client(),
-        clock=SystemClock(),
-        metrics=Metrics(registry or CollectorRegistry()),
-        fence=fence,
-    )
+    return Executor(server.transport(Metrics(registry or CollectorRegistry())), fence=fence)
 
 
 @pytest.fixture
@@ -42,17 +46,17 @@ def server() -> Iterator[FakeApiServer]:
 def run(
     server: FakeApiServer,
     *,
-    stdin: bytes = b"",
     seconds: float = STUCK_AFTER,
     fence: Callable[[], None] = lambda: None,
+    **options: Any,
 ) -> ExecResult:
     return make_executor(server, fence=fence).run(
         "ns",
         "pod-a",
         "kopia",
         ["kopia", "server", "user list", "--json"],
-        stdin=stdin,
         deadline=Deadline.after(SystemClock(), seconds),
+        **options,
     )
 
 
@@ -198,18 +202,31 @@ def test_a_command_that_does_not_run_to_its_end(
         run(server)
 
 
-def test_a_flood_of_output_is_given_up(
-    server: FakeApiServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_flood_of_output_is_given_up(server: FakeApiServer) -> None:
     def script(stream: ExecStream) -> None:
         stream.send(1, b"xxxx")
         stream.hang()
 
     server.expect(exec_session(script))
-    monkeypatch.setattr(podexec, "MAX_OUTPUT", 3)
 
     with pytest.raises(errors.TransportError, match="more than 3 bytes"):
-        run(server)
+        run(server, max_output=3)
+
+
+def test_output_that_is_passed_on_has_no_limit(server: FakeApiServer) -> None:
+    def script(stream: ExecStream) -> None:
+        for _ in range(3):
+            stream.send(1, b"xxxx")
+        stream.send(2, b"err")
+        succeed(stream)
+
+    server.expect(exec_session(script))
+    pieces: list[bytes] = []
+
+    result = run(server, max_output=100, on_stdout=pieces.append)
+
+    assert b"".join(pieces) == b"xxxx" * 3
+    assert result == ExecResult(0, b"", b"err")
 
 
 @pytest.mark.parametrize(
@@ -250,32 +267,56 @@ def test_a_server_that_sheds_load_says_how_long_to_wait(server: FakeApiServer) -
 class TestProxy:
     """A command takes the way that all other requests take."""
 
-    def run(self, host: str) -> ExecResult:
+    def run(self, host: str, **options: Any) -> ExecResult:
         configuration = kubernetes.client.Configuration(host=host)
-        executor = Executor(
+        for name, value in options.items():
+            setattr(configuration, name, value)
+        transport = Transport(
             kubernetes.client.ApiClient(configuration),
             clock=SystemClock(),
             metrics=Metrics(CollectorRegistry()),
         )
         deadline = Deadline.after(SystemClock(), STUCK_AFTER)
-        return executor.run("ns", "pod-a", "kopia", ["true"], deadline=deadline)
+        return Executor(transport).run("ns", "pod-a", "kopia", ["true"], deadline=deadline)
 
     @pytest.mark.parametrize(
         ("login", "told"),
         [
-            pytest.param("", "", id="open to everybody"),
-            pytest.param("me:p%40ss@", "Basic bWU6cEBzcw==", id="with a login"),
+            pytest.param({}, "", id="open to everybody"),
+            pytest.param(
+                make_headers(proxy_basic_auth="me:p@ss"), "Basic bWU6cEBzcw==", id="with a login"
+            ),
         ],
     )
     def test_a_proxy_takes_it_to_a_server_that_only_the_proxy_knows(
-        self, server: FakeApiServer, monkeypatch: pytest.MonkeyPatch, login: str, told: str
+        self, server: FakeApiServer, login: dict[str, str], told: str
     ) -> None:
-        monkeypatch.setenv("http_proxy", server.url.replace("//", f"//{login}"))
-        monkeypatch.setenv("no_proxy", "")
         server.expect(exec_session(succeed))
 
-        assert self.run("http://api.invalid:6443").exit_code == 0
+        result = self.run("http://api.invalid:6443", proxy=server.url, proxy_headers=login)
+
+        assert result.exit_code == 0
         assert server.logins == [told]
+
+    @pytest.mark.parametrize(
+        "secure",
+        [
+            pytest.param(False, id="TLS through a proxy that is spoken to in plain"),
+            pytest.param(True, id="TLS within the proxy's own"),
+        ],
+    )
+    def test_a_tunnel_leads_to_a_server_with_tls(self, tmp_path: Path, *, secure: bool) -> None:
+        tls = self_signed(tmp_path)
+        with (
+            FakeApiServer(exec_session(succeed), tls=tls) as server,
+            TunnelProxy(server.port, tls=tls if secure else None) as proxy,
+        ):
+            result = self.run(
+                f"https://localhost:{server.port}", proxy=proxy.url, ssl_ca_cert=str(tls)
+            )
+
+        assert result.exit_code == 0
+        assert proxy.asked == [f"CONNECT localhost:{server.port} HTTP/1.0"]
 
     @pytest.mark.parametrize(
         "exception",
@@ -320,22 +361,139 @@ def test_the_deadline_covers_everything(server: FakeApiServer, answer: apiserver
         run(server, seconds=0.2)
 
 
-def test_a_command_may_be_silent_for_longer_than_connecting_may_take(
-    server: FakeApiServer,
-) -> None:
+class Run:
+    """A command that a thread runs, on a clock that only the test moves."""
+
+    def __init__(self, server: FakeApiServer, seconds: float) -> None:
+        self.clock, self.stop = FakeClock(), Stop()
+        self._pool = ThreadPoolExecutor(1)
+        deadline = Deadline.after(self.clock, seconds, stop=self.stop)
+        executor = Executor(server.transport(clock=self.clock))
+        self._result = self._pool.submit(
+            executor.run, "ns", "pod-a", "kopia", ["sleep"], deadline=deadline
+        )
+        server.wait_for_requests(1)
+        self.clock.block_until_waiters(1)
+
+    def result(self) -> ExecResult:
+        try:
+            return self._result.result(STUCK_AFTER)
+        finally:
+            self._pool.shutdown()
+
+
+def test_a_command_may_run_for_longer_than_it_may_take_to_start(server: FakeApiServer) -> None:
+    started, late = threading.Event(), threading.Event()
+
     def script(stream: ExecStream) -> None:
-        threading.Event().wait(1.2)
+        # The client answers once it counts the command as started.
+        stream.ping()
+        stream.receive()
+        started.set()
+        late.wait(STUCK_AFTER)
         succeed(stream)
 
     server.expect(exec_session(script))
-    executor = Executor(
-        server.api_client(),
-        clock=SystemClock(),
-        metrics=Metrics(CollectorRegistry()),
-        connect_timeout=1.0,
-    )
-    deadline = Deadline.after(SystemClock(), STUCK_AFTER)
+    command = Run(server, seconds=3600)
+    assert started.wait(STUCK_AFTER)
 
+    for _ in range(2):
+        command.clock.block_until_waiters(1)
+        command.clock.step(OPEN_SECONDS)
+    late.set()
+
+    assert command.result().exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(exec_session(ExecStream.hang), id="a command that goes on"),
+        pytest.param(apiserver.silence, id="a server that does not answer"),
+    ],
+)
+def test_a_stop_cuts_it_a_second_later(server: FakeApiServer, answer: apiserver.Answer) -> None:
+    server.expect(answer)
+    command = Run(server, seconds=3600)
+
+    command.stop.set()
+    command.clock.block_until_waiters(1)
+    command.clock.step(STOP_GRACE_SECONDS)
+
+    with pytest.raises(errors.Stopped, match="EXEC ns/pod-a/kopia"):
+        command.result()
+
+
+def test_a_command_that_does_not_start_is_given_up(server: FakeApiServer) -> None:
+    """An hour may be right for the command, but not for the way to it."""
+    server.expect(apiserver.silence)
+    command = Run(server, seconds=3600)
+
+    command.clock.step(OPEN_SECONDS)
+
+    with pytest.raises(errors.TransportError, match="timed out"):
+        command.result()
+
+
+class TestPieces:
+    """Input that is made while the command runs."""
+
+    @pytest.mark.parametrize("tls", [pytest.param(False, id="plain"), pytest.param(True, id="TLS")])
+    def test_much_goes_both_ways_at_once(self, tmp_path: Path, *, tls: bool) -> None:
+        """Whoever sends all before he reads waits for ever: the pipes between are full."""
+        piece = bytes(range(256)) * 128
+        count = 200
+
+        def echo(stream: ExecStream) -> None:
+            while (message := stream.receive()) != bytes([255, 0]):
+                stream.send(1, message[1:])
+            succeed(stream)
+
+        certificate = self_signed(tmp_path) if tls else None
+        with FakeApiServer(exec_session(echo), tls=certificate) as server:
+            back: list[bytes] = []
+            result = run(server, stdin=(piece for _ in range(count)), on_stdout=back.append)
+
+        assert result.exit_code == 0
+        assert b"".join(back) == piece * count
+
+    def test_what_their_source_raises_is_raised(self, server: FakeApiServer) -> None:
+        def pieces() -> Iterator[bytes]:
+            yield b"first"
+            raise ZeroDivisionError
+
+        server.expect(exec_session(ExecStream.hang))
+
+        with pytest.raises(ZeroDivisionError):
+            run(server, stdin=pieces())
+
+    def test_a_command_may_end_before_it_has_read_all(self, server: FakeApiServer) -> None:
+        def pieces() -> Iterator[bytes]:
+            while True:
+                yield b"more"
+
+        def script(stream: ExecStream) -> None:
+            succeed(stream)
+            stream.receive_all()
+
+        server.expect(exec_session(script))
+
+        assert run(server, stdin=pieces()).exit_code == 0
+
+
+def test_credentials_that_were_refused_are_read_anew_before_it_starts(
+    server: FakeApiServer, tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("old")
+    api_client = server.api_client()
+    api_client.configuration.refresh_api_key_hook = TokenFile(token)
+    executor = Executor(
+        Transport(api_client, clock=SystemClock(), metrics=Metrics(CollectorRegistry()))
+    )
+    server.expect(apiserver.failure(401), exec_session(succeed))
+
+    deadline = Deadline.after(SystemClock(), STUCK_AFTER)
     assert executor.run("ns", "pod-a", "kopia", ["true"], deadline=deadline).exit_code == 0
 
 
@@ -379,7 +537,8 @@ def test_the_token_goes_along_and_requests_are_counted(server: FakeApiServer) ->
     registry = CollectorRegistry()
     api_client = server.api_client()
     api_client.configuration.api_key["BearerToken"] = "bearer made-up"
-    executor = Executor(api_client, clock=SystemClock(), metrics=Metrics(registry))
+    transport = Transport(api_client, clock=SystemClock(), metrics=Metrics(registry))
+    executor = Executor(transport)
     server.expect(exec_session(succeed), apiserver.failure(404))
     deadline = Deadline.after(SystemClock(), STUCK_AFTER)
 
