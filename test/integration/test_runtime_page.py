@@ -145,7 +145,7 @@ def test_the_operator_of_the_page_works_as_it_stands_there(
     program: Program, client: Client, namespace: str
 ) -> None:
     wait_for("readiness", lambda: program.get(program.health_port, "/readyz"), is_served)
-    create_greeting(client, namespace, "Good morning")
+    client.create(GREETINGS, namespace, greeting("hello", "Good morning"))
 
     child = wait_for("the ConfigMap", lambda: config_map(client, namespace))
     assert child["data"] == {"text": "Good morning"}
@@ -185,6 +185,25 @@ def test_the_operator_of_the_page_works_as_it_stands_there(
     ] == []
 
 
+def test_a_greeting_on_its_way_out_gets_no_new_config_map(
+    program: Program, client: Client, namespace: str
+) -> None:
+    """Its owner reference would hold up a deletion that waits for the children."""
+    del program
+    client.create(GREETINGS, namespace, greeting("leaving", "Bye", finalizers=["example.com/test"]))
+    wait_for("its ConfigMap", lambda: config_map(client, namespace, "leaving-greeting"))
+
+    client.delete(GREETINGS, namespace, "leaving")
+    client.delete(CONFIG_MAPS, namespace, "leaving-greeting")
+    # It is reconciled after the other one as a rule: a fault may be missed, none is made up.
+    client.create(GREETINGS, namespace, greeting("later", "Hello"))
+    wait_for("the other ConfigMap", lambda: config_map(client, namespace, "later-greeting"))
+
+    left = config_map(client, namespace, "leaving-greeting")
+    client.merge_patch(GREETINGS, namespace, "leaving", {"metadata": {"finalizers": None}})
+    assert left == {}
+
+
 def manifests() -> list[Object]:
     """Return the CRD and the Role of the page."""
     (block,) = code_blocks(PAGE, "yaml")
@@ -195,20 +214,19 @@ def is_served(answer: tuple[int, str]) -> bool:
     return answer[0] == http.HTTPStatus.OK
 
 
-def create_greeting(client: Client, namespace: str, text: str) -> None:
-    body = {
+def greeting(name: str, text: str, **metadata: object) -> Object:
+    return {
         "apiVersion": GREETINGS.api_version,
         "kind": GREETINGS.kind,
-        "metadata": {"name": "hello"},
+        "metadata": {"name": name, **metadata},
         "spec": {"text": text},
     }
-    client.create(GREETINGS, namespace, body)
 
 
-def config_map(client: Client, namespace: str) -> Object:
-    """Return the ConfigMap; empty if there is none."""
+def config_map(client: Client, namespace: str, name: str = CHILD) -> Object:
+    """Return a ConfigMap; empty if there is none."""
     try:
-        return client.get(CONFIG_MAPS, namespace, CHILD)
+        return client.get(CONFIG_MAPS, namespace, name)
     except NotFound:
         return {}
 
