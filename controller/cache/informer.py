@@ -120,6 +120,7 @@ class Informer:
         self.store = Store(indexers)
         self._clock = clock
         self._resync_period = resync_period
+        self._read_timeout = read_timeout
         self._uniform = uniform
         self._processor = _Processor(self.store)
         self._reflector = Reflector(
@@ -207,7 +208,8 @@ class Informer:
             the next.
         """
         silence = self._clock.monotonic() - self._last_beat
-        return HUNG.format(name=self.name, seconds=silence) if silence > HUNG_SECONDS else ""
+        hung = silence > max(HUNG_SECONDS, 2 * self._read_timeout)
+        return HUNG.format(name=self.name, seconds=silence) if hung else ""
 
     def _on_contact(self) -> None:
         """Note that the server was heard, and resync when it is time.

@@ -338,6 +338,21 @@ def test_a_thread_in_a_silent_watch_is_alive_until_its_connection_must_have_been
             assert informer.hung() == "informer of pods shows no life for 181 s"
 
 
+def test_a_watch_that_may_be_silent_for_longer_hangs_later() -> None:
+    clock = FakeClock()
+    with FakeApiServer(watch(initial_events_end(5), added("a", 6), end="silent")) as server:
+        informer = make_informer(server, clock, read_timeout=300.0)
+        listener = Listener(informer)
+        informer.add_handler(listener)
+        with running(informer):
+            listener.wait_until_told("add a@6")
+
+            clock.step(600)
+            assert informer.hung() == ""
+            clock.step(1)
+            assert informer.hung() == "informer of pods shows no life for 601 s"
+
+
 def test_a_thread_that_a_handler_holds_hangs() -> None:
     clock = FakeClock()
     entered, leave = threading.Event(), threading.Event()
