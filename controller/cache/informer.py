@@ -235,7 +235,8 @@ class Informer:
             CheckFailed: It shows no life for two silences of a watch.
         """
         silence = self._clock.monotonic() - self._last_beat
-        if silence > HUNG_SILENCES * self._read_timeout:
+        # A pause after a failure may be longer than a short read timeout.
+        if silence > HUNG_SILENCES * max(READ_TIMEOUT, self._read_timeout):
             raise CheckFailed(HUNG.format(name=self.name, seconds=silence))
 
     def check_ready(self) -> None:

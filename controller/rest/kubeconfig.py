@@ -7,8 +7,8 @@ The order, for the server, the credentials and the namespace alike:
  3. the service account of the pod that this process runs in,
  4. ~/.kube/config.
 
-controller-runtime (pkg/client/config/config.go) has 2 after 3 for the server, and client-go puts 3
-last; a variable that somebody has set is meant.
+controller-runtime has the same order for the server (pkg/client/config/config.go); client-go puts 3
+last.
 """
 
 import os

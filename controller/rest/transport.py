@@ -10,8 +10,8 @@ server closed meanwhile, and what the server refused because of outdated credent
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
-from typing import Any, Final, Self
-from urllib.parse import urlencode, urlsplit
+from typing import Any, Final
+from urllib.parse import urlencode
 
 import kubernetes.client
 import structlog
@@ -23,6 +23,7 @@ from controller.errors import ClientError, Stopped, TransportError, from_status
 from controller.leaderelection.fence import always_open
 from controller.metrics import Metrics
 from controller.rest.connections import Connections
+from controller.rest.counts import Counts, Measured, host_label
 from controller.rest.credentials import Credentials
 from controller.rest.cutoff import STOP_GRACE_SECONDS, Cause, Cutoff, Guard, current
 from controller.stop import Stop
@@ -38,9 +39,6 @@ WRITE_SECONDS: Final = 65.0
 LIST_SECONDS: Final = 65.0
 #: Seconds until a stream has begun.
 OPEN_SECONDS: Final = 30.0
-
-#: The code label of a request that got no HTTP answer (client-go rest/request.go).
-NO_ANSWER: Final = "<error>"
 
 _READ_SIZE: Final = 64 * 1024
 
@@ -114,7 +112,7 @@ class Transport:
         self._cutoff = Cutoff(clock)
         self._credentials = Credentials(api_client)
         self._connections = Connections(configuration, self._credentials.tls)
-        self._counts = _Counts(metrics, host_label(configuration.host))
+        self._counts = Counts(metrics, host_label(configuration.host))
         #: The server's URL.
         self.url: str = configuration.host
 
@@ -246,7 +244,7 @@ class Transport:
         """Which credentials a request that is made now carries, for `renew`."""
         return self._credentials.version
 
-    def measured(self, method: str, size: int = 0) -> "Measured":
+    def measured(self, method: str, size: int = 0) -> Measured:
         """Return what counts and measures one request.
 
         Args:
@@ -353,87 +351,6 @@ def _body(response: urllib3.BaseHTTPResponse, on_progress: Callable[[], None] | 
     return b"".join(chunks)
 
 
-class _Counts:
-    """The metrics of requests to one server (client-go tools/metrics, by component-base).
-
-    The children of a metric are looked up once: that costs more than to count.
-
-    Args:
-        metrics: Where they are.
-        host: Their label.
-    """
-
-    def __init__(self, metrics: Metrics, host: str) -> None:
-        self._metrics = metrics
-        self._host = host
-        self._requests: dict[tuple[str, str], Any] = {}
-        self._methods: dict[str, tuple[Any, Any, Any]] = {}
-
-    def sent(self, method: str, code: str, seconds: float, size: int) -> None:
-        """Count a request, and what it took until the head of its answer."""
-        total = self._requests.get((method, code))
-        if total is None:
-            total = self._requests[method, code] = self._metrics.rest_requests_total.labels(
-                code=code, method=method, host=self._host
-            )
-        total.inc()
-        duration, sizes, _ = self._of(method)
-        duration.observe(seconds)
-        sizes.observe(size)
-
-    def received(self, method: str, size: int) -> None:
-        """Measure the body of an answer."""
-        self._of(method)[2].observe(size)
-
-    def retried(self, method: str) -> None:
-        """Count a request that was sent again since it got no answer."""
-        self._metrics.rest_request_retries_total.labels(
-            code=NO_ANSWER, verb=method, host=self._host
-        ).inc()
-
-    def _of(self, method: str) -> tuple[Any, Any, Any]:
-        """Return the histograms of the durations, the requests' and the answers' sizes."""
-        found = self._methods.get(method)
-        if found is None:
-            labels = {"verb": method, "host": self._host}
-            found = self._methods[method] = (
-                self._metrics.rest_request_duration_seconds.labels(**labels),
-                self._metrics.rest_request_size_bytes.labels(**labels),
-                self._metrics.rest_response_size_bytes.labels(**labels),
-            )
-        return found
-
-
-class Measured:
-    """Counts one request and measures how long its answer takes to begin. A context manager.
-
-    Args:
-        counts: Where.
-        clock: The time.
-        method: The HTTP method.
-        size: Bytes of its body.
-    """
-
-    def __init__(self, counts: _Counts, clock: Clock, method: str, size: int) -> None:
-        #: The status of the answer, once there is one.
-        self.code = NO_ANSWER
-        self._counts = counts
-        self._clock = clock
-        self._method = method
-        self._size = size
-        self._started = 0.0
-
-    def __enter__(self) -> Self:
-        """Begin to measure."""
-        self._started = self._clock.monotonic()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Count the request."""
-        seconds = self._clock.monotonic() - self._started
-        self._counts.sent(self._method, self.code, seconds, self._size)
-
-
 def _caused_by(error: BaseException | None, kind: type[BaseException]) -> bool:
     """Look for an error among the causes of another: urllib3 wraps what it catches."""
     while error is not None:
@@ -453,10 +370,3 @@ def retry_after_seconds(header: str) -> float | None:
         return max(0.0, float(header))
     except ValueError:
         return None
-
-
-def host_label(url: str) -> str:
-    """Return host and port of a URL, for a metric: never the user and password it may hold."""
-    parts = urlsplit(url)
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
-    return f"{host}:{parts.port}" if parts.port else host

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 import pytest
 from prometheus_client import CollectorRegistry
 
-from controller.cache.reflector import Backoff, Reflector, RetryWindow
+from controller.cache.backoff import Backoff, RetryWindow
+from controller.cache.reflector import Reflector
 from controller.metrics import Metrics
 from controller.resource import Object
 from controller.rest.client import Client, Resource
