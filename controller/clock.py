@@ -49,6 +49,11 @@ class Clock(Protocol):
         """
 
 
+#: Counts while the machine is suspended. Linux has a clock of its own for that; the monotonic one
+#: of others does so too (macOS), or is the best there is.
+_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
 class SystemClock:
     """The machine's own time."""
 
@@ -62,7 +67,7 @@ class SystemClock:
         Not `time.monotonic`, which stands still with the machine: a leader that slept would take
         its lease for fresh.
         """
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
+        return time.clock_gettime(_CLOCK)
 
     def wait(self, condition: threading.Condition, timeout: float | None) -> bool:
         """Wait for a notification, for at most `timeout` seconds."""

@@ -24,7 +24,7 @@ from controller.manager import Group, Manager
 from controller.metrics import Metrics
 from controller.rest.client import Client
 from controller.rest.podexec import Executor
-from controller.rest.transport import Transport
+from controller.rest.transport import Transport, unfenced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -90,14 +90,14 @@ class Operator:
         #: The metric families of the runtime.
         self.metrics = Metrics(self.registry)
         fence = Fence(self.clock)
-        guard = fence.check if lease is not None else _no_fence
+        guard = fence.check if lease is not None else unfenced
         transport = Transport(api_client, clock=self.clock, metrics=self.metrics)
         # Reads, writes the Lease, since what opens the fence cannot wait for it, and delivers
         # events, the last of which comes after the fence was closed.
-        unfenced = Client(transport, field_manager=name)
+        unfenced_client = Client(transport, field_manager=name)
         #: The shared informers.
         self.informers = Informers(
-            unfenced,
+            unfenced_client,
             namespaces,
             clock=self.clock,
             metrics=self.metrics,
@@ -110,11 +110,11 @@ class Operator:
         )
         self._executor = executor or Executor(transport, fence=guard)
         #: Records events.
-        self.recorder = EventRecorder(unfenced, component=name, clock=self.clock)
+        self.recorder = EventRecorder(unfenced_client, component=name, clock=self.clock)
         self._manager = Manager(clock=self.clock, has_synced=self.informers.has_synced)
         if lease is not None:
             elector = LeaderElector(
-                unfenced,
+                unfenced_client,
                 lease,
                 identity=new_identity(),
                 fence=fence,
@@ -220,7 +220,3 @@ class Operator:
         )
         self.add(commands, Group.CONTROLLERS)
         return commands
-
-
-def _no_fence() -> None:
-    """Return: a process without a rival may always write."""

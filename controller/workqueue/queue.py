@@ -21,8 +21,7 @@ from typing import Final, Generic, TypeVar
 from attrs import define
 
 from controller.clock import Clock
-from controller.metrics import Metrics
-from controller.workqueue.metrics import QueueMetrics, Snapshot
+from controller.workqueue.metrics import QueueMetrics, Snapshot, WorkqueueCollector
 from controller.workqueue.ratelimit import ExponentialRateLimiter, RateLimiter
 
 #: The priority of work that can wait for what users change: the first listing after a start, and
@@ -126,7 +125,7 @@ class PriorityQueue(Generic[T]):
         name: str,
         *,
         clock: Clock,
-        metrics: Metrics,
+        metrics: WorkqueueCollector,
         rate_limiter: RateLimiter | None = None,
     ) -> None:
         #: The name.
@@ -167,7 +166,7 @@ class PriorityQueue(Generic[T]):
         # The workers that have been woken, and do not have the lock yet.
         self._woken: set[threading.Condition] = set()
 
-        metrics.workqueue.register(name, self._snapshot)
+        metrics.register(name, self._snapshot)
 
     def add(
         self,
