@@ -106,8 +106,6 @@ class Controller:
             name, clock=clock, metrics=metrics, rate_limiter=rate_limiter
         )
         self._sources: list[Source] = []
-        # The namespaces of which all sources have synced: they stay so.
-        self._synced: set[str] = set()
         self._started = False
         # Cuts the requests of a reconcile that hang when the controller is to end.
         self._stop = Stop()
@@ -200,12 +198,8 @@ class Controller:
             ends.put(None)
 
     def _has_synced(self, namespace: str) -> bool:
-        if namespace in self._synced:
-            return True
-        if not all(source.has_synced(namespace) for source in self._sources):
-            return False
-        self._synced.add(namespace)
-        return True
+        # Asked each time: a namespace may be removed and added again, a CRD installed later.
+        return all(source.has_synced(namespace) for source in self._sources)
 
     def _process_next(self) -> bool:
         """Take one request through a reconcile; return False once the queue is shut down."""

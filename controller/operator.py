@@ -18,7 +18,7 @@ from controller.commands import Commands
 from controller.events import EventRecorder
 from controller.health import DISABLED, HealthServer, MetricsServer
 from controller.leaderelection.elector import LeaderElector
-from controller.leaderelection.fence import Fence
+from controller.leaderelection.fence import Fence, always_open
 from controller.leaderelection.lease import new_identity
 from controller.manager import Group, Manager
 from controller.metrics import Metrics
@@ -82,7 +82,7 @@ class Operator:
         #: The metric families of the runtime.
         self.metrics = Metrics(self.registry)
         fence = Fence(self.clock)
-        guard = fence.check if lease is not None else _no_fence
+        guard = fence.check if lease is not None else always_open
         transport = Transport(api_client, clock=self.clock, metrics=self.metrics)
         # Reads, writes the Lease, since what opens the fence cannot wait for it, and delivers
         # events, the last of which comes after the fence was closed.
@@ -193,7 +193,3 @@ class Operator:
         )
         self.add(commands, Group.CONTROLLERS)
         return commands
-
-
-def _no_fence() -> None:
-    """Return: a process without a rival may always write."""

@@ -200,11 +200,15 @@ class Informer:
         take_back()
         if self._abandoned:
             self._processor.replace([], "")
-            self._metrics.forget_informer(self._label)
 
     def abandon(self) -> None:
-        """Forget all objects at the end of `run`; the handlers see them deleted."""
+        """Give the series and their name back now, and forget all objects at the end of `run`.
+
+        The handlers see the objects deleted.
+        """
         self._abandoned = True
+        # At once, so that an informer that follows this one can have the name.
+        self._metrics.forget_informer(self._label)
 
     def written(self, obj: Object) -> None:
         """Record an own write: an object as the API server returned it."""

@@ -115,8 +115,10 @@ class SharedInformer:
             namespace: Only those of this one; "" for all that are followed.
         """
         informer = self._of(namespace)
-        informers = [informer] if informer is not None else self.informers
-        return all(informer.has_synced() for informer in informers)
+        if informer is not None:
+            return informer.has_synced()
+        # A namespace that is not followed has no objects to wait for.
+        return bool(namespace) or all(informer.has_synced() for informer in self.informers)
 
     def is_served(self) -> bool:
         """Return False if the API server said last that it does not serve the resource."""

@@ -132,7 +132,7 @@ class LeaderElector:
 
         self._status = metrics.leader_election_master_status.labels(name=terms.name)
         self._status.set(0)
-        # Between acquiring the lease and being told to stop; the elector's thread alone uses it.
+        # True from acquiring the lease until the stop. Written by the elector's thread alone.
         self._leading = False
         # Whether a write was sent: its answer may be lost, and the Lease name this process.
         self._written = False
@@ -175,12 +175,14 @@ class LeaderElector:
         """Return while the elector's thread works, for a liveness probe (leaderelection.go Check).
 
         Raises:
-            CheckFailed: The lease has expired long ago, and this process neither renews it nor
-                ends. One that waits to lead is never hung.
+            CheckFailed: This process leads, its lease has expired long ago, and it neither renews
+                it nor ends.
         """
-        observed = self._observed
-        expired_for = self._clock.monotonic() - observed.expires
-        if observed.holder == self._identity and expired_for > HUNG_TOLERANCE:
+        # A candidate does not hang, even if the Lease names it: the answer to its write was lost.
+        if not (self._leading and self.is_leader()):
+            return
+        expired_for = self._clock.monotonic() - self._observed.expires
+        if expired_for > HUNG_TOLERANCE:
             raise CheckFailed(f"lease {self._terms.full_name} has expired {expired_for:.0f} s ago")
 
     def on_add(self, obj: Object, *, initial: bool) -> None:  # noqa: ARG002 - a handler's signature
