@@ -1,7 +1,7 @@
-"""An operator: one process with its clients, informers, lease, probes, metrics and controllers.
+"""An operator: a process with its clients, informers, lease, probes, metrics and controllers.
 
-The counterpart of controller-runtime's manager.New and builder. docs/runtime.md has a complete
-operator of thirty lines.
+The counterpart of controller-runtime's `manager.New` with its cluster, cache and client.
+docs/runtime.md has a complete operator of thirty lines.
 """
 
 from __future__ import annotations
@@ -43,23 +43,24 @@ if TYPE_CHECKING:
 
 
 class Operator:
-    """Everything that controllers share, wired in the one order that works.
+    """The parts that all controllers of a process share.
 
-    The ports are open once it is made; nothing else runs before `run`.
+    Its ports are open once it is made. Nothing else runs before `run`.
 
     Args:
-        api_client: A connection to the API server, as `load_api_client` returns it.
-        name: Field manager of its writes, and reporter of its events.
-        namespaces: Those whose objects it follows; `ALL_NAMESPACES` for all.
-        clock: The time.
-        lease: What its replicas agree on, so that one works at a time; None for a single one.
-        metrics_address: Where `/metrics` is served, `host:port` or `:port`; `0` for nowhere.
-        health_address: The same for `/healthz` and `/readyz`.
-        resync_period: Seconds between two resyncs of an informer, give or take a tenth.
-        executor: Runs commands in pods. Default: by exec requests.
+        api_client: The connection to the API server, from `load_api_client`.
+        name: The field manager of its writes, and the reporting controller of its events.
+        namespaces: The namespaces to follow. Default: all.
+        clock: The time. Default: the system's.
+        lease: The Lease for which its replicas compete. Default: None, there is one replica.
+        metrics_address: Where to serve `/metrics`: `host:port` or `:port`. Default: nowhere.
+        health_address: Where to serve `/healthz` and `/readyz`. Default: nowhere.
+        resync_period: Seconds between two resyncs of an informer, plus or minus a tenth. Default:
+            10 h.
+        executor: Runs commands in pods. Default: exec requests.
 
     Raises:
-        OSError: A port cannot be had.
+        OSError: A port is taken or not allowed.
     """
 
     def __init__(
@@ -77,15 +78,15 @@ class Operator:
     ) -> None:
         #: The time.
         self.clock = clock or SystemClock()
-        #: Collectors that are registered here are served at `/metrics`.
+        #: The registry that `/metrics` serves. Register collectors of your own here.
         self.registry = CollectorRegistry()
         #: The metric families of the runtime.
         self.metrics = Metrics(self.registry)
         fence = Fence(self.clock)
         guard = fence.check if lease is not None else always_open
         transport = Transport(api_client, clock=self.clock, metrics=self.metrics)
-        # Reads, writes the Lease, since what opens the fence cannot wait for it, and delivers
-        # events, the last of which comes after the fence was closed.
+        # Not fenced: the elector writes the Lease before it opens the fence, and the last event is
+        # written after the fence was closed. Informers only read.
         unfenced = Client(transport, field_manager=name)
         #: The shared informers.
         self.informers = Informers(
@@ -95,8 +96,8 @@ class Operator:
             metrics=self.metrics,
             resync_period=resync_period,
         )
-        #: Reads and writes objects, the latter only while this process leads. The informers show
-        #: what it has written at once.
+        #: Reads and writes objects. It writes only while this process leads. The informers show its
+        #: writes at once.
         self.client = Client(
             transport, field_manager=name, fence=guard, on_write=self.informers.written
         )
@@ -115,7 +116,8 @@ class Operator:
                 metrics=self.metrics,
             )
             self._manager.set_elector(elector)
-            # Not among the caches: without the right to watch the Lease the elector asks for it.
+            # Not a cache that is waited for: without the right to watch it never syncs, and the
+            # elector polls.
             self.add(elector.informer, Group.ELECTION)
         self.add(self.recorder, Group.RECORDERS)
         manager = self._manager
@@ -135,16 +137,21 @@ class Operator:
         indexers: Mapping[str, IndexFunction] | None = None,
         trim: Callable[[Object], Object] | None = None,
     ) -> SharedInformer:
-        """Return the informer of a resource; see `Informers.informer`. Before `run`."""
+        """Return the shared informer of a resource (see `Informers.informer`).
+
+        Call it before `run`.
+        """
         return self.informers.informer(
             resource, selection, name=name, optional=optional, indexers=indexers, trim=trim
         )
 
     def controller(self, name: str) -> Builder:
-        """Begin a controller; its `complete` adds it to the operator. Before `run`.
+        """Return a builder. Its `complete` adds the controller to this operator.
+
+        Call it before `run`.
 
         Args:
-            name: Labels metrics and logs; unique in the process.
+            name: Labels metrics and logs. Unique in the process.
         """
         return Builder(
             name,
@@ -156,31 +163,32 @@ class Operator:
         )
 
     def add(self, runnable: Runnable, group: Group = Group.OTHERS) -> None:
-        """Have a further part run with the process; see `Manager.add`."""
+        """Run one more runnable with the process (see `Manager.add`)."""
         self._manager.add(runnable, group)
 
     def add_namespace(self, namespace: str) -> None:
-        """Follow the objects of one more namespace, also while the operator runs."""
+        """Follow one more namespace. This may be called while the operator runs."""
         for informer in self.informers.add_namespace(namespace):
             self.add(informer, Group.CACHES)
 
     def remove_namespace(self, namespace: str) -> None:
-        """Follow the objects of a namespace no longer, also while the operator runs.
+        """Stop following a namespace. This may be called while the operator runs.
 
-        They are gone from the caches at once, and each is reconciled once more: a reconciler does
-        what it does for an object that was deleted.
+        Its objects are gone from the caches at once. Each is reconciled once more, as if it had
+        been deleted.
         """
         for informer in self.informers.remove_namespace(namespace):
             self._manager.remove(informer)
 
     def run(self, stop: Stop) -> None:
-        """Run until told to stop, or until a part fails; see `Manager.run`.
+        """Run until the stop is set or a runnable fails (see `Manager.run`).
 
         Args:
-            stop: Ends it in good order, with the lease released.
+            stop: Ends this. The lease is released.
 
         Raises:
-            RunnableFailed: A part failed, or did not end in its time. The process should end hard.
+            RunnableFailed: A runnable failed, or did not end in its time. Then the process should
+                exit at once.
         """
         for shared in self.informers.all():
             for informer in shared.informers:
