@@ -137,7 +137,7 @@ class LeaderElector:
         self._leading = False
         # Whether a write was sent. If its answer was lost, the Lease may name this process.
         self._written = False
-        # Ends a pause. Set when the Lease was released or taken by another process, and at the stop.
+        # Ends a pause. Set if the Lease is released or taken by another process, and at the stop.
         self._woken = threading.Event()
         # Guards `_observed`, which the informer's thread writes as well, and the fence. Invariant:
         # the fence is open only while the Lease as observed names this process.
@@ -431,7 +431,7 @@ class LeaderElector:
         self._recorder.event(self._observed.lease, NORMAL, EVENT_REASON, note, EVENT_REASON)
 
     def _pause(self, seconds: float, stop: Stop) -> bool:
-        """Wait, until woken at the latest. Return whether the stop was set."""
+        """Wait for some seconds, or until woken. Return whether the stop was set."""
         self._clock.wait_event(self._woken, seconds)
         self._woken.clear()
         return stop.is_set()

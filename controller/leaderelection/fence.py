@@ -34,7 +34,7 @@ class Fence:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        # When it closes, in monotonic seconds. Read and written without a lock: it is one reference.
+        # When it closes, in monotonic seconds. A single reference, so it needs no lock.
         self._open_until = -math.inf
 
     @property
