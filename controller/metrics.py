@@ -4,7 +4,8 @@ Names, labels and buckets are those of controller-runtime (pkg/internal/controll
 pkg/internal/metrics/workqueue.go, pkg/metrics/client_go_adapter.go, pkg/metrics/leaderelection.go).
 Dashboards and alerts for Go operators work with them. Two families of its REST client are missing:
 there is no client-side rate limiter, and name resolution cannot be observed. The `informer_*` and
-`pod_command*` families are this runtime's own.
+`pod_command*` families are this runtime's own. Those of the work queues are in
+`controller.workqueue.metrics`.
 
 `labels()` takes a lock and builds a tuple. Code in a hot path keeps the child that it returns.
 """

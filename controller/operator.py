@@ -6,13 +6,13 @@ docs/runtime.md has a complete operator of thirty lines.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry
 
 from controller.builder import Builder
 from controller.cache.informer import RESYNC_PERIOD
-from controller.cache.shared import ALL_NAMESPACES, Informers
+from controller.cache.shared import ALL_NAMESPACES, Informers, Selection
 from controller.clock import SystemClock
 from controller.commands import Commands
 from controller.events import EventRecorder
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from kubernetes.client import ApiClient
 
-    from controller.cache.shared import Selection, SharedInformer
+    from controller.cache.shared import SharedInformer
     from controller.cache.store import IndexFunction
     from controller.clock import Clock
     from controller.commands import Executor as CommandExecutor
@@ -40,6 +40,14 @@ if TYPE_CHECKING:
     from controller.reconcile import Request
     from controller.resource import Object, Resource
     from controller.stop import Stop
+
+#: All objects of a kind, whole.
+_WHOLE: Final = Selection()
+
+NOT_FOLLOWED: Final = (
+    "no informer follows all {resource}: name the resource to for_(), owns() or watches(), or ask"
+    " for its informer, before run()"
+)
 
 
 class Operator:
@@ -144,6 +152,25 @@ class Operator:
         return self.informers.informer(
             resource, selection, name=name, optional=optional, indexers=indexers, trim=trim
         )
+
+    def cached(self, resource: Resource, namespace: str, name: str) -> Object | None:
+        """Return an object as the cache of its kind has it, own writes included.
+
+        Args:
+            resource: A kind that a controller follows as a whole, without a selection.
+            namespace: The object's; "" for a cluster-scoped one.
+            name: The object's.
+
+        Returns:
+            The object, which must not be changed; None if there is none.
+
+        Raises:
+            ValueError: No informer follows all of the kind.
+        """
+        for shared in self.informers.all():
+            if (shared.resource, shared.selection) == (resource, _WHOLE):
+                return shared.get(namespace, name)
+        raise ValueError(NOT_FOLLOWED.format(resource=resource.full_name))
 
     def controller(self, name: str) -> Builder:
         """Return a builder. Its `complete` adds the controller to this operator.

@@ -9,6 +9,9 @@ from attrs import frozen
 
 from controller.clock import Deadline
 
+#: All that a reconciler needs, the deadline that it is given among them.
+__all__ = ["Deadline", "Reconciler", "Request", "Result", "TerminalError"]
+
 
 @frozen(cache_hash=True)
 class Request:

@@ -16,6 +16,26 @@ def micro_time(when: datetime) -> str:
     return when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def controller_reference(owner: Object) -> Object:
+    """Return the owner reference that makes an object the child of another one.
+
+    The garbage collector deletes a child after its owner, and `Builder.owns` has the owner
+    reconciled when the child changes. Follows apimachinery pkg/apis/meta/v1/controller_ref.go
+    (NewControllerRef).
+
+    Args:
+        owner: The owner, as a cache or the API server has it.
+    """
+    return {
+        "apiVersion": owner["apiVersion"],
+        "kind": owner["kind"],
+        "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
 @frozen
 class Resource:
     """A kind of object, and where the API server serves it.

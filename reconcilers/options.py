@@ -42,7 +42,7 @@ class Options:
         leader_election_lease_duration: Whole seconds that others leave it alone.
         leader_election_renew_deadline: Seconds that the leader tries to renew it.
         leader_election_retry_period: Seconds between two tries.
-        kubeconfig: Path of a kubeconfig; empty for the pod's own account or the user's default.
+        kubeconfig: Path of a kubeconfig; empty to look around, as controller.rest.kubeconfig says.
     """
 
     namespace: str
@@ -176,7 +176,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     flag("leader-election-lease-duration", "15", "until others take over", _whole_seconds, "S")
     flag("leader-election-renew-deadline", "10", "until the leader gives up", _seconds, "S")
     flag("leader-election-retry-period", "2", "between two tries", _seconds, "S")
-    flag("kubeconfig", "", "path (default: in-cluster, then yours)", str, "PATH")
+    flag("kubeconfig", "", "default: KUBECONFIG, in-cluster, yours", str, "PATH")
     return parser
 
 

@@ -202,9 +202,7 @@ class Informer:
         """
         self._last_contact = self._clock.monotonic()
         self._beat()
-        take_back = stop.call_back(self._reflector.close)
         self._reflector.run(stop)
-        take_back()
         if self._abandoned:
             self._processor.replace([], "")
 
@@ -252,7 +250,8 @@ class Informer:
             CheckFailed: The thread has shown no life for `HUNG_SILENCES` read timeouts.
         """
         silence = self._clock.monotonic() - self._last_beat
-        if silence > HUNG_SILENCES * self._read_timeout:
+        # A pause after a failure may be longer than a short read timeout.
+        if silence > HUNG_SILENCES * max(READ_TIMEOUT, self._read_timeout):
             raise CheckFailed(HUNG.format(name=self.name, seconds=silence))
 
     def check_ready(self) -> None:

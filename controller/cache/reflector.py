@@ -1,27 +1,28 @@
 """Mirrors one resource of the API server into a sink: list, then watch, for ever.
 
 Follows client-go tools/cache/reflector.go, rule by rule; the method names are its own, so that the
-two can be read side by side. What Python changes: a watch has a read timeout, because no context
-ends a read on a connection whose other end is gone, and `close` wakes the reader from another
-thread.
+two can be read side by side. What Python changes: a watch has a read timeout, because HTTP/1.1 has
+no ping that finds a connection whose other end is gone.
 """
 
 import math
 import random
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
+from controller.cache.backoff import BACKOFF_CAP, BACKOFF_CAP_REFUSED, Backoff, RetryWindow
+from controller.cache.sink import Sink
 from controller.cache.store import Store
-from controller.clock import Clock
+from controller.clock import Clock, Deadline
 from controller.errors import (
     ApiError,
     ClientError,
     Gone,
     NotFound,
+    Stopped,
     TooManyRequests,
     TransportError,
     from_status,
@@ -34,19 +35,7 @@ from controller.errors import (
 from controller.metrics import Metrics
 from controller.resource import Object, Resource
 from controller.rest.client import Client, WatchStream
-
-#: Pauses after a failure: 0.8, 1.6, 3.2 ... 30 s, each times a random factor of [1, 2), so that
-#: clients cut off together do not come back together. With the cap and the mean factor of 1.5, an
-#: API server in need gets one request every 45 s from each reflector, 0.02 a second.
-BACKOFF_BASE: Final = 0.8
-BACKOFF_FACTOR: Final = 2.0
-BACKOFF_CAP: Final = 30.0
-BACKOFF_JITTER: Final = 1.0
-#: The cap while connections are refused. client-go has none of its own, and notices an API server
-#: that is back after up to a minute; one that nobody serves is not spared by waiting.
-BACKOFF_CAP_REFUSED: Final = 5.0
-#: Seconds without a failure after which the next pause is the shortest again.
-BACKOFF_RESET: Final = 120.0
+from controller.stop import Stop
 
 #: The server ends a watch after 5 to 10 minutes, at random: watches spread out over the servers
 #: behind a load balancer again after one of them restarted, at the cost of one request every
@@ -67,90 +56,43 @@ INITIAL_EVENTS_TIMEOUT: Final = 30.0
 #: server that ends each watch at once would be asked again without a pause.
 VERY_SHORT_WATCH: Final = 1.0
 
-#: Seconds for which a watch that the server ends with an internal error is opened again, before
-#: the objects are listed anew (what kube-apiserver gives its own reflectors).
-MAX_INTERNAL_ERROR_RETRY: Final = 30.0
-
-#: Seconds without an internal error after which the next one begins a new series.
-INTERNAL_ERROR_SERIES_GAP: Final = 60.0
-
 #: Objects a page where the list cannot come from the server's cache (client-go tools/pager).
 PAGE_SIZE: Final = 500
 
 INITIAL_EVENTS_END: Final = "k8s.io/initial-events-end"
 
 
-class Sink(Protocol):
-    """What a reflector writes to. Called on the reflector's thread, in the order of the events."""
-
-    def add(self, obj: Object) -> None:
-        """Take an object that was created, or that is there when a watch begins."""
-
-    def update(self, obj: Object) -> None:
-        """Take an object that was changed."""
-
-    def delete(self, obj: Object) -> None:
-        """Take the last state of an object that was deleted."""
-
-    def replace(self, objects: list[Object], resource_version: str) -> None:
-        """Take all objects there are at a version; those not among them are gone."""
-
-    def bookmark(self, resource_version: str) -> None:
-        """Learn that everything up to a version has been taken."""
-
-
 class WatchError(ClientError):
     """A watch did what no watch of a sound server does."""
 
 
-class Backoff:
-    """Growing pauses with jitter, for one thread (apimachinery wait.Backoff with reset)."""
-
-    def __init__(self, clock: Clock, uniform: Callable[[float, float], float]) -> None:
-        """Begin with the shortest pause.
-
-        Args:
-            clock: Measures the time since the last failure.
-            uniform: Draws a number between two, as `random.uniform`.
-        """
-        self._clock = clock
-        self._uniform = uniform
-        self._pause = BACKOFF_BASE
-        self._last_failure = clock.monotonic()
-
-    def next_pause(self, cap: float = BACKOFF_CAP) -> float:
-        """Return how many seconds to pause after a failure now.
-
-        Args:
-            cap: The longest pause, before the random factor.
-        """
-        now = self._clock.monotonic()
-        if now - self._last_failure > BACKOFF_RESET:
-            self._pause = BACKOFF_BASE
-        self._last_failure = now
-        pause = min(self._pause, cap)
-        self._pause = min(pause * BACKOFF_FACTOR, cap)
-        return pause * self._uniform(1.0, 1.0 + BACKOFF_JITTER)
-
-
-class RetryWindow:
-    """Whether to put up with an error that keeps coming (reflector.go RetryWithDeadline)."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._first = self._last = -math.inf
-
-    def still_open(self) -> bool:
-        """Note an error now and tell whether the first of this series is recent enough."""
-        now = self._clock.monotonic()
-        if now - self._last >= INTERNAL_ERROR_SERIES_GAP:
-            self._first = now
-        self._last = now
-        return now - self._first <= MAX_INTERNAL_ERROR_RETRY
-
-
 class Reflector:
-    """Keeps a sink equal to what the API server has, for one resource in one namespace or all."""
+    """Keeps a sink equal to what the API server has, for one resource in one namespace or all.
+
+    Args:
+        client: Asks the API server.
+        resource: What to mirror.
+        namespace: "" for all.
+        sink: What is filled.
+        clock: For pauses and durations.
+        metrics: Where relists are counted.
+        metadata_only: Mirror no spec, status or data.
+        label_selector: Mirror only objects with these labels.
+        field_selector: The same for fields; `metadata.name=...` for a single object.
+        keep: Gets each object as it arrives, and returns what goes into the sink: all of the
+            initial ones together, uncut, take several times the memory of what is kept.
+        name: The value of the label by which relists are counted. Default: the resource's name.
+        on_contact: Called on the reflector's thread whenever the server was heard, bookmarks
+            included.
+        beat: Called on the reflector's thread at every turn, whether the server answers or not:
+            before each request, with each part of a list, and on both sides of a pause.
+            Between two calls lies one silence of the server or one pause: `read_timeout`, or 65 s
+            at most.
+        on_watch_error: Called on the reflector's thread with each error that ends list and watch
+            (shared_informer.go SetWatchErrorHandler).
+        uniform: Draws a number between two, as `random.uniform`.
+        read_timeout: Seconds of silence after which a watch counts as dead.
+    """
 
     def __init__(
         self,
@@ -168,38 +110,10 @@ class Reflector:
         name: str = "",
         on_contact: Callable[[], None] = lambda: None,
         beat: Callable[[], None] = lambda: None,
-        on_watch_error: Callable[[ClientError], None] | None = None,
+        on_watch_error: Callable[[ClientError], None] = lambda _error: None,
         uniform: Callable[[float, float], float] = random.uniform,
         read_timeout: float = READ_TIMEOUT,
     ) -> None:
-        """Make a reflector; `run` starts it.
-
-        Args:
-            client: Whom to ask.
-            resource: What to mirror.
-            namespace: "" for all.
-            sink: Where to.
-            clock: For pauses and durations.
-            metrics: Where relists are counted.
-            metadata_only: Mirror no spec, status or data.
-            label_selector: Mirror only objects with these labels.
-            field_selector: The same for fields; `metadata.name=...` for a single object.
-            keep: Gets each object as it arrives, and returns what goes into the sink: all of the
-                initial ones together, uncut, take several times the memory of what is kept.
-            name: The value of the label by which relists are counted. Default: the resource's
-                name.
-            on_contact: Called on the reflector's thread whenever the server was heard, bookmarks
-                included.
-            beat: Called on the reflector's thread at every turn, whether the server answers or not:
-                before each request, with each part of a list, and on both sides of a pause.
-                Between two calls lies one silence of the server or one pause: `read_timeout` or
-                60 s at most.
-            on_watch_error: Called on the reflector's thread with each error that ends list and
-                watch, in place of the warning in the log (shared_informer.go
-                SetWatchErrorHandler). Default None: the warning.
-            uniform: Draws a number between two, as `random.uniform`.
-            read_timeout: Seconds of silence after which a watch counts as dead.
-        """
         self._client = client
         self._resource = resource
         self._namespace = namespace
@@ -216,7 +130,7 @@ class Reflector:
         self._read_timeout = read_timeout
         self._backoff = Backoff(clock, uniform)
         self._log = structlog.get_logger().bind(resource=resource.full_name)
-        self._on_watch_error = on_watch_error or self._warn
+        self._on_watch_error = on_watch_error
 
         # The version up to which the sink is complete, "" before the first list.
         self._last_sync_resource_version = ""
@@ -224,48 +138,36 @@ class Reflector:
         # newest state, straight from etcd.
         self._is_last_sync_resource_version_unavailable = False
 
-        # Guards the field below and the closing of what it holds.
-        self._stream_lock = threading.Lock()
-        # The stream that was opened last, which may have ended; None before the first.
-        self._stream: WatchStream | None = None
-
-    def run(self, stop: threading.Event) -> None:
-        """Mirror until told to stop. Failures of the server are logged and tried again for ever.
+    def run(self, stop: Stop) -> None:
+        """Mirror until told to stop. What fails is logged and tried again, without an end.
 
         Args:
-            stop: Set it, then call `close`, to end this within a moment.
+            stop: Ends this: a watch at once, a list within STOP_GRACE_SECONDS.
         """
         while not stop.is_set():
             try:
                 self._list_and_watch(stop)
+            except Stopped:
+                return
             except ClientError as error:
                 self._on_watch_error(error)
                 self._pause_after(error, stop)
             else:
                 self._pause_after(None, stop)
 
-    def close(self) -> None:
-        """Wake the thread that reads, from another one; to be called after `stop` is set."""
-        with self._stream_lock:
-            if self._stream is not None:
-                self._stream.close()
-
-    def _warn(self, error: ClientError) -> None:
-        self._log.warning("list and watch failed", error=str(error))
-
-    def _list_and_watch(self, stop: threading.Event) -> None:
+    def _list_and_watch(self, stop: Stop) -> None:
         """Bring the sink up to date, then follow the changes until that no longer works."""
         stream = self._watch_list_or_none(stop)
         with stream or nullcontext():
             if stop.is_set():
                 return
             if stream is None:
-                self._list()
+                self._list(stop)
             self._watch(stream, stop)
 
     # The initial state: streamed where the server can, listed otherwise.
 
-    def _watch_list_or_none(self, stop: threading.Event) -> WatchStream | None:
+    def _watch_list_or_none(self, stop: Stop) -> WatchStream | None:
         """Return a stream that has delivered the initial state, None if a list must do.
 
         Whatever goes wrong, a list is tried next: a server without the feature refuses the
@@ -274,14 +176,14 @@ class Reflector:
         """
         try:
             return self._watch_list(stop)
-        except NotFound:
+        except (NotFound, Stopped):
             raise
         except ClientError as error:
             if not stop.is_set():
                 self._log.info("no streaming list, falling back to a list", error=str(error))
             return None
 
-    def _watch_list(self, stop: threading.Event) -> WatchStream:
+    def _watch_list(self, stop: Stop) -> WatchStream:
         """Stream the initial state into the sink and return the stream, still open."""
         while True:
             try:
@@ -290,8 +192,8 @@ class Reflector:
                 if not self._may_stream_again(error, stop) or stop.is_set():
                     raise
 
-    def _may_stream_again(self, error: ClientError, stop: threading.Event) -> bool:
-        """Get ready to ask for the stream once more, or tell that it makes no sense."""
+    def _may_stream_again(self, error: ClientError, stop: Stop) -> bool:
+        """Prepare for another request for the stream; return whether it makes sense."""
         if is_watch_error_retriable(error):
             self._pause_after(error, stop)
             return True
@@ -301,7 +203,7 @@ class Reflector:
             return first_time
         return False
 
-    def _stream_initial_state(self, stop: threading.Event) -> WatchStream:
+    def _stream_initial_state(self, stop: Stop) -> WatchStream:
         with ExitStack() as on_failure:
             stream = self._open_watch(
                 self._rewatch_resource_version(), stop, send_initial_events=True
@@ -331,19 +233,19 @@ class Reflector:
             self._handle_event(collected, event_type, obj)
         raise WatchError(f"the stream ended before the {INITIAL_EVENTS_END} bookmark")
 
-    def _list(self) -> None:
+    def _list(self, stop: Stop) -> None:
         """Bring the sink up to date by a list."""
         try:
-            objects, resource_version = self._list_pages(self._relist_resource_version())
+            objects, resource_version = self._list_pages(self._relist_resource_version(), stop)
         except ApiError as error:
             if not (is_expired(error) or is_too_large_resource_version(error)):
                 raise
             # At once, without a pause: the newest state can always be had.
             self._is_last_sync_resource_version_unavailable = True
-            objects, resource_version = self._list_pages(self._relist_resource_version())
+            objects, resource_version = self._list_pages(self._relist_resource_version(), stop)
         self._sync_with(objects, resource_version)
 
-    def _list_pages(self, resource_version: str) -> tuple[list[Object], str]:
+    def _list_pages(self, resource_version: str, stop: Stop) -> tuple[list[Object], str]:
         """Return all objects and the version they are at.
 
         With a version the list comes from the server's cache, which has no pages. The newest one
@@ -355,7 +257,7 @@ class Reflector:
         token = ""
         while True:
             try:
-                page = self._list_page(resource_version, limit, token)
+                page = self._list_page(resource_version, limit, token, stop)
             except Gone:
                 if not token:
                     raise
@@ -371,7 +273,9 @@ class Reflector:
             if not token:
                 return objects, resource_version_of_list
 
-    def _list_page(self, resource_version: str, limit: int, continue_token: str) -> Object:
+    def _list_page(
+        self, resource_version: str, limit: int, continue_token: str, stop: Stop
+    ) -> Object:
         self._beat()
         return self._client.list(
             self._resource,
@@ -383,6 +287,8 @@ class Reflector:
             field_selector=self._field_selector,
             metadata_only=self._metadata_only,
             on_progress=self._beat,
+            # No end of its own, which is the transport's to set.
+            deadline=Deadline(self._clock, math.inf, stop),
         )
 
     def _sync_with(self, objects: list[Object], resource_version: str) -> None:
@@ -411,7 +317,7 @@ class Reflector:
 
     # The changes after it.
 
-    def _watch(self, stream: WatchStream | None, stop: threading.Event) -> None:
+    def _watch(self, stream: WatchStream | None, stop: Stop) -> None:
         """Follow the changes, over as many watches as it takes, until only a list can help.
 
         Args:
@@ -450,7 +356,7 @@ class Reflector:
                 self._pause_after(error, stop)
             stream = None
 
-    def _handle_watch(self, stream: WatchStream, started: float, stop: threading.Event) -> None:
+    def _handle_watch(self, stream: WatchStream, started: float, stop: Stop) -> None:
         """Pass the events of one watch on, until it ends.
 
         A connection that breaks ends the watch like any other: the next one begins where this one
@@ -479,7 +385,7 @@ class Reflector:
         if count == 0 and self._clock.monotonic() - started < VERY_SHORT_WATCH:
             raise WatchError("very short watch: it ended within a second and without an event")
 
-    def _handle_event(self, sink: "Sink | Store", event_type: str, obj: Object) -> None:
+    def _handle_event(self, sink: Sink | Store, event_type: str, obj: Object) -> None:
         match event_type:
             case "ADDED":
                 sink.add(self._keep(obj))
@@ -493,7 +399,7 @@ class Reflector:
                 self._log.warning("watch event of an unknown type", type=event_type)
 
     def _open_watch(
-        self, resource_version: str, stop: threading.Event, *, send_initial_events: bool = False
+        self, resource_version: str, stop: Stop, *, send_initial_events: bool = False
     ) -> WatchStream:
         self._beat()
         stream = self._client.watch(
@@ -506,12 +412,8 @@ class Reflector:
             label_selector=self._label_selector,
             field_selector=self._field_selector,
             metadata_only=self._metadata_only,
+            stop=stop,
         )
-        with self._stream_lock:
-            self._stream = stream
-        # `close` may have come while there was no stream to close.
-        if stop.is_set():
-            stream.close()
         self._on_contact()
         return stream
 
@@ -537,7 +439,7 @@ class Reflector:
         obj["kind"] = self._resource.kind
         return obj
 
-    def _pause_after(self, error: ClientError | None, stop: threading.Event) -> None:
+    def _pause_after(self, error: ClientError | None, stop: Stop) -> None:
         """Wait before the next attempt, for at least as long as the server asks."""
         refused = isinstance(error, TransportError) and error.refused
         pause = self._backoff.next_pause(BACKOFF_CAP_REFUSED if refused else BACKOFF_CAP)

@@ -1,23 +1,36 @@
-"""Where the API server is and how to authenticate: a kubeconfig file or a pod's service account."""
+"""Where the API server is and how to authenticate: a kubeconfig file or a pod's service account.
+
+The order, for the server, the credentials and the namespace alike:
+
+ 1. the file that is named (`--kubeconfig`),
+ 2. the files of $KUBECONFIG,
+ 3. the service account of the pod that this process runs in,
+ 4. ~/.kube/config.
+
+controller-runtime has the same order for the server (pkg/client/config/config.go); client-go puts 3
+last.
+"""
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import kubernetes.client
 import kubernetes.config
 import urllib3
 import yaml
+from kubernetes.client.rest import should_bypass_proxies
 from kubernetes.config.kube_config import ConfigNode, KubeConfigMerger
 
 from controller.errors import ConfigError
-
-#: Kept-alive connections: one for each watch and each worker, and some for events and leader
-#: election. More connections than these still work, they are just not kept.
-POOL_SIZE: Final = 64
+from controller.rest.credentials import TlsFiles, TokenFile, tls_context
 
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+#: Where a user's kubeconfig is, if no other is named.
+DEFAULT_KUBECONFIG: Final = "~/.kube/config"
 
 USER_AGENT: Final = "repository-server-controller"
 
@@ -31,43 +44,113 @@ _UNUSABLE: Final = (
     yaml.YAMLError,
 )
 
+_PROXY_SCHEMES: Final = ("http", "https")
+
 
 def load_api_client(
     kubeconfig: str = "", *, user_agent: str = USER_AGENT
 ) -> kubernetes.client.ApiClient:
-    """Find out where the API server is and how to authenticate.
+    """Return the official client for the API server that is to be talked to.
 
-    The order is that of controller-runtime (pkg/client/config): the file named, the service
-    account of the pod this runs in, then $KUBECONFIG or ~/.kube/config.
+    Client certificates and keys that stand in a kubeconfig itself are on disk only while this
+    function loads them: OpenSSL takes them from files.
 
     Args:
-        kubeconfig: Path of a kubeconfig file, "" to look around. Its current context counts.
+        kubeconfig: Path of a kubeconfig file, "" to look around in the order above. Its current
+            context counts.
         user_agent: How the server's audit log knows this process.
 
     Raises:
         ConfigError: Nothing was found, or what was found cannot be used.
     """
     configuration = kubernetes.client.Configuration()
-    configuration.connection_pool_maxsize = POOL_SIZE
     # As client-go does: load balancers forget connections that are idle for a few minutes.
     configuration.keep_alive = True
-    if not kubeconfig and in_cluster():
-        _load_service_account(configuration)
-    else:
-        _load_kubeconfig(configuration, kubeconfig)
-    # To set it keeps it: in a pod it would be looked up anew with each request, though the pool of
-    # connections has it from now on.
-    configuration.proxy = configuration.proxy
-    if configuration.proxy:
-        configuration.proxy_headers = _proxy_headers(configuration.proxy)
+    source = _source(kubeconfig)
+    with tempfile.TemporaryDirectory(prefix="kubeconfig-") as folder:
+        if source is None:
+            _load_service_account(configuration)
+        else:
+            _load_kubeconfig(configuration, source, folder)
+        # To set it keeps it: it would be looked up anew with each change of the host.
+        configuration.proxy = configuration.proxy
+        if configuration.proxy:
+            _require_http_proxy(configuration, source)
+            configuration.proxy_headers = _proxy_headers(configuration.proxy)
+        origin = "the pod's service account" if source is None else f"kubeconfig {source}"
+        return _api_client(configuration, user_agent, origin, Path(folder))
+
+
+def _api_client(
+    configuration: kubernetes.client.Configuration, user_agent: str, origin: str, folder: Path
+) -> kubernetes.client.ApiClient:
+    """Return a client for a configuration, some of whose files are about to be deleted.
+
+    Args:
+        configuration: It names none of these files afterwards.
+        user_agent: As for `load_api_client`.
+        origin: What an error message calls the source of the configuration.
+        folder: Where these files are.
+    """
+
+    def is_temporary(file: str | None) -> bool:
+        return file is not None and folder in Path(file).parents
+
+    authority = configuration.ssl_ca_cert
+    if authority is not None and is_temporary(authority):
+        configuration.ca_cert_data = Path(authority).read_text()
+        configuration.ssl_ca_cert = None
+    try:
+        context = tls_context(TlsFiles.of(configuration))
+    except ConfigError as error:
+        reason = error.__cause__ or error
+        raise ConfigError(f"{origin}: certificates or key of no use: {reason}") from error
+    keys_vanish = is_temporary(configuration.cert_file) or is_temporary(configuration.key_file)
+    if keys_vanish:
+        configuration.cert_file = configuration.key_file = None
     api_client = kubernetes.client.ApiClient(configuration)
     api_client.user_agent = user_agent
+    if keys_vanish:
+        api_client.rest_client.pool_manager.connection_pool_kw["ssl_context"] = context
     return api_client
 
 
 def in_cluster() -> bool:
-    """Tell whether this process runs in a pod that has a service account's token."""
+    """Return whether this process runs in a pod that has a service account's token."""
     return "KUBERNETES_SERVICE_HOST" in os.environ and (SERVICE_ACCOUNT / "token").is_file()
+
+
+def _source(kubeconfig: str) -> str | None:
+    """Return the kubeconfig files that count, None for the pod's service account."""
+    named = kubeconfig or os.environ.get("KUBECONFIG", "")
+    return named or (None if in_cluster() else DEFAULT_KUBECONFIG)
+
+
+def _require_http_proxy(configuration: kubernetes.client.Configuration, source: str | None) -> None:
+    """Refuse a proxy that is spoken to in another protocol than HTTP: it would need PySocks.
+
+    Args:
+        configuration: With the proxy.
+        source: As `_source` returns it.
+    """
+    proxy = urlsplit(configuration.proxy)
+    excepted = should_bypass_proxies(configuration.host, configuration.no_proxy or "")
+    if proxy.scheme.lower() in _PROXY_SCHEMES or excepted:
+        return
+    variables = (f"{urlsplit(configuration.host).scheme}_proxy", "all_proxy")
+    setting = next(
+        (
+            name
+            for variable in variables
+            for name in (variable, variable.upper())
+            if os.environ.get(name) == configuration.proxy
+        ),
+        f"proxy-url in {source}",
+    )
+    raise ConfigError(
+        f"{setting} names a proxy of the scheme {str(proxy.scheme)!r}, which is not supported:"
+        " set an http:// or https:// one, or except the server by NO_PROXY"
+    )
 
 
 def _proxy_headers(proxy: str) -> dict[str, str]:
@@ -78,20 +161,35 @@ def _proxy_headers(proxy: str) -> dict[str, str]:
 
 def _load_service_account(configuration: kubernetes.client.Configuration) -> None:
     try:
-        kubernetes.config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
-    except (kubernetes.config.ConfigException, OSError) as error:
+        kubernetes.config.load_incluster_config(configuration, try_refresh_token=False)  # type: ignore[no-untyped-call]
+        _follow_token(configuration, SERVICE_ACCOUNT / "token")
+    except (kubernetes.config.ConfigException, OSError, ValueError) as error:
         raise ConfigError(f"the pod's service account cannot be used: {error}") from error
 
 
-def _load_kubeconfig(configuration: kubernetes.client.Configuration, kubeconfig: str) -> None:
-    source = kubeconfig or kubernetes.config.KUBE_CONFIG_DEFAULT_LOCATION
+def _load_kubeconfig(
+    configuration: kubernetes.client.Configuration, source: str, folder: str
+) -> None:
+    """Load a kubeconfig.
+
+    Args:
+        configuration: Is told what it says.
+        source: Its path, or several.
+        folder: Where the official client may write what stands in it as data.
+    """
     try:
         kubernetes.config.load_kube_config(  # type: ignore[no-untyped-call]
-            config_file=source, client_configuration=configuration, persist_config=False
+            config_file=source,
+            client_configuration=configuration,
+            persist_config=False,
+            temp_file_path=folder,
         )
         user = _current_user(source)
-        if user is not None and "tokenFile" in user:
-            _follow_token_file(configuration, Path(user.path).parent / user["tokenFile"])
+        if user is None or not ("exec" in user or "auth-provider" in user):
+            # What stands in the kubeconfig stays as it is: there is nothing to refresh.
+            configuration.refresh_api_key_hook = None
+        if user is not None and "tokenFile" in user and "token" not in user:
+            _follow_token(configuration, Path(user.path).parent / user["tokenFile"])
         if user is not None and "exec" in user:
             _require_credentials(configuration, user["exec"]["command"])
     except _UNUSABLE as error:
@@ -115,17 +213,14 @@ def _require_credentials(configuration: kubernetes.client.Configuration, plugin:
         raise ValueError(f"{plugin} gave no credentials")
 
 
-def _follow_token_file(configuration: kubernetes.client.Configuration, token: Path) -> None:
-    """Have a token that stands in a file read anew with each request: it is replaced there.
+def _follow_token(configuration: kubernetes.client.Configuration, path: Path) -> None:
+    """Have a token that stands in a file read anew when the file is replaced.
 
     The official client reads it once, with its newline, which no header can hold.
     """
-
-    def read(configuration: kubernetes.client.Configuration) -> None:
-        configuration.api_key["BearerToken"] = f"Bearer {token.read_text().strip()}"
-
-    read(configuration)
-    configuration.refresh_api_key_hook = read  # type: ignore[assignment]  # declared as None
+    token = TokenFile(path)
+    token(configuration)
+    configuration.refresh_api_key_hook = token  # type: ignore[assignment]  # declared as None
 
 
 def current_namespace(kubeconfig: str = "") -> str:
@@ -135,11 +230,12 @@ def current_namespace(kubeconfig: str = "") -> str:
         kubeconfig: As for `load_api_client`.
 
     Returns:
-        The pod's own, else that of the kubeconfig's current context, else "default".
+        That of the current context, or the pod's own, in the order above; "default" if there is
+        none.
     """
-    if not kubeconfig and in_cluster():
+    source = _source(kubeconfig)
+    if source is None:
         return (SERVICE_ACCOUNT / "namespace").read_text().strip()
-    source = kubeconfig or kubernetes.config.KUBE_CONFIG_DEFAULT_LOCATION
     try:
         _, current = kubernetes.config.list_kube_config_contexts(source)  # type: ignore[no-untyped-call]
     except _UNUSABLE:

@@ -1,34 +1,29 @@
 """Commands in a running container, over the exec subresource of its pod.
 
-Speaks the channel protocol of client-go tools/remotecommand over one WebSocket a command. The
+Speaks the channel protocol of client-go tools/remotecommand over one WebSocket a command, which
+takes the way of all requests: the same proxy, TLS and credentials, one deadline, and the stop. The
 official client's `stream` is left out: it swaps a method of the ApiClient during the call, which
 must not happen while other threads use it, and cannot be given a deadline.
 """
 
 import json
-import ssl
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
-from typing import Any, Final
-from urllib.parse import unquote, urlencode, urlsplit, urlunsplit
+from typing import Any, Final, Self
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
-import kubernetes.client
 import urllib3
 import websocket
-from attrs import field, frozen
+from attrs import frozen
 
-from controller.clock import Clock, Deadline, DeadlineExceeded
+from controller.clock import Deadline
 from controller.errors import TransportError, from_status
 from controller.leaderelection.fence import always_open
-from controller.metrics import Metrics
 from controller.resource import Object, Resource
-from controller.rest.client import (
-    NO_ANSWER,
-    host_label,
-    request_headers,
-    retry_after_seconds,
-    transport_error,
-)
+from controller.rest.cutoff import Cause, Guard, shut_down
+from controller.rest.duplex import Duplex
+from controller.rest.transport import OPEN_SECONDS, Transport, retry_after_seconds
 
 _PODS: Final = Resource("", "v1", "pods", "Pod")
 
@@ -46,9 +41,9 @@ CLOSE: Final = 255
 #: Bytes a message: well below what a kubelet or a proxy accepts in one frame.
 _CHUNK: Final = 32 * 1024
 
-#: Bytes of output kept. A command that prints more is broken, and so much would not fit the memory
-#: limit of a controller with several workers.
-MAX_OUTPUT: Final = 16 * 1024 * 1024
+#: Bytes of output kept unless the caller says otherwise. Output is JSON as a rule, which takes 28
+#: times as much memory once it is parsed; a command that prints more is broken.
+MAX_OUTPUT: Final = 1024 * 1024
 
 REASON_NON_ZERO_EXIT: Final = "NonZeroExitCode"
 CAUSE_EXIT_CODE: Final = "ExitCode"
@@ -73,34 +68,16 @@ class Executor:
     """Runs commands in containers. Safe to share between threads: each command has its own socket.
 
     Needs the verbs get and create on pods/exec: servers ask for either, by their version.
+
+    Args:
+        transport: The connections.
+        fence: Called before connecting, right before a command is started, and before each piece of
+            what it reads. What it raises is raised. See `controller.leaderelection.fence`.
     """
 
-    def __init__(
-        self,
-        api_client: kubernetes.client.ApiClient,
-        *,
-        clock: Clock,
-        metrics: Metrics,
-        fence: Callable[[], None] = always_open,
-        connect_timeout: float = 10.0,
-    ) -> None:
-        """Make an executor.
-
-        Args:
-            api_client: Where to connect and how to authenticate; it is only read.
-            clock: Measures requests.
-            metrics: Where requests are counted.
-            fence: Called before connecting, right before a command is started, and before each
-                piece of what it reads. What it raises is raised. See `Fence`.
-            connect_timeout: Seconds for each step of connecting; the last one goes up to the
-                kubelet and the container runtime.
-        """
-        self._api_client = api_client
-        self._clock = clock
-        self._metrics = metrics
+    def __init__(self, transport: Transport, *, fence: Callable[[], None] = always_open) -> None:
+        self._transport = transport
         self._fence = fence
-        self._connect_timeout = connect_timeout
-        self._host = host_label(api_client.configuration.host)
 
     def run(
         self,
@@ -109,8 +86,10 @@ class Executor:
         container: str,
         command: Sequence[str],
         *,
-        stdin: bytes = b"",
+        stdin: bytes | Iterable[bytes] = b"",
         deadline: Deadline,
+        max_output: int = MAX_OUTPUT,
+        on_stdout: Callable[[bytes], None] | None = None,
     ) -> ExecResult:
         """Run a command to its end.
 
@@ -120,9 +99,15 @@ class Executor:
             container: Which of its containers.
             command: Program and arguments. They stand in the request's URL, and so in the server's
                 audit log: a secret goes over stdin.
-            stdin: What the command reads. Its end may not be visible to the command (see `V4`), so
-                it must read up to a mark of its own.
-            deadline: For everything. A command that is still running then is left to itself.
+            stdin: What the command reads. Bytes are sent before anything is read. Pieces are sent
+                by a thread of their own while the command's output is read; what gives them out
+                should end once this has returned. Their end may not be visible to the command (see
+                `V4`), so it must read up to a mark of its own.
+            deadline: For everything; its stop cuts a command that is still running a second later.
+                A command that is cut is left to itself. It has started within OPEN_SECONDS.
+            max_output: Bytes of output that are kept.
+            on_stdout: Gets each piece of standard output, of which nothing is kept or counted then.
+                Called on this thread; what it raises is raised, and the command is cut.
 
         Returns:
             The result, whatever the exit code.
@@ -130,98 +115,170 @@ class Executor:
         Raises:
             ApiError: The server refuses, the pod or container is not there or not running, or the
                 program cannot be started.
-            TransportError: The connection failed; the command may have run.
+            TransportError: The connection failed, or the output is too long; the command may have
+                run.
             DeadlineExceeded: The deadline has passed; the command may go on.
+            Stopped: The deadline's stop was set; the command may go on.
             NotLeading: The fence is closed; the command has read nothing, or half.
         """
         description = f"EXEC {namespace}/{pod}/{container}"
+        query = _query(container, command, stdin=stdin != b"")
+        url = self._url(namespace, pod, query)
+        guard = self._transport.begin(description, OPEN_SECONDS, deadline)
         try:
-            connection = self._connect(
-                self._url(namespace, pod, _query(container, command, stdin=bool(stdin))), deadline
-            )
-            try:
-                self._send_stdin(connection, stdin, deadline)
-                return _receive(connection, description, deadline)
-            finally:
-                connection.shutdown()  # type: ignore[no-untyped-call]
+            with _Session(*self._connect(url, guard), fence=self._fence, guard=guard) as session:
+                guard.renew(deadline.remaining(), Cause.DEADLINE)
+                session.send(stdin)
+                output = session.receive(description, max_output, on_stdout)
         except websocket.WebSocketBadStatusException as error:
             retry_after = retry_after_seconds((error.resp_headers or {}).get("retry-after", ""))
             raise from_status(
                 error.status_code, error.resp_body or b"", retry_after=retry_after
             ) from error
-        except (DeadlineExceeded, websocket.WebSocketException, OSError) as error:
-            if deadline.expired:
-                raise DeadlineExceeded(f"{description}: the deadline has passed") from error
-            raise transport_error(description, error) from error
-
-    def _connect(self, url: str, deadline: Deadline) -> websocket.WebSocket:
-        timeout = min(self._connect_timeout, deadline.left())
-        self._fence()
-        started = self._clock.monotonic()
-        code = NO_ANSWER
-        try:
-            connection = websocket.create_connection(url, **self._connection_options(timeout))
-            code = str(HTTPStatus.SWITCHING_PROTOCOLS.value)
-        except websocket.WebSocketBadStatusException as error:
-            code = str(error.status_code)
-            raise
+        except (websocket.WebSocketException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._transport.failure(description, guard, error) from error
         finally:
-            self._metrics.rest_requests_total.labels(code=code, method="GET", host=self._host).inc()
-            self._metrics.rest_request_duration_seconds.labels(verb="GET", host=self._host).observe(
-                self._clock.monotonic() - started
-            )
-        return connection
+            guard.end()
+        return output
 
-    def _send_stdin(
-        self, connection: websocket.WebSocket, stdin: bytes, deadline: Deadline
-    ) -> None:
-        if not stdin:
-            return
-        for start in range(0, len(stdin), _CHUNK):
-            _set_timeout(connection, deadline)
-            self._fence()
-            connection.send_binary(bytes([STDIN]) + stdin[start : start + _CHUNK])
-        if connection.getsubprotocol() == V5:
-            connection.send_binary(bytes([CLOSE, STDIN]))
+    def _connect(self, url: str, guard: Guard) -> tuple[websocket.WebSocket, Any]:
+        """Return the open WebSocket, and the socket below it.
+
+        A server that refuses the credentials has started nothing: it is asked once more with those
+        of now.
+        """
+        version = self._transport.credentials_version
+        try:
+            return self._connect_once(url, guard)
+        except websocket.WebSocketBadStatusException as error:
+            unauthorized = error.status_code == HTTPStatus.UNAUTHORIZED
+            if not (unauthorized and self._transport.renew(version)):
+                raise
+        return self._connect_once(url, guard)
+
+    def _connect_once(self, url: str, guard: Guard) -> tuple[websocket.WebSocket, Any]:
+        self._fence()
+        with self._transport.measured("GET") as measured:
+            sock, headers = self._transport.connect(guard)
+            try:
+                # To connect may have taken seconds.
+                self._fence()
+                connection = websocket.create_connection(
+                    url,
+                    socket=sock,
+                    header=[f"{name}: {value}" for name, value in headers.items()],
+                    subprotocols=[V5, V4],
+                    # Whoever redirects would be sent the credentials.
+                    redirect_limit=0,
+                    suppress_origin=True,
+                    skip_utf8_validation=True,
+                )
+            except BaseException as error:
+                sock.close()
+                if isinstance(error, websocket.WebSocketBadStatusException):
+                    measured.code = str(error.status_code)
+                raise
+            measured.code = str(HTTPStatus.SWITCHING_PROTOCOLS.value)
+        return connection, sock
 
     def _url(self, namespace: str, pod: str, query: str) -> str:
-        host = urlsplit(self._api_client.configuration.host)
+        host = urlsplit(self._transport.url)
         scheme = "wss" if host.scheme == "https" else "ws"
         path = host.path.rstrip("/") + _PODS.path(namespace, pod, "exec")
-        return str(urlunsplit((scheme, host.netloc, path, query, "")))
-
-    def _connection_options(self, timeout: float) -> dict[str, Any]:
-        headers = request_headers(self._api_client)
-        return {
-            "timeout": timeout,
-            "header": _FencedHeaders(headers, self._fence),
-            "subprotocols": [V5, V4],
-            # Whoever redirects would be sent the credentials.
-            "redirect_limit": 0,
-            "suppress_origin": True,
-            "skip_utf8_validation": True,
-            "sslopt": _tls_options(self._api_client.configuration),
-            **_proxy_options(self._api_client.rest_client.pool_manager),
-        }
+        return str(urlunsplit((scheme, host.netloc.rpartition("@")[2], path, query, "")))
 
 
-@frozen
-class _FencedHeaders:
-    """The headers of an exec, once it is certain that it may be sent.
+class _Session:
+    """One command that was started. A context manager: leaving it closes the connection.
 
-    The WebSocket library reads them when the connection stands, which may have taken seconds.
+    Args:
+        connection: The open WebSocket.
+        sock: The socket below it.
+        fence: As in `Executor`.
+        guard: The request's.
     """
 
-    #: The credentials are among them.
-    headers: Mapping[str, str] = field(repr=False)
-    fence: Callable[[], None]
+    def __init__(
+        self,
+        connection: websocket.WebSocket,
+        sock: Any,  # noqa: ANN401 - a socket, or what urllib3 has in its place
+        *,
+        fence: Callable[[], None],
+        guard: Guard,
+    ) -> None:
+        self._connection = connection
+        self._sock = sock
+        self._fence = fence
+        self._guard = guard
+        # Why the pieces of the input could not be sent; written by the thread that sends them.
+        self._input_failure: BaseException | None = None
 
-    def __contains__(self, name: object) -> bool:
-        return name in self.headers
+    def __enter__(self) -> Self:
+        return self
 
-    def __iter__(self) -> Iterator[str]:
-        self.fence()
-        return (f"{name}: {value}" for name, value in self.headers.items())
+    def __exit__(self, *_: object) -> None:
+        # Wakes the thread that sends.
+        shut_down(self._sock)
+        self._sock.close()
+
+    def send(self, stdin: bytes | Iterable[bytes]) -> None:
+        """Send what the command reads: bytes at once, pieces beside what follows."""
+        if isinstance(stdin, bytes):
+            if stdin:
+                self._send_pieces([stdin])
+            return
+        self._connection.sock = Duplex(self._sock)  # type: ignore[assignment]  # has what is used
+        threading.Thread(
+            target=self._send_beside, args=(stdin,), name="stdin of a command", daemon=True
+        ).start()
+
+    def receive(
+        self, description: str, max_output: int, on_stdout: Callable[[bytes], None] | None
+    ) -> ExecResult:
+        """Collect the output until the server closes the connection.
+
+        The status may overtake the output on its way through the API server, so it ends nothing.
+        """
+        kept = {STDOUT: bytearray(), STDERR: bytearray(), STATUS: bytearray()}
+        try:
+            while True:
+                opcode, data = self._connection.recv_data()
+                if opcode == websocket.ABNF.OPCODE_CLOSE:
+                    break
+                if data and data[0] == STDOUT and on_stdout is not None:
+                    on_stdout(data[1:])
+                elif data and data[0] in kept:
+                    kept[data[0]] += data[1:]
+                if sum(map(len, kept.values())) > max_output:
+                    raise TransportError(
+                        f"{description}: the command printed more than {max_output} bytes"
+                    )
+        except (websocket.WebSocketException, OSError):
+            if self._input_failure is not None:
+                raise self._input_failure from None
+            raise
+        return ExecResult(
+            _exit_code(bytes(kept[STATUS]), description), bytes(kept[STDOUT]), bytes(kept[STDERR])
+        )
+
+    def _send_pieces(self, pieces: Iterable[bytes]) -> None:
+        for piece in pieces:
+            for start in range(0, len(piece), _CHUNK):
+                self._fence()
+                self._connection.send_binary(bytes([STDIN]) + piece[start : start + _CHUNK])
+        if self._connection.getsubprotocol() == V5:
+            self._connection.send_binary(bytes([CLOSE, STDIN]))
+
+    def _send_beside(self, pieces: Iterable[bytes]) -> None:
+        try:
+            self._send_pieces(pieces)
+        except (websocket.WebSocketException, OSError):
+            # The connection is gone, as the reader finds out; or the command has ended and was
+            # left, which is no failure.
+            pass
+        except BaseException as error:  # noqa: BLE001 - raised on the thread that reads
+            self._input_failure = error
+            self._guard.cut(Cause.CLOSED)
 
 
 def _query(container: str, command: Sequence[str], *, stdin: bool) -> str:
@@ -233,62 +290,6 @@ def _query(container: str, command: Sequence[str], *, stdin: bool) -> str:
         "command": command,
     }
     return urlencode(parameters, doseq=True)
-
-
-def _tls_options(configuration: kubernetes.client.Configuration) -> dict[str, Any]:
-    """Return the TLS settings of the official client in the words of the WebSocket one."""
-    options = {
-        "cert_reqs": ssl.CERT_REQUIRED if configuration.verify_ssl else ssl.CERT_NONE,
-        "check_hostname": configuration.verify_ssl and configuration.assert_hostname is not False,
-        "ca_certs": configuration.ssl_ca_cert,
-        "certfile": configuration.cert_file,
-        "keyfile": configuration.key_file,
-        "server_hostname": configuration.tls_server_name,
-    }
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def _proxy_options(manager: urllib3.PoolManager) -> dict[str, Any]:
-    """Return the settings that take a command through a proxy if all other requests take it.
-
-    Of a host alone the WebSocket library asks the environment, and reads NO_PROXY in its own way.
-    """
-    if manager.proxy is None:
-        return {"http_proxy_host": "unused", "http_proxy_port": 1, "http_no_proxy": ["*"]}
-    user, _, password = (manager.proxy.auth or "").partition(":")
-    return {
-        "http_proxy_host": manager.proxy.host,
-        "http_proxy_port": manager.proxy.port,
-        "http_proxy_auth": (unquote(user), unquote(password)) if user else None,
-        # No host has this name; without any the environment would be asked.
-        "http_no_proxy": [""],
-    }
-
-
-def _receive(connection: websocket.WebSocket, description: str, deadline: Deadline) -> ExecResult:
-    """Collect the output until the server closes the connection.
-
-    The status may overtake the output on its way through the API server, so it ends nothing.
-    """
-    channels = {STDOUT: bytearray(), STDERR: bytearray(), STATUS: bytearray()}
-    while True:
-        _set_timeout(connection, deadline)
-        opcode, data = connection.recv_data()
-        if opcode == websocket.ABNF.OPCODE_CLOSE:
-            break
-        if data and data[0] in channels:
-            channels[data[0]] += data[1:]
-        if sum(map(len, channels.values())) > MAX_OUTPUT:
-            raise TransportError(f"{description}: the command printed more than {MAX_OUTPUT} bytes")
-    return ExecResult(
-        _exit_code(bytes(channels[STATUS]), description),
-        bytes(channels[STDOUT]),
-        bytes(channels[STDERR]),
-    )
-
-
-def _set_timeout(connection: websocket.WebSocket, deadline: Deadline) -> None:
-    connection.settimeout(deadline.left())
 
 
 def _exit_code(content: bytes, description: str) -> int:

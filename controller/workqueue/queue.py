@@ -153,16 +153,16 @@ class PriorityQueue(Generic[T]):
         # The last number that was given to a record.
         self._sequence = 0
 
-        # A worker that waits in `get` has a condition of its own, in one of the three fields below.
-        # One of them, the leader, waits with a timer. Invariants, whenever the lock is free:
-        # * At least as many workers are woken as items are ready, or no worker sleeps.
-        # * If an item waits for its time and a worker sleeps, the leader wakes up by then, or a
-        #   worker is woken that will take care of it.
+        # A worker that waits in `get` has a condition of its own, in one of the three fields below:
+        # a leader with followers, as in Java's DelayQueue. Invariants, while nobody holds the lock:
+        # * At least as many workers are woken as `_ready` has items, or no worker sleeps.
+        # * If `_waiting` has items and a worker sleeps, the leader wakes up in time for the first
+        #   of them, or a worker is woken, which will then lead or find an item.
         #
-        # The leader. It wakes up by itself at `_timer`, in monotonic seconds.
+        # The sleeping worker that holds the timer, and when it ends, in monotonic seconds.
         self._leader: threading.Condition | None = None
         self._timer = 0.0
-        # The workers that sleep without a timer, in the order in which they fell asleep.
+        # The sleeping workers without a timer, in the order in which they fell asleep.
         self._followers: dict[threading.Condition, None] = {}
         # The workers that were woken and do not have the lock yet.
         self._woken: set[threading.Condition] = set()
@@ -316,7 +316,7 @@ class PriorityQueue(Generic[T]):
         return self._sequence
 
     def _sleep(self, now: float) -> None:
-        """Wait until woken, or as the leader until the first item becomes ready."""
+        """Wait until woken, or until the first item becomes ready if a leader is needed."""
         sleeper = threading.Condition(self._lock)
         first = self._waiting.peek()
         timeout = None
@@ -334,18 +334,19 @@ class PriorityQueue(Generic[T]):
                 self._leader = None
 
     def _wake_workers(self) -> None:
-        """Wake as many workers as there are ready items that no woken worker will take.
+        """Wake as many workers as the invariants above ask for.
 
-        Call it after each change that can make an item ready, or change the first one to become so.
+        Call it after each change that makes an item ready, or changes the first one to become so.
         """
         if self._leader is None and not self._followers:
             return
         first = self._waiting.peek()
         if first is not None and self._leader is not None and first.ready_at < self._timer:
-            # It sleeps again until the new time, unless it finds an item.
+            # Its timer ends too late. It sets another one, unless it finds an item.
             self._wake(self._leader)
         needed = len(self._ready)
         if not needed and first is not None and self._leader is None:
+            # Somebody has to hold the timer.
             needed = 1
         while len(self._woken) < needed and (self._followers or self._leader is not None):
             self._wake_one()

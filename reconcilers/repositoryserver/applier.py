@@ -9,7 +9,7 @@ import structlog
 from controller.conditions import timestamp
 from controller.errors import BadRequest, Invalid, NotFound
 from reconcilers.repositoryserver import api, children, resources, status
-from reconcilers.repositoryserver.caches import INDEX_OWNER, owner_uids
+from reconcilers.repositoryserver.caches import INDEX_INSTANCE, INDEX_OWNER, owner_uids
 from reconcilers.repositoryserver.context import Overruled
 from reconcilers.repositoryserver.errors import InvalidInput, Unsettled
 
@@ -169,6 +169,15 @@ class ChildApplier:
             desired["metadata"]["namespace"],
             children.with_applied(desired),
             deadline=current.deadline,
+        )
+
+    def has_pods_of_namesake(self, current: Pass) -> bool:
+        """Return whether there are pods of a deleted resource that had the same name."""
+        labels = children.selector(current.server)
+        return any(
+            pod["metadata"]["namespace"] == current.server.namespace
+            and current.server.uid not in owner_uids(pod)
+            for pod in self._caches.pods.by_index(INDEX_INSTANCE, labels[children.LABEL_INSTANCE])
         )
 
     def ensure_pod(

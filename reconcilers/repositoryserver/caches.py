@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from controller.resource import Object
 
 INDEX_OWNER: Final = "owner"
+INDEX_INSTANCE: Final = "instance"
 INDEX_SECRET: Final = "secret"  # noqa: S105 - an index's name
 INDEX_SERVICE: Final = "service"
 
@@ -56,7 +57,7 @@ class Caches(Generic[CacheT_co]):
 
     Args:
         servers: RepositoryServers, indexed by the Secrets that they name.
-        pods: Pods, indexed by owner.
+        pods: Pods, indexed by owner, and by the server that their label names.
         services: Services, indexed by owner.
         network_policies: NetworkPolicies, indexed by owner.
         secrets: Secrets without their data, indexed by owner.
@@ -81,7 +82,9 @@ def follow(operator: Operator) -> Caches[SharedInformer]:
             indexers={INDEX_SECRET: api.secret_names},
             trim=trim_server,
         ),
-        pods=operator.informer(resources.PODS, indexers=by_owner, trim=trim_pod),
+        pods=operator.informer(
+            resources.PODS, indexers={**by_owner, INDEX_INSTANCE: instance}, trim=trim_pod
+        ),
         services=operator.informer(resources.SERVICES, indexers=by_owner),
         network_policies=operator.informer(resources.NETWORK_POLICIES, indexers=by_owner),
         secrets=operator.informer(resources.SECRETS, NAMES_AND_VERSIONS, indexers=by_owner),
@@ -94,6 +97,12 @@ def follow(operator: Operator) -> Caches[SharedInformer]:
 def owner_uids(obj: Mapping[str, Any]) -> list[str]:
     """Return the uids of an object's owners, for the index `INDEX_OWNER`."""
     return [one["uid"] for one in obj["metadata"].get("ownerReferences") or ()]
+
+
+def instance(obj: Mapping[str, Any]) -> list[str]:
+    """Return the server that an object's label names, for the index `INDEX_INSTANCE`."""
+    label = (obj["metadata"].get("labels") or {}).get(children.LABEL_INSTANCE)
+    return [label] if label else []
 
 
 def trim_server(obj: Object) -> Object:

@@ -179,7 +179,7 @@ def is_found(server: RepositoryServer, obj: Mapping[str, Any], digest_: str) -> 
         digest_: Its digest.
     """
     labels = obj["metadata"].get("labels") or {}
-    return labels.items() >= {**_selector(server), LABEL_DIGEST: digest_}.items()
+    return labels.items() >= {**selector(server), LABEL_DIGEST: digest_}.items()
 
 
 def run_as_user(server: RepositoryServer) -> int:
@@ -281,7 +281,7 @@ def service(server: RepositoryServer, serving: str) -> dict[str, Any]:
         "metadata": _metadata(server, stable_name(server)),
         "spec": {
             "type": "ClusterIP",
-            "selector": {**_selector(server), LABEL_DIGEST: serving},
+            "selector": {**selector(server), LABEL_DIGEST: serving},
             "ports": [{"name": "https", "port": PORT, "protocol": "TCP", "targetPort": PORT}],
         },
     }
@@ -294,7 +294,7 @@ def network_policy(server: RepositoryServer) -> dict[str, Any]:
         "kind": "NetworkPolicy",
         "metadata": _metadata(server, stable_name(server)),
         "spec": {
-            "podSelector": {"matchLabels": _selector(server)},
+            "podSelector": {"matchLabels": selector(server)},
             "policyTypes": ["Ingress"],
             "ingress": [
                 {
@@ -392,7 +392,7 @@ def _label(name: str, length: int) -> str:
 
 
 def _metadata(server: RepositoryServer, name: str, digest_: str = "") -> dict[str, Any]:
-    labels = {LABEL_MANAGED_BY: MANAGER, **_selector(server)}
+    labels = {LABEL_MANAGED_BY: MANAGER, **selector(server)}
     if digest_:
         labels[LABEL_DIGEST] = digest_
     return {
@@ -403,7 +403,8 @@ def _metadata(server: RepositoryServer, name: str, digest_: str = "") -> dict[st
     }
 
 
-def _selector(server: RepositoryServer) -> dict[str, str]:
+def selector(server: RepositoryServer) -> dict[str, str]:
+    """Return the labels that all pods of a server have, and no others."""
     return {LABEL_INSTANCE: _label(server.name, _LABEL_LENGTH)}
 
 
@@ -482,7 +483,7 @@ def _beside(server: RepositoryServer, inputs: ServerInputs) -> dict[str, Any]:
     if not inputs.storage.claim:
         return {}
     there = {
-        "labelSelector": {"matchLabels": _selector(server)},
+        "labelSelector": {"matchLabels": selector(server)},
         "topologyKey": "kubernetes.io/hostname",
     }
     preferred = [{"weight": 100, "podAffinityTerm": there}]

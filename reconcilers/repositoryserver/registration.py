@@ -331,6 +331,8 @@ class UserRegistrar:
         if stored is None:
             # Created, not applied: a Secret that the cache does not show yet must not be replaced.
             written = self._applier.create(current, resources.SECRETS, secret)
+            # The kubelet of a pod that still ends may know the deleted Secret of the same name.
+            current.users_changed = self._applier.has_pods_of_namesake(current)
         else:
             # The cache holds no content to compare with.
             changed = (stored.users, stored.version) != (wanted, version)

@@ -13,6 +13,7 @@ from controller.metrics import Metrics
 from controller.resource import Object, Resource
 from controller.rest.client import Client
 from controller.rest.kubeconfig import load_api_client
+from controller.rest.transport import Transport
 from e2e.confidential import Confidential
 from e2e.kubectl import Kubectl
 from e2e.waiting import CLOCK, wait_for
@@ -104,12 +105,12 @@ class Cluster:
 
 def connect(kubeconfig: str, controller_image: str, server_image: str) -> Cluster:
     """Return the cluster of a kubeconfig."""
-    client = Client(
+    transport = Transport(
         load_api_client(kubeconfig, user_agent="e2e-test"),
-        field_manager="e2e-test",
         clock=CLOCK,
         metrics=Metrics(CollectorRegistry()),
     )
+    client = Client(transport, field_manager="e2e-test")
     kubectl = Kubectl(kubeconfig)
     return Cluster(client, kubectl, controller_image, server_image, Confidential())
 

@@ -1,4 +1,4 @@
-"""The commands that the documentation gives to who operates a server."""
+"""The commands and the programs that the documentation gives to its readers."""
 
 from __future__ import annotations
 
@@ -24,6 +24,17 @@ def commands_of(page: str) -> list[str]:
         page: Its path in the checkout.
     """
     return [_END.sub("", line) for line in _COMMAND.findall((ROOT / page).read_text())]
+
+
+def code_blocks(page: str, language: str) -> list[str]:
+    """Return the fenced blocks of a page that are in a language, in their order.
+
+    Args:
+        page: Its path in the checkout.
+        language: The word that follows the fence.
+    """
+    fenced = re.compile(rf"^```{language}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    return fenced.findall((ROOT / page).read_text())
 
 
 def as_typed(command: str, words: dict[str, str]) -> list[str]:

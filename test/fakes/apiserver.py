@@ -8,6 +8,7 @@ import contextlib
 import json
 import socket
 import ssl
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -18,7 +19,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 import kubernetes.client
 from attrs import frozen
+from prometheus_client import CollectorRegistry
 
+from controller.clock import Clock, SystemClock
+from controller.metrics import Metrics
+from controller.rest.transport import Transport
 from fakes.clock import STUCK_AFTER
 from fakes.ports import port_of, reserved
 
@@ -53,17 +58,23 @@ Answer = Callable[["Handler"], None]
 class FakeApiServer:
     """A server for one test; a context manager that frees the port and all connections."""
 
-    def __init__(self, *script: Answer, tls: Path | None = None) -> None:
+    def __init__(
+        self, *script: Answer, tls: Path | None = None, clients: Path | None = None
+    ) -> None:
         """Start listening.
 
         Args:
             script: The answers, in the order of the requests.
             tls: A PEM file with certificate and key, None for plain HTTP.
+            clients: A PEM file with the certificates that clients must have one of, None for any
+                client.
         """
         self._lock = threading.Condition()
         self._script = deque(script)
         self._requests: list[RecordedRequest] = []
         self._tls = tls
+        self._clients = clients
+        self._connections: list[socket.socket] = []
         self.closing = threading.Event()
         #: What each client said of itself that asked for a tunnel to another server.
         self.logins: list[str] = []
@@ -85,6 +96,10 @@ class FakeApiServer:
         return f"{scheme}://127.0.0.1:{self._port}"
 
     @property
+    def port(self) -> int:
+        return self._port
+
+    @property
     def requests(self) -> list[RecordedRequest]:
         with self._lock:
             return list(self._requests)
@@ -95,6 +110,19 @@ class FakeApiServer:
         if self._tls:
             configuration.ssl_ca_cert = str(self._tls)
         return kubernetes.client.ApiClient(configuration)
+
+    def transport(self, metrics: Metrics | None = None, clock: Clock | None = None) -> Transport:
+        """Return connections to this server.
+
+        Args:
+            metrics: Where requests are counted; nowhere unless given.
+            clock: The time; the machine's unless given.
+        """
+        return Transport(
+            self.api_client(),
+            clock=clock or SystemClock(),
+            metrics=metrics or Metrics(CollectorRegistry()),
+        )
 
     def expect(self, *answers: Answer) -> None:
         """Append to the script."""
@@ -113,6 +141,19 @@ class FakeApiServer:
         self._listener.shutdown()
         self._listener.server_close()
 
+    def drop_connections(self) -> None:
+        """Close the connections that stand."""
+        with self._lock:
+            for connection in self._connections:
+                with contextlib.suppress(OSError):
+                    socket.socket.shutdown(connection, socket.SHUT_RDWR)
+            self._connections.clear()
+
+    def connected(self, connection: socket.socket) -> None:
+        """Remember a connection."""
+        with self._lock:
+            self._connections.append(connection)
+
     def listen_again(self) -> None:
         """Accept connections at the old port."""
         self._listener = self._listen()
@@ -130,6 +171,9 @@ class FakeApiServer:
         if self._tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(self._tls)
+            if self._clients:
+                context.load_verify_locations(self._clients)
+                context.verify_mode = ssl.CERT_REQUIRED
             listener.socket = context.wrap_socket(listener.socket, server_side=True)
         threading.Thread(
             target=listener.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
@@ -142,10 +186,26 @@ class _Listener(ThreadingHTTPServer):
     block_on_close = False
     fake: FakeApiServer
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Stay silent about a client that has gone: some tests cut their connections."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: _Listener
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.fake.connected(self.connection)
+
+    def peer_name(self) -> str:
+        """Return the common name in the client's certificate."""
+        assert isinstance(self.connection, ssl.SSLSocket)
+        certificate: Any = self.connection.getpeercert()
+        (((_, name),),) = certificate["subject"]
+        return str(name)
 
     def handle_any(self) -> None:
         url = urlsplit(self.path)
@@ -169,6 +229,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_CONNECT(self) -> None:
         """Be the proxy as well: what comes through its tunnel is asked of this server."""
         self.server.fake.logins.append(self.headers.get("Proxy-Authorization", ""))
+        # Whatever version of HTTP asks for it.
+        self.close_connection = False
         self.send_response(200)
         self.end_headers()
 

@@ -1,6 +1,7 @@
 """A clock that only a test moves."""
 
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 #: Real seconds after which a test that waits for threads is stuck, not slow.
@@ -9,6 +10,10 @@ STUCK_AFTER = 60.0
 #: Real seconds between looks at an event: an event can be waited for, but not together with the
 #: fake time, and waking it through its own condition would mislead whoever else waits for it.
 EVENT_POLL = 0.001
+
+
+#: Real seconds that threads have to notice a step, of those that are made until something happens.
+STEP_PAUSE = 0.005
 
 
 class FakeClock:
@@ -79,6 +84,15 @@ class FakeClock:
         for condition in due:
             with condition:
                 condition.notify_all()
+
+    def step_until(self, done: Callable[[], bool], seconds: float = 1.0) -> None:
+        """Move time forward, step by step, until something has come of it."""
+        for _ in range(int(STUCK_AFTER / STEP_PAUSE)):
+            if done():
+                return
+            self.step(seconds)
+            threading.Event().wait(STEP_PAUSE)
+        raise AssertionError("nothing came of the time that passed")
 
     def block_until_waiters(self, count: int) -> None:
         """Return once at least `count` threads wait for this clock, with or without a timeout.

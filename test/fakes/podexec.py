@@ -14,6 +14,7 @@ HANDSHAKE_SUFFIX = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 OPCODE_BINARY = 2
 OPCODE_CLOSE = 8
+OPCODE_PING = 9
 
 
 class ExecStream:
@@ -30,6 +31,14 @@ class ExecStream:
 
     def close(self) -> None:
         self._send_frame(OPCODE_CLOSE, struct.pack(">H", 1000))
+
+    def ping(self) -> None:
+        """Ask for a sign of life, which comes as a message of its own."""
+        self._send_frame(OPCODE_PING, b"there?")
+
+    def receive(self) -> bytes:
+        """Return the client's next message."""
+        return self._receive_frame()[1]
 
     def receive_all(self) -> list[bytes]:
         """Return the client's messages, each a channel's byte and content, until it closes."""

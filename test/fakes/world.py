@@ -21,7 +21,14 @@ from fakes.clock import FakeClock
 from fakes.kopia import FakeKopia
 from fakes.recorder import FakeRecorder
 from reconcilers.repositoryserver import children, endpoints, htpasswd, record, resources
-from reconcilers.repositoryserver.caches import INDEX_OWNER, INDEX_SERVICE, Caches, owner_uids
+from reconcilers.repositoryserver.caches import (
+    INDEX_INSTANCE,
+    INDEX_OWNER,
+    INDEX_SERVICE,
+    Caches,
+    instance,
+    owner_uids,
+)
 from reconcilers.repositoryserver.reconciler import POD_FIRST_SECONDS, STAGE_PAUSE_SECONDS
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler as Reconciler
 from reconcilers.repositoryserver.turns import Turns
@@ -57,7 +64,7 @@ WRITE_STATUS = Action("patch", "repositoryservers/status", objects.NAME)
 # Those of the tests, so that they can be told from their hashes.
 _PASSWORDS = (objects.USER_PASSWORD_VALUE, "other", "n", "p")
 _PASS_SECONDS = 120
-_BY_OWNER: Mapping[str, IndexFunction] = {INDEX_OWNER: owner_uids}
+_BY_OWNER: Mapping[str, IndexFunction] = {INDEX_OWNER: owner_uids, INDEX_INSTANCE: instance}
 _BY_SERVICE: Mapping[str, IndexFunction] = {INDEX_SERVICE: endpoints.service_of}
 
 

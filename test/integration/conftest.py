@@ -18,6 +18,7 @@ from controller.metrics import Metrics
 from controller.resource import Resource
 from controller.rest.client import Client
 from controller.rest.kubeconfig import load_api_client
+from controller.rest.transport import Transport
 from fakes.tcpproxy import TcpProxy
 
 #: Names the kubeconfig of a cluster to use; its user must be an administrator.
@@ -97,12 +98,10 @@ def client(kubeconfig: str) -> Client:
 
 def client_of(kubeconfig: str) -> Client:
     """Return a client of the tests' own, beside that of a controller."""
-    return Client(
-        load_api_client(kubeconfig),
-        field_manager="integration-test",
-        clock=SystemClock(),
-        metrics=Metrics(CollectorRegistry()),
+    transport = Transport(
+        load_api_client(kubeconfig), clock=SystemClock(), metrics=Metrics(CollectorRegistry())
     )
+    return Client(transport, field_manager="integration-test")
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from controller.reconcile import Request, Result
 from controller.resource import Resource
 from controller.rest.client import Client
 from controller.rest.kubeconfig import load_api_client
+from controller.rest.transport import Transport
 
 if TYPE_CHECKING:
     from controller.clock import Deadline
@@ -71,10 +72,10 @@ def end_late(reason: str) -> NoReturn:
 
 def build(kubeconfig: str, name: str, terms: LeaseTerms) -> Manager:
     clock, metrics = SystemClock(), Metrics(CollectorRegistry())
-    api_client = load_api_client(kubeconfig)
+    transport = Transport(load_api_client(kubeconfig), clock=clock, metrics=metrics)
     fence = Fence(clock)
-    unfenced = Client(api_client, field_manager=name, clock=clock, metrics=metrics)
-    client = Client(api_client, field_manager=name, clock=clock, metrics=metrics, fence=fence.check)
+    unfenced = Client(transport, field_manager=name)
+    client = Client(transport, field_manager=name, fence=fence.check)
     recorder = EventRecorder(unfenced, component=name, clock=clock)
     informers = Informers(unfenced, [terms.namespace], clock=clock, metrics=metrics)
     work = informers.informer(CONFIG_MAPS, Selection(labels=LABEL))

@@ -254,5 +254,5 @@ def over(network: TcpProxy, kubeconfig: str) -> kubernetes.client.ApiClient:
     api_client = load_api_client(kubeconfig)
     server = urlsplit(api_client.configuration.host)
     api_client.configuration.host = f"https://127.0.0.1:{network.port}"
-    api_client.rest_client.pool_manager.connection_pool_kw["assert_hostname"] = server.hostname
+    api_client.configuration.tls_server_name = server.hostname
     return api_client

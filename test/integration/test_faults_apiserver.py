@@ -16,9 +16,9 @@ import yaml
 from attrs import frozen
 from prometheus_client import CollectorRegistry
 
+from controller import builder
 from controller.clock import SystemClock
 from controller.conditions import conditions_of, get_condition
-from controller import builder
 from controller.controller import Controller
 from controller.errors import Forbidden
 from controller.events import EVENTS
@@ -26,6 +26,7 @@ from controller.metrics import Metrics
 from controller.resource import Resource
 from controller.rest.client import Client
 from controller.rest.kubeconfig import load_api_client
+from controller.rest.transport import Transport
 from e2e.waiting import wait_for
 from fakes import objects
 from integration import running
@@ -221,7 +222,8 @@ def role(*, without: str = "") -> Object:
 
 def may_read_secrets(api_client: kubernetes.client.ApiClient, namespace: str) -> bool:
     metrics = Metrics(CollectorRegistry())
-    client = Client(api_client, field_manager=ACCOUNT, clock=SystemClock(), metrics=metrics)
+    transport = Transport(api_client, clock=SystemClock(), metrics=metrics)
+    client = Client(transport, field_manager=ACCOUNT)
     try:
         client.list(resources.SECRETS, namespace)
     except Forbidden:

@@ -6,6 +6,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import urllib3
+from attrs import evolve
 from prometheus_client import CollectorRegistry
 
 from controller.cache.informer import Informer
@@ -14,7 +16,10 @@ from controller.errors import NotFound, TooManyRequests
 from controller.metrics import Metrics
 from controller.resource import Object, Resource
 from controller.rest.client import Client, WatchStream
+from controller.rest.cutoff import Guard
 from controller.rest.kubeconfig import load_api_client
+from controller.rest.transport import Call, Transport
+from controller.stop import Stop
 from fakes.tcpproxy import TcpProxy
 
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
@@ -37,9 +42,9 @@ CLEAR, ENCODED = "open-sesame", "b3Blbi1zZXNhbWU="
 class RecordingClient(Client):
     """A client that notes how an informer asks, and can be made to ask for something old."""
 
+    connections: "Bookmarkless"
     asked: list[str]
     next_watch_from: str
-    without_bookmarks: bool
 
     def list(self, *arguments: Any, **options: Any) -> Object:
         self.asked.append("list")
@@ -49,9 +54,18 @@ class RecordingClient(Client):
         self.asked.append("stream" if options["send_initial_events"] else "watch")
         if self.next_watch_from and self.asked[-1] == "watch":
             options["resource_version"], self.next_watch_from = self.next_watch_from, ""
-        if self.without_bookmarks:
-            options["allow_bookmarks"] = False
         return super().watch(*arguments, **options)
+
+
+class Bookmarkless(Transport):
+    """Connections whose watches can be made to ask for no bookmarks."""
+
+    without_bookmarks = False
+
+    def open(self, call: Call, *, stop: Stop | None) -> tuple[urllib3.BaseHTTPResponse, Guard]:
+        if self.without_bookmarks:
+            call = evolve(call, query={**call.query, "allowWatchBookmarks": None})
+        return super().open(call, stop=stop)
 
 
 class Listener:
@@ -92,16 +106,13 @@ def recording(kubeconfig: str, network: TcpProxy) -> RecordingClient:
     api_client = load_api_client(kubeconfig)
     server = urlsplit(api_client.configuration.host)
     api_client.configuration.host = f"https://127.0.0.1:{network.port}"
-    api_client.rest_client.pool_manager.connection_pool_kw["assert_hostname"] = server.hostname
-    client = RecordingClient(
-        api_client,
-        field_manager="integration-test",
-        clock=SystemClock(),
-        metrics=Metrics(CollectorRegistry()),
-    )
+    api_client.configuration.tls_server_name = server.hostname
+    metrics = Metrics(CollectorRegistry())
+    connections = Bookmarkless(api_client, clock=SystemClock(), metrics=metrics)
+    client = RecordingClient(connections, field_manager="integration-test")
+    client.connections = connections
     client.asked = []
     client.next_watch_from = ""
-    client.without_bookmarks = False
     return client
 
 
@@ -111,7 +122,7 @@ Start = Callable[..., tuple[Informer, Listener]]
 @pytest.fixture
 def start(recording: RecordingClient, namespace: str) -> Iterator[Start]:
     """Give a function that starts an informer; each must end within a second."""
-    stop = threading.Event()
+    stop = Stop()
     threads: list[threading.Thread] = []
 
     def run(resource: Resource, **options: Any) -> tuple[Informer, Listener]:
@@ -260,7 +271,7 @@ def test_it_finds_the_difference_when_its_version_is_too_old(
 def test_it_lists_where_no_stream_comes_to_its_end(
     client: Client, namespace: str, recording: RecordingClient, start: Start
 ) -> None:
-    recording.without_bookmarks = True
+    recording.connections.without_bookmarks = True
     client.create(CONFIG_MAPS, namespace, config_map("a"))
 
     _, listener = start(CONFIG_MAPS, read_timeout=1.0)

@@ -6,6 +6,7 @@ Kopia is a fake.
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import pytest
 from attrs import define
 
 from controller.events import EVENTS
+from controller.rest.connections import Connections
 from controller.rest.kubeconfig import load_api_client
 from e2e.waiting import wait_for
 from fakes import objects
@@ -75,16 +77,18 @@ def start(
 
 
 def _start(kubeconfig: str, namespace: str, monkeypatch: pytest.MonkeyPatch) -> Seen:
-    api_client = load_api_client(kubeconfig)
+    # Tells its requests from those of others in this process.
+    agent = f"controller-{uuid.uuid4()}"
+    api_client = load_api_client(kubeconfig, user_agent=agent)
     requests: list[tuple[str, str]] = []
-    pool = api_client.rest_client.pool_manager
-    send = pool.urlopen
+    send = Connections.request
 
-    def counted(method: str, url: str, *arguments: Any, **options: Any) -> Any:
-        requests.append((method, url))
-        return send(method, url, *arguments, **options)
+    def counted(self: Connections, method: str, target: str, **options: Any) -> Any:
+        if options["headers"]["User-Agent"] == agent:
+            requests.append((method, target))
+        return send(self, method, target, **options)
 
-    monkeypatch.setattr(pool, "urlopen", counted)
+    monkeypatch.setattr(Connections, "request", counted)
     passes: Counter[str] = Counter()
     monkeypatch.setattr(Observed, "passes", passes, raising=False)
     monkeypatch.setattr(setup, "RepositoryServerReconciler", Observed)

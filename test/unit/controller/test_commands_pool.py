@@ -13,10 +13,10 @@ from attrs import evolve
 from prometheus_client import CollectorRegistry
 
 from controller.commands import HUNG_SECONDS, Command, Commands
-from controller.controller import Request
 from controller.errors import Stopped
 from controller.health import CheckFailed
 from controller.metrics import Metrics
+from controller.reconcile import Request
 from controller.rest.podexec import ExecResult
 from controller.stop import Stop
 from fakes.clock import STUCK_AFTER, FakeClock

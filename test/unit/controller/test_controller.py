@@ -27,6 +27,9 @@ from controller.stop import Stop
 from controller.workqueue.queue import PriorityQueue
 from fakes.clock import STUCK_AFTER, FakeClock
 
+# Reconciles that fail log an error.
+pytestmark = pytest.mark.usefixtures("logged")
+
 A = Request("default", "a")
 B = Request("default", "b")
 PODS = Resource("", "v1", "pods", "Pod")

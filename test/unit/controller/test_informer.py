@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from controller.cache.backoff import BACKOFF_CAP
 from controller.cache.informer import HUNG_SILENCES, Informer
-from controller.cache.reflector import BACKOFF_CAP, READ_TIMEOUT
+from controller.cache.reflector import READ_TIMEOUT
 from controller.cache.trim import default_trim
-from controller.clock import SystemClock
 from controller.health import CheckFailed
 from controller.metrics import Metrics
 from controller.resource import Object, Resource
@@ -78,9 +78,7 @@ def make_informer(
     **options: Any,
 ) -> Informer:
     metrics = options.pop("metrics", None) or Metrics(CollectorRegistry())
-    client = Client(
-        server.api_client(), field_manager="tester", clock=SystemClock(), metrics=metrics
-    )
+    client = Client(server.transport(metrics), field_manager="tester")
     return Informer(
         client,
         PODS,
@@ -342,6 +340,22 @@ def test_a_thread_in_a_silent_watch_is_alive_until_its_connection_must_have_been
             clock.step(1)
 
             with pytest.raises(CheckFailed, match="informer of pods shows no life for 181 s"):
+                informer.check_alive()
+
+
+def test_a_watch_that_may_be_silent_for_longer_hangs_later() -> None:
+    clock = FakeClock()
+    with FakeApiServer(watch(initial_events_end(5), added("a", 6), end="silent")) as server:
+        informer = make_informer(server, clock, read_timeout=300.0)
+        listener = Listener(informer)
+        informer.add_handler(listener)
+        with running(informer):
+            listener.wait_until_told("add a@6")
+
+            clock.step(600)
+            informer.check_alive()
+            clock.step(1)
+            with pytest.raises(CheckFailed, match="informer of pods shows no life for 601 s"):
                 informer.check_alive()
 
 

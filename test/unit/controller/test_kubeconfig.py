@@ -1,16 +1,27 @@
 """Finding the API server: the file named, the pod's service account, or the user's kubeconfig."""
 
+import base64
 import socket
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import kubernetes.client
 import pytest
 import urllib3
 import yaml
+from prometheus_client import CollectorRegistry
 
+from controller.clock import SystemClock
 from controller.errors import ConfigError
+from controller.metrics import Metrics
 from controller.rest import kubeconfig
-from controller.rest.client import request_headers
+from controller.rest.credentials import Credentials
+from controller.rest.transport import Call, Transport
+from fakes import apiserver
+from fakes.apiserver import FakeApiServer
+from fakes.certificates import self_signed
 
 CLUSTERS: dict[str, Any] = {
     "apiVersion": "v1",
@@ -31,6 +42,7 @@ CLUSTERS: dict[str, Any] = {
 @pytest.fixture(autouse=True)
 def outside_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.delenv("KUBECONFIG", raising=False)
 
 
 @pytest.fixture
@@ -46,7 +58,7 @@ def service_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     folder = tmp_path / "serviceaccount"
     folder.mkdir()
     (folder / "token").write_text("pod-token")
-    (folder / "ca.crt").write_text("certificate")
+    self_signed(tmp_path, "authority").replace(folder / "ca.crt")
     (folder / "namespace").write_text("kanister\n")
     loader = "kubernetes.config.incluster_config"
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
@@ -55,6 +67,11 @@ def service_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(f"{loader}.SERVICE_TOKEN_FILENAME", str(folder / "token"))
     monkeypatch.setattr(f"{loader}.SERVICE_CERT_FILENAME", str(folder / "ca.crt"))
     return folder
+
+
+def headers(api_client: kubernetes.client.ApiClient) -> dict[str, str]:
+    """Return what goes along with the next request."""
+    return Credentials(api_client).headers()
 
 
 def script(file: Path, commands: str) -> None:
@@ -85,11 +102,11 @@ def test_a_token_in_a_file_is_read_anew_for_each_request(config_file: str, tmp_p
     token.write_text("first\n")
     api_client = kubeconfig.load_api_client(config_file)
 
-    assert request_headers(api_client)["authorization"] == "Bearer first"
+    assert headers(api_client)["Authorization"] == "Bearer first"
 
     token.write_text("second\n")
 
-    assert request_headers(api_client)["authorization"] == "Bearer second"
+    assert headers(api_client)["Authorization"] == "Bearer second"
 
 
 @pytest.mark.parametrize(
@@ -114,12 +131,115 @@ def test_a_proxy_is_told_the_login_in_its_url(
     assert manager.proxy_headers == headers
 
 
-def test_connections_are_kept_and_probed(config_file: str) -> None:
+def test_connections_are_probed(config_file: str) -> None:
+    """Load balancers forget those that are idle."""
     pool = kubeconfig.load_api_client(config_file).rest_client.pool_manager
 
-    options = pool.connection_pool_kw
-    assert options["maxsize"] == kubeconfig.POOL_SIZE
-    assert (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1) in options["socket_options"]
+    options = pool.connection_pool_kw["socket_options"]
+    assert (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1) in options
+
+
+class TestProxy:
+    """What cannot be spoken to is found at the start, not by a program that is missing."""
+
+    @pytest.mark.parametrize("variable", ["https_proxy", "ALL_PROXY"])
+    def test_one_of_another_protocol_is_refused_by_the_name_of_its_variable(
+        self, config_file: str, monkeypatch: pytest.MonkeyPatch, variable: str
+    ) -> None:
+        monkeypatch.setenv(variable, "socks5://me:made-up@proxy:1080")
+
+        with pytest.raises(ConfigError, match=rf"^{variable} names .*'socks5'") as caught:
+            kubeconfig.load_api_client(config_file)
+
+        assert "made-up" not in str(caught.value)
+
+    def test_one_of_another_protocol_is_refused_by_the_field_of_the_kubeconfig(
+        self, config_file: str
+    ) -> None:
+        cluster = {"server": "https://one:6443", "proxy-url": "socks5://proxy:1080"}
+        clusters = [{"name": "one", "cluster": cluster}]
+        Path(config_file).write_text(yaml.safe_dump({**CLUSTERS, "clusters": clusters}))
+
+        with pytest.raises(ConfigError, match=f"^proxy-url in {config_file} names"):
+            kubeconfig.load_api_client(config_file)
+
+    def test_one_that_the_server_is_excepted_from_does_not_matter(
+        self, config_file: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("https_proxy", "ftp://proxy:21")
+        monkeypatch.setenv("no_proxy", "one")
+
+        kubeconfig.load_api_client(config_file)
+
+
+class TestDataInTheKubeconfig:
+    """Certificates and keys that stand in the file itself, which OpenSSL takes from files only."""
+
+    @pytest.fixture
+    def scratch(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        folder = tmp_path / "scratch"
+        folder.mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(folder))
+        return folder
+
+    @pytest.fixture
+    def server(self, tmp_path: Path) -> Iterator[FakeApiServer]:
+        client = self_signed(tmp_path, "client")
+        with FakeApiServer(tls=self_signed(tmp_path), clients=client) as started:
+            yield started
+
+    @pytest.fixture
+    def with_data(self, config_file: str, server: FakeApiServer, tmp_path: Path) -> str:
+        def encoded(name: str) -> str:
+            return base64.b64encode((tmp_path / name).read_bytes()).decode()
+
+        content = {
+            **CLUSTERS,
+            "clusters": [
+                {
+                    "name": "one",
+                    "cluster": {
+                        "server": server.url,
+                        "certificate-authority-data": encoded("tls.pem"),
+                    },
+                }
+            ],
+            "users": [
+                {
+                    "name": "me",
+                    "user": {
+                        "client-certificate-data": encoded("client.pem"),
+                        "client-key-data": encoded("client.pem"),
+                    },
+                }
+            ],
+        }
+        Path(config_file).write_text(yaml.safe_dump(content))
+        return config_file
+
+    def test_no_file_is_left_and_connections_are_made(
+        self, with_data: str, server: FakeApiServer, scratch: Path
+    ) -> None:
+        """A process that is killed cannot clean up."""
+        server.expect(apiserver.ok({}), apiserver.ok({}))
+
+        # Twice: the official client remembers the files that it has written.
+        for _ in range(2):
+            api_client = kubeconfig.load_api_client(with_data)
+            assert list(scratch.iterdir()) == []
+            transport = Transport(
+                api_client, clock=SystemClock(), metrics=Metrics(CollectorRegistry())
+            )
+            assert transport.request(Call("GET", "/version")) == b"{}"
+
+    def test_the_official_clients_own_requests_work_as_well(
+        self, with_data: str, server: FakeApiServer
+    ) -> None:
+        server.expect(apiserver.ok({"major": "1", "minor": "37"}))
+        api_client = kubeconfig.load_api_client(with_data)
+
+        pool = api_client.rest_client.pool_manager
+        assert pool.request("GET", f"{server.url}/version").status == 200
 
 
 @pytest.mark.parametrize(
@@ -136,6 +256,15 @@ def test_connections_are_kept_and_probed(config_file: str) -> None:
         pytest.param(
             yaml.safe_dump({**CLUSTERS, "users": [{"name": "me", "user": {"tokenFile": "none"}}]}),
             id="a token in a file that is not there",
+        ),
+        pytest.param(
+            yaml.safe_dump(
+                {
+                    **CLUSTERS,
+                    "users": [{"name": "me", "user": {"client-certificate-data": "bm9uZQ=="}}],
+                }
+            ),
+            id="a client certificate that is none",
         ),
     ],
 )
@@ -180,7 +309,7 @@ def test_a_credential_plugin_is_asked_again_when_its_token_expires(
     )
     api_client = kubeconfig.load_api_client(plugin_config)
 
-    tokens = [request_headers(api_client)["authorization"] for _ in range(2)]
+    tokens = [headers(api_client)["Authorization"] for _ in range(2)]
 
     assert tokens == ["Bearer 2", "Bearer 3"]
 
@@ -211,29 +340,75 @@ def test_a_kubeconfig_without_credentials_is_one(config_file: str, change: dict[
     """A proxy of `kubectl` asks for none."""
     Path(config_file).write_text(yaml.safe_dump({**CLUSTERS, **change}))
 
-    assert "authorization" not in request_headers(kubeconfig.load_api_client(config_file))
+    assert "Authorization" not in headers(kubeconfig.load_api_client(config_file))
 
 
 def test_no_kubeconfig_means_the_default_namespace(tmp_path: Path) -> None:
     assert kubeconfig.current_namespace(str(tmp_path / "none")) == "default"
 
 
-@pytest.mark.usefixtures("service_account")
-def test_in_a_pod_its_service_account_is_used() -> None:
-    configuration = kubeconfig.load_api_client().configuration
+class TestOrder:
+    """The file that is named, KUBECONFIG, the pod's service account, the user's own file."""
 
-    assert configuration.host == "https://10.0.0.1:443"
-    assert kubeconfig.current_namespace() == "kanister"
+    @pytest.fixture
+    def home(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+        """A user's own kubeconfig, for the second cluster."""
+        file = tmp_path / "home" / ".kube" / "config"
+        file.parent.mkdir(parents=True)
+        context = {"cluster": "two", "user": "me", "namespace": "own"}
+        contexts = [{"name": "first", "context": context}]
+        file.write_text(yaml.safe_dump({**CLUSTERS, "contexts": contexts}))
+        monkeypatch.setenv("HOME", str(tmp_path / "home"))
+        return file
+
+    def found(self, named: str = "") -> tuple[str, str]:
+        host = kubeconfig.load_api_client(named).configuration.host
+        return host, kubeconfig.current_namespace(named)
+
+    @pytest.mark.usefixtures("service_account", "home")
+    def test_the_file_that_is_named_is_the_first(
+        self, config_file: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("KUBECONFIG", "/nowhere")
+
+        assert self.found(config_file) == ("https://one:6443", "backup")
+
+    @pytest.mark.usefixtures("service_account", "home")
+    def test_kubeconfig_comes_before_the_service_account(
+        self, config_file: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whoever sets it in a pod means another cluster than the one that the pod is in."""
+        monkeypatch.setenv("KUBECONFIG", config_file)
+
+        assert self.found() == ("https://one:6443", "backup")
+
+    @pytest.mark.usefixtures("service_account", "home")
+    def test_the_service_account_comes_before_the_users_own_file(self) -> None:
+        assert self.found() == ("https://10.0.0.1:443", "kanister")
+
+    @pytest.mark.usefixtures("home")
+    def test_the_users_own_file_is_the_last(self) -> None:
+        assert self.found() == ("https://two:6443", "own")
+
+
+@pytest.mark.usefixtures("service_account")
+def test_the_token_of_a_service_account_is_followed() -> None:
+    """The kubelet replaces it within the hour."""
+    api_client = kubeconfig.load_api_client()
+    assert headers(api_client)["Authorization"] == "Bearer pod-token"
+
+    (kubeconfig.SERVICE_ACCOUNT / "token").write_text("new pod-token")
+
+    assert headers(api_client)["Authorization"] == "Bearer new pod-token"
 
 
 @pytest.mark.usefixtures("service_account")
 def test_the_proxy_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """To look through the environment takes longer than all else that a request's head needs."""
     monkeypatch.setenv("https_proxy", "http://first:3128")
     api_client = kubeconfig.load_api_client()
     monkeypatch.setenv("https_proxy", "http://second:3128")
 
-    request_headers(api_client)
+    headers(api_client)
 
     assert api_client.configuration.proxy == "http://first:3128"
 
@@ -243,8 +418,3 @@ def test_a_service_account_without_certificate_is_refused(service_account: Path)
 
     with pytest.raises(ConfigError, match="service account"):
         kubeconfig.load_api_client()
-
-
-@pytest.mark.usefixtures("service_account")
-def test_a_kubeconfig_that_is_named_wins_over_the_pod(config_file: str) -> None:
-    assert kubeconfig.load_api_client(config_file).configuration.host == "https://one:6443"

@@ -257,6 +257,7 @@ def end_at_once(_stop: Stop) -> None:
     pass
 
 
+@pytest.mark.usefixtures("logged")
 class TestFailure:
     @pytest.mark.parametrize(
         ("work", "message"),
@@ -334,6 +335,7 @@ def test_a_start_without_the_api_server_waits_for_it_and_says_so(process: Proces
     assert warned == ["not synced: caches"] * 2
 
 
+@pytest.mark.usefixtures("logged")
 class TestGracefulTimeout:
     def test_a_part_that_does_not_end_is_named_and_the_others_end(
         self, process: Process, refuse: Callable[[Stop], None]

@@ -11,8 +11,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from controller.cache.backoff import BACKOFF_CAP, BACKOFF_JITTER
 from controller.cache.mutationcache import DEFAULT_TTL_SECONDS, MutationCache
-from controller.cache.reflector import BACKOFF_CAP, BACKOFF_JITTER, READ_TIMEOUT
+from controller.cache.reflector import READ_TIMEOUT
 from controller.cache.store import Key, Store, key_of
 from controller.cache.trim import LAST_APPLIED
 from controller.resource import Object

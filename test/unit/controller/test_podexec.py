@@ -1,22 +1,22 @@
 """Commands in containers: what is sent, and what becomes of every way in which one can end."""
 
-import queue
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-import kubernetes.client
 import pytest
 from prometheus_client import CollectorRegistry
 
 from controller import errors
-from controller.clock import Deadline, DeadlineExceeded, SystemClock
+from controller.clock import Deadline, SystemClock
 from controller.metrics import Metrics
-from controller.rest import podexec
 from controller.rest.podexec import ExecResult, Executor
 from fakes import apiserver
 from fakes.apiserver import FakeApiServer
-from fakes.clock import STUCK_AFTER, FakeClock
+from fakes.certificates import self_signed
+from fakes.clock import STUCK_AFTER
 from fakes.podexec import ExecStream, exec_session
 
 
@@ -25,12 +25,7 @@ def make_executor(
     registry: CollectorRegistry | None = None,
     fence: Callable[[], None] = lambda: None,
 ) -> Executor:
-    return Executor(
-        server.api_client(),
-        clock=SystemClock(),
-        metrics=Metrics(registry or CollectorRegistry()),
-        fence=fence,
-    )
+    return Executor(server.transport(Metrics(registry or CollectorRegistry())), fence=fence)
 
 
 @pytest.fixture
@@ -42,17 +37,17 @@ def server() -> Iterator[FakeApiServer]:
 def run(
     server: FakeApiServer,
     *,
-    stdin: bytes = b"",
     seconds: float = STUCK_AFTER,
     fence: Callable[[], None] = lambda: None,
+    **options: Any,
 ) -> ExecResult:
     return make_executor(server, fence=fence).run(
         "ns",
         "pod-a",
         "kopia",
         ["kopia", "server", "user list", "--json"],
-        stdin=stdin,
         deadline=Deadline.after(SystemClock(), seconds),
+        **options,
     )
 
 
@@ -198,18 +193,31 @@ def test_a_command_that_does_not_run_to_its_end(
         run(server)
 
 
-def test_a_flood_of_output_is_given_up(
-    server: FakeApiServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_flood_of_output_is_given_up(server: FakeApiServer) -> None:
     def script(stream: ExecStream) -> None:
         stream.send(1, b"xxxx")
         stream.hang()
 
     server.expect(exec_session(script))
-    monkeypatch.setattr(podexec, "MAX_OUTPUT", 3)
 
     with pytest.raises(errors.TransportError, match="more than 3 bytes"):
-        run(server)
+        run(server, max_output=3)
+
+
+def test_output_that_is_passed_on_has_no_limit(server: FakeApiServer) -> None:
+    def script(stream: ExecStream) -> None:
+        for _ in range(3):
+            stream.send(1, b"xxxx")
+        stream.send(2, b"err")
+        succeed(stream)
+
+    server.expect(exec_session(script))
+    pieces: list[bytes] = []
+
+    result = run(server, max_output=100, on_stdout=pieces.append)
+
+    assert b"".join(pieces) == b"xxxx" * 3
+    assert result == ExecResult(0, b"", b"err")
 
 
 @pytest.mark.parametrize(
@@ -247,107 +255,50 @@ def test_a_server_that_sheds_load_says_how_long_to_wait(server: FakeApiServer) -
     assert caught.value.retry_after == 7
 
 
-class TestProxy:
-    """A command takes the way that all other requests take."""
+class TestPieces:
+    """Input that is made while the command runs."""
 
-    def run(self, host: str) -> ExecResult:
-        configuration = kubernetes.client.Configuration(host=host)
-        executor = Executor(
-            kubernetes.client.ApiClient(configuration),
-            clock=SystemClock(),
-            metrics=Metrics(CollectorRegistry()),
-        )
-        deadline = Deadline.after(SystemClock(), STUCK_AFTER)
-        return executor.run("ns", "pod-a", "kopia", ["true"], deadline=deadline)
+    @pytest.mark.parametrize("tls", [pytest.param(False, id="plain"), pytest.param(True, id="TLS")])
+    def test_much_goes_both_ways_at_once(self, tmp_path: Path, *, tls: bool) -> None:
+        """Whoever sends all before he reads waits for ever: the pipes between are full."""
+        piece = bytes(range(256)) * 128
+        count = 200
 
-    @pytest.mark.parametrize(
-        ("login", "told"),
-        [
-            pytest.param("", "", id="open to everybody"),
-            pytest.param("me:p%40ss@", "Basic bWU6cEBzcw==", id="with a login"),
-        ],
-    )
-    def test_a_proxy_takes_it_to_a_server_that_only_the_proxy_knows(
-        self, server: FakeApiServer, monkeypatch: pytest.MonkeyPatch, login: str, told: str
-    ) -> None:
-        monkeypatch.setenv("http_proxy", server.url.replace("//", f"//{login}"))
-        monkeypatch.setenv("no_proxy", "")
-        server.expect(exec_session(succeed))
+        def echo(stream: ExecStream) -> None:
+            while (message := stream.receive()) != bytes([255, 0]):
+                stream.send(1, message[1:])
+            succeed(stream)
 
-        assert self.run("http://api.invalid:6443").exit_code == 0
-        assert server.logins == [told]
+        certificate = self_signed(tmp_path) if tls else None
+        with FakeApiServer(exec_session(echo), tls=certificate) as server:
+            back: list[bytes] = []
+            result = run(server, stdin=(piece for _ in range(count)), on_stdout=back.append)
 
-    @pytest.mark.parametrize(
-        "exception",
-        [
-            pytest.param("127.0.0.0/8", id="by its network"),
-            pytest.param("localhost, 127.0.0.1", id="in a list with spaces"),
-            pytest.param("127.0.0.1:{port}", id="with its port"),
-        ],
-    )
-    def test_a_server_that_is_excepted_is_asked_directly(
-        self, server: FakeApiServer, monkeypatch: pytest.MonkeyPatch, exception: str
-    ) -> None:
-        port = server.url.rpartition(":")[2]
-        monkeypatch.setenv("http_proxy", "http://proxy.invalid:3128")
-        monkeypatch.setenv("no_proxy", exception.format(port=port))
-        server.expect(exec_session(succeed))
+        assert result.exit_code == 0
+        assert b"".join(back) == piece * count
 
-        assert self.run(server.url).exit_code == 0
+    def test_what_their_source_raises_is_raised(self, server: FakeApiServer) -> None:
+        def pieces() -> Iterator[bytes]:
+            yield b"first"
+            raise ZeroDivisionError
 
+        server.expect(exec_session(ExecStream.hang))
 
-def test_a_refused_connection(server: FakeApiServer) -> None:
-    server.stop_listening()
+        with pytest.raises(ZeroDivisionError):
+            run(server, stdin=pieces())
 
-    with pytest.raises(errors.TransportError) as caught:
-        run(server)
+    def test_a_command_may_end_before_it_has_read_all(self, server: FakeApiServer) -> None:
+        def pieces() -> Iterator[bytes]:
+            while True:
+                yield b"more"
 
-    server.listen_again()
-    assert caught.value.refused
+        def script(stream: ExecStream) -> None:
+            succeed(stream)
+            stream.receive_all()
 
+        server.expect(exec_session(script))
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        pytest.param(exec_session(ExecStream.hang), id="a command that goes on"),
-        pytest.param(apiserver.silence, id="a server that does not answer"),
-    ],
-)
-def test_the_deadline_covers_everything(server: FakeApiServer, answer: apiserver.Answer) -> None:
-    server.expect(answer)
-
-    with pytest.raises(DeadlineExceeded, match="EXEC ns/pod-a/kopia"):
-        run(server, seconds=0.2)
-
-
-def test_a_command_may_be_silent_for_longer_than_connecting_may_take(
-    server: FakeApiServer,
-) -> None:
-    def script(stream: ExecStream) -> None:
-        threading.Event().wait(1.2)
-        succeed(stream)
-
-    server.expect(exec_session(script))
-    executor = Executor(
-        server.api_client(),
-        clock=SystemClock(),
-        metrics=Metrics(CollectorRegistry()),
-        connect_timeout=1.0,
-    )
-    deadline = Deadline.after(SystemClock(), STUCK_AFTER)
-
-    assert executor.run("ns", "pod-a", "kopia", ["true"], deadline=deadline).exit_code == 0
-
-
-def test_after_the_deadline_nothing_is_sent(server: FakeApiServer) -> None:
-    clock = FakeClock()
-    deadline = Deadline.after(clock, 1)
-    clock.step(2)
-
-    with pytest.raises(DeadlineExceeded):
-        make_executor(server).run("ns", "pod-a", "kopia", ["true"], deadline=deadline)
-
-    assert server.requests == []
+        assert run(server, stdin=pieces()).exit_code == 0
 
 
 def test_commands_run_side_by_side(server: FakeApiServer) -> None:
@@ -373,66 +324,3 @@ def test_commands_run_side_by_side(server: FakeApiServer) -> None:
         thread.join()
 
     assert results == [ExecResult(0, b"done", b"")] * 4
-
-
-def test_the_token_goes_along_and_requests_are_counted(server: FakeApiServer) -> None:
-    registry = CollectorRegistry()
-    api_client = server.api_client()
-    api_client.configuration.api_key["BearerToken"] = "bearer made-up"
-    executor = Executor(api_client, clock=SystemClock(), metrics=Metrics(registry))
-    server.expect(exec_session(succeed), apiserver.failure(404))
-    deadline = Deadline.after(SystemClock(), STUCK_AFTER)
-
-    executor.run("ns", "pod-a", "kopia", ["true"], deadline=deadline)
-    with pytest.raises(errors.NotFound):
-        executor.run("ns", "pod-a", "kopia", ["true"], deadline=deadline)
-
-    assert server.requests[0].headers["authorization"] == "bearer made-up"
-    host = server.url.removeprefix("http://")
-    codes = {
-        code: registry.get_sample_value(
-            "rest_client_requests_total", {"code": code, "method": "GET", "host": host}
-        )
-        for code in ("101", "404")
-    }
-    assert codes == {"101": 1, "404": 1}
-
-
-class TestFence:
-    def test_a_closed_one_starts_no_command(self, server: FakeApiServer) -> None:
-        def fence() -> None:
-            raise errors.NotLeading("closed")
-
-        with pytest.raises(errors.NotLeading):
-            run(server, fence=fence)
-
-        assert server.requests == []
-
-    def test_one_that_closes_while_connecting_starts_no_command(
-        self, server: FakeApiServer
-    ) -> None:
-        left = iter([None])
-
-        def fence() -> None:
-            if next(left, "closed"):
-                raise errors.NotLeading("closed")
-
-        with pytest.raises(errors.NotLeading):
-            run(server, fence=fence)
-
-        assert server.requests == []
-
-    def test_one_that_closes_lets_no_more_input_through(self, server: FakeApiServer) -> None:
-        heard: queue.Queue[list[bytes]] = queue.Queue()
-        server.expect(exec_session(lambda stream: heard.put(stream.receive_all())))
-        left = iter([None, None, None])
-
-        def fence() -> None:
-            if next(left, "closed"):
-                raise errors.NotLeading("closed")
-
-        with pytest.raises(errors.NotLeading):
-            run(server, stdin=b"x" * 50_000, fence=fence)
-
-        # The first piece of two, after the checks before connecting and before the start.
-        assert [len(message) for message in heard.get(timeout=STUCK_AFTER)] == [32 * 1024 + 1]

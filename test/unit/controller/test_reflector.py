@@ -12,11 +12,12 @@ from contextlib import contextmanager
 import pytest
 from prometheus_client import CollectorRegistry
 
-from controller.cache.reflector import Backoff, Reflector, RetryWindow
-from controller.clock import SystemClock
+from controller.cache.backoff import Backoff, RetryWindow
+from controller.cache.reflector import Reflector
 from controller.metrics import Metrics
 from controller.resource import Object
 from controller.rest.client import Client, Resource
+from controller.stop import Stop
 from fakes import apiserver
 from fakes.apiserver import (
     FakeApiServer,
@@ -89,9 +90,7 @@ def reflecting(
 ) -> Iterator[None]:
     """Run a reflector; it must end when told to, before its watch counts as silent."""
     metrics = metrics or Metrics(CollectorRegistry())
-    client = Client(
-        server.api_client(), field_manager="tester", clock=SystemClock(), metrics=metrics
-    )
+    client = Client(server.transport(metrics), field_manager="tester")
     reflector = Reflector(
         client,
         PODS,
@@ -106,14 +105,13 @@ def reflecting(
         uniform=lambda low, _high: low,
         read_timeout=read_timeout,
     )
-    stop = threading.Event()
+    stop = Stop()
     thread = threading.Thread(target=reflector.run, args=(stop,), daemon=True)
     thread.start()
     try:
         yield
     finally:
         stop.set()
-        reflector.close()
         thread.join(STUCK_AFTER)
     assert not thread.is_alive(), "the reflector did not stop in time"
 

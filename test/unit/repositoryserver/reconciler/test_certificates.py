@@ -20,6 +20,8 @@ from reconcilers.repositoryserver.issuer import RETRY_SECONDS
 from reconcilers.repositoryserver.registration import FORGET_AFTER_SECONDS
 
 if TYPE_CHECKING:
+    from structlog.typing import EventDict
+
     from controller.resource import Object
 
 
@@ -282,15 +284,13 @@ class TestCertificateOfTheControllersOwn:
         assert settled.secret(self.SECRET)
 
     def test_shows_its_key_nowhere_but_in_secrets(
-        self, settled: World, capsys: pytest.CaptureFixture[str]
+        self, settled: World, logged: list[EventDict]
     ) -> None:
         settled.clock.step(self.DUE_SECONDS)
         settled.reconcile()
         key = base64.b64decode(settled.secret(self.SECRET)["data"]["tls.key"])
         line = key.decode().splitlines()[1]
 
-        printed = capsys.readouterr()
-
-        assert "CertificateIssued" in printed.out
-        assert line not in printed.out + printed.err + str(settled.recorder.told())
+        assert "CertificateIssued" in str(logged)
+        assert line not in str(logged) + str(settled.recorder.told())
         assert line not in str(settled.server()) + str(settled.pods())

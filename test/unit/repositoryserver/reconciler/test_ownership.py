@@ -11,9 +11,13 @@ from fakes import objects
 from fakes.apiclient import Action
 from fakes.world import SERVICE
 from reconcilers.repositoryserver import api, children, resources
+from reconcilers.repositoryserver.caches import owner_uids
 
 if TYPE_CHECKING:
+    from controller.resource import Object
     from fakes.world import World
+
+OURS = {"apiVersion": "cr.kanister.io/v1alpha1", "kind": "RepositoryServer", "name": objects.NAME}
 
 
 @pytest.mark.parametrize(
@@ -82,3 +86,34 @@ def test_a_deleted_server_is_left_to_the_garbage_collector(settled: World) -> No
 
     assert settled.reconcile() == Result()
     assert settled.api.taken() == []
+
+
+@pytest.mark.parametrize(
+    ("ends", "marked"),
+    [
+        pytest.param(True, False, id="while a pod of it ends, its kubelet may know its users"),
+        pytest.param(False, True, id="once it is gone the pod starts with the users as they are"),
+    ],
+)
+def test_the_users_of_a_pod_whose_server_had_a_namesake(
+    world: World, *, ends: bool, marked: bool
+) -> None:
+    if ends:
+        former: Object = {
+            "metadata": {
+                "name": "files-of-before",
+                "namespace": objects.NAMESPACE,
+                "labels": {children.LABEL_INSTANCE: objects.NAME},
+                "ownerReferences": [{**OURS, "uid": "of-before"}],
+                "deletionTimestamp": "2026-01-01T00:00:30Z",
+            },
+            "spec": {},
+            "status": {},
+        }
+        world.api.put(resources.PODS, former)
+
+    world.reconcile()
+
+    uid = world.server()["metadata"]["uid"]
+    (pod,) = [pod for pod in world.pods() if uid in owner_uids(pod)]
+    assert bool(children.users_of(pod)) is marked
