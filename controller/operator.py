@@ -6,6 +6,7 @@ docs/runtime.md has a complete operator of thirty lines.
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from kubernetes.client import ApiClient
 
+    from controller.cache.informer import Informer
     from controller.cache.shared import SharedInformer
     from controller.cache.store import IndexFunction
     from controller.clock import Clock
@@ -113,6 +115,10 @@ class Operator:
         #: Records events.
         self.recorder = EventRecorder(unfenced, component=name, clock=self.clock)
         self._manager = Manager(clock=self.clock, has_synced=self.informers.has_synced)
+        # Guards the changes of the namespaces and the field below.
+        self._namespaces_lock = threading.Lock()
+        # Whether the informers run. Before, those of a new namespace wait for `run`.
+        self._started = False
         if lease is not None:
             elector = LeaderElector(
                 unfenced,
@@ -154,18 +160,18 @@ class Operator:
         )
 
     def cached(self, resource: Resource, namespace: str, name: str) -> Object | None:
-        """Return an object as the cache of its kind has it, own writes included.
+        """Return an object from the cache, with own writes.
 
         Args:
-            resource: A kind that a controller follows as a whole, without a selection.
-            namespace: The object's; "" for a cluster-scoped one.
-            name: The object's.
+            resource: Its resource. An informer must follow all of it, without a selection.
+            namespace: Its namespace; "" for a cluster-scoped object.
+            name: Its name.
 
         Returns:
-            The object, which must not be changed; None if there is none.
+            The object, None if there is none. Never change it.
 
         Raises:
-            ValueError: No informer follows all of the kind.
+            ValueError: No informer follows all of the resource.
         """
         for shared in self.informers.all():
             if (shared.resource, shared.selection) == (resource, _WHOLE):
@@ -194,18 +200,21 @@ class Operator:
         self._manager.add(runnable, group)
 
     def add_namespace(self, namespace: str) -> None:
-        """Follow one more namespace. This may be called while the operator runs."""
-        for informer in self.informers.add_namespace(namespace):
-            self.add(informer, Group.CACHES)
+        """Follow one more namespace. This may be called before `run` and while it runs."""
+        with self._namespaces_lock:
+            added = self.informers.add_namespace(namespace)
+            if self._started:
+                self._run_informers(added)
 
     def remove_namespace(self, namespace: str) -> None:
-        """Stop following a namespace. This may be called while the operator runs.
+        """Stop following a namespace. This may be called before `run` and while it runs.
 
         Its objects are gone from the caches at once. Each is reconciled once more, as if it had
         been deleted.
         """
-        for informer in self.informers.remove_namespace(namespace):
-            self._manager.remove(informer)
+        with self._namespaces_lock:
+            for informer in self.informers.remove_namespace(namespace):
+                self._manager.remove(informer)
 
     def run(self, stop: Stop) -> None:
         """Run until the stop is set or a runnable fails (see `Manager.run`).
@@ -217,10 +226,15 @@ class Operator:
             RunnableFailed: A runnable failed, or did not end in its time. Then the process should
                 exit at once.
         """
-        for shared in self.informers.all():
-            for informer in shared.informers:
-                self.add(informer, Group.CACHES)
+        with self._namespaces_lock:
+            self._started = True
+            for shared in self.informers.all():
+                self._run_informers(shared.informers)
         self._manager.run(stop)
+
+    def _run_informers(self, informers: Iterable[Informer]) -> None:
+        for informer in informers:
+            self.add(informer, Group.CACHES)
 
     def _make_commands(self, name: str, enqueue: Callable[[Request], None]) -> Commands:
         commands = Commands(
