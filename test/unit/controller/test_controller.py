@@ -422,6 +422,31 @@ class TestSync:
 
         assert reconciled == [other]
 
+    def test_a_namespace_that_has_to_sync_again_is_waited_for_again(
+        self, loop: Loop, pool: ThreadPoolExecutor
+    ) -> None:
+        """As one that was removed and added, or a kind whose CRD comes later."""
+        informer = FakeInformer()
+        synced_when_reconciled: list[bool] = []
+
+        def outcome(_request: Request, _deadline: Deadline) -> Result:
+            synced_when_reconciled.append(not informer.missing)
+            if len(synced_when_reconciled) == 2:
+                loop.stop.set()
+            informer.missing.add("default")
+            return Result(requeue_after=0)
+
+        made = loop.controller(outcome)
+        made.watch(informer, enqueue_self)
+        made.enqueue(A)
+        running = pool.submit(made.run, loop.stop)
+        loop.clock.block_until_waiters(1)
+        informer.missing.clear()
+        loop.clock.step(UNSYNCED_PAUSE_SECONDS)
+        running.result(timeout=STUCK_AFTER)
+
+        assert synced_when_reconciled == [True, True]
+
     def test_a_stop_ends_the_wait(self, loop: Loop, pool: ThreadPoolExecutor) -> None:
         made = loop.controller(raises(AssertionError("must not be called")))
         made.watch(FakeInformer(missing={"default"}), enqueue_self)

@@ -403,7 +403,7 @@ class TestChecks:
         manager = Manager(clock=process.clock)
         manager.add(Part("events", process.trace))
 
-        with pytest.raises(ValueError, match="a part named 'events' already"):
+        with pytest.raises(ValueError, match="a runnable named 'events' already"):
             manager.add(Part("events", process.trace), Group.CACHES)
 
 

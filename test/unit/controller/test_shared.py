@@ -206,6 +206,28 @@ class TestNamespaces:
         assert shared.has_synced() is of_all
         assert made.has_synced() is enough
 
+    def test_a_namespace_that_is_not_followed_has_nothing_to_wait_for(self) -> None:
+        """What was enqueued for a namespace that is followed no longer must not wait for others."""
+        shared = informers("a", "b").informer(PODS)
+        part(shared, "a").show()
+
+        assert shared.has_synced("elsewhere")
+
+    def test_a_namespace_that_goes_can_come_again_at_once(self) -> None:
+        """The informer that ends does not hold the name that labels its series."""
+        registry = CollectorRegistry()
+        made = informers("a", "b", registry=registry)
+        made.informer(PODS)
+        (removed,) = made.remove_namespace("b")
+
+        (again,) = made.add_namespace("b")
+        removed.run(stopped())
+        assert isinstance(again, ListedInformer)
+        again.show(obj("b", "two"))
+
+        labels = {"resource": "pods/b"}
+        assert registry.get_sample_value("informer_store_objects", labels) == 1
+
     def test_a_kind_that_is_not_served_holds_up_nobody(self) -> None:
         made = informers("a")
         pods, nodes = made.informer(PODS), made.informer(NODES)

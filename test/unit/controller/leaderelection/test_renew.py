@@ -267,3 +267,19 @@ class TestCheckAlive:
         world.clock.step(3600)
 
         second.elector.check_alive()
+
+    def test_a_candidate_whose_write_was_not_answered_is_well(self, world: World) -> None:
+        """The Lease names it, but it has never led: an API server that is away is no hang."""
+        first = world.candidate("first")
+        first.client.answers_hang = True
+        first.start()
+        world.api.wait_for(1, "create")
+        first.client.trouble = REFUSED
+        world.step(5)
+        world.settle()
+
+        world.clock.step(15 + HUNG_TOLERANCE)
+
+        assert first.elector.is_leader()
+        assert not first.leads.is_set()
+        first.elector.check_alive()
