@@ -117,7 +117,7 @@ def _any(*alternatives: str) -> re.Pattern[str]:
 WORDINGS: Final = (
     Wording(
         _any(
-            # Azure: learn.microsoft.com/rest/api/storageservices/blob-service-error-codes
+            # Of Azure, learn.microsoft.com/rest/api/storageservices/blob-service-error-codes
             r"ContainerNotFound",
             # NoSuchBucket of minio-go, s3-error.go
             # ErrBucketNotExist of cloud.google.com/go/storage, storage.go
