@@ -81,7 +81,7 @@ _AUTHORITIES = Key(
     "a file in `SSL_CERT_DIR`: certificates of authorities that Kopia trusts in addition to those "
     "of its image",
     "the authorities of the image",
-    (authorities.AUTHORITY,),
+    (authorities.AUTHORITY, certificates.UNREADABLE),
 )
 
 SECRETS = (
@@ -295,7 +295,7 @@ SECRETS = (
                 ("tls.crt",),
                 "yes",
                 "`--tls-cert-file`: the server's certificate, then those that sign it, in PEM",
-                refusals=(certificates.NOT_PEM, certificates.EXPIRED),
+                refusals=(certificates.NOT_PEM, certificates.KIND, certificates.UNREADABLE),
             ),
             Key(
                 ("tls.key",),

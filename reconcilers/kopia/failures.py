@@ -3,139 +3,102 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
 from reconcilers.kopia.storage.filestore import DATA_DIRECTORY
+from reconcilers.kopia.wordings import WORDINGS
 
-REASON_PASSWORD = "RepositoryPasswordWrong"  # noqa: S105 - a reason
-REASON_NO_REPOSITORY = "RepositoryMissing"
-REASON_PERMISSION = "StoragePermissionDenied"
-REASON_BUCKET = "BucketMissing"
-REASON_DENIED = "StorageAccessDenied"
-REASON_UNTRUSTED = "StorageCertificateUntrusted"
-REASON_REGION = "StorageRegionWrong"
-REASON_NO_VERSIONS = "PointInTimeUnsupported"
-REASON_STORAGE = "StorageUnavailable"
-REASON_OTHER_KOPIA = "KopiaVersionUnsupported"
-REASON_OUT_OF_MEMORY = "OutOfMemory"
-REASON_EXITED = "KopiaExited"
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-NOT_OPENED = (
+REASON_PASSWORD: Final = "RepositoryPasswordWrong"  # noqa: S105 - a reason
+REASON_NO_REPOSITORY: Final = "RepositoryMissing"
+REASON_NOT_OPENED: Final = "RepositoryNotOpened"
+REASON_PERMISSION: Final = "StoragePermissionDenied"
+REASON_STORAGE: Final = "StorageUnavailable"
+REASON_OTHER_KOPIA: Final = "KopiaVersionUnsupported"
+REASON_OUT_OF_MEMORY: Final = "OutOfMemory"
+REASON_EXITED: Final = "KopiaExited"
+
+NOT_UNLOCKED: Final = (
     "Kopia cannot open the repository at {storage}: the password in key repo-password of Secret "
     "{password} is wrong; correct it"
 )
-NO_REPOSITORY = (
+NO_REPOSITORY: Final = (
     "there is no Kopia repository at {storage}; if there was one, bring the storage back; "
     "otherwise correct spec.repository.rootPath or Secret {location}, or create one with `kopia "
     "repository create`"
 )
-PERMISSION_DENIED = (
+NOT_OPENED: Final = "Kopia cannot open the repository at {storage}: {cause}; see the log of the pod"
+PERMISSION_DENIED: Final = (
     "Kopia runs as user {user} and may not use {path} of {storage}; set spec.server.runAsUser to "
     "the owner of the files, or change their owner"
 )
-BUCKET_MISSING = (
-    "the bucket or container of {storage} does not exist; create it, or correct key bucket of "
-    "Secret {location}"
-)
-ACCESS_DENIED = "{storage} denies Kopia access: {cause}; correct Secret {credential}"
-IDENTITY_DENIED = (
-    "{storage} denies Kopia access: {cause}; name a Secret with a credential in "
-    "spec.storage.credentialSecretRef, or grant access to the service account of "
-    "spec.server.serviceAccountName"
-)
-UNTRUSTED = (
-    "the certificate of {storage} is signed by an authority that Kopia does not know; put the "
-    "authority's certificate under key ca.crt of Secret {location}"
-)
-REGION_WRONG = "Kopia cannot open {storage}: {cause}; correct key region of Secret {location}"
-NO_VERSIONS = (
-    "spec.repository.pointInTime needs earlier versions of objects, which {storage} does not keep; "
-    "remove the field, or turn on versioning there from now on"
-)
-STORAGE_UNAVAILABLE = "Kopia cannot reach {storage}: {cause}"
-STORAGE_NOT_FOUND = STORAGE_UNAVAILABLE + "; fix the storage, or correct Secret {location}"
-OUT_OF_MEMORY = (
+STORAGE_UNAVAILABLE: Final = "Kopia cannot reach {storage}: {cause}"
+STORAGE_NOT_FOUND: Final = STORAGE_UNAVAILABLE + "; fix the storage, or correct Secret {location}"
+OUT_OF_MEMORY: Final = (
     "Kopia ran out of memory and was killed (exit code {code}); raise "
     "spec.server.resources.limits.memory, or the limit that a LimitRange of the namespace sets"
 )
-OTHER_KOPIA = (
+OTHER_KOPIA: Final = (
     "Kopia in the server's image does not accept the command line of the controller: {cause}; use "
     "an image with Kopia 0.23.1 in --server-image of the controller, or in spec.server.podOverride "
     "if that names one"
 )
-EXITED = "Kopia exited with code {code}: {cause}; see the log of the pod"
+EXITED: Final = "Kopia exited with code {code}: {cause}; see the log of the pod"
 
-_CAUSE_LENGTH = 300
+_CAUSE_LENGTH: Final = 300
+
+# The kubelet keeps no more of a log (kubernetes pkg/kubelet/kuberuntime, MaxContainerTermination-
+# MessageLogLength): what is as long begins in the middle.
+_CUT_BYTES: Final = 2048
 
 # Only what is below the mount of the storage: a cache that cannot be written is another fault.
-_DENIED = re.compile(
+_DENIED: Final = re.compile(
     rf"({DATA_DIRECTORY}\S*): (?:permission denied|operation not permitted)",
 )
-_NO_REPOSITORY = re.compile(
-    r"repository not initialized|kopia\.repository blob: BLOB not found|no such file or directory"
+# Kopia: repo/format/format_blob.go, repo/open.go, repo/blob/filesystem/filesystem_storage.go. No
+# other file that is missing, the token of an identity say, is a missing repository.
+_NO_REPOSITORY: Final = re.compile(
+    r"repository not initialized|kopia\.repository blob: BLOB not found|"
+    r"cannot access storage path: stat \S+: no such file or directory"
 )
 # github.com/alecthomas/kingpin flags.go
-_UNKNOWN_FLAG = re.compile(r"unknown long flag '--[\w-]+'")
-_NO_STORAGE = re.compile(r"cannot (?:open|access) storage|can't connect to storage")
+_UNKNOWN_FLAG: Final = re.compile(r"unknown long flag '--[\w-]+'")
+_NO_STORAGE: Final = re.compile(r"cannot (?:open|access) storage|can't connect to storage")
 
+# Kopia: cli/command_server_tls.go prints it once the repository has been opened.
+_STARTED: Final = "SERVER ADDRESS: "
 # What Kopia says on opening. What a server has said before of its clients tells nothing of it.
-_OPENING = re.compile(r"open(?:ing)? repository: .*|can't connect to storage.*", re.DOTALL)
-
-# What object stores answer, in the order in which it is looked for.
-_STORE_FAULTS = (
-    (
-        re.compile(
-            r"ContainerNotFound|NoSuchBucket|bucket doesn't exist|"
-            r"specified bucket does not exist"
-        ),
-        REASON_BUCKET,
-        BUCKET_MISSING,
-    ),
-    (re.compile(r"certificate signed by unknown authority"), REASON_UNTRUSTED, UNTRUSTED),
-    (
-        re.compile(r"non-versioned bucket|versioning must be enabled"),
-        REASON_NO_VERSIONS,
-        NO_VERSIONS,
-    ),
-    (re.compile(r'region "[^"]*" is wrong'), REASON_REGION, REGION_WRONG),
-    (
-        re.compile(
-            # S3 and STS, Azure and its login, Google and its login.
-            r"signature we calculated does not match|[Aa]ccess ?[Dd]enied|InvalidAccessKeyId|"
-            r"Access Key Id you provided does not exist|not authorized to perform|"
-            r"security token included in the request is|provided token has expired|"
-            r"AuthenticationFailed|Authorization(?:Permission|Resource|Service|Protocol|SourceIP)?"
-            r"(?:Failure|Mismatch)|KeyBasedAuthenticationNotPermitted|AADSTS\d+|"
-            r"Error 40[13]|does not have storage\.|invalid_grant|cannot fetch token|"
-            r"could not find default credentials"
-        ),
-        REASON_DENIED,
-        ACCESS_DENIED,
-    ),
-)
+_OPENING: Final = re.compile(r"open(?:ing)? repository: .*|can't connect to storage.*", re.DOTALL)
 
 # Azure's library prints a page; these lines of it say what is wrong.
-_AZURE_ANSWER = re.compile(r"RESPONSE \d+: \d+ (?P<words>.*)\nERROR CODE: (?P<code>\w+)")
+_AZURE_ANSWER: Final = re.compile(r"RESPONSE \d+: \d+ (?P<words>.*)\nERROR CODE: (?P<code>\w+)")
 # Azure's login ends its page with a link, and its answer with identifiers of the request.
-_LOGIN_ANSWER = re.compile(r"AADSTS\d+: (?:(?! Trace ID: )[^\"\\\r\n])+")
+_LOGIN_ANSWER: Final = re.compile(r"AADSTS\d+: (?:(?! Trace ID: )[^\"\\\r\n])+")
 # Through how many of its parts Kopia passed the error on.
-_PASSED_ON = re.compile(
-    r"^.*(?:cannot open storage|unable to list from the bucket|"
+_PASSED_ON: Final = re.compile(
+    r"^.*(?:open(?:ing)? repository|cannot open storage|unable to list from the bucket|"
     r'error retrieving storage config from bucket "[^"]*"): '
 )
-# The query of a URL may be a credential: a SAS token is.
-_QUERY = re.compile(r"(https?://[^\s\"?]*)\?[^\s\"]*")
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-# The pod's end of a connection has another port each time: told, each try would be another fault.
-_FROM = re.compile(r"(?:[\d.]+|\[[\da-f:.]+\]):\d+->")
+# The query of a URL may be a credential: a SAS token is. Go puts quotes around a URL; one that is
+# wrong may have white space in it.
+_QUERY: Final = re.compile(r'("https?://[^"?]*)\?[^"]*|(https?://[^\s"?]*)\?[^\s"]*')
+_SIGNATURE: Final = re.compile(r'\bsig=[^\s&"]*')
+# Where the output was cut, the rest of a URL may be all that is left of it.
+_REST: Final = re.compile(r'^[^\s"]*')
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
+# The pod's end of a connection has another port each time: with it each try were another fault.
+_FROM: Final = re.compile(r"(?:[\d.]+|\[[\da-f:.]+\]):\d+->")
 
 
 @frozen
 class Setting:
     """What the messages name.
 
-    Attributes:
+    Args:
         storage: Where the repository is, in words.
         location: Secret of the location.
         password: Secret of the repository password.
@@ -154,8 +117,9 @@ class Setting:
 class Explanation:
     """What ended a Kopia command.
 
-    Attributes:
-        opened: Whether the repository had been opened, so that the fault is a later one.
+    Args:
+        opened: Whether the repository had been opened, so that the fault is a later one; True only
+            if the output shows it.
         reason: CamelCase word.
         message: The fault and its fix.
     """
@@ -168,7 +132,7 @@ class Explanation:
 def explain(
     output: str, code: int, setting: Setting, *, out_of_memory: bool = False
 ) -> Explanation:
-    """Say why a Kopia command or server failed.
+    """Return why a Kopia command or server failed.
 
     Kopia ends with code 1 whatever is wrong, so the text decides (tried with v0.23.1).
 
@@ -178,17 +142,15 @@ def explain(
         setting: What the message names.
         out_of_memory: Whether the kubelet says that the kernel killed it.
     """
+    opened = _STARTED in output
     if out_of_memory:
-        return Explanation(
-            opened=True, reason=REASON_OUT_OF_MEMORY, message=OUT_OF_MEMORY.format(code=code)
-        )
+        return Explanation(opened, REASON_OUT_OF_MEMORY, OUT_OF_MEMORY.format(code=code))
     for check in _CHECKS:
         verdict = check(output, setting)
         if verdict is not None:
             reason, message = verdict
             return Explanation(opened=False, reason=reason, message=message)
-    message = EXITED.format(code=code, cause=last_line(output))
-    return Explanation(opened=True, reason=REASON_EXITED, message=message)
+    return Explanation(opened, REASON_EXITED, EXITED.format(code=code, cause=last_line(output)))
 
 
 def _other_kopia(output: str, _setting: Setting) -> tuple[str, str] | None:
@@ -201,7 +163,7 @@ def _other_kopia(output: str, _setting: Setting) -> tuple[str, str] | None:
 def _wrong_password(output: str, setting: Setting) -> tuple[str, str] | None:
     if "invalid repository password" not in output:
         return None
-    message = NOT_OPENED.format(storage=setting.storage, password=setting.password)
+    message = NOT_UNLOCKED.format(storage=setting.storage, password=setting.password)
     return REASON_PASSWORD, message
 
 
@@ -216,19 +178,19 @@ def _files_denied(output: str, setting: Setting) -> tuple[str, str] | None:
 
 
 def _store_refused(output: str, setting: Setting) -> tuple[str, str] | None:
-    opening = _OPENING.search(output)
-    if opening is None:
-        return None
-    for pattern, reason, template in _STORE_FAULTS:
-        if pattern.search(opening.group()):
-            identity = reason == REASON_DENIED and not setting.credential
-            message = (IDENTITY_DENIED if identity else template).format(
+    opening = _opening(output)
+    for wording in WORDINGS:
+        found = wording.words.search(opening)
+        if found is not None:
+            identity = wording.without_credential and not setting.credential
+            message = (wording.without_credential if identity else wording.message).format(
                 storage=setting.storage,
                 location=setting.location,
-                credential=setting.credential,
+                credential=setting.credential or "of spec.storage.credentialSecretRef",
                 cause=_cause(output),
+                **found.groupdict(),
             )
-            return reason, message
+            return wording.reason, message
     return None
 
 
@@ -248,19 +210,36 @@ def _not_reached(output: str, setting: Setting) -> tuple[str, str] | None:
     return REASON_STORAGE, message
 
 
-def _cause(output: str) -> str:
-    return _PASSED_ON.sub("", _last_line(output)).rstrip(".")[:_CAUSE_LENGTH]
+def _not_opened(output: str, setting: Setting) -> tuple[str, str] | None:
+    if not _opening(output):
+        return None
+    message = NOT_OPENED.format(storage=setting.storage, cause=_cause(output))
+    return REASON_NOT_OPENED, message
 
 
-# In this order: all that follow the first two mention the storage, the last one for any reason.
-_CHECKS = (
+# In this order: all that follow the first two mention the storage, the last ones for any reason.
+_CHECKS: Final[tuple[Callable[[str, Setting], tuple[str, str] | None], ...]] = (
     _other_kopia,
     _wrong_password,
     _files_denied,
     _store_refused,
     _no_repository,
     _not_reached,
+    _not_opened,
 )
+
+
+def _opening(output: str) -> str:
+    """Return what Kopia says on opening the repository; empty if it says nothing of it."""
+    opening = _OPENING.search(output)
+    if opening is not None:
+        return opening.group()
+    # Azure's page is long enough to push the words before it out of what the kubelet keeps.
+    return output if _is_cut(output) and _AZURE_ANSWER.search(output) else ""
+
+
+def _cause(output: str) -> str:
+    return _PASSED_ON.sub("", _last_line(output)).rstrip(".")[:_CAUSE_LENGTH]
 
 
 def last_line(output: str) -> str:
@@ -278,7 +257,17 @@ def _last_line(output: str) -> str:
         return f"{answer['code']}: {answer['words']}"
     if login := _LOGIN_ANSWER.search(output):
         return login.group()
-    plain = _FROM.sub("", _QUERY.sub(r"\1", _COLOUR.sub("", output)))
-    lines = [line.strip() for line in plain.splitlines() if line.strip()]
+    lines = [line.strip() for line in _disclosed(output).splitlines() if line.strip()]
     panics = [line for line in lines if line.startswith(("panic:", "fatal error:"))]
     return (*lines, *panics[:1])[-1] if lines else "it printed nothing"
+
+
+def _disclosed(output: str) -> str:
+    """Return what may be repeated of an output: no query of a URL, no part of one."""
+    whole = _REST.sub("", output) if _is_cut(output) else output
+    plain = _QUERY.sub(r"\1\2", _COLOUR.sub("", whole))
+    return _FROM.sub("", _SIGNATURE.sub("sig=...", plain))
+
+
+def _is_cut(output: str) -> bool:
+    return len(output.encode()) >= _CUT_BYTES

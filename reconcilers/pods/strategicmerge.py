@@ -9,41 +9,52 @@ directives that only programs write are refused.
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 from reconcilers.errors import InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-REASON_INVALID = "InvalidPodOverride"
-WRONG_TYPE = "{field}.{path} must be {what}, as in a pod; correct or remove it"
-NO_KEY = "an entry of {field}.{path} lacks {key}, which tells the entries apart; add it"
-UNKNOWN_DIRECTIVE = (
+# The fields from the PodSpec down to a value; the items of a list have the path of the list.
+Path: TypeAlias = tuple[str, ...]
+
+REASON_INVALID: Final = "InvalidPodOverride"
+WRONG_TYPE: Final = "{field}.{path} must be {what}, as in a pod; correct or remove it"
+NO_KEY: Final = "an entry of {field}.{path} lacks {key}, which tells the entries apart; add it"
+UNKNOWN_DIRECTIVE: Final = (
     "{field}.{path} is not a directive that works here; use only $patch: delete and $patch: "
     "replace, and only on what the generated pod has"
 )
-TOO_DEEP = "{field} is nested deeper than any pod is; write it as in a pod, or remove it"
+TOO_DEEP: Final = "{field} is nested deeper than any pod is; write it as in a pod, or remove it"
 
-# x-kubernetes-patch-merge-key of every list in a PodSpec that has one, by the list's name. Lists
-# that are not here, such as tolerations, are replaced.
-MERGE_KEYS = {
-    "containers": "name",
+_OF_A_CONTAINER: Final = {
     "env": "name",
-    "ephemeralContainers": "name",
-    # From Kubernetes 1.37 on.
-    "evictionResponders": "name",
-    "hostAliases": "ip",
-    "imagePullSecrets": "name",
-    "initContainers": "name",
     "ports": "containerPort",
-    "resourceClaims": "name",
-    "schedulingGates": "name",
-    "topologySpreadConstraints": "topologyKey",
     "volumeDevices": "devicePath",
     "volumeMounts": "mountPath",
-    "volumes": "name",
 }
+
+# x-kubernetes-patch-merge-key of every list in a PodSpec that has one, by the path of the list. A
+# name alone does not tell a list: a label of `nodeSelector` may be called `ports`. Lists that are
+# not here, such as tolerations, are replaced.
+LISTS: Final[Mapping[Path, str]] = {
+    # From Kubernetes 1.37 on.
+    ("evictionResponders",): "name",
+    ("hostAliases",): "ip",
+    ("imagePullSecrets",): "name",
+    ("resourceClaims",): "name",
+    ("schedulingGates",): "name",
+    ("topologySpreadConstraints",): "topologyKey",
+    ("volumes",): "name",
+    **{
+        (containers, *below): key
+        for containers in ("containers", "initContainers", "ephemeralContainers")
+        for below, key in [((), "name"), *(((name,), key) for name, key in _OF_A_CONTAINER.items())]
+    },
+}
+# The same by the name of the list, for who knows that it is one of these.
+MERGE_KEYS: Final[Mapping[str, str]] = {path[-1]: key for path, key in LISTS.items()}
 
 
 class _Refused(Exception):
@@ -68,7 +79,7 @@ def merged(spec: Mapping[str, Any], override: Mapping[str, Any], *, field: str) 
         InvalidInput: The override is no part of a PodSpec.
     """
     try:
-        return _merge_object(copy.deepcopy(spec), override, "")
+        return _merge_object(copy.deepcopy(spec), override, "", ())
     except _Refused as refused:
         message = refused.message.format(field=field, **refused.words)
         raise InvalidInput(REASON_INVALID, message) from None
@@ -76,7 +87,17 @@ def merged(spec: Mapping[str, Any], override: Mapping[str, Any], *, field: str) 
         raise InvalidInput(REASON_INVALID, TOO_DEEP.format(field=field)) from None
 
 
-def _merge_object(base: Mapping[str, Any], patch: Mapping[str, Any], path: str) -> dict[str, Any]:
+def _merge_object(
+    base: Mapping[str, Any], patch: Mapping[str, Any], path: str, at: Path
+) -> dict[str, Any]:
+    """Merge field by field.
+
+    Args:
+        base: The object as it is.
+        patch: What a user wrote.
+        path: Where it stands, for messages; empty for the PodSpec itself.
+        at: Where it stands, for `LISTS`.
+    """
     directive = patch.get("$patch")
     if directive == "delete":
         return {}
@@ -92,28 +113,29 @@ def _merge_object(base: Mapping[str, Any], patch: Mapping[str, Any], path: str) 
         if value is None:
             result.pop(name, None)
         else:
-            result[name] = _merge_value(result.get(name), value, name, _below(path, name))
+            result[name] = _merge_value(result.get(name), value, _below(path, name), (*at, name))
     return result
 
 
-def _merge_value(base: Any, patch: Any, name: str, path: str) -> Any:  # noqa: ANN401 - JSON values
-    if name in MERGE_KEYS:
+def _merge_value(base: Any, patch: Any, path: str, at: Path) -> Any:  # noqa: ANN401 - JSON values
+    if at in LISTS:
         if not isinstance(patch, list) or not all(isinstance(item, dict) for item in patch):
             _wrong_type(path, "a list of objects")
-        return _merge_list(base or [], patch, MERGE_KEYS[name], path)
+        return _merge_list(base or [], patch, path, at)
     if isinstance(base, dict):
         if not isinstance(patch, dict):
             _wrong_type(path, "an object")
-        return _merge_object(base, patch, path)
+        return _merge_object(base, patch, path, at)
     if isinstance(base, list) and not isinstance(patch, list):
         _wrong_type(path, "a list")
     return _taken(patch, path)
 
 
 def _merge_list(
-    base: Sequence[Mapping[str, Any]], patch: Sequence[Mapping[str, Any]], key: str, path: str
+    base: Sequence[Mapping[str, Any]], patch: Sequence[Mapping[str, Any]], path: str, at: Path
 ) -> list[dict[str, Any]]:
     """Merge by key: what is new comes after what is there."""
+    key = LISTS[at]
     replaces = any(item.get("$patch") == "replace" for item in patch)
     items = {} if replaces else {item[key]: dict(item) for item in base}
     for item in patch:
@@ -125,7 +147,7 @@ def _merge_list(
         if item.get("$patch") == "delete":
             items.pop(value, None)
         else:
-            items[value] = _merge_object(items.get(value, {}), item, f"{path}[{value}]")
+            items[value] = _merge_object(items.get(value, {}), item, f"{path}[{value}]", at)
     return list(items.values())
 
 

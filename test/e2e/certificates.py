@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -10,18 +11,28 @@ from cryptography.hazmat.primitives import hashes
 from e2e.waiting import CLOCK
 from fakes.objects import KeyPair, key_pair
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+
 VALID = timedelta(days=365)
 
 
-def make(name: str, *, valid: timedelta = VALID, issuer: KeyPair | None = None) -> KeyPair:
+def make(
+    name: str,
+    *,
+    valid: timedelta = VALID,
+    issuer: KeyPair | None = None,
+    key: CertificateIssuerPrivateKeyTypes | None = None,
+) -> KeyPair:
     """Make a certificate and its key.
 
     Args:
         name: Common name.
         valid: For how long from now; negative for one that has expired.
         issuer: Who signs it; itself by default.
+        key: Its private key; a new one on P-256 by default.
     """
-    return key_pair(name, not_after=CLOCK.now() + valid, issuer=issuer)
+    return key_pair(name, not_after=CLOCK.now() + valid, issuer=issuer, key=key)
 
 
 def fingerprint(pair: KeyPair) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from attrs import frozen
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from e2e.server import HOST, PREFIX, ROOT_PATH
 
@@ -34,7 +34,7 @@ class Fault:
         step: The condition that is then False.
         reason: Of Ready, and of the one event.
         message: Of both conditions and the event. `{namespace}` and `{server}` stand for where the
-            server is and its name, `{expired}` for when its certificate expired.
+            server is and its name.
         mend: Mends it, as the message says.
     """
 
@@ -116,8 +116,9 @@ def _with_the_key_of_another_certificate(server: Server) -> None:
     server.secrets["tls"]["stringData"]["tls.key"] = server.certificate()["tls.key"]
 
 
-def _with_an_expired_certificate(server: Server) -> None:
-    server.secrets["tls"]["stringData"] = server.certificate(valid=timedelta(days=-1))
+def _with_a_key_that_cannot_be_served(server: Server) -> None:
+    key = ec.generate_private_key(ec.SECP224R1())
+    server.secrets["tls"]["stringData"] = server.certificate(key=key)
 
 
 def _renew_certificate(server: Server) -> None:
@@ -272,13 +273,14 @@ FAULTS = (
         _renew_certificate,
     ),
     Fault(
-        "an expired certificate",
-        _with_an_expired_certificate,
+        "a certificate with a key that Kopia cannot serve",
+        _with_a_key_that_cannot_be_served,
         SETUP,
-        "CertificateExpired",
+        "CertificateInvalid",
         "the certificate in key tls.crt of Secret {namespace}/{server}-tls, named by "
-        "spec.server.tlsSecretRef, expired at {expired}; put a renewed one and its key into the "
-        "Secret",
+        "spec.server.tlsSecretRef, has a key that Kopia cannot serve, ECDSA on secp224r1; replace "
+        "certificate and key, with a key of RSA of 1024 to 8192 bits, ECDSA on P-256, P-384 or "
+        "P-521 with a named curve, or Ed25519",
         _renew_certificate,
     ),
     Fault(

@@ -6,9 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from cryptography import x509
 
-from controller.conditions import timestamp
 from e2e.cluster import NAMESPACE
 from e2e.faults import FAULTS
 from e2e.server import condition, events_of
@@ -41,7 +39,7 @@ def test_a_fault_is_told_and_is_over_when_it_is_mended(
     server.create()
     failed = server.wait("to have Failed", has_failed)
 
-    message = fault.message.format(namespace=NAMESPACE, server=server.name, expired=expiry(server))
+    message = fault.message.format(namespace=NAMESPACE, server=server.name)
     step, ready = condition(failed, fault.step), condition(failed, "Ready")
     assert step is not None
     assert ready is not None
@@ -101,10 +99,3 @@ def test_what_can_never_work_is_refused_by_the_api_server(
 def has_failed(server: Object) -> bool:
     """Return whether the controller says that a fault must be mended."""
     return bool(server.get("status", {}).get("progress") == "Failed")
-
-
-def expiry(server: Server) -> str:
-    """Return when the server's certificate expires, as messages say it."""
-    pem = server.secrets["tls"]["stringData"]["tls.crt"].encode()
-    certificates = x509.load_pem_x509_certificates(pem) if b"CERTIFICATE" in pem else []
-    return timestamp(certificates[0].not_valid_after_utc) if certificates else ""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from attrs import frozen
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 from cryptography.x509.oid import NameOID
 
 from reconcilers.repositoryserver import api
@@ -170,6 +170,10 @@ def claim(mode: str) -> Object:
     return {"metadata": metadata, "spec": {"accessModes": [mode]}}
 
 
+# Kinds of keys that hash what they sign themselves.
+_WITHOUT_HASH = (ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey)
+
+
 @frozen
 class KeyPair:
     """A certificate and its private key, both in PEM."""
@@ -211,7 +215,7 @@ def key_pair(
         .serial_number(x509.random_serial_number())
         .not_valid_before(not_after - timedelta(days=400))
         .not_valid_after(not_after)
-        .sign(signer, None if isinstance(signer, ed25519.Ed25519PrivateKey) else hashes.SHA256())
+        .sign(signer, None if isinstance(signer, _WITHOUT_HASH) else hashes.SHA256())
     )
     return KeyPair(
         certificate.public_bytes(serialization.Encoding.PEM).decode(),

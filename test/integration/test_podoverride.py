@@ -54,13 +54,16 @@ def template(name: str, spec: Object) -> Object:
     return {"metadata": {"name": name}, "template": {"spec": spec}}
 
 
-def fields(definitions: Object, name: str, seen: frozenset[str]) -> Iterator[tuple[str, Object]]:
-    """Yield each field below a definition of the API, with its schema."""
+def fields(
+    definitions: Object, name: str, seen: frozenset[str], at: strategicmerge.Path = ()
+) -> Iterator[tuple[strategicmerge.Path, Object]]:
+    """Yield the path of each field below a definition of the API, with its schema."""
     for field, schema in definitions[name].get("properties", {}).items():
-        yield field, schema
+        path = (*at, field)
+        yield path, schema
         target = (schema.get("items") or schema).get("$ref", "").rpartition("/")[2]
         if target and target not in seen:
-            yield from fields(definitions, target, seen | {target})
+            yield from fields(definitions, target, seen | {target}, path)
 
 
 def ordered(node: Any) -> Any:
@@ -80,15 +83,15 @@ def test_the_merge_keys_are_those_of_the_api(kubectl: Callable[..., str]) -> Non
 
     pod = "io.k8s.api.core.v1.PodSpec"
     keys = {
-        (field, schema["x-kubernetes-patch-merge-key"])
-        for field, schema in fields(definitions, pod, frozenset())
+        (path, schema["x-kubernetes-patch-merge-key"])
+        for path, schema in fields(definitions, pod, frozenset())
         if "x-kubernetes-patch-merge-key" in schema
         # Below a claim's own metadata; no volume of ours has any.
-        and field != "ownerReferences"
+        and path[-1] != "ownerReferences"
     }
 
     # Older versions lack some.
-    assert keys <= set(strategicmerge.MERGE_KEYS.items())
+    assert keys <= set(strategicmerge.LISTS.items())
 
 
 @pytest.mark.parametrize(

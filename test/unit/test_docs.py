@@ -157,7 +157,9 @@ def test_every_reason_of_ready_is_told() -> None:
     reasons = {
         reason
         for path in ROOT.glob("reconcilers/**/*.py")
-        for reason in re.findall(r'^REASON_\w+ = "(\w+)"', path.read_text(), re.MULTILINE)
+        for reason in re.findall(
+            r'^REASON_\w+(?:: Final)? = "(\w+)"', path.read_text(), re.MULTILINE
+        )
     }
 
     told = set(re.findall(r"\w+", OPERATIONS + read("docs/failures.md")))

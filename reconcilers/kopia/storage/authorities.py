@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cryptography import x509
-
 from reconcilers.kopia.storage.model import FILES_DIRECTORY
-from reconcilers.secrets.certificates import unindented
+from reconcilers.secrets import pem
+from reconcilers.secrets.certificates import refuse_unreadable
 
 if TYPE_CHECKING:
     from reconcilers.secrets.data import SecretData
@@ -33,17 +32,23 @@ DIRECTORIES = ("/etc/ssl/certs", "/etc/pki/tls/certs", FILES_DIRECTORY)
 def files(location: SecretData) -> dict[str, str]:
     """Return the file with the authorities that a location names; none if it names none.
 
+    It is written anew: of a bundle that Go cannot read it skips what it does not understand, in
+    silence, and the storage's certificate would then be signed by nobody known.
+
+    Args:
+        location: The location Secret.
+
     Raises:
-        InvalidInput: They are no certificates.
+        InvalidInput: They are no certificates, or none that Go reads.
     """
-    bundle = unindented(location.optional(KEY))
-    if not bundle.strip():
+    if not location.has(KEY):
         return {}
     try:
-        x509.load_pem_x509_certificates(bundle.encode())
+        bundle = pem.certificates(location.text(KEY))
     except ValueError:
         raise location.refused(REASON_AUTHORITY, AUTHORITY, KEY) from None
-    return {KEY: bundle}
+    refuse_unreadable(location, KEY, bundle, reason=REASON_AUTHORITY)
+    return {KEY: pem.certificates_text(bundle)}
 
 
 def environment(location: SecretData) -> dict[str, str]:

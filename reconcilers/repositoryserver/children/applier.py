@@ -154,7 +154,7 @@ class ChildApplier:
         """Apply an object, and its spec once more if somebody has added to it."""
         namespace, name = wanted["metadata"]["namespace"], wanted["metadata"]["name"]
         applied = self._client.apply(resource, namespace, name, wanted, deadline=current.deadline)
-        if spec is None or not compare.differs(spec, applied["spec"]):
+        if spec is None or not compare.differs(spec, applied["spec"], ("spec",)):
             return applied
         # Somebody's addition to a list that server-side apply merges stays in it; a merge patch
         # replaces the list.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from reconcilers.pods import strategicmerge
 from reconcilers.repositoryserver.children import names
@@ -12,16 +12,22 @@ from reconcilers.repositoryserver.children import names
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from reconcilers.pods.strategicmerge import Path
+
 # What the server has taken up, and what was known of it: no wishes.
-_TOLD = frozenset({names.ANNOTATION_USERS, names.ANNOTATION_RECORD})
+_TOLD: Final = frozenset({names.ANNOTATION_USERS, names.ANNOTATION_RECORD})
 
 # Fields whose value must be as written, not merely hold what was written: one selector label too
-# many and a Service selects nothing, one peer too many and a stranger may connect.
-_EXACT = frozenset({"selector", "podSelector", "ingress"})
+# many and a Service selects nothing, one peer too many and a stranger may connect. By path: a label
+# may be called as one of them.
+_EXACT: Final = frozenset({("spec", "selector"), ("spec", "podSelector"), ("spec", "ingress")})
 
 # Lists that others may add to, with the field that tells their items apart: an owner of their own,
 # the container of a service mesh.
-_KEYED = {"ownerReferences": "uid", "containers": "name"}
+_KEYED: Final[Mapping[Path, str]] = {
+    ("metadata", "ownerReferences"): "uid",
+    ("spec", "containers"): "name",
+}
 
 
 def with_applied(desired: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,55 +51,56 @@ def wishes(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return {**metadata, "annotations": kept}
 
 
-def differs(desired: Any, observed: Any, key: str = "") -> bool:  # noqa: ANN401 - JSON values
+def differs(desired: Any, observed: Any, at: Path = ()) -> bool:  # noqa: ANN401 - JSON values
     """Return whether an observed object lacks something of the desired one.
 
     What the API server or others add is let be, except in selectors and rules, where an addition
     changes who connects to what.
 
     Args:
-        desired: The object as it should be.
-        observed: The object as it is.
-        key: The field that both are the value of.
+        desired: The object as it should be, or a part of it.
+        observed: The same of the object as it is.
+        at: Where the part stands in the object; the items of a list stand where the list does.
     """
-    if key in _EXACT:
+    if at in _EXACT:
         return bool(desired != observed)
     if isinstance(desired, dict):
         return not isinstance(observed, dict) or any(
-            differs(value, observed.get(name), name) for name, value in desired.items()
+            differs(value, observed.get(name), (*at, name)) for name, value in desired.items()
         )
-    if key in _KEYED:
-        items = {item[_KEYED[key]]: item for item in observed or ()}
-        return any(differs(item, items.get(item[_KEYED[key]])) for item in desired)
+    if at in _KEYED:
+        key = _KEYED[at]
+        items = {item[key]: item for item in observed or ()}
+        return any(differs(item, items.get(item[key]), (*at, "")) for item in desired)
     if isinstance(desired, list):
         return (
             not isinstance(observed, list)
             or len(desired) != len(observed)
-            or any(differs(*pair) for pair in zip(desired, observed, strict=True))
+            or any(differs(*pair, (*at, "")) for pair in zip(desired, observed, strict=True))
         )
     return bool(desired != observed)
 
 
-def with_observed_values(desired: Any, observed: Any, key: str = "") -> Any:  # noqa: ANN401 - JSON
+def with_observed_values(desired: Any, observed: Any, at: Path = ()) -> Any:  # noqa: ANN401 - JSON
     """Return the fields of a desired PodSpec, with the values that an observed one has in them.
 
     Args:
         desired: The PodSpec as it was desired, or a part of it.
         observed: The same of the PodSpec as it is.
-        key: The field that both are the value of.
+        at: Where the part stands in the PodSpec; the items of a list stand where the list does.
     """
     if isinstance(desired, dict) and isinstance(observed, dict):
         return {
-            name: with_observed_values(value, observed[name], name)
+            name: with_observed_values(value, observed[name], (*at, name))
             for name, value in desired.items()
             if name in observed
         }
-    merge_key = strategicmerge.MERGE_KEYS.get(key)
+    merge_key = strategicmerge.LISTS.get(at)
     if merge_key is None or not isinstance(observed, list):
         return observed
     items = {item[merge_key]: item for item in observed}
     return [
-        with_observed_values(item, items[item[merge_key]])
+        with_observed_values(item, items[item[merge_key]], at)
         for item in desired
         if item[merge_key] in items
     ]

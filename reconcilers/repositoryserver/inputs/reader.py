@@ -47,7 +47,7 @@ class InputReader:
             secret_reader: Reads Secrets.
             caches: Show whether snapshot and pod are there.
             issuer: Makes the certificates that are asked for.
-            clock: Tells whether a certificate has expired.
+            clock: The time, for certificates that expire.
             image: Image with Kopia for the server pods.
         """
         self._secrets = secret_reader
@@ -60,8 +60,7 @@ class InputReader:
         """Return what is known of a server's inputs; None if they are to be read.
 
         Raises:
-            InvalidInput: They are known to be such as cannot work, or the certificate has expired
-                since.
+            InvalidInput: They are known to be such as cannot work.
         """
         known, refusal, server = current.memory.inputs, current.memory.refusal, current.server
         versions = self._input_versions(server)
@@ -160,13 +159,13 @@ class InputReader:
     def _check_expiry(self, current: Pass, known: KnownInputs) -> None:
         tls, now = _tls(current.server), self._clock.now()
         self_signed = current.server.self_signed
-        if known.not_after <= now:
-            raise certificates.expired(tls, known.not_after, self_signed=self_signed)
         current.expiring = certificates.expiring(tls, known.not_after, now, self_signed=self_signed)
         turns = [known.not_after, known.not_after - certificates.NOTICE]
         if self_signed:
             turns.append(known.not_after - selfsigned.RENEW_BEFORE)
-        current.look_again(min((turn - now).total_seconds() for turn in turns if turn > now))
+        ahead = [(turn - now).total_seconds() for turn in turns if turn > now]
+        if ahead:
+            current.look_again(min(ahead))
 
     def _snapshot_stands(self, server: api.RepositoryServer, digest: str) -> bool:
         """Return whether snapshot and pod are there and found, so that neither is written."""

@@ -194,11 +194,11 @@ def _ended(pod: Mapping[str, Any], context: PodContext) -> Problem | Waiting | N
         context.setting,
         out_of_memory=ended.get("reason") == "OOMKilled",
     )
+    step = SERVER_INITIALIZED if explanation.opened else REPOSITORY_CONNECTED
     # A single end without a known cause is a kill; the kubelet mends it within a second.
     if explanation.reason == failures.REASON_EXITED and not looping:
         message = WAITING_RESTART.format(code=ended["exitCode"], pod=pod["metadata"]["name"])
-        return Waiting(SERVER_INITIALIZED, message)
-    step = SERVER_INITIALIZED if explanation.opened else REPOSITORY_CONNECTED
+        return Waiting(step, message)
     return Problem(step, explanation.reason, explanation.message)
 
 

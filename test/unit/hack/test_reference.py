@@ -36,6 +36,7 @@ TOLD = {message for secret in secrets.SECRETS for key in secret.keys for message
 # Of a field of the resource, not of a key; or a warning, which refuses nothing.
 OTHERWISE = {
     access.BAD_USERNAME,
+    certificates.EXPIRED,
     certificates.EXPIRING,
 }
 

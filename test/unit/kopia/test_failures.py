@@ -62,7 +62,7 @@ FOLDER_OF_ROOT = START + (
             "ERROR open /cache/x: permission denied",
             1,
             failures.Explanation(
-                opened=True,
+                opened=False,
                 reason="KopiaExited",
                 message="Kopia exited with code 1: ERROR open /cache/x: permission denied; see "
                 "the log of the pod",
@@ -73,7 +73,7 @@ FOLDER_OF_ROOT = START + (
             "panic: nil map\n\ngoroutine 1 [running]:\nmain.go:119 +0x2c7",
             2,
             failures.Explanation(
-                opened=True,
+                opened=False,
                 reason="KopiaExited",
                 message="Kopia exited with code 2: panic: nil map; see the log of the pod",
             ),
@@ -156,13 +156,48 @@ FOLDER_OF_ROOT = START + (
                 message="Kopia exited with code 1: tls: private key does not match public key; "
                 "see the log of the pod",
             ),
-            id="anything else: its last line, and the repository had been opened",
+            id="anything else: its last line; the repository had been opened, as the address shows",
+        ),
+        pytest.param(
+            "tls: private key does not match public key\n",
+            1,
+            failures.Explanation(
+                opened=False,
+                reason="KopiaExited",
+                message="Kopia exited with code 1: tls: private key does not match public key; "
+                "see the log of the pod",
+            ),
+            id="anything else: that it had been opened is not claimed where nothing shows it",
+        ),
+        pytest.param(
+            START + "failed to open repository: unable to create format manager: unsupported "
+            "format version 9\n",
+            1,
+            failures.Explanation(
+                opened=False,
+                reason="RepositoryNotOpened",
+                message="Kopia cannot open the repository at backups/files/ on "
+                "PersistentVolumeClaim backup/files-data: unable to "
+                "create format manager: unsupported format version 9; see the log of the pod",
+            ),
+            id="a sentence about the opening that no table has",
+        ),
+        pytest.param(
+            "open /etc/kopia-users/htpasswd: no such file or directory\n",
+            1,
+            failures.Explanation(
+                opened=False,
+                reason="KopiaExited",
+                message="Kopia exited with code 1: open /etc/kopia-users/htpasswd: no such file or "
+                "directory; see the log of the pod",
+            ),
+            id="a file that is missing is not always the repository",
         ),
         pytest.param(
             "",
             137,
             failures.Explanation(
-                opened=True,
+                opened=False,
                 reason="KopiaExited",
                 message="Kopia exited with code 137: it printed nothing; see the log of the pod",
             ),
@@ -226,6 +261,14 @@ RESPONSE 401 Unauthorized
 }
 --------------------------------------------------------------------------------
 To troubleshoot, visit https://aka.ms/azsdk/go/identity/troubleshoot#client-secret"""
+)
+MOVED = (
+    "The bucket you are attempting to access must be addressed using the specified endpoint. "
+    "Please send all future requests to this endpoint."
+)
+GOOGLE = (
+    OPENING + "cannot open storage: unable to list from the bucket: ListBlobs: Get "
+    '"https://storage.googleapis.com/storage/v1/b/backups/o?alt=json&prefix=p%2Fkopia-gcs-17": '
 )
 SIGNATURE = "The request signature we calculated does not match the signature you provided."
 
@@ -295,6 +338,136 @@ SIGNATURE = "The request signature we calculated does not match the signature yo
             id="a wrong region, with the right one",
         ),
         pytest.param(
+            S3
+            + "The authorization header is malformed; the region 'us-east-1' is wrong; expecting "
+            "'eu-west-1'",
+            "StorageRegionWrong",
+            f"Kopia cannot open {BUCKET.storage}: The authorization header is malformed; the "
+            "region 'us-east-1' is wrong; expecting 'eu-west-1'; correct key region of Secret "
+            "backup/files-location",
+            id="the same in the words of Amazon",
+        ),
+        pytest.param(
+            S3 + "The authorization header is malformed; the region is wrong; expecting "
+            "'eu-west-1'.",
+            "StorageRegionWrong",
+            f"Kopia cannot open {BUCKET.storage}: The authorization header is malformed; the "
+            "region is wrong; expecting 'eu-west-1'; correct key region of Secret "
+            "backup/files-location",
+            id="the same in the words of MinIO",
+        ),
+        pytest.param(
+            S3 + "The authorization header is malformed; the region us-east-1 is wrong; expecting "
+            "eu-west-1",
+            "StorageRegionWrong",
+            f"Kopia cannot open {BUCKET.storage}: The authorization header is malformed; the "
+            "region us-east-1 is wrong; expecting eu-west-1; correct key region of Secret "
+            "backup/files-location",
+            id="the same in the words of SAP",
+        ),
+        pytest.param(
+            S3 + "Region does not match, expecting region \u2018eu-west-1\u2019.",
+            "StorageRegionWrong",
+            f"Kopia cannot open {BUCKET.storage}: Region does not match, expecting region "
+            "\u2018eu-west-1\u2019; correct key region of Secret backup/files-location",
+            id="the same in the words of Kopia's own library",
+        ),
+        pytest.param(
+            S3 + MOVED,
+            "StorageRegionWrong",
+            f"Kopia cannot open {BUCKET.storage}: {MOVED.rstrip('.')}; correct key region of "
+            "Secret backup/files-location, and key endpoint if it names a region",
+            id="the same as a redirection",
+        ),
+        pytest.param(
+            S3 + "The difference between the request time and the server's time is too large.",
+            "StorageClockDiffers",
+            f"Kopia cannot open {BUCKET.storage}: The difference between the request time and the "
+            "server's time is too large; set the clock of the node that pod runs on, or that of "
+            "the storage",
+            id="a clock that is wrong",
+        ),
+        pytest.param(
+            S3 + "GetObject: Bucket name cannot be shorter than 3 characters",
+            "BucketNameInvalid",
+            "key bucket of Secret backup/files-location does not name a bucket or container: "
+            "GetObject: Bucket name cannot be shorter than 3 characters; correct it",
+            id="what no bucket can be called",
+        ),
+        pytest.param(
+            S3 + "expected element type <Error> but have <ErrorResponse>",
+            "StorageAccessDenied",
+            "the service that lends roles refuses the one under key role of Secret "
+            "backup/files-credential; correct the role and the keys there, or let the role trust "
+            "the owner of the keys",
+            id="a role that is not lent, which Kopia's library cannot read",
+        ),
+        pytest.param(
+            S3 + 'Get "https://s3.exmaple/backups/?location=": dial tcp: lookup s3.exmaple on '
+            "198.18.0.53:53: no such host",
+            "StorageUnavailable",
+            "there is no host s3.exmaple; correct key endpoint of Secret backup/files-location, or "
+            "its key region if the endpoint is Amazon's",
+            id="S3: a host that does not exist",
+        ),
+        pytest.param(
+            OPENING + 'cannot open storage: unable to list from the bucket: Get "https://mistyped.'
+            'blob.core.windows.net/c?comp=list&prefix=kopia-azure-1795880956406004456": dial tcp: '
+            "lookup mistyped.blob.core.windows.net on 198.18.0.53:53: no such host",
+            "StorageUnavailable",
+            "there is no storage account at mistyped.blob.core.windows.net; correct key "
+            "azure_storage_account_id of Secret backup/files-credential, or key storageDomain of "
+            "Secret backup/files-location if the account is in no cloud of Microsoft's",
+            id="Azure: an account that does not exist",
+        ),
+        pytest.param(
+            OPENING + "cannot open storage: unable to list from the bucket: "
+            "WorkloadIdentityCredential: unable to resolve an endpoint: server response error:\n"
+            ' Get "https://login.microsoftonline.com/t/v2.0/.well-known/openid-configuration?": '
+            "dial tcp: lookup login.microsoftonline.com on 198.18.0.53:53: no such host",
+            "StorageUnavailable",
+            f'Kopia cannot reach {BUCKET.storage}: Get "https://login.microsoftonline.com/t/v2.0/'
+            '.well-known/openid-configuration": dial tcp: lookup login.microsoftonline.com on '
+            "198.18.0.53:53: no such host; fix the storage, or correct Secret "
+            "backup/files-location",
+            id="Azure: the login's host is not the account's",
+        ),
+        pytest.param(
+            GOOGLE + 'credentials: failed to open credential file "/var/run/secrets/gcp/token": '
+            "open /var/run/secrets/gcp/token: no such file or directory",
+            "CredentialFileMissing",
+            "key service-account.json of Secret backup/files-credential names the file "
+            "/var/run/secrets/gcp/token, which is not in the pod; mount it there by "
+            "spec.server.podOverride, or put another credential into the Secret",
+            id="Google: a federated identity whose token is not mounted is no missing repository",
+        ),
+        pytest.param(
+            OPENING + "cannot open storage: unable to create GCS client: dialing: credentials: "
+            'unsupported filetype "whatever"',
+            "CredentialInvalid",
+            "Google's library refuses key service-account.json of Secret backup/files-credential: "
+            'unable to create GCS client: dialing: credentials: unsupported filetype "whatever"; '
+            "put a credential there as Google issued it",
+            id="Google: a credential of a kind that its library does not know",
+        ),
+        pytest.param(
+            S3 + 'Get "https://s3.example/": tls: failed to verify certificate: x509: certificate '
+            "is valid for a.example, not s3.example",
+            "StorageCertificateUntrusted",
+            f'the certificate of {BUCKET.storage} is for another host: Get "https://s3.example/": '
+            "tls: failed to verify certificate: x509: certificate is valid for a.example, not "
+            "s3.example; correct the host in Secret backup/files-location, or give the storage a "
+            "certificate for that host",
+            id="a certificate for another host",
+        ),
+        pytest.param(
+            S3 + 'Get "https://s3.example/": http: server gave HTTP response to HTTPS client',
+            "StorageSchemeWrong",
+            f"{BUCKET.storage} answers without TLS; begin key endpoint of Secret "
+            "backup/files-location with http://, or turn TLS on there",
+            id="a storage without TLS",
+        ),
+        pytest.param(
             S3 + 'Get "https://s3.example/": dial tcp 192.0.2.1:443: connect: connection refused',
             "StorageUnavailable",
             f'Kopia cannot reach {BUCKET.storage}: Get "https://s3.example/": dial tcp '
@@ -356,11 +529,45 @@ def test_a_token_in_a_url_is_not_repeated() -> None:
     assert 'Get "https://a.blob.example/backups": dial tcp: connection refused; ' in message
 
 
+@pytest.mark.parametrize(
+    "output",
+    [
+        pytest.param(
+            OPENING + 'cannot open storage: unable to list from the bucket: parse "https://a.blob.'
+            'example/c?sv=2020&sig=one two-51d0": invalid character in URL',
+            id="white space in it, by which the URL is none",
+        ),
+        pytest.param(
+            ("x" * 2048 + '&sig=token-51d0%3D&sv=2020": dial tcp: connection refused')[-2048:],
+            id="the beginning of the URL is lost",
+        ),
+        pytest.param(
+            f'token-51d0%3D&sv=2020": dial tcp: {"x" * 2048}',
+            id="the beginning of the token is lost",
+        ),
+    ],
+)
+def test_a_token_is_not_repeated_in_whatever_state_its_url_is(output: str) -> None:
+    assert "51d0" not in failures.explain(output, 1, BUCKET).message
+
+
+def test_of_a_page_that_is_cut_the_answer_still_counts() -> None:
+    page = NO_SIGNATURE.partition("cannot open storage")[2] + "x" * 2048
+
+    assert failures.explain(page, 1, BUCKET).reason == "StorageAccessDenied"
+
+
+def test_what_clients_were_refused_explains_nothing_where_the_beginning_is_lost() -> None:
+    output = "access denied for alice@h1\n" * 80
+
+    assert failures.explain(output, 1, BUCKET).reason == "KopiaExited"
+
+
 def test_want_of_memory_explains_more_than_what_was_printed_before() -> None:
     explanation = failures.explain(WRONG_PASSWORD, 137, SETTING, out_of_memory=True)
 
     assert explanation == failures.Explanation(
-        opened=True,
+        opened=False,
         reason="OutOfMemory",
         message="Kopia ran out of memory and was killed (exit code 137); raise "
         "spec.server.resources.limits.memory, or the limit that a LimitRange of the "

@@ -185,6 +185,11 @@ def with_server(change: Object) -> Object:
             with_server({"securityContext": {"capabilities": {"add": ["CHOWN"]}}}),
             id="a weaker security context is the user's choice",
         ),
+        pytest.param(
+            {"nodeSelector": {"ports": "fast", "volumes": "big"}},
+            {**POD, "nodeSelector": {"ports": "fast", "volumes": "big"}},
+            id="labels that are called as lists of a pod",
+        ),
     ],
 )
 def test_merges(override: Object, expected: Object) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 from fakes import objects
 from reconcilers.errors import InvalidInput
@@ -32,6 +32,66 @@ HQYDVR0OBBYEFFvhTwpTTHU9N/tjTMmol7Hl9XG0MB8GA1UdIwQYMBaAFFvhTwpT
 THU9N/tjTMmol7Hl9XG0MA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDQAAw
 PQIcJYKbIs+fS8b7PWiw0M1o/HUBfn++IGkQWUS4NAIdANyPKPagHnWpx6eQFkIm
 iha5sYs3/ZcK+L1gWGk=
+-----END CERTIFICATE-----
+"""
+
+# Made by openssl: a certificate on P-256 with the numbers of the curve in place of its name.
+EXPLICIT_CURVE = """\
+-----BEGIN CERTIFICATE-----
+MIICYjCCAgegAwIBAgIUf4shfU4SUhVRyJGrjOwf5AQ2G88wCgYIKoZIzj0EAwIw
+DDEKMAgGA1UEAwwBeDAeFw0yNjExMjgxNTQyNDNaFw0yNjEyMjgxNTQyNDNaMAwx
+CjAIBgNVBAMMAXgwggFLMIIBAwYHKoZIzj0CATCB9wIBATAsBgcqhkjOPQEBAiEA
+/////wAAAAEAAAAAAAAAAAAAAAD///////////////8wWwQg/////wAAAAEAAAAA
+AAAAAAAAAAD///////////////wEIFrGNdiqOpPns+u9VXaYhrxlHQawzFOw9jvO
+PD4n0mBLAxUAxJ02CIbnBJNqZnjhE50mt4GffpAEQQRrF9Hy4SxCR/i85uVjpEDy
+dwN9gS3rM6D0oTlF2JjClk/jQuL+Gn+bjufrSnwPnhYrzjNXazFezsu2QGg3v1H1
+AiEA/////wAAAAD//////////7zm+q2nF56E87nKwvxjJVECAQEDQgAEL3FQQ7/0
+az1Ux2YDCmuM/DffO1OKF3qOvpG/qGAMNoVD5HJ3PFwa3dHNaG2KKwKmGtAPXeJu
+diAMBw7odRtxEKNTMFEwHQYDVR0OBBYEFEzGQimm8gwjqOtuPKnzxe3Z9TbzMB8G
+A1UdIwQYMBaAFEzGQimm8gwjqOtuPKnzxe3Z9TbzMA8GA1UdEwEB/wQFMAMBAf8w
+CgYIKoZIzj0EAwIDSQAwRgIhAKuu01hyYXfbCyi3YII8/wbc0ximVzt1Byk0f/Nz
+A4pZAiEA+lOLQZxDRV+5TRWrZLy5CPu4YRuO91hGCe9MLIdBvN4=
+-----END CERTIFICATE-----
+"""
+
+# Made by openssl: a certificate whose RSA key is marked for PSS.
+PSS_ONLY = """\
+-----BEGIN CERTIFICATE-----
+MIIDYTCCAhSgAwIBAgIUXPKtdQ0XCjJp56iDSZnhg9vqYoswQgYJKoZIhvcNAQEK
+MDWgDzANBglghkgBZQMEAgEFAKEcMBoGCSqGSIb3DQEBCDANBglghkgBZQMEAgEF
+AKIEAgIA3jAMMQowCAYDVQQDDAF4MB4XDTI2MTEyODE1NDI0M1oXDTI2MTIyODE1
+NDI0M1owDDEKMAgGA1UEAwwBeDCCASAwCwYJKoZIhvcNAQEKA4IBDwAwggEKAoIB
+AQDRmU4jbzSm2Y9s9H2yCGTCJqcHhy3Idvb+9JcWbDgvLraBPoq62KyNzJf1tLUr
+ye3zTYKszUPjKAipvUnFOQSzLdjKA5BvpLDurmIbh8QTKXziPthMiDTNK/aWdMPd
+Wy0GRHOYCCadkDHeOcE67CcqzH+WfIfUzKG1YjXmU2Lt1FQJ+TRsOFfAberFGQOC
++Nc4YoUc0TrWFDHUcfrktiUV0LRtpsqGLz8K5yvYfo7QRWwf3F2hf5jjW3GrdQvw
+d9wtOTRkIrJffMC3EgoZZ+ArxEjHD63UwfA96nzijhXJkH61X5dmAMK4yNQ1s7QY
+Aw9Mrg4WszfgoeTPmVlczhtZAgMBAAGjUzBRMB0GA1UdDgQWBBTP/wv7HUrEM8QA
+xANM55JGx2vvUzAfBgNVHSMEGDAWgBTP/wv7HUrEM8QAxANM55JGx2vvUzAPBgNV
+HRMBAf8EBTADAQH/MEIGCSqGSIb3DQEBCjA1oA8wDQYJYIZIAWUDBAIBBQChHDAa
+BgkqhkiG9w0BAQgwDQYJYIZIAWUDBAIBBQCiBAICAN4DggEBAHnGBFiamHNasJtH
+X7/Thqmye7e1KVYJ6egxUsvpUhSXyOKkcYvpt0NAGvvWxp+NReRkVmlzUwY2rmMr
+q04YMn/uWjQdruM3hvpnkFZtIh18QYr4a9r3sNlaQb9lFsIp4yW5kNQiZ6e5PSpm
+XoAFJprw9PFgb2FhoyOtiteY4oyQBsNJKhtD+m2+P9jiiQtnBj1vqOtKmAoK6Keu
+3wyTb77NeS4r/Td4EyjYvSgC5PWFf29d7bqQsztU489wlV7H0J0IT36s+Vb8mDkC
+81IabB61yE0ynoBYbhZmu+DYGvxmxENnLK66i0a5cQjXpP1AFDa255VErV4VlxOX
+v0849lc=
+-----END CERTIFICATE-----
+"""
+
+# Made by openssl: a certificate with an RSA key of 768 bits.
+SHORT_RSA = """\
+-----BEGIN CERTIFICATE-----
+MIIBrzCCATmgAwIBAgIUX+sIujYMTtXPjqhEytUPcpdhxKcwDQYJKoZIhvcNAQEL
+BQAwDDEKMAgGA1UEAwwBeDAeFw0yNjExMjgxNTQyNDNaFw0yNjEyMjgxNTQyNDNa
+MAwxCjAIBgNVBAMMAXgwfDANBgkqhkiG9w0BAQEFAANrADBoAmEAwwyflxVcwBUM
+11UK5EuffcvzNiytwOxqC63lX/KV31iPOgLDJj/gEYTL0Pv5hMAAG/98+Hr0sECp
+BxefDF2jtyjEV8p9KSjlkgqffFLx9yzNzao1mKHLh1AxJzybwuiFAgMBAAGjUzBR
+MB0GA1UdDgQWBBSeGfyHhETmUj68uRW9L0X/+A0AzTAfBgNVHSMEGDAWgBSeGfyH
+hETmUj68uRW9L0X/+A0AzTAPBgNVHRMBAf8EBTADAQH/MA0GCSqGSIb3DQEBCwUA
+A2EARTnCb1MSBq5bD27ee0kELubcDEdUJfrSpiOmny++gsFs8DXmIX0l6sg5CAXh
+EZmaWp4hK4zyjHgtA6G+vvyCeLu9tBlBghfYvMC7jfME1LR4WURgySpOsdbJdPpt
+DQ2J
 -----END CERTIFICATE-----
 """
 
@@ -135,19 +195,131 @@ def test_what_go_reads_is_read(certificate: str, key: str) -> None:
     assert read(certificate, key).fingerprint == fingerprint(PAIR.certificate)
 
 
+def glued(pem: str) -> str:
+    return pem.replace("-----\n-----", "----------").strip()
+
+
+def in_one_line(pem: str) -> str:
+    return " ".join(pem.split("\n"))
+
+
+def escaped(pem: str) -> str:
+    return pem.replace("\n", "\\n")
+
+
 @pytest.mark.parametrize(
     "spoilt",
     [
-        pytest.param(lambda pem: f"\ufeff{pem}", id="a mark of the byte order before it"),
+        pytest.param(lambda pem: f"\ufeff{pem}", id="a byte order mark before it"),
         pytest.param(lambda pem: textwrap.indent(pem, "  "), id="all of it indented"),
+        pytest.param(glued, id="files glued together that lack their last line end"),
+        pytest.param(in_one_line, id="spaces in place of line ends"),
+        pytest.param(escaped, id="a backslash and n in place of line ends"),
+        pytest.param(lambda pem: pem.replace("\n", "\r"), id="lone carriage returns"),
+        pytest.param(lambda pem: pem.replace("\n", "\r\n"), id="line ends of Windows"),
+        pytest.param(
+            lambda pem: pem.replace(" CERTIFICATE", " X509 CERTIFICATE"),
+            id="the label of old versions of OpenSSL",
+        ),
     ],
 )
-def test_what_go_would_not_find_is_put_at_the_beginning_of_a_line(
-    spoilt: Callable[[str], str],
-) -> None:
-    found = read(spoilt(PAIR.certificate), spoilt(PAIR.key))
+def test_what_go_would_not_read_is_written_as_it_does(spoilt: Callable[[str], str]) -> None:
+    chain = LEAF.certificate + AUTHORITY.certificate
 
-    assert (found.certificate, found.key) == (PAIR.certificate, PAIR.key)
+    found = read(spoilt(chain), spoilt(LEAF.key))
+
+    assert (found.certificate, found.key) == (chain, LEAF.key)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param(serialization.PrivateFormat.TraditionalOpenSSL, id="of OpenSSL before 1.0"),
+        pytest.param(serialization.PrivateFormat.OpenSSH, id="of OpenSSH"),
+    ],
+)
+def test_a_key_is_written_in_one_form_whatever_form_it_had(
+    form: serialization.PrivateFormat,
+) -> None:
+    loaded = serialization.load_pem_private_key(PAIR.key.encode(), password=None)
+    other = loaded.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+
+    assert read(PAIR.certificate, other).key == PAIR.key
+
+
+def unserved(kind: str) -> str:
+    return (
+        "the certificate in key tls.crt of Secret backup/files-tls, named by "
+        f"spec.server.tlsSecretRef, has a key that Kopia cannot serve, {kind}; replace certificate "
+        "and key, with a key of RSA of 1024 to 8192 bits, ECDSA on P-256, P-384 or P-521 with a "
+        "named curve, or Ed25519"
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [
+        pytest.param(
+            ec.generate_private_key(ec.SECP224R1()),
+            "ECDSA on secp224r1",
+            id="a curve that Go reads, and TLS has no scheme for",
+        ),
+        pytest.param(
+            ec.generate_private_key(ec.SECP256K1()), "ECDSA on secp256k1", id="Bitcoin's curve"
+        ),
+        pytest.param(
+            ec.generate_private_key(ec.BrainpoolP256R1()),
+            "ECDSA on brainpoolP256r1",
+            id="a curve of Brainpool",
+        ),
+        pytest.param(ed448.Ed448PrivateKey.generate(), "Ed448", id="Ed448"),
+    ],
+)
+def test_a_key_that_gos_tls_cannot_serve_is_refused_with_those_that_it_can(
+    key: ec.EllipticCurvePrivateKey | ed448.Ed448PrivateKey, kind: str
+) -> None:
+    pair = objects.key_pair(key=key)
+
+    with pytest.raises(InvalidInput) as caught:
+        read(pair.certificate, pair.key)
+
+    assert caught.value.reason == "CertificateInvalid"
+    assert caught.value.message == unserved(kind)
+
+
+@pytest.mark.parametrize(
+    ("certificate", "kind"),
+    [
+        pytest.param(
+            UNKNOWN_CURVE, "ECDSA on a curve without a known name", id="a curve unknown to both"
+        ),
+        pytest.param(
+            EXPLICIT_CURVE,
+            "ECDSA on a curve without a known name",
+            id="a known curve that is written out by its numbers",
+        ),
+        pytest.param(PSS_ONLY, "RSA for PSS only", id="an RSA key that is for PSS alone"),
+        pytest.param(SHORT_RSA, "RSA of 768 bits", id="an RSA key that Go takes for too short"),
+    ],
+)
+def test_a_certificate_that_gos_tls_cannot_serve_is_refused(certificate: str, kind: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read(certificate, PAIR.key)
+
+    assert caught.value.message == unserved(kind)
+
+
+def test_a_certificate_of_the_chain_that_gos_clients_cannot_read_is_refused() -> None:
+    authority = objects.key_pair("brainpool", key=ec.generate_private_key(ec.BrainpoolP256R1()))
+
+    with pytest.raises(InvalidInput) as caught:
+        read(PAIR.certificate + authority.certificate, PAIR.key)
+
+    assert caught.value.message == (
+        "certificate 2 in key tls.crt of Secret backup/files-tls, named by "
+        "spec.server.tlsSecretRef, cannot be read by Kopia and its clients: its key is on the "
+        "curve brainpoolP256r1; have it issued anew, or remove it"
+    )
 
 
 CERTIFICATE_NOT_PEM = (
@@ -174,9 +346,6 @@ MISMATCH = (
             PAIR.key,
             CERTIFICATE_NOT_PEM,
             id="PEM that holds no certificate",
-        ),
-        pytest.param(
-            UNKNOWN_CURVE, PAIR.key, CERTIFICATE_NOT_PEM, id="a certificate on an unknown curve"
         ),
         pytest.param(PAIR.certificate, "no key", KEY_NOT_PEM, id="a key that is not PEM"),
         pytest.param(
@@ -263,32 +432,6 @@ def test_whether_the_primes_of_an_rsa_key_fit_is_left_to_kopia() -> None:
     assert read(certificate, pem).fingerprint == fingerprint(certificate)
 
 
-@pytest.mark.parametrize(
-    ("self_signed", "message"),
-    [
-        pytest.param(
-            False,
-            "the certificate in key tls.crt of Secret backup/files-tls, named by "
-            "spec.server.tlsSecretRef, expired at 2026-01-01T00:00:00Z; put a renewed one and its "
-            "key into the Secret",
-            id="whose certificate is the user's is told what to do",
-        ),
-        pytest.param(
-            True,
-            "the certificate in Secret backup/files-tls, made for spec.server.tlsSecretRef, "
-            "expired at 2026-01-01T00:00:00Z and could not be renewed; `certificate not renewed` "
-            "in the controller's log says why",
-            id="whose certificate is the controller's is told where to look",
-        ),
-    ],
-)
-def test_expiry_is_told_with_its_time_and_the_fix(*, self_signed: bool, message: str) -> None:
-    refused = certificates.expired(TLS, objects.NOW, self_signed=self_signed)
-
-    assert refused.reason == "CertificateExpired"
-    assert refused.message == message
-
-
 NOTICE = timedelta(days=30)
 
 
@@ -303,6 +446,23 @@ NOTICE = timedelta(days=30)
             "spec.server.tlsSecretRef, expires at 2026-01-31T00:00:00Z; put a renewed one and its "
             "key into the Secret before then",
             id="from 30 days on the Secret, the date and the fix are told",
+        ),
+        pytest.param(
+            timedelta(0),
+            False,
+            "the certificate in key tls.crt of Secret backup/files-tls, named by "
+            "spec.server.tlsSecretRef, expired at 2026-01-01T00:00:00Z: clients that trust its "
+            "fingerprint connect, those that trust its authority do not; put a renewed one and its "
+            "key into the Secret",
+            id="one that has expired is no less a warning",
+        ),
+        pytest.param(
+            timedelta(days=-1),
+            True,
+            "the certificate in Secret backup/files-tls, made for spec.server.tlsSecretRef, "
+            "expired at 2025-12-31T00:00:00Z and could not be renewed: clients that trust its "
+            "fingerprint connect; `certificate not renewed` in the controller's log says why",
+            id="one that the controller could not renew until its end",
         ),
         pytest.param(
             NOTICE,

@@ -150,6 +150,16 @@ class TestDiffers:
             pytest.param({"a": 1}, {"a": "1"}, id="text in place of a number"),
             pytest.param({"a": [1, 2]}, {"a": [2, 1]}, id="another order"),
             pytest.param({"a": {}}, {}, id="an empty object left out"),
+            pytest.param(
+                {"metadata": {"labels": {"containers": "a", "selector": "b"}}},
+                {"metadata": {"labels": {"containers": "b", "selector": "b"}}},
+                id="a label that is called as a list of a pod",
+            ),
+            pytest.param(
+                {"spec": {"containers": [{"name": "a", "image": "a:1"}]}},
+                {"spec": {"containers": [{"name": "b"}, {"name": "a", "image": "a:2"}]}},
+                id="a container, whatever stands before it",
+            ),
         ],
     )
     def test_values_of_another_kind(self, desired: Object, observed: object) -> None:
@@ -174,6 +184,12 @@ class TestDiffers:
             {"tolerations": [{"key": "a"}, {"key": "b"}]},
             {"tolerations": [{"key": "a"}, {"key": "b"}]},
             id="a list that is taken whole",
+        ),
+        pytest.param(
+            {"nodeSelector": {"ports": ["a"]}},
+            {"nodeSelector": {"ports": ["b"]}},
+            {"nodeSelector": {"ports": ["b"]}},
+            id="a list of no pod's, that is called as one of them",
         ),
         pytest.param(
             {"nodeSelector": {"ports": "a"}},

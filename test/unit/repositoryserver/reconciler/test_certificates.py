@@ -78,6 +78,38 @@ class TestCertificateThatExpires:
         assert expiring.condition("CertificateExpiring")[:2] == ("False", "CertificateRenewed")
 
 
+class TestCertificateThatHasExpired:
+    """One of the user's: clients that trust its fingerprint go on with it."""
+
+    EXPIRED = (
+        "the certificate in key tls.crt of Secret backup/files-tls, named by "
+        "spec.server.tlsSecretRef, expired at 2025-12-31T00:00:00Z: clients that trust its "
+        "fingerprint connect, those that trust its authority do not; put a renewed one and its key "
+        "into the Secret"
+    )
+
+    @pytest.fixture
+    def expired(self, world: World) -> World:
+        not_after = objects.NOW - timedelta(days=1)
+        world.change_secret(objects.tls_secret(objects.key_pair(not_after=not_after)))
+        world.settle()
+        return world
+
+    def test_is_served_and_warned_of(self, expired: World) -> None:
+        assert expired.progress() == "Ready"
+        assert expired.condition("CertificateExpiring") == (
+            "True",
+            "CertificateExpiring",
+            self.EXPIRED,
+        )
+
+    def test_keeps_no_pod_from_coming_back(self, expired: World) -> None:
+        expired.drop_pod(expired.pod())
+        expired.settle()
+
+        assert expired.progress() == "Ready"
+
+
 class TestCertificateOfTheControllersOwn:
     """`spec.server.tls.selfSigned`."""
 

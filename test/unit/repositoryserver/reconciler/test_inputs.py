@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from fakes import objects
 from fakes.world import WRITE_STATUS
@@ -34,7 +34,7 @@ def _retyped(secret: Object) -> Callable[[World], None]:
     return _with({**secret, "type": "example.com/other"})
 
 
-EXPIRED = objects.NOW - timedelta(days=1)
+P224 = ec.SECP224R1()
 
 
 @pytest.mark.parametrize(
@@ -83,11 +83,11 @@ EXPIRED = objects.NOW - timedelta(days=1)
             id="a storage that needs a credential has none",
         ),
         pytest.param(
-            _with(objects.tls_secret(objects.key_pair(not_after=EXPIRED))),
+            _with(objects.tls_secret(objects.key_pair(key=ec.generate_private_key(P224)))),
             "ServerSetup",
-            "CertificateExpired",
-            (objects.TLS, "expired at"),
-            id="an expired certificate is named with its date",
+            "CertificateInvalid",
+            (objects.TLS, "ECDSA on secp224r1", "P-256"),
+            id="a key that Kopia cannot serve is named with those that it can",
         ),
         pytest.param(
             _without(objects.USERS),

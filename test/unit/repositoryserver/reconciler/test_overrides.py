@@ -28,6 +28,16 @@ def test_a_label_for_the_pod_reaches_it_without_a_restart(settled: World) -> Non
     assert settled.recorder.told() == []
 
 
+def test_a_label_that_is_called_as_a_list_of_a_pod_is_a_label(settled: World) -> None:
+    settled.edit({"server": {"podLabels": {"containers": "x", "selector": "y"}}})
+    settled.reconcile()
+    settled.edit({"server": {"podLabels": {"containers": "z", "selector": "y"}}})
+    settled.reconcile()
+
+    assert settled.pod()["metadata"]["labels"]["containers"] == "z"
+    assert settled.progress() == "Ready"
+
+
 def test_an_override_that_cannot_be_is_told_and_leaves_the_running_server_alone(
     settled: World,
 ) -> None:

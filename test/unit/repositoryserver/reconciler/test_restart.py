@@ -202,7 +202,9 @@ def test_a_certificate_that_expired_while_no_controller_ran_is_told(settled: Wor
 
     settled.reconcile()
 
-    assert settled.condition("Ready")[:2] == ("False", "CertificateExpired")
+    assert settled.condition("CertificateExpiring")[0] == "True"
+    assert "expired at" in settled.condition("CertificateExpiring")[2]
+    assert settled.condition("Ready")[0] == "True"
 
 
 def test_changed_users_are_recorded_with_what_tells_that_they_were_taken_up(

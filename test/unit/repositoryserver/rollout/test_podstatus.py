@@ -237,7 +237,7 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
         pytest.param(
             objects.killed(),
             Waiting(
-                SERVER_INITIALIZED,
+                REPOSITORY_CONNECTED,
                 f"Kopia exited with code 137 in pod {POD}; the kubelet is starting it again",
             ),
             id="Kopia was killed and is not back yet",
@@ -245,7 +245,7 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
         pytest.param(
             objects.restarted(),
             Waiting(
-                SERVER_INITIALIZED,
+                REPOSITORY_CONNECTED,
                 f"Kopia exited with code 137 in pod {POD}; the kubelet is starting it again",
             ),
             id="Kopia was killed and is starting",
@@ -268,16 +268,25 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
         pytest.param(
             objects.crash_looping("tls: something is wrong"),
             Problem(
+                REPOSITORY_CONNECTED,
+                "KopiaExited",
+                "Kopia exited with code 1: tls: something is wrong; see the log of the pod",
+            ),
+            id="Kopia ends again and again for an unknown reason: nothing shows what it got to",
+        ),
+        pytest.param(
+            objects.crash_looping("SERVER ADDRESS: https://[::]:51515\ntls: something is wrong"),
+            Problem(
                 SERVER_INITIALIZED,
                 "KopiaExited",
                 "Kopia exited with code 1: tls: something is wrong; see the log of the pod",
             ),
-            id="Kopia ends again and again for an unknown reason",
+            id="the same after it had opened the repository",
         ),
         pytest.param(
             objects.out_of_memory(),
             Problem(
-                SERVER_INITIALIZED,
+                REPOSITORY_CONNECTED,
                 "OutOfMemory",
                 failures.OUT_OF_MEMORY.format(code=137),
             ),
@@ -286,7 +295,7 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
         pytest.param(
             objects.restarted(reason="OOMKilled"),
             Problem(
-                SERVER_INITIALIZED,
+                REPOSITORY_CONNECTED,
                 "OutOfMemory",
                 failures.OUT_OF_MEMORY.format(code=137),
             ),
