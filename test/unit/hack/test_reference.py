@@ -36,6 +36,9 @@ TOLD = {message for secret in secrets.SECRETS for key in secret.keys for message
 # Of a field of the resource, not of a key; or a warning, which refuses nothing.
 OTHERWISE = {
     access.BAD_USERNAME,
+    access.NO_USERS,
+    access.NO_USERS_OF_ONE,
+    access.USERS_STAY,
     certificates.EXPIRING,
 }
 
@@ -134,9 +137,7 @@ class TestPage:
                 "location type; use one of azure, filestore, gcs, s3, s3Compliant\n",
                 id="what is said of a key",
             ),
-            pytest.param(
-                "| `status.registeredUsers` | list of strings |", id="a field of the status"
-            ),
+            pytest.param("| `status.repositoryUsers` | integer |", id="a field of the status"),
         ],
     )
     def test_has(self, text: str) -> None:
