@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver import api
     from reconcilers.repositoryserver.context import Pass
     from reconcilers.secrets.reader import SecretReader, Versions
+
+REASON_OWN: Final = "AccessSecretInvalid"
+OWN: Final = (
+    "Secret {ref}, named by {field}, is written by the controller; name one of yours, with a "
+    "password for each user"
+)
 
 
 @frozen
@@ -60,6 +66,9 @@ class UserSource:
 
     def _read(self, current: Pass, one: api.UserAccess) -> secrets.SecretData | InvalidInput:
         obj = self._secrets.get(current.reads, one.secret.namespace, one.secret.name)
+        if obj is not None and names.is_ours(obj):
+            message = OWN.format(ref=one.secret, field=one.secret.field)
+            return InvalidInput(REASON_OWN, message)
         try:
             return secrets.read(one.secret, obj, (secrets.TYPE_USERS,))
         except InvalidInput as error:
