@@ -320,7 +320,7 @@ SECRETS = (
                 ("HOST",),
                 "one or more, with a user name in the resource",
                 "the user `USERNAME@HOST` of the server",
-                refusals=(secrets.NO_USERS, access.BAD_NAME, access.NAMED_TWICE, access.TOO_MANY),
+                refusals=(access.BAD_NAME, access.NAMED_TWICE, access.TOO_MANY),
             ),
             Key(
                 (f"USER{access.AT}HOST",),

@@ -24,24 +24,24 @@ _HASH_BYTES = 20
 _LINE_BYTES = 1 + len(_SCHEME) + (_SALT_BYTES + _HASH_BYTES) // 3 * 4 + 1
 
 
-def render(passwords: Mapping[str, str], former: str = "") -> str:
-    """Return the file for users and their passwords.
+def hashes(passwords: Mapping[str, str], former: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return a hash of each user's password.
 
     Args:
         passwords: By user.
-        former: The file as it is. Who keeps the password keeps the line, so that the same users
-            make the same file.
+        former: The hashes of before. A user with the same password keeps the hash, so that the same
+            users make the same file. Default: none.
     """
-    lines = entries(former)
-    kept = {
-        user: hash_
-        for user, hash_ in lines.items()
-        if user in passwords and verify(passwords[user], hash_)
+    before = former or {}
+    return {
+        user: before[user] if user in before and verify(password, before[user]) else _hash(password)
+        for user, password in passwords.items()
     }
-    return "".join(
-        f"{user}:{kept.get(user) or _hash(password)}\n"
-        for user, password in sorted(passwords.items())
-    )
+
+
+def render(hashes_: Mapping[str, str]) -> str:
+    """Return the lines of users, in the order of their names."""
+    return "".join(f"{user}:{hash_}\n" for user, hash_ in sorted(hashes_.items()))
 
 
 def size(users: Iterable[str]) -> int:

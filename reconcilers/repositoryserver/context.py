@@ -60,15 +60,18 @@ class KnownUsers:
         sources: What they were made of.
         stored: Tells the Secret that was written from any other.
         version: What a pod has to have taken up.
-        names: The users.
-        problem: What is wrong with the sources, for which the users are those of before.
+        legacy: Users whose entries in the repository the removed controller has made, and that are
+            still to be deleted.
+        problem: What is wrong with the sources, for which the users of some are those of before.
+        warning: What to say of sources that name nobody; empty if each names somebody.
     """
 
     sources: Versions
     stored: str
     version: str
-    names: frozenset[str]
+    legacy: frozenset[str] = frozenset()
     problem: Problem | None = None
+    warning: str = ""
 
 
 @frozen
@@ -90,15 +93,15 @@ class Attempt:
 
 @frozen
 class Purge:
-    """Entries of users that the repository has, and that are being deleted.
+    """A search of the repository for users that has found some whose entries are to be deleted.
 
     Attributes:
-        searched_for: The users for whom the repository was searched.
-        found: Those of them that have an entry.
+        found: Those users.
+        others: The users with an entry that stays.
     """
 
-    searched_for: frozenset[str]
     found: frozenset[str]
+    others: frozenset[str]
 
 
 @frozen
@@ -156,9 +159,9 @@ class Memory:
             taken as it was.
         attempts: By uid of a pod the last try to let its server take up the users, if it failed.
         loading: By uid of a pod the version of the users that its server is loading.
-        left: Users who may not connect any more, and whom the repository may still know.
-        forget_at: When to search the repository for entries of before, in monotonic seconds.
-        purge: Entries that are being deleted from the repository; None if it was not searched.
+        search_at: When to search the repository for users, in monotonic seconds; None if that is
+            not planned.
+        purge: Entries that are being deleted from the repository; None if none are.
         moved_at: When the Service was made to select another pod, in monotonic seconds.
         refreshed_at: When the server last looked at its repository anew, in monotonic seconds, or
             when it was first seen that it has to; None while no other pod may have written since.
@@ -179,8 +182,7 @@ class Memory:
     overruled: dict[Resource, Overruled] = field(factory=dict)
     attempts: dict[str, Attempt] = field(factory=dict)
     loading: dict[str, str] = field(factory=dict)
-    left: frozenset[str] = frozenset()
-    forget_at: float | None = None
+    search_at: float | None = None
     purge: Purge | None = None
     moved_at: float | None = None
     refreshed_at: float | None = None

@@ -45,6 +45,7 @@ from reconcilers.repositoryserver.status import conditions as status
 from reconcilers.repositoryserver.status import sharing
 from reconcilers.repositoryserver.status.sharing import Repositories
 from reconcilers.repositoryserver.status.writer import StatusWriter
+from reconcilers.repositoryserver.users.purge import RepositoryUserSearch
 from reconcilers.repositoryserver.users.source import UserSource
 from reconcilers.repositoryserver.users.sync import UserRegistrar
 from reconcilers.repositoryserver.verdict import SERVER_SETUP, Problem, Unsettled, Waiting
@@ -180,6 +181,12 @@ class RepositoryServerReconciler:
             tell=self._writer.tell,
             clock=clock,
         )
+        self._user_search = RepositoryUserSearch(
+            commands=self._commands,
+            registrar=self._registrar,
+            tell=self._writer.tell,
+            clock=clock,
+        )
         self._refresher = Refresher(commands=self._commands, clock=clock)
         self._router = ServiceRouter(
             client=client,
@@ -302,12 +309,12 @@ class RepositoryServerReconciler:
         serving = self._router.roll_out(current, newest, place)
         self._settle_turn(current, newest, serving)
         reached = self._router.reached(current, serving)
-        cleared = None
+        in_repository = None
         if reached is not None:
             others = self._router.pods_beside(server, reached)
             self._refresher.ensure_caught_up(current, reached, others)
             if newest.is_(reached):
-                cleared = self._registrar.ensure_purged(current, reached)
+                in_repository = self._user_search.ensure_searched(current, reached)
         found = tuple(v for v in (newest.verdict, unknown, untold) if v is not None)
         verdicts = self._bridge_gap(current, found, serving=reached is not None)
         if newest.pod is not None and not verdicts:
@@ -325,7 +332,9 @@ class RepositoryServerReconciler:
             not_after=annotations.get(names.ANNOTATION_NOT_AFTER, ""),
             expiring=current.expiring,
             shared=self._shared(current),
-            registered_users=None if cleared is None else tuple(sorted(cleared)),
+            nobody_named=_users_warning(current.memory),
+            repository_users=None if in_repository is None else in_repository.number,
+            in_repository=None if in_repository is None else in_repository.warning,
         )
 
     def _bridge_gap(
@@ -448,13 +457,14 @@ class RepositoryServerReconciler:
     def _ensure_loaded(
         self, current: Pass, newest: Newest, place: Rollout
     ) -> Problem | Waiting | None:
-        """Have the newest pod and the one that serves load changed users."""
+        """Have all pods load changed users; the newest and the one that serves matter."""
         # Nobody knows the storage where an input has been wrong since the process began.
         setting = current.memory.setting or UNKNOWN_SETTING
         pods = self._router.pods(current.server)
         serving = place.serves(pods)
-        told = [pod for pod in pods if pod is serving or newest.is_(pod)]
-        return self._registrar.ensure_loaded(current, told, setting)
+        matter = [pod for pod in pods if pod is serving or newest.is_(pod)]
+        others = [pod for pod in pods if pod not in matter]
+        return self._registrar.ensure_loaded(current, matter, others, setting)
 
     def _ensure_recorded(self, current: Pass, pod: Mapping[str, Any]) -> None:
         """Keep what is known for a process that follows, unless that was done lately."""
@@ -530,3 +540,8 @@ def _unfinished(error: InvalidInput | ApiError | DeadlineExceeded) -> Problem:
 def _users_version(memory: Memory) -> str:
     """Return the version of the users that a pod must have."""
     return "" if memory.users is None else memory.users.version
+
+
+def _users_warning(memory: Memory) -> str | None:
+    """Return what to say of access Secrets without keys; None while that is not known."""
+    return None if memory.users is None else memory.users.warning

@@ -46,7 +46,6 @@ ADMIN_COLON = (
     "key {key} of Secret {ref}, named by {field}, contains a colon, where HTTP ends a user name; "
     "choose a name without one"
 )
-NO_USERS = "Secret {ref}, named by {field}, has no keys; add one for each user that may connect"
 
 
 @frozen

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from e2e import certificates
 from e2e.backup_client import PROMPTLY_SECONDS, login
 from e2e.cluster import NAMESPACE
-from e2e.server import HOST, events_of
+from e2e.server import HOST, condition, events_of
 from e2e.waiting import CLOCK, wait_for
 from fakes.objects import KeyPair
 from reconcilers import resources
@@ -160,12 +160,34 @@ def test_users_whom_somebody_else_registered_are_left_alone(
         lambda ran: ran.code != 0,
         seconds=PROMPTLY_SECONDS,
     )
-    # The repository has been looked through when the status names the users.
-    server.wait("to name its users", lambda seen: seen["status"].get("registeredUsers"))
+    # The repository has been searched when the status says how many users it has.
+    told = server.wait(
+        "to count the repository's users", lambda seen: "repositoryUsers" in seen["status"]
+    )
 
     assert client.connect(server.name, somebody).code == 0
     assert server.users_in_repository() == ["somebody@else"]
     assert events_of(cluster.events(ready), "UsersForgotten") == []
+    assert told["status"]["repositoryUsers"] == 1
+    warned = condition(told, "UsersInRepository")
+    assert warned is not None
+    assert "somebody@else" in warned["message"]
+
+
+def test_an_access_secret_without_keys_leaves_the_users_of_the_repository(
+    server: Server, client: Client, cluster: Cluster
+) -> None:
+    """The tutorial of the removed controller makes one, with `kubectl create secret`."""
+    server.secrets["users"]["stringData"] = {}
+    ready = server.start()
+    password = cluster.confidential.password("password in the repository")
+    server.add_user_to_repository("somebody@else", password)
+
+    somebody = login(ready, password, username="somebody", host="else")
+    assert client.connect(server.name, somebody).code == 0
+    warned = condition(server.get(), "AccessSecretEmpty")
+    assert warned is not None
+    assert warned["status"] == "True"
 
 
 def test_the_fingerprint_in_the_status_moves_with_the_service(

@@ -54,6 +54,8 @@ class FakeKopia:
     commands: list[str] = field(factory=list)
     #: The result of the next command of a name, in place of carrying it out.
     failures: dict[str, FakeResult] = field(factory=dict)
+    #: The result of the next commands in a pod, by its name, in place of carrying them out.
+    on_pod: dict[str, FakeResult] = field(factory=dict)
     #: Raised in place of running a command of a name.
     errors: dict[str, Exception] = field(factory=dict)
     #: Called while a command runs.
@@ -91,6 +93,8 @@ class FakeKopia:
             assert isinstance(deadline.clock, FakeClock)
             deadline.clock.step(deadline.remaining())
             deadline.check()
+        if pod in self.on_pod:
+            return self.on_pod[pod]
         return self.failures[name] if name in self.failures else act()
 
     def ran(self) -> list[str]:

@@ -67,6 +67,25 @@ def merged(base: Any, patch: Any) -> Any:
     return kept | changed
 
 
+#: The status of a server that the removed controller has brought up, as far as it is read.
+REMOVED_STATUS: Object = {
+    "progress": "Ready",
+    "conditions": [
+        {
+            "type": "ClientUserInitialized",
+            "status": "True",
+            "reason": "ClientInitializationSucceeded",
+            "message": "",
+            "lastTransitionTime": CREATED,
+        }
+    ],
+    "serverInfo": {
+        "podName": "repo-server-pod-x7k2p",
+        "serviceName": "repo-server-service-b9d4f",
+    },
+}
+
+
 def repository_server(change: Object | None = None) -> Object:
     """Build a RepositoryServer on a file store, as a user of the removed controller wrote it.
 

@@ -198,6 +198,14 @@ class World:
         self.kopia.ran()
         self.recorder.events.clear()
 
+    def serve_by_removed_controller(self) -> None:
+        """Write the status as the removed controller leaves it for a server that is up."""
+        self.change_server({"status": objects.REMOVED_STATUS})
+
+    def change_server(self, change: Object) -> None:
+        """Apply a merge patch to the resource."""
+        self.api.put(api.REPOSITORY_SERVERS, objects.merged(self.server(), change))
+
     def edit(self, spec: Object) -> None:
         """Change the resource as its user does.
 

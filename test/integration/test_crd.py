@@ -680,7 +680,7 @@ def test_lets_change(client: Client, namespace: str, server: Object, change: Obj
                     "tlsFingerprint": "0" * 64,
                     "tlsNotAfter": "2027-01-31T12:00:00Z",
                 },
-                "registeredUsers": ["backup@client"],
+                "repositoryUsers": 2,
             },
             id="of this controller",
         ),

@@ -20,7 +20,7 @@ from reconcilers.repositoryserver.rollout import router
 from reconcilers.repositoryserver.status import conditions as status
 from reconcilers.repositoryserver.status import writer
 from reconcilers.repositoryserver.status.metrics import RepositoryServerCollector
-from reconcilers.repositoryserver.users import sync
+from reconcilers.repositoryserver.users import purge, sync
 from reconcilers.repositoryserver.verdict import STEPS
 
 ROOT = Path(__file__).parents[2]
@@ -129,7 +129,7 @@ def as_typed(value: object) -> str:
 
 
 def test_every_condition_is_told() -> None:
-    for type_ in (*STEPS, status.READY, status.CERTIFICATE_EXPIRING):
+    for type_ in (*STEPS, status.READY, *status.WARNINGS):
         assert f"| `{type_}` |" in OPERATIONS
 
 
@@ -143,7 +143,9 @@ def test_every_event_reason_is_told() -> None:
         status.REASON_EXPIRING,
         router.EVENT_REPLACED_IN_PLACE,
         sync.EVENT_USERS_CHANGED,
-        sync.EVENT_USERS_FORGOTTEN,
+        purge.EVENT_USERS_FORGOTTEN,
+        status.REASON_NO_USERS,
+        status.REASON_IN_REPOSITORY,
         writer.EVENT_NOT_READY,
         status.REASON_READY,
     )
@@ -153,7 +155,8 @@ def test_every_event_reason_is_told() -> None:
 
 def test_every_reason_of_ready_is_told() -> None:
     of_warnings = {status.REASON_EXPIRING, status.REASON_RENEWED, status.REASON_SHARED}
-    of_warnings |= {status.REASON_NOT_SHARED}
+    of_warnings |= {status.REASON_NOT_SHARED, status.REASON_USERS_NAMED}
+    of_warnings |= {status.REASON_NOT_IN_REPOSITORY}
     reasons = {
         reason
         for path in ROOT.glob("reconcilers/**/*.py")

@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 
 REASON_FOREIGN_CHILD = "NameTaken"
 FOREIGN_CHILD = (
-    "{kind} {namespace}/{name} exists and does not belong to this RepositoryServer; delete it, or "
-    "create the RepositoryServer under another name"
+    "{kind} {namespace}/{name} exists and does not belong to this RepositoryServer, which needs "
+    "the name; create the RepositoryServer under another name, or, if the {kind} is yours, give "
+    "it another one"
 )
 
 WAITING_OWNER = (

@@ -53,12 +53,18 @@ def stable_name(server: RepositoryServer) -> str:
 
 def users_name(server: RepositoryServer) -> str:
     """Return the name of the Secret with the users, as the server reads them."""
-    return f"{stable_name(server)}-users"
+    return _not_referred_to(server, f"{stable_name(server)}-users")
 
 
 def certificate_name(server: RepositoryServer) -> str:
     """Return the name of the Secret with the certificate that the controller makes."""
-    return f"{stable_name(server)}-tls"
+    return _not_referred_to(server, f"{stable_name(server)}-tls")
+
+
+def is_ours(obj: Mapping[str, Any]) -> bool:
+    """Return whether an observed object has the labels of a child that this controller makes."""
+    labels = obj["metadata"].get("labels") or {}
+    return labels.get(LABEL_MANAGED_BY) == MANAGER and LABEL_INSTANCE in labels
 
 
 def users_of(pod_: Mapping[str, Any]) -> str:
@@ -85,6 +91,18 @@ def is_found(server: RepositoryServer, obj: Mapping[str, Any], digest_: str) -> 
     """
     labels = obj["metadata"].get("labels") or {}
     return labels.items() >= {**selector(server), LABEL_DIGEST: digest_}.items()
+
+
+def _not_referred_to(server: RepositoryServer, name: str) -> str:
+    """Return the name, or a longer one if a Secret that the resource refers to has it.
+
+    Such a Secret is the user's, who may have found the name in a list of Secrets.
+    """
+    referred_to = {ref.name for ref in server.inputs}
+    referred_to |= {one.secret.name for one in server.accesses}
+    while name in referred_to:
+        name += "-own"
+    return name
 
 
 @functools.lru_cache(maxsize=_NAMES_AT_WORK)

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
     from reconcilers.repositoryserver.api import RepositoryServer
 
-# What all users' names together may take of a pod's annotations, which the API server limits to
-# 256 KiB. A server with some hundred users goes without a record.
+# What the names may take of a pod's annotations, which the API server limits to 256 KiB.
 MAX_LENGTH = 8192
 
 _PROGRAM_LENGTH = 16
@@ -46,7 +45,7 @@ class Record:
         sources: State of what the users were made of, see `versions`.
         stored: Tells the Secret with the users that was written from any other.
         users: Version of the users, as a pod that has taken them up is marked with it.
-        names: The users, in order.
+        names: The users whose entries in the repository are to be deleted, in order.
     """
 
     program: str
@@ -79,7 +78,7 @@ class Records:
             pod: A pod, made or to be made.
         """
         inputs, known = memory.inputs, memory.users
-        if inputs is None or known is None or known.problem is not None:
+        if inputs is None or known is None or known.problem is not None or known.warning:
             return {}
         if not (inputs.versions.complete and known.sources.complete):
             return {}
@@ -95,7 +94,7 @@ class Records:
                 sources=known.sources.digest,
                 stored=known.stored,
                 users=known.version,
-                names=tuple(sorted(known.names)),
+                names=tuple(sorted(known.legacy)),
             )
         )
         return {names.ANNOTATION_RECORD: text} if text else {}
@@ -134,7 +133,7 @@ def _remembered(server: RepositoryServer, pod: Mapping[str, Any], found: Record)
             sources=Versions(found.sources, complete=True),
             stored=found.stored,
             version=found.users,
-            names=frozenset(found.names),
+            legacy=frozenset(found.names),
         ),
     )
 

@@ -30,9 +30,16 @@ if TYPE_CHECKING:
 READY = "Ready"
 CERTIFICATE_EXPIRING = "CertificateExpiring"
 REPOSITORY_SHARED = "RepositoryShared"
+ACCESS_SECRET_EMPTY = "AccessSecretEmpty"  # noqa: S105 - a condition's type
+USERS_IN_REPOSITORY = "UsersInRepository"
 
 # What is told of a server besides: True is a warning, and changes nothing of Ready.
-WARNINGS = (CERTIFICATE_EXPIRING, REPOSITORY_SHARED)
+WARNINGS = (
+    CERTIFICATE_EXPIRING,
+    REPOSITORY_SHARED,
+    ACCESS_SECRET_EMPTY,
+    USERS_IN_REPOSITORY,
+)
 
 # What these say is over with the process. The users, by contrast, stay in their Secret.
 _OF_THE_PROCESS = frozenset({REPOSITORY_CONNECTED, SERVER_INITIALIZED})
@@ -47,6 +54,10 @@ REASON_EXPIRING = "CertificateExpiring"
 REASON_RENEWED = "CertificateRenewed"
 REASON_SHARED = "RepositoryShared"
 REASON_NOT_SHARED = "RepositoryNotShared"
+REASON_NO_USERS = "NoUsers"
+REASON_USERS_NAMED = "UsersNamed"
+REASON_IN_REPOSITORY = "UsersInRepository"
+REASON_NOT_IN_REPOSITORY = "NoUsersInRepository"
 
 # apimachinery pkg/apis/meta/v1, Condition. The API server repeats what a webhook says in full.
 MESSAGE_LENGTH = 32768
@@ -61,6 +72,8 @@ READY_MESSAGE = "clients can connect to service {service}"
 WAITS = "waiting for {step}"
 RENEWED = "a renewed certificate has replaced the one that was about to expire"
 NOT_SHARED = "no other RepositoryServer in the namespace writes to the repository any more"
+USERS_NAMED = "each access Secret has users"
+NOT_IN_REPOSITORY = "the repository has no users any more beside those of the access Secrets"
 
 # When a change has failed, for the one who asks whether backups go on.
 FORMER_SERVES = "{message} (meanwhile pod {pod} still serves)"
@@ -96,8 +109,12 @@ class Outcome:
             empty if it is not, None if that is not known.
         shared: What to say of other servers that have the same repository; empty if there are none,
             None if that is not known.
-        registered_users: Users of whom the repository has no entry of before; None leaves what is
+        nobody_named: What to say of access Secrets that have no keys; empty if there are none, None
+            if that is not known.
+        repository_users: How many users have an entry in the repository; None leaves what is
             recorded.
+        in_repository: What to say of these users; empty if there are none, None if that is not
+            known.
     """
 
     verdicts: tuple[Problem | Waiting, ...]
@@ -109,7 +126,9 @@ class Outcome:
     not_after: str = ""
     expiring: str | None = None
     shared: str | None = None
-    registered_users: tuple[str, ...] | None = None
+    nobody_named: str | None = None
+    repository_users: int | None = None
+    in_repository: str | None = None
 
 
 def desired_status(
@@ -142,8 +161,8 @@ def desired_status(
         "progress": progress(outcome),
         "observedGeneration": generation,
     }
-    if outcome.registered_users is not None:
-        status["registeredUsers"] = sorted(outcome.registered_users)
+    if outcome.repository_users is not None:
+        status["repositoryUsers"] = outcome.repository_users
     # What is not known at the moment is left as it was: clients hold on to the last known name.
     status["serverInfo"] = {
         **(current.get("serverInfo") or {}),
@@ -199,6 +218,18 @@ def _conditions(current: list[dict[str, Any]], outcome: Outcome) -> dict[str, tu
     warnings = (
         (CERTIFICATE_EXPIRING, outcome.expiring, REASON_EXPIRING, (REASON_RENEWED, RENEWED)),
         (REPOSITORY_SHARED, outcome.shared, REASON_SHARED, (REASON_NOT_SHARED, NOT_SHARED)),
+        (
+            ACCESS_SECRET_EMPTY,
+            outcome.nobody_named,
+            REASON_NO_USERS,
+            (REASON_USERS_NAMED, USERS_NAMED),
+        ),
+        (
+            USERS_IN_REPOSITORY,
+            outcome.in_repository,
+            REASON_IN_REPOSITORY,
+            (REASON_NOT_IN_REPOSITORY, NOT_IN_REPOSITORY),
+        ),
     )
     for type_, warning, reason, over in warnings:
         if warning:

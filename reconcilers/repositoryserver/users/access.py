@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import field, frozen
 
 from reconcilers.errors import InvalidInput
 from reconcilers.kopia import htpasswd
-from reconcilers.secrets import data as secrets
+from reconcilers.repositoryserver.users import userfile
+from reconcilers.repositoryserver.users.userfile import origin_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from reconcilers.repositoryserver.api import UserAccess
+    from reconcilers.repositoryserver.users.userfile import UserFile
     from reconcilers.secrets.data import SecretData
 
 # kopia internal/user/user_manager.go
@@ -28,7 +29,6 @@ AT = "_at_"
 MAX_FILE_BYTES = 1024 * 1024 - 1024
 
 REASON_NAME = "UserNameInvalid"
-REASON_NO_USERS = "NoUsers"
 REASON_TWICE = "UserNamedTwice"
 REASON_TOO_MANY = "TooManyUsers"
 
@@ -50,13 +50,23 @@ AMBIGUOUS = (
 )
 NAMED_TWICE = (
     "the user {user} is named by Secret {first} and by Secret {second}, named by {field}; remove "
-    "it from one of them"
+    "it from one of them. Until then the password in Secret {first} counts"
 )
 TOO_MANY = (
     "{number} users are too many: the server reads them from one Secret, which holds about {fit} "
     "with names as long as these; remove users from Secret {ref}, named by {field}, which names "
-    "{names} of them, or move some to another RepositoryServer"
+    "{names} of them, or move some to another RepositoryServer. Until then no user is added who is "
+    "new in that Secret"
 )
+NO_USERS = (
+    "Secret {ref}, named by {field}, has no keys, so that only users in the repository can "
+    "connect; add a key for each user that may connect"
+)
+NO_USERS_OF_ONE = (
+    "Secret {ref}, named by {field}, has no keys, so that it lets nobody in; add a key for each "
+    "user that may connect"
+)
+USERS_STAY = "{message}; until this is fixed, no user of that Secret is added, changed or removed"
 
 
 class UserListError(Exception):
@@ -94,56 +104,146 @@ class Change:
         return "; ".join(f"{verb} {', '.join(names)}" for verb, names in parts if names)
 
 
-def all_users(sources: Iterable[tuple[UserAccess, SecretData]]) -> dict[str, str]:
-    """Return the password of each user that may connect, by `user@host`.
+@frozen
+class Access:
+    """One access of a resource, with what was found in its Secret.
 
     Args:
-        sources: Each access of the resource with its Secret.
-
-    Raises:
-        InvalidInput: As for `users_of`, two Secrets name the same user, or all users together are
-            more than the server can read.
+        access: What the resource says.
+        secret: The Secret, or why it cannot be used.
     """
-    passwords: dict[str, str] = {}
+
+    access: UserAccess
+    secret: SecretData | InvalidInput
+
+
+@frozen
+class Resolved:
+    """Who may connect, and what is wrong with the access Secrets.
+
+    Args:
+        sections: By `origin_of` each access the hashes of its users.
+        problems: What is wrong, in the order of the accesses.
+        warning: What to say of access Secrets that name nobody; empty if each names somebody.
+    """
+
+    sections: Mapping[str, Mapping[str, str]] = field(repr=False)
+    problems: tuple[InvalidInput, ...]
+    warning: str
+
+
+def resolve(accesses: Sequence[Access], former: UserFile) -> Resolved:
+    """Return who may connect: each access is judged by itself.
+
+    The users of an access whose Secret is wrong stay as they were, and those of the others change:
+    who writes one Secret cannot keep in a user whom somebody removes from another. A user whom two
+    of them name has the password of the first right one. Users who are too many for the server are
+    left out of the access that names the most, but only those who are new.
+
+    Args:
+        accesses: Those of the resource, the main one first.
+        former: The users as they are.
+    """
+    origins = [origin_of(one.access) for one in accesses]
+    problems: dict[int, InvalidInput] = {}
+    passwords: dict[int, dict[str, str]] = {}
     named_by: dict[str, SecretData] = {}
-    for access, secret in sources:
-        for user, password in users_of(access, secret).items():
-            if user in passwords:
-                message = NAMED_TWICE.format(
-                    user=user, first=named_by[user].ref, second=secret.ref, field=secret.ref.field
-                )
-                raise InvalidInput(REASON_TWICE, message)
-            passwords[user] = password
-            named_by[user] = secret
-    _refuse_too_many(named_by)
-    return passwords
-
-
-def _refuse_too_many(named_by: Mapping[str, SecretData]) -> None:
-    size = htpasswd.size(named_by)
-    if size <= MAX_FILE_BYTES:
-        return
-    ((ref, names),) = Counter(secret.ref for secret in named_by.values()).most_common(1)
-    message = TOO_MANY.format(
-        number=len(named_by),
-        fit=len(named_by) * MAX_FILE_BYTES // size,
-        ref=ref,
-        field=ref.field,
-        names=names,
+    empty: list[SecretData] = []
+    for number, one in enumerate(accesses):
+        try:
+            secret, users = _read(one)
+        except InvalidInput as error:
+            problems[number] = error
+            continue
+        if not users:
+            empty.append(secret)
+        twice = sorted(users.keys() & named_by.keys())
+        if twice:
+            problems[number] = _named_twice(twice[0], named_by[twice[0]], secret)
+        passwords[number] = {user: users[user] for user in users if user not in named_by}
+        named_by |= dict.fromkeys(passwords[number], secret)
+    stay: dict[int, dict[str, str]] = {}
+    for number in problems.keys() - passwords.keys():
+        users = dict(former.sections.get(origins[number], {}))
+        stay[number] = {user: users[user] for user in users if user not in named_by}
+        if users:
+            problems[number] = _with(problems[number], USERS_STAY)
+    problems |= _leave_out(origins, passwords, stay, former, named_by)
+    hashes = {
+        number: htpasswd.hashes(users, former.entries()) for number, users in passwords.items()
+    }
+    sections: dict[str, dict[str, str]] = {}
+    for number, users in sorted({**hashes, **stay}.items()):
+        sections.setdefault(origins[number], {}).update(users)
+    return Resolved(
+        sections=sections,
+        problems=tuple(problems[number] for number in sorted(problems)),
+        warning=_names_nobody(empty, nobody=not any(sections.values())),
     )
-    raise InvalidInput(REASON_TOO_MANY, message)
+
+
+def _read(one: Access) -> tuple[SecretData, dict[str, str]]:
+    if isinstance(one.secret, InvalidInput):
+        raise one.secret
+    return one.secret, users_of(one.access, one.secret)
+
+
+def _named_twice(user: str, first: SecretData, second: SecretData) -> InvalidInput:
+    message = NAMED_TWICE.format(
+        user=user, first=first.ref, second=second.ref, field=second.ref.field
+    )
+    return InvalidInput(REASON_TWICE, message)
+
+
+def _leave_out(
+    origins: Sequence[str],
+    passwords: dict[int, dict[str, str]],
+    stay: Mapping[int, Mapping[str, str]],
+    former: UserFile,
+    named_by: Mapping[str, SecretData],
+) -> dict[int, InvalidInput]:
+    """Leave out new users until the others fit into one Secret, and return what is wrong."""
+    problems: dict[int, InvalidInput] = {}
+    known = former.entries().keys()
+
+    def needed() -> int:
+        users = {**passwords, **stay}.items()
+        return userfile.size((origins[number], names) for number, names in users)
+
+    while (size := needed()) > MAX_FILE_BYTES:
+        growing = [number for number, users in passwords.items() if users.keys() - known]
+        if not growing:
+            break
+        most = max(growing, key=lambda number: len(passwords[number]))
+        users, total = passwords[most], sum(map(len, (*stay.values(), *passwords.values())))
+        ref = named_by[next(iter(users))].ref
+        message = TOO_MANY.format(
+            number=total,
+            fit=total * MAX_FILE_BYTES // size,
+            ref=ref,
+            field=ref.field,
+            names=len(users),
+        )
+        problems[most] = InvalidInput(REASON_TOO_MANY, message)
+        passwords[most] = {user: users[user] for user in users if user in known}
+    return problems
+
+
+def _with(problem: InvalidInput, template: str) -> InvalidInput:
+    return InvalidInput(problem.reason, template.format(message=problem.message))
+
+
+def _names_nobody(empty: Sequence[SecretData], *, nobody: bool) -> str:
+    template = NO_USERS if nobody else NO_USERS_OF_ONE
+    return "; ".join(template.format(ref=one.ref, field=one.ref.field) for one in empty)
 
 
 def users_of(access: UserAccess, secret: SecretData) -> dict[str, str]:
-    """Return the password of each user of one access Secret, by `user@host`.
+    """Return the password of each user of one access Secret, by `user@host`; it may name nobody.
 
     Raises:
-        InvalidInput: There is none, a key makes no user that Kopia takes, or a password is
-            empty.
+        InvalidInput: A key makes no user that Kopia takes, or a password is empty.
     """
-    if not secret.values:
-        message = secrets.NO_USERS.format(ref=secret.ref, field=secret.ref.field)
-        raise InvalidInput(REASON_NO_USERS, message)
     if access.username and not USER_PATTERN.fullmatch(f"{access.username}@h"):
         field = secret.ref.field.rpartition(".")[0] + ".username"
         raise InvalidInput(REASON_NAME, BAD_USERNAME.format(field=field, username=access.username))

@@ -1,29 +1,34 @@
-"""Gathering: the users of the access Secrets, and those that were written for the server."""
+"""Reading: the users of the access Secrets, and those that were written for the server."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 
+from reconcilers.errors import InvalidInput
 from reconcilers.repositoryserver import servercommands
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.users.access import all_users
+from reconcilers.repositoryserver.users.access import Access
 from reconcilers.secrets import data as secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from reconcilers.repositoryserver import api
     from reconcilers.repositoryserver.context import Pass
     from reconcilers.secrets.reader import SecretReader, Versions
+
+REASON_OWN: Final = "AccessSecretInvalid"
+OWN: Final = (
+    "Secret {ref}, named by {field}, is written by the controller; name one of yours, with a "
+    "password for each user"
+)
 
 
 @frozen
 class StoredUsers:
     """The Secret with the users, as the server has them.
 
-    Attributes:
+    Args:
         obj: The Secret.
         users: The users, as Kopia reads them.
         version: Their version.
@@ -35,32 +40,39 @@ class StoredUsers:
 
 
 class UserSource:
-    """Reads who may connect to a server, and who its server was told of last."""
+    """Reads who may connect to a server, and the users that were written for it last.
+
+    Args:
+        secret_reader: Reads Secrets.
+    """
 
     def __init__(self, secret_reader: SecretReader) -> None:
-        """Take what reads Secrets."""
         self._secrets = secret_reader
 
     def user_sources(self, server: api.RepositoryServer) -> Versions:
-        """Return what the users depend on: another value means other users, perhaps."""
+        """Return the state of all that the users depend on."""
         accesses = server.accesses
         return self._secrets.versions(
             (access.secret for access in accesses), *(access.username for access in accesses)
         )
 
-    def passwords(self, current: Pass) -> Mapping[str, str]:
-        """Return the password of each user that may connect.
+    def accesses(self, current: Pass) -> list[Access]:
+        """Return the accesses of a resource, each with its Secret or why it cannot be used.
 
         Raises:
-            InvalidInput: A Secret is missing, or Kopia would refuse one of its users.
-            ClientError: One could not be read.
+            ClientError: A Secret could not be read.
         """
+        return [Access(one, self._read(current, one)) for one in current.server.accesses]
 
-        def read(access: api.UserAccess) -> secrets.SecretData:
-            obj = self._secrets.get(current.reads, access.secret.namespace, access.secret.name)
-            return secrets.read(access.secret, obj, (secrets.TYPE_USERS,))
-
-        return all_users((access, read(access)) for access in current.server.accesses)
+    def _read(self, current: Pass, one: api.UserAccess) -> secrets.SecretData | InvalidInput:
+        obj = self._secrets.get(current.reads, one.secret.namespace, one.secret.name)
+        if obj is not None and names.is_ours(obj):
+            message = OWN.format(ref=one.secret, field=one.secret.field)
+            return InvalidInput(REASON_OWN, message)
+        try:
+            return secrets.read(one.secret, obj, (secrets.TYPE_USERS,))
+        except InvalidInput as error:
+            return error
 
     def stored_users(self, current: Pass) -> StoredUsers | None:
         """Return the users as they were written for the server last; None if they never were.

@@ -1,8 +1,7 @@
 """Acting on users: the server's users become those of the access Secrets.
 
 The users are in an owned Secret that the pod mounts. A new pod starts with them; a running server
-loads changed ones, by a command in its pod. The only change to the repository is the deletion of
-the users' entries that a legacy server has left: Kopia would go on accepting the passwords in them.
+loads changed ones, by a command in its pod.
 """
 
 from __future__ import annotations
@@ -14,48 +13,42 @@ import structlog
 from attrs import evolve, frozen
 
 from controller.conditions import timestamp
-from controller.workqueue.queue import LOW_PRIORITY
 from reconcilers import resources
-from reconcilers.errors import InvalidInput
 from reconcilers.kopia import failures, htpasswd
 from reconcilers.repositoryserver import servercommands, serverexec
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.children.secrets import users_secret
-from reconcilers.repositoryserver.context import Attempt, KnownUsers, Purge
+from reconcilers.repositoryserver.context import Attempt, KnownUsers
 from reconcilers.repositoryserver.rollout import podstatus, retry
 from reconcilers.repositoryserver.serverexec import (
     UNANSWERED,
-    CommandError,
     Unanswered,
     Unreachable,
 )
-from reconcilers.repositoryserver.users import access
+from reconcilers.repositoryserver.users import access, legacy
+from reconcilers.repositoryserver.users.userfile import (
+    UserFile,
+    kopia_reads_the_same,
+    origin_of,
+)
 from reconcilers.repositoryserver.verdict import (
     CLIENT_USER_INITIALIZED,
     SERVER_REFRESHED,
     Problem,
     Waiting,
 )
+from reconcilers.secrets import data as secrets
 from reconcilers.secrets.reader import version_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from controller.clock import Clock
-    from controller.rest.podexec import ExecResult
+    from reconcilers.errors import InvalidInput
     from reconcilers.repositoryserver.children.applier import ChildApplier, Teller
     from reconcilers.repositoryserver.context import Pass
     from reconcilers.repositoryserver.serverexec import ServerCommands
     from reconcilers.repositoryserver.users.source import StoredUsers, UserSource
-    from reconcilers.secrets.reader import Versions
-
-#: Seconds for which a server has been Ready before its repository is searched for users' entries.
-#: That costs as much as starting a server, and those that start at the same time go first.
-FORGET_AFTER_SECONDS: Final = 30.0
-
-#: Seconds between two searches that fail. One opens the repository, and takes as much of the
-#: container's memory as the server itself.
-FORGET_AGAIN_SECONDS: Final = 600.0
 
 #: Seconds between two tries while the kubelet has not copied the changed Secret into the pod. It
 #: sees the change within milliseconds, mostly.
@@ -65,13 +58,9 @@ AWAITED: Final = "{version} awaited since {since}"
 WAITING_USERS: Final = "the kubelet has not yet copied the changed users into pod {pod}"
 LOADING_USERS: Final = "the server in pod {pod} is loading the changed users"
 
-USERS_STAY: Final = "{message}; until this is fixed, no user is added, changed or removed"
-
 UNREACHABLE: Final = "the users cannot be loaded into the server in pod {pod}: {cause}"
 
 EVENT_USERS_CHANGED: Final = "UsersChanged"
-EVENT_USERS_FORGOTTEN: Final = "UsersForgotten"
-FORGOTTEN: Final = "deleted old user entries from the repository: {names}"
 
 _VERSION_BYTES: Final = 5
 #: What stands in place of a version: it does not tell one file from another.
@@ -123,8 +112,8 @@ class UserRegistrar:
         """Write the users for the server if they are not as the access Secrets have them.
 
         Returns:
-            What is wrong with an access Secret. The users stay as they were then; a server that
-            never had any gets none, and can start.
+            What is wrong with the access Secrets. The users of those that are wrong stay as they
+            were then; a server that never had any gets none, and can start.
 
         Raises:
             InvalidInput: The name of the Secret is taken.
@@ -142,30 +131,55 @@ class UserRegistrar:
         ):
             return known.problem
         stored = self._reader.stored_users(current)
-        former = "" if stored is None else stored.users
-        problem: Problem | None = None
-        try:
-            wanted = htpasswd.render(self._reader.passwords(current), former)
-        except InvalidInput as error:
-            wanted, problem = former, Problem.of(error, CLIENT_USER_INITIALIZED)
-            if former:
-                # Somebody may just have removed a user from another of the Secrets.
-                problem = evolve(problem, message=USERS_STAY.format(message=problem.message))
-        self._write(current, stored, wanted, sources, problem)
+        former = UserFile.parse("" if stored is None else stored.users)
+        resolved = access.resolve(self._reader.accesses(current), former)
+        marked = former.legacy if stored is not None else _legacy(current, resolved)
+        users = UserFile(resolved.sections, marked)
+        if len(users.text()) > access.MAX_FILE_BYTES:
+            # Users who may connect go first: entries that stay are told of.
+            users = evolve(users, legacy=frozenset())
+        problem = _problem(resolved.problems)
+        current.memory.users = self._write(
+            current,
+            stored,
+            users,
+            KnownUsers(
+                sources, "", "", legacy=users.legacy, problem=problem, warning=resolved.warning
+            ),
+        )
         return problem
 
+    def forget_legacy(self, current: Pass) -> None:
+        """Record that no entry in the repository is to be deleted any more.
+
+        Raises:
+            ClientError: The API server refused or could not be reached.
+        """
+        stored, known = self._reader.stored_users(current), current.memory.users
+        if stored is not None and known is not None:
+            users = evolve(UserFile.parse(stored.users), legacy=frozenset())
+            current.memory.users = self._write(
+                current, stored, users, evolve(known, legacy=frozenset())
+            )
+
     def ensure_loaded(
-        self, current: Pass, pods: Sequence[Mapping[str, Any]], setting: failures.Setting
+        self,
+        current: Pass,
+        pods: Sequence[Mapping[str, Any]],
+        others: Sequence[Mapping[str, Any]],
+        setting: failures.Setting,
     ) -> Problem | Waiting | None:
-        """Have the servers in some pods load the users, those that have others.
+        """Have the servers in all pods load the users, those that have others.
 
         Args:
             current: The reconcile.
-            pods: The pods. One that does not answer is left alone.
+            pods: The pods that matter to the server. One that does not answer is left alone.
+            others: Its other pods, which drain: whoever was removed must not come in by one of
+                them. A failure in one of these is tried again as well, and keeps nothing waiting.
             setting: What messages name.
 
         Returns:
-            What Kopia refused, what is being waited for, or None.
+            What Kopia refused in one of `pods`, what is being waited for, or None.
 
         Raises:
             ClientError: The API server refused or could not be reached.
@@ -174,7 +188,7 @@ class UserRegistrar:
         if known is None:
             return None
         # What is known of pods that are gone, and of former users, goes.
-        uids = {pod["metadata"]["uid"] for pod in pods}
+        uids = {pod["metadata"]["uid"] for pod in (*pods, *others)}
         memory.attempts = {
             uid: last
             for uid, last in memory.attempts.items()
@@ -189,6 +203,9 @@ class UserRegistrar:
         for pod in pods:
             if names.users_of(pod) != known.version:
                 verdict = self._ensure_loaded(current, pod, known.version, setting) or verdict
+        for pod in others:
+            if names.users_of(pod) != known.version:
+                self._ensure_loaded(current, pod, known.version, setting)
         return verdict
 
     def _ensure_loaded(
@@ -220,6 +237,9 @@ class UserRegistrar:
         first = now if failed is None else failed.since
         until = now + retry.pause(now - first, end.shortest_pause)
         memory.attempts[uid] = Attempt(version, first, until, end.fault)
+        if isinstance(end.fault, Problem):
+            # The status tells nothing of a pod that drains.
+            _log.warning("users not loaded", pod=pod["metadata"]["name"], cause=end.fault.message)
         return self._pause(current, memory.attempts[uid])
 
     def _load(
@@ -254,85 +274,13 @@ class UserRegistrar:
         current.look_again(failed.until - self._clock.monotonic())
         return failed.verdict
 
-    def ensure_purged(self, current: Pass, pod: Mapping[str, Any]) -> frozenset[str] | None:
-        """Remove the users' entries in the repository, which a legacy server has left.
-
-        Args:
-            current: The reconcile.
-            pod: The pod, which is Ready.
-
-        Returns:
-            The users that have none; None if that is recorded, or not known yet. A failure keeps
-            nobody from connecting: it is logged, and tried again.
-
-        Raises:
-            ClientError: The API server refused or could not be reached.
-        """
-        memory, known = current.memory, current.memory.users
-        recorded = frozenset((current.obj.get("status") or {}).get("registeredUsers") or ())
-        if known is None or current.server.read_only:
-            return None
-        searched_for = known.names | memory.left
-        if searched_for <= recorded:
-            return None if known.names == recorded else known.names
-        now = self._clock.monotonic()
-        if memory.forget_at is None:
-            memory.forget_at = now + FORGET_AFTER_SECONDS
-        left = memory.forget_at - now
-        if left > 0:
-            # Servers that are not up yet come first.
-            current.look_again(left, priority=LOW_PRIORITY)
-            return None
-        try:
-            purged = self._purge(current, pod, searched_for)
-        except (access.UserListError, CommandError) as error:
-            _log.warning("previous users may still connect", cause=str(error))
-            memory.purge = None
-            memory.forget_at = self._clock.monotonic() + FORGET_AGAIN_SECONDS
-            current.look_again(FORGET_AGAIN_SECONDS)
-            return None
-        if not purged:
-            return None
-        memory.left = frozenset()
-        return known.names
-
-    def _purge(self, current: Pass, pod: Mapping[str, Any], searched_for: frozenset[str]) -> bool:
-        """Search the repository for users and delete their entries; return whether that is done."""
-        memory = current.memory
-        if memory.purge is None:
-            listed = self._commands.ensure(
-                current, pod, serverexec.LIST_USERS, servercommands.LIST_USERS
-            )
-            if listed is None:
-                return False
-            _check(listed)
-            found = searched_for & access.parse_names(listed.stdout)
-            memory.purge = Purge(searched_for, found)
-        purge = memory.purge
-        if purge.found:
-            stdin = servercommands.forget_users_input(purge.found)
-            result = self._commands.ensure(
-                current, pod, serverexec.PURGE_USERS, servercommands.FORGET_USERS, stdin=stdin
-            )
-            if result is None:
-                return False
-            _check(result)
-            note = FORGOTTEN.format(names=", ".join(sorted(purge.found)))
-            self._tell(current, EVENT_USERS_FORGOTTEN, note, "ForgetUsers")
-        memory.purge = None
-        # Users may have come and gone since the search.
-        return purge.searched_for >= searched_for or self._purge(current, pod, searched_for)
-
     def _write(
-        self,
-        current: Pass,
-        stored: StoredUsers | None,
-        wanted: str,
-        sources: Versions,
-        problem: Problem | None,
-    ) -> None:
-        version = _version(stored, wanted)
-        secret = users_secret(current.server, wanted, version)
+        self, current: Pass, stored: StoredUsers | None, users: UserFile, known: KnownUsers
+    ) -> KnownUsers:
+        """Write the users, and return what is known of them then."""
+        text = users.text()
+        version = _version(stored, users, known.problem)
+        secret = users_secret(current.server, text, version)
         if stored is None:
             # Created, not applied: a Secret that the cache does not show yet must not be replaced.
             written = self._applier.create(current, resources.SECRETS, secret)
@@ -340,23 +288,13 @@ class UserRegistrar:
             current.users_changed = self._applier.has_pods_of_namesake(current)
         else:
             # The cache holds no content to compare with.
-            changed = (stored.users, stored.version) != (wanted, version)
+            changed = (stored.users, stored.version) != (text, version)
             written = self._applier.ensure(current, resources.SECRETS, secret, changed=changed)
-            current.users_changed = changed
-        current.memory.users = KnownUsers(
-            sources, version_of(written), version, frozenset(htpasswd.entries(wanted)), problem
-        )
-        if stored is not None:
-            self._note_change(current, stored.users, wanted)
-
-    def _note_change(self, current: Pass, former: str, wanted: str) -> None:
-        """Record an event about the change, and whom the repository may still have."""
-        change = access.Change.between(htpasswd.entries(former), htpasswd.entries(wanted))
-        # A read-only repository keeps its entries.
-        if not current.server.read_only:
-            current.memory.left |= frozenset(change.removed)
-        if change.summary():
-            self._tell(current, EVENT_USERS_CHANGED, change.summary(), "ChangeUsers")
+            current.users_changed = stored.version != version
+            change = access.Change.between(htpasswd.entries(stored.users), users.entries())
+            if change.summary():
+                self._tell(current, EVENT_USERS_CHANGED, change.summary(), "ChangeUsers")
+        return evolve(known, stored=version_of(written), version=version)
 
     def _mark(self, current: Pass, pod: Mapping[str, Any], value: str) -> None:
         self._applier.annotate(current, pod, {names.ANNOTATION_USERS: value})
@@ -367,18 +305,37 @@ def _loading(pod: Mapping[str, Any]) -> Waiting:
     return Waiting(SERVER_REFRESHED, message)
 
 
-def _check(result: ExecResult) -> None:
-    """Return if a command has succeeded.
+def _legacy(current: Pass, resolved: access.Resolved) -> frozenset[str]:
+    """Return the users of a resource whom the removed controller has written to the repository.
 
-    Raises:
-        UserListError: It has not; the message is Kopia's.
+    Of the accesses it knew `spec.server.userAccess` alone.
     """
-    if result.exit_code != 0:
-        raise access.UserListError(failures.last_line(result.stderr.decode(errors="replace")))
+    main = current.server.access
+    if not main.username or not legacy.has_registered_users(current.obj):
+        return frozenset()
+    return frozenset(resolved.sections.get(origin_of(main), ()))
 
 
-def _version(stored: StoredUsers | None, wanted: str) -> str:
-    """Return the version of users that are to be written: the stored one if nothing changes."""
-    if stored is not None and stored.users == wanted and stored.version not in _NO_VERSIONS:
+def _problem(refusals: Sequence[InvalidInput]) -> Problem | None:
+    """Return what is wrong with access Secrets as one problem; None if nothing is."""
+    if not refusals:
+        return None
+    # A missing Secret may be back in a moment: what lasts gives the reason.
+    reasons = sorted(
+        (one.reason for one in refusals), key=lambda one: one == secrets.REASON_MISSING
+    )
+    message = "; besides, ".join(one.message for one in refusals)
+    return Problem(CLIENT_USER_INITIALIZED, reasons[0], message)
+
+
+def _version(stored: StoredUsers | None, users: UserFile, problem: Problem | None) -> str:
+    """Return the version of users that are to be written: the stored one if Kopia reads the same.
+
+    A server whose access Secrets are wrong and that never had any users has `names.NO_USERS`.
+    """
+    has_version = stored is not None and stored.version not in _NO_VERSIONS
+    if stored is not None and has_version and kopia_reads_the_same(stored.users, users.text()):
         return stored.version
-    return os.urandom(_VERSION_BYTES).hex() if wanted else names.NO_USERS
+    if problem is not None and not has_version and not users.entries():
+        return names.NO_USERS
+    return os.urandom(_VERSION_BYTES).hex()

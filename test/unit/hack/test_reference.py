@@ -37,6 +37,9 @@ TOLD = {message for secret in secrets.SECRETS for key in secret.keys for message
 OTHERWISE = {
     access.BAD_USERNAME,
     certificates.EXPIRED,
+    access.NO_USERS,
+    access.NO_USERS_OF_ONE,
+    access.USERS_STAY,
     certificates.EXPIRING,
 }
 
@@ -135,9 +138,7 @@ class TestPage:
                 "location type; use one of azure, filestore, gcs, s3, s3Compliant\n",
                 id="what is said of a key",
             ),
-            pytest.param(
-                "| `status.registeredUsers` | list of strings |", id="a field of the status"
-            ),
+            pytest.param("| `status.repositoryUsers` | integer |", id="a field of the status"),
         ],
     )
     def test_has(self, text: str) -> None:

@@ -1,15 +1,14 @@
 """What the objects of a server are called."""
 
 import re
+from typing import Any
 
 import pytest
 
-from fakes.children import (
-    DIGEST,
-    named,
-)
+from fakes.children import DIGEST, named, server
 from reconcilers.repositoryserver.children import names, network
 
+USERS = "repo-server-files-users"
 DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 NAMES = [
@@ -44,6 +43,40 @@ class TestNames:
 
         assert names.versioned_name(of, DIGEST) == "files-0123456789"
         assert names.stable_name(of) == "repo-server-files"
+
+    @pytest.mark.parametrize(
+        ("change", "users", "certificate"),
+        [
+            pytest.param({}, "repo-server-files-users", "repo-server-files-tls", id="none of them"),
+            pytest.param(
+                {"server": {"userAccess": {"userAccessSecretRef": {"name": USERS}}}},
+                "repo-server-files-users-own",
+                "repo-server-files-tls",
+                id="the users'",
+            ),
+            pytest.param(
+                {"server": {"adminSecretRef": {"name": "repo-server-files-tls"}}},
+                "repo-server-files-users",
+                "repo-server-files-tls-own",
+                id="the certificate's, as the administrator's",
+            ),
+            pytest.param(
+                {
+                    "server": {"userAccess": {"userAccessSecretRef": {"name": USERS}}},
+                    "storage": {"secretRef": {"name": f"{USERS}-own"}},
+                },
+                "repo-server-files-users-own-own",
+                "repo-server-files-tls",
+                id="the users', and the name in place of it",
+            ),
+        ],
+    )
+    def test_a_secret_that_the_resource_names_is_the_users_and_ours_has_another_name(
+        self, change: dict[str, Any], users: str, certificate: str
+    ) -> None:
+        of = server({"spec": change})
+
+        assert (names.users_name(of), names.certificate_name(of)) == (users, certificate)
 
     @pytest.mark.parametrize(
         ("first", "second"),

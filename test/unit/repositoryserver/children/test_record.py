@@ -50,7 +50,7 @@ KNOWN_USERS = KnownUsers(
     sources=Versions("s", complete=True),
     stored="uid/7",
     version="u",
-    names=frozenset({"a@b", "c@d"}),
+    legacy=frozenset({"a@b", "c@d"}),
 )
 # What a process knows of which `RECORD` is the record.
 KNOWN = Memory(inputs=KNOWN_INPUTS, users=KNOWN_USERS)
@@ -95,7 +95,7 @@ def test_what_is_known_of_a_pod_is_recorded_on_it_and_recalled_from_it() -> None
 def test_the_same_users_make_the_same_record_in_any_order() -> None:
     names = [f"user-{number}@host" for number in range(9)]
 
-    (text,) = PROGRAM.annotations(with_users(names=frozenset(names)), pod()).values()
+    (text,) = PROGRAM.annotations(with_users(legacy=frozenset(names)), pod()).values()
 
     assert text == record.render(evolve(RECORD, names=tuple(names)))
 
@@ -106,9 +106,10 @@ def test_the_same_users_make_the_same_record_in_any_order() -> None:
         pytest.param(evolve(KNOWN, inputs=None), id="its inputs are not known"),
         pytest.param(evolve(KNOWN, users=None), id="its users are not known"),
         pytest.param(
-            with_users(problem=Problem("ClientUserInitialized", "NoUsers", "no keys")),
+            with_users(problem=Problem("ClientUserInitialized", "UserNameInvalid", "x")),
             id="its users are not what the access Secrets have",
         ),
+        pytest.param(with_users(warning="no keys"), id="an access Secret is to be warned of"),
         pytest.param(
             with_inputs(versions=Versions("i", complete=False)), id="the cache lacked an input"
         ),
@@ -118,7 +119,7 @@ def test_the_same_users_make_the_same_record_in_any_order() -> None:
         ),
         pytest.param(with_inputs(digest="9876543210"), id="what is known is of another pod"),
         pytest.param(
-            with_users(names=frozenset({"x" * record.MAX_LENGTH})), id="it would be too long"
+            with_users(legacy=frozenset({"x" * record.MAX_LENGTH})), id="it would be too long"
         ),
     ],
 )

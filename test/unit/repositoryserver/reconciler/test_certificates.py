@@ -20,7 +20,7 @@ from reconcilers.repositoryserver.caches import owner_uids
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.inputs.issuer import RETRY_SECONDS
 from reconcilers.repositoryserver.rollout import podstatus
-from reconcilers.repositoryserver.users.sync import FORGET_AFTER_SECONDS
+from reconcilers.repositoryserver.users.purge import FIRST_SEARCH_SECONDS
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict
@@ -45,13 +45,13 @@ class TestCertificateThatExpires:
         return world
 
     def test_is_no_matter_before(self, expiring: World) -> None:
-        expiring.clock.step(FORGET_AFTER_SECONDS)
+        expiring.clock.step(FIRST_SEARCH_SECONDS)
         expiring.reconcile()
 
         result = expiring.reconcile()
 
         assert get_condition(conditions_of(expiring.server()), "CertificateExpiring") is None
-        assert result.requeue_after == timedelta(days=1).total_seconds() - FORGET_AFTER_SECONDS
+        assert result.requeue_after == timedelta(days=1).total_seconds() - FIRST_SEARCH_SECONDS
 
     def test_is_told_from_30_days_before_on_in_one_event(self, expiring: World) -> None:
         expiring.clock.step(timedelta(days=1).total_seconds())
@@ -160,10 +160,10 @@ class TestCertificateOfTheControllersOwn:
         assert settled.api.taken() == []
 
     def test_is_looked_at_when_it_is_due(self, settled: World) -> None:
-        settled.clock.step(FORGET_AFTER_SECONDS)
+        settled.clock.step(FIRST_SEARCH_SECONDS)
         settled.reconcile()
 
-        assert settled.reconcile().requeue_after == self.DUE_SECONDS - FORGET_AFTER_SECONDS
+        assert settled.reconcile().requeue_after == self.DUE_SECONDS - FIRST_SEARCH_SECONDS
 
     def test_stays_when_the_controller_starts_anew(self, settled: World) -> None:
         before = settled.secret(self.SECRET)

@@ -13,7 +13,7 @@ from fakes.kopia import FakeResult
 from fakes.world import USER
 from reconcilers.repositoryserver.rollout import retry
 from reconcilers.repositoryserver.serverexec import COMMAND_SECONDS
-from reconcilers.repositoryserver.users.sync import FORGET_AFTER_SECONDS
+from reconcilers.repositoryserver.users.purge import FIRST_SEARCH_SECONDS
 
 if TYPE_CHECKING:
     from fakes.world import World
@@ -63,7 +63,7 @@ def test_a_server_that_does_not_answer_a_refresh_holds_no_worker(settled: World)
 
 def test_nor_does_one_that_cannot_be_searched(settled: World) -> None:
     settled.kopia.silent.add("list")
-    settled.clock.step(FORGET_AFTER_SECONDS)
+    settled.clock.step(FIRST_SEARCH_SECONDS)
 
     settled.reconcile()
 
@@ -89,7 +89,7 @@ class TestCommandsThatCannotBeRun:
 
     def test_a_repository_that_cannot_be_searched_leaves_it_too(self, settled: World) -> None:
         settled.kopia.errors["list"] = self.AWAY
-        settled.clock.step(FORGET_AFTER_SECONDS)
+        settled.clock.step(FIRST_SEARCH_SECONDS)
 
         settled.reconcile()
 

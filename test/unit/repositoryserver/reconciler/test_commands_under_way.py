@@ -19,11 +19,8 @@ from reconcilers.repositoryserver.reconciler import UNREADY_RECHECK_SECONDS
 from reconcilers.repositoryserver.rollout import retry
 from reconcilers.repositoryserver.rollout.refresh import PAUSE_MAX_SECONDS
 from reconcilers.repositoryserver.serverexec import UNANSWERED
-from reconcilers.repositoryserver.users.sync import (
-    FORGET_AFTER_SECONDS,
-    FORGET_AGAIN_SECONDS,
-    LOADING_USERS,
-)
+from reconcilers.repositoryserver.users.purge import FAILED_SEARCH_SECONDS, FIRST_SEARCH_SECONDS
+from reconcilers.repositoryserver.users.sync import LOADING_USERS
 
 if TYPE_CHECKING:
     from fakes.world import World
@@ -245,12 +242,15 @@ class TestPurge:
     """The search for entries of a legacy server, and their deletion."""
 
     @pytest.fixture
-    def searching(self, slow: World) -> World:
+    def searching(self, world: World) -> World:
         """Give a world in which the repository is being searched for users with entries."""
-        slow.kopia.users = {USER, "somebody@else"}
-        slow.clock.step(FORGET_AFTER_SECONDS)
-        slow.reconcile()
-        return slow
+        world.serve_by_removed_controller()
+        world.settle()
+        world.commands_wait = True
+        world.kopia.users = {USER, "somebody@else"}
+        world.clock.step(FIRST_SEARCH_SECONDS)
+        world.reconcile()
+        return world
 
     def test_it_goes_on_step_by_step(self, searching: World) -> None:
         assert searching.progress() == "Ready"
@@ -263,8 +263,11 @@ class TestPurge:
 
         assert searching.kopia.ran() == ["forget"]
         assert searching.kopia.users == {"somebody@else"}
-        assert searching.server()["status"]["registeredUsers"] == [USER]
-        assert len(searching.recorder.told()) == 1
+        assert searching.server()["status"]["repositoryUsers"] == 1
+        assert [one.partition(":")[0] for one in searching.recorder.told()] == [
+            "Normal UsersForgotten",
+            "Warning UsersInRepository",
+        ]
         searching.reconcile()
         assert searching.run_commands() == []
 
@@ -277,36 +280,20 @@ class TestPurge:
             searching.run_commands()
             result = searching.reconcile()
         assert searching.kopia.ran()[-1] == step
-        assert result.requeue_after == FORGET_AGAIN_SECONDS
+        assert result.requeue_after == FAILED_SEARCH_SECONDS
         assert searching.progress() == "Ready"
         searching.kopia.failures.clear()
 
-        searching.clock.step(FORGET_AGAIN_SECONDS)
+        searching.clock.step(FAILED_SEARCH_SECONDS)
 
         for _ in range(3):
             searching.reconcile()
             searching.run_commands()
         assert searching.kopia.ran() == ["list", "forget"]
 
-    def test_a_user_who_comes_meanwhile_is_searched_for_as_well(self, searching: World) -> None:
-        searching.kopia.users.add("backup@new")
-        searching.run_commands()
-        searching.reconcile()
-        searching.change_secret(
-            objects.users_secret({"app": objects.USER_PASSWORD_VALUE, "new": "n"})
-        )
-
-        for _ in range(4):
-            searching.reconcile()
-            searching.run_commands()
-        searching.reconcile()
-
-        assert searching.kopia.users == {"somebody@else"}
-        assert searching.server()["status"]["registeredUsers"] == [USER, "backup@new"]
-
 
 def test_a_refresh_that_is_under_way_changes_no_condition(settled: World) -> None:
-    settled.clock.step(FORGET_AFTER_SECONDS)
+    settled.clock.step(FIRST_SEARCH_SECONDS)
     settled.reconcile()
     _, new = settled.renew()
     settled.kubelet(new, objects.serving())

@@ -12,7 +12,7 @@ from fakes.world import WRITE_STATUS
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.reconciler import SECRET_GAP_SECONDS
-from reconcilers.repositoryserver.users.sync import FORGET_AFTER_SECONDS
+from reconcilers.repositoryserver.users.purge import FIRST_SEARCH_SECONDS
 from reconcilers.repositoryserver.verdict import STEPS
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def test_a_secret_that_is_deleted_and_made_again_is_not_told_of(
     settled: World, secret: Object
 ) -> None:
     """As `kubectl replace --force` does it: nobody is to be woken by that at night."""
-    settled.clock.step(FORGET_AFTER_SECONDS)
+    settled.clock.step(FIRST_SEARCH_SECONDS)
     settled.reconcile()
     settled.api.taken()
     before = settled.server()["status"]

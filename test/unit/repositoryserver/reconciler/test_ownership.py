@@ -9,11 +9,13 @@ import pytest
 from controller.reconcile import Result
 from fakes import objects
 from fakes.apiclient import Action
-from fakes.world import SERVICE
+from fakes.world import SERVICE, USER, USERS_SECRET
 from reconcilers import resources
+from reconcilers.kopia import htpasswd
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.caches import owner_uids
 from reconcilers.repositoryserver.children import names, network
+from reconcilers.secrets import data as secrets
 
 if TYPE_CHECKING:
     from controller.resource import Object
@@ -54,8 +56,36 @@ def test_a_name_that_is_taken_is_not_taken_over(world: World) -> None:
 
     world.reconcile()
 
-    assert world.condition("Ready")[1] == "NameTaken"
+    _, reason, message = world.condition("Ready")
+    assert reason == "NameTaken"
+    assert "delete it" not in message
     assert Action("apply", "services", SERVICE) not in world.api.taken()
+
+
+def test_an_access_secret_that_has_the_name_of_ours_works_and_stays(world: World) -> None:
+    """Deleting it, as the message once said, would have deleted the passwords of the user's."""
+    theirs = objects.merged(objects.users_secret(), {"metadata": {"name": USERS_SECRET}})
+    world.change_secret(theirs)
+    ref = {"name": USERS_SECRET, "namespace": objects.NAMESPACE}
+    world.edit({"server": {"userAccess": {"username": "backup", "userAccessSecretRef": ref}}})
+
+    world.settle()
+
+    assert world.progress() == "Ready"
+    assert world.secret(USERS_SECRET)["data"] == theirs["data"]
+    ours = world.secret(f"{USERS_SECRET}-own")
+    assert htpasswd.entries(secrets.decoded(ours["data"]["htpasswd"])).keys() == {USER}
+
+
+def test_our_own_copy_of_the_users_is_no_access_secret(settled: World) -> None:
+    """Its keys would pass for host names."""
+    ref = {"name": USERS_SECRET, "namespace": objects.NAMESPACE}
+    settled.edit({"server": {"userAccess": {"username": "backup", "userAccessSecretRef": ref}}})
+
+    settled.reconcile()
+
+    assert settled.condition("ClientUserInitialized")[0] == "False"
+    assert "is written by the controller" in settled.condition("ClientUserInitialized")[2]
 
 
 def test_what_a_deleted_namesake_has_left_is_waited_for(world: World) -> None:

@@ -14,7 +14,7 @@ from fakes.apiclient import Action
 from fakes.world import READ_INPUTS, READ_USERS, USERS_SECRET, WRITE_STATUS, World
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.reconciler import RECORD_PAUSE_SECONDS, SECRET_GAP_SECONDS
-from reconcilers.repositoryserver.users.sync import FORGET_AFTER_SECONDS
+from reconcilers.repositoryserver.users.purge import FIRST_SEARCH_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,14 +151,14 @@ def test_a_restart_at_any_time_makes_no_difference(steps: list[tuple[str, bool]]
             world.settle()
         # One that is started anew counts from there.
         for _ in range(2):
-            world.clock.step(FORGET_AFTER_SECONDS)
+            world.clock.step(FIRST_SEARCH_SECONDS)
             world.settle()
 
     assert _outcome(restarted) == _outcome(steady)
 
 
 def test_a_secret_that_is_written_often_is_recorded_seldom(settled: World) -> None:
-    settled.clock.step(FORGET_AFTER_SECONDS)
+    settled.clock.step(FIRST_SEARCH_SECONDS)
     settled.reconcile()
     settled.api.taken()
     for _ in range(3):

@@ -16,7 +16,7 @@ from reconcilers.repositoryserver.api import DEFAULT_DRAIN_SECONDS
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.rollout import endpoints, plan
 from reconcilers.repositoryserver.rollout.refresh import PAUSE_MAX_SECONDS
-from reconcilers.repositoryserver.users.sync import FORGET_AFTER_SECONDS
+from reconcilers.repositoryserver.users.purge import FIRST_SEARCH_SECONDS
 
 if TYPE_CHECKING:
     from fakes.world import World
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def draining(settled: World) -> World:
     """Give a world with a server in a new pod, whose former one drains; that is forgotten."""
-    settled.clock.step(FORGET_AFTER_SECONDS)
+    settled.clock.step(FIRST_SEARCH_SECONDS)
     settled.reconcile()
     _, new = settled.renew()
     settled.kubelet(new, objects.serving())
@@ -99,7 +99,7 @@ def test_the_former_pod_is_not_given_up_while_its_successor_is_not_up(settled: W
 
 
 def test_the_former_pod_drains_and_goes(settled: World) -> None:
-    settled.clock.step(FORGET_AFTER_SECONDS)
+    settled.clock.step(FIRST_SEARCH_SECONDS)
     settled.reconcile()
     old, new = settled.renew()
     settled.kubelet(new, objects.serving())

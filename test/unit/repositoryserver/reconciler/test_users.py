@@ -10,14 +10,19 @@ from controller.reconcile import Result
 from fakes import objects
 from fakes.apiclient import Action
 from fakes.kopia import FakeResult
-from fakes.world import READ_USERS, USER, USERS_SECRET, WRITE_STATUS
+from fakes.world import READ_USERS, USER, USERS_SECRET
+from reconcilers.kopia import htpasswd
 from reconcilers.repositoryserver import servercommands
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.reconciler import UNREADY_RECHECK_SECONDS
-from reconcilers.repositoryserver.users.sync import FORGET_AFTER_SECONDS, TAKE_UP_PAUSE_SECONDS
+from reconcilers.repositoryserver.rollout import retry
+from reconcilers.repositoryserver.users.sync import TAKE_UP_PAUSE_SECONDS
 from reconcilers.repositoryserver.verdict import CLIENT_USER_INITIALIZED, STEPS
+from reconcilers.secrets import data as secrets
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from controller.resource import Object
     from fakes.world import World
 
@@ -131,7 +136,7 @@ def test_users_change_while_another_secret_is_wrong(settled: World) -> None:
     assert settled.may_connect() == {"backup@new": "n"}
 
 
-def test_a_wrong_access_secret_tells_that_all_users_stay_as_they_are(settled: World) -> None:
+def test_a_wrong_access_secret_tells_that_its_users_stay_as_they_are(settled: World) -> None:
     before = settled.may_connect()
     settled.change_secret(objects.users_secret({"App": "x"}))
 
@@ -140,15 +145,122 @@ def test_a_wrong_access_secret_tells_that_all_users_stay_as_they_are(settled: Wo
     _, reason, message = settled.condition("Ready")
     assert reason == "UserNameInvalid"
     assert message.startswith(f"key App of Secret {objects.NAMESPACE}/{objects.USERS}, ")
-    assert "; until this is fixed, no user is added, changed or removed" in message
+    assert "until this is fixed, no user of that Secret is added, changed or removed" in message
     assert settled.may_connect() == before
 
 
-def test_more_users_than_the_server_can_read_are_told_and_nobody_is_shut_out(
+class TestTwoAccessSecrets:
+    """Who writes one of them has no say in the users of the other."""
+
+    SECOND = "restorers"
+
+    @pytest.fixture
+    def both(self, world: World) -> World:
+        """Give a world with a server that has users of two Secrets."""
+        ref = {"name": self.SECOND, "namespace": objects.NAMESPACE}
+        further = [{"username": "restorer", "userAccessSecretRef": ref}]
+        world.edit({"server": {"additionalUserAccess": further}})
+        world.change_secret(self.second({"a": "n", "b": "n"}))
+        world.settle()
+        return world
+
+    def second(self, passwords: Mapping[str, str | bytes]) -> Object:
+        return objects.secret(self.SECOND, secrets.TYPE_USERS, passwords)
+
+    @pytest.mark.parametrize(
+        "spoil",
+        [
+            pytest.param(
+                lambda world: world.change_secret(objects.users_secret({"App": "x"})),
+                id="the other has a key that names no user",
+            ),
+            pytest.param(
+                lambda world: world.drop_secret(objects.USERS), id="the other has been deleted"
+            ),
+        ],
+    )
+    def test_a_user_is_removed_though_the_other_secret_is_wrong(
+        self, both: World, spoil: Callable[[World], None]
+    ) -> None:
+        spoil(both)
+        both.reconcile()
+        both.change_secret(self.second({"b": "p"}))
+
+        both.reconcile()
+
+        assert both.may_connect() == {
+            USER: objects.USER_PASSWORD_VALUE,
+            "restorer@b": "p",
+        }
+
+    def test_the_users_of_the_right_one_connect_to_a_new_server(self, world: World) -> None:
+        ref = {"name": self.SECOND, "namespace": objects.NAMESPACE}
+        further = [{"username": "restorer", "userAccessSecretRef": ref}]
+        world.edit({"server": {"additionalUserAccess": further}})
+
+        world.change_secret(self.second({"a": "n"}))
+        world.change_secret(objects.users_secret({"App": "x"}))
+        world.settle()
+
+        assert world.may_connect() == {"restorer@a": "n"}
+        assert world.selected() == names.digest_of(world.pod())
+
+    def test_a_password_of_one_leaves_the_lines_of_the_other_alone(self, both: World) -> None:
+        before = htpasswd.entries(both.volume())[USER]
+
+        both.change_secret(self.second({"a": "p"}))
+        both.reconcile()
+
+        assert htpasswd.entries(both.volume())[USER] == before
+
+
+class TestAccessSecretWithoutKeys:
+    """The tutorial of the removed controller makes one: its users are in the repository."""
+
+    def test_a_new_server_is_reached_and_warns(self, world: World) -> None:
+        world.change_secret(objects.users_secret({}))
+
+        world.settle()
+
+        assert world.progress() == "Ready"
+        assert world.selected() == names.digest_of(world.pod())
+        value, reason, message = world.condition("AccessSecretEmpty")
+        assert (value, reason) == ("True", "NoUsers")
+        assert "only users in the repository can connect" in message
+
+    def test_users_whose_keys_are_all_taken_away_are_refused(self, settled: World) -> None:
+        settled.change_secret(objects.users_secret({}))
+
+        settled.reconcile()
+
+        assert htpasswd.entries(settled.kopia.served) == {}
+        assert settled.kopia.ran() == ["take up"]
+        assert settled.progress() == "Ready"
+
+    def test_it_is_over_with_the_first_key(self, world: World) -> None:
+        world.change_secret(objects.users_secret({}))
+        world.settle()
+        world.change_secret(objects.users_secret({"new": "n"}))
+
+        world.reconcile()
+
+        assert world.condition("AccessSecretEmpty")[:2] == ("False", "UsersNamed")
+        assert world.may_connect() == {"backup@new": "n"}
+
+    def test_the_warning_survives_a_restart(self, world: World) -> None:
+        world.change_secret(objects.users_secret({}))
+        world.settle()
+        world.restart()
+
+        world.reconcile()
+
+        assert world.condition("AccessSecretEmpty")[0] == "True"
+
+
+def test_more_users_than_the_server_can_read_are_told_and_the_new_ones_wait(
     settled: World,
 ) -> None:
-    """The API server would refuse their Secret: it is not asked, and so not asked again."""
-    before = settled.may_connect()
+    """The API server would refuse their Secret. Who was removed goes all the same."""
     settled.change_secret(objects.users_secret({f"host-{n}": "p" for n in range(20_000)}))
 
     result = settled.reconcile()
@@ -161,11 +273,11 @@ def test_more_users_than_the_server_can_read_are_told_and_nobody_is_shut_out(
     assert reason == "TooManyUsers"
     assert "20000 users are too many" in message
     assert f"remove users from Secret {objects.NAMESPACE}/{objects.USERS}, named by " in message
-    assert "until this is fixed, no user is added, changed or removed" in message
+    assert "Until then no user is added who is new in that Secret" in message
     assert "still serves" in message
-    assert settled.api.taken() == [*READ_USERS, WRITE_STATUS]
+    assert Action("apply", "secrets", USERS_SECRET) in settled.api.taken()
     assert result.requeue_after == UNREADY_RECHECK_SECONDS
-    assert settled.may_connect() == before
+    assert settled.may_connect() == {}
 
 
 @pytest.mark.parametrize(
@@ -253,17 +365,35 @@ class TestWhoMayConnectNoMore:
 
         assert settled.may_connect() == {"backup@new": "n"}
 
-    def test_leaves_the_repository_even_when_gone_before_it_was_searched(
-        self, settled: World
-    ) -> None:
-        settled.kopia.users = {USER}
+    def test_is_refused_by_a_pod_that_drains(self, settled: World) -> None:
+        old, new = settled.renew()
+        settled.kubelet(new, objects.serving())
+        settled.reconcile()
+        assert settled.selected() == names.digest_of(new)
         settled.change_secret(objects.users_secret({"new": "n"}))
-        settled.reconcile()
-        settled.clock.step(FORGET_AFTER_SECONDS)
 
         settled.reconcile()
 
-        assert settled.kopia.users == set()
+        assert settled.kopia.ran().count("take up") == 2
+        assert names.users_of(settled.stored(old)) == names.users_of(settled.stored(new))
+
+    def test_is_told_to_a_pod_that_drains_until_it_has_heard(self, settled: World) -> None:
+        """Nothing else waits for it, and the status of the server says nothing of it."""
+        old, new = settled.renew()
+        settled.kubelet(new, objects.serving())
+        settled.reconcile()
+        settled.change_secret(objects.users_secret({"new": "n"}))
+        settled.kopia.on_pod[old["metadata"]["name"]] = FakeResult(1, stderr=b"busy")
+
+        result = settled.reconcile()
+
+        assert settled.progress() == "Ready"
+        assert settled.condition("ServerRefreshed")[0] == "True"
+        assert result.requeue_after == retry.MIN_SECONDS
+        settled.kopia.on_pod.clear()
+        settled.clock.step(retry.MIN_SECONDS)
+        settled.reconcile()
+        assert names.users_of(settled.stored(old)) == names.users_of(settled.stored(new))
 
     def test_is_not_let_in_by_a_pod_that_a_change_taken_back_brings_back(
         self, settled: World
@@ -271,15 +401,15 @@ class TestWhoMayConnectNoMore:
         old, new = settled.renew()
         settled.kubelet(new, objects.serving())
         settled.reconcile()
+        settled.kopia.on_pod[old["metadata"]["name"]] = FakeResult(servercommands.NOT_THERE_YET)
         settled.change_secret(objects.users_secret({"new": "n"}))
         settled.reconcile()
-        settled.kopia.failures["take up"] = FakeResult(servercommands.NOT_THERE_YET)
         settled.change_secret(objects.tls_secret())
 
         settled.reconcile()
 
         assert settled.selected() == names.digest_of(new)
-        settled.kopia.failures.clear()
+        settled.kopia.on_pod.clear()
         settled.clock.step(TAKE_UP_PAUSE_SECONDS)
         settled.reconcile()
         assert settled.selected() == names.digest_of(old)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
+from fakes import objects
 from fakes.simulation.cluster import Cluster
 from fakes.simulation.kubelet import NODES
 from fakes.simulation.user import FILES
@@ -102,6 +103,9 @@ class Simulation:
     def _live(self) -> None:
         cluster = self._cluster
         cluster.user.mend()
+        # What is to be deleted from the repository is known by its first status alone.
+        status = {"status": objects.REMOVED_STATUS}
+        cluster.api.merge_patch(api.REPOSITORY_SERVERS, objects.NAMESPACE, FILES, status)
         cluster.start_controller()
         # Where all may happen little happens twice: a seed has some of the actions.
         some = cluster.random.sample(ACTIONS, cluster.random.randint(FEWEST_ACTIONS, len(ACTIONS)))

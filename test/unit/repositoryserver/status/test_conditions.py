@@ -41,7 +41,7 @@ HEALTHY = Outcome(
     service_name="repo-server-files",
     network_policy_name="repo-server-files",
     fingerprint="ab" * 32,
-    registered_users=("backup@b", "backup@a"),
+    repository_users=2,
 )
 PROBLEM = Problem(REPOSITORY_CONNECTED, "RepositoryMissing", "there is no repository")
 WAITING = Waiting(REPOSITORY_CONNECTED, "Kopia is opening the repository")
@@ -153,7 +153,7 @@ class TestDesiredStatus:
                 "networkPolicyName": "repo-server-files",
                 "tlsFingerprint": "ab" * 32,
             },
-            "registeredUsers": ["backup@a", "backup@b"],
+            "repositoryUsers": 2,
         }
 
     @pytest.mark.parametrize("of", OUTCOMES)
@@ -356,11 +356,11 @@ class TestTheRemovedControllersStatus:
         assert written(REMOVED, HEALTHY)["serverInfo"] == UP["serverInfo"]
 
 
-class TestRegisteredUsers:
-    def test_an_outcome_that_knows_none_leaves_those_that_are_recorded(self) -> None:
-        unknown = attrs.evolve(HEALTHY, registered_users=None)
+class TestRepositoryUsers:
+    def test_an_outcome_that_knows_of_none_leaves_the_number_that_is_recorded(self) -> None:
+        unknown = attrs.evolve(HEALTHY, repository_users=None)
 
-        assert written(UP, unknown)["registeredUsers"] == ["backup@a", "backup@b"]
+        assert written(UP, unknown)["repositoryUsers"] == 2
 
 
 class TestServerInfo:

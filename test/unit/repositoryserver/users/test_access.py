@@ -10,13 +10,16 @@ from fakes import objects
 from reconcilers.errors import InvalidInput
 from reconcilers.kopia import htpasswd
 from reconcilers.repositoryserver.api import UserAccess
-from reconcilers.repositoryserver.users import access
-from reconcilers.repositoryserver.users.access import Change
+from reconcilers.repositoryserver.users import access, userfile
+from reconcilers.repositoryserver.users.access import Access, Change
+from reconcilers.repositoryserver.users.userfile import UserFile
 from reconcilers.secrets import data as secrets
 from reconcilers.secrets.data import SecretRef
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from reconcilers.repositoryserver.users.access import Resolved
 
 
 def access_of(username: str = "") -> UserAccess:
@@ -116,14 +119,7 @@ class TestDesiredUsers:
         )
 
     def test_nobody_at_all(self) -> None:
-        with pytest.raises(InvalidInput) as caught:
-            desired({}, "backup")
-
-        assert caught.value.reason == "NoUsers"
-        assert caught.value.message == (
-            "Secret backup/files-users, named by spec.server.userAccess.userAccessSecretRef, has "
-            "no keys; add one for each user that may connect"
-        )
+        assert desired({}, "backup") == {}
 
     @pytest.mark.parametrize(
         ("password", "message"),
@@ -146,62 +142,186 @@ class TestDesiredUsers:
         assert desired({"h1": " pass word\n"}, "backup") == {"backup@h1": "pass word"}
 
 
-def source(
-    values: Mapping[str, str], username: str, number: int
-) -> tuple[UserAccess, secrets.SecretData]:
+def source(values: Mapping[str, str | bytes], username: str, number: int) -> Access:
     """Return an additional access with its Secret."""
+    of = further(username, number)
+    obj = objects.users_secret(values)
+    return Access(of, secrets.read(of.secret, obj, (secrets.TYPE_USERS,)))
+
+
+def missing(username: str, number: int) -> Access:
+    """Return an additional access whose Secret is gone."""
+    return Access(further(username, number), InvalidInput("SecretMissing", "gone"))
+
+
+def further(username: str, number: int) -> UserAccess:
     field = f"spec.server.additionalUserAccess[{number}].userAccessSecretRef"
-    of = UserAccess(SecretRef(field, objects.NAMESPACE, f"users-{number}"), username)
-    return of, secrets.read(of.secret, objects.users_secret(values), (secrets.TYPE_USERS,))
+    return UserAccess(SecretRef(field, objects.NAMESPACE, f"users-{number}"), username)
 
 
-class TestAllUsers:
+def file_of(*accesses: Access) -> UserFile:
+    """Return the file that right accesses make."""
+    return UserFile(access.resolve(accesses, UserFile()).sections)
+
+
+def let_in(resolved: Resolved) -> dict[str, str]:
+    """Return the password of each user who may connect, of those that the tests use."""
+    return {
+        user: next((word for word in "pqr" if htpasswd.verify(word, hash_)), "?")
+        for users in resolved.sections.values()
+        for user, hash_ in users.items()
+    }
+
+
+def complaints(resolved: Resolved) -> list[str]:
+    return [f"{problem.reason}: {problem.message}" for problem in resolved.problems]
+
+
+class TestResolve:
+    """Each access Secret is judged by itself."""
+
     def test_the_users_of_all_secrets_may_connect(self) -> None:
-        found = access.all_users([source({"h": "p"}, "a", 0), source({"h": "q"}, "b", 1)])
+        found = access.resolve([source({"h": "p"}, "a", 0), source({"h": "q"}, "b", 1)], UserFile())
 
-        assert found == {"a@h": "p", "b@h": "q"}
+        assert let_in(found) == {"a@h": "p", "b@h": "q"}
+        assert (found.problems, found.warning) == ((), "")
 
-    def test_a_user_of_two_secrets_is_named_with_both(self) -> None:
-        with pytest.raises(InvalidInput) as refused:
-            access.all_users([source({"h": "p"}, "a", 0), source({"h": "q"}, "a", 1)])
+    def test_who_keeps_the_password_keeps_the_hash(self) -> None:
+        former = file_of(source({"h": "p"}, "a", 0))
 
-        assert refused.value.reason == "UserNamedTwice"
-        assert refused.value.message == (
-            f"the user a@h is named by Secret {objects.NAMESPACE}/users-0 and by Secret "
-            f"{objects.NAMESPACE}/users-1, named by "
-            "spec.server.additionalUserAccess[1].userAccessSecretRef; remove it from one of them"
+        found = access.resolve([source({"h": "p", "i": "q"}, "a", 0)], former)
+
+        assert found.sections["users-0, user a"]["a@h"] == former.entries()["a@h"]
+
+    @pytest.mark.parametrize(
+        ("wrong", "said"),
+        [
+            pytest.param(missing("b", 1), "SecretMissing: gone; until this is fixed, ", id="gone"),
+            pytest.param(source({"H": "p"}, "b", 1), "UserNameInvalid: key H ", id="a bad key"),
+            pytest.param(source({"h": b"\xff"}, "b", 1), "SecretValueInvalid: ", id="no text"),
+        ],
+    )
+    def test_the_users_of_a_wrong_secret_stay_and_the_others_change(
+        self, wrong: Access, said: str
+    ) -> None:
+        former = file_of(source({"h": "p", "i": "p"}, "a", 0), source({"h": "q"}, "b", 1))
+
+        found = access.resolve([source({"h": "r"}, "a", 0), wrong], former)
+
+        assert let_in(found) == {"a@h": "r", "b@h": "q"}
+        (complaint,) = complaints(found)
+        assert complaint.startswith(said)
+        assert complaint.endswith(
+            "; until this is fixed, no user of that Secret is added, changed or removed"
         )
 
+    def test_a_wrong_secret_without_users_of_before_adds_none(self) -> None:
+        found = access.resolve([source({"h": "p"}, "a", 0), missing("b", 1)], UserFile())
+
+        assert let_in(found) == {"a@h": "p"}
+        assert complaints(found) == ["SecretMissing: gone"]
+
+    def test_each_wrong_secret_is_told_of(self) -> None:
+        found = access.resolve([missing("a", 0), source({"H": "p"}, "b", 1)], UserFile())
+
+        assert [problem.reason for problem in found.problems] == [
+            "SecretMissing",
+            "UserNameInvalid",
+        ]
+
+    def test_who_is_named_no_more_goes_though_the_secret_is_wrong(self) -> None:
+        """Another user name, or no access at all, is a change of the resource."""
+        former = file_of(source({"h": "p"}, "a", 0), source({"h": "q"}, "b", 1))
+
+        found = access.resolve([missing("c", 0)], former)
+
+        assert let_in(found) == {}
+
+    def test_a_right_secret_wins_over_the_former_users_of_a_wrong_one(self) -> None:
+        former = file_of(source({"h": "p"}, "a", 0))
+
+        found = access.resolve([missing("a", 0), source({"h": "q"}, "a", 1)], former)
+
+        assert let_in(found) == {"a@h": "q"}
+
+    def test_a_user_of_two_secrets_has_the_first_ones_password_and_the_others_change(self) -> None:
+        former = file_of(source({"i": "p", "j": "p"}, "a", 1))
+
+        found = access.resolve(
+            [source({"h": "p"}, "a", 0), source({"h": "q", "i": "r"}, "a", 1)], former
+        )
+
+        assert let_in(found) == {"a@h": "p", "a@i": "r"}
+        (complaint,) = complaints(found)
+        assert complaint == (
+            f"UserNamedTwice: the user a@h is named by Secret {objects.NAMESPACE}/users-0 and by "
+            f"Secret {objects.NAMESPACE}/users-1, named by "
+            "spec.server.additionalUserAccess[1].userAccessSecretRef; remove it from one of them. "
+            f"Until then the password in Secret {objects.NAMESPACE}/users-0 counts"
+        )
+
+    def test_one_secret_named_twice_lets_its_users_in_once(self) -> None:
+        twice = source({"h": "p"}, "a", 0)
+
+        found = access.resolve([twice, twice], UserFile())
+
+        assert let_in(found) == {"a@h": "p"}
+
     def test_a_user_name_is_refused_where_it_stands(self) -> None:
-        with pytest.raises(InvalidInput) as refused:
-            access.all_users([source({"h": "p"}, "a", 0), source({"h": "q"}, "B", 1)])
+        found = access.resolve([source({"h": "p"}, "a", 0), source({"h": "q"}, "B", 1)], UserFile())
 
-        assert refused.value.message.startswith("spec.server.additionalUserAccess[1].username 'B'")
+        (complaint,) = complaints(found)
+        assert complaint.startswith(
+            "UserNameInvalid: spec.server.additionalUserAccess[1].username 'B'"
+        )
 
+    def test_secrets_without_keys_let_nobody_in_and_are_warned_of(self) -> None:
+        found = access.resolve([source({}, "a", 0)], file_of(source({"h": "p"}, "a", 0)))
+
+        assert (let_in(found), found.problems) == ({}, ())
+        assert found.warning == (
+            f"Secret {objects.NAMESPACE}/users-0, named by "
+            "spec.server.additionalUserAccess[0].userAccessSecretRef, has no keys, so that only "
+            "users in the repository can connect; add a key for each user that may connect"
+        )
+
+    def test_one_of_two_without_keys_is_warned_of_in_other_words(self) -> None:
+        found = access.resolve([source({"h": "p"}, "a", 0), source({}, "b", 1)], UserFile())
+
+        assert let_in(found) == {"a@h": "p"}
+        assert found.warning.startswith(f"Secret {objects.NAMESPACE}/users-1, ")
+        assert "so that it lets nobody in" in found.warning
+
+
+class TestTooManyUsers:
     def test_as_many_as_the_server_can_read(self, few: int) -> None:
-        found = access.all_users([source(dict.fromkeys(hosts(few), "p"), "a", 0)])
+        found = access.resolve([source(dict.fromkeys(hosts(few), "p"), "a", 0)], UserFile())
 
-        assert len(found) == few
+        assert len(let_in(found)) == few
 
-    def test_more_than_that_are_refused_where_most_of_them_stand(self, few: int) -> None:
-        most = source(dict.fromkeys(hosts(few), "p"), "a", 0)
+    def test_more_are_told_where_most_of_them_stand_and_the_new_ones_wait(self, few: int) -> None:
+        former = file_of(source({"h00": "p", "h01": "p", "gone": "p"}, "a", 0))
+        most = source(dict.fromkeys(hosts(few), "q"), "a", 0)
 
-        with pytest.raises(InvalidInput) as refused:
-            access.all_users([source({"h00": "p"}, "b", 1), most])
+        found = access.resolve([source({"h00": "r"}, "b", 1), most], former)
 
-        assert refused.value.reason == "TooManyUsers"
-        assert refused.value.message == (
-            "11 users are too many: the server reads them from one Secret, which holds about 10 "
-            "with names as long as these; remove users from Secret backup/users-0, named by "
-            "spec.server.additionalUserAccess[0].userAccessSecretRef, which names 10 of them, or "
-            "move some to another RepositoryServer"
+        assert let_in(found) == {"b@h00": "r", "a@h00": "q", "a@h01": "q"}
+        (complaint,) = complaints(found)
+        assert complaint == (
+            "TooManyUsers: 11 users are too many: the server reads them from one Secret, which "
+            "holds about 10 with names as long as these; remove users from Secret backup/users-0, "
+            "named by spec.server.additionalUserAccess[0].userAccessSecretRef, which names 10 of "
+            "them, or move some to another RepositoryServer. Until then no user is added who is "
+            "new in that Secret"
         )
 
     @pytest.fixture
     def few(self, monkeypatch: pytest.MonkeyPatch) -> int:
         """Give a server that can read so many users with names as long as `a@h00`."""
         count = 10
-        monkeypatch.setattr(access, "MAX_FILE_BYTES", count * htpasswd.size(["a@h00"]))
+        users = [f"a@{host}" for host in hosts(count)]
+        fits = userfile.size([("users-0, user a", users), ("users-1, user b", [])])
+        monkeypatch.setattr(access, "MAX_FILE_BYTES", fits)
         return count
 
 

@@ -1,0 +1,189 @@
+"""Searching the repository for users that have an entry in it, beside those of the access Secrets.
+
+Kopia accepts whoever has an entry in the repository, whatever the access Secrets say. Entries that
+the removed controller is known to have made are deleted. All others stay, and the status says how
+many there are, and whose.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from attrs import frozen
+
+from controller.conditions import conditions_of, is_true
+from controller.workqueue.queue import LOW_PRIORITY
+from reconcilers.kopia import failures
+from reconcilers.repositoryserver import servercommands, serverexec
+from reconcilers.repositoryserver.context import Purge
+from reconcilers.repositoryserver.serverexec import CommandError
+from reconcilers.repositoryserver.status import conditions as status
+from reconcilers.repositoryserver.users import access
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from controller.clock import Clock
+    from controller.rest.podexec import ExecResult
+    from reconcilers.repositoryserver.children.applier import Teller
+    from reconcilers.repositoryserver.context import Pass
+    from reconcilers.repositoryserver.serverexec import ServerCommands
+    from reconcilers.repositoryserver.users.sync import UserRegistrar
+
+#: Seconds for which a server has been Ready before its repository is searched for users. That
+#: costs as much as starting a server, and those that start at the same time go first.
+FIRST_SEARCH_SECONDS: Final = 30.0
+
+#: Seconds until a search that has failed is repeated. It opens the repository, and takes as much of
+#: the container's memory as the server itself.
+FAILED_SEARCH_SECONDS: Final = 600.0
+
+#: Seconds until a search that has found users is repeated: somebody may have deleted them. No
+#: event tells of that.
+NEXT_SEARCH_SECONDS: Final = 86400.0
+
+EVENT_USERS_FORGOTTEN: Final = "UsersForgotten"
+FORGOTTEN: Final = "deleted old user entries from the repository: {names}"
+
+#: How many users a message names.
+NAMED: Final = 3
+MORE: Final = "{named} and others"
+IN_REPOSITORY: Final = (
+    "the repository itself has {number} users ({named}); Kopia accepts their passwords of then, "
+    "whatever the access Secrets say. If nobody needs these users, delete them with `kopia server "
+    "user delete` and `kopia server refresh`"
+)
+
+_log = structlog.get_logger()
+
+
+@frozen
+class RepositoryUsers:
+    """The users that have an entry in the repository, as the last search has found them.
+
+    Args:
+        number: How many there are.
+        warning: What to say of them; empty if there are none.
+    """
+
+    number: int
+    warning: str
+
+    @classmethod
+    def of(cls, users: frozenset[str]) -> RepositoryUsers:
+        """Return what to say of users by name."""
+        if not users:
+            return cls(0, "")
+        named = ", ".join(sorted(users)[:NAMED])
+        if len(users) > NAMED:
+            named = MORE.format(named=named)
+        return cls(len(users), IN_REPOSITORY.format(number=len(users), named=named))
+
+
+class RepositoryUserSearch:
+    """Finds the users of the repository, and deletes those that the removed controller has left.
+
+    Args:
+        commands: Runs Kopia in the server's container.
+        registrar: Remembers which entries are still to be deleted.
+        tell: Records the event of a deletion.
+        clock: The time.
+    """
+
+    def __init__(
+        self, *, commands: ServerCommands, registrar: UserRegistrar, tell: Teller, clock: Clock
+    ) -> None:
+        self._commands = commands
+        self._registrar = registrar
+        self._tell = tell
+        self._clock = clock
+
+    def ensure_searched(self, current: Pass, pod: Mapping[str, Any]) -> RepositoryUsers | None:
+        """Search the repository for users if that is due, and delete the entries of legacy users.
+
+        It is due once for each server, as long as there are entries to be deleted, and from time to
+        time as long as others were found. A failure keeps nobody from connecting: it is logged, and
+        tried again.
+
+        Args:
+            current: The reconcile.
+            pod: The pod that clients reach, which is Ready.
+
+        Returns:
+            The users that were found and stay; None if no search has just been completed.
+
+        Raises:
+            ClientError: The API server refused or could not be reached.
+        """
+        memory, known = current.memory, current.memory.users
+        if known is None:
+            return None
+        found = is_true(conditions_of(current.obj), status.USERS_IN_REPOSITORY)
+        is_first = "repositoryUsers" not in (current.obj.get("status") or {})
+        # Kopia cannot delete from a repository that it opens for reading only.
+        legacy = frozenset() if current.server.read_only else known.legacy
+        if not (found or is_first or legacy):
+            return None
+        if memory.search_at is None:
+            pause = FIRST_SEARCH_SECONDS if is_first or legacy else NEXT_SEARCH_SECONDS
+            memory.search_at = self._clock.monotonic() + pause
+        left = memory.search_at - self._clock.monotonic()
+        if left > 0:
+            # Servers that are not up yet come first.
+            current.look_again(left, priority=LOW_PRIORITY)
+            return None
+        try:
+            users = self._search(current, pod, legacy)
+        except (access.UserListError, CommandError) as error:
+            _log.warning("previous users may still connect", cause=str(error))
+            memory.purge = None
+            memory.search_at = self._clock.monotonic() + FAILED_SEARCH_SECONDS
+            current.look_again(FAILED_SEARCH_SECONDS)
+            return None
+        if users is None:
+            return None
+        if legacy:
+            self._registrar.forget_legacy(current)
+        memory.search_at = None
+        if users:
+            current.look_again(NEXT_SEARCH_SECONDS, priority=LOW_PRIORITY)
+        return RepositoryUsers.of(users)
+
+    def _search(
+        self, current: Pass, pod: Mapping[str, Any], legacy: frozenset[str]
+    ) -> frozenset[str] | None:
+        """Return the users that stay in the repository; None while a command is under way."""
+        memory = current.memory
+        if memory.purge is None:
+            listed = self._commands.ensure(
+                current, pod, serverexec.LIST_USERS, servercommands.LIST_USERS
+            )
+            if listed is None:
+                return None
+            _check(listed)
+            users = access.parse_names(listed.stdout)
+            memory.purge = Purge(users & legacy, users - legacy)
+        purge = memory.purge
+        if purge.found:
+            stdin = servercommands.forget_users_input(purge.found)
+            result = self._commands.ensure(
+                current, pod, serverexec.PURGE_USERS, servercommands.FORGET_USERS, stdin=stdin
+            )
+            if result is None:
+                return None
+            _check(result)
+            note = FORGOTTEN.format(names=", ".join(sorted(purge.found)))
+            self._tell(current, EVENT_USERS_FORGOTTEN, note, "ForgetUsers")
+        memory.purge = None
+        return purge.others
+
+
+def _check(result: ExecResult) -> None:
+    """Return if a command has succeeded.
+
+    Raises:
+        UserListError: It has not; the message is Kopia's.
+    """
+    if result.exit_code != 0:
+        raise access.UserListError(failures.last_line(result.stderr.decode(errors="replace")))
