@@ -25,32 +25,32 @@ def label(obj: Object) -> str:
 
 
 class Listener:
-    """A handler that writes down what it is told and what the store held at that moment."""
+    """A handler that records its calls, and checks the store at each of them."""
 
     def __init__(self, informer: Informer) -> None:
         self._informer = informer
         self._changed = threading.Condition()
-        self.told: list[str] = []
+        self.calls: list[str] = []
 
     def on_add(self, obj: Object, *, initial: bool) -> None:
         assert self._informer.store.get("ns", obj["metadata"]["name"]) is obj
-        self._tell(f"add {label(obj)}{' initial' if initial else ''}")
+        self._record(f"add {label(obj)}{' initial' if initial else ''}")
 
     def on_update(self, old: Object, new: Object) -> None:
         assert self._informer.store.get("ns", new["metadata"]["name"]) is new
-        self._tell(f"update {label(old)} {label(new)}")
+        self._record(f"update {label(old)} {label(new)}")
 
     def on_delete(self, obj: Object) -> None:
-        self._tell(f"delete {label(obj)}")
+        self._record(f"delete {label(obj)}")
 
-    def wait_until_told(self, *expected: str) -> None:
+    def wait_until_called(self, *expected: str) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: len(self.told) >= len(expected), STUCK_AFTER)
-            assert self.told == list(expected)
+            self._changed.wait_for(lambda: len(self.calls) >= len(expected), STUCK_AFTER)
+            assert self.calls == list(expected)
 
-    def _tell(self, what: str) -> None:
+    def _record(self, what: str) -> None:
         with self._changed:
-            self.told.append(what)
+            self.calls.append(what)
             self._changed.notify_all()
 
 

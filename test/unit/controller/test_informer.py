@@ -24,7 +24,7 @@ from fakes.clock import STUCK_AFTER, FakeClock
 from fakes.informers import Listener, label, make_informer, running
 
 
-def test_handlers_hear_of_each_change_and_find_it_in_the_store() -> None:
+def test_handlers_are_called_with_each_change_and_find_it_in_the_store() -> None:
     script = watch(
         added("a", 1),
         added("b", 2),
@@ -41,7 +41,7 @@ def test_handlers_hear_of_each_change_and_find_it_in_the_store() -> None:
         assert not informer.has_synced()
 
         with running(informer):
-            listener.wait_until_told(
+            listener.wait_until_called(
                 "add a@1 initial",
                 "add b@2 initial",
                 "add c@6",
@@ -53,25 +53,25 @@ def test_handlers_hear_of_each_change_and_find_it_in_the_store() -> None:
             assert sorted(map(label, informer.store.list())) == ["a@7", "c@6"]
 
 
-def test_handlers_that_join_late_hear_of_what_is_there() -> None:
+def test_a_handler_that_is_added_late_is_called_with_what_is_in_the_store() -> None:
     script = watch(added("a", 1), initial_events_end(5), added("b", 6), end="silent")
     with FakeApiServer(script) as server:
         informer = make_informer(server)
         first = Listener(informer)
         informer.add_handler(first)
         with running(informer):
-            first.wait_until_told("add a@1 initial", "add b@6")
+            first.wait_until_called("add a@1 initial", "add b@6")
 
             late = Listener(informer)
             informer.add_handler(late)
 
-            assert late.told == ["add a@1 initial", "add b@6 initial"]
+            assert late.calls == ["add a@1 initial", "add b@6 initial"]
 
 
 @pytest.mark.parametrize(
-    ("again", "told"),
+    ("again", "calls"),
     [
-        pytest.param([pod("a", 1), pod("b", 2)], [], id="unchanged objects: nothing to tell"),
+        pytest.param([pod("a", 1), pod("b", 2)], [], id="unchanged objects: no call"),
         pytest.param([pod("a", 1), pod("b", 9)], ["update b@2 b@9"], id="a missed change"),
         pytest.param([pod("a", 1)], ["delete b@2"], id="a missed deletion: the last known state"),
         pytest.param(
@@ -82,11 +82,13 @@ def test_handlers_that_join_late_hear_of_what_is_there() -> None:
         pytest.param(
             [pod("a", 1), pod("b", 9, uid="another")],
             ["delete b@2", "add b@9"],
-            id="deleted and created again: the end of the old one is told",
+            id="deleted and created again: the deletion comes first",
         ),
     ],
 )
-def test_after_a_gap_only_the_difference_is_told(again: list[Object], told: list[str]) -> None:
+def test_after_a_gap_handlers_are_called_with_the_difference_only(
+    again: list[Object], calls: list[str]
+) -> None:
     clock = FakeClock()
     script = [
         watch(added("a", 1), added("b", 2), initial_events_end(5)),
@@ -106,17 +108,17 @@ def test_after_a_gap_only_the_difference_is_told(again: list[Object], told: list
             clock.block_until_waiters(1)
             clock.step(1)
 
-            listener.wait_until_told("add a@1 initial", "add b@2 initial", *told, "add end@21")
+            listener.wait_until_called("add a@1 initial", "add b@2 initial", *calls, "add end@21")
 
 
 @pytest.mark.parametrize(
     ("written", "listed"),
     [
         pytest.param(pod("unseen", 7), [added("a", 1)], id="created in the gap"),
-        pytest.param(pod("a", 7), [], id="written in the gap: told once, in the state written"),
+        pytest.param(pod("a", 7), [], id="written in the gap: handled once, in the state written"),
     ],
 )
-def test_an_own_write_that_is_gone_after_a_gap_is_told_as_deleted(
+def test_an_own_write_that_is_gone_after_a_gap_is_handled_as_deleted(
     written: Object, listed: list[Object]
 ) -> None:
     clock = FakeClock()
@@ -130,18 +132,18 @@ def test_an_own_write_that_is_gone_after_a_gap_is_told_as_deleted(
         listener = Listener(informer)
         informer.add_handler(listener)
         with running(informer):
-            listener.wait_until_told("add a@1 initial")
+            listener.wait_until_called("add a@1 initial")
             informer.written(written)
             clock.block_until_waiters(1)
             clock.step(1)
 
-            listener.wait_until_told("add a@1 initial", f"delete {label(written)}", "add end@21")
+            listener.wait_until_called("add a@1 initial", f"delete {label(written)}", "add end@21")
 
 
-def test_handlers_find_the_store_complete_up_to_what_they_are_told() -> None:
+def test_handlers_find_the_store_complete_up_to_the_change() -> None:
     class Versions(Listener):
-        def _tell(self, what: str) -> None:
-            super()._tell(f"{what}: {informer.store.resource_version}")
+        def _record(self, what: str) -> None:
+            super()._record(f"{what}: {informer.store.resource_version}")
 
     script = watch(initial_events_end(5), added("a", 6), deleted("a", 7), end="silent")
     with FakeApiServer(script) as server:
@@ -149,10 +151,10 @@ def test_handlers_find_the_store_complete_up_to_what_they_are_told() -> None:
         versions = Versions(informer)
         informer.add_handler(versions)
         with running(informer):
-            versions.wait_until_told("add a@6: 6", "delete a@7: 7")
+            versions.wait_until_called("add a@6: 6", "delete a@7: 7")
 
 
-def test_a_watch_that_repeats_itself_tells_nothing_twice() -> None:
+def test_a_watch_that_repeats_itself_calls_no_handler_twice() -> None:
     script = watch(
         added("a", 1),
         initial_events_end(5),
@@ -167,10 +169,10 @@ def test_a_watch_that_repeats_itself_tells_nothing_twice() -> None:
         listener = Listener(informer)
         informer.add_handler(listener)
         with running(informer):
-            listener.wait_until_told("add a@1 initial", "update a@1 a@6", "add end@8")
+            listener.wait_until_called("add a@1 initial", "update a@1 a@6", "add end@8")
 
 
-def test_resync_tells_each_object_again_without_asking_the_server() -> None:
+def test_a_resync_calls_handlers_with_each_object_and_sends_no_request() -> None:
     clock = FakeClock()
     due = threading.Event()
     script = watch(
@@ -189,12 +191,12 @@ def test_resync_tells_each_object_again_without_asking_the_server() -> None:
         informer.add_handler(listener)
         with running(informer):
             before = ("add a@1 initial", "add b@6")
-            listener.wait_until_told(*before)
+            listener.wait_until_called(*before)
             # The lowest draw is nine tenths of the period.
             clock.step(900)
             due.set()
 
-            listener.wait_until_told(*before, "update a@1 a@1", "update b@6 b@6", "add end@9")
+            listener.wait_until_called(*before, "update a@1 a@1", "update b@6 b@6", "add end@9")
             assert len(server.requests) == 1
 
 
@@ -210,7 +212,7 @@ def test_indices_see_the_trimmed_object() -> None:
         listener = Listener(informer)
         informer.add_handler(listener)
         with running(informer):
-            listener.wait_until_told("add a-trimmed@1 initial")
+            listener.wait_until_called("add a-trimmed@1 initial")
 
             assert len(informer.store.by_index("name", "a-trimmed")) == 1
 
@@ -274,7 +276,7 @@ def test_an_object_that_is_nested_too_deep_does_not_end_the_informer(
         listener = Listener(informer)
         informer.add_handler(listener)
         with running(informer):
-            listener.wait_until_told("add deep@4 initial")
+            listener.wait_until_called("add deep@4 initial")
 
 
 @pytest.mark.parametrize(
@@ -313,9 +315,9 @@ def test_handlers_can_ask_whose_write_they_are_called_with() -> None:
         informer.add_handler(first)
         informer.add_handler(last)
         with running(informer):
-            first.wait_until_told("add a@1 initial")
+            first.wait_until_called("add a@1 initial")
             informer.written(pod("a", 6))
             due.set()
-            last.wait_until_told("add a@1 initial", "update a@1 a@6", "update a@6 a@7")
+            last.wait_until_called("add a@1 initial", "update a@1 a@6", "update a@6 a@7")
 
     assert own == [("a@6", True), ("a@6", True), ("a@7", False), ("a@7", False)]

@@ -36,7 +36,7 @@ def test_the_age_of_the_last_contact_grows_in_silence() -> None:
         clock.step(50)
         assert informer.last_contact_age() == 50
         with running(informer):
-            listener.wait_until_told("add a@1 initial", "add b@6")
+            listener.wait_until_called("add a@1 initial", "add b@6")
             assert informer.last_contact_age() == 0
 
             clock.step(75)
@@ -80,7 +80,7 @@ def test_a_thread_in_a_silent_watch_is_alive_until_its_connection_must_have_been
         listener = Listener(informer)
         informer.add_handler(listener)
         with running(informer):
-            listener.wait_until_told("add a@6")
+            listener.wait_until_called("add a@6")
             clock.step(HUNG_SECONDS)
             informer.check_alive()
 
@@ -97,7 +97,7 @@ def test_a_watch_that_may_be_silent_for_longer_hangs_later() -> None:
         listener = Listener(informer)
         informer.add_handler(listener)
         with running(informer):
-            listener.wait_until_told("add a@6")
+            listener.wait_until_called("add a@6")
 
             clock.step(600)
             informer.check_alive()
@@ -133,7 +133,7 @@ NOT_SERVED = apiserver.failure(404, "NotFound")
 class TestKindThatIsNotServed:
     """A CRD that comes later, or never."""
 
-    def test_it_counts_as_synced_is_not_ready_and_is_taken_up_when_it_comes(self) -> None:
+    def test_it_counts_as_synced_is_not_ready_and_is_followed_once_it_is_served(self) -> None:
         clock = FakeClock()
         script = [NOT_SERVED, watch(added("a", 1), initial_events_end(5), end="silent")]
         with FakeApiServer(*script) as server:
@@ -149,7 +149,7 @@ class TestKindThatIsNotServed:
 
                 clock.step(BACKOFF_CAP)
 
-                listener.wait_until_told("add a@1 initial")
+                listener.wait_until_called("add a@1 initial")
                 assert informer.is_served()
                 informer.check_ready()
 
@@ -196,9 +196,9 @@ def test_an_informer_that_was_abandoned_has_no_objects_and_no_series_in_the_end(
         listener = Listener(informer)
         informer.add_handler(listener)
         with running(informer):
-            listener.wait_until_told("add a@1 initial")
+            listener.wait_until_called("add a@1 initial")
             informer.abandon()
 
-    listener.wait_until_told("add a@1 initial", "delete a@1")
+    listener.wait_until_called("add a@1 initial", "delete a@1")
     assert informer.store.list() == []
     assert registry.get_sample_value("informer_store_objects", {"resource": "pods"}) is None

@@ -158,7 +158,7 @@ class TestOrder:
 
         assert process.trace.entries()[6:] == STOPPED_IN_ORDER
 
-    def test_a_group_ends_before_the_next_is_told_to(self, process: Process) -> None:
+    def test_a_group_ends_before_the_next_one_is_stopped(self, process: Process) -> None:
         may_end = threading.Event()
 
         def linger(stop: Stop) -> None:

@@ -1,4 +1,4 @@
-"""Shared informers: who shares one, which namespaces it follows, and whose writes it shows."""
+"""Shared informers: when one is shared, which namespaces it follows, which writes it shows."""
 
 from __future__ import annotations
 
