@@ -54,6 +54,10 @@ class Clock(Protocol):
 class SystemClock:
     """The time of the machine."""
 
+    def __init__(self) -> None:
+        # Linux has a clock that counts suspension. On macOS CLOCK_MONOTONIC is one.
+        self._monotonic_id: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
     def now(self) -> datetime:
         """Return the wall-clock time in UTC, with its time zone."""
         return datetime.now(UTC)
@@ -64,7 +68,7 @@ class SystemClock:
         `time.monotonic` stops while the machine is suspended. With it a leader would find its lease
         valid after a suspension in which the lease has expired.
         """
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
+        return time.clock_gettime(self._monotonic_id)
 
     def wait(self, condition: threading.Condition, timeout: float | None) -> bool:
         """Wait for a notification, for at most `timeout` seconds."""

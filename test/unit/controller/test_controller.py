@@ -107,7 +107,7 @@ RETRIED = [("add", 3, "rate limited", 0.0), ("done",)]
             raises(DeadlineExceeded("of a pass")),
             RETRIED,
             {"error": 1, "reconcile_errors_total": 1, "reconcile_timeouts_total": 1},
-            id="an earlier deadline of the reconciler, which leaves time for the status, is a timeout",
+            id="an earlier deadline that leaves time for the status is a timeout as well",
         ),
         pytest.param(
             raises(Stopped("PATCH /api/v1: cut off")),
