@@ -51,12 +51,13 @@ class Clock(Protocol):
         """
 
 
+#: Counts while the machine is suspended. Linux has a clock of its own for that; the monotonic one
+#: of others does so too (macOS), or is the best there is.
+_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
 class SystemClock:
     """The time of the machine."""
-
-    def __init__(self) -> None:
-        # Linux has a clock that counts suspension. On macOS CLOCK_MONOTONIC is one.
-        self._monotonic_id: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
     def now(self) -> datetime:
         """Return the wall-clock time in UTC, with its time zone."""
@@ -68,7 +69,7 @@ class SystemClock:
         `time.monotonic` stops while the machine is suspended. With it a leader would find its lease
         valid after a suspension in which the lease has expired.
         """
-        return time.clock_gettime(self._monotonic_id)
+        return time.clock_gettime(_CLOCK)
 
     def wait(self, condition: threading.Condition, timeout: float | None) -> bool:
         """Wait for a notification, for at most `timeout` seconds."""

@@ -103,7 +103,7 @@ class Controller:
         self._workers = workers
         self._reconcile_timeout = reconcile_timeout
         self._queue: PriorityQueue[Request] = PriorityQueue(
-            name, clock=clock, metrics=metrics, rate_limiter=rate_limiter
+            name, clock=clock, metrics=metrics.workqueue, rate_limiter=rate_limiter
         )
         self._sources: list[Source] = []
         self._started = False

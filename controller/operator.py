@@ -19,13 +19,13 @@ from controller.commands import Commands
 from controller.events import EventRecorder
 from controller.health import DISABLED, HealthServer, MetricsServer
 from controller.leaderelection.elector import LeaderElector
-from controller.leaderelection.fence import Fence, always_open
+from controller.leaderelection.fence import Fence
 from controller.leaderelection.lease import new_identity
 from controller.manager import Group, Manager
 from controller.metrics import Metrics
 from controller.rest.client import Client
 from controller.rest.podexec import Executor
-from controller.rest.transport import Transport
+from controller.rest.transport import Transport, unfenced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -93,14 +93,14 @@ class Operator:
         #: The metric families of the runtime.
         self.metrics = Metrics(self.registry)
         fence = Fence(self.clock)
-        guard = fence.check if lease is not None else always_open
+        guard = fence.check if lease is not None else unfenced
         transport = Transport(api_client, clock=self.clock, metrics=self.metrics)
-        # Not fenced: the elector writes the Lease before it opens the fence, and the last event is
-        # written after the fence was closed. Informers only read.
-        unfenced = Client(transport, field_manager=name)
+        # The elector writes the Lease before it opens the fence, and the last event is written
+        # after the fence was closed. Informers only read.
+        unfenced_client = Client(transport, field_manager=name)
         #: The shared informers.
         self.informers = Informers(
-            unfenced,
+            unfenced_client,
             namespaces,
             clock=self.clock,
             metrics=self.metrics,
@@ -113,7 +113,7 @@ class Operator:
         )
         self._executor = executor or Executor(transport, fence=guard)
         #: Records events.
-        self.recorder = EventRecorder(unfenced, component=name, clock=self.clock)
+        self.recorder = EventRecorder(unfenced_client, component=name, clock=self.clock)
         self._manager = Manager(clock=self.clock, has_synced=self.informers.has_synced)
         # Guards the changes of the namespaces and the field below.
         self._namespaces_lock = threading.Lock()
@@ -121,7 +121,7 @@ class Operator:
         self._started = False
         if lease is not None:
             elector = LeaderElector(
-                unfenced,
+                unfenced_client,
                 lease,
                 identity=new_identity(),
                 fence=fence,

@@ -18,10 +18,6 @@ if TYPE_CHECKING:
 CLOSED: Final = "not sent: the lease was not renewed in time, another process may lead"
 
 
-def always_open() -> None:
-    """Return. The check of a process without leader election."""
-
-
 class Fence:
     """Open until a time, which each renewal of the lease moves on. Closed at first.
 

@@ -22,8 +22,7 @@ from typing import Final, Generic, TypeVar
 from attrs import define
 
 from controller.clock import Clock
-from controller.metrics import Metrics
-from controller.workqueue.metrics import QueueMetrics, Snapshot
+from controller.workqueue.metrics import QueueMetrics, Snapshot, WorkqueueCollector
 from controller.workqueue.ratelimit import ExponentialRateLimiter, RateLimiter
 
 #: The priority of the first list and of resyncs: what users change comes first
@@ -127,7 +126,7 @@ class PriorityQueue(Generic[T]):
         name: str,
         *,
         clock: Clock,
-        metrics: Metrics,
+        metrics: WorkqueueCollector,
         rate_limiter: RateLimiter | None = None,
     ) -> None:
         #: Its name, which labels its metrics.
@@ -167,7 +166,7 @@ class PriorityQueue(Generic[T]):
         # The workers that were woken and do not have the lock yet.
         self._woken: set[threading.Condition] = set()
 
-        metrics.workqueue.register(name, self._snapshot)
+        metrics.register(name, self._snapshot)
 
     def add(
         self,

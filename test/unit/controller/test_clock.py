@@ -1,7 +1,6 @@
 """What a clock promises: the system's, and the fake one of the tests."""
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -25,15 +24,6 @@ def test_monotonic_time_never_runs_backwards(clock: Clock) -> None:
     first = clock.monotonic()
 
     assert clock.monotonic() >= first
-
-
-def test_a_system_without_the_clock_of_linux_has_another_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.delattr(time, "CLOCK_BOOTTIME")
-    clock = SystemClock()
-
-    assert clock.monotonic() <= clock.monotonic()
 
 
 def test_a_wait_without_time_to_wait_returns_false_at_once(clock: Clock) -> None:
