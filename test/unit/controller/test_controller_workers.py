@@ -68,6 +68,37 @@ class TestSync:
 
         assert reconciled == [other]
 
+    def test_thousands_that_wait_for_a_namespace_cost_one_look_a_second(
+        self, loop: Loop, pool: ThreadPoolExecutor
+    ) -> None:
+        informer = FakeInformer(missing={"default"})
+        requests = [Request("default", str(number)) for number in range(1000)]
+        reconciled: list[Request] = []
+
+        def outcome(request: Request, _deadline: Deadline) -> Result:
+            reconciled.append(request)
+            if len(reconciled) == len(requests):
+                loop.stop.set()
+            return Result()
+
+        made = loop.controller(outcome)
+        made.watch(informer, enqueue_self)
+        for request in requests:
+            made.enqueue(request)
+        running = pool.submit(made.run, loop.stop)
+        loop.clock.block_until_waiters(1)
+        loop.calls.clear()
+
+        for _ in range(3):
+            loop.clock.step(UNSYNCED_PAUSE_SECONDS)
+            loop.clock.block_until_waiters(1)
+        assert [call[0] for call in loop.calls] == ["add", "done"] * 3
+        informer.missing.clear()
+        loop.clock.step(UNSYNCED_PAUSE_SECONDS)
+        running.result(timeout=STUCK_AFTER)
+
+        assert sorted(reconciled, key=lambda one: int(one.name)) == requests
+
     def test_a_namespace_that_has_to_sync_again_is_waited_for_again(
         self, loop: Loop, pool: ThreadPoolExecutor
     ) -> None:
