@@ -51,8 +51,8 @@ class Clock(Protocol):
         """
 
 
-#: Counts while the machine is suspended. Linux has a clock of its own for that; the monotonic one
-#: of others does so too (macOS), or is the best there is.
+#: A clock that counts while the machine is suspended. Linux has one of its own for that. On macOS
+#: the monotonic clock is one, and on other systems it is the best there is.
 _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 

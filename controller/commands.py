@@ -201,7 +201,7 @@ class _Pool:
     threads: int = 0
 
 
-def _wake_nobody(_request: Request) -> None:
+def _enqueue_nothing(_request: Request) -> None:
     """Do nothing. The default until the controller is made."""
 
 
@@ -229,7 +229,7 @@ class Commands:
         *,
         clock: Clock,
         metrics: Metrics,
-        enqueue: Callable[[Request], None] = _wake_nobody,
+        enqueue: Callable[[Request], None] = _enqueue_nothing,
         max_short: int = MAX_SHORT,
         max_long: int = MAX_LONG,
         spawn: Callable[[Callable[[], None]], None] | None = None,

@@ -31,7 +31,7 @@ DEFAULT_RECONCILE_TIMEOUT: Final = 120.0
 #: requests. Writing the status about a missed deadline may take a second one.
 HUNG_DEADLINES: Final = 2
 
-#: Seconds until a request is tried again whose namespace has not synced.
+#: Seconds until it is looked again whether a namespace has synced.
 UNSYNCED_PAUSE_SECONDS: Final = 1.0
 
 HUNG: Final = "{name}: a reconcile has run for {running:.0f} s, its deadline is {limit:g} s"
@@ -63,6 +63,35 @@ class Source(Protocol):
 
     def is_own_write(self, obj: Object) -> bool:
         """Return whether an object is exactly as a write of this process has left it."""
+
+
+class _Unsynced:
+    """The requests of namespaces that have not synced.
+
+    One of each namespace comes back to the queue again and again, to see whether it has. The others
+    cost nothing meanwhile: thousands may wait for a right that is missing.
+    """
+
+    def __init__(self) -> None:
+        # Guards the changes of the field below.
+        self._lock = threading.Lock()
+        # By namespace the requests, with the highest priority that each was added with. The first
+        # one of a namespace is in the queue as well.
+        self._parked: dict[str, dict[Request, int]] = {}
+
+    def park(self, request: Request, priority: int) -> bool:
+        """Keep a request. Return whether the caller has to add it to the queue again."""
+        with self._lock:
+            parked = self._parked.setdefault(request.namespace, {})
+            parked[request] = max(priority, parked.get(request, priority))
+            return next(iter(parked)) == request
+
+    def release(self, namespace: str) -> list[tuple[Request, int]]:
+        """Forget the requests of a namespace, which has synced, and return them."""
+        if namespace not in self._parked:
+            return []
+        with self._lock:
+            return list(self._parked.pop(namespace, {}).items())
 
 
 class Controller:
@@ -106,6 +135,7 @@ class Controller:
             name, clock=clock, metrics=metrics.workqueue, rate_limiter=rate_limiter
         )
         self._sources: list[Source] = []
+        self._unsynced = _Unsynced()
         self._started = False
         # The stop in the deadline of each reconcile. `run` replaces it.
         self._stop = Stop()
@@ -208,9 +238,13 @@ class Controller:
             return False
         request, priority = taken
         if not self._has_synced(request.namespace):
-            self._queue.add(request, priority=priority, after=UNSYNCED_PAUSE_SECONDS)
+            if self._unsynced.park(request, priority):
+                self._queue.add(request, priority=priority, after=UNSYNCED_PAUSE_SECONDS)
             self._queue.done(request)
             return True
+        for parked, its_priority in self._unsynced.release(request.namespace):
+            if parked != request:
+                self._queue.add(parked, priority=its_priority)
         self._active.inc()
         started = self._clock.monotonic()
         try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import socket
 import sys
-import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
@@ -107,16 +106,14 @@ class _HttpRunnable:
             return
         _log.info("serving", server=self.name, port=self.port)
         with self._server as server:
-            threading.Thread(
-                target=_wake_at, args=(stop, server.socket), name=f"{self.name}-stop", daemon=True
-            ).start()
+            take_back = stop.call_back(lambda: _wake(server.socket))
             while not stop.is_set():
                 server.handle_request()
+            take_back()
 
 
-def _wake_at(stop: Stop, listening: socket.socket) -> None:
-    """Wake `handle_request` when the stop is set: a socket that is shut down becomes readable."""
-    stop.wait()
+def _wake(listening: socket.socket) -> None:
+    """End a wait of `handle_request`: a socket that is shut down becomes readable."""
     with contextlib.suppress(OSError):
         listening.shutdown(socket.SHUT_RDWR)
 

@@ -207,12 +207,12 @@ class Informer:
             self._processor.replace([], "")
 
     def abandon(self) -> None:
-        """Give the series and their name back now, and forget all objects at the end of `run`.
+        """Remove the series and free their name now, and drop all objects at the end of `run`.
 
         The handlers see the objects deleted.
         """
         self._abandoned = True
-        # At once, so that an informer that follows this one can have the name.
+        # Now, so that another informer of the namespace can have the name.
         self._metrics.forget_informer(self._label)
 
     def written(self, obj: Object) -> None:

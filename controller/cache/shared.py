@@ -304,11 +304,11 @@ class Informers:
         """Return whether all informers of at least one namespace have synced.
 
         The controllers can begin with that one. A namespace that may not be listed does not hold up
-        the others.
+        the others. Without a namespace only the cluster-scoped informers count.
         """
         return any(
             all(shared.has_synced(namespace) for shared in self.all())
-            for namespace in self._namespaces
+            for namespace in self._namespaces or ALL_NAMESPACES
         )
 
     def written(self, resource: Resource, obj: Object) -> None:

@@ -1,4 +1,4 @@
-"""An operator is wired in the one order that works: fences, own writes, parts and probes."""
+"""An operator: its groups, namespaces, own writes and fences."""
 
 from __future__ import annotations
 

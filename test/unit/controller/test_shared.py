@@ -1,4 +1,4 @@
-"""Shared informers: who shares one, which namespaces it follows, and whose writes it shows."""
+"""Shared informers: when one is shared, which namespaces it follows, which writes it shows."""
 
 from __future__ import annotations
 
@@ -212,6 +212,18 @@ class TestNamespaces:
         part(shared, "a").show()
 
         assert shared.has_synced("elsewhere")
+
+    def test_an_operator_without_a_namespace_waits_for_cluster_scoped_objects_only(self) -> None:
+        """Its namespaces come later, or it reconciles cluster-scoped objects."""
+        made = informers("a")
+        made.informer(PODS)
+        nodes = made.informer(NODES)
+        made.remove_namespace("a")
+        assert not made.has_synced()
+
+        part(nodes, "").show()
+
+        assert made.has_synced()
 
     def test_a_namespace_that_goes_can_come_again_at_once(self) -> None:
         """The informer that ends does not hold the name that labels its series."""
