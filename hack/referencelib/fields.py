@@ -145,6 +145,11 @@ MEANINGS = {
         "`runAsUser` and `runAsGroup` of the pod's security context; `fsGroup` is not set then",
         "65532, also as the `fsGroup`, which makes a volume writable",
     ),
+    "spec.server.fsGroup": Meaning(
+        "`fsGroup` of the pod's security context, with `fsGroupChangePolicy: OnRootMismatch`; -1 "
+        "sets neither",
+        "65532, or none if `spec.server.runAsUser` is set",
+    ),
     "spec.server.resources.requests": Meaning(
         "`resources.requests` of the container",
         "50m of cpu and 128Mi of memory, or the limit if that is less",

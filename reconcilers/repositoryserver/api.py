@@ -7,7 +7,7 @@ what a schema cannot say is checked where it is used.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 
@@ -31,6 +31,8 @@ DEFAULT_METADATA_CACHE_MB = 500
 
 DEFAULT_DRAIN_SECONDS = 300
 DEFAULT_USER = 65532
+#: Value of `spec.server.fsGroup` that leaves the groups of files as they are. No group has it.
+NO_FS_GROUP: Final = -1
 
 # Every field that refers to a Secret which the controller reads; lists on the way are walked.
 SECRET_FIELDS = (
@@ -111,6 +113,8 @@ class RepositoryServer:
         tls: Secret with certificate and key; None where the controller makes them.
         accesses: The users that may connect, those of the main access Secret first.
         run_as_user: User id of the server process; None for the default.
+        fs_group: Group that the files of a volume are given to, `NO_FS_GROUP` for none; None for
+            the default.
         peers: NetworkPolicy peers that may connect besides the namespace's own pods.
         read_only: Whether the repository is opened without the right to write.
         point_in_time: The time (UTC) as of which the repository is shown; None for the present.
@@ -136,6 +140,7 @@ class RepositoryServer:
     tls: SecretRef | None
     accesses: tuple[UserAccess, ...]
     run_as_user: int | None = None
+    fs_group: int | None = None
     peers: tuple[Mapping[str, Any], ...] = ()
     read_only: bool = False
     point_in_time: datetime | None = None
@@ -227,6 +232,7 @@ def parse(obj: Mapping[str, Any]) -> RepositoryServer:
         tls=reference(server, "spec.server.tlsSecretRef") if "tlsSecretRef" in server else None,
         accesses=tuple(accesses()),
         run_as_user=server.get("runAsUser"),
+        fs_group=server.get("fsGroup"),
         peers=tuple(_peers(server.get("networkPolicy") or {})),
         # Kopia cannot write to what is past.
         read_only=bool(repository.get("readOnly")) or point_in_time is not None,
@@ -241,6 +247,17 @@ def parse(obj: Mapping[str, Any]) -> RepositoryServer:
 def run_as_user(server: RepositoryServer) -> int:
     """Return the user id that the server process has."""
     return DEFAULT_USER if server.run_as_user is None else server.run_as_user
+
+
+def fs_group(server: RepositoryServer) -> int | None:
+    """Return the group that the kubelet gives the files of a volume to; None for no change.
+
+    By default a file store that nobody owns in particular is made usable for the server's group.
+    Who names the owner wants the files left as they are.
+    """
+    if server.fs_group is not None:
+        return None if server.fs_group == NO_FS_GROUP else server.fs_group
+    return DEFAULT_USER if server.run_as_user is None else None
 
 
 def secret_names(obj: Mapping[str, Any]) -> set[str]:

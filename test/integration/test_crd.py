@@ -441,6 +441,12 @@ def test_accepts(client: Client, namespace: str, obj: Object) -> None:
             id="a negative user id",
         ),
         pytest.param(
+            "spec.server.fsGroup",
+            -2,
+            "should be greater than or equal to -1",
+            id="a negative group id other than the one that turns it off",
+        ),
+        pytest.param(
             "spec.server.runAsUser",
             "root",
             'must be of type integer: "string"',

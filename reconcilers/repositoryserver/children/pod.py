@@ -101,12 +101,10 @@ def _generated_pod_spec(
             "runAsUser": user,
             "runAsGroup": user,
             "seccompProfile": {"type": "RuntimeDefault"},
-            # A file store that nobody owns in particular is made usable for the default user's
-            # group. Who names the owner wants the files left as they are.
             **(
-                {"fsGroup": user, "fsGroupChangePolicy": "OnRootMismatch"}
-                if server.run_as_user is None
-                else {}
+                {}
+                if (group := api.fs_group(server)) is None
+                else {"fsGroup": group, "fsGroupChangePolicy": "OnRootMismatch"}
             ),
         },
         "containers": [_container(server, inputs, secret)],

@@ -128,6 +128,8 @@ def test_a_resource_of_the_removed_controller_is_read_whole() -> None:
         pytest.param(
             nested("spec.server.runAsUser", 0), "run_as_user", 0, id="user id 0 is taken as root"
         ),
+        pytest.param({}, "fs_group", None, id="no group of a volume: left to the default"),
+        pytest.param(nested("spec.server.fsGroup", -1), "fs_group", -1, id="no group at all"),
         pytest.param(
             nested("spec.repository.rootPath", ""), "root_path", "", id="the prefix itself"
         ),
