@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.context import KnownInputs
     from reconcilers.repositoryserver.rollout.plan import Rollout
     from reconcilers.repositoryserver.status.writer import Recorder
+    from reconcilers.settings import Settings
 
 # The status of a failed reconcile must still be written when its time for work is over.
 STATUS_GRACE_SECONDS = 10.0
@@ -130,7 +131,7 @@ class RepositoryServerReconciler:
         caches: Caches[Cache],
         recorder: Recorder,
         clock: Clock,
-        image: str,
+        settings: Settings,
         turns: Turns | None = None,
         repositories: Repositories | None = None,
     ) -> None:
@@ -142,7 +143,7 @@ class RepositoryServerReconciler:
             caches: What the informers hold.
             recorder: Takes events.
             clock: The time.
-            image: Image with Kopia for the server pods.
+            settings: Defaults for all servers.
             turns: Limits how many servers are replaced at the same time.
             repositories: Is told which repository each server has.
         """
@@ -153,7 +154,7 @@ class RepositoryServerReconciler:
         self._writer = StatusWriter(
             client=client, servers=caches.servers, recorder=recorder, clock=clock
         )
-        self._records = Records(record.program(image))
+        self._records = Records(record.program(settings.digest()))
         self._applier = ChildApplier(
             client=client,
             caches=caches,
@@ -170,7 +171,7 @@ class RepositoryServerReconciler:
         )
         secrets = SecretReader(client=client, cache=caches.secrets)
         self._reader = InputReader(
-            secret_reader=secrets, caches=caches, issuer=issuer, clock=clock, image=image
+            secret_reader=secrets, caches=caches, issuer=issuer, clock=clock, settings=settings
         )
         self._commands = ServerCommands(commands)
         self._registrar = UserRegistrar(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from controller.operator import Operator
     from controller.resource import Object
     from reconcilers.repositoryserver.caches import Caches
+    from reconcilers.settings import Settings
 
 NAME: Final = "repositoryserver"
 
@@ -36,13 +37,13 @@ MAX_RETRY_SECONDS: Final = 60.0
 
 
 def setup(
-    operator: Operator, *, image: str, workers: int, max_replacements: int
+    operator: Operator, *, settings: Settings, workers: int, max_replacements: int
 ) -> Caches[SharedInformer]:
     """Add the controller of RepositoryServers to an operator.
 
     Args:
         operator: What it runs in.
-        image: Image with Kopia for the server pods.
+        settings: Defaults for all servers.
         workers: RepositoryServers reconciled at the same time.
         max_replacements: Servers that get another pod at the same time.
 
@@ -59,7 +60,7 @@ def setup(
         caches=caches,
         recorder=operator.recorder,
         clock=operator.clock,
-        image=image,
+        settings=settings,
         turns=Turns(max_replacements, clock=operator.clock),
         repositories=repositories,
     )

@@ -111,7 +111,8 @@ def test_every_flag_is_told_with_its_default() -> None:
     for field in attrs.fields(Options):
         flag = f"--{field.name.replace('_', '-')}"
         assert f"`{flag}`" in OPERATIONS
-        default = as_typed(defaults[field.name])
+        value = defaults[field.name]
+        default = "" if value is None else as_typed(value)
         if default:
             (row,) = [
                 line

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from controller.conditions import timestamp
 from reconcilers.kopia import cli, repository_config
@@ -22,12 +22,15 @@ from reconcilers.repositoryserver.children.secrets import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from reconcilers.repositoryserver.api import RepositoryServer
     from reconcilers.repositoryserver.children.secrets import ServerInputs
+    from reconcilers.settings import PodDefaults
 
 _CACHE_SLACK_MB = 1024
+
+_PREFERRED: Final = "preferredDuringSchedulingIgnoredDuringExecution"
 
 # What the container asks a node for where the resource does not say it.
 DEFAULT_REQUESTS = {"cpu": "50m", "memory": "128Mi"}
@@ -55,6 +58,7 @@ def pod(server: RepositoryServer, inputs: ServerInputs, digest_: str, users: str
     metadata = names.metadata(server, name, digest_)
     metadata["labels"] = {**server.pod.labels, **metadata["labels"]}
     metadata["annotations"] = {
+        **inputs.defaults.annotations,
         **server.pod.annotations,
         names.ANNOTATION_FINGERPRINT: inputs.certificate.fingerprint,
         names.ANNOTATION_NOT_AFTER: timestamp(inputs.certificate.not_after),
@@ -94,8 +98,7 @@ def _generated_pod_spec(
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        **_placement(server),
-        **_beside(server, inputs),
+        **placement(server, inputs),
         "securityContext": {
             "runAsNonRoot": user != 0,
             "runAsUser": user,
@@ -137,30 +140,47 @@ def _generated_pod_spec(
     }
 
 
-def _placement(server: RepositoryServer) -> dict[str, Any]:
-    """Return the fields of the pod's that say where and as whom it runs, those that are given."""
+def placement(server: RepositoryServer, inputs: ServerInputs) -> dict[str, Any]:
+    """Return the fields of a pod's that say where and as whom it runs, those that are given.
+
+    Args:
+        server: The resource, which counts more than the settings.
+        inputs: Have the settings.
+    """
+    defaults = inputs.defaults
     fields = {
         # An object store may know the pod by it.
-        "serviceAccountName": server.service_account_name,
-        "imagePullSecrets": server.pod.image_pull_secrets,
-        "nodeSelector": server.pod.node_selector,
-        "tolerations": server.pod.tolerations,
+        "serviceAccountName": server.service_account_name or defaults.service_account_name,
+        "imagePullSecrets": _united(server.pod.image_pull_secrets, defaults.image_pull_secrets),
+        "nodeSelector": {**defaults.node_selector, **server.pod.node_selector},
+        "tolerations": _united(server.pod.tolerations, defaults.tolerations),
+        "priorityClassName": defaults.priority_class_name,
+        "affinity": _affinity(server, inputs),
     }
     return {name: value for name, value in fields.items() if value}
 
 
-def _beside(server: RepositoryServer, inputs: ServerInputs) -> dict[str, Any]:
-    """Return the wish to run where the pod before runs: its claim may fit one node only."""
+def _united(
+    own: Sequence[Mapping[str, Any]], defaults: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    return [*own, *(one for one in defaults if one not in own)]
+
+
+def _affinity(server: RepositoryServer, inputs: ServerInputs) -> dict[str, Any]:
+    """Return the default affinity, with the wish to run where the other pods of the server do.
+
+    A claim may fit one node only.
+    """
+    affinity = dict(inputs.defaults.affinity)
     if not inputs.storage.claim:
-        return {}
+        return affinity
     there = {
         "labelSelector": {"matchLabels": names.selector(server)},
         "topologyKey": "kubernetes.io/hostname",
     }
-    preferred = [{"weight": 100, "podAffinityTerm": there}]
-    return {
-        "affinity": {"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}}
-    }
+    to_pods = affinity.get("podAffinity", {})
+    preferred = [*to_pods.get(_PREFERRED, ()), {"weight": 100, "podAffinityTerm": there}]
+    return {**affinity, "podAffinity": {**to_pods, _PREFERRED: preferred}}
 
 
 def _container(server: RepositoryServer, inputs: ServerInputs, secret: str) -> dict[str, Any]:
@@ -184,7 +204,7 @@ def _container(server: RepositoryServer, inputs: ServerInputs, secret: str) -> d
         ],
         "env": _environment(inputs, secret),
         "ports": [{"name": "https", "containerPort": PORT, "protocol": "TCP"}],
-        "resources": _resources(server),
+        "resources": _resources(server, inputs.defaults),
         # Kopia listens once it has opened the repository, however long that takes: ten minutes are
         # what the removed controller gave it.
         "startupProbe": {**_process_probe(), "periodSeconds": 1, "failureThreshold": 600},
@@ -220,17 +240,37 @@ def _container(server: RepositoryServer, inputs: ServerInputs, secret: str) -> d
     }
 
 
-def _resources(server: RepositoryServer) -> dict[str, Any]:
-    """Return requests and limits; a request is never above its limit for being left out."""
-    limits = server.pod.resources.get("limits") or {}
-    defaults = {
-        name: request
-        for name, request in DEFAULT_REQUESTS.items()
-        # Without a request the API server takes the limit for it.
-        if name not in limits or quantities.amount(request) <= quantities.amount(limits[name])
+def _resources(server: RepositoryServer, defaults: PodDefaults) -> dict[str, Any]:
+    """Return requests and limits; a default never contradicts what the resource says."""
+    own_limits = server.pod.resources.get("limits") or {}
+    own_requests = server.pod.resources.get("requests") or {}
+    limits = {
+        **{
+            name: limit
+            for name, limit in defaults.resources.get("limits", {}).items()
+            if not _is_above(own_requests.get(name), limit)
+        },
+        **own_limits,
     }
-    requests = {**defaults, **(server.pod.resources.get("requests") or {})}
-    return {"requests": requests, **({"limits": dict(limits)} if limits else {})}
+    requests = {
+        **{
+            name: request
+            for name, request in {
+                **DEFAULT_REQUESTS,
+                **defaults.resources.get("requests", {}),
+            }.items()
+            # Without a request the API server takes the limit for it.
+            if not _is_above(request, limits.get(name))
+        },
+        **own_requests,
+    }
+    return {"requests": requests, **({"limits": limits} if limits else {})}
+
+
+def _is_above(request: Any, limit: Any) -> bool:  # noqa: ANN401 - quantities as a user wrote them
+    if request is None or limit is None:
+        return False
+    return quantities.amount(request) > quantities.amount(limit)
 
 
 def _memory_limit(container: Mapping[str, Any]) -> list[dict[str, Any]]:

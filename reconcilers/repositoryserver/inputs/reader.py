@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconcilers.errors import InvalidInput
 from reconcilers.kopia import repository_config
-from reconcilers.kopia.storage import kinds
+from reconcilers.kopia.storage import authorities, kinds
 from reconcilers.kopia.storage.model import Source
 from reconcilers.repositoryserver.children import names, revision
 from reconcilers.repositoryserver.children.secrets import ServerInputs
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.context import Pass
     from reconcilers.repositoryserver.inputs.issuer import CertificateIssuer
     from reconcilers.secrets.reader import SecretReader, Versions
+    from reconcilers.settings import Settings
 
 
 class InputReader:
@@ -39,7 +40,7 @@ class InputReader:
         caches: Caches[Cache],
         issuer: CertificateIssuer,
         clock: Clock,
-        image: str,
+        settings: Settings,
     ) -> None:
         """Take the dependencies.
 
@@ -48,13 +49,13 @@ class InputReader:
             caches: Show whether snapshot and pod are there.
             issuer: Makes the certificates that are asked for.
             clock: Tells whether a certificate has expired.
-            image: Image with Kopia for the server pods.
+            settings: Defaults for all servers.
         """
         self._secrets = secret_reader
         self._caches = caches
         self._issuer = issuer
         self._clock = clock
-        self._image = image
+        self._settings = settings
 
     def known_inputs(self, current: Pass) -> KnownInputs | None:
         """Return what is known of a server's inputs; None if they are to be read.
@@ -118,7 +119,7 @@ class InputReader:
             if server.credential is not None and kind.credential_type
             else None
         )
-        storage = kind.storage(
+        found = kind.storage(
             Source(
                 location,
                 credential,
@@ -128,6 +129,7 @@ class InputReader:
                 point_in_time=server.point_in_time,
             )
         )
+        storage = authorities.trusting(found, self._settings.storage.ca_bundle)
         return ServerInputs(
             storage=storage,
             config=repository_config.repository_config(
@@ -141,7 +143,8 @@ class InputReader:
             password=secrets.repository_password(read(server.password, secrets.TYPE_PASSWORD)),
             admin=secrets.admin(read(server.admin, secrets.TYPE_ADMIN)),
             certificate=certificates.server_certificate(read(_tls(server), secrets.TYPE_TLS)),
-            image=self._image,
+            image=self._settings.image,
+            defaults=self._settings.pod,
         )
 
     def _known(

@@ -145,9 +145,7 @@ class TestPod:
             pytest.param({"fsGroup": 0}, 0, id="0 is the group of root, not a missing value"),
         ],
     )
-    def test_the_group_that_a_volume_is_given(
-        self, settings: Object, expected: int | None
-    ) -> None:
+    def test_the_group_that_a_volume_is_given(self, settings: Object, expected: int | None) -> None:
         context = pod_spec(of_pod(**settings))["securityContext"]
 
         assert context.get("fsGroup") == expected
