@@ -92,6 +92,13 @@ MEANINGS = {
         "the current state of the repository",
         (api.NO_TIME, filestore.POINT_IN_TIME),
     ),
+    "spec.repository.maintenance.schedule": Meaning(
+        "`schedule` of CronJob `repo-server-NAME-maintenance`, with `timeZone: Etc/UTC`",
+    ),
+    "spec.repository.maintenance.owner": Meaning(
+        "`username` and `hostname` of the CronJob's configuration of Kopia",
+        "`spec.repository.username` and `hostname`",
+    ),
     "spec.repository.configuration.cacheDirectory": Meaning("nothing", "nothing changes"),
     "spec.repository.configuration.logDirectory": Meaning("nothing", "nothing changes"),
     "spec.repository.configuration.configFilePath": Meaning("nothing", "nothing changes"),

@@ -35,6 +35,7 @@ from reconcilers.repositoryserver.children.record import Records
 from reconcilers.repositoryserver.context import KnownFailure, Memory, Pass
 from reconcilers.repositoryserver.inputs.issuer import CertificateIssuer
 from reconcilers.repositoryserver.inputs.reader import InputReader
+from reconcilers.repositoryserver.maintenance.maintainer import Maintainer
 from reconcilers.repositoryserver.rollout import podstatus, retry
 from reconcilers.repositoryserver.rollout.plan import Newest
 from reconcilers.repositoryserver.rollout.refresh import Refresher
@@ -181,6 +182,13 @@ class RepositoryServerReconciler:
             tell=self._writer.tell,
             clock=clock,
         )
+        self._maintainer = Maintainer(
+            applier=self._applier,
+            reader=self._reader,
+            commands=self._commands,
+            caches=caches,
+            clock=clock,
+        )
         self._refresher = Refresher(commands=self._commands, clock=clock)
         self._router = ServiceRouter(
             client=client,
@@ -212,6 +220,7 @@ class RepositoryServerReconciler:
             self._commands.forget(request)
             self._turns.give_back(request)
             self._repositories.forget(request)
+            self._maintainer.forget(request)
             return Result()
         try:
             return self._reconcile(request, obj, deadline)
@@ -313,6 +322,9 @@ class RepositoryServerReconciler:
         verdicts = self._bridge_gap(current, found, serving=reached is not None)
         if newest.pod is not None and not verdicts:
             self._ensure_recorded(current, newest.pod)
+        maintained = self._maintainer.ensure(
+            current, reached, current.memory.setting or UNKNOWN_SETTING
+        )
         shown = reached or serving
         metadata = shown["metadata"] if shown is not None else {}
         annotations = metadata.get("annotations", {})
@@ -326,6 +338,8 @@ class RepositoryServerReconciler:
             not_after=annotations.get(names.ANNOTATION_NOT_AFTER, ""),
             expiring=current.expiring,
             shared=self._shared(current),
+            unmaintained=maintained.warning,
+            maintenance=maintained.status,
             registered_users=None if cleared is None else tuple(sorted(cleared)),
         )
 

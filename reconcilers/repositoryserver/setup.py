@@ -70,6 +70,8 @@ def setup(
         .owns(caches.pods, predicate=not_own_creation)
         .owns(caches.network_policies, predicate=not_own_creation)
         .owns(caches.secrets, predicate=not_own_creation)
+        .owns(caches.cron_jobs, predicate=not_own_creation)
+        .watches(caches.jobs, wakes.owners_of_cron_job)
         # Its EndpointSlices may have been seen before it: it says whom they concern.
         .owns(caches.services)
         .watches(caches.endpoint_slices, wakes.owners_of_service)
@@ -96,6 +98,14 @@ class _Wakes:
             service = self._caches.services.get(endpoint_slice["metadata"]["namespace"], name)
             if service is not None:
                 yield from self._owners(service)
+
+    def owners_of_cron_job(self, job: Object) -> Iterable[Request]:
+        """Name the resource that owns the CronJob of a Job."""
+        for reference in job["metadata"].get("ownerReferences") or ():
+            namespace, name = job["metadata"]["namespace"], reference["name"]
+            cron_job = self._caches.cron_jobs.get(namespace, name)
+            if cron_job is not None and cron_job["metadata"]["uid"] == reference["uid"]:
+                yield from self._owners(cron_job)
 
     def servers_that_name(self, secret: Object) -> Iterable[Request]:
         """Name the resources that refer to a Secret."""

@@ -150,6 +150,8 @@ class World:
                 services=self._cache(resources.SERVICES),
                 network_policies=self._cache(resources.NETWORK_POLICIES),
                 secrets=secrets,
+                cron_jobs=self._cache(resources.CRON_JOBS),
+                jobs=self._cache(resources.JOBS),
                 endpoint_slices=self._cache(resources.ENDPOINT_SLICES, _BY_SERVICE),
             ),
             recorder=self.recorder,

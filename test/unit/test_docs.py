@@ -130,7 +130,7 @@ def as_typed(value: object) -> str:
 
 
 def test_every_condition_is_told() -> None:
-    for type_ in (*STEPS, status.READY, status.CERTIFICATE_EXPIRING):
+    for type_ in (*STEPS, status.READY, *status.WARNINGS):
         assert f"| `{type_}` |" in OPERATIONS
 
 
@@ -154,7 +154,7 @@ def test_every_event_reason_is_told() -> None:
 
 def test_every_reason_of_ready_is_told() -> None:
     of_warnings = {status.REASON_EXPIRING, status.REASON_RENEWED, status.REASON_SHARED}
-    of_warnings |= {status.REASON_NOT_SHARED}
+    of_warnings |= {status.REASON_NOT_SHARED, status.REASON_MAINTAINED}
     reasons = {
         reason
         for path in ROOT.glob("reconcilers/**/*.py")

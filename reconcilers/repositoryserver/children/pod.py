@@ -30,6 +30,16 @@ if TYPE_CHECKING:
 
 _CACHE_SLACK_MB = 1024
 
+CONTAINER_SECURITY: Final = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+SCRATCH_MOUNTS: Final = (
+    {"name": "cache", "mountPath": repository_config.CACHE_DIRECTORY},
+    {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the container's own
+)
+
 _PREFERRED: Final = "preferredDuringSchedulingIgnoredDuringExecution"
 
 # What the container asks a node for where the resource does not say it.
@@ -86,30 +96,18 @@ def pod_spec(server: RepositoryServer, inputs: ServerInputs, secret: str) -> dic
     generated = _generated_pod_spec(server, inputs, secret)
     spec = overrides.merged(generated, server.pod.override, container=names.CONTAINER)
     container = next(one for one in spec["containers"] if one["name"] == names.CONTAINER)
-    container["env"].extend(_memory_limit(container))
+    container["env"].extend(memory_limit(container))
     return spec
 
 
 def _generated_pod_spec(
     server: RepositoryServer, inputs: ServerInputs, secret: str
 ) -> dict[str, Any]:
-    user = api.run_as_user(server)
-    cache_mb = server.content_cache_mb + server.metadata_cache_mb + _CACHE_SLACK_MB
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         **placement(server, inputs),
-        "securityContext": {
-            "runAsNonRoot": user != 0,
-            "runAsUser": user,
-            "runAsGroup": user,
-            "seccompProfile": {"type": "RuntimeDefault"},
-            **(
-                {}
-                if (group := api.fs_group(server)) is None
-                else {"fsGroup": group, "fsGroupChangePolicy": "OnRootMismatch"}
-            ),
-        },
+        "securityContext": pod_security(server),
         "containers": [_container(server, inputs, secret)],
         "volumes": [
             {
@@ -133,10 +131,30 @@ def _generated_pod_spec(
                 "name": "users",
                 "secret": {"secretName": names.users_name(server), "defaultMode": 0o444},
             },
-            {"name": "cache", "emptyDir": {"sizeLimit": f"{cache_mb}M"}},
-            {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}},
+            *scratch(server),
             *inputs.storage.volumes,
         ],
+    }
+
+
+def scratch(server: RepositoryServer) -> list[dict[str, Any]]:
+    """Return the volumes that Kopia writes to."""
+    cache_mb = server.content_cache_mb + server.metadata_cache_mb + _CACHE_SLACK_MB
+    return [
+        {"name": "cache", "emptyDir": {"sizeLimit": f"{cache_mb}M"}},
+        {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}},
+    ]
+
+
+def pod_security(server: RepositoryServer) -> dict[str, Any]:
+    """Return the security context of a pod, which meets the restricted profile but for root."""
+    user, group = api.run_as_user(server), api.fs_group(server)
+    return {
+        "runAsNonRoot": user != 0,
+        "runAsUser": user,
+        "runAsGroup": user,
+        "seccompProfile": {"type": "RuntimeDefault"},
+        **({} if group is None else {"fsGroup": group, "fsGroupChangePolicy": "OnRootMismatch"}),
     }
 
 
@@ -204,7 +222,7 @@ def _container(server: RepositoryServer, inputs: ServerInputs, secret: str) -> d
         ],
         "env": _environment(inputs, secret),
         "ports": [{"name": "https", "containerPort": PORT, "protocol": "TCP"}],
-        "resources": _resources(server, inputs.defaults),
+        "resources": container_resources(server, inputs.defaults),
         # Kopia listens once it has opened the repository, however long that takes: ten minutes are
         # what the removed controller gave it.
         "startupProbe": {**_process_probe(), "periodSeconds": 1, "failureThreshold": 600},
@@ -225,22 +243,17 @@ def _container(server: RepositoryServer, inputs: ServerInputs, secret: str) -> d
         },
         # The kubelet takes the end of Kopia's log as the reason why the container ended.
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": CONTAINER_SECURITY,
         "volumeMounts": [
             {"name": "config", "mountPath": CONFIG_DIRECTORY, "readOnly": True},
             {"name": "users", "mountPath": servercommands.USERS_DIRECTORY, "readOnly": True},
-            {"name": "cache", "mountPath": repository_config.CACHE_DIRECTORY},
-            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the container's own
+            *SCRATCH_MOUNTS,
             *inputs.storage.mounts,
         ],
     }
 
 
-def _resources(server: RepositoryServer, defaults: PodDefaults) -> dict[str, Any]:
+def container_resources(server: RepositoryServer, defaults: PodDefaults) -> dict[str, Any]:
     """Return requests and limits; a default never contradicts what the resource says."""
     own_limits = server.pod.resources.get("limits") or {}
     own_requests = server.pod.resources.get("requests") or {}
@@ -273,7 +286,7 @@ def _is_above(request: Any, limit: Any) -> bool:  # noqa: ANN401 - quantities as
     return quantities.amount(request) > quantities.amount(limit)
 
 
-def _memory_limit(container: Mapping[str, Any]) -> list[dict[str, Any]]:
+def memory_limit(container: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the variable that keeps Kopia below its memory limit; none if there is no limit."""
     limits = (container.get("resources") or {}).get("limits")
     limit = limits.get("memory") if isinstance(limits, dict) else None

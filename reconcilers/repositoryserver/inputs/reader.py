@@ -97,7 +97,7 @@ class InputReader:
         # With a certificate that was written just now.
         versions = self._input_versions(server)
         try:
-            full = self._read(current)
+            full = self.read(current)
             known = memory.inputs = self._known(server, versions, full)
         except InvalidInput as error:
             memory.refusal = KnownRefusal(versions, error.reason, error.message)
@@ -105,7 +105,13 @@ class InputReader:
         self._check_expiry(current, known)
         return known, full
 
-    def _read(self, current: Pass) -> ServerInputs:
+    def read(self, current: Pass) -> ServerInputs:
+        """Read all inputs of a server.
+
+        Raises:
+            InvalidInput: A Secret is missing or holds what cannot work.
+            ClientError: A Secret could not be read.
+        """
         server = current.server
 
         def read(ref: secrets.SecretRef, type_: str) -> secrets.SecretData:

@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 READY = "Ready"
 CERTIFICATE_EXPIRING = "CertificateExpiring"
 REPOSITORY_SHARED = "RepositoryShared"
+REPOSITORY_UNMAINTAINED = "RepositoryUnmaintained"
 
 # What is told of a server besides: True is a warning, and changes nothing of Ready.
-WARNINGS = (CERTIFICATE_EXPIRING, REPOSITORY_SHARED)
+WARNINGS = (CERTIFICATE_EXPIRING, REPOSITORY_SHARED, REPOSITORY_UNMAINTAINED)
 
 # What these say is over with the process. The users, by contrast, stay in their Secret.
 _OF_THE_PROCESS = frozenset({REPOSITORY_CONNECTED, SERVER_INITIALIZED})
@@ -47,6 +48,8 @@ REASON_EXPIRING = "CertificateExpiring"
 REASON_RENEWED = "CertificateRenewed"
 REASON_SHARED = "RepositoryShared"
 REASON_NOT_SHARED = "RepositoryNotShared"
+REASON_UNMAINTAINED = "RepositoryUnmaintained"
+REASON_MAINTAINED = "RepositoryMaintained"
 
 # apimachinery pkg/apis/meta/v1, Condition. The API server repeats what a webhook says in full.
 MESSAGE_LENGTH = 32768
@@ -60,6 +63,7 @@ MESSAGES = {
 READY_MESSAGE = "clients can connect to service {service}"
 WAITS = "waiting for {step}"
 RENEWED = "a renewed certificate has replaced the one that was about to expire"
+MAINTAINED = "the maintenance is scheduled and has not failed, or somebody else owns it"
 NOT_SHARED = "no other RepositoryServer in the namespace writes to the repository any more"
 
 # When a change has failed, for the one who asks whether backups go on.
@@ -96,6 +100,10 @@ class Outcome:
             empty if it is not, None if that is not known.
         shared: What to say of other servers that have the same repository; empty if there are none,
             None if that is not known.
+        unmaintained: What to say of a repository that nobody maintains, or whose maintenance fails;
+            empty if there is nothing to say, None if that is not known.
+        maintenance: What came of the maintenance; empty without a schedule, None leaves what is
+            recorded.
         registered_users: Users of whom the repository has no entry of before; None leaves what is
             recorded.
     """
@@ -109,6 +117,8 @@ class Outcome:
     not_after: str = ""
     expiring: str | None = None
     shared: str | None = None
+    unmaintained: str | None = None
+    maintenance: Mapping[str, Any] | None = None
     registered_users: tuple[str, ...] | None = None
 
 
@@ -142,6 +152,10 @@ def desired_status(
         "progress": progress(outcome),
         "observedGeneration": generation,
     }
+    if outcome.maintenance is not None:
+        status.pop("maintenance", None)
+        if outcome.maintenance:
+            status["maintenance"] = dict(outcome.maintenance)
     if outcome.registered_users is not None:
         status["registeredUsers"] = sorted(outcome.registered_users)
     # What is not known at the moment is left as it was: clients hold on to the last known name.
@@ -199,6 +213,12 @@ def _conditions(current: list[dict[str, Any]], outcome: Outcome) -> dict[str, tu
     warnings = (
         (CERTIFICATE_EXPIRING, outcome.expiring, REASON_EXPIRING, (REASON_RENEWED, RENEWED)),
         (REPOSITORY_SHARED, outcome.shared, REASON_SHARED, (REASON_NOT_SHARED, NOT_SHARED)),
+        (
+            REPOSITORY_UNMAINTAINED,
+            outcome.unmaintained,
+            REASON_UNMAINTAINED,
+            (REASON_MAINTAINED, MAINTAINED),
+        ),
     )
     for type_, warning, reason, over in warnings:
         if warning:
