@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
+from attrs import evolve
 
 import controller
 from controller import log
@@ -14,8 +15,10 @@ from controller.errors import ConfigError
 from controller.manager import RunnableFailed, stop_on_signals
 from controller.operator import Operator
 from controller.rest.kubeconfig import current_namespace, load_api_client
+from reconcilers import settings as settings_file
 from reconcilers.options import EXIT_USAGE, PROGRAM, parse_options
 from reconcilers.repositoryserver.setup import setup
+from reconcilers.settings import SettingsError
 
 EXIT_FAILED: Final = 1
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
     from reconcilers.options import Options
+    from reconcilers.settings import Settings
 
 _log = structlog.get_logger()
 
@@ -38,14 +42,15 @@ def main() -> None:
     try:
         api_client = load_api_client(options.kubeconfig)
         namespace = options.namespace or current_namespace(options.kubeconfig)
-    except ConfigError as error:
+        settings = read_settings(options)
+    except (ConfigError, SettingsError) as error:
         # A parser of YAML speaks in several lines.
         sys.stderr.write(f"{PROGRAM}: {' '.join(str(error).split())}\n")
         sys.exit(EXIT_USAGE)
     stop = stop_on_signals()
     _log.info("starting", version=controller.__version__, namespace=namespace)
     try:
-        build(options, namespace, api_client).run(stop)
+        build(options, namespace, api_client, settings=settings).run(stop)
     except (RunnableFailed, OSError) as error:
         _log.error("stopping: a part has failed", error=str(error))
     else:
@@ -57,10 +62,24 @@ def main() -> None:
     os._exit(EXIT_FAILED)
 
 
+def read_settings(options: Options) -> Settings:
+    """Return the settings: a flag counts more than the file, the file more than the default.
+
+    Raises:
+        SettingsError: The file cannot be used.
+    """
+    settings = settings_file.load(options.config)
+    return (
+        settings if options.server_image is None else evolve(settings, image=options.server_image)
+    )
+
+
 def build(
     options: Options,
     namespace: str,
     api_client: ApiClient,
+    *,
+    settings: Settings | None = None,
     **seams: Any,  # noqa: ANN401 - those of `Operator`
 ) -> Operator:
     """Put the process together; nothing runs yet, but the ports are open.
@@ -69,10 +88,12 @@ def build(
         options: What the command was told.
         namespace: The namespace to serve.
         api_client: A connection to the API server.
+        settings: Defaults for all servers. Default: those that the options say.
         seams: Further arguments of `Operator`, for tests.
 
     Raises:
         OSError: A port cannot be had.
+        SettingsError: As for `read_settings`.
     """
     operator = Operator(
         api_client,
@@ -85,7 +106,7 @@ def build(
     )
     setup(
         operator,
-        image=options.server_image,
+        settings=read_settings(options) if settings is None else settings,
         workers=options.workers,
         max_replacements=options.max_concurrent_replacements,
     )

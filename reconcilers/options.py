@@ -12,6 +12,7 @@ from attrs import frozen
 import controller
 from controller import log
 from controller.leaderelection.lease import LeaseTerms
+from reconcilers import settings
 from reconcilers.repositoryserver.rollout import throttle as turns
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 PROGRAM = "repository-server-controller"
 EXIT_USAGE = 2
 
-DEFAULT_SERVER_IMAGE = "kopia/kopia:0.23.1"
-
 
 @frozen
 class Options:
@@ -29,7 +28,8 @@ class Options:
 
     Attributes:
         namespace: Namespace whose RepositoryServers are served; empty for the controller's own.
-        server_image: Image with Kopia for the server pods.
+        config: Path of the settings file, as reconcilers.settings reads it; empty for none.
+        server_image: Image with Kopia for the server pods; None for that of the settings.
         workers: How many RepositoryServers are reconciled at the same time.
         max_concurrent_replacements: How many servers get another pod at the same time.
         log_level: debug, info, warning or error.
@@ -46,7 +46,8 @@ class Options:
     """
 
     namespace: str
-    server_image: str
+    config: str
+    server_image: str | None
     workers: int
     max_concurrent_replacements: int
     log_level: str
@@ -112,8 +113,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = _Parser(
         prog=PROGRAM,
         usage="%(prog)s [flags]",
-        description="Runs a Kopia repository server for each RepositoryServer of a namespace. "
-        "Each flag has an environment variable: --log-level is RSC_LOG_LEVEL.",
+        description="Serves RepositoryServers. --log-level is RSC_LOG_LEVEL in the environment.",
         # Flag and text on one line each, so that all of it fits a screen.
         formatter_class=functools.partial(argparse.HelpFormatter, max_help_position=38),
         # A flag cut short would mean another one as soon as there is another one.
@@ -125,7 +125,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
 
     def flag(
         name: str,
-        default: str,
+        default: str | None,
         text: str,
         type_: Callable[[str], object] = str,
         metavar: str = "",
@@ -142,7 +142,9 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         )
 
     flag("namespace", "", "namespace to serve (default: its own)", _namespace)
-    flag("server-image", DEFAULT_SERVER_IMAGE, "with Kopia", _image)
+    flag("config", "", "settings file: defaults for all servers", str, "PATH")
+    # No default of its own: the settings file's image counts for one that is not given.
+    flag("server-image", None, f"with Kopia (default {settings.DEFAULT_IMAGE})", _image)
     flag("workers", "10", "reconciles at once", _workers, "N")
     flag(
         "max-concurrent-replacements",
@@ -187,7 +189,7 @@ def _namespace(text: str) -> str:
 
 
 def _image(text: str) -> str:
-    if not re.fullmatch(r"[^\s:@]\S*", text):
+    if not settings.IMAGE.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a valid name of an image")
     return text
 

@@ -151,9 +151,15 @@ def with_images(objects: Iterable[Object], images: Images) -> list[Object]:
                 container["image"] = images.controller
             elif images.kopia:
                 container["image"] = images.kopia
-            for variable in container.get("env", []):
-                if variable["name"] == SERVER_IMAGE_VARIABLE and images.kopia:
-                    variable["value"] = images.kopia
+            if container["name"] == "controller" and images.kopia:
+                # Over the image that the settings file names.
+                others = [
+                    variable
+                    for variable in container.get("env", [])
+                    if variable["name"] != SERVER_IMAGE_VARIABLE
+                ]
+                image = {"name": SERVER_IMAGE_VARIABLE, "value": images.kopia}
+                container["env"] = [*others, image]
         if obj["kind"] == "Deployment" and images.build:
             pod["metadata"].setdefault("annotations", {})[BUILD_ANNOTATION] = images.build
     return copies

@@ -92,6 +92,13 @@ MEANINGS = {
         "the current state of the repository",
         (api.NO_TIME, filestore.POINT_IN_TIME),
     ),
+    "spec.repository.maintenance.schedule": Meaning(
+        "`schedule` of CronJob `repo-server-NAME-maintenance`, with `timeZone: Etc/UTC`",
+    ),
+    "spec.repository.maintenance.owner": Meaning(
+        "`username` and `hostname` of the CronJob's configuration of Kopia",
+        "`spec.repository.username` and `hostname`",
+    ),
     "spec.repository.configuration.cacheDirectory": Meaning("nothing", "nothing changes"),
     "spec.repository.configuration.logDirectory": Meaning("nothing", "nothing changes"),
     "spec.repository.configuration.configFilePath": Meaning("nothing", "nothing changes"),
@@ -144,6 +151,11 @@ MEANINGS = {
     "spec.server.runAsUser": Meaning(
         "`runAsUser` and `runAsGroup` of the pod's security context; `fsGroup` is not set then",
         "65532, also as the `fsGroup`, which makes a volume writable",
+    ),
+    "spec.server.fsGroup": Meaning(
+        "`fsGroup` of the pod's security context, with `fsGroupChangePolicy: OnRootMismatch`; -1 "
+        "sets neither",
+        "65532, or none if `spec.server.runAsUser` is set",
     ),
     "spec.server.resources.requests": Meaning(
         "`resources.requests` of the container",

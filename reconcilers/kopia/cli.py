@@ -4,6 +4,17 @@ EXECUTABLE = "/bin/kopia"
 # A writer command may otherwise run the repository's maintenance, which is its owner's business.
 GLOBAL_FLAGS = ("--no-auto-maintenance", "--disable-file-logging", "--log-level=error")
 
+# Kopia runs only what is due of the quick maintenance without the flag.
+RUN_MAINTENANCE = (
+    EXECUTABLE,
+    "--no-auto-maintenance",
+    "--disable-file-logging",
+    "--log-level=info",
+    "maintenance",
+    "run",
+    "--full",
+)
+
 # The variables that each process has. The root file system of its container may be read-only.
 ENVIRONMENT = {
     "HOME": "/tmp",  # noqa: S108 - the container's own

@@ -7,7 +7,7 @@ what a schema cannot say is checked where it is used.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 
@@ -29,8 +29,15 @@ PORT = 51515
 DEFAULT_CONTENT_CACHE_MB = 0
 DEFAULT_METADATA_CACHE_MB = 500
 
+#: Values of `status.maintenance.result`.
+MAINTENANCE_SUCCEEDED: Final = "Succeeded"
+MAINTENANCE_FAILED: Final = "Failed"
+
+DEFAULT_USERNAME: Final = "repository-server"
 DEFAULT_DRAIN_SECONDS = 300
 DEFAULT_USER = 65532
+#: Value of `spec.server.fsGroup` that leaves the groups of files as they are. No group has it.
+NO_FS_GROUP: Final = -1
 
 # Every field that refers to a Secret which the controller reads; lists on the way are walked.
 SECRET_FIELDS = (
@@ -95,6 +102,19 @@ class PodSettings:
 
 
 @frozen
+class Maintenance:
+    """Who maintains the repository, and when.
+
+    Args:
+        schedule: When, as a CronJob has it, in UTC.
+        owner: As whom, `user@host`: the owner of the repository's maintenance.
+    """
+
+    schedule: str
+    owner: str
+
+
+@frozen
 class RepositoryServer:
     """The desired state of one repository server.
 
@@ -111,10 +131,13 @@ class RepositoryServer:
         tls: Secret with certificate and key; None where the controller makes them.
         accesses: The users that may connect, those of the main access Secret first.
         run_as_user: User id of the server process; None for the default.
+        fs_group: Group that the files of a volume are given to, `NO_FS_GROUP` for none; None for
+            the default.
         peers: NetworkPolicy peers that may connect besides the namespace's own pods.
         read_only: Whether the repository is opened without the right to write.
         point_in_time: The time (UTC) as of which the repository is shown; None for the present.
         service_account_name: Service account of the pod; empty for the namespace's default.
+        maintenance: When the repository is maintained, and as whom; None if never.
         drain_seconds: Seconds that a replaced pod goes on serving its sessions.
         refresh_seconds: Seconds between two looks at the storage; None for Kopia's own.
         pod: What is said of the pod.
@@ -136,10 +159,12 @@ class RepositoryServer:
     tls: SecretRef | None
     accesses: tuple[UserAccess, ...]
     run_as_user: int | None = None
+    fs_group: int | None = None
     peers: tuple[Mapping[str, Any], ...] = ()
     read_only: bool = False
     point_in_time: datetime | None = None
     service_account_name: str = ""
+    maintenance: Maintenance | None = None
     drain_seconds: int = DEFAULT_DRAIN_SECONDS
     refresh_seconds: int | None = None
     pod: PodSettings = field(factory=PodSettings)
@@ -159,6 +184,16 @@ class RepositoryServer:
         """Return the Secrets that the server process is started with."""
         refs = (self.location, self.credential, self.password, self.admin, self.tls)
         return tuple(ref for ref in refs if ref is not None)
+
+    @property
+    def identity(self) -> str:
+        """Return who the server's own session is in the repository, as `user@host`."""
+        return f"{self.username}@{self.hostname}"
+
+    @property
+    def has_default_identity(self) -> bool:
+        """Return whether the resource leaves it open who the server's own session is."""
+        return self.identity == f"{DEFAULT_USERNAME}@{self.name}.{self.namespace}"
 
     def owner_reference(self) -> dict[str, Any]:
         """Return the owner reference by which deleting the resource deletes its children."""
@@ -185,6 +220,8 @@ def parse(obj: Mapping[str, Any]) -> RepositoryServer:
     server = obj["spec"]["server"]
     cache = repository.get("cacheSizeSettings") or {}
     point_in_time = _point_in_time(repository.get("pointInTime"))
+    username = repository.get("username") or DEFAULT_USERNAME
+    hostname = repository.get("hostname") or f"{name}.{namespace}"
 
     def reference(parent: Mapping[str, Any], path: str) -> SecretRef:
         value = parent[path.rpartition(".")[2]]
@@ -218,8 +255,8 @@ def parse(obj: Mapping[str, Any]) -> RepositoryServer:
         if (storage.get("credentialSecretRef") or {}).get("name")
         else None,
         root_path=repository["rootPath"],
-        username=repository.get("username") or "repository-server",
-        hostname=repository.get("hostname") or f"{name}.{namespace}",
+        username=username,
+        hostname=hostname,
         content_cache_mb=_or_default(cache.get("content"), DEFAULT_CONTENT_CACHE_MB),
         metadata_cache_mb=_or_default(cache.get("metadata"), DEFAULT_METADATA_CACHE_MB),
         password=reference(repository, "spec.repository.passwordSecretRef"),
@@ -227,11 +264,13 @@ def parse(obj: Mapping[str, Any]) -> RepositoryServer:
         tls=reference(server, "spec.server.tlsSecretRef") if "tlsSecretRef" in server else None,
         accesses=tuple(accesses()),
         run_as_user=server.get("runAsUser"),
+        fs_group=server.get("fsGroup"),
         peers=tuple(_peers(server.get("networkPolicy") or {})),
         # Kopia cannot write to what is past.
         read_only=bool(repository.get("readOnly")) or point_in_time is not None,
         point_in_time=point_in_time,
         service_account_name=server.get("serviceAccountName", ""),
+        maintenance=_maintenance(repository.get("maintenance"), f"{username}@{hostname}"),
         drain_seconds=_or_default(server.get("drainSeconds"), DEFAULT_DRAIN_SECONDS),
         refresh_seconds=server.get("refreshSeconds"),
         pod=_pod_settings(server),
@@ -241,6 +280,17 @@ def parse(obj: Mapping[str, Any]) -> RepositoryServer:
 def run_as_user(server: RepositoryServer) -> int:
     """Return the user id that the server process has."""
     return DEFAULT_USER if server.run_as_user is None else server.run_as_user
+
+
+def fs_group(server: RepositoryServer) -> int | None:
+    """Return the group that the kubelet gives the files of a volume to; None for no change.
+
+    By default a file store that nobody owns in particular is made usable for the server's group.
+    Who names the owner wants the files left as they are.
+    """
+    if server.fs_group is not None:
+        return None if server.fs_group == NO_FS_GROUP else server.fs_group
+    return DEFAULT_USER if server.run_as_user is None else None
 
 
 def secret_names(obj: Mapping[str, Any]) -> set[str]:
@@ -282,6 +332,12 @@ def _point_in_time(value: str | None) -> datetime | None:
         return datetime.fromisoformat(value.upper()).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise InvalidInput(REASON_NO_TIME, NO_TIME.format(value=value)) from error
+
+
+def _maintenance(value: Mapping[str, Any] | None, identity: str) -> Maintenance | None:
+    if value is None:
+        return None
+    return Maintenance(value["schedule"], value.get("owner") or identity)
 
 
 def _pod_settings(server: Mapping[str, Any]) -> PodSettings:

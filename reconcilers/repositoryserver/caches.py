@@ -47,6 +47,8 @@ class Caches(Generic[CacheT_co]):
         services: Services, indexed by owner.
         network_policies: NetworkPolicies, indexed by owner.
         secrets: Secrets without their data, indexed by owner.
+        cron_jobs: CronJobs that maintain repositories, without their Jobs' template.
+        jobs: Jobs that maintain repositories, indexed by owner.
         endpoint_slices: EndpointSlices of the servers, indexed by the name of their Service.
     """
 
@@ -55,6 +57,8 @@ class Caches(Generic[CacheT_co]):
     services: CacheT_co
     network_policies: CacheT_co
     secrets: CacheT_co
+    cron_jobs: CacheT_co
+    jobs: CacheT_co
     endpoint_slices: CacheT_co
 
 

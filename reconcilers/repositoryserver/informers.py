@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 #: The required fields of a condition (apimachinery pkg/apis/meta/v1, Condition).
 CONDITION_FIELDS: Final = frozenset({"type", "status", "reason", "message", "lastTransitionTime"})
 
-#: The endpoint slice controller copies the labels of the Service.
+#: The endpoint slice controller copies the labels of the Service, and a Job has those of its
+#: CronJob's template.
 OF_SERVERS: Final = Selection(labels=f"{names.LABEL_MANAGED_BY}={names.MANAGER}")
 #: Of Secrets only names and versions: no content is ever in memory for longer than a use.
 NAMES_AND_VERSIONS: Final = Selection(metadata_only=True)
@@ -51,6 +52,10 @@ def follow(operator: Operator) -> Caches[SharedInformer]:
         services=operator.informer(resources.SERVICES, indexers=by_owner),
         network_policies=operator.informer(resources.NETWORK_POLICIES, indexers=by_owner),
         secrets=operator.informer(resources.SECRETS, NAMES_AND_VERSIONS, indexers=by_owner),
+        cron_jobs=operator.informer(
+            resources.CRON_JOBS, OF_SERVERS, indexers=by_owner, trim=trim_cron_job
+        ),
+        jobs=operator.informer(resources.JOBS, OF_SERVERS, indexers=by_owner, trim=trim_job),
         endpoint_slices=operator.informer(
             resources.ENDPOINT_SLICES, OF_SERVERS, indexers=by_service, trim=trim_slice
         ),
@@ -81,6 +86,19 @@ def trim_pod(obj: Object) -> Object:
     """Keep of a Pod what a reconcile reads: of its spec, which cannot change, the node only."""
     default_trim(obj)
     return {**obj, "spec": {"nodeName": obj["spec"].get("nodeName")}}
+
+
+def trim_cron_job(obj: Object) -> Object:
+    """Keep of a CronJob what is compared: all but the template of its Jobs."""
+    default_trim(obj)
+    spec = {name: value for name, value in obj["spec"].items() if name != "jobTemplate"}
+    return {"metadata": obj["metadata"], "spec": spec}
+
+
+def trim_job(obj: Object) -> Object:
+    """Keep of a Job what came of it."""
+    default_trim(obj)
+    return {"metadata": obj["metadata"], "status": obj.get("status") or {}}
 
 
 def trim_slice(obj: Object) -> Object:

@@ -35,6 +35,7 @@ from reconcilers.repositoryserver.children.record import Records
 from reconcilers.repositoryserver.context import KnownFailure, Memory, Pass
 from reconcilers.repositoryserver.inputs.issuer import CertificateIssuer
 from reconcilers.repositoryserver.inputs.reader import InputReader
+from reconcilers.repositoryserver.maintenance.maintainer import Maintainer
 from reconcilers.repositoryserver.rollout import podstatus, retry
 from reconcilers.repositoryserver.rollout.plan import Newest
 from reconcilers.repositoryserver.rollout.refresh import Refresher
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.context import KnownInputs
     from reconcilers.repositoryserver.rollout.plan import Rollout
     from reconcilers.repositoryserver.status.writer import Recorder
+    from reconcilers.settings import Settings
 
 # The status of a failed reconcile must still be written when its time for work is over.
 STATUS_GRACE_SECONDS = 10.0
@@ -131,7 +133,7 @@ class RepositoryServerReconciler:
         caches: Caches[Cache],
         recorder: Recorder,
         clock: Clock,
-        image: str,
+        settings: Settings,
         turns: Turns | None = None,
         repositories: Repositories | None = None,
     ) -> None:
@@ -143,7 +145,7 @@ class RepositoryServerReconciler:
             caches: What the informers hold.
             recorder: Takes events.
             clock: The time.
-            image: Image with Kopia for the server pods.
+            settings: Defaults for all servers.
             turns: Limits how many servers are replaced at the same time.
             repositories: Is told which repository each server has.
         """
@@ -154,7 +156,7 @@ class RepositoryServerReconciler:
         self._writer = StatusWriter(
             client=client, servers=caches.servers, recorder=recorder, clock=clock
         )
-        self._records = Records(record.program(image))
+        self._records = Records(record.program(settings.digest()))
         self._applier = ChildApplier(
             client=client,
             caches=caches,
@@ -171,7 +173,7 @@ class RepositoryServerReconciler:
         )
         secrets = SecretReader(client=client, cache=caches.secrets)
         self._reader = InputReader(
-            secret_reader=secrets, caches=caches, issuer=issuer, clock=clock, image=image
+            secret_reader=secrets, caches=caches, issuer=issuer, clock=clock, settings=settings
         )
         self._commands = ServerCommands(commands)
         self._registrar = UserRegistrar(
@@ -185,6 +187,13 @@ class RepositoryServerReconciler:
             commands=self._commands,
             registrar=self._registrar,
             tell=self._writer.tell,
+            clock=clock,
+        )
+        self._maintainer = Maintainer(
+            applier=self._applier,
+            reader=self._reader,
+            commands=self._commands,
+            caches=caches,
             clock=clock,
         )
         self._refresher = Refresher(commands=self._commands, clock=clock)
@@ -218,6 +227,7 @@ class RepositoryServerReconciler:
             self._commands.forget(request)
             self._turns.give_back(request)
             self._repositories.forget(request)
+            self._maintainer.forget(request)
             return Result()
         try:
             return self._reconcile(request, obj, deadline)
@@ -319,6 +329,9 @@ class RepositoryServerReconciler:
         verdicts = self._bridge_gap(current, found, serving=reached is not None)
         if newest.pod is not None and not verdicts:
             self._ensure_recorded(current, newest.pod)
+        maintained = self._maintainer.ensure(
+            current, reached, current.memory.setting or UNKNOWN_SETTING
+        )
         shown = reached or serving
         metadata = shown["metadata"] if shown is not None else {}
         annotations = metadata.get("annotations", {})
@@ -335,6 +348,8 @@ class RepositoryServerReconciler:
             nobody_named=_users_warning(current.memory),
             repository_users=None if in_repository is None else in_repository.number,
             in_repository=None if in_repository is None else in_repository.warning,
+            unmaintained=maintained.warning,
+            maintenance=maintained.status,
         )
 
     def _bridge_gap(

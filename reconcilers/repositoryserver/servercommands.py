@@ -5,6 +5,7 @@ They carry no secret: Kopia finds passwords in the container's environment and i
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from reconcilers.kopia.cli import EXECUTABLE, GLOBAL_FLAGS
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 LIST_USERS = (EXECUTABLE, *GLOBAL_FLAGS, "server", "user", "list", "--json")
 REFRESH = (EXECUTABLE, *GLOBAL_FLAGS, "server", "refresh")
 STATUS = (EXECUTABLE, *GLOBAL_FLAGS, "server", "status")
+
+MAINTENANCE_INFO = (EXECUTABLE, *GLOBAL_FLAGS, "maintenance", "info", "--json")
 
 # Kopia does not look at its storage by itself. A folder that is gone, or a network file system that
 # hangs, is noticed without it; an object store is not.
@@ -78,3 +81,22 @@ def forget_users_input(names: Iterable[str]) -> bytes:
         names: Users to delete from the repository; one that is not there is no error.
     """
     return "".join(f"{line}\n" for line in [*sorted(names), "end"]).encode()
+
+
+def maintenance_owner(exit_code: int, output: bytes) -> str:
+    """Return who owns the repository's maintenance, as `MAINTENANCE_INFO` printed it.
+
+    Args:
+        exit_code: Of the command.
+        output: Its standard output.
+
+    Raises:
+        ValueError: The command has failed, or printed something else.
+    """
+    if exit_code != 0:
+        raise ValueError(f"kopia maintenance info has ended with code {exit_code}")
+    info = json.loads(output)
+    owner = info.get("owner") if isinstance(info, dict) else None
+    if not owner:
+        raise ValueError("kopia maintenance info has printed no owner")
+    return str(owner)

@@ -30,6 +30,7 @@ LOAD_USERS: Final = "load_users"
 LIST_USERS: Final = "list_users"
 PURGE_USERS: Final = "purge_users"
 REFRESH: Final = "refresh"
+MAINTENANCE_OWNER: Final = "maintenance_owner"
 
 
 class CommandError(Exception):

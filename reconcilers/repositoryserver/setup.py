@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from controller.operator import Operator
     from controller.resource import Object
     from reconcilers.repositoryserver.caches import Caches
+    from reconcilers.settings import Settings
 
 NAME: Final = "repositoryserver"
 
@@ -36,13 +37,13 @@ MAX_RETRY_SECONDS: Final = 60.0
 
 
 def setup(
-    operator: Operator, *, image: str, workers: int, max_replacements: int
+    operator: Operator, *, settings: Settings, workers: int, max_replacements: int
 ) -> Caches[SharedInformer]:
     """Add the controller of RepositoryServers to an operator.
 
     Args:
         operator: What it runs in.
-        image: Image with Kopia for the server pods.
+        settings: Defaults for all servers.
         workers: RepositoryServers reconciled at the same time.
         max_replacements: Servers that get another pod at the same time.
 
@@ -59,7 +60,7 @@ def setup(
         caches=caches,
         recorder=operator.recorder,
         clock=operator.clock,
-        image=image,
+        settings=settings,
         turns=Turns(max_replacements, clock=operator.clock),
         repositories=repositories,
     )
@@ -69,6 +70,8 @@ def setup(
         .owns(caches.pods, predicate=not_own_creation)
         .owns(caches.network_policies, predicate=not_own_creation)
         .owns(caches.secrets, predicate=not_own_creation)
+        .owns(caches.cron_jobs, predicate=not_own_creation)
+        .watches(caches.jobs, wakes.owners_of_cron_job)
         # Its EndpointSlices may have been seen before it: it says whom they concern.
         .owns(caches.services)
         .watches(caches.endpoint_slices, wakes.owners_of_service)
@@ -95,6 +98,14 @@ class _Wakes:
             service = self._caches.services.get(endpoint_slice["metadata"]["namespace"], name)
             if service is not None:
                 yield from self._owners(service)
+
+    def owners_of_cron_job(self, job: Object) -> Iterable[Request]:
+        """Name the resource that owns the CronJob of a Job."""
+        for reference in job["metadata"].get("ownerReferences") or ():
+            namespace, name = job["metadata"]["namespace"], reference["name"]
+            cron_job = self._caches.cron_jobs.get(namespace, name)
+            if cron_job is not None and cron_job["metadata"]["uid"] == reference["uid"]:
+                yield from self._owners(cron_job)
 
     def servers_that_name(self, secret: Object) -> Iterable[Request]:
         """Name the resources that refer to a Secret."""

@@ -144,13 +144,13 @@ def refuse_unreadable(
         InvalidInput: There is such a one among them.
     """
     for number, certificate in enumerate(chain, start=1):
-        kind = _unread(certificate)
+        kind = unread(certificate)
         if kind:
             raise secret.refused(reason, UNREADABLE, key, number=str(number), kind=kind)
 
 
-def _unread(certificate: x509.Certificate) -> str:
-    """Return what of a certificate Go cannot read; empty if it can."""
+def unread(certificate: x509.Certificate) -> str:
+    """Return what of a certificate Go cannot read (crypto/x509 parser.go); empty if it can."""
     if certificate.serial_number < 0:
         return "its serial number is negative"
     if certificate.public_key_algorithm_oid != _ELLIPTIC:

@@ -43,6 +43,7 @@ CHILDREN = (
     resources.SERVICES,
     resources.NETWORK_POLICIES,
     resources.SECRETS,
+    resources.CRON_JOBS,
 )
 
 

@@ -50,6 +50,8 @@ class FakeKopia:
     volume: Callable[[], str] = nothing
     #: What the running server knows, which is what it read at its last refresh.
     served: str = ""
+    #: Who owns the maintenance of the repository.
+    owner: str = "admin@laptop"
     #: The commands that were run, each by a short name.
     commands: list[str] = field(factory=list)
     #: The result of the next command of a name, in place of carrying it out.
@@ -80,6 +82,8 @@ class FakeKopia:
             name, act = "list", self._list
         elif command == servercommands.FORGET_USERS:
             name, act = "forget", lambda: self._forget(stdin.decode())
+        elif command == servercommands.MAINTENANCE_INFO:
+            name, act = "maintenance info", self._maintenance_info
         elif command == servercommands.REFRESH:
             name, act = "refresh", FakeResult
         else:
@@ -104,6 +108,9 @@ class FakeKopia:
 
     def _list(self) -> FakeResult:
         return FakeResult(stdout=json.dumps([{"username": user} for user in self.users]).encode())
+
+    def _maintenance_info(self) -> FakeResult:
+        return FakeResult(stdout=json.dumps({"owner": self.owner}).encode())
 
     def _forget(self, lines: str) -> FakeResult:
         *names, end = lines.splitlines()

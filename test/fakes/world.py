@@ -36,6 +36,7 @@ from reconcilers.repositoryserver.reconciler import POD_FIRST_SECONDS, STAGE_PAU
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler as Reconciler
 from reconcilers.repositoryserver.rollout import endpoints
 from reconcilers.repositoryserver.rollout.throttle import Turns
+from reconcilers.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -80,6 +81,7 @@ class World:
         kopia: Holds the users of the repository, and tells of each command that was run.
         recorder: Holds the events.
         clock: Moves when a test says so.
+        settings: With which the next controller starts.
         turns: Those of the servers that are being replaced.
         commands_wait: Commands run when `run_commands` says so, and not at once.
         woken: The servers that the end of a command has woken.
@@ -92,6 +94,7 @@ class World:
         self.kopia = FakeKopia(volume=self.volume)
         self.recorder = FakeRecorder()
         self.clock = FakeClock(objects.NOW)
+        self.settings = Settings(image=objects.IMAGE)
         self.turns = Turns(TURNS, clock=self.clock)
         self.endpoints_lag = False
         self.commands_wait = False
@@ -147,11 +150,13 @@ class World:
                 services=self._cache(resources.SERVICES),
                 network_policies=self._cache(resources.NETWORK_POLICIES),
                 secrets=secrets,
+                cron_jobs=self._cache(resources.CRON_JOBS),
+                jobs=self._cache(resources.JOBS),
                 endpoint_slices=self._cache(resources.ENDPOINT_SLICES, _BY_SERVICE),
             ),
             recorder=self.recorder,
             clock=self.clock,
-            image=objects.IMAGE,
+            settings=self.settings,
             turns=self.turns,
         )
 

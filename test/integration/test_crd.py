@@ -229,6 +229,19 @@ SELF_SIGNED: Object = {
             id="an empty namespace, meaning that of the object",
         ),
         pytest.param(changed(SERVER, {"spec.server.runAsUser": 0}), id="a file store of root"),
+        pytest.param(
+            changed(
+                SERVER,
+                {
+                    "spec.repository.maintenance": {
+                        "schedule": "*/30 3-5 1,15 * 0",
+                        "owner": "A@b.c",
+                    }
+                },
+            ),
+            id="maintenance on a schedule",
+        ),
+        pytest.param(changed(SERVER, {"spec.server.fsGroup": -1}), id="a volume left as it is"),
         pytest.param(changed(SERVER, {NETWORK_POLICY: {}}), id="no further peers"),
         pytest.param(changed(SERVER, {NETWORK_POLICY: {"from": []}}), id="an empty list of peers"),
         pytest.param(
@@ -441,6 +454,46 @@ def test_accepts(client: Client, namespace: str, obj: Object) -> None:
             id="a negative user id",
         ),
         pytest.param(
+            "spec.repository.maintenance",
+            {"schedule": "CRON_TZ=UTC 0 3 * * *"},
+            "this is no schedule of a CronJob",
+            id="a schedule with a zone",
+        ),
+        pytest.param(
+            "spec.repository.maintenance",
+            {"schedule": "@reboot"},
+            "this is no schedule of a CronJob",
+            id="a word that no CronJob knows",
+        ),
+        pytest.param(
+            "spec.repository.maintenance",
+            {"owner": "a@b"},
+            "spec.repository.maintenance.schedule: Required value",
+            id="an owner without a schedule",
+        ),
+        pytest.param(
+            "spec.repository.maintenance",
+            {"schedule": "@daily", "owner": "admin"},
+            "write the owner of the maintenance as user@host",
+            id="an owner without a host",
+        ),
+        pytest.param(
+            "spec.repository",
+            {
+                **SERVER["spec"]["repository"],
+                "readOnly": True,
+                "maintenance": {"schedule": "@daily"},
+            },
+            "maintenance writes to the repository",
+            id="maintenance of a repository for reading only",
+        ),
+        pytest.param(
+            "spec.server.fsGroup",
+            -2,
+            "should be greater than or equal to -1",
+            id="a negative group id other than the one that turns it off",
+        ),
+        pytest.param(
             "spec.server.runAsUser",
             "root",
             'must be of type integer: "string"',
@@ -639,6 +692,8 @@ def test_keeps(
         ),
         pytest.param(nested("spec.repository.cacheSizeSettings.content", 1), id="cache size"),
         pytest.param(nested("spec.server.runAsUser", 1000), id="user id"),
+        pytest.param(nested("spec.server.fsGroup", -1), id="group of volumes"),
+        pytest.param(nested("spec.repository.maintenance", {"schedule": "@daily"}), id="schedule"),
         pytest.param(
             nested("spec.server.userAccess.userAccessSecretRef.name", "new"), id="access Secret"
         ),

@@ -46,6 +46,15 @@ patches:
                   - {{name: RSC_SERVER_IMAGE, value: registry.example/kopia:1.2.3}}
 """
 
+SETTINGS_OVERLAY = """
+resources: [{manifests}]
+namespace: backup
+configMapGenerator:
+  - name: repository-server-controller-settings
+    behavior: replace
+    files: [settings.yaml]
+"""
+
 
 def find(objects: list[Object], kind: str) -> Object:
     (found,) = (obj for obj in objects if obj["kind"] == kind)
@@ -123,6 +132,21 @@ class TestOverlay:
         assert controller["image"] == "registry.example/controller:1.2.3"
         assert environment["RSC_SERVER_IMAGE"] == "registry.example/kopia:1.2.3"
         assert environment["RSC_LOG_FORMAT"] == "json"
+
+    def test_mounts_the_settings_of_its_own(
+        self, tmp_path: Path, build: Callable[[Path], list[Object]]
+    ) -> None:
+        text = SETTINGS_OVERLAY.format(manifests=os.path.relpath(MANIFESTS, tmp_path.resolve()))
+        (tmp_path / "kustomization.yaml").write_text(text)
+        (tmp_path / "settings.yaml").write_text("image: registry.example/kopia:0.23.1\n")
+
+        objects = build(tmp_path)
+
+        config, pod = find(objects, "ConfigMap"), find(objects, "Deployment")["spec"]["template"]
+        (volume,) = (one for one in pod["spec"]["volumes"] if one["name"] == "settings")
+        assert config["data"] == {"settings.yaml": "image: registry.example/kopia:0.23.1\n"}
+        assert volume["configMap"]["name"] == config["metadata"]["name"]
+        assert config["metadata"]["name"] != "repository-server-controller-settings"
 
 
 class TestPodSecurity:

@@ -111,7 +111,8 @@ def test_every_flag_is_told_with_its_default() -> None:
     for field in attrs.fields(Options):
         flag = f"--{field.name.replace('_', '-')}"
         assert f"`{flag}`" in OPERATIONS
-        default = as_typed(defaults[field.name])
+        value = defaults[field.name]
+        default = "" if value is None else as_typed(value)
         if default:
             (row,) = [
                 line
@@ -157,6 +158,7 @@ def test_every_reason_of_ready_is_told() -> None:
     of_warnings = {status.REASON_EXPIRING, status.REASON_RENEWED, status.REASON_SHARED}
     of_warnings |= {status.REASON_NOT_SHARED, status.REASON_USERS_NAMED}
     of_warnings |= {status.REASON_NOT_IN_REPOSITORY}
+    of_warnings |= {status.REASON_MAINTAINED}
     reasons = {
         reason
         for path in ROOT.glob("reconcilers/**/*.py")

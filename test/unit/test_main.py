@@ -11,11 +11,13 @@ import attrs
 import pytest
 
 import controller
+from reconcilers.main import read_settings
 from reconcilers.options import Options, parse_options
 
 DEFAULTS = Options(
     namespace="",
-    server_image="kopia/kopia:0.23.1",
+    config="",
+    server_image=None,
     workers=10,
     max_concurrent_replacements=5,
     log_level="info",
@@ -39,6 +41,7 @@ GIVEN = [
         "registry.example:5000/kopia@sha256:0123",
         "registry.example:5000/kopia@sha256:0123",
     ),
+    ("config", "/path/of/settings", "/path/of/settings"),
     ("workers", "1", 1),
     ("workers", "256", 256),
     ("max-concurrent-replacements", "1", 1),
@@ -259,6 +262,55 @@ def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.parametrize(
+    ("arguments", "image"),
+    [
+        pytest.param(["--config={file}"], "kopia:file", id="the file's, where no flag says it"),
+        pytest.param(
+            ["--config={file}", "--server-image=kopia:flag"], "kopia:flag", id="the flag's over it"
+        ),
+        pytest.param(["--server-image=kopia:flag"], "kopia:flag", id="the flag's, without a file"),
+        pytest.param([], "kopia/kopia:0.23.1", id="the default, where neither says it"),
+    ],
+)
+def test_which_image_counts(tmp_path: Path, arguments: list[str], image: str) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text("image: kopia:file\n")
+    options = parse_options([one.format(file=file) for one in arguments], {})
+
+    assert read_settings(options).image == image
+
+
+def test_the_command_refuses_a_settings_file_in_one_line(tmp_path: Path) -> None:
+    settings, kubeconfig = tmp_path / "settings.yaml", tmp_path / "kubeconfig"
+    settings.write_text("pod: {nodeSelectors: {}}\n")
+    kubeconfig.write_text(
+        "clusters: [{name: a, cluster: {server: 'http://127.0.0.1:1'}}]\n"
+        "contexts: [{name: a, context: {cluster: a}}]\n"
+        "current-context: a\n"
+    )
+
+    done = run_command("--kubeconfig", kubeconfig, "--config", settings)
+
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(
+        f"repository-server-controller: settings file {settings}: "
+        "pod.nodeSelectors is not a setting; the keys here are nodeSelector, "
+    )
+
+
+def run_command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - the command under test
+        [sys.executable, "-c", "from reconcilers.main import main; main()", *arguments],
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize(
     "content",
     [
         pytest.param(None, id="there is none"),
@@ -272,20 +324,7 @@ def test_the_command_refuses_a_kubeconfig_in_one_line(tmp_path: Path, content: s
     if content is not None:
         kubeconfig.write_text(content)
 
-    done = subprocess.run(  # noqa: S603 - the command under test
-        [
-            sys.executable,
-            "-c",
-            "from reconcilers.main import main; main()",
-            "--kubeconfig",
-            kubeconfig,
-        ],
-        env={"PATH": os.environ["PATH"]},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    done = run_command("--kubeconfig", kubeconfig)
 
     assert done.returncode == 2
     assert done.stdout == ""

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from fakes import storage as fakes
-from reconcilers import options
+from reconcilers import options, settings
 from reconcilers.kopia.storage import kinds
 from reconcilers.kopia.storage.paths import repository_path
 from reconcilers.repositoryserver import api
@@ -26,6 +26,7 @@ Object = dict[str, Any]
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 CONTROLLER = MANIFESTS / "controller"
 SAMPLES = MANIFESTS / "samples"
+SETTINGS = CONTROLLER / "settings.yaml"
 
 KUSTOMIZATION = "kustomization.yaml"
 
@@ -111,8 +112,14 @@ def test_a_kustomization_lists_every_file_beside_it(folder: Path) -> None:
     beside = {path.name for path in folder.glob("*.yaml")} - {KUSTOMIZATION}
 
     listed = {name for name in kustomization["resources"] if name.endswith(".yaml")}
+    generated = {
+        name
+        for one in kustomization.get("configMapGenerator", [])
+        for name in one["files"]
+        if name.endswith(".yaml")
+    }
 
-    assert listed == beside
+    assert listed | generated == beside
 
 
 class TestCustomResourceDefinition:
@@ -199,6 +206,30 @@ class TestDeployment:
             for name in given
             for value in [understood[name.removeprefix("RSC_").lower()]]
         }
+
+    def test_reads_the_settings_that_the_kustomization_makes(self, deployment: Object) -> None:
+        pod = deployment["spec"]["template"]["spec"]
+        environment = {entry["name"]: entry.get("value") for entry in container(pod)["env"]}
+        (mount,) = (one for one in container(pod)["volumeMounts"] if one["name"] == "settings")
+        (volume,) = (one for one in pod["volumes"] if one["name"] == "settings")
+        (kustomization,) = load(CONTROLLER / KUSTOMIZATION)
+        (generated,) = kustomization["configMapGenerator"]
+
+        assert volume["configMap"]["name"] == generated["name"]
+        assert [f"{mount['mountPath']}/{name}" for name in generated["files"]] == [
+            environment["RSC_CONFIG"]
+        ]
+
+    def test_the_settings_keep_the_servers_on_linux(self) -> None:
+        assert settings.load(str(SETTINGS)).pod.node_selector == {"kubernetes.io/os": "linux"}
+
+    def test_each_setting_is_there_if_only_as_a_comment(self) -> None:
+        text = re.sub("^ *# ", "", SETTINGS.read_text(), flags=re.MULTILINE)
+
+        for cls in (settings.Settings, settings.PodDefaults, settings.StorageDefaults):
+            for field in attrs.fields(cls):
+                key = re.sub("_(.)", lambda found: found.group(1).upper(), field.name)
+                assert re.search(rf"^ *{key}:", text, re.MULTILINE), key
 
     def test_runs_several_replicas_of_which_one_works(self, deployment: Object) -> None:
         controller = container(deployment["spec"]["template"]["spec"])
@@ -317,17 +348,13 @@ class TestSamples:
         assert all(f"--override-hostname={host}\n" in arguments for host in users)
         assert list(users.values()) == [find(client, "Secret")["stringData"]["password"]]
 
-    def test_run_the_kopia_of_the_servers(
-        self, file_store: list[Object], deployment: Object
-    ) -> None:
-        controller = container(deployment["spec"]["template"]["spec"])
-        environment = {entry["name"]: entry.get("value") for entry in controller["env"]}
+    def test_run_the_kopia_of_the_servers(self, file_store: list[Object]) -> None:
         pods = [
             find(file_store, "Job")["spec"]["template"]["spec"],
             find(resources(SAMPLES / "client"), "Pod")["spec"],
         ]
 
-        assert {container(pod)["image"] for pod in pods} == {environment["RSC_SERVER_IMAGE"]}
+        assert {container(pod)["image"] for pod in pods} == {settings.load(str(SETTINGS)).image}
 
 
 def in_namespace(obj: Object) -> Object:

@@ -8,16 +8,23 @@ service that a role is assumed at; for the other stores it has none.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from attrs import evolve
 
 from reconcilers.kopia.storage.model import FILES_DIRECTORY
 from reconcilers.secrets import pem
 from reconcilers.secrets.certificates import refuse_unreadable
 
 if TYPE_CHECKING:
+    from reconcilers.kopia.storage.model import Storage
     from reconcilers.secrets.data import SecretData
 
 KEY = "ca.crt"
+#: The file with the authorities that the settings name for all stores.
+SETTINGS_FILE: Final = "settings-ca.crt"
+#: Folders with certificates that Go trusts (crypto/x509, root_unix.go).
+VARIABLE: Final = "SSL_CERT_DIR"
 
 REASON_AUTHORITY = "AuthorityInvalid"
 AUTHORITY = (
@@ -57,4 +64,20 @@ def environment(location: SecretData) -> dict[str, str]:
     Raises:
         InvalidInput: As for `files`.
     """
-    return {"SSL_CERT_DIR": ":".join(DIRECTORIES)} if files(location) else {}
+    return {VARIABLE: ":".join(DIRECTORIES)} if files(location) else {}
+
+
+def trusting(storage: Storage, bundle: str) -> Storage:
+    """Return a storage that is trusted by further authorities.
+
+    Args:
+        storage: What a location makes.
+        bundle: Certificates in PEM of authorities for all object stores; empty for none.
+    """
+    if not bundle or storage.claim:
+        return storage
+    return evolve(
+        storage,
+        files={**storage.files, SETTINGS_FILE: bundle},
+        environment={**storage.environment, VARIABLE: ":".join(DIRECTORIES)},
+    )

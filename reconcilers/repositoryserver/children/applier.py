@@ -98,6 +98,7 @@ class ChildApplier:
             resources.SERVICES: caches.services,
             resources.NETWORK_POLICIES: caches.network_policies,
             resources.SECRETS: caches.secrets,
+            resources.CRON_JOBS: caches.cron_jobs,
         }
 
     def ensure(
@@ -443,4 +444,6 @@ def _comparable(resource: Resource, wanted: Mapping[str, Any]) -> dict[str, Any]
     if resource == resources.PODS:
         # Its specification cannot change.
         return {"metadata": compare.wishes(wanted["metadata"])}
-    return {"metadata": wanted["metadata"], "spec": wanted["spec"]}
+    # The API server writes quantities in a template in its own way; the mark tells of changes.
+    spec = {name: value for name, value in wanted["spec"].items() if name != "jobTemplate"}
+    return {"metadata": wanted["metadata"], "spec": spec}

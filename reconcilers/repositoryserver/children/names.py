@@ -25,6 +25,11 @@ ANNOTATION_APPLIED = "cr.kanister.io/applied"
 ANNOTATION_USERS = "cr.kanister.io/users"
 # What is known of the Secrets that a pod was made of, see `record`.
 ANNOTATION_RECORD = "cr.kanister.io/record"
+# The Jobs that maintain the repository of a server, and their pods. They are none of the server's
+# own pods, which its Service and its NetworkPolicy select by another label.
+LABEL_MAINTENANCE = "cr.kanister.io/maintenance"
+# What the CronJob and its Secret were made of.
+ANNOTATION_MAINTENANCE = "cr.kanister.io/maintenance"
 ANNOTATION_DRAIN_UNTIL = "cr.kanister.io/drain-until"
 
 # What the Service selects as long as there is no pod that clients may reach.
@@ -35,6 +40,8 @@ NO_USERS = "none"
 
 # A Service name is a DNS label: 63 characters. Pod names may be longer, host names may not.
 _LABEL_LENGTH = 63
+# A CronJob adds eleven characters for the name of a Job (pkg/apis/batch/validation).
+_CRON_JOB_LENGTH = 52
 DIGEST_LENGTH = 10
 # A pass asks for the names of one server again and again; a few are at work at the same time.
 _NAMES_AT_WORK = 64
@@ -65,6 +72,17 @@ def is_ours(obj: Mapping[str, Any]) -> bool:
     """Return whether an observed object has the labels of a child that this controller makes."""
     labels = obj["metadata"].get("labels") or {}
     return labels.get(LABEL_MANAGED_BY) == MANAGER and LABEL_INSTANCE in labels
+
+
+def maintenance_name(server: RepositoryServer) -> str:
+    """Return the name of the CronJob that maintains the repository, and of its Secret."""
+    prefix, suffix = "repo-server-", "-maintenance"
+    return prefix + _label(server.name, _CRON_JOB_LENGTH - len(prefix) - len(suffix)) + suffix
+
+
+def maintenance_labels(server: RepositoryServer) -> dict[str, str]:
+    """Return the labels of the Jobs that maintain the repository, and of their pods."""
+    return {LABEL_MANAGED_BY: MANAGER, LABEL_MAINTENANCE: _label(server.name, _LABEL_LENGTH)}
 
 
 def users_of(pod_: Mapping[str, Any]) -> str:

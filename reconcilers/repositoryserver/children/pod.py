@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from controller.conditions import timestamp
 from reconcilers.kopia import cli, repository_config
@@ -22,12 +22,25 @@ from reconcilers.repositoryserver.children.secrets import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from reconcilers.repositoryserver.api import RepositoryServer
     from reconcilers.repositoryserver.children.secrets import ServerInputs
+    from reconcilers.settings import PodDefaults
 
 _CACHE_SLACK_MB = 1024
+
+CONTAINER_SECURITY: Final = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+SCRATCH_MOUNTS: Final = (
+    {"name": "cache", "mountPath": repository_config.CACHE_DIRECTORY},
+    {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the container's own
+)
+
+_PREFERRED: Final = "preferredDuringSchedulingIgnoredDuringExecution"
 
 # What the container asks a node for where the resource does not say it.
 DEFAULT_REQUESTS = {"cpu": "50m", "memory": "128Mi"}
@@ -55,6 +68,7 @@ def pod(server: RepositoryServer, inputs: ServerInputs, digest_: str, users: str
     metadata = names.metadata(server, name, digest_)
     metadata["labels"] = {**server.pod.labels, **metadata["labels"]}
     metadata["annotations"] = {
+        **inputs.defaults.annotations,
         **server.pod.annotations,
         names.ANNOTATION_FINGERPRINT: inputs.certificate.fingerprint,
         names.ANNOTATION_NOT_AFTER: timestamp(inputs.certificate.not_after),
@@ -82,33 +96,18 @@ def pod_spec(server: RepositoryServer, inputs: ServerInputs, secret: str) -> dic
     generated = _generated_pod_spec(server, inputs, secret)
     spec = overrides.merged(generated, server.pod.override, container=names.CONTAINER)
     container = next(one for one in spec["containers"] if one["name"] == names.CONTAINER)
-    container["env"].extend(_memory_limit(container))
+    container["env"].extend(memory_limit(container))
     return spec
 
 
 def _generated_pod_spec(
     server: RepositoryServer, inputs: ServerInputs, secret: str
 ) -> dict[str, Any]:
-    user = api.run_as_user(server)
-    cache_mb = server.content_cache_mb + server.metadata_cache_mb + _CACHE_SLACK_MB
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        **_placement(server),
-        **_beside(server, inputs),
-        "securityContext": {
-            "runAsNonRoot": user != 0,
-            "runAsUser": user,
-            "runAsGroup": user,
-            "seccompProfile": {"type": "RuntimeDefault"},
-            # A file store that nobody owns in particular is made usable for the default user's
-            # group. Who names the owner wants the files left as they are.
-            **(
-                {"fsGroup": user, "fsGroupChangePolicy": "OnRootMismatch"}
-                if server.run_as_user is None
-                else {}
-            ),
-        },
+        **placement(server, inputs),
+        "securityContext": pod_security(server),
         "containers": [_container(server, inputs, secret)],
         "volumes": [
             {
@@ -132,37 +131,74 @@ def _generated_pod_spec(
                 "name": "users",
                 "secret": {"secretName": names.users_name(server), "defaultMode": 0o444},
             },
-            {"name": "cache", "emptyDir": {"sizeLimit": f"{cache_mb}M"}},
-            {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}},
+            *scratch(server),
             *inputs.storage.volumes,
         ],
     }
 
 
-def _placement(server: RepositoryServer) -> dict[str, Any]:
-    """Return the fields of the pod's that say where and as whom it runs, those that are given."""
+def scratch(server: RepositoryServer) -> list[dict[str, Any]]:
+    """Return the volumes that Kopia writes to."""
+    cache_mb = server.content_cache_mb + server.metadata_cache_mb + _CACHE_SLACK_MB
+    return [
+        {"name": "cache", "emptyDir": {"sizeLimit": f"{cache_mb}M"}},
+        {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}},
+    ]
+
+
+def pod_security(server: RepositoryServer) -> dict[str, Any]:
+    """Return the security context of a pod, which meets the restricted profile but for root."""
+    user, group = api.run_as_user(server), api.fs_group(server)
+    return {
+        "runAsNonRoot": user != 0,
+        "runAsUser": user,
+        "runAsGroup": user,
+        "seccompProfile": {"type": "RuntimeDefault"},
+        **({} if group is None else {"fsGroup": group, "fsGroupChangePolicy": "OnRootMismatch"}),
+    }
+
+
+def placement(server: RepositoryServer, inputs: ServerInputs) -> dict[str, Any]:
+    """Return the fields of a pod's that say where and as whom it runs, those that are given.
+
+    Args:
+        server: The resource, which counts more than the settings.
+        inputs: Have the settings.
+    """
+    defaults = inputs.defaults
     fields = {
         # An object store may know the pod by it.
-        "serviceAccountName": server.service_account_name,
-        "imagePullSecrets": server.pod.image_pull_secrets,
-        "nodeSelector": server.pod.node_selector,
-        "tolerations": server.pod.tolerations,
+        "serviceAccountName": server.service_account_name or defaults.service_account_name,
+        "imagePullSecrets": _united(server.pod.image_pull_secrets, defaults.image_pull_secrets),
+        "nodeSelector": {**defaults.node_selector, **server.pod.node_selector},
+        "tolerations": _united(server.pod.tolerations, defaults.tolerations),
+        "priorityClassName": defaults.priority_class_name,
+        "affinity": _affinity(server, inputs),
     }
     return {name: value for name, value in fields.items() if value}
 
 
-def _beside(server: RepositoryServer, inputs: ServerInputs) -> dict[str, Any]:
-    """Return the wish to run where the pod before runs: its claim may fit one node only."""
+def _united(
+    own: Sequence[Mapping[str, Any]], defaults: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    return [*own, *(one for one in defaults if one not in own)]
+
+
+def _affinity(server: RepositoryServer, inputs: ServerInputs) -> dict[str, Any]:
+    """Return the default affinity, with the wish to run where the other pods of the server do.
+
+    A claim may fit one node only.
+    """
+    affinity = dict(inputs.defaults.affinity)
     if not inputs.storage.claim:
-        return {}
+        return affinity
     there = {
         "labelSelector": {"matchLabels": names.selector(server)},
         "topologyKey": "kubernetes.io/hostname",
     }
-    preferred = [{"weight": 100, "podAffinityTerm": there}]
-    return {
-        "affinity": {"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}}
-    }
+    to_pods = affinity.get("podAffinity", {})
+    preferred = [*to_pods.get(_PREFERRED, ()), {"weight": 100, "podAffinityTerm": there}]
+    return {**affinity, "podAffinity": {**to_pods, _PREFERRED: preferred}}
 
 
 def _container(server: RepositoryServer, inputs: ServerInputs, secret: str) -> dict[str, Any]:
@@ -186,7 +222,7 @@ def _container(server: RepositoryServer, inputs: ServerInputs, secret: str) -> d
         ],
         "env": _environment(inputs, secret),
         "ports": [{"name": "https", "containerPort": PORT, "protocol": "TCP"}],
-        "resources": _resources(server),
+        "resources": container_resources(server, inputs.defaults),
         # Kopia listens once it has opened the repository, however long that takes: ten minutes are
         # what the removed controller gave it.
         "startupProbe": {**_process_probe(), "periodSeconds": 1, "failureThreshold": 600},
@@ -207,35 +243,50 @@ def _container(server: RepositoryServer, inputs: ServerInputs, secret: str) -> d
         },
         # The kubelet takes the end of Kopia's log as the reason why the container ended.
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": CONTAINER_SECURITY,
         "volumeMounts": [
             {"name": "config", "mountPath": CONFIG_DIRECTORY, "readOnly": True},
             {"name": "users", "mountPath": servercommands.USERS_DIRECTORY, "readOnly": True},
-            {"name": "cache", "mountPath": repository_config.CACHE_DIRECTORY},
-            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the container's own
+            *SCRATCH_MOUNTS,
             *inputs.storage.mounts,
         ],
     }
 
 
-def _resources(server: RepositoryServer) -> dict[str, Any]:
-    """Return requests and limits; a request is never above its limit for being left out."""
-    limits = server.pod.resources.get("limits") or {}
-    defaults = {
-        name: request
-        for name, request in DEFAULT_REQUESTS.items()
-        # Without a request the API server takes the limit for it.
-        if name not in limits or quantities.amount(request) <= quantities.amount(limits[name])
+def container_resources(server: RepositoryServer, defaults: PodDefaults) -> dict[str, Any]:
+    """Return requests and limits; a default never contradicts what the resource says."""
+    own_limits = server.pod.resources.get("limits") or {}
+    own_requests = server.pod.resources.get("requests") or {}
+    limits = {
+        **{
+            name: limit
+            for name, limit in defaults.resources.get("limits", {}).items()
+            if not _is_above(own_requests.get(name), limit)
+        },
+        **own_limits,
     }
-    requests = {**defaults, **(server.pod.resources.get("requests") or {})}
-    return {"requests": requests, **({"limits": dict(limits)} if limits else {})}
+    requests = {
+        **{
+            name: request
+            for name, request in {
+                **DEFAULT_REQUESTS,
+                **defaults.resources.get("requests", {}),
+            }.items()
+            # Without a request the API server takes the limit for it.
+            if not _is_above(request, limits.get(name))
+        },
+        **own_requests,
+    }
+    return {"requests": requests, **({"limits": limits} if limits else {})}
 
 
-def _memory_limit(container: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _is_above(request: Any, limit: Any) -> bool:  # noqa: ANN401 - quantities as a user wrote them
+    if request is None or limit is None:
+        return False
+    return quantities.amount(request) > quantities.amount(limit)
+
+
+def memory_limit(container: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the variable that keeps Kopia below its memory limit; none if there is no limit."""
     limits = (container.get("resources") or {}).get("limits")
     limit = limits.get("memory") if isinstance(limits, dict) else None

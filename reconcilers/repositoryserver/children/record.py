@@ -165,11 +165,11 @@ def _record(content: Mapping[str, Any]) -> Record:
     return Record(**{**values, "names": tuple(names), "not_after": not_after})
 
 
-def program(image: str, *, sources: Path = Path(reconcilers.__file__).parent) -> str:
+def program(settings: str, *, sources: Path = Path(reconcilers.__file__).parent) -> str:
     """Return what tells this program from others that may make something else of the same Secrets.
 
     Args:
-        image: Image with Kopia for the server pods.
+        settings: Digest of the settings.
         sources: The folder of the modules.
 
     Raises:
@@ -182,7 +182,7 @@ def program(image: str, *, sources: Path = Path(reconcilers.__file__).parent) ->
     if not digests:
         message = f"no modules in {sources}: without them no program can be told from another"
         raise FileNotFoundError(message)
-    return versions([image, *digests])[:_PROGRAM_LENGTH]
+    return versions([settings, *digests])[:_PROGRAM_LENGTH]
 
 
 def _digest(content: bytes) -> str:

@@ -9,6 +9,7 @@ from attrs import field, frozen
 
 from reconcilers.repositoryserver import servercommands
 from reconcilers.repositoryserver.children import names
+from reconcilers.settings import PodDefaults
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +38,7 @@ class ServerInputs:
         admin: The server's administrator.
         certificate: Certificate and key.
         image: Image with Kopia.
+        defaults: What the settings say of each server's pod.
     """
 
     storage: Storage
@@ -45,6 +47,7 @@ class ServerInputs:
     admin: Admin
     certificate: ServerCertificate
     image: str
+    defaults: PodDefaults = field(factory=PodDefaults)
 
     def secret_data(self) -> dict[str, str]:
         """Return the contents of the snapshot Secret."""

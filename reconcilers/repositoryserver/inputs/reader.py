@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconcilers.errors import InvalidInput
 from reconcilers.kopia import repository_config
-from reconcilers.kopia.storage import kinds
+from reconcilers.kopia.storage import authorities, kinds
 from reconcilers.kopia.storage.model import Source
 from reconcilers.repositoryserver.children import names, revision
 from reconcilers.repositoryserver.children.secrets import ServerInputs
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.context import Pass
     from reconcilers.repositoryserver.inputs.issuer import CertificateIssuer
     from reconcilers.secrets.reader import SecretReader, Versions
+    from reconcilers.settings import Settings
 
 
 class InputReader:
@@ -39,7 +40,7 @@ class InputReader:
         caches: Caches[Cache],
         issuer: CertificateIssuer,
         clock: Clock,
-        image: str,
+        settings: Settings,
     ) -> None:
         """Take the dependencies.
 
@@ -48,13 +49,13 @@ class InputReader:
             caches: Show whether snapshot and pod are there.
             issuer: Makes the certificates that are asked for.
             clock: The time, for certificates that expire.
-            image: Image with Kopia for the server pods.
+            settings: Defaults for all servers.
         """
         self._secrets = secret_reader
         self._caches = caches
         self._issuer = issuer
         self._clock = clock
-        self._image = image
+        self._settings = settings
 
     def known_inputs(self, current: Pass) -> KnownInputs | None:
         """Return what is known of a server's inputs; None if they are to be read.
@@ -95,7 +96,7 @@ class InputReader:
         # With a certificate that was written just now.
         versions = self._input_versions(server)
         try:
-            full = self._read(current)
+            full = self.read(current)
             known = memory.inputs = self._known(server, versions, full)
         except InvalidInput as error:
             memory.refusal = KnownRefusal(versions, error.reason, error.message)
@@ -103,7 +104,13 @@ class InputReader:
         self._check_expiry(current, known)
         return known, full
 
-    def _read(self, current: Pass) -> ServerInputs:
+    def read(self, current: Pass) -> ServerInputs:
+        """Read all inputs of a server.
+
+        Raises:
+            InvalidInput: A Secret is missing or holds what cannot work.
+            ClientError: A Secret could not be read.
+        """
         server = current.server
 
         def read(ref: secrets.SecretRef, type_: str) -> secrets.SecretData:
@@ -117,7 +124,7 @@ class InputReader:
             if server.credential is not None and kind.credential_type
             else None
         )
-        storage = kind.storage(
+        found = kind.storage(
             Source(
                 location,
                 credential,
@@ -127,6 +134,7 @@ class InputReader:
                 point_in_time=server.point_in_time,
             )
         )
+        storage = authorities.trusting(found, self._settings.storage.ca_bundle)
         return ServerInputs(
             storage=storage,
             config=repository_config.repository_config(
@@ -140,7 +148,8 @@ class InputReader:
             password=secrets.repository_password(read(server.password, secrets.TYPE_PASSWORD)),
             admin=secrets.admin(read(server.admin, secrets.TYPE_ADMIN)),
             certificate=certificates.server_certificate(read(_tls(server), secrets.TYPE_TLS)),
-            image=self._image,
+            image=self._settings.image,
+            defaults=self._settings.pod,
         )
 
     def _known(

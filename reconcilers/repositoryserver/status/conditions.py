@@ -32,6 +32,7 @@ CERTIFICATE_EXPIRING = "CertificateExpiring"
 REPOSITORY_SHARED = "RepositoryShared"
 ACCESS_SECRET_EMPTY = "AccessSecretEmpty"  # noqa: S105 - a condition's type
 USERS_IN_REPOSITORY = "UsersInRepository"
+REPOSITORY_UNMAINTAINED = "RepositoryUnmaintained"
 
 # What is told of a server besides: True is a warning, and changes nothing of Ready.
 WARNINGS = (
@@ -39,6 +40,7 @@ WARNINGS = (
     REPOSITORY_SHARED,
     ACCESS_SECRET_EMPTY,
     USERS_IN_REPOSITORY,
+    REPOSITORY_UNMAINTAINED,
 )
 
 # What these say is over with the process. The users, by contrast, stay in their Secret.
@@ -58,6 +60,8 @@ REASON_NO_USERS = "NoUsers"
 REASON_USERS_NAMED = "UsersNamed"
 REASON_IN_REPOSITORY = "UsersInRepository"
 REASON_NOT_IN_REPOSITORY = "NoUsersInRepository"
+REASON_UNMAINTAINED = "RepositoryUnmaintained"
+REASON_MAINTAINED = "RepositoryMaintained"
 
 # apimachinery pkg/apis/meta/v1, Condition. The API server repeats what a webhook says in full.
 MESSAGE_LENGTH = 32768
@@ -71,6 +75,7 @@ MESSAGES = {
 READY_MESSAGE = "clients can connect to service {service}"
 WAITS = "waiting for {step}"
 RENEWED = "a renewed certificate has replaced the one that was about to expire"
+MAINTAINED = "the maintenance is scheduled and has not failed, or somebody else owns it"
 NOT_SHARED = "no other RepositoryServer in the namespace writes to the repository any more"
 USERS_NAMED = "each access Secret has users"
 NOT_IN_REPOSITORY = "the repository has no users any more beside those of the access Secrets"
@@ -109,6 +114,10 @@ class Outcome:
             empty if it is not, None if that is not known.
         shared: What to say of other servers that have the same repository; empty if there are none,
             None if that is not known.
+        unmaintained: What to say of a repository that nobody maintains, or whose maintenance fails;
+            empty if there is nothing to say, None if that is not known.
+        maintenance: What came of the maintenance; empty without a schedule, None leaves what is
+            recorded.
         nobody_named: What to say of access Secrets that have no keys; empty if there are none, None
             if that is not known.
         repository_users: How many users have an entry in the repository; None leaves what is
@@ -126,6 +135,8 @@ class Outcome:
     not_after: str = ""
     expiring: str | None = None
     shared: str | None = None
+    unmaintained: str | None = None
+    maintenance: Mapping[str, Any] | None = None
     nobody_named: str | None = None
     repository_users: int | None = None
     in_repository: str | None = None
@@ -161,6 +172,10 @@ def desired_status(
         "progress": progress(outcome),
         "observedGeneration": generation,
     }
+    if outcome.maintenance is not None:
+        status.pop("maintenance", None)
+        if outcome.maintenance:
+            status["maintenance"] = dict(outcome.maintenance)
     if outcome.repository_users is not None:
         status["repositoryUsers"] = outcome.repository_users
     # What is not known at the moment is left as it was: clients hold on to the last known name.
@@ -229,6 +244,12 @@ def _conditions(current: list[dict[str, Any]], outcome: Outcome) -> dict[str, tu
             outcome.in_repository,
             REASON_IN_REPOSITORY,
             (REASON_NOT_IN_REPOSITORY, NOT_IN_REPOSITORY),
+        ),
+        (
+            REPOSITORY_UNMAINTAINED,
+            outcome.unmaintained,
+            REASON_UNMAINTAINED,
+            (REASON_MAINTAINED, MAINTAINED),
         ),
     )
     for type_, warning, reason, over in warnings:

@@ -12,6 +12,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from controller.conditions import conditions_of, get_condition, is_true, parse_time
+from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.status import conditions as status
 
 if TYPE_CHECKING:
@@ -59,6 +60,21 @@ class RepositoryServerCollector(Collector):
             "When the certificate that the server presents expires, in seconds since the epoch.",
             labels=IDENTITY,
         )
+        maintenance_failed = GaugeMetricFamily(
+            "repository_server_maintenance_failed",
+            "1 for each repository whose last scheduled maintenance has failed, 0 if it has not.",
+            labels=IDENTITY,
+        )
+        maintained = GaugeMetricFamily(
+            "repository_server_maintenance_last_success_timestamp_seconds",
+            "When the scheduled maintenance last succeeded, in seconds since the epoch.",
+            labels=IDENTITY,
+        )
+        unmaintained = GaugeMetricFamily(
+            "repository_server_unmaintained",
+            "1 for each repository that nobody maintains, or whose last maintenance has failed.",
+            labels=IDENTITY,
+        )
         for server in servers:
             identity = (server["metadata"]["namespace"], server["metadata"]["name"])
             conditions = conditions_of(server)
@@ -70,4 +86,13 @@ class RepositoryServerCollector(Collector):
             not_after = (told.get("serverInfo") or {}).get("tlsNotAfter")
             if not_after:
                 expiry.add_metric(identity, parse_time(not_after).timestamp())
-        yield from (ready, failed, expiry)
+            maintenance = told.get("maintenance") or {}
+            if maintenance.get("result"):
+                has_failed = maintenance["result"] == api.MAINTENANCE_FAILED
+                maintenance_failed.add_metric(identity, float(has_failed))
+            if maintenance.get("lastSuccessTime"):
+                last = parse_time(maintenance["lastSuccessTime"]).timestamp()
+                maintained.add_metric(identity, last)
+            if is_true(conditions, status.REPOSITORY_UNMAINTAINED):
+                unmaintained.add_metric(identity, 1.0)
+        yield from (ready, failed, expiry, maintenance_failed, maintained, unmaintained)

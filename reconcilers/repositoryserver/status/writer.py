@@ -84,7 +84,9 @@ class StatusWriter:
             before, outcome, generation=metadata.get("generation", 0), now=self._clock.now()
         )
         if after != before:
-            self._patch(latest, after, deadline)
+            # In a merge patch only null removes a field.
+            gone = dict.fromkeys(before.keys() - after.keys())
+            self._patch(latest, {**after, **gone}, deadline)
             self._tell_transition(obj, before, after)
             self._tell_warnings(obj, before, after)
 

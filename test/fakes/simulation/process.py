@@ -13,6 +13,7 @@ from fakes.simulation.client import SimulatedClient, SimulatedExecutor
 from fakes.simulation.informer import SteppedInformer
 from fakes.simulation.strands import Strands
 from reconcilers.repositoryserver.setup import setup
+from reconcilers.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,7 +119,7 @@ class Process:
         self.client.on_write = self._operator.informers.written
         self.caches = setup(
             self._operator,  # type: ignore[arg-type]  # the fake has what is called
-            image=image,
+            settings=Settings(image=image),
             workers=1,
             max_replacements=turns,
         )

@@ -32,7 +32,7 @@ def stored(secret: Object, **strings: str) -> Object:
 
 
 def a_deployment() -> Object:
-    variables = [{"name": "RSC_SERVER_IMAGE", "value": "kopia/kopia:0.23.1"}, {"name": "OTHER"}]
+    variables = [{"name": "OTHER"}]
     container = {"name": "controller", "image": "repository-server-controller", "env": variables}
     template = {"metadata": {}, "spec": {"containers": [container]}}
     return {**an_object("Deployment", "controller"), "spec": {"template": template}}
@@ -111,7 +111,7 @@ def test_the_controller_and_its_servers_take_the_images_of_the_cluster() -> None
 
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     assert container["image"] == "mine:1"
-    assert container["env"] == [{"name": "RSC_SERVER_IMAGE", "value": "kopia:2"}, {"name": "OTHER"}]
+    assert container["env"] == [{"name": "OTHER"}, {"name": "RSC_SERVER_IMAGE", "value": "kopia:2"}]
     assert pod["spec"]["containers"] == [{"name": "kopia", "image": "kopia:2"}]
     assert original == a_deployment(), "the manifest is not changed"
 
@@ -120,7 +120,7 @@ def test_the_image_of_kopia_stays_where_none_is_given() -> None:
     deployment, pod = objects.with_images([a_deployment(), a_pod()], Images("mine:1", ""))
 
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    assert container["env"][0]["value"] == "kopia/kopia:0.23.1"
+    assert container["env"] == [{"name": "OTHER"}]
     assert pod == a_pod()
 
 

@@ -128,6 +128,29 @@ def test_a_resource_of_the_removed_controller_is_read_whole() -> None:
         pytest.param(
             nested("spec.server.runAsUser", 0), "run_as_user", 0, id="user id 0 is taken as root"
         ),
+        pytest.param({}, "maintenance", None, id="no schedule: nothing is ever run"),
+        pytest.param(
+            {
+                "spec": {
+                    "repository": {
+                        "username": "admin",
+                        "hostname": "store",
+                        "maintenance": {"schedule": "@daily"},
+                    }
+                }
+            },
+            "maintenance",
+            api.Maintenance("@daily", "admin@store"),
+            id="a schedule without an owner: the server's own identity",
+        ),
+        pytest.param(
+            nested("spec.repository.maintenance", {"schedule": "@daily", "owner": "a@b"}),
+            "maintenance",
+            api.Maintenance("@daily", "a@b"),
+            id="a schedule of another identity",
+        ),
+        pytest.param({}, "fs_group", None, id="no group of a volume: left to the default"),
+        pytest.param(nested("spec.server.fsGroup", -1), "fs_group", -1, id="no group at all"),
         pytest.param(
             nested("spec.repository.rootPath", ""), "root_path", "", id="the prefix itself"
         ),

@@ -17,6 +17,7 @@ from reconcilers import resources
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver import setup as subject
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
+from reconcilers.settings import Settings
 
 if TYPE_CHECKING:
     from controller.resource import Object, Resource
@@ -72,7 +73,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> SetUp:
     monkeypatch.setattr(subject, "RepositoryServerReconciler", Recorded)
     subject.setup(
         found.operator,  # type: ignore[arg-type]  # the fake has what is called
-        image=objects.IMAGE,
+        settings=Settings(image=objects.IMAGE),
         workers=3,
         max_replacements=2,
     )

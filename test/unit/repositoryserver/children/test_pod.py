@@ -131,6 +131,27 @@ class TestPod:
         assert ids == expected
 
     @pytest.mark.parametrize(
+        ("settings", "expected"),
+        [
+            pytest.param({}, 65532, id="by default the kubelet changes the group of the files"),
+            pytest.param({"fsGroup": -1}, None, id="-1 leaves the files of a volume as they are"),
+            pytest.param({"fsGroup": 2000}, 2000, id="a group of its own replaces the default"),
+            pytest.param(
+                {"runAsUser": 1000}, None, id="who names the owner wants the files as they are"
+            ),
+            pytest.param(
+                {"runAsUser": 1000, "fsGroup": 2000}, 2000, id="unless a group is named as well"
+            ),
+            pytest.param({"fsGroup": 0}, 0, id="0 is the group of root, not a missing value"),
+        ],
+    )
+    def test_the_group_that_a_volume_is_given(self, settings: Object, expected: int | None) -> None:
+        context = pod_spec(of_pod(**settings))["securityContext"]
+
+        assert context.get("fsGroup") == expected
+        assert ("fsGroupChangePolicy" in context) == (expected is not None)
+
+    @pytest.mark.parametrize(
         ("variable", "key"),
         [
             ("KOPIA_PASSWORD", "repository-password"),

@@ -106,6 +106,7 @@ class TestDigest:
             ),
             pytest.param({"server": {"runAsUser": 1000}}, id="the user id"),
             pytest.param({"server": {"runAsUser": 65532}}, id="the default user id, now named"),
+            pytest.param({"server": {"fsGroup": -1}}, id="the group of its volumes"),
             pytest.param({"server": {"resources": {"limits": {"memory": "1Gi"}}}}, id="a limit"),
             pytest.param({"server": {"nodeSelector": {"disk": "fast"}}}, id="where it may run"),
             pytest.param(

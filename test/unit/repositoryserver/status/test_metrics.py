@@ -67,6 +67,26 @@ def status(progress: str, ready: str, reason: str, **info: str) -> Object:
             id="one with a fault tells its reason, and never its message",
         ),
         pytest.param(
+            {
+                "status": {
+                    "maintenance": {"result": "Failed", "lastSuccessTime": "2027-01-01T00:00:00Z"},
+                    "conditions": [{"type": "RepositoryUnmaintained", "status": "True"}],
+                }
+            },
+            [
+                f"ready{{{IDENTITY}}} 0.0",
+                f"maintenance_failed{{{IDENTITY}}} 1.0",
+                f"maintenance_last_success_timestamp_seconds{{{IDENTITY}}} 1.7987616e+09",
+                f"unmaintained{{{IDENTITY}}} 1.0",
+            ],
+            id="one whose maintenance has failed",
+        ),
+        pytest.param(
+            {"status": {"maintenance": {"result": "Succeeded"}}},
+            [f"ready{{{IDENTITY}}} 0.0", f"maintenance_failed{{{IDENTITY}}} 0.0"],
+            id="one whose maintenance has succeeded",
+        ),
+        pytest.param(
             {"status": {"progress": "Failed"}},
             [f"ready{{{IDENTITY}}} 0.0"],
             id="a status of the removed controller has no condition Ready",

@@ -1,0 +1,236 @@
+"""Acting on the maintenance of a repository: the CronJob, or a look at who owns the maintenance.
+
+Storage of deleted snapshots is freed by maintenance alone, which Kopia lets one identity run. A
+server never runs it (see `children.maintenance`). Without `spec.repository.maintenance` nothing is
+run; where the server's own identity is the owner, nobody else is likely to, which is worth a
+warning.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from attrs import frozen
+
+from controller.errors import BadRequest, Forbidden, Invalid, WebhookFailed
+from reconcilers import resources
+from reconcilers.errors import InvalidInput
+from reconcilers.repositoryserver import servercommands, serverexec
+from reconcilers.repositoryserver.caches import INDEX_OWNER, owner_uids
+from reconcilers.repositoryserver.children import maintenance as desired
+from reconcilers.repositoryserver.children import names
+from reconcilers.repositoryserver.maintenance import runs
+from reconcilers.repositoryserver.serverexec import CommandError
+from reconcilers.repositoryserver.verdict import Unsettled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from controller.clock import Clock
+    from controller.reconcile import Request
+    from controller.resource import Object, Resource
+    from reconcilers.kopia import failures
+    from reconcilers.repositoryserver.api import Maintenance
+    from reconcilers.repositoryserver.caches import Cache, Caches
+    from reconcilers.repositoryserver.children.applier import ChildApplier
+    from reconcilers.repositoryserver.context import Pass
+    from reconcilers.repositoryserver.inputs.reader import InputReader
+    from reconcilers.repositoryserver.serverexec import ServerCommands
+
+#: Seconds from the time when a server is first seen to serve until it is asked for the owner.
+#: Servers that come up at the same time go first.
+ASK_AFTER_SECONDS: Final = 30.0
+#: Seconds until the owner is asked for again: it may be changed with Kopia at any time.
+ASK_AGAIN_SECONDS: Final = 86400.0
+#: The same while a warning stands, or after a try that has failed.
+ASK_AGAIN_SOON_SECONDS: Final = 600.0
+#: Seconds until a CronJob that was refused is applied again.
+REFUSED_SECONDS: Final = 60.0
+
+UNMAINTAINED: Final = (
+    "nobody maintains the repository, so that the space of deleted snapshots is never freed: the "
+    "owner of its maintenance is {owner}, which is this server, and a server runs none; set "
+    "spec.repository.maintenance.schedule, or make the owner somebody who runs it with `kopia "
+    "maintenance set --owner`"
+)
+REFUSED: Final = "CronJob {name}, which maintains the repository, is not in place: {message}"
+NO_LONGER_WANTED: Final = "spec.repository.maintenance was removed"
+
+_log = structlog.get_logger()
+
+
+@frozen
+class Maintained:
+    """What is known of the maintenance of a repository.
+
+    Args:
+        warning: What is wrong with it; empty if nothing is, None while that is not known.
+        status: `status.maintenance`; empty without a schedule.
+    """
+
+    warning: str | None
+    status: Mapping[str, Any]
+
+
+@frozen
+class _Known:
+    """What a server has said of the owner.
+
+    Args:
+        uid: Of the resource.
+        owner: Who owns the maintenance; None while that is not known.
+        ask_at: When to ask, in monotonic seconds.
+    """
+
+    uid: str
+    owner: str | None
+    ask_at: float
+
+
+class Maintainer:
+    """Keeps the CronJob as the resource wants it, and finds out who owns the maintenance.
+
+    Args:
+        applier: Writes the children.
+        reader: Reads what they are made of.
+        commands: Runs Kopia in the server's container.
+        caches: What is there.
+        clock: The time.
+    """
+
+    def __init__(
+        self,
+        *,
+        applier: ChildApplier,
+        reader: InputReader,
+        commands: ServerCommands,
+        caches: Caches[Cache],
+        clock: Clock,
+    ) -> None:
+        self._applier = applier
+        self._reader = reader
+        self._commands = commands
+        self._caches = caches
+        self._clock = clock
+        self._known: dict[Request, _Known] = {}
+
+    def forget(self, request: Request) -> None:
+        """Drop what is known of a resource that is gone."""
+        self._known.pop(request, None)
+
+    def ensure(
+        self, current: Pass, serving: Mapping[str, Any] | None, setting: failures.Setting
+    ) -> Maintained:
+        """Bring the CronJob about, and return what is known of the maintenance.
+
+        A fault of the maintenance keeps nobody from connecting: it becomes a warning.
+
+        Args:
+            current: The reconcile.
+            serving: The pod that clients reach; None if there is none.
+            setting: What messages about Kopia name.
+
+        Raises:
+            ClientError: The API server could not be reached.
+        """
+        wanted = current.server.maintenance
+        if wanted is None:
+            self._prune(current)
+            return Maintained(self._who_maintains(current, serving), {})
+        status = self._last_result(current, setting)
+        try:
+            self._ensure_children(current, wanted)
+        except Unsettled:
+            current.look_again(REFUSED_SECONDS)
+        except (InvalidInput, Invalid, BadRequest, Forbidden, WebhookFailed) as error:
+            current.look_again(REFUSED_SECONDS)
+            name = names.maintenance_name(current.server)
+            return Maintained(REFUSED.format(name=name, message=error.message), status)
+        return Maintained(runs.warning(status), status)
+
+    def _ensure_children(self, current: Pass, wanted: Maintenance) -> None:
+        inputs = current.memory.inputs
+        if inputs is None:
+            # The inputs are wrong, and `Ready` says so.
+            return
+        key = desired.key(wanted, inputs.digest)
+        children = list(self._children(current))
+        if len(children) == len(_KINDS) and all(_key_of(child) == key for _, child in children):
+            return
+        server, full = current.server, self._reader.read(current)
+        for resource, make in _KINDS.items():
+            self._applier.ensure(current, resource, make(server, wanted, full, key))
+
+    def _children(self, current: Pass) -> Iterator[tuple[Resource, Object]]:
+        """Yield the children that are there; one of the same name may be somebody else's."""
+        server = current.server
+        for resource, cache in (
+            (resources.SECRETS, self._caches.secrets),
+            (resources.CRON_JOBS, self._caches.cron_jobs),
+        ):
+            child = cache.get(server.namespace, names.maintenance_name(server))
+            if child is not None and server.uid in owner_uids(child):
+                yield resource, child
+
+    def _prune(self, current: Pass) -> None:
+        for resource, child in self._children(current):
+            if not child["metadata"].get("deletionTimestamp"):
+                self._applier.delete(current, resource, child, NO_LONGER_WANTED)
+
+    def _last_result(self, current: Pass, setting: failures.Setting) -> dict[str, Any]:
+        known = (current.obj.get("status") or {}).get("maintenance") or {}
+        server = current.server
+        job = self._caches.cron_jobs.get(server.namespace, names.maintenance_name(server))
+        if job is None:
+            return dict(known)
+        run = runs.last(self._caches.jobs.by_index(INDEX_OWNER, job["metadata"]["uid"]))
+        pods = [] if run is None else self._caches.pods.by_index(INDEX_OWNER, run.uid)
+        return runs.status_of(known, run, "" if run is None else runs.message(run, pods, setting))
+
+    def _who_maintains(self, current: Pass, serving: Mapping[str, Any] | None) -> str | None:
+        """Return a warning if nobody maintains the repository; None while that is not known."""
+        server = current.server
+        if server.read_only or server.has_default_identity:
+            # Who makes a repository has another identity unless the resource was given that one.
+            return ""
+        if serving is None:
+            return None
+        now = self._clock.monotonic()
+        known = self._known.get(current.request)
+        if known is None or known.uid != server.uid:
+            known = _Known(server.uid, None, now + ASK_AFTER_SECONDS)
+        if known.ask_at <= now:
+            known = self._ask(current, serving, known)
+        self._known[current.request] = known
+        if known.ask_at > now:
+            current.look_again(known.ask_at - now)
+        if known.owner is None:
+            return None
+        return UNMAINTAINED.format(owner=known.owner) if known.owner == server.identity else ""
+
+    def _ask(self, current: Pass, serving: Mapping[str, Any], known: _Known) -> _Known:
+        """Ask the server in a pod for the owner; return what is known, with when to ask again."""
+        now = self._clock.monotonic()
+        try:
+            result = self._commands.ensure(
+                current, serving, serverexec.MAINTENANCE_OWNER, servercommands.MAINTENANCE_INFO
+            )
+            if result is None:
+                return known
+            owner = servercommands.maintenance_owner(result.exit_code, result.stdout)
+        except (CommandError, ValueError) as error:
+            _log.warning("the owner of the maintenance is not known", cause=str(error))
+            return _Known(known.uid, known.owner, now + ASK_AGAIN_SOON_SECONDS)
+        again = ASK_AGAIN_SECONDS
+        if owner == current.server.identity:
+            again = ASK_AGAIN_SOON_SECONDS
+        return _Known(known.uid, owner, now + again)
+
+
+_KINDS: Final = {resources.SECRETS: desired.secret, resources.CRON_JOBS: desired.cron_job}
+
+
+def _key_of(child: Mapping[str, Any]) -> str:
+    key: str = (child["metadata"].get("annotations") or {}).get(names.ANNOTATION_MAINTENANCE, "")
+    return key
