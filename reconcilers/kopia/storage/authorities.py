@@ -8,7 +8,7 @@ service that a role is assumed at; for the other stores it has none.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from reconcilers.kopia.storage.model import FILES_DIRECTORY
 from reconcilers.secrets import pem
@@ -17,16 +17,16 @@ from reconcilers.secrets.certificates import refuse_unreadable
 if TYPE_CHECKING:
     from reconcilers.secrets.data import SecretData
 
-KEY = "ca.crt"
+KEY: Final = "ca.crt"
 
-REASON_AUTHORITY = "AuthorityInvalid"
-AUTHORITY = (
+REASON_AUTHORITY: Final = "AuthorityInvalid"
+AUTHORITY: Final = (
     "key {key} of Secret {ref}, named by {field}, holds no certificates in PEM; put the "
     "certificates of the authorities there that signed the storage's certificate"
 )
 
 # The folders that Go looks into by default, and ours.
-DIRECTORIES = ("/etc/ssl/certs", "/etc/pki/tls/certs", FILES_DIRECTORY)
+DIRECTORIES: Final = ("/etc/ssl/certs", "/etc/pki/tls/certs", FILES_DIRECTORY)
 
 
 def files(location: SecretData) -> dict[str, str]:
