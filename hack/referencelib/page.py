@@ -39,7 +39,9 @@ SECRETS_HEAD = """\
 ## Secrets
 
 A Secret has the type given here, or `Opaque`. All Secrets are in the namespace of the resource.
-These messages can appear for any of them:
+White space around a value is removed, line ends and byte order marks too; of the administrator's
+password only line ends at its end. PEM is written again as Kopia reads it. These messages can
+appear for any of them:
 """
 
 

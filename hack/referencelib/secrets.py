@@ -129,7 +129,7 @@ SECRETS = (
                 "with `s3Compliant`",
                 "`storage.config.endpoint`, without its scheme; `http:` before it also becomes "
                 "`storage.config.doNotUseTLS`",
-                f"`{s3.DEFAULT_ENDPOINT}`",
+                f"`{s3.DEFAULT_ENDPOINT}`, or that of the region in another partition of Amazon's",
                 (s3.NO_HOST,),
             ),
             Key(
@@ -141,7 +141,7 @@ SECRETS = (
             Key(
                 ("skipSSLVerify",),
                 "no",
-                "`storage.config.doNotVerifyTLS`, if it is exactly `true`",
+                "`storage.config.doNotVerifyTLS`, if it is `true`",
                 "the certificate is verified",
             ),
             _AUTHORITIES,
@@ -174,6 +174,7 @@ SECRETS = (
                 "no",
                 "`storage.config.storageDomain`, for a cloud of one's own",
                 "that of the cloud in the credential",
+                (azure.DOMAIN,),
             ),
             _AUTHORITIES,
         ),
@@ -208,7 +209,7 @@ SECRETS = (
                 "yes",
                 "`storage.config.credentials` if it is a service account; any other kind of "
                 "credential becomes a file that `GOOGLE_APPLICATION_CREDENTIALS` names",
-                refusals=(gcs.NOT_JSON,),
+                refusals=(gcs.NOT_JSON, gcs.NO_KEY),
             ),
             Key(gcs.PROJECT, "no", "nothing; accepted from existing Secrets", "nothing changes"),
         ),
@@ -224,9 +225,14 @@ SECRETS = (
                 (azure.ACCOUNT,),
                 "yes",
                 "`storage.config.storageAccount`",
-                refusals=(azure.NO_CREDENTIAL, azure.NO_WAY_IN),
+                refusals=(azure.NO_CREDENTIAL, azure.NO_WAY_IN, azure.ACCOUNT_NAME),
             ),
-            Key((azure.SAS_TOKEN,), "one of the four", "`storage.config.sasToken`"),
+            Key(
+                (azure.SAS_TOKEN,),
+                "one of the four",
+                "`storage.config.sasToken`; of a URL its query",
+                refusals=(azure.NO_SIGNATURE,),
+            ),
             Key(
                 (azure.STORAGE_KEY,),
                 "one of the four",

@@ -6,12 +6,14 @@ With it in place Kopia needs no `repository connect`, and no credential reaches 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from reconcilers.secrets.data import trimmed
 
 if TYPE_CHECKING:
     from reconcilers.kopia.storage.model import Storage
 
-CACHE_DIRECTORY = "/cache"
+CACHE_DIRECTORY: Final = "/cache"
 
 
 def repository_config(
@@ -43,8 +45,9 @@ def repository_config(
             ),
             "maxListCacheDuration": 30,
         },
-        "hostname": hostname,
-        "username": username,
+        # A YAML block ends in a line end.
+        "hostname": trimmed(hostname),
+        "username": trimmed(username),
         "enableActions": False,
         **({"readonly": True} if read_only else {}),
     }

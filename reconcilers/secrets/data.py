@@ -8,7 +8,7 @@ fix. Nothing here logs, and no message ever holds a value.
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 
@@ -18,31 +18,33 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-TYPE_LOCATION = "secrets.kanister.io/storage-location"
-TYPE_AWS = "secrets.kanister.io/aws"
-TYPE_GCP = "secrets.kanister.io/gcp"
-TYPE_AZURE = "secrets.kanister.io/azure"
-TYPE_PASSWORD = "secrets.kanister.io/kopia-repository/password"  # noqa: S105 - a Secret's type
-TYPE_ADMIN = "secrets.kanister.io/kopia-repository/serveradmin"
-TYPE_USERS = "secrets.kanister.io/kopia-repository/serveruser"
-TYPE_TLS = "kubernetes.io/tls"
+TYPE_LOCATION: Final = "secrets.kanister.io/storage-location"
+TYPE_AWS: Final = "secrets.kanister.io/aws"
+TYPE_GCP: Final = "secrets.kanister.io/gcp"
+TYPE_AZURE: Final = "secrets.kanister.io/azure"
+TYPE_PASSWORD: Final = "secrets.kanister.io/kopia-repository/password"  # noqa: S105 - a Secret's type
+TYPE_ADMIN: Final = "secrets.kanister.io/kopia-repository/serveradmin"
+TYPE_USERS: Final = "secrets.kanister.io/kopia-repository/serveruser"
+TYPE_TLS: Final = "kubernetes.io/tls"
 # The removed controller looked at no type, so its users' untyped Secrets have to go on working.
-TYPE_OPAQUE = "Opaque"
+TYPE_OPAQUE: Final = "Opaque"
 
-REASON_MISSING = "SecretMissing"
-REASON_TYPE = "SecretTypeWrong"
-REASON_KEY = "SecretKeyMissing"
-REASON_KEY_ENCODING = "SecretValueInvalid"
+REASON_MISSING: Final = "SecretMissing"
+REASON_TYPE: Final = "SecretTypeWrong"
+REASON_KEY: Final = "SecretKeyMissing"
+REASON_KEY_ENCODING: Final = "SecretValueInvalid"
 
-MISSING = "Secret {ref}, named by {field}, does not exist; create it or correct {field}"
-WRONG_TYPE = (
-    "Secret {ref}, named by {field}, is of type {actual}, expected {expected}; "
-    "delete it and create it again with `type: {expected}`"
+MISSING: Final = "Secret {ref}, named by {field}, does not exist; create it or correct {field}"
+WRONG_TYPE: Final = (
+    "Secret {ref}, named by {field}, is of type {actual}, expected {expected}; put its keys into "
+    "one of `type: {expected}`, and name that in {field}"
 )
-KEY_MISSING = "Secret {ref}, named by {field}, has no key {key}; add it"
-KEY_EMPTY = "key {key} of Secret {ref}, named by {field}, is empty; give it a value"
-NOT_TEXT = "key {key} of Secret {ref}, named by {field}, is not UTF-8 text; correct its value"
-ADMIN_COLON = (
+KEY_MISSING: Final = "Secret {ref}, named by {field}, has no key {key}; add it"
+KEY_EMPTY: Final = "key {key} of Secret {ref}, named by {field}, is empty; give it a value"
+NOT_TEXT: Final = (
+    "key {key} of Secret {ref}, named by {field}, is not UTF-8 text; correct its value"
+)
+ADMIN_COLON: Final = (
     "key {key} of Secret {ref}, named by {field}, contains a colon, where HTTP ends a user name; "
     "choose a name without one"
 )
@@ -52,7 +54,7 @@ ADMIN_COLON = (
 class SecretRef:
     """A reference from a field of the resource to a Secret.
 
-    Attributes:
+    Args:
         field: Path of the field, for messages, such as `spec.server.adminSecretRef`.
         namespace: Namespace of the Secret.
         name: Name of the Secret.
@@ -71,7 +73,7 @@ class SecretRef:
 class SecretData:
     """A Secret as it was read, with the field that refers to it for messages.
 
-    Attributes:
+    Args:
         ref: The reference by which it was found.
         type_: The Secret's type.
         values: Decoded values by key; never shown in a representation.
@@ -82,7 +84,21 @@ class SecretData:
     values: Mapping[str, bytes] = field(repr=False)
 
     def text(self, *keys: str) -> str:
-        """Return the text under the first of the keys that is there.
+        """Return the text under the first of the keys that is there, without white space around it.
+
+        That is the rule for every value that cannot begin or end with any: `echo value | base64`
+        adds a line end, some editors a byte order mark.
+
+        Args:
+            keys: Spellings of one key; messages name the first.
+
+        Raises:
+            InvalidInput: None is there, or the value is empty or not UTF-8.
+        """
+        return trimmed(self.verbatim(*keys))
+
+    def verbatim(self, *keys: str) -> str:
+        """Return the text under the first of the keys that is there, byte for byte.
 
         Args:
             keys: Spellings of one key; messages name the first.
@@ -94,18 +110,21 @@ class SecretData:
         if value is None:
             raise self.refused(REASON_KEY, KEY_MISSING, keys[0])
         text = self._decode(value, keys[0])
-        if not text.strip():
+        if not trimmed(text):
             raise self.refused(REASON_KEY, KEY_EMPTY, keys[0])
         return text
 
     def optional(self, *keys: str) -> str:
-        """Return the text under the first of the keys that is there, or an empty string.
+        """Return what `text` does, or an empty string if none of the keys is there.
+
+        Args:
+            keys: Spellings of one key; messages name the first.
 
         Raises:
             InvalidInput: The value is not UTF-8.
         """
         value = self._find(keys)
-        return "" if value is None else self._decode(value, keys[0])
+        return "" if value is None else trimmed(self._decode(value, keys[0]))
 
     def has(self, key: str) -> bool:
         """Return whether there is a value under the key, other than white space."""
@@ -137,8 +156,13 @@ class SecretData:
             raise self.refused(REASON_KEY_ENCODING, NOT_TEXT, key) from None
 
 
+def trimmed(text: str) -> str:
+    """Return a text without white space and byte order marks around it."""
+    return text.strip().strip("\ufeff").strip()
+
+
 def read(ref: SecretRef, obj: Mapping[str, Any] | None, types: tuple[str, ...]) -> SecretData:
-    """Take a Secret as the API server returned it.
+    """Return a Secret as the API server has returned it, checked.
 
     Args:
         ref: The reference by which it was looked up.
@@ -177,7 +201,12 @@ class Admin:
 
 
 def admin(secret: SecretData) -> Admin:
-    """Read the administrator's name and password.
+    """Return the administrator's name and password.
+
+    A password may end in white space, but nobody can type one that ends in a line end.
+
+    Args:
+        secret: The Secret with the keys `username` and `password`.
 
     Raises:
         InvalidInput: A key is missing or empty, or no client could log in by the name.
@@ -185,13 +214,16 @@ def admin(secret: SecretData) -> Admin:
     username = secret.text("username")
     if ":" in username:
         raise secret.refused(REASON_KEY_ENCODING, ADMIN_COLON, "username")
-    return Admin(username, secret.text("password"))
+    return Admin(username, secret.verbatim("password").rstrip("\r\n"))
 
 
 def repository_password(secret: SecretData) -> str:
-    """Read the repository password, byte for byte; Kopia itself trims white space around it.
+    """Return the repository password, byte for byte; Kopia itself trims white space around it.
+
+    Args:
+        secret: The Secret with the key `repo-password`.
 
     Raises:
         InvalidInput: The key is missing or empty.
     """
-    return secret.text("repo-password")
+    return secret.verbatim("repo-password")

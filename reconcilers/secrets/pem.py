@@ -120,7 +120,7 @@ def private_key(text: str) -> PrivateKeyTypes:
     try:
         if block.label == _OPENSSH:
             return load_ssh_private_key(
-                _encode(block).encode(), password=None, unsafe_skip_rsa_key_validation=True
+                encode(block).encode(), password=None, unsafe_skip_rsa_key_validation=True
             )
         return load_der_private_key(
             block.content, password=None, unsafe_skip_rsa_key_validation=True
@@ -140,7 +140,8 @@ def private_key_text(key: PrivateKeyTypes) -> str:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
-def _encode(block: Block) -> str:
+def encode(block: Block) -> str:
+    """Return one block as PEM, with line ends where they belong."""
     content = base64.encodebytes(block.content).decode()
     return f"-----BEGIN {block.label}-----\n{content}-----END {block.label}-----\n"
 

@@ -184,7 +184,8 @@ FAULTS = (
         "SecretTypeWrong",
         "Secret {namespace}/{server}-admin, named by spec.server.adminSecretRef, is of type "
         f"kubernetes.io/basic-auth, expected {SERVER_ADMIN}; "
-        f"delete it and create it again with `type: {SERVER_ADMIN}`",
+        f"put its keys into one of `type: {SERVER_ADMIN}`, and name that in "
+        "spec.server.adminSecretRef",
         _correct_type,
     ),
     Fault(

@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from reconcilers.kopia.storage.model import Storage
     from reconcilers.secrets.data import SecretData
 
-KEY = "ca.crt"
+KEY: Final = "ca.crt"
 #: The file with the authorities that the settings name for all stores.
 SETTINGS_FILE: Final = "settings-ca.crt"
 #: Folders with certificates that Go trusts (crypto/x509, root_unix.go).
 VARIABLE: Final = "SSL_CERT_DIR"
 
-REASON_AUTHORITY = "AuthorityInvalid"
-AUTHORITY = (
+REASON_AUTHORITY: Final = "AuthorityInvalid"
+AUTHORITY: Final = (
     "key {key} of Secret {ref}, named by {field}, holds no certificates in PEM; put the "
     "certificates of the authorities there that signed the storage's certificate"
 )
 
 # The folders that Go looks into by default, and ours.
-DIRECTORIES = ("/etc/ssl/certs", "/etc/pki/tls/certs", FILES_DIRECTORY)
+DIRECTORIES: Final = ("/etc/ssl/certs", "/etc/pki/tls/certs", FILES_DIRECTORY)
 
 
 def files(location: SecretData) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from reconcilers.errors import InvalidInput
 from reconcilers.kopia.storage.model import Storage
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
     from reconcilers.kopia.storage.model import Source
     from reconcilers.secrets.data import SecretData
 
-DATA_DIRECTORY = "/mnt/data"
+DATA_DIRECTORY: Final = "/mnt/data"
 
-REASON_CLAIM_NAME = "ClaimNameInvalid"
-CLAIM_NAME = (
+REASON_CLAIM_NAME: Final = "ClaimNameInvalid"
+CLAIM_NAME: Final = (
     "key {key} of Secret {ref}, named by {field}, is not a valid name for a PersistentVolumeClaim; "
     "put the name of the claim with the file store there"
 )
-REASON_POINT_IN_TIME = "PointInTimeUnsupported"
-POINT_IN_TIME = (
+REASON_POINT_IN_TIME: Final = "PointInTimeUnsupported"
+POINT_IN_TIME: Final = (
     "spec.repository.pointInTime needs a storage that keeps earlier versions, which a file store "
     "does not; remove it, or use a snapshot of the claim"
 )
 
 # DNS subdomain, which names of claims are.
-_OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+_OBJECT_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
 def storage(source: Source) -> Storage:
@@ -56,7 +56,7 @@ def storage(source: Source) -> Storage:
 
 def _claim_name(location: SecretData) -> str:
     # White space is no part of a name; `echo` adds a line end.
-    name = location.text("claimName").strip()
+    name = location.text("claimName")
     if not _OBJECT_NAME.fullmatch(name):
         raise location.refused(REASON_CLAIM_NAME, CLAIM_NAME, "claimName")
     return name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from reconcilers.kopia.storage.model import Source, Storage
     from reconcilers.secrets.data import SecretData
 
-REASON_LOCATION_TYPE = "LocationTypeUnknown"
-UNKNOWN_LOCATION = (
+REASON_LOCATION_TYPE: Final = "LocationTypeUnknown"
+UNKNOWN_LOCATION: Final = (
     "key {key} of Secret {ref}, named by {field}, is not a location type; use one of {known}"
 )
 
@@ -34,10 +34,10 @@ class Kind:
     credential_type: str = ""
 
 
-FILE_STORE = Kind(filestore.storage)
+FILE_STORE: Final = Kind(filestore.storage)
 
 # By the word under `type` in a location Secret.
-KINDS = {
+KINDS: Final = {
     "s3": Kind(s3.storage, TYPE_AWS),
     "s3Compliant": Kind(s3.compatible, TYPE_AWS),
     "gcs": Kind(gcs.storage, TYPE_GCP),
@@ -45,7 +45,7 @@ KINDS = {
     "filestore": FILE_STORE,
 }
 # The spellings of Kanister's documentation and of the design document.
-OTHER_SPELLINGS = {"fileStore": FILE_STORE, "file-store": FILE_STORE}
+OTHER_SPELLINGS: Final = {"fileStore": FILE_STORE, "file-store": FILE_STORE}
 
 
 def kind_of(location: SecretData) -> Kind:
@@ -55,7 +55,7 @@ def kind_of(location: SecretData) -> Kind:
         InvalidInput: It names none, or one that nobody knows.
     """
     # White space is no part of a type; `echo` adds a line end.
-    kind = {**KINDS, **OTHER_SPELLINGS}.get(location.text("type").strip())
+    kind = {**KINDS, **OTHER_SPELLINGS}.get(location.text("type"))
     if kind is None:
         raise location.refused(
             REASON_LOCATION_TYPE, UNKNOWN_LOCATION, "type", known=", ".join(sorted(KINDS))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 # Where a server's container finds what it is started with, and below it the further files of its
 # storage, apart from the server's own certificate, so that they can be trusted as a whole.
-CONFIG_DIRECTORY = "/etc/kopia"
-FILES_FOLDER = "storage"
-FILES_DIRECTORY = f"{CONFIG_DIRECTORY}/{FILES_FOLDER}"
+CONFIG_DIRECTORY: Final = "/etc/kopia"
+FILES_FOLDER: Final = "storage"
+FILES_DIRECTORY: Final = f"{CONFIG_DIRECTORY}/{FILES_FOLDER}"
 
 
 @frozen
 class Source:
     """What says where a repository is.
 
-    Attributes:
+    Args:
         location: The Secret with the storage location.
         credential: The Secret with the storage credential; None where there is none, or the storage
             needs none.
@@ -73,7 +73,7 @@ class Source:
 class Storage:
     """A storage as Kopia and the pod are told of it.
 
-    Attributes:
+    Args:
         type_: Kopia's name for the kind.
         config: Kopia's options for it; may hold credentials.
         label: Where the repository is, in words for a message.

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import posixpath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from reconcilers.errors import InvalidInput
+from reconcilers.secrets.data import trimmed
 
 if TYPE_CHECKING:
     from reconcilers.secrets.data import SecretData
 
-REASON_PATH = "RepositoryPathInvalid"
-ROOT_LEAVES = (
+REASON_PATH: Final = "RepositoryPathInvalid"
+ROOT_LEAVES: Final = (
     "spec.repository.rootPath {root_path!r} leaves the prefix of the storage location; remove the "
     "`..`"
 )
-PREFIX_LEAVES = "key prefix of Secret {ref}, named by {field}, leaves the storage; remove the `..`"
+PREFIX_LEAVES: Final = (
+    "key prefix of Secret {ref}, named by {field}, leaves the storage; remove the `..`"
+)
 
 
 def repository_path(location: SecretData, root_path: str) -> str:
@@ -24,6 +27,7 @@ def repository_path(location: SecretData, root_path: str) -> str:
     With a prefix: prefix and root path joined and cleaned, with a slash at the end. Without one:
     the root path as it was written. Existing repositories are found only so. In an object store the
     path is what the names of all objects begin with, so that a slash is a character like any other.
+    White space around either is an accident of `echo` or of a YAML block, and no part of the path.
 
     Args:
         location: The location Secret, whose key `prefix` (`path` in the design document) counts.
@@ -32,7 +36,7 @@ def repository_path(location: SecretData, root_path: str) -> str:
     Raises:
         InvalidInput: The root path climbs out of the prefix, or the prefix out of the storage.
     """
-    prefix = location.optional("prefix", "path")
+    prefix, root_path = location.optional("prefix", "path"), trimmed(root_path)
     if _climbs(prefix):
         raise location.refused(REASON_PATH, PREFIX_LEAVES)
     if _climbs(root_path):

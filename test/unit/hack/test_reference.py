@@ -48,7 +48,7 @@ def keys_read_by(module: ModuleType) -> Iterator[str]:
     """Yield the keys that a module asks a Secret for."""
     for node in ast.walk(ast.parse(inspect.getsource(module))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            if node.func.attr not in ("text", "optional", "has", "has_only"):
+            if node.func.attr not in ("text", "verbatim", "optional", "has", "has_only"):
                 continue
             for argument in node.args:
                 yield from names(argument, module)

@@ -17,7 +17,7 @@ from storelib import cli
 from storelib.requests import sas_token
 from storelib.servers import SERVERS, Credentials, Programs, Site, Store, identity
 
-SECRETS = ("secret-key-1", "a2V5LTI=", "private-key-3")
+SECRETS = ("secret-key-1", "a2V5LTI=", objects.key_pair("store").key)
 SITE = Site(
     address=ipaddress.IPv4Address("198.18.0.1"),
     directory=Path("/stores"),

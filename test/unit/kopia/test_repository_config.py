@@ -12,11 +12,18 @@ STORAGE = Storage(
 )
 
 
-def config(*, content: int = 100, metadata: int = 200, read_only: bool = False) -> str:
+def config(
+    *,
+    content: int = 100,
+    metadata: int = 200,
+    read_only: bool = False,
+    username: str = "server",
+    hostname: str = "localhost",
+) -> str:
     return repository_config(
         STORAGE,
-        username="server",
-        hostname="localhost",
+        username=username,
+        hostname=hostname,
         content_cache_mb=content,
         metadata_cache_mb=metadata,
         read_only=read_only,
@@ -58,6 +65,12 @@ def test_no_limit_is_ever_0_for_kopia_would_crash_at_the_first_read(text: str) -
 
 def test_the_same_input_gives_the_same_text() -> None:
     assert config() == config()
+
+
+def test_the_line_end_of_a_yaml_block_is_no_part_of_the_identity() -> None:
+    found = json.loads(config(username="backup\n", hostname="store\n"))
+
+    assert (found["username"], found["hostname"]) == ("backup", "store")
 
 
 def test_a_repository_is_opened_for_reading_only_where_that_is_asked_for() -> None:

@@ -57,8 +57,9 @@ class TestRead:
         assert caught.value.reason == "SecretTypeWrong"
         assert caught.value.message == (
             "Secret backup/files-location, named by spec.storage.secretRef, is of type "
-            "kubernetes.io/tls, expected secrets.kanister.io/storage-location; delete it and "
-            "create it again with `type: secrets.kanister.io/storage-location`"
+            "kubernetes.io/tls, expected secrets.kanister.io/storage-location; put its keys into "
+            "one of `type: secrets.kanister.io/storage-location`, and name that in "
+            "spec.storage.secretRef"
         )
 
     @pytest.mark.parametrize(
@@ -122,11 +123,16 @@ class TestText:
             pytest.param({"new": "n"}, "n", id="the first spelling"),
             pytest.param({"old": "o"}, "o", id="the second"),
             pytest.param({"new": "n", "old": "o"}, "n", id="both: the first one counts"),
-            pytest.param({"new": " n\n"}, " n\n", id="white space around a value is left"),
+            pytest.param({"new": " n\n"}, "n", id="without white space around it"),
+            pytest.param({"new": "\ufeffn\r\n"}, "n", id="and what editors of Windows add"),
+            pytest.param({"new": "a b"}, "a b", id="white space inside is left"),
         ],
     )
     def test_one_of_several_spellings(self, values: dict[str, str | bytes], expected: str) -> None:
         assert location(values).text("new", "old") == expected
+
+    def test_a_value_byte_for_byte(self) -> None:
+        assert location({"new": " n\n"}).verbatim("new") == " n\n"
 
     def test_no_spelling_at_all_is_named_by_the_first(self) -> None:
         with pytest.raises(InvalidInput, match="has no key new; "):
@@ -138,6 +144,7 @@ class TestText:
             pytest.param({}, "", id="left out"),
             pytest.param({"prefix": ""}, "", id="empty"),
             pytest.param({"prefix": "p"}, "p", id="given"),
+            pytest.param({"prefix": "p\n"}, "p", id="given with the line end of echo"),
         ],
     )
     def test_an_optional_key(self, values: dict[str, str | bytes], expected: str) -> None:
@@ -181,10 +188,17 @@ class TestKeys:
 
 
 class TestAdmin:
-    def test_name_and_password_as_written(self) -> None:
-        data = secrets.read(ADMIN, objects.admin_secret("pass word\n"), (secrets.TYPE_ADMIN,))
+    @pytest.mark.parametrize(
+        ("written", "password"),
+        [
+            pytest.param(" pass word ", " pass word ", id="as written, with its white space"),
+            pytest.param("pass word\n", "pass word", id="but for the line end of echo"),
+        ],
+    )
+    def test_name_and_password(self, written: str, password: str) -> None:
+        data = secrets.read(ADMIN, objects.admin_secret(written), (secrets.TYPE_ADMIN,))
 
-        assert secrets.admin(data) == secrets.Admin("admin@files", "pass word\n")
+        assert secrets.admin(data) == secrets.Admin("admin@files", password)
 
     def test_a_name_that_http_cannot_carry_is_refused(self) -> None:
         values = {"username": "team:admin", "password": "p"}

@@ -50,9 +50,14 @@ def test_all_that_kopia_needs() -> None:
             {"azure_storage_sas_token": "sv=1&sig=x"}, {"sasToken": "sv=1&sig=x"}, id="a SAS token"
         ),
         pytest.param(
-            {"azure_storage_sas_token": "?sv=1"},
-            {"sasToken": "sv=1"},
+            {"azure_storage_sas_token": "?sv=1&sig=x"},
+            {"sasToken": "sv=1&sig=x"},
             id="a SAS token as the portal shows it",
+        ),
+        pytest.param(
+            {"azure_storage_sas_token": "https://a.blob.core.windows.net/?sv=1&sig=x\n"},
+            {"sasToken": "sv=1&sig=x"},
+            id="a SAS token in its URL",
         ),
         pytest.param(
             {**APPLICATION, "azure_client_secret": "s"},
@@ -65,8 +70,8 @@ def test_all_that_kopia_needs() -> None:
             id="a federated identity",
         ),
         pytest.param(
-            {"azure_storage_key": "a2V5", "azure_storage_sas_token": "sv=1"},
-            {"sasToken": "sv=1"},
+            {"azure_storage_key": "a2V5", "azure_storage_sas_token": "sv=1&sig=x"},
+            {"sasToken": "sv=1&sig=x"},
             id="of several the one that Kopia prefers",
         ),
         pytest.param(
@@ -210,6 +215,32 @@ def test_a_former_state_of_the_container() -> None:
             "^key azure_storage_key of Secret .* is not Base64, as keys of storage accounts are; ",
             id="a key with a letter that Base64 never has",
         ),
+        *(
+            pytest.param(
+                {**KEY, "azure_storage_account_id": written},
+                "^key azure_storage_account_id of Secret backup/files-credential, named by "
+                "spec.storage.credentialSecretRef, is not the name of a storage account, which is "
+                "3 to 24 lower-case letters and digits; write the name alone, without https:// and "
+                "a domain$",
+                id=f"an account written as {written}",
+            )
+            for written in (
+                "https://account1.blob.core.windows.net/",
+                "account1.blob.core.windows.net",
+                "Account1",
+                "a1",
+                "account_1",
+            )
+        ),
+        *(
+            pytest.param(
+                {**ACCOUNT, "azure_storage_sas_token": written},
+                "^key azure_storage_sas_token of Secret .* is not a SAS token, the query with "
+                "`sig=` that the portal shows; copy it again, on one line$",
+                id=f"a token that is none: {written!r}",
+            )
+            for written in ("key-91b2", "sv=1&sig=key-91b2 x", "sv=1&sig=\nkey-91b2")
+        ),
         pytest.param(
             {**KEY, "azure_storage_environment": "AzureGermanCloud"},
             "^key azure_storage_environment of Secret .* names the German cloud, which Microsoft "
@@ -228,6 +259,21 @@ def test_what_cannot_work(credential: fakes.Values | None, message: str) -> None
         fakes.storage(CONTAINER, credential)
 
     assert "key-91b2" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        pytest.param("https://blob.example", id="a URL"),
+        pytest.param("account1.blob.example", id="with the account, which would stand there twice"),
+        pytest.param("blob.example/backups", id="with a path"),
+    ],
+)
+def test_a_domain_that_cannot_work(written: str) -> None:
+    with pytest.raises(
+        InvalidInput, match=r"^key storageDomain of Secret .* is not just the domain"
+    ):
+        fakes.storage({**CONTAINER, "storageDomain": written}, KEY)
 
 
 @pytest.mark.parametrize("credential", [KEY, PRINCIPAL])

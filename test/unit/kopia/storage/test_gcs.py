@@ -10,7 +10,8 @@ from reconcilers.errors import InvalidInput
 from reconcilers.kopia.storage.model import Storage
 
 BUCKET: fakes.Values = {"type": "gcs", "bucket": "backups", "prefix": "kanister"}
-ACCOUNT = {"type": "service_account", "client_email": "a@b", "private_key": "key-51d0"}
+KEY = objects.key_pair("google").key
+ACCOUNT = {"type": "service_account", "client_email": "a@b", "private_key": KEY}
 FEDERATED = {"type": "external_account", "audience": "//iam.googleapis.com/x"}
 
 
@@ -24,6 +25,20 @@ def test_a_service_account_is_part_of_the_configuration() -> None:
         config={"bucket": "backups", "prefix": "kanister/files/", "credentials": ACCOUNT},
         label="kanister/files/ in bucket backups of Google Cloud Storage",
     )
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        pytest.param(KEY.replace("\n", "\\n"), id="line ends escaped twice"),
+        pytest.param(KEY.replace("\n", " "), id="on one line"),
+        pytest.param(f"  {KEY}", id="indented"),
+    ],
+)
+def test_the_key_of_a_service_account_is_written_as_googles_library_reads_it(written: str) -> None:
+    storage = fakes.storage(BUCKET, key({**ACCOUNT, "private_key": written}))
+
+    assert storage.config["credentials"] == ACCOUNT
 
 
 def test_another_kind_of_credential_goes_to_googles_library_in_a_file() -> None:
@@ -100,6 +115,23 @@ def test_authorities_of_ones_own_stand_beside_the_credential() -> None:
             id="deeper than any decoder goes",
         ),
         pytest.param({}, key({"private_key": "k"}), "is not a JSON object", id="without a type"),
+        pytest.param(
+            {},
+            {"service-account.json": '{"type": "authorized_user", "quota": NaN}'},
+            "is not a JSON object",
+            id="a number that only Python knows",
+        ),
+        pytest.param(
+            {},
+            key({**ACCOUNT, "private_key": "key-51d0"}),
+            "^the private_key in key service-account.json of Secret backup/files-credential, named "
+            "by spec.storage.credentialSecretRef, is not a private key in PEM; put the file there "
+            "as Google issued it for the service account$",
+            id="a service account whose key is none",
+        ),
+        pytest.param(
+            {}, key({"type": "service_account"}), "is not a private key", id="or has none"
+        ),
     ],
 )
 def test_what_cannot_work(values: fakes.Values, credential: fakes.Values, message: str) -> None:
@@ -107,9 +139,9 @@ def test_what_cannot_work(values: fakes.Values, credential: fakes.Values, messag
         fakes.storage({**BUCKET, **values}, credential)
 
 
-@pytest.mark.parametrize("credential", [ACCOUNT, {**FEDERATED, "private_key": "key-51d0"}])
+@pytest.mark.parametrize("credential", [ACCOUNT, {**FEDERATED, "private_key": KEY}])
 def test_no_secret_is_in_a_representation(credential: object) -> None:
-    assert "key-51d0" not in repr(fakes.storage(BUCKET, key(credential)))
+    assert "PRIVATE KEY" not in repr(fakes.storage(BUCKET, key(credential)))
 
 
 def test_no_secret_is_in_a_refusal() -> None:

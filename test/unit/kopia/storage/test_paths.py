@@ -41,10 +41,18 @@ def test_the_path_is_composed_as_existing_repositories_were(
         pytest.param({"path": "a"}, "a/files/", id="path, as the design document has it"),
         pytest.param({"prefix": "a", "path": "b"}, "a/files/", id="both: prefix counts"),
         pytest.param({}, "files", id="none"),
+        pytest.param({"prefix": "a\n"}, "a/files/", id="without the line end of echo"),
     ],
 )
 def test_both_spellings_of_the_prefix(values: fakes.Values, path: str) -> None:
     assert repository_path(fakes.location(values), "files") == path
+
+
+@pytest.mark.parametrize("prefix", ["backups", ""])
+def test_the_line_end_of_a_yaml_block_is_no_part_of_the_path(prefix: str) -> None:
+    location = fakes.location({"prefix": prefix})
+
+    assert repository_path(location, "files\n") == repository_path(location, "files")
 
 
 @pytest.mark.parametrize(

@@ -58,8 +58,8 @@ def test_the_endpoint(written: str, endpoint: str, plain: bool) -> None:
     [
         pytest.param("true", False, id="true"),
         pytest.param("True", True, id="True never did"),
-        pytest.param("true\n", True, id="nor did true with a line end"),
-        pytest.param("1", True, id="nor 1"),
+        pytest.param("true\n", False, id="true with the line end of echo"),
+        pytest.param("1", True, id="1 never did"),
         pytest.param("", True, id="nor nothing"),
     ],
 )
@@ -136,6 +136,21 @@ def test_a_role_is_assumed_by_kopia_itself_which_renews_it() -> None:
             {"region": "cn-north-1"},
             "https://sts.cn-north-1.amazonaws.com.cn",
             id="China's have another domain",
+        ),
+        pytest.param(
+            {"region": "eusc-de-east-1"},
+            "https://sts.eusc-de-east-1.amazonaws.eu",
+            id="those of the European Sovereign Cloud too",
+        ),
+        pytest.param(
+            {"region": "us-isob-east-1"},
+            "https://sts.us-isob-east-1.sc2s.sgov.gov",
+            id="and those that the public cannot reach",
+        ),
+        pytest.param(
+            {"endpoint": "s3.eusc-de-east-1.amazonaws.eu", "region": "eusc-de-east-1"},
+            "https://sts.eusc-de-east-1.amazonaws.eu",
+            id="theirs, named",
         ),
         pytest.param(
             {"endpoint": "s3.eu-west-1.amazonaws.com", "region": "eu-west-1"},
@@ -247,6 +262,22 @@ def test_a_former_state_of_the_bucket() -> None:
 def test_what_cannot_work(values: fakes.Values, credential: fakes.Values, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         config(values, credential)
+
+
+@pytest.mark.parametrize(
+    ("region", "endpoint"),
+    [
+        pytest.param("eu-west-1", "s3.amazonaws.com", id="Kopia finds the region's from it"),
+        pytest.param("cn-north-1", "s3.amazonaws.com", id="that of China too"),
+        pytest.param(
+            "eusc-de-east-1",
+            "s3.eusc-de-east-1.amazonaws.eu",
+            id="that of the European Sovereign Cloud it does not know",
+        ),
+    ],
+)
+def test_amazons_endpoint_where_none_is_named(region: str, endpoint: str) -> None:
+    assert config({"region": region}, KEYS)["endpoint"] == endpoint
 
 
 def test_no_secret_is_in_a_representation() -> None:
