@@ -29,12 +29,14 @@ class KnownInputs:
         digest: Names the snapshot and the pod.
         not_after: When the certificate expires.
         pod: What messages about the pod name.
+        repository: What tells the repository from all others, see `kopia.storage.identity`.
     """
 
     versions: Versions
     digest: str
     not_after: datetime
     pod: PodContext
+    repository: str
 
 
 @frozen

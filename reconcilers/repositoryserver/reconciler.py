@@ -384,7 +384,7 @@ class RepositoryServerReconciler:
             self._repositories.failed(current.request)
             return Newest(verdict=Problem.of(error, SERVER_SETUP))
         current.memory.setting = inputs.pod.setting
-        repository = "" if current.server.read_only else inputs.pod.setting.storage
+        repository = "" if current.server.read_only else inputs.repository
         self._repositories.examined(current.request, repository)
         if full is not None and not self._may_start(current, inputs.digest):
             return self._waits_for_turn(current, inputs)

@@ -5,46 +5,46 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconcilers.repositoryserver.api import RepositoryServer
 
-MANAGER = "repository-server-controller"
-CONTAINER = "repo-server-container"
+MANAGER: Final = "repository-server-controller"
+CONTAINER: Final = "repo-server-container"
 
-LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
-LABEL_INSTANCE = "cr.kanister.io/repository-server"
-LABEL_DIGEST = "cr.kanister.io/digest"
-ANNOTATION_FINGERPRINT = "cr.kanister.io/tls-fingerprint"
-ANNOTATION_NOT_AFTER = "cr.kanister.io/tls-not-after"
-ANNOTATION_APPLIED = "cr.kanister.io/applied"
-# The version of the users that the server in a pod has taken up.
-ANNOTATION_USERS = "cr.kanister.io/users"
-# What is known of the Secrets that a pod was made of, see `record`.
-ANNOTATION_RECORD = "cr.kanister.io/record"
-# The Jobs that maintain the repository of a server, and their pods. They are none of the server's
-# own pods, which its Service and its NetworkPolicy select by another label.
-LABEL_MAINTENANCE = "cr.kanister.io/maintenance"
-# What the CronJob and its Secret were made of.
-ANNOTATION_MAINTENANCE = "cr.kanister.io/maintenance"
-ANNOTATION_DRAIN_UNTIL = "cr.kanister.io/drain-until"
+LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+LABEL_INSTANCE: Final = "cr.kanister.io/repository-server"
+LABEL_DIGEST: Final = "cr.kanister.io/digest"
+ANNOTATION_FINGERPRINT: Final = "cr.kanister.io/tls-fingerprint"
+ANNOTATION_NOT_AFTER: Final = "cr.kanister.io/tls-not-after"
+ANNOTATION_APPLIED: Final = "cr.kanister.io/applied"
+#: The version of the users that the server in a pod has loaded.
+ANNOTATION_USERS: Final = "cr.kanister.io/users"
+#: What is known of the Secrets that a pod was made of, see `record`.
+ANNOTATION_RECORD: Final = "cr.kanister.io/record"
+#: The Jobs that maintain the repository of a server, and their pods. They are none of the server's
+#: own pods, which its Service and its NetworkPolicy select by another label.
+LABEL_MAINTENANCE: Final = "cr.kanister.io/maintenance"
+#: What the CronJob and its Secret were made of.
+ANNOTATION_MAINTENANCE: Final = "cr.kanister.io/maintenance"
+ANNOTATION_DRAIN_UNTIL: Final = "cr.kanister.io/drain-until"
 
-# What the Service selects as long as there is no pod that clients may reach.
-NO_DIGEST = "none"
+#: What the Service selects as long as there is no pod that clients may reach.
+NO_DIGEST: Final = "none"
 
-# The version of a file without users: what a server starts with whose access Secret is not right.
-NO_USERS = "none"
+#: The version of a file without users: a server whose access Secrets are all wrong starts with it.
+NO_USERS: Final = "none"
 
 # A Service name is a DNS label: 63 characters. Pod names may be longer, host names may not.
-_LABEL_LENGTH = 63
+_LABEL_LENGTH: Final = 63
 # A CronJob adds eleven characters for the name of a Job (pkg/apis/batch/validation).
-_CRON_JOB_LENGTH = 52
-DIGEST_LENGTH = 10
-# A pass asks for the names of one server again and again; a few are at work at the same time.
-_NAMES_AT_WORK = 64
+_CRON_JOB_LENGTH: Final = 52
+DIGEST_LENGTH: Final = 10
+# A reconcile asks for the names of one server again and again, and few run at the same time.
+_NAMES_AT_WORK: Final = 64
 
 
 def versioned_name(server: RepositoryServer, digest_: str) -> str:
@@ -86,7 +86,7 @@ def maintenance_labels(server: RepositoryServer) -> dict[str, str]:
 
 
 def users_of(pod_: Mapping[str, Any]) -> str:
-    """Return the version of the users that an observed pod has taken up; empty if not known."""
+    """Return the version of the users that an observed pod has loaded; empty if not known."""
     version: str = (pod_["metadata"].get("annotations") or {}).get(ANNOTATION_USERS, "")
     return version
 

@@ -42,6 +42,7 @@ class Record:
         not_after: When the certificate expires.
         storage: Where the repository is, in words.
         claim: The PersistentVolumeClaim that the pod mounts; empty if none.
+        repository: What tells the repository from all others.
         sources: State of what the users were made of, see `versions`.
         stored: Tells the Secret with the users that was written from any other.
         users: Version of the users, as a pod that has taken them up is marked with it.
@@ -53,6 +54,7 @@ class Record:
     not_after: datetime
     storage: str
     claim: str
+    repository: str
     sources: str
     stored: str
     users: str
@@ -91,6 +93,7 @@ class Records:
                 not_after=inputs.not_after,
                 storage=inputs.pod.setting.storage,
                 claim=inputs.pod.claim,
+                repository=inputs.repository,
                 sources=known.sources.digest,
                 stored=known.stored,
                 users=known.version,
@@ -128,6 +131,7 @@ def _remembered(server: RepositoryServer, pod: Mapping[str, Any], found: Record)
             digest=names.digest_of(pod),
             not_after=found.not_after,
             pod=PodContext.of(server, storage=found.storage, claim=found.claim),
+            repository=found.repository,
         ),
         users=KnownUsers(
             sources=Versions(found.sources, complete=True),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from reconcilers.errors import InvalidInput
 from reconcilers.kopia import repository_config
 from reconcilers.kopia.storage import authorities, kinds
+from reconcilers.kopia.storage.identity import identity
 from reconcilers.kopia.storage.model import Source
 from reconcilers.repositoryserver.children import names, revision
 from reconcilers.repositoryserver.children.secrets import ServerInputs
@@ -160,6 +161,7 @@ class InputReader:
             digest=revision.digest(server, full),
             not_after=full.certificate.not_after,
             pod=PodContext.of(server, storage=full.storage.label, claim=full.storage.claim),
+            repository=identity(full.storage, server.namespace),
         )
 
     def _is_due(self, server: api.RepositoryServer, known: KnownInputs) -> bool:

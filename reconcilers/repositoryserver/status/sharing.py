@@ -1,25 +1,24 @@
-"""Which servers have the same repository: as far as this process has examined them."""
+"""Which servers write to the same repository, as far as this process has examined them."""
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from controller.reconcile import Request
 
-SHARED = (
+SHARED: Final = (
     "the repository at {storage} is also served by RepositoryServer {others}, and backups made "
     "through one do not show at once through another; let only one serve it, or set "
     "spec.repository.readOnly on all but one"
 )
 
-
-# How many are named. The number of the others would change for all of them with each new one.
-NAMED = 3
-MORE = "{named} and others"
+#: How many others a message names. Their number would change for all of them with each new one.
+NAMED: Final = 3
+MORE: Final = "{named} and others"
 
 
 def words(storage: str, others: Sequence[Request]) -> str:
@@ -36,7 +35,7 @@ def words(storage: str, others: Sequence[Request]) -> str:
 
 
 class Repositories:
-    """Knows who writes to which repository. Safe for use by several threads.
+    """An index of the servers by the repository that they write to. Safe for several threads.
 
     Two servers on one repository do each other no harm, so nothing keeps them apart. But what a
     client backs up through one is not seen through the other before that refreshes, and what one
@@ -44,43 +43,44 @@ class Repositories:
     """
 
     def __init__(self) -> None:
-        """Know of nobody."""
         self._lock = threading.Lock()
         # Invariant: the second has exactly those of the first that write, by repository.
         self._examined: dict[Request, str] = {}
         self._writers: dict[str, set[Request]] = {}
 
     def examined(self, request: Request, repository: str) -> None:
-        """Remember what a server writes to.
+        """Record what a server writes to.
 
         Args:
             request: The server.
-            repository: What tells its repository from all others; empty if it only reads.
+            repository: Its repository, as `kopia.storage.identity`; empty if it only reads.
         """
         with self._lock:
+            if self._examined.get(request) == repository:
+                return
             self._forget(request)
             self._examined[request] = repository
             if repository:
                 self._writers.setdefault(repository, set()).add(request)
 
     def failed(self, request: Request) -> None:
-        """Remember that nobody can tell what a server writes to; what is known of it stays."""
+        """Record that nothing shows what a server writes to; what is known of it stays."""
         with self._lock:
             self._examined.setdefault(request, "")
 
     def forget(self, request: Request) -> None:
-        """Forget a server that is gone."""
+        """Drop a server that is gone."""
         with self._lock:
             self._forget(request)
 
     def sharing(self, request: Request) -> list[Request]:
-        """Return the other servers that write to the repository of one, by name."""
+        """Return the other servers that write to the repository of one, by namespace and name."""
         with self._lock:
             writers = self._writers.get(self._examined.get(request, ""), set())
             return sorted(writers - {request}, key=lambda one: (one.namespace, one.name))
 
     def have_examined(self, requests: Iterable[Request]) -> bool:
-        """Return whether nobody is among these of whom more may yet be learnt."""
+        """Return whether all of these have been examined, so that nothing more is found."""
         with self._lock:
             return all(request in self._examined for request in requests)
 

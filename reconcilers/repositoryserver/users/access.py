@@ -1,10 +1,10 @@
-"""Access users: who may connect, with which password, and who may through an entry of before."""
+"""Who may connect, with which password, by the access Secrets of a resource. Pure functions."""
 
 from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from attrs import field, frozen
 
@@ -20,53 +20,55 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.users.userfile import UserFile
     from reconcilers.secrets.data import SecretData
 
-# kopia internal/user/user_manager.go
-USER_PATTERN = re.compile(r"[a-z0-9\-_.]+@[a-z0-9\-_.]+")
-AT = "_at_"
+#: As kopia internal/user/user_manager.go.
+USER_PATTERN: Final = re.compile(r"[a-z0-9\-_.]+@[a-z0-9\-_.]+")
+AT: Final = "_at_"
 
-# The values of a Secret may have 1 MiB (kubernetes pkg/apis/core, MaxSecretSize). The rest is for
-# the version of the users, which stands beside them.
-MAX_FILE_BYTES = 1024 * 1024 - 1024
+#: The values of a Secret may have 1 MiB (kubernetes pkg/apis/core, MaxSecretSize). The rest is for
+#: the version of the users, which stands beside them.
+MAX_FILE_BYTES: Final = 1024 * 1024 - 1024
 
-REASON_NAME = "UserNameInvalid"
-REASON_TWICE = "UserNamedTwice"
-REASON_TOO_MANY = "TooManyUsers"
+REASON_NAME: Final = "UserNameInvalid"
+REASON_TWICE: Final = "UserNamedTwice"
+REASON_TOO_MANY: Final = "TooManyUsers"
 
-BAD_NAME = (
+BAD_NAME: Final = (
     "key {key} of Secret {ref}, named by {field}, makes the user {user}, which Kopia refuses; "
     "user and host may hold lower-case letters, digits, `-`, `_` and `.` only"
 )
-BAD_USERNAME = (
+BAD_USERNAME: Final = (
     "{field} {username!r} is refused by Kopia; "
     "use lower-case letters, digits, `-`, `_` and `.` only"
 )
-NOT_A_USER = (
+NOT_A_USER: Final = (
     "key {key} of Secret {ref}, named by {field}, does not name a user; write user and host as "
     "user_at_host, or name the user in spec.server.userAccess and let the keys be host names"
 )
-AMBIGUOUS = (
+AMBIGUOUS: Final = (
     "key {key} of Secret {ref}, named by {field}, holds `_at_` more than once, so that user and "
     "host cannot be told apart; use spec.server.userAccess for this user"
 )
-NAMED_TWICE = (
+NAMED_TWICE: Final = (
     "the user {user} is named by Secret {first} and by Secret {second}, named by {field}; remove "
     "it from one of them. Until then the password in Secret {first} counts"
 )
-TOO_MANY = (
+TOO_MANY: Final = (
     "{number} users are too many: the server reads them from one Secret, which holds about {fit} "
     "with names as long as these; remove users from Secret {ref}, named by {field}, which names "
     "{names} of them, or move some to another RepositoryServer. Until then no user is added who is "
     "new in that Secret"
 )
-NO_USERS = (
+NO_USERS: Final = (
     "Secret {ref}, named by {field}, has no keys, so that only users in the repository can "
     "connect; add a key for each user that may connect"
 )
-NO_USERS_OF_ONE = (
+NO_USERS_OF_ONE: Final = (
     "Secret {ref}, named by {field}, has no keys, so that it lets nobody in; add a key for each "
     "user that may connect"
 )
-USERS_STAY = "{message}; until this is fixed, no user of that Secret is added, changed or removed"
+USERS_STAY: Final = (
+    "{message}; until this is fixed, no user of that Secret is added, changed or removed"
+)
 
 
 class UserListError(Exception):
@@ -77,7 +79,7 @@ class UserListError(Exception):
 class Change:
     """How the users of a server differ from those before, by name only.
 
-    Attributes:
+    Args:
         added: Who may connect now.
         changed: Who has another password.
         removed: Who may not connect any more.
@@ -89,7 +91,12 @@ class Change:
 
     @classmethod
     def between(cls, before: Mapping[str, str], after: Mapping[str, str]) -> Change:
-        """Compare the hashes of users, by name, with those before."""
+        """Return how the hashes of users differ from those before.
+
+        Args:
+            before: The former hashes, by `user@host`.
+            after: The hashes as they are now.
+        """
         return cls(
             added=tuple(sorted(after.keys() - before.keys())),
             changed=tuple(

@@ -1,7 +1,7 @@
-"""Acting on users: the server's users become those of the access Secrets.
+"""Keeping a server's users as the access Secrets have them.
 
-The users are in an owned Secret that the pod mounts. A new pod starts with them; a running server
-loads changed ones, by a command in its pod.
+The users are in an owned Secret that the pod mounts. A new pod starts with them. A running server
+loads changed ones by a command in its pod, also while it drains.
 """
 
 from __future__ import annotations
@@ -20,17 +20,9 @@ from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.children.secrets import users_secret
 from reconcilers.repositoryserver.context import Attempt, KnownUsers
 from reconcilers.repositoryserver.rollout import podstatus, retry
-from reconcilers.repositoryserver.serverexec import (
-    UNANSWERED,
-    Unanswered,
-    Unreachable,
-)
+from reconcilers.repositoryserver.serverexec import UNANSWERED, Unanswered, Unreachable
 from reconcilers.repositoryserver.users import access, legacy
-from reconcilers.repositoryserver.users.userfile import (
-    UserFile,
-    kopia_reads_the_same,
-    origin_of,
-)
+from reconcilers.repositoryserver.users.userfile import UserFile, kopia_reads_the_same, origin_of
 from reconcilers.repositoryserver.verdict import (
     CLIENT_USER_INITIALIZED,
     SERVER_REFRESHED,
@@ -50,8 +42,8 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.serverexec import ServerCommands
     from reconcilers.repositoryserver.users.source import StoredUsers, UserSource
 
-#: Seconds between two tries while the kubelet has not copied the changed Secret into the pod. It
-#: sees the change within milliseconds, mostly.
+#: Seconds between two tries while the kubelet has not copied the changed Secret into the pod. That
+#: mostly takes milliseconds.
 TAKE_UP_PAUSE_SECONDS: Final = 1.0
 #: Value of a pod's annotation while its server loads the users.
 AWAITED: Final = "{version} awaited since {since}"
@@ -63,7 +55,7 @@ UNREACHABLE: Final = "the users cannot be loaded into the server in pod {pod}: {
 EVENT_USERS_CHANGED: Final = "UsersChanged"
 
 _VERSION_BYTES: Final = 5
-#: What stands in place of a version: it does not tell one file from another.
+#: Values in place of a version, which do not tell one file from another.
 _NO_VERSIONS: Final = frozenset({"", names.NO_USERS})
 
 _log = structlog.get_logger()
@@ -152,11 +144,14 @@ class UserRegistrar:
     def forget_legacy(self, current: Pass) -> None:
         """Record that no entry in the repository is to be deleted any more.
 
+        If somebody else has changed the users meanwhile, nothing is recorded: the next reconcile
+        puts them right, and another search records this.
+
         Raises:
             ClientError: The API server refused or could not be reached.
         """
         stored, known = self._reader.stored_users(current), current.memory.users
-        if stored is not None and known is not None:
+        if stored is not None and known is not None and version_of(stored.obj) == known.stored:
             users = evolve(UserFile.parse(stored.users), legacy=frozenset())
             current.memory.users = self._write(
                 current, stored, users, evolve(known, legacy=frozenset())
@@ -187,7 +182,7 @@ class UserRegistrar:
         memory, known = current.memory, current.memory.users
         if known is None:
             return None
-        # What is known of pods that are gone, and of former users, goes.
+        # Drop what is remembered of pods that are gone, and of former versions.
         uids = {pod["metadata"]["uid"] for pod in (*pods, *others)}
         memory.attempts = {
             uid: last
@@ -213,8 +208,8 @@ class UserRegistrar:
     ) -> Problem | Waiting | None:
         memory, uid = current.memory, pod["metadata"]["uid"]
         failed = memory.attempts.get(uid)
-        # A command that is under way is brought to its end even if the pod does not answer any
-        # more: a storage that hangs is known by the time that this takes, and fails the probe too.
+        # Wait for a command that is under way even if the pod does not answer any more: a storage
+        # that hangs is noticed by the time that the command takes, and fails the probe as well.
         if uid not in memory.loading:
             if not podstatus.answers(pod):
                 return None
@@ -226,7 +221,7 @@ class UserRegistrar:
             memory.loading[uid] = version
         end = self._load(current, pod, version, setting)
         if end is None:
-            # Another try that is under way mends nothing yet.
+            # While another try is under way the last one's fault stands.
             return _loading(pod) if failed is None else failed.verdict
         del memory.loading[uid]
         if end.fault is None:

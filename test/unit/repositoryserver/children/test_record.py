@@ -31,6 +31,7 @@ RECORD = Record(
     not_after=datetime(2027, 1, 1, tzinfo=UTC),
     storage="bucket b of s3.example",
     claim="",
+    repository="r",
     sources="s",
     stored="uid/7",
     users="u",
@@ -45,6 +46,7 @@ KNOWN_INPUTS = KnownInputs(
     digest=objects.DIGEST,
     not_after=RECORD.not_after,
     pod=PodContext.of(SERVER, storage=RECORD.storage, claim=""),
+    repository="r",
 )
 KNOWN_USERS = KnownUsers(
     sources=Versions("s", complete=True),
@@ -149,16 +151,25 @@ def test_what_is_recalled(pods: list[Object], users: str | None) -> None:
 
 
 @given(
-    words=st.lists(st.text(max_size=40), min_size=7, max_size=7),
+    words=st.lists(st.text(max_size=40), min_size=8, max_size=8),
     not_after=st.datetimes(timezones=st.just(UTC)),
     names=st.lists(st.text(max_size=40), max_size=5).map(tuple),
 )
 def test_what_is_rendered_is_parsed(
     words: list[str], not_after: datetime, names: tuple[str, ...]
 ) -> None:
-    program, inputs, storage, claim, sources, stored, users = words
+    program, inputs, storage, claim, repository, sources, stored, users = words
     known = Record(
-        program, inputs, not_after, storage, claim, sources, stored, users=users, names=names
+        program=program,
+        inputs=inputs,
+        not_after=not_after,
+        storage=storage,
+        claim=claim,
+        repository=repository,
+        sources=sources,
+        stored=stored,
+        users=users,
+        names=names,
     )
 
     assert record.parse(record.render(known)) == known

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING
 
 import pytest
@@ -258,6 +259,23 @@ def test_what_is_to_be_deleted_takes_no_room_from_users(
 
 def size(users: list[tuple[str, list[str]]]) -> int:
     return userfile.size(users)
+
+
+def test_a_stranger_whom_somebody_lets_in_meanwhile_does_not_stay(taken_over: World) -> None:
+    """Recording the end of the purge writes the users, and must not write those of others."""
+    stored = taken_over.secret(USERS_SECRET)
+
+    def let_in() -> None:
+        data = {"data": {"htpasswd": base64.b64encode(b"x:{SSHA}y\n").decode()}}
+        taken_over.change_secret(objects.merged(stored, data))
+        taken_over.kopia.meanwhile = lambda: None
+
+    taken_over.kopia.meanwhile = let_in
+
+    search(taken_over)
+    taken_over.reconcile()
+
+    assert htpasswd.entries(taken_over.volume()).keys() == {USER}
 
 
 def test_a_purge_costs_two_requests(taken_over: World) -> None:

@@ -31,6 +31,28 @@ class TestSharedRepository:
         settled.api.put(api.REPOSITORY_SERVERS, second)
         return settled
 
+    @pytest.mark.parametrize(
+        ("root_path", "told"),
+        [
+            pytest.param("/files/.", True, id="the same folder in another spelling"),
+            pytest.param("other", False, id="another folder"),
+        ],
+    )
+    def test_a_repository_is_known_by_its_place(
+        self, settled: World, root_path: str, *, told: bool
+    ) -> None:
+        """Not by the words in which its place is told."""
+        metadata = {"name": self.SECOND.name, "uid": "uid-of-second"}
+        spec = {"repository": {"rootPath": root_path}}
+        second = objects.repository_server({"metadata": metadata, "spec": spec})
+        settled.api.put(api.REPOSITORY_SERVERS, second)
+
+        self.reconcile_second(settled)
+        settled.reconcile()
+
+        found = get_condition(conditions_of(settled.server()), "RepositoryShared")
+        assert (found is not None) == told
+
     def reconcile_second(self, world: World) -> Result:
         return world.pass_of(self.SECOND)
 

@@ -200,14 +200,14 @@ def has_the_users_of_its_mark(history: History) -> str:
 
 
 def lets_in_who_should(history: History) -> str:
-    """Who was taken out of the access Secret is let in no more, and who was put in is."""
+    """Who was taken out of the access Secret is let in by no pod, and who was put in is."""
     user = history.cluster.user
     for name, changed in history.users_changed.items():
         if history.now - max(changed, history.disturbed) < PATIENCE:
             continue
         if not all(map(user.is_right, user.accesses(name).values())):
             continue
-        for pod in _reached(history.cluster, name):
+        for pod in _answering(history.cluster, name):
             life, users = history.cluster.nodes.life(pod), user.passwords(name)
             if life is not None and life.served is not None and not _lets_in(life.served, users):
                 return f"{name_of(pod)} lets in others than {', '.join(users)}"
@@ -403,6 +403,15 @@ def _reached(cluster: Cluster, name: str) -> list[Object]:
     service = cluster.api.find(resources.SERVICES, objects.NAMESPACE, f"repo-server-{name}")
     found = [] if service is None else selected_by(service, cluster.api.list(resources.PODS))
     return [pod for pod in found if podstatus.is_ready(pod)]
+
+
+def _answering(cluster: Cluster, name: str) -> list[Object]:
+    """Return the pods of a server that let clients in, those that drain among them."""
+    return [
+        pod
+        for pod in cluster.api.list(resources.PODS)
+        if server_of(pod) == name and podstatus.answers(pod)
+    ]
 
 
 def _lets_in(served: str, passwords: Mapping[str, str]) -> bool:
