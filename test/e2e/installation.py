@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ DEPLOYMENT = "repository-server-controller"
 SELECTOR = f"app.kubernetes.io/name={DEPLOYMENT}"
 
 SERVER_IMAGE = "RSC_SERVER_IMAGE"
+SETTINGS_VOLUME = "settings"
 
 # As in the manifests.
 REPLICAS = 2
@@ -107,6 +109,24 @@ class Controller:
             f"--namespace={NAMESPACE}",
             f"deployment/{DEPLOYMENT}",
             f"{SERVER_IMAGE}={image}",
+        )
+
+    def settings(self) -> str:
+        """Return the name of the ConfigMap with its settings."""
+        deployment = self.cluster.client.get(DEPLOYMENTS, NAMESPACE, DEPLOYMENT)
+        volumes = deployment["spec"]["template"]["spec"]["volumes"]
+        (name,) = (one["configMap"]["name"] for one in volumes if one["name"] == SETTINGS_VOLUME)
+        return str(name)
+
+    def use_settings(self, config_map: str) -> None:
+        """Have it read its settings from another ConfigMap, as kustomize names one anew."""
+        volume = {"name": SETTINGS_VOLUME, "configMap": {"name": config_map}}
+        patch = {"spec": {"template": {"spec": {"volumes": [volume]}}}}
+        self.cluster.kubectl.run(
+            "patch",
+            f"--namespace={NAMESPACE}",
+            f"deployment/{DEPLOYMENT}",
+            f"--patch={json.dumps(patch)}",
         )
 
     def metrics(self) -> str:

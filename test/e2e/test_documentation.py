@@ -9,6 +9,10 @@ import pytest
 from e2e.cluster import NAMESPACE
 from e2e.documented import PAGES, REMOVAL, as_typed, commands_of
 from e2e.server import HOST, USER
+from e2e.waiting import wait_for
+from reconcilers import resources
+from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver.children import names
 
 if TYPE_CHECKING:
     from e2e.server import Server
@@ -16,7 +20,11 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_commands_of(page: str, server: Server) -> None:
+    # None of the runs that the schedule makes falls into a test.
+    server.resource["spec"]["repository"]["maintenance"] = {"schedule": "0 0 29 2 *"}
     info = server.start()["status"]["serverInfo"]
+    cron_job = names.maintenance_name(api.parse(server.get()))
+    wait_for("the CronJob", lambda: server.cluster.get(resources.CRON_JOBS, cron_job), bool)
     words = {
         "-n kanister": f"-n {NAMESPACE}",
         "NAME": server.name,

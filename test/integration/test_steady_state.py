@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from integration.running import Running
 
 SERVERS = ("first", "second", "third")
+#: The one whose repository is maintained.
+MAINTAINED = "second"
 
 
 class Observed(RepositoryServerReconciler):
@@ -114,11 +116,13 @@ def bystanders(namespace: str) -> dict[Resource, Object]:
 def bring_up(client: Client, namespace: str) -> None:
     """Create servers, and do what the kubelet does until they are Ready."""
     running.create_secrets(client, namespace)
+    maintained: Object = {"spec": {"repository": {"maintenance": {"schedule": "0 3 * * *"}}}}
     for name in SERVERS:
-        running.create(client, namespace, name)
+        running.create(client, namespace, name, maintained if name == MAINTAINED else None)
     pods = running.wait_for_pods(client, namespace, len(SERVERS))
     running.set_status(client, namespace, pods, objects.serving())
     running.wait_ready(client, namespace)
+    wait_for("the CronJob", lambda: client.list(resources.CRON_JOBS, namespace)["items"], bool)
     # The last that is told of each, behind the pass.
     wait_for(
         "the events",

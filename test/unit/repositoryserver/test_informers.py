@@ -71,3 +71,22 @@ def test_a_cached_endpoint_slice_tells_of_pods_and_no_addresses() -> None:
         "endpoints": [{"conditions": {"ready": True}, "targetRef": {"uid": "1"}}],
     }
     assert informers.trim_slice({"metadata": metadata, "endpoints": None})["endpoints"] == []
+
+
+def test_a_cached_cron_job_has_all_but_the_template_of_its_jobs() -> None:
+    metadata: Object = {"name": "repo-server-files-maintenance"}
+    spec: Object = {"schedule": "@daily", "jobTemplate": {"spec": {"template": {}}}}
+
+    assert informers.trim_cron_job({"metadata": metadata, "spec": spec, "status": {}}) == {
+        "metadata": metadata,
+        "spec": {"schedule": "@daily"},
+    }
+
+
+def test_a_cached_job_tells_what_came_of_it() -> None:
+    metadata: Object = {"name": "run"}
+
+    assert informers.trim_job({"metadata": metadata, "spec": {"template": {}}}) == {
+        "metadata": metadata,
+        "status": {},
+    }

@@ -160,3 +160,24 @@ class TestForgetUsers:
     def test_an_input_that_breaks_off_is_a_failure(self, container: Container) -> None:
         assert container.run(servercommands.FORGET_USERS, b"a@h\n", close=True) == 1
         assert "server refresh" not in container.calls()
+
+
+class TestMaintenanceOwner:
+    def test_is_what_kopia_prints(self) -> None:
+        output = b'{"owner":"backup-admin@store.example","quick":{"enabled":true}}\n'
+
+        assert servercommands.maintenance_owner(0, output) == "backup-admin@store.example"
+
+    @pytest.mark.parametrize(
+        ("exit_code", "output"),
+        [
+            pytest.param(1, b'{"owner":"a@b"}', id="a command that has failed"),
+            pytest.param(0, b"", id="nothing was printed"),
+            pytest.param(0, b"[]", id="something else was printed"),
+            pytest.param(0, b"{}", id="no owner"),
+            pytest.param(0, b'{"owner":""}', id="an empty owner"),
+        ],
+    )
+    def test_is_not_known(self, exit_code: int, output: bytes) -> None:
+        with pytest.raises(ValueError):  # noqa: PT011 - of json as well
+            servercommands.maintenance_owner(exit_code, output)

@@ -173,3 +173,22 @@ def test_a_secret_wakes_who_names_it_even_if_a_reconcile_has_made_it(made: SetUp
     made.operator.informers.written(resources.SECRETS, secret)
 
     assert made.woken_by(resources.SECRETS, secret) == {USER}
+
+
+def test_a_job_wakes_the_owner_of_its_cron_job(made: SetUp) -> None:
+    made.woken_by(resources.CRON_JOBS, obj(1, "maintenance"))
+    job = obj(2, "run")
+    reference = {"apiVersion": "batch/v1", "kind": "CronJob", "name": "maintenance"}
+    job["metadata"]["ownerReferences"] = [{**reference, "uid": "maintenance"}]
+
+    assert made.woken_by(resources.JOBS, job) == {FILES}
+
+
+def test_a_job_of_a_namesake_of_its_cron_job_wakes_nobody(made: SetUp) -> None:
+    made.operator.informers.written(resources.CRON_JOBS, obj(1, "maintenance"))
+    made.woken_by(resources.CRON_JOBS, obj(1, "maintenance"))
+    job = obj(2, "run")
+    reference = {"apiVersion": "batch/v1", "kind": "CronJob", "name": "maintenance"}
+    job["metadata"]["ownerReferences"] = [{**reference, "uid": "another"}]
+
+    assert made.woken_by(resources.JOBS, job) == set()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from attrs import evolve
 
@@ -22,6 +24,9 @@ from reconcilers.repositoryserver.verdict import (
     Problem,
     Waiting,
 )
+
+if TYPE_CHECKING:
+    from controller.resource import Object
 
 WRITE = Action("patch", "repositoryservers/status", objects.NAME)
 
@@ -64,6 +69,13 @@ class World:
         self.writer.write(self.seen, outcome, passes.begin(self.clock).deadline)
         events, self.recorder.events = self.recorder.events, []
         return events
+
+    def status(self) -> Object:
+        """Return the status as it is stored."""
+        server = self.api.store(api.REPOSITORY_SERVERS).get(objects.NAMESPACE, objects.NAME)
+        assert server is not None
+        found: Object = server["status"]
+        return found
 
 
 @pytest.fixture
@@ -168,3 +180,12 @@ def test_what_was_done_is_told_in_a_normal_event(world: World) -> None:
     world.writer.tell(passes.begin(world.clock), "PodCreated", "created pod p", "Create")
 
     assert world.recorder.events == [Event("Normal", "PodCreated", "created pod p", "Create")]
+
+
+def test_a_part_that_is_over_is_removed_from_the_status(world: World) -> None:
+    world.write(evolve(READY, maintenance={"result": "Succeeded"}))
+    assert world.status()["maintenance"] == {"result": "Succeeded"}
+
+    world.write(evolve(READY, maintenance={}))
+
+    assert "maintenance" not in world.status()
