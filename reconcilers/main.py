@@ -88,5 +88,6 @@ def build(
         image=options.server_image,
         workers=options.workers,
         max_replacements=options.max_concurrent_replacements,
+        pod_override=options.pod_override,
     )
     return operator

@@ -12,6 +12,7 @@ from attrs import frozen
 import controller
 from controller import log
 from controller.leaderelection.lease import LeaseTerms
+from reconcilers.pods import allowed
 from reconcilers.repositoryserver.rollout import throttle as turns
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Options:
     Attributes:
         namespace: Namespace whose RepositoryServers are served; empty for the controller's own.
         server_image: Image with Kopia for the server pods.
+        pod_override: What spec.server.podOverride may have: restricted, any or off.
         workers: How many RepositoryServers are reconciled at the same time.
         max_concurrent_replacements: How many servers get another pod at the same time.
         log_level: debug, info, warning or error.
@@ -47,6 +49,7 @@ class Options:
 
     namespace: str
     server_image: str
+    pod_override: str
     workers: int
     max_concurrent_replacements: int
     log_level: str
@@ -100,6 +103,7 @@ def parse_options(arguments: Sequence[str], environment: Mapping[str, str]) -> O
 _CHOICES = {
     "log_level": ("debug", "info", "warning", "error"),
     "log_format": log.FORMATS,
+    "pod_override": allowed.MODES,
 }
 
 
@@ -112,8 +116,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = _Parser(
         prog=PROGRAM,
         usage="%(prog)s [flags]",
-        description="Runs a Kopia repository server for each RepositoryServer of a namespace. "
-        "Each flag has an environment variable: --log-level is RSC_LOG_LEVEL.",
+        description="Runs Kopia servers. Each flag is a variable: --log-level is RSC_LOG_LEVEL.",
         # Flag and text on one line each, so that all of it fits a screen.
         formatter_class=functools.partial(argparse.HelpFormatter, max_help_position=38),
         # A flag cut short would mean another one as soon as there is another one.
@@ -143,6 +146,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
 
     flag("namespace", "", "namespace to serve (default: its own)", _namespace)
     flag("server-image", DEFAULT_SERVER_IMAGE, "with Kopia", _image)
+    flag("pod-override", allowed.RESTRICTED, "or any, off", str, "MODE")
     flag("workers", "10", "reconciles at once", _workers, "N")
     flag(
         "max-concurrent-replacements",

@@ -31,6 +31,7 @@ DEFAULT_METADATA_CACHE_MB = 500
 
 DEFAULT_DRAIN_SECONDS = 300
 DEFAULT_USER = 65532
+DEFAULT_TOKEN_SECONDS = 3600
 
 # Every field that refers to a Secret which the controller reads; lists on the way are walked.
 SECRET_FIELDS = (
@@ -95,6 +96,19 @@ class PodSettings:
 
 
 @frozen
+class TokenSettings:
+    """A token of the pod's account that Kopia may show to somebody else than the API server.
+
+    Attributes:
+        audience: Whom the token is for.
+        expiration_seconds: How long one is valid; the kubelet renews it before.
+    """
+
+    audience: str
+    expiration_seconds: int = DEFAULT_TOKEN_SECONDS
+
+
+@frozen
 class RepositoryServer:
     """The desired state of one repository server.
 
@@ -115,6 +129,7 @@ class RepositoryServer:
         read_only: Whether the repository is opened without the right to write.
         point_in_time: The time (UTC) as of which the repository is shown; None for the present.
         service_account_name: Service account of the pod; empty for the namespace's default.
+        token: The token of that account that the pod gets; None for none.
         drain_seconds: Seconds that a replaced pod goes on serving its sessions.
         refresh_seconds: Seconds between two looks at the storage; None for Kopia's own.
         pod: What is said of the pod.
@@ -140,6 +155,7 @@ class RepositoryServer:
     read_only: bool = False
     point_in_time: datetime | None = None
     service_account_name: str = ""
+    token: TokenSettings | None = None
     drain_seconds: int = DEFAULT_DRAIN_SECONDS
     refresh_seconds: int | None = None
     pod: PodSettings = field(factory=PodSettings)
@@ -232,6 +248,7 @@ def parse(obj: Mapping[str, Any]) -> RepositoryServer:
         read_only=bool(repository.get("readOnly")) or point_in_time is not None,
         point_in_time=point_in_time,
         service_account_name=server.get("serviceAccountName", ""),
+        token=_token(server.get("serviceAccountToken")),
         drain_seconds=_or_default(server.get("drainSeconds"), DEFAULT_DRAIN_SECONDS),
         refresh_seconds=server.get("refreshSeconds"),
         pod=_pod_settings(server),
@@ -258,6 +275,15 @@ def secret_names(obj: Mapping[str, Any]) -> set[str]:
     }
 
 
+def service_account_names(obj: Mapping[str, Any]) -> list[str]:
+    """Return the name of the ServiceAccount that a RepositoryServer asks for.
+
+    Like `secret_names` it never fails.
+    """
+    server = obj["spec"].get("server") or {}
+    return [server.get("serviceAccountName") or "default"]
+
+
 def _values(node: Any, path: Sequence[str]) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401 - JSON
     if isinstance(node, list):
         for item in node:
@@ -282,6 +308,13 @@ def _point_in_time(value: str | None) -> datetime | None:
         return datetime.fromisoformat(value.upper()).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise InvalidInput(REASON_NO_TIME, NO_TIME.format(value=value)) from error
+
+
+def _token(settings: Mapping[str, Any] | None) -> TokenSettings | None:
+    if settings is None:
+        return None
+    seconds = _or_default(settings.get("expirationSeconds"), DEFAULT_TOKEN_SECONDS)
+    return TokenSettings(settings["audience"], seconds)
 
 
 def _pod_settings(server: Mapping[str, Any]) -> PodSettings:

@@ -26,7 +26,7 @@ from controller.reconcile import Request, Result
 from reconcilers import resources
 from reconcilers.errors import InvalidInput
 from reconcilers.kopia import failures
-from reconcilers.pods import overrides
+from reconcilers.pods import allowed, overrides
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.caches import INDEX_OWNER
 from reconcilers.repositoryserver.children import names, network, record
@@ -34,6 +34,7 @@ from reconcilers.repositoryserver.children.applier import ChildApplier
 from reconcilers.repositoryserver.children.record import Records
 from reconcilers.repositoryserver.context import KnownFailure, Memory, Pass
 from reconcilers.repositoryserver.inputs.issuer import CertificateIssuer
+from reconcilers.repositoryserver.inputs.permissions import Permissions
 from reconcilers.repositoryserver.inputs.reader import InputReader
 from reconcilers.repositoryserver.rollout import podstatus, retry
 from reconcilers.repositoryserver.rollout.plan import Newest
@@ -133,6 +134,7 @@ class RepositoryServerReconciler:
         image: str,
         turns: Turns | None = None,
         repositories: Repositories | None = None,
+        pod_override: str = allowed.RESTRICTED,
     ) -> None:
         """Take the dependencies.
 
@@ -145,6 +147,7 @@ class RepositoryServerReconciler:
             image: Image with Kopia for the server pods.
             turns: Limits how many servers are replaced at the same time.
             repositories: Is told which repository each server has.
+            pod_override: Which overrides of a pod are taken, one of `allowed.MODES`.
         """
         self._caches = caches
         self._clock = clock
@@ -170,7 +173,12 @@ class RepositoryServerReconciler:
         )
         secrets = SecretReader(client=client, cache=caches.secrets)
         self._reader = InputReader(
-            secret_reader=secrets, caches=caches, issuer=issuer, clock=clock, image=image
+            secret_reader=secrets,
+            caches=caches,
+            issuer=issuer,
+            permissions=Permissions(accounts=caches.service_accounts, mode=pod_override),
+            clock=clock,
+            image=image,
         )
         self._commands = ServerCommands(commands)
         self._registrar = UserRegistrar(

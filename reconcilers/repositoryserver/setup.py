@@ -8,8 +8,9 @@ from controller.conditions import conditions_of, get_condition
 from controller.handler import enqueue_owner, not_own_creation, not_own_write
 from controller.reconcile import Request
 from controller.workqueue.ratelimit import ExponentialRateLimiter
+from reconcilers.pods import allowed
 from reconcilers.repositoryserver import api
-from reconcilers.repositoryserver.caches import INDEX_SECRET
+from reconcilers.repositoryserver.caches import INDEX_ACCOUNT, INDEX_SECRET
 from reconcilers.repositoryserver.informers import follow
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
 from reconcilers.repositoryserver.rollout import endpoints
@@ -36,7 +37,12 @@ MAX_RETRY_SECONDS: Final = 60.0
 
 
 def setup(
-    operator: Operator, *, image: str, workers: int, max_replacements: int
+    operator: Operator,
+    *,
+    image: str,
+    workers: int,
+    max_replacements: int,
+    pod_override: str = allowed.RESTRICTED,
 ) -> Caches[SharedInformer]:
     """Add the controller of RepositoryServers to an operator.
 
@@ -45,6 +51,7 @@ def setup(
         image: Image with Kopia for the server pods.
         workers: RepositoryServers reconciled at the same time.
         max_replacements: Servers that get another pod at the same time.
+        pod_override: Which overrides of a pod are taken, one of `allowed.MODES`.
 
     Returns:
         What it reads.
@@ -62,6 +69,7 @@ def setup(
         image=image,
         turns=Turns(max_replacements, clock=operator.clock),
         repositories=repositories,
+        pod_override=pod_override,
     )
     (
         # A reconcile goes on from the status that it has written and the children that it has made.
@@ -73,6 +81,7 @@ def setup(
         .owns(caches.services)
         .watches(caches.endpoint_slices, wakes.owners_of_service)
         .watches(caches.secrets, wakes.servers_that_name)
+        .watches(caches.service_accounts, wakes.servers_that_run_as)
         .watches(caches.servers, wakes.sharing, predicate=matters_to_sharing)
         .with_workers(workers)
         .with_rate_limiter(ExponentialRateLimiter(maximum=MAX_RETRY_SECONDS))
@@ -100,6 +109,11 @@ class _Wakes:
         """Name the resources that refer to a Secret."""
         name = secret["metadata"]["name"]
         return map(_request, self._caches.servers.by_index(INDEX_SECRET, name))
+
+    def servers_that_run_as(self, account: Object) -> Iterable[Request]:
+        """Name the resources that refer to a ServiceAccount."""
+        name = account["metadata"]["name"]
+        return map(_request, self._caches.servers.by_index(INDEX_ACCOUNT, name))
 
     def sharing(self, server: Object) -> Iterable[Request]:
         """Name the resources that have the same repository as a server."""

@@ -22,6 +22,7 @@ from fakes.kopia import FakeKopia
 from fakes.recorder import FakeRecorder
 from reconcilers import resources
 from reconcilers.kopia import htpasswd
+from reconcilers.pods import allowed
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.caches import (
     INDEX_INSTANCE,
@@ -81,6 +82,7 @@ class World:
         recorder: Holds the events.
         clock: Moves when a test says so.
         turns: Those of the servers that are being replaced.
+        pod_override: Which overrides of a pod the controller takes from its next start on.
         commands_wait: Commands run when `run_commands` says so, and not at once.
         woken: The servers that the end of a command has woken.
         endpoints_lag: The endpoints do not follow the Service by themselves.
@@ -93,6 +95,7 @@ class World:
         self.recorder = FakeRecorder()
         self.clock = FakeClock(objects.NOW)
         self.turns = Turns(TURNS, clock=self.clock)
+        self.pod_override = allowed.RESTRICTED
         self.endpoints_lag = False
         self.commands_wait = False
         self.woken: list[Request] = []
@@ -148,11 +151,13 @@ class World:
                 network_policies=self._cache(resources.NETWORK_POLICIES),
                 secrets=secrets,
                 endpoint_slices=self._cache(resources.ENDPOINT_SLICES, _BY_SERVICE),
+                service_accounts=self._cache(resources.SERVICE_ACCOUNTS),
             ),
             recorder=self.recorder,
             clock=self.clock,
             image=objects.IMAGE,
             turns=self.turns,
+            pod_override=self.pod_override,
         )
 
     def _cache(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from controller.conditions import timestamp
 from reconcilers.kopia import cli, repository_config
@@ -35,6 +35,11 @@ DEFAULT_REQUESTS = {"cpu": "50m", "memory": "128Mi"}
 # Kopia, a Go program, frees memory before the kernel ends it; the rest is for what Go does not see.
 MEMORY_LIMIT_VARIABLE = "GOMEMLIMIT"
 MEMORY_LIMIT_SHARE = Decimal("0.9")
+
+#: Where a credential finds the token of `spec.server.serviceAccountToken`.
+TOKEN_DIRECTORY: Final = "/var/run/secrets/cr.kanister.io/serviceaccount"  # noqa: S105 - a path
+TOKEN_FILE: Final = "token"  # noqa: S105 - a file's name
+_TOKEN_VOLUME: Final = "service-account-token"  # noqa: S105 - a volume's name
 
 
 def pod(server: RepositoryServer, inputs: ServerInputs, digest_: str, users: str) -> dict[str, Any]:
@@ -135,6 +140,7 @@ def _generated_pod_spec(
             {"name": "cache", "emptyDir": {"sizeLimit": f"{cache_mb}M"}},
             {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}},
             *inputs.storage.volumes,
+            *_token_volume(server),
         ],
     }
 
@@ -218,8 +224,30 @@ def _container(server: RepositoryServer, inputs: ServerInputs, secret: str) -> d
             {"name": "cache", "mountPath": repository_config.CACHE_DIRECTORY},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the container's own
             *inputs.storage.mounts,
+            *_token_mount(server),
         ],
     }
+
+
+def _token_volume(server: RepositoryServer) -> list[dict[str, Any]]:
+    """Return the volume with a token of the pod's account, renewed by the kubelet."""
+    token = server.token
+    if token is None:
+        return []
+    source = {
+        "path": TOKEN_FILE,
+        "audience": token.audience,
+        "expirationSeconds": token.expiration_seconds,
+    }
+    # Readable by any user id, as the rest.
+    projected = {"sources": [{"serviceAccountToken": source}], "defaultMode": 0o444}
+    return [{"name": _TOKEN_VOLUME, "projected": projected}]
+
+
+def _token_mount(server: RepositoryServer) -> list[dict[str, Any]]:
+    if server.token is None:
+        return []
+    return [{"name": _TOKEN_VOLUME, "mountPath": TOKEN_DIRECTORY, "readOnly": True}]
 
 
 def _resources(server: RepositoryServer) -> dict[str, Any]:

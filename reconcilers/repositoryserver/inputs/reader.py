@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.caches import Cache, Caches
     from reconcilers.repositoryserver.context import Pass
     from reconcilers.repositoryserver.inputs.issuer import CertificateIssuer
+    from reconcilers.repositoryserver.inputs.permissions import Permissions
     from reconcilers.secrets.reader import SecretReader, Versions
 
 
@@ -38,6 +39,7 @@ class InputReader:
         secret_reader: SecretReader,
         caches: Caches[Cache],
         issuer: CertificateIssuer,
+        permissions: Permissions,
         clock: Clock,
         image: str,
     ) -> None:
@@ -47,12 +49,14 @@ class InputReader:
             secret_reader: Reads Secrets.
             caches: Show whether snapshot and pod are there.
             issuer: Makes the certificates that are asked for.
+            permissions: Refuses what a resource may not ask for.
             clock: Tells whether a certificate has expired.
             image: Image with Kopia for the server pods.
         """
         self._secrets = secret_reader
         self._caches = caches
         self._issuer = issuer
+        self._permissions = permissions
         self._clock = clock
         self._image = image
 
@@ -60,9 +64,10 @@ class InputReader:
         """Return what is known of a server's inputs; None if they are to be read.
 
         Raises:
-            InvalidInput: They are known to be such as cannot work, or the certificate has expired
-                since.
+            InvalidInput: They are known to be such as cannot work, the resource asks for what it
+                may not have, or the certificate has expired since.
         """
+        self._permissions.check(current.server)
         known, refusal, server = current.memory.inputs, current.memory.refusal, current.server
         versions = self._input_versions(server)
         if refusal is not None and refusal.versions == versions:

@@ -118,6 +118,16 @@ def test_the_status_that_a_reconcile_has_written_wakes_nobody(made: SetUp) -> No
     assert made.woken_by(api.REPOSITORY_SERVERS, server(3)) == {FILES}
 
 
+def test_an_account_wakes_the_servers_that_run_as_it(made: SetUp) -> None:
+    obj_ = server(1)
+    obj_["spec"]["server"]["serviceAccountName"] = "cloud"
+    made.woken_by(api.REPOSITORY_SERVERS, obj_, server(1, USER.name))
+
+    assert made.woken_by(resources.SERVICE_ACCOUNTS, obj(1, "cloud")) == {FILES}
+    assert made.woken_by(resources.SERVICE_ACCOUNTS, obj(2, "default")) == {USER}
+    assert made.woken_by(resources.SERVICE_ACCOUNTS, obj(3, "other")) == set()
+
+
 def test_who_shares_a_repository_is_woken_when_another_one_has_found_so_or_is_gone(
     made: SetUp,
 ) -> None:
