@@ -1,6 +1,6 @@
 """Who may create RepositoryServers, and nothing else, gets no further.
 
-The attacker's namespace has a controller of its own, installed from the manifests as they are. It is
+The attacker has a controller of its own, installed from the manifests as they are. It is
 tried without the admission policies and with them.
 """
 
