@@ -8,7 +8,7 @@ fix. Nothing here logs, and no message ever holds a value.
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 
@@ -40,6 +40,13 @@ WRONG_TYPE = (
     "delete it and create it again with `type: {expected}`"
 )
 KEY_MISSING = "Secret {ref}, named by {field}, has no key {key}; add it"
+#: How the placeholders of manifests/samples begin: everybody knows these passwords.
+PLACEHOLDER: Final = "placeholder-"
+REASON_PLACEHOLDER: Final = "SecretPlaceholder"
+KEY_PLACEHOLDER: Final = (
+    "key {key} of Secret {ref}, named by {field}, still has the placeholder of a sample, which "
+    "everybody knows; put a value of your own there"
+)
 KEY_EMPTY = "key {key} of Secret {ref}, named by {field}, is empty; give it a value"
 NOT_TEXT = "key {key} of Secret {ref}, named by {field}, is not UTF-8 text; correct its value"
 ADMIN_COLON = (
@@ -89,7 +96,8 @@ class SecretData:
             keys: Spellings of one key; messages name the first.
 
         Raises:
-            InvalidInput: None is there, or the value is empty or not UTF-8.
+            InvalidInput: None is there, or the value is empty, not UTF-8, or the placeholder of
+                a sample.
         """
         value = self._find(keys)
         if value is None:
@@ -97,6 +105,8 @@ class SecretData:
         text = self._decode(value, keys[0])
         if not text.strip():
             raise self.refused(REASON_KEY, KEY_EMPTY, keys[0])
+        if text.startswith(PLACEHOLDER):
+            raise self.refused(REASON_PLACEHOLDER, KEY_PLACEHOLDER, keys[0])
         return text
 
     def optional(self, *keys: str) -> str:
