@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
+from controller.events import EVENTS
 from controller.resource import Resource
+from controller.rest.kubeconfig import load_api_client
 from e2e.waiting import wait_for
+from integration import running
 from integration.conftest import NAMESPACES
 from integration.running import install_definition
 from integration.test_crd import REPOSITORY_SERVERS, SERVER
@@ -22,7 +26,8 @@ if TYPE_CHECKING:
 
     from controller.rest.client import Client, Object
 
-POLICIES = Path(__file__).parents[2] / "manifests" / "policies"
+MANIFESTS = Path(__file__).parents[2] / "manifests"
+POLICIES = MANIFESTS / "policies"
 
 ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
 ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
@@ -115,6 +120,61 @@ def grant(client: Client, namespace: str, user: str, rules: list[Object]) -> Non
     subject = {"apiGroup": ROLES.group, "kind": "User", "name": user}
     binding = {"metadata": {"name": name}, "roleRef": reference, "subjects": [subject]}
     client.create(ROLE_BINDINGS, namespace, binding)
+
+
+def as_the_controller(client: Client, site: Site, kubeconfig: str, directory: Path) -> str:
+    """Give the controller's account its Role, and return the path of a kubeconfig of its own."""
+    namespace = site.namespace
+    for path in ("service-account", "role", "role-binding"):
+        obj = yaml.safe_load((MANIFESTS / "controller" / f"{path}.yaml").read_text())
+        for subject in obj.get("subjects", []):
+            subject["namespace"] = namespace
+        # The Role for the tests of single requests has the same name.
+        kind = obj["kind"]
+        resource = {"Role": ROLES, "RoleBinding": ROLE_BINDINGS}.get(
+            kind, resources.SERVICE_ACCOUNTS
+        )
+        if kind != "ServiceAccount":
+            client.delete(resource, namespace, obj["metadata"]["name"])
+        client.create(resource, namespace, obj)
+    name = CONTROLLER.rpartition(":")[2]
+    command = ["kubectl", f"--kubeconfig={kubeconfig}", "create", "token", name, "-n", namespace]
+    token = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
+    content = yaml.safe_load(Path(kubeconfig).read_text())
+    content["users"][0]["user"] = {"token": token.stdout.strip()}
+    written = directory / "kubeconfig"
+    written.write_text(yaml.safe_dump(content))
+    return str(written)
+
+
+def leave_behind(client: Client, namespace: str, obj: Object) -> None:
+    """Make the pod and the Service that the removed controller had for a RepositoryServer."""
+    metadata = obj["metadata"]
+    reference = {
+        "apiVersion": REPOSITORY_SERVERS.api_version,
+        "kind": REPOSITORY_SERVERS.kind,
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "controller": True,
+    }
+    name = "repo-server-{}-x7k2p"
+    container = {"name": "repo-server-container", "image": "removed"}
+    for resource, kind, spec in (
+        (resources.PODS, "pod", {"containers": [container]}),
+        (resources.SERVICES, "service", {"ports": [{"port": 51515}]}),
+    ):
+        made = {"name": name.format(kind), "ownerReferences": [reference]}
+        client.create(resource, namespace, {"metadata": made, "spec": spec})
+
+
+def legacy(client: Client, namespace: str) -> list[str]:
+    """Return the names of what the removed controller has left."""
+    return [
+        obj["metadata"]["name"]
+        for resource in (resources.PODS, resources.SERVICES)
+        for obj in client.list(resource, namespace)["items"]
+        if obj["metadata"]["name"].endswith("-x7k2p")
+    ]
 
 
 @pytest.fixture
@@ -303,6 +363,44 @@ class TestTheControllersAccount:
         said = site.patch(CONTROLLER, {"metadata": {"ownerReferences": OURS}}, "secret/files-x")
 
         assert said == ""
+
+    def test_can_do_all_of_the_controllers_work(
+        self, client: Client, site: Site, kubeconfig: str, tmp_path: Path
+    ) -> None:
+        """It makes a server, takes over from the removed controller, and replaces its pod."""
+        namespace = site.namespace
+        running.create_secrets(client, namespace)
+        running.create(client, namespace, "files", {"spec": {"server": {"drainSeconds": 0}}})
+        leave_behind(client, namespace, client.get(REPOSITORY_SERVERS, namespace, "files"))
+        controller = running.controller(
+            namespace, load_api_client(as_the_controller(client, site, kubeconfig, tmp_path))
+        )
+        controller.start()
+        try:
+            with running.Kubelet(client, namespace):
+                running.wait_ready(client, namespace)
+                wait_for("the former pod to go", lambda: not legacy(client, namespace))
+                (before,) = running.pods_of(client, namespace, "files")
+                change = {"spec": {"server": {"resources": {"requests": {"cpu": "1m"}}}}}
+                client.merge_patch(REPOSITORY_SERVERS, namespace, "files", change)
+                wait_for(
+                    "another pod in its place",
+                    lambda: running.pods_of(client, namespace, "files"),
+                    lambda pods: (
+                        [one["metadata"]["uid"] for one in pods]
+                        not in ([], [before["metadata"]["uid"]])
+                        and len(pods) == 1
+                    ),
+                )
+        finally:
+            controller.end()
+
+        refused = [
+            event["note"]
+            for event in client.list(EVENTS, namespace)["items"]
+            if "repository-server-controller-writes" in event["note"]
+        ]
+        assert refused == []
 
     def test_another_account_is_not_meant(self, client: Client, site: Site) -> None:
         other = f"system:serviceaccount:{site.namespace}:other"
