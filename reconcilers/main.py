@@ -109,5 +109,6 @@ def build(
         settings=read_settings(options) if settings is None else settings,
         workers=options.workers,
         max_replacements=options.max_concurrent_replacements,
+        pod_override=options.pod_override,
     )
     return operator

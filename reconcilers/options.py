@@ -13,6 +13,7 @@ import controller
 from controller import log
 from controller.leaderelection.lease import LeaseTerms
 from reconcilers import settings
+from reconcilers.pods import allowed
 from reconcilers.repositoryserver.rollout import throttle as turns
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Options:
         namespace: Namespace whose RepositoryServers are served; empty for the controller's own.
         config: Path of the settings file, as reconcilers.settings reads it; empty for none.
         server_image: Image with Kopia for the server pods; None for that of the settings.
+        pod_override: What spec.server.podOverride may have: restricted, any or off.
         workers: How many RepositoryServers are reconciled at the same time.
         max_concurrent_replacements: How many servers get another pod at the same time.
         log_level: debug, info, warning or error.
@@ -48,6 +50,7 @@ class Options:
     namespace: str
     config: str
     server_image: str | None
+    pod_override: str
     workers: int
     max_concurrent_replacements: int
     log_level: str
@@ -101,6 +104,7 @@ def parse_options(arguments: Sequence[str], environment: Mapping[str, str]) -> O
 _CHOICES = {
     "log_level": ("debug", "info", "warning", "error"),
     "log_format": log.FORMATS,
+    "pod_override": allowed.MODES,
 }
 
 
@@ -112,8 +116,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = _Parser(
         prog=PROGRAM,
-        usage="%(prog)s [flags]",
-        description="Serves RepositoryServers. --log-level is RSC_LOG_LEVEL in the environment.",
+        usage="%(prog)s [flags], or RSC_LOG_LEVEL for --log-level",
         # Flag and text on one line each, so that all of it fits a screen.
         formatter_class=functools.partial(argparse.HelpFormatter, max_help_position=38),
         # A flag cut short would mean another one as soon as there is another one.
@@ -145,6 +148,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     flag("config", "", "settings file: defaults for all servers", str, "PATH")
     # No default of its own: the settings file's image counts for one that is not given.
     flag("server-image", None, f"with Kopia (default {settings.DEFAULT_IMAGE})", _image)
+    flag("pod-override", allowed.RESTRICTED, "or any, off", str, "MODE")
     flag("workers", "10", "reconciles at once", _workers, "N")
     flag(
         "max-concurrent-replacements",

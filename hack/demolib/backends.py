@@ -21,11 +21,14 @@ class Backend:
         sample: the folder of manifests/samples, after which its objects are named.
         words: what it is.
         store: the store of hack/stores that has the repository; empty for a volume.
+        pod_override: what the controller takes of an override; "any" where the client of the store
+            has to be told of it by a variable that no server gets otherwise.
     """
 
     sample: str
     words: str
     store: str = ""
+    pod_override: str = "restricted"
 
     @property
     def folder(self) -> Path:
@@ -54,6 +57,6 @@ FILE_STORE = Backend("file-store", "on a volume")
 BACKENDS = {
     "filestore": FILE_STORE,
     "s3": Backend("s3", "in S3 (versitygw)", "s3"),
-    "gcs": Backend("gcs", "in Google Cloud Storage (fake-gcs-server)", "gcs"),
+    "gcs": Backend("gcs", "in Google Cloud Storage (fake-gcs-server)", "gcs", "any"),
     "azure": Backend("azure", "in Azure Blob Storage (azurite)", "azure"),
 }

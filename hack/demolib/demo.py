@@ -101,6 +101,7 @@ class Demo:
         ]
         with self._progress.step("deploying the controller from manifests/", self._controller_now):
             wanted = objects.with_images(self._kubectl.render(MANIFESTS), self._images)
+            wanted = objects.taking_overrides(wanted, self._backend.pod_override)
             outcome = self._kubectl.apply(wanted)
             self._wait("condition=Established", DEFINITION)
             # Not only Available: one that an older version gave up does not count.

@@ -24,6 +24,7 @@ SELECTOR = f"{LABEL}={LABEL_VALUE}"
 PLACEHOLDER = "placeholder-"
 
 SERVER_IMAGE_VARIABLE = "RSC_SERVER_IMAGE"
+POD_OVERRIDE_VARIABLE = "RSC_POD_OVERRIDE"
 
 # Changes with the image's content where its name stays, so that a new build is rolled out.
 BUILD_ANNOTATION = "hack-demo/build"
@@ -162,6 +163,22 @@ def with_images(objects: Iterable[Object], images: Images) -> list[Object]:
                 container["env"] = [*others, image]
         if obj["kind"] == "Deployment" and images.build:
             pod["metadata"].setdefault("annotations", {})[BUILD_ANNOTATION] = images.build
+    return copies
+
+
+def taking_overrides(objects: Iterable[Object], mode: str) -> list[Object]:
+    """Return copies whose controller takes overrides.
+
+    Args:
+        objects: of the manifests.
+        mode: which, as `--pod-override` says it.
+    """
+    copies = copy.deepcopy(list(objects))
+    for obj in of_kind(copies, "Deployment"):
+        for container in _pod_of(obj)["spec"]["containers"]:
+            for variable in container.get("env", []):
+                if variable["name"] == POD_OVERRIDE_VARIABLE:
+                    variable["value"] = mode
     return copies
 
 

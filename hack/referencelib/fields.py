@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconcilers.kopia.storage import filestore, paths
-from reconcilers.pods import overrides, strategicmerge
+from reconcilers.pods import allowed, overrides, strategicmerge
 from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver.children import pod
+from reconcilers.repositoryserver.inputs import permissions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,16 +31,20 @@ class Meaning:
 
 
 _SERVER = "containers[repo-server-container]."
+_ANY = "containers[NAME]."
+_PORT = f"{_ANY}ports[PORT]."
+_VOLUME = "volumes[NAME]."
 
 
 def _kept(
-    fields: Mapping[str, tuple[str, str]], item: str = "", prefix: str = ""
+    fields: Mapping[str, tuple[str, str]],
+    item: str = "",
+    prefix: str = "",
+    template: str = overrides.REFUSED,
 ) -> tuple[str, ...]:
     """Return what is said of an override that changes what the controller keeps."""
     return tuple(
-        overrides.REFUSED.format(
-            field=overrides.FIELD, path=f"{prefix}{field}{item}", why=why, fix=fix
-        )
+        template.format(field=overrides.FIELD, path=f"{prefix}{field}{item}", why=why, fix=fix)
         for field, (why, fix) in fields.items()
     )
 
@@ -166,7 +172,16 @@ MEANINGS = {
         "no limit",
     ),
     "spec.server.serviceAccountName": Meaning(
-        "`serviceAccountName` of the pod", "`default`, the namespace's own"
+        "`serviceAccountName` of the pod",
+        "`default`, the namespace's own",
+        (permissions.NO_ACCOUNT, permissions.ACCOUNT_NOT_ALLOWED, permissions.ACCOUNT_OF_OPERATOR),
+    ),
+    "spec.server.serviceAccountToken.audience": Meaning(
+        f"`audience` of a projected token, mounted as `{pod.TOKEN_DIRECTORY}/{pod.TOKEN_FILE}`",
+        refusals=(permissions.ACCOUNT_NOT_ALLOWED,),
+    ),
+    "spec.server.serviceAccountToken.expirationSeconds": Meaning(
+        "`expirationSeconds` of that token", f"{api.DEFAULT_TOKEN_SECONDS}"
     ),
     "spec.server.imagePullSecrets[].name": Meaning("`imagePullSecrets` of the pod"),
     "spec.server.nodeSelector": Meaning("`nodeSelector` of the pod", "any node"),
@@ -175,7 +190,9 @@ MEANINGS = {
     "spec.server.tolerations[].value": Meaning("`tolerations` of the pod", "the empty value"),
     "spec.server.tolerations[].effect": Meaning("`tolerations` of the pod", "any effect"),
     "spec.server.tolerations[].tolerationSeconds": Meaning("`tolerations` of the pod", "for ever"),
-    "spec.server.podLabels": Meaning("labels of the pod, besides the controller's", "none"),
+    "spec.server.podLabels": Meaning(
+        "labels of the pod, besides the controller's", "none", (permissions.LABEL_NOT_ALLOWED,)
+    ),
     "spec.server.podAnnotations": Meaning(
         "annotations of the pod, besides the controller's", "none"
     ),
@@ -187,6 +204,19 @@ MEANINGS = {
             *_kept(overrides.POD_ITEMS, "[NAME]"),
             *_kept(overrides.CONTAINER_FIELDS, prefix=_SERVER),
             *_kept(overrides.CONTAINER_ITEMS, "[NAME]", prefix=_SERVER),
+            *_kept(overrides.POD_POWERS, template=overrides.FORBIDDEN),
+            *_kept(overrides.VOLUME_POWERS, prefix=_VOLUME, template=overrides.FORBIDDEN),
+            *_kept(overrides.CONTAINER_POWERS, prefix=_ANY, template=overrides.FORBIDDEN),
+            *_kept(overrides.PORT_POWERS, prefix=_PORT, template=overrides.FORBIDDEN),
+            *(
+                allowed.NOT_ALLOWED.format(field=overrides.FIELD, path=path, why=why)
+                for path, why in (
+                    ("PATH", allowed.WHY_FIELD),
+                    (f"{_SERVER}env[NAME]", allowed.WHY_VARIABLE),
+                    (f"{_SERVER}env[NAME].value", allowed.WHY_REFERENCE),
+                )
+            ),
+            allowed.SWITCHED_OFF,
             strategicmerge.WRONG_TYPE,
             strategicmerge.NO_KEY,
             strategicmerge.UNKNOWN_DIRECTIVE,

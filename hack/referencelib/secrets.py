@@ -57,6 +57,7 @@ OF_ANY = (
     secrets.WRONG_TYPE,
     secrets.KEY_MISSING,
     secrets.KEY_EMPTY,
+    secrets.KEY_PLACEHOLDER,
     secrets.NOT_TEXT,
 )
 

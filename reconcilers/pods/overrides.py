@@ -1,39 +1,58 @@
-"""What a user's changes must leave as it is in the pod of a server."""
+"""What an override must leave as it is in the pod of a server, whatever else is allowed.
+
+Refused are two kinds of changes: of what the server depends on, and of what would give whoever
+may write RepositoryServers power over the node or over another account. `allowed` says which of the
+other changes the controller's settings admit.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from reconcilers.errors import InvalidInput
 from reconcilers.pods import strategicmerge
 from reconcilers.pods.strategicmerge import MERGE_KEYS, REASON_INVALID
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-FIELD = "spec.server.podOverride"
+FIELD: Final = "spec.server.podOverride"
 
-REFUSED = "{field}.{path} must not be changed: {why}; {fix}"
+REFUSED: Final = "{field}.{path} must not be changed: {why}; {fix}"
+FORBIDDEN: Final = "{field}.{path} is never allowed: {why}; {fix}"
 
-TAKE_OUT = "remove it from the override"
+TAKE_OUT: Final = "remove it from the override"
 
 # Why a field of the pod or of the server's container stays as it is, and what to do in place of
-# changing it. Everything else is the user's, a weaker security context included.
+# changing it.
 _USER = (
     "the controller names the user id in its messages",
     "set spec.server.runAsUser",
+)
+_HOST = ("a pod must not see the processes of its node", TAKE_OUT)
+_ACCOUNT = (
+    "an account has to be allowed by its owner",
+    "set spec.server.serviceAccountName",
 )
 _ENDS = ("the server is to run until it is replaced", TAKE_OUT)
 _START = ("the controller starts Kopia with it", TAKE_OUT)
 _REPORT = ("the controller reads there why Kopia ended", TAKE_OUT)
 _PROBE = ("the controller relies on the probe's answer", "change its times, not what it asks")
-POD_FIELDS = {
+POD_FIELDS: Final = {
     "hostNetwork": ("no NetworkPolicy protects a pod in the node's network", TAKE_OUT),
+    "hostPID": _HOST,
+    "hostIPC": _HOST,
+    "nodeName": (
+        "it goes around the scheduler and the taints of the node",
+        "set spec.server.nodeSelector",
+    ),
+    "serviceAccountName": _ACCOUNT,
+    "serviceAccount": _ACCOUNT,
     "restartPolicy": _ENDS,
     "activeDeadlineSeconds": _ENDS,
     "securityContext.runAsUser": _USER,
 }
-CONTAINER_FIELDS = {
+CONTAINER_FIELDS: Final = {
     "command": _START,
     "args": _START,
     "workingDir": _START,
@@ -49,11 +68,31 @@ CONTAINER_FIELDS = {
 }
 
 # Lists that may be added to, while the items that the controller has put there stay as they are.
-POD_ITEMS = {"volumes": ("Kopia keeps its files there", "give a volume of yours another name")}
-CONTAINER_ITEMS = {
+POD_ITEMS: Final = {
+    "volumes": ("Kopia keeps its files there", "give a volume of yours another name")
+}
+CONTAINER_ITEMS: Final = {
     "env": _START,
     "volumeMounts": ("Kopia keeps its files there", "mount a volume of yours at another path"),
 }
+
+# What no container of the pod may have, and what no volume may be: each is a way from a pod to its
+# node (the baseline profile of the Pod Security Standards).
+_NODE = "it gives the pod power over its node"
+CONTAINER_LISTS: Final = ("containers", "initContainers", "ephemeralContainers")
+CONTAINER_POWERS: Final = {
+    "securityContext.privileged": (_NODE, TAKE_OUT),
+    "securityContext.capabilities.add": (_NODE, TAKE_OUT),
+    "securityContext.procMount": (_NODE, TAKE_OUT),
+    "securityContext.windowsOptions.hostProcess": (_NODE, TAKE_OUT),
+    "securityContext.runAsUser": (
+        "a container of a server runs as root only where the server does",
+        "set spec.server.runAsUser to 0, or another user id here",
+    ),
+}
+POD_POWERS: Final = {"securityContext.windowsOptions.hostProcess": (_NODE, TAKE_OUT)}
+PORT_POWERS: Final = {"hostPort": ("no NetworkPolicy protects a port of the node", TAKE_OUT)}
+VOLUME_POWERS: Final = {"hostPath": (_NODE, "mount a volume of another kind")}
 
 
 def merged(
@@ -67,7 +106,8 @@ def merged(
         container: Name of the server's container in `spec`.
 
     Raises:
-        InvalidInput: The override changes what the server depends on, or is no part of a PodSpec.
+        InvalidInput: The override changes what the server depends on, asks for power over the
+            node, or is no part of a PodSpec.
     """
     result = strategicmerge.merged(spec, override, field=FIELD)
     _keep_fields(spec, result, POD_FIELDS, "")
@@ -77,15 +117,66 @@ def merged(
     generated = _item(spec["containers"], "name", container)
     overridden = _item(result.get("containers", ()), "name", container)
     if overridden is None:
-        _refuse(path, ("it is the server", TAKE_OUT))
+        refuse(path, ("it is the server", TAKE_OUT))
     _keep_fields(generated, overridden, CONTAINER_FIELDS, f"{path}.")
     _keep_items(generated, overridden, CONTAINER_ITEMS, f"{path}.")
+    refuse_powers(result, is_root=_value(spec, "securityContext.runAsUser") == 0)
     return result
 
 
 def mounts_claim(override: Mapping[str, Any]) -> bool:
     """Return whether an override that `merged` has taken adds a PersistentVolumeClaim."""
     return any("persistentVolumeClaim" in volume for volume in override.get("volumes") or ())
+
+
+def refuse_powers(spec: Mapping[str, Any], *, is_root: bool) -> None:
+    """Refuse a PodSpec with which a pod has power over its node.
+
+    Args:
+        spec: The PodSpec as merged, or an override of one.
+        is_root: Whether the resource lets the server run as root.
+
+    Raises:
+        InvalidInput: A field is one of those that are never allowed.
+    """
+    _forbid(spec, POD_POWERS, "", is_root=is_root)
+    for volume in _objects(spec.get("volumes")):
+        _forbid(volume, VOLUME_POWERS, f"volumes[{volume.get('name')}].", is_root=is_root)
+    for name in CONTAINER_LISTS:
+        for container in _objects(spec.get(name)):
+            path = f"{name}[{container.get('name')}]."
+            _forbid(container, CONTAINER_POWERS, path, is_root=is_root)
+            for port in _objects(container.get("ports")):
+                port_path = f"{path}ports[{port.get('containerPort')}]."
+                _forbid(port, PORT_POWERS, port_path, is_root=is_root)
+
+
+def _forbid(
+    node: Mapping[str, Any],
+    fields: Mapping[str, tuple[str, str]],
+    prefix: str,
+    *,
+    is_root: bool,
+) -> None:
+    for field, words in fields.items():
+        if _is_power(field, _value(node, field), is_root=is_root):
+            refuse(f"{prefix}{field}", words, FORBIDDEN)
+
+
+def _is_power(field: str, value: Any, *, is_root: bool) -> bool:  # noqa: ANN401 - any JSON value
+    if field.endswith(".runAsUser"):
+        return value is not None and value == 0 and not is_root
+    if field.endswith(".procMount"):
+        return value not in (None, "Default")
+    if field == "hostPath":
+        return value is not None
+    return bool(value)
+
+
+def _objects(node: Any) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401 - any JSON value
+    """Yield the objects of a list; the API server refuses what else is in it."""
+    if isinstance(node, list):
+        yield from (item for item in node if isinstance(item, dict))
 
 
 def _keep_fields(
@@ -96,7 +187,7 @@ def _keep_fields(
 ) -> None:
     for field, words in fields.items():
         if _value(generated, field) != _value(overridden, field):
-            _refuse(f"{prefix}{field}", words)
+            refuse(f"{prefix}{field}", words)
 
 
 def _keep_items(
@@ -109,7 +200,7 @@ def _keep_items(
         key = MERGE_KEYS[name]
         for item in generated.get(name, ()):
             if _item(overridden.get(name, ()), key, item[key]) != item:
-                _refuse(f"{prefix}{name}[{item[key]}]", words)
+                refuse(f"{prefix}{name}[{item[key]}]", words)
 
 
 def _value(node: Any, path: str) -> Any:  # noqa: ANN401 - any JSON value
@@ -122,7 +213,17 @@ def _item(items: Sequence[Any], key: str, value: Any) -> Any:  # noqa: ANN401 - 
     return next((item for item in items if item.get(key) == value), None)
 
 
-def _refuse(path: str, words: tuple[str, str]) -> NoReturn:
+def refuse(path: str, words: tuple[str, str], template: str = REFUSED) -> NoReturn:
+    """Refuse a field of an override.
+
+    Args:
+        path: Of the field, below the override.
+        words: Why it is refused, and what to do.
+        template: Of the message, `REFUSED` or `FORBIDDEN`.
+
+    Raises:
+        InvalidInput: Always.
+    """
     why, fix = words
-    message = REFUSED.format(field=FIELD, path=path, why=why, fix=fix)
+    message = template.format(field=FIELD, path=path, why=why, fix=fix)
     raise InvalidInput(REASON_INVALID, message)

@@ -38,6 +38,9 @@ DEFAULT_DRAIN_SECONDS = 300
 DEFAULT_USER = 65532
 #: Value of `spec.server.fsGroup` that leaves the groups of files as they are. No group has it.
 NO_FS_GROUP: Final = -1
+DEFAULT_TOKEN_SECONDS: Final = 3600
+#: The account that a pod has which names none.
+DEFAULT_ACCOUNT: Final = "default"
 
 # Every field that refers to a Secret which the controller reads; lists on the way are walked.
 SECRET_FIELDS = (
@@ -115,6 +118,19 @@ class Maintenance:
 
 
 @frozen
+class TokenSettings:
+    """A token of the pod's account that Kopia may show to somebody else than the API server.
+
+    Attributes:
+        audience: Whom the token is for.
+        expiration_seconds: How long one is valid; the kubelet renews it before.
+    """
+
+    audience: str
+    expiration_seconds: int = DEFAULT_TOKEN_SECONDS
+
+
+@frozen
 class RepositoryServer:
     """The desired state of one repository server.
 
@@ -138,6 +154,7 @@ class RepositoryServer:
         point_in_time: The time (UTC) as of which the repository is shown; None for the present.
         service_account_name: Service account of the pod; empty for the namespace's default.
         maintenance: When the repository is maintained, and as whom; None if never.
+        token: The token of that account that the pod gets; None for none.
         drain_seconds: Seconds that a replaced pod goes on serving its sessions.
         refresh_seconds: Seconds between two looks at the storage; None for Kopia's own.
         pod: What is said of the pod.
@@ -165,6 +182,7 @@ class RepositoryServer:
     point_in_time: datetime | None = None
     service_account_name: str = ""
     maintenance: Maintenance | None = None
+    token: TokenSettings | None = None
     drain_seconds: int = DEFAULT_DRAIN_SECONDS
     refresh_seconds: int | None = None
     pod: PodSettings = field(factory=PodSettings)
@@ -271,6 +289,7 @@ def parse(obj: Mapping[str, Any]) -> RepositoryServer:
         point_in_time=point_in_time,
         service_account_name=server.get("serviceAccountName", ""),
         maintenance=_maintenance(repository.get("maintenance"), f"{username}@{hostname}"),
+        token=_token(server.get("serviceAccountToken")),
         drain_seconds=_or_default(server.get("drainSeconds"), DEFAULT_DRAIN_SECONDS),
         refresh_seconds=server.get("refreshSeconds"),
         pod=_pod_settings(server),
@@ -308,6 +327,15 @@ def secret_names(obj: Mapping[str, Any]) -> set[str]:
     }
 
 
+def service_account_names(obj: Mapping[str, Any]) -> list[str]:
+    """Return the name of the ServiceAccount that a RepositoryServer asks for.
+
+    Like `secret_names` it never fails.
+    """
+    server = obj["spec"].get("server") or {}
+    return [server.get("serviceAccountName") or DEFAULT_ACCOUNT]
+
+
 def _values(node: Any, path: Sequence[str]) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401 - JSON
     if isinstance(node, list):
         for item in node:
@@ -338,6 +366,13 @@ def _maintenance(value: Mapping[str, Any] | None, identity: str) -> Maintenance 
     if value is None:
         return None
     return Maintenance(value["schedule"], value.get("owner") or identity)
+
+
+def _token(settings: Mapping[str, Any] | None) -> TokenSettings | None:
+    if settings is None:
+        return None
+    seconds = _or_default(settings.get("expirationSeconds"), DEFAULT_TOKEN_SECONDS)
+    return TokenSettings(settings["audience"], seconds)
 
 
 def _pod_settings(server: Mapping[str, Any]) -> PodSettings:

@@ -16,6 +16,7 @@ INDEX_OWNER: Final = "owner"
 INDEX_INSTANCE: Final = "instance"
 INDEX_SECRET: Final = "secret"  # noqa: S105 - an index's name
 INDEX_SERVICE: Final = "service"
+INDEX_ACCOUNT: Final = "account"
 
 
 class Cache(Protocol):
@@ -42,7 +43,7 @@ class Caches(Generic[CacheT_co]):
     """What the informers hold.
 
     Args:
-        servers: RepositoryServers, indexed by the Secrets that they name.
+        servers: RepositoryServers, indexed by the Secrets and the account that they name.
         pods: Pods, indexed by owner, and by the server that their label names.
         services: Services, indexed by owner.
         network_policies: NetworkPolicies, indexed by owner.
@@ -50,6 +51,7 @@ class Caches(Generic[CacheT_co]):
         cron_jobs: CronJobs that maintain repositories, without their Jobs' template.
         jobs: Jobs that maintain repositories, indexed by owner.
         endpoint_slices: EndpointSlices of the servers, indexed by the name of their Service.
+        service_accounts: ServiceAccounts without their content.
     """
 
     servers: CacheT_co
@@ -60,6 +62,7 @@ class Caches(Generic[CacheT_co]):
     cron_jobs: CacheT_co
     jobs: CacheT_co
     endpoint_slices: CacheT_co
+    service_accounts: CacheT_co
 
 
 def owner_uids(obj: Mapping[str, Any]) -> list[str]:

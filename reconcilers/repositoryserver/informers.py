@@ -9,6 +9,7 @@ from controller.cache.trim import default_trim
 from reconcilers import resources
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.caches import (
+    INDEX_ACCOUNT,
     INDEX_INSTANCE,
     INDEX_OWNER,
     INDEX_SECRET,
@@ -43,7 +44,7 @@ def follow(operator: Operator) -> Caches[SharedInformer]:
     return Caches(
         servers=operator.informer(
             api.REPOSITORY_SERVERS,
-            indexers={INDEX_SECRET: api.secret_names},
+            indexers={INDEX_SECRET: api.secret_names, INDEX_ACCOUNT: api.service_account_names},
             trim=trim_server,
         ),
         pods=operator.informer(
@@ -59,6 +60,7 @@ def follow(operator: Operator) -> Caches[SharedInformer]:
         endpoint_slices=operator.informer(
             resources.ENDPOINT_SLICES, OF_SERVERS, indexers=by_service, trim=trim_slice
         ),
+        service_accounts=operator.informer(resources.SERVICE_ACCOUNTS, NAMES_AND_VERSIONS),
     )
 
 

@@ -26,7 +26,7 @@ from controller.reconcile import Request, Result
 from reconcilers import resources
 from reconcilers.errors import InvalidInput
 from reconcilers.kopia import failures
-from reconcilers.pods import overrides
+from reconcilers.pods import allowed, overrides
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.caches import INDEX_OWNER
 from reconcilers.repositoryserver.children import names, network, record
@@ -34,6 +34,7 @@ from reconcilers.repositoryserver.children.applier import ChildApplier
 from reconcilers.repositoryserver.children.record import Records
 from reconcilers.repositoryserver.context import KnownFailure, Memory, Pass
 from reconcilers.repositoryserver.inputs.issuer import CertificateIssuer
+from reconcilers.repositoryserver.inputs.permissions import Permissions
 from reconcilers.repositoryserver.inputs.reader import InputReader
 from reconcilers.repositoryserver.maintenance.maintainer import Maintainer
 from reconcilers.repositoryserver.rollout import podstatus, retry
@@ -136,6 +137,7 @@ class RepositoryServerReconciler:
         settings: Settings,
         turns: Turns | None = None,
         repositories: Repositories | None = None,
+        pod_override: str = allowed.RESTRICTED,
     ) -> None:
         """Take the dependencies.
 
@@ -148,6 +150,7 @@ class RepositoryServerReconciler:
             settings: Defaults for all servers.
             turns: Limits how many servers are replaced at the same time.
             repositories: Is told which repository each server has.
+            pod_override: Which overrides of a pod are taken, one of `allowed.MODES`.
         """
         self._caches = caches
         self._clock = clock
@@ -173,7 +176,16 @@ class RepositoryServerReconciler:
         )
         secrets = SecretReader(client=client, cache=caches.secrets)
         self._reader = InputReader(
-            secret_reader=secrets, caches=caches, issuer=issuer, clock=clock, settings=settings
+            secret_reader=secrets,
+            caches=caches,
+            issuer=issuer,
+            permissions=Permissions(
+                accounts=caches.service_accounts,
+                mode=pod_override,
+                settings_account=settings.pod.service_account_name,
+            ),
+            clock=clock,
+            settings=settings,
         )
         self._commands = ServerCommands(commands)
         self._registrar = UserRegistrar(

@@ -8,8 +8,9 @@ from controller.conditions import conditions_of, get_condition
 from controller.handler import enqueue_owner, not_own_creation, not_own_write
 from controller.reconcile import Request
 from controller.workqueue.ratelimit import ExponentialRateLimiter
+from reconcilers.pods import allowed
 from reconcilers.repositoryserver import api
-from reconcilers.repositoryserver.caches import INDEX_SECRET
+from reconcilers.repositoryserver.caches import INDEX_ACCOUNT, INDEX_SECRET
 from reconcilers.repositoryserver.informers import follow
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
 from reconcilers.repositoryserver.rollout import endpoints
@@ -37,7 +38,12 @@ MAX_RETRY_SECONDS: Final = 60.0
 
 
 def setup(
-    operator: Operator, *, settings: Settings, workers: int, max_replacements: int
+    operator: Operator,
+    *,
+    settings: Settings,
+    workers: int,
+    max_replacements: int,
+    pod_override: str = allowed.RESTRICTED,
 ) -> Caches[SharedInformer]:
     """Add the controller of RepositoryServers to an operator.
 
@@ -46,12 +52,15 @@ def setup(
         settings: Defaults for all servers.
         workers: RepositoryServers reconciled at the same time.
         max_replacements: Servers that get another pod at the same time.
+        pod_override: Which overrides of a pod are taken, one of `allowed.MODES`.
 
     Returns:
         What it reads.
     """
     caches = follow(operator)
-    wakes = _Wakes(caches, repositories := Repositories())
+    wakes = _Wakes(
+        caches, repositories := Repositories(), account=settings.pod.service_account_name
+    )
     operator.registry.register(RepositoryServerCollector(caches.servers.objects))
     builder = operator.controller(NAME)
     reconciler = RepositoryServerReconciler(
@@ -63,6 +72,7 @@ def setup(
         settings=settings,
         turns=Turns(max_replacements, clock=operator.clock),
         repositories=repositories,
+        pod_override=pod_override,
     )
     (
         # A reconcile goes on from the status that it has written and the children that it has made.
@@ -76,6 +86,7 @@ def setup(
         .owns(caches.services)
         .watches(caches.endpoint_slices, wakes.owners_of_service)
         .watches(caches.secrets, wakes.servers_that_name)
+        .watches(caches.service_accounts, wakes.servers_that_run_as)
         .watches(caches.servers, wakes.sharing, predicate=matters_to_sharing)
         .with_workers(workers)
         .with_rate_limiter(ExponentialRateLimiter(maximum=MAX_RETRY_SECONDS))
@@ -85,11 +96,20 @@ def setup(
 
 
 class _Wakes:
-    """Mappers that look into the caches."""
+    """Mappers that look into the caches.
 
-    def __init__(self, caches: Caches[SharedInformer], repositories: Repositories) -> None:
+    Args:
+        caches: What the informers hold.
+        repositories: Which servers have the same repository.
+        account: The ServiceAccount of the settings; empty if they name none.
+    """
+
+    def __init__(
+        self, caches: Caches[SharedInformer], repositories: Repositories, *, account: str
+    ) -> None:
         self._caches = caches
         self._repositories = repositories
+        self._account = account
         self._owners = enqueue_owner(api.REPOSITORY_SERVERS)
 
     def owners_of_service(self, endpoint_slice: Object) -> Iterable[Request]:
@@ -111,6 +131,13 @@ class _Wakes:
         """Name the resources that refer to a Secret."""
         name = secret["metadata"]["name"]
         return map(_request, self._caches.servers.by_index(INDEX_SECRET, name))
+
+    def servers_that_run_as(self, account: Object) -> Iterable[Request]:
+        """Name the resources that run as a ServiceAccount, or would where they name none."""
+        name = account["metadata"]["name"]
+        indexed = {name, api.DEFAULT_ACCOUNT} if name == self._account else {name}
+        for one in indexed:
+            yield from map(_request, self._caches.servers.by_index(INDEX_ACCOUNT, one))
 
     def sharing(self, server: Object) -> Iterable[Request]:
         """Name the resources that have the same repository as a server."""

@@ -40,6 +40,13 @@ WRONG_TYPE: Final = (
     "one of `type: {expected}`, and name that in {field}"
 )
 KEY_MISSING: Final = "Secret {ref}, named by {field}, has no key {key}; add it"
+#: How the placeholders of manifests/samples begin: everybody knows these passwords.
+PLACEHOLDER: Final = "placeholder-"
+REASON_PLACEHOLDER: Final = "SecretPlaceholder"
+KEY_PLACEHOLDER: Final = (
+    "key {key} of Secret {ref}, named by {field}, still has the placeholder of a sample, which "
+    "everybody knows; put a value of your own there"
+)
 KEY_EMPTY: Final = "key {key} of Secret {ref}, named by {field}, is empty; give it a value"
 NOT_TEXT: Final = (
     "key {key} of Secret {ref}, named by {field}, is not UTF-8 text; correct its value"
@@ -104,7 +111,8 @@ class SecretData:
             keys: Spellings of one key; messages name the first.
 
         Raises:
-            InvalidInput: None is there, or the value is empty or not UTF-8.
+            InvalidInput: None is there, or the value is empty, not UTF-8, or the placeholder of
+                a sample.
         """
         value = self._find(keys)
         if value is None:
@@ -112,6 +120,8 @@ class SecretData:
         text = self._decode(value, keys[0])
         if not trimmed(text):
             raise self.refused(REASON_KEY, KEY_EMPTY, keys[0])
+        if trimmed(text).startswith(PLACEHOLDER):
+            raise self.refused(REASON_PLACEHOLDER, KEY_PLACEHOLDER, keys[0])
         return text
 
     def optional(self, *keys: str) -> str:

@@ -22,6 +22,7 @@ from fakes.kopia import FakeKopia
 from fakes.recorder import FakeRecorder
 from reconcilers import resources
 from reconcilers.kopia import htpasswd
+from reconcilers.pods import allowed
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.caches import (
     INDEX_INSTANCE,
@@ -83,6 +84,7 @@ class World:
         clock: Moves when a test says so.
         settings: With which the next controller starts.
         turns: Those of the servers that are being replaced.
+        pod_override: Which overrides of a pod the controller takes from its next start on.
         commands_wait: Commands run when `run_commands` says so, and not at once.
         woken: The servers that the end of a command has woken.
         endpoints_lag: The endpoints do not follow the Service by themselves.
@@ -96,6 +98,7 @@ class World:
         self.clock = FakeClock(objects.NOW)
         self.settings = Settings(image=objects.IMAGE)
         self.turns = Turns(TURNS, clock=self.clock)
+        self.pod_override = allowed.RESTRICTED
         self.endpoints_lag = False
         self.commands_wait = False
         self.woken: list[Request] = []
@@ -153,11 +156,13 @@ class World:
                 cron_jobs=self._cache(resources.CRON_JOBS),
                 jobs=self._cache(resources.JOBS),
                 endpoint_slices=self._cache(resources.ENDPOINT_SLICES, _BY_SERVICE),
+                service_accounts=self._cache(resources.SERVICE_ACCOUNTS),
             ),
             recorder=self.recorder,
             clock=self.clock,
             settings=self.settings,
             turns=self.turns,
+            pod_override=self.pod_override,
         )
 
     def _cache(

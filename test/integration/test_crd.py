@@ -323,6 +323,7 @@ SELF_SIGNED: Object = {
                 SERVER,
                 {
                     "spec.server.serviceAccountName": "cloud.identity-1",
+                    "spec.server.serviceAccountToken": {"audience": "sts.kubernetes.example"},
                     "spec.server.imagePullSecrets": [{"name": "registry"}],
                     "spec.server.nodeSelector": {"kubernetes.io/arch": "amd64"},
                     "spec.server.tolerations": [
@@ -610,6 +611,32 @@ def test_accepts(client: Client, namespace: str, obj: Object) -> None:
             {"app.kubernetes.io/managed-by": "mine"},
             "are the controller's",
             id="another label of the controller's",
+        ),
+        pytest.param(
+            "spec.server.podLabels",
+            {"app.kubernetes.io/name": "repository-server-controller"},
+            "selects the controller's own pods: choose another one",
+            id="the label of the controller's own pods",
+        ),
+        *(
+            pytest.param(
+                "spec.server.serviceAccountToken",
+                {"audience": audience},
+                "this is the Kubernetes API, which a server needs no token for",
+                id=f"a token for {audience}",
+            )
+            for audience in (
+                "kubernetes",
+                "https://kubernetes.default.svc",
+                "https://kubernetes.default.svc.cluster.local",
+                "kubernetes.default.svc:443/",
+            )
+        ),
+        pytest.param(
+            "spec.server.serviceAccountToken",
+            {"audience": "sts", "expirationSeconds": 60},
+            "greater than or equal to 600",
+            id="a token that the kubelet could not renew in time",
         ),
         pytest.param(
             "spec.server.podAnnotations",

@@ -231,6 +231,7 @@ class TestRights:
             ("services", "list watch create patch delete"),
             ("networkpolicies.networking.k8s.io", "list watch create patch"),
             ("endpointslices.discovery.k8s.io", "list watch"),
+            ("serviceaccounts", "list watch"),
             ("secrets", "get list watch create patch delete"),
             ("events.events.k8s.io", "create patch"),
             ("leases.coordination.k8s.io", "create"),

@@ -124,7 +124,7 @@ def test_the_merge_keys_are_those_of_the_api(kubectl: Callable[..., str]) -> Non
             id="a list is replaced",
         ),
         pytest.param(
-            on(SERVER, {"securityContext": {"$patch": "replace", "privileged": True}}),
+            on(SERVER, {"securityContext": {"$patch": "replace", "readOnlyRootFilesystem": True}}),
             id="an object is replaced",
         ),
         pytest.param(on(SERVER, {"resources": {"$patch": "delete"}}), id="an object is emptied"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -275,6 +277,30 @@ class TestSamples:
 
         assert confidential
         assert all(value.startswith("placeholder-") for value in confidential.values())
+
+    def test_are_filled_in_with_passwords_of_ones_own(self, tmp_path: Path) -> None:
+        samples = tmp_path / "samples"
+        shutil.copytree(SAMPLES, samples)
+
+        subprocess.run([samples / "fill-in.sh"], check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+
+        values = {
+            sample: [
+                value
+                for obj in resources(samples / sample)
+                if obj["kind"] == "Secret"
+                for key, value in obj["stringData"].items()
+                if "password" in key or key.startswith(("client", "backup_at"))
+            ]
+            for sample in ("file-store", *STORES, "client")
+        }
+        assert not [value for found in values.values() for value in found if "placeholder" in value]
+        assert min(len(value) for found in values.values() for value in found) >= 32
+        # The client's is that of the user of each server; no other is anywhere twice.
+        (of_client,) = values["client"]
+        others = [value for found in values.values() for value in found if value != of_client]
+        assert all(of_client in found for found in values.values())
+        assert len(others) == len(set(others))
 
     def test_make_the_repository_where_the_server_looks_for_it(
         self, file_store: list[Object]

@@ -24,6 +24,8 @@ from reconcilers.repositoryserver.children.pod import (
     placement,
     pod_security,
     scratch,
+    token_mount,
+    token_volume,
 )
 from reconcilers.repositoryserver.children.secrets import KEY_CONFIG, KEY_PASSWORD, encoded
 
@@ -141,6 +143,7 @@ def _pod_spec(server: RepositoryServer, inputs: ServerInputs) -> dict[str, Any]:
             {"name": "work", "emptyDir": {"sizeLimit": "16Mi"}},
             *scratch(server),
             *inputs.storage.volumes,
+            *token_volume(server),
         ],
     }
     # With a proxy of the override, for one.
@@ -178,6 +181,7 @@ def _container(server: RepositoryServer, inputs: ServerInputs) -> dict[str, Any]
             ),
             *SCRATCH_MOUNTS,
             *inputs.storage.mounts,
+            *token_mount(server),
         ],
     }
 

@@ -49,6 +49,11 @@ DEFAULT_REQUESTS = {"cpu": "50m", "memory": "128Mi"}
 MEMORY_LIMIT_VARIABLE = "GOMEMLIMIT"
 MEMORY_LIMIT_SHARE = Decimal("0.9")
 
+#: Where a credential finds the token of `spec.server.serviceAccountToken`.
+TOKEN_DIRECTORY: Final = "/var/run/secrets/cr.kanister.io/serviceaccount"  # noqa: S105 - a path
+TOKEN_FILE: Final = "token"  # noqa: S105 - a file's name
+_TOKEN_VOLUME: Final = "service-account-token"  # noqa: S105 - a volume's name
+
 
 def pod(server: RepositoryServer, inputs: ServerInputs, digest_: str, users: str) -> dict[str, Any]:
     """Return the Pod that runs the server.
@@ -133,6 +138,7 @@ def _generated_pod_spec(
             },
             *scratch(server),
             *inputs.storage.volumes,
+            *token_volume(server),
         ],
     }
 
@@ -249,8 +255,31 @@ def _container(server: RepositoryServer, inputs: ServerInputs, secret: str) -> d
             {"name": "users", "mountPath": servercommands.USERS_DIRECTORY, "readOnly": True},
             *SCRATCH_MOUNTS,
             *inputs.storage.mounts,
+            *token_mount(server),
         ],
     }
+
+
+def token_volume(server: RepositoryServer) -> list[dict[str, Any]]:
+    """Return the volume with a token of the pod's account, renewed by the kubelet."""
+    token = server.token
+    if token is None:
+        return []
+    source = {
+        "path": TOKEN_FILE,
+        "audience": token.audience,
+        "expirationSeconds": token.expiration_seconds,
+    }
+    # Readable by any user id, as the rest.
+    projected = {"sources": [{"serviceAccountToken": source}], "defaultMode": 0o444}
+    return [{"name": _TOKEN_VOLUME, "projected": projected}]
+
+
+def token_mount(server: RepositoryServer) -> list[dict[str, Any]]:
+    """Return where the token is mounted; nothing where there is none."""
+    if server.token is None:
+        return []
+    return [{"name": _TOKEN_VOLUME, "mountPath": TOKEN_DIRECTORY, "readOnly": True}]
 
 
 def container_resources(server: RepositoryServer, defaults: PodDefaults) -> dict[str, Any]:

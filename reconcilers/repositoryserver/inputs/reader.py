@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.caches import Cache, Caches
     from reconcilers.repositoryserver.context import Pass
     from reconcilers.repositoryserver.inputs.issuer import CertificateIssuer
+    from reconcilers.repositoryserver.inputs.permissions import Permissions
     from reconcilers.secrets.reader import SecretReader, Versions
     from reconcilers.settings import Settings
 
@@ -40,6 +41,7 @@ class InputReader:
         secret_reader: SecretReader,
         caches: Caches[Cache],
         issuer: CertificateIssuer,
+        permissions: Permissions,
         clock: Clock,
         settings: Settings,
     ) -> None:
@@ -49,12 +51,14 @@ class InputReader:
             secret_reader: Reads Secrets.
             caches: Show whether snapshot and pod are there.
             issuer: Makes the certificates that are asked for.
+            permissions: Refuses what a resource may not ask for.
             clock: The time, for certificates that expire.
             settings: Defaults for all servers.
         """
         self._secrets = secret_reader
         self._caches = caches
         self._issuer = issuer
+        self._permissions = permissions
         self._clock = clock
         self._settings = settings
 
@@ -62,8 +66,10 @@ class InputReader:
         """Return what is known of a server's inputs; None if they are to be read.
 
         Raises:
-            InvalidInput: They are known to be such as cannot work.
+            InvalidInput: They are known to be such as cannot work, or the resource asks for what it
+                may not have.
         """
+        self._permissions.check(current.server)
         known, refusal, server = current.memory.inputs, current.memory.refusal, current.server
         versions = self._input_versions(server)
         if refusal is not None and refusal.versions == versions:
@@ -109,10 +115,13 @@ class InputReader:
         """Read all inputs of a server.
 
         Raises:
-            InvalidInput: A Secret is missing or holds what cannot work.
+            InvalidInput: A Secret is missing or holds what cannot work, or the resource asks for
+                what it may not have.
             ClientError: A Secret could not be read.
         """
         server = current.server
+        # Who makes an object of the inputs need not have asked for what is known of them.
+        self._permissions.check(server)
 
         def read(ref: secrets.SecretRef, type_: str) -> secrets.SecretData:
             return secrets.read(ref, self._secret(current, ref), (type_,))

@@ -124,6 +124,18 @@ def test_the_image_of_kopia_stays_where_none_is_given() -> None:
     assert pod == a_pod()
 
 
+def test_the_controller_takes_the_overrides_that_a_store_needs() -> None:
+    original = a_deployment()
+    (container,) = original["spec"]["template"]["spec"]["containers"]
+    container["env"].append({"name": "RSC_POD_OVERRIDE", "value": "restricted"})
+
+    (changed,) = objects.taking_overrides([original], "any")
+
+    (container,) = changed["spec"]["template"]["spec"]["containers"]
+    assert container["env"][-1] == {"name": "RSC_POD_OVERRIDE", "value": "any"}
+    assert original != changed, "the manifest is not changed"
+
+
 def test_another_build_under_the_same_name_is_rolled_out() -> None:
     (first,) = objects.with_images([a_deployment()], Images("mine", "kopia", build="1"))
     (second,) = objects.with_images([a_deployment()], Images("mine", "kopia", build="2"))

@@ -238,6 +238,7 @@ def test_the_pod_is_as_the_resource_says() -> None:
     change = {
         "resources": {"limits": {"memory": "1Gi"}},
         "serviceAccountName": "cloud",
+        "serviceAccountToken": {"audience": "sts.example"},
         "imagePullSecrets": [{"name": "registry"}],
         "nodeSelector": {"disk": "fast"},
         "tolerations": [toleration],
@@ -248,6 +249,7 @@ def test_the_pod_is_as_the_resource_says() -> None:
     server = api.parse(objects.repository_server(nested("spec.server", change)))
 
     assert server.service_account_name == "cloud"
+    assert server.token == api.TokenSettings("sts.example", 3600)
     assert server.pod == api.PodSettings(
         resources={"limits": {"memory": "1Gi"}},
         node_selector={"disk": "fast"},

@@ -17,7 +17,7 @@ from reconcilers import resources
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver import setup as subject
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
-from reconcilers.settings import Settings
+from reconcilers.settings import PodDefaults, Settings
 
 if TYPE_CHECKING:
     from controller.resource import Object, Resource
@@ -73,7 +73,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> SetUp:
     monkeypatch.setattr(subject, "RepositoryServerReconciler", Recorded)
     subject.setup(
         found.operator,  # type: ignore[arg-type]  # the fake has what is called
-        settings=Settings(image=objects.IMAGE),
+        settings=Settings(image=objects.IMAGE, pod=PodDefaults(service_account_name="all")),
         workers=3,
         max_replacements=2,
     )
@@ -117,6 +117,24 @@ def test_the_status_that_a_reconcile_has_written_wakes_nobody(made: SetUp) -> No
 
     assert made.woken_by(api.REPOSITORY_SERVERS, server(2)) == set()
     assert made.woken_by(api.REPOSITORY_SERVERS, server(3)) == {FILES}
+
+
+def test_an_account_wakes_the_servers_that_run_as_it(made: SetUp) -> None:
+    obj_ = server(1)
+    obj_["spec"]["server"]["serviceAccountName"] = "cloud"
+    made.woken_by(api.REPOSITORY_SERVERS, obj_, server(1, USER.name))
+
+    assert made.woken_by(resources.SERVICE_ACCOUNTS, obj(1, "cloud")) == {FILES}
+    assert made.woken_by(resources.SERVICE_ACCOUNTS, obj(2, "default")) == {USER}
+    assert made.woken_by(resources.SERVICE_ACCOUNTS, obj(3, "other")) == set()
+
+
+def test_the_settings_account_wakes_the_servers_that_name_none(made: SetUp) -> None:
+    obj_ = server(1)
+    obj_["spec"]["server"]["serviceAccountName"] = "cloud"
+    made.woken_by(api.REPOSITORY_SERVERS, obj_, server(1, USER.name))
+
+    assert made.woken_by(resources.SERVICE_ACCOUNTS, obj(1, "all")) == {USER}
 
 
 def test_who_shares_a_repository_is_woken_when_another_one_has_found_so_or_is_gone(

@@ -1,5 +1,6 @@
 """The user's Secrets are checked; a refusal names the Secret, the key, the field and the fix."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -233,6 +234,36 @@ class TestRepositoryPassword:
             "Secret backup/files-repository-password, named by "
             "spec.repository.passwordSecretRef, has no key repo-password; add it"
         )
+
+
+@pytest.mark.parametrize(
+    ("obj", "read", "key"),
+    [
+        pytest.param(
+            objects.password_secret("placeholder-repository-password"),
+            lambda obj: secrets.repository_password(
+                secrets.read(PASSWORD, obj, (secrets.TYPE_PASSWORD,))
+            ),
+            "repo-password of Secret backup/files-repository-password",
+            id="what opens the repository",
+        ),
+        pytest.param(
+            objects.admin_secret("placeholder-admin-password"),
+            lambda obj: secrets.admin(secrets.read(ADMIN, obj, (secrets.TYPE_ADMIN,))),
+            "password of Secret backup/files-admin",
+            id="what administers the server",
+        ),
+    ],
+)
+def test_a_password_that_everybody_knows_is_refused(
+    obj: Object, read: Callable[[Object], object], key: str
+) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read(obj)
+
+    assert caught.value.reason == "SecretPlaceholder"
+    assert caught.value.message.startswith(f"key {key}, named by ")
+    assert "still has the placeholder of a sample" in caught.value.message
 
 
 class TestNoValueIsShown:

@@ -139,6 +139,15 @@ def test_it_runs_where_and_as_whom_the_server_does(
     assert pod_of(cron_job(settings))[field] == expected
 
 
+def test_it_has_the_token_by_which_the_store_knows_it() -> None:
+    settings = {"serviceAccountName": "cloud", "serviceAccountToken": {"audience": "sts"}}
+    found = cron_job(settings)
+
+    (volume,) = (one for one in pod_of(found)["volumes"] if "projected" in one)
+    assert volume["projected"]["sources"][0]["serviceAccountToken"]["audience"] == "sts"
+    assert volume["name"] in {mount["name"] for mount in container(found)["volumeMounts"]}
+
+
 def test_it_follows_the_settings() -> None:
     found = cron_job(defaults=PodDefaults(priority_class_name="high"))
 

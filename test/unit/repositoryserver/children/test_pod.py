@@ -1,7 +1,7 @@
 """The pod: what is in it, and what the resource says of it."""
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import pytest
@@ -409,3 +409,28 @@ class TestPodSettings:
 
         with pytest.raises(InvalidInput, match=r"podOverride\.volumes\[config\] must not be "):
             revision.digest(of, inputs(of))
+
+
+class TestToken:
+    """A token of the pod's account for somebody else than the API server."""
+
+    SETTINGS: ClassVar[Object] = {"audience": "sts.example", "expirationSeconds": 600}
+
+    def test_is_a_file_that_the_kubelet_renews(self) -> None:
+        spec = pod_spec(of_pod(serviceAccountName="cloud", serviceAccountToken=self.SETTINGS))
+
+        source = {"path": "token", "audience": "sts.example", "expirationSeconds": 600}
+        assert spec["volumes"][-1] == {
+            "name": "service-account-token",
+            "projected": {"sources": [{"serviceAccountToken": source}], "defaultMode": 0o444},
+        }
+        (server,) = spec["containers"]
+        assert server["volumeMounts"][-1] == {
+            "name": "service-account-token",
+            "mountPath": "/var/run/secrets/cr.kanister.io/serviceaccount",
+            "readOnly": True,
+        }
+        assert spec["automountServiceAccountToken"] is False
+
+    def test_is_not_there_unasked(self) -> None:
+        assert "service-account-token" not in str(pod_spec())

@@ -112,7 +112,9 @@ class TestDigest:
             pytest.param(
                 {"server": {"refreshSeconds": 20}}, id="how often it looks at its storage"
             ),
-            pytest.param({"server": {"podOverride": {"hostPID": True}}}, id="its override"),
+            pytest.param(
+                {"server": {"podOverride": {"priorityClassName": "high"}}}, id="its override"
+            ),
         ],
     )
     def test_and_of_what_the_resource_says_about_the_process(self, spec: Object) -> None:

@@ -95,6 +95,28 @@ class TestSchedule:
 
         assert settled.pod()["metadata"]["uid"] == before["metadata"]["uid"]
 
+    @pytest.mark.parametrize(
+        ("settings", "reason"),
+        [
+            pytest.param(
+                {"serviceAccountName": "cloud"}, "ServiceAccountMissing", id="another account"
+            ),
+            pytest.param(
+                {"podOverride": {"hostAliases": []}}, "InvalidPodOverride", id="an override"
+            ),
+        ],
+    )
+    def test_it_gets_nothing_that_the_server_may_not_have(
+        self, scheduled: World, settings: Object, reason: str
+    ) -> None:
+        before = cron_jobs(scheduled)
+
+        scheduled.edit({"repository": {"maintenance": {"schedule": "@daily"}}, "server": settings})
+        scheduled.reconcile()
+
+        assert scheduled.condition("Ready")[1] == reason
+        assert cron_jobs(scheduled) == before
+
     def test_it_costs_no_request_while_nothing_changes(self, scheduled: World) -> None:
         scheduled.reconcile()
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
 from controller.errors import BadRequest, Invalid
 from fakes import objects
 from fakes.world import World
+from reconcilers import resources
 from reconcilers.repositoryserver.children import names
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def test_an_override_that_cannot_be_is_told_and_leaves_the_running_server_alone(
     ("settings", "refusal"),
     [
         pytest.param(
-            {"podOverride": {"restartPolice": "Always"}},
+            {"podOverride": {"affinity": {"nodeAffinities": {}}}},
             Invalid(422, "Invalid", "spec: no such field"),
             id="in a new pod",
         ),
@@ -105,3 +106,45 @@ def test_what_the_api_server_refuses_of_a_pod_is_told_and_the_running_one_serves
     assert settled.pod()["spec"] == before["spec"]
     assert settled.selected() == names.digest_of(before)
     assert settled.may_connect() == {"backup@other": "p"}
+
+
+class TestAccount:
+    """A server runs as an account only if the account's owner allows it."""
+
+    ACCOUNT: ClassVar[Object] = {"name": "cloud", "namespace": objects.NAMESPACE, "uid": "a"}
+
+    def test_it_is_refused_and_the_server_stays_until_its_owner_allows_it(
+        self, settled: World
+    ) -> None:
+        before = settled.pod()
+        settled.api.put(resources.SERVICE_ACCOUNTS, {"metadata": self.ACCOUNT})
+
+        settled.edit({"server": {"serviceAccountName": "cloud"}})
+        settled.reconcile()
+
+        assert settled.condition("Ready")[1] == "ServiceAccountNotAllowed"
+        assert settled.pod() == before
+
+        annotations = {"cr.kanister.io/allow-repository-servers": "true"}
+        metadata = {**self.ACCOUNT, "annotations": annotations}
+        settled.api.put(resources.SERVICE_ACCOUNTS, {"metadata": metadata})
+        settled.reconcile()
+
+        assert [pod["spec"].get("serviceAccountName") for pod in settled.pods()] == [None, "cloud"]
+
+    def test_a_controller_that_starts_with_a_narrower_setting_takes_no_pod_away(
+        self, world: World
+    ) -> None:
+        world.pod_override = "any"
+        world.restart()
+        world.edit({"server": {"podOverride": {"hostAliases": []}}})
+        world.settle()
+        before = world.pod()
+
+        world.pod_override = "restricted"
+        world.restart()
+        world.reconcile()
+
+        assert world.condition("Ready")[1] == "InvalidPodOverride"
+        assert world.pod()["metadata"]["uid"] == before["metadata"]["uid"]
+        assert world.selected() == names.digest_of(before)

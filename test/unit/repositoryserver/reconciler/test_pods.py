@@ -124,6 +124,8 @@ class TestLostNode:
     def test_it_is_given_up_where_no_claim_can_be_mounted_twice(
         self, world: World, volume: Object, left: int
     ) -> None:
+        world.pod_override = "any"
+        world.restart()
         override = {"volumes": [{"name": "mine", **volume}]}
         change = {
             "spec": {

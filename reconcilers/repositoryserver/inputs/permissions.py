@@ -1,0 +1,133 @@
+"""What a RepositoryServer may ask for: which override, which account, which labels.
+
+Who may write RepositoryServers is not trusted with more than them. What is refused here keeps the
+server's present pod as it is, and is looked at anew in each reconcile: the caches say all of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from reconcilers.errors import InvalidInput
+from reconcilers.pods import allowed, overrides
+from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver.children import names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconcilers.repositoryserver.api import RepositoryServer
+    from reconcilers.repositoryserver.caches import Cache
+
+#: On a ServiceAccount, with the value `true`: pods of RepositoryServers may run as it.
+ANNOTATION_ALLOW: Final = "cr.kanister.io/allow-repository-servers"
+
+# An operator's account reads and writes every Secret of its namespace, if not of the cluster. Its
+# name is the release's where Helm has installed it, so its labels count as well.
+_OPERATORS: Final = (names.MANAGER, "actionset-controller", "kanister-operator")
+_OPERATOR_LABELS: Final = ("app.kubernetes.io/name", "app")
+
+REASON_ACCOUNT: Final = "ServiceAccountNotAllowed"
+ACCOUNT_OF_OPERATOR: Final = (
+    "ServiceAccount {namespace}/{name}, named by {field}, is that of an operator and is never "
+    "given to a server; name another one"
+)
+ACCOUNT_NOT_ALLOWED: Final = (
+    "ServiceAccount {namespace}/{name} is not allowed for RepositoryServers; have its owner run "
+    "kubectl annotate -n {namespace} serviceaccount/{name} {annotation}=true, or set another one "
+    "in spec.server.serviceAccountName"
+)
+REASON_NO_ACCOUNT: Final = "ServiceAccountMissing"
+NO_ACCOUNT: Final = (
+    "ServiceAccount {namespace}/{name}, named by spec.server.serviceAccountName, does not exist; "
+    "create it with the annotation {annotation}=true, or correct the name"
+)
+NO_SETTINGS_ACCOUNT: Final = (
+    "ServiceAccount {namespace}/{name}, named by {field}, does not exist; create it, or have "
+    "whoever runs the controller correct the name"
+)
+FIELD: Final = "spec.server.serviceAccountName"
+SETTING: Final = "pod.serviceAccountName of the controller's settings"
+
+REASON_LABEL: Final = "PodLabelNotAllowed"
+LABEL_NOT_ALLOWED: Final = (
+    "spec.server.podLabels has {label}, by which the controller's own objects are selected; choose "
+    "another key"
+)
+#: Keys of labels that are the controller's, besides those that begin with `cr.kanister.io/`.
+OWN_LABEL_PREFIX: Final = "cr.kanister.io/"
+
+
+class Permissions:
+    """Refuses what a RepositoryServer may not ask for.
+
+    Args:
+        accounts: ServiceAccounts, without their content.
+        mode: Which overrides are taken, one of `allowed.MODES`.
+        settings_account: The account that the controller's settings give to servers, which needs
+            no annotation; empty if they give none.
+    """
+
+    def __init__(
+        self,
+        *,
+        accounts: Cache,
+        mode: str = allowed.RESTRICTED,
+        settings_account: str = "",
+    ) -> None:
+        self._accounts = accounts
+        self._mode = mode
+        self._settings_account = settings_account
+
+    def check(self, server: RepositoryServer) -> None:
+        """Return if a resource asks for nothing that it may not have.
+
+        Raises:
+            InvalidInput: It does, or its account does not exist.
+        """
+        _check_labels(server.pod.labels)
+        overrides.refuse_powers(server.pod.override, is_root=api.run_as_user(server) == 0)
+        allowed.check(server.pod.override, mode=self._mode, container=names.CONTAINER)
+        named = server.service_account_name
+        name = named or self._settings_account or api.DEFAULT_ACCOUNT
+        # The pod gets no token of its own account, unless it asks for one.
+        if name != api.DEFAULT_ACCOUNT or server.token is not None:
+            self._check_account(server.namespace, name, FIELD if named else SETTING)
+
+    def _check_account(self, namespace: str, name: str, field: str) -> None:
+        account = self._accounts.get(namespace, name)
+        of_settings = name == self._settings_account
+        words = {
+            "namespace": namespace,
+            "name": name,
+            "field": field if of_settings else FIELD,
+            "annotation": ANNOTATION_ALLOW,
+        }
+        if _is_operators(name, account):
+            raise InvalidInput(REASON_ACCOUNT, ACCOUNT_OF_OPERATOR.format(**words))
+        if account is None:
+            template = NO_SETTINGS_ACCOUNT if of_settings else NO_ACCOUNT
+            raise InvalidInput(REASON_NO_ACCOUNT, template.format(**words))
+        if of_settings:
+            return
+        annotations = account["metadata"].get("annotations") or {}
+        if annotations.get(ANNOTATION_ALLOW) != "true":
+            raise InvalidInput(REASON_ACCOUNT, ACCOUNT_NOT_ALLOWED.format(**words))
+
+
+def _is_operators(name: str, account: Mapping[str, Any] | None) -> bool:
+    labels = {} if account is None else account["metadata"].get("labels") or {}
+    return name.endswith(_OPERATORS) or any(
+        labels.get(label) in _OPERATORS for label in _OPERATOR_LABELS
+    )
+
+
+def _check_labels(labels: Mapping[str, str]) -> None:
+    """Refuse labels by which the objects of the controller find their pods.
+
+    The CRD refuses them as well; one that was stored before keeps them.
+    """
+    for key, value in labels.items():
+        is_own = key.startswith(OWN_LABEL_PREFIX) or key == names.LABEL_MANAGED_BY
+        if is_own or (key in _OPERATOR_LABELS and value in _OPERATORS):
+            raise InvalidInput(REASON_LABEL, LABEL_NOT_ALLOWED.format(label=key))
