@@ -11,6 +11,7 @@ import yaml
 from controller.errors import Invalid
 from controller.rest.client import Client, Object, Resource
 from e2e.waiting import wait_for
+from fakes import kstatus
 from integration.running import DEFINITION, DEFINITIONS, install_definition, serves
 
 if TYPE_CHECKING:
@@ -774,12 +775,19 @@ class TestKubectl:
         self, client: Client, kubectl: Callable[..., str], namespace: str, server: Object
     ) -> None:
         ready = {"type": "Ready", "status": "False", "reason": "SecretMissing", "message": "Fix!"}
+        available = {"type": "Available", "status": "True", "reason": "Serving", "message": "yes"}
         info = {"podName": "pod", "serviceName": "service", "tlsFingerprint": "f00d"}
         client.merge_patch(
             REPOSITORY_SERVERS,
             namespace,
             server["metadata"]["name"],
-            {"status": {"progress": "Failed", "conditions": [ready], "serverInfo": info}},
+            {
+                "status": {
+                    "progress": "Failed",
+                    "conditions": [available, ready],
+                    "serverInfo": info,
+                }
+            },
             subresource="status",
         )
 
@@ -787,10 +795,30 @@ class TestKubectl:
         wide = kubectl("get", "reposerver", "--namespace", namespace, "-o", "wide").splitlines()
 
         assert [line.split()[:3] for line in table] == [
-            ["NAME", "PROGRESS", "SERVICE"],
-            ["server", "Failed", "service"],
+            ["NAME", "READY", "REASON"],
+            ["server", "False", "SecretMissing"],
         ]
+        assert table[0].split()[3:] == ["AGE"]
         assert [line.split()[4:] for line in wide] == [
-            ["REASON", "MESSAGE", "POD", "FINGERPRINT"],
-            ["SecretMissing", "Fix!", "pod", "f00d"],
+            ["AVAILABLE", "SERVICE", "MESSAGE", "POD", "FINGERPRINT"],
+            ["True", "service", "Fix!", "pod", "f00d"],
         ]
+
+    def test_lists_it_with_all_of_kanister(
+        self, kubectl: Callable[..., str], namespace: str, server: Object
+    ) -> None:
+        found = kubectl("get", "kanister", "--namespace", namespace, "-o", "name")
+
+        assert found.split() == [f"repositoryserver.cr.kanister.io/{server['metadata']['name']}"]
+
+
+class TestKstatus:
+    """What Flux waits for."""
+
+    def test_a_resource_that_no_controller_has_seen_is_in_progress(
+        self, client: Client, namespace: str, server: Object
+    ) -> None:
+        found = client.get(REPOSITORY_SERVERS, namespace, server["metadata"]["name"])
+
+        assert found["status"] == {"observedGeneration": -1}
+        assert kstatus.compute(found) == "InProgress"

@@ -43,6 +43,7 @@ from reconcilers.repositoryserver.reconciler import (
     RepositoryServerReconciler,
 )
 from reconcilers.repositoryserver.status import conditions as status
+from reconcilers.repositoryserver.status import reasons
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -198,7 +199,7 @@ def test_a_slow_api_server_only_makes_the_controller_slow(
     ready = wait_ready(client, namespace, FIRST)
 
     assert len(pods_of(client, namespace, FIRST)) == 1
-    assert said(ready).reason == status.REASON_READY
+    assert said(ready).reason == reasons.REASON_READY
 
 
 @pytest.fixture
