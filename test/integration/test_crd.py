@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,12 +17,16 @@ from integration.running import DEFINITION, DEFINITIONS, install_definition, ser
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 REPOSITORY_SERVERS = Resource("cr.kanister.io", "v1alpha1", "repositoryservers", "RepositoryServer")
 
 # The same schema in another API group, for a test that changes it under the feet of its objects.
 GROUP_OF_COPY = "copy.kanister.io"
 COPIES = Resource(GROUP_OF_COPY, "v1alpha1", "repositoryservers", "RepositoryServer")
+
+# The status of a resource that no controller has seen.
+NOT_OBSERVED = {"observedGeneration": -1}
 
 # Takes a field out of an object, where other rows of a table put one in.
 ABSENT = object()
@@ -696,7 +701,7 @@ def test_stores_a_status(client: Client, namespace: str, server: Object, status:
         subresource="status",
     )
 
-    assert updated["status"] == status
+    assert updated["status"] == {**NOT_OBSERVED, **status}
     assert updated["metadata"]["generation"] == server["metadata"]["generation"]
 
 
@@ -705,7 +710,7 @@ def test_a_status_is_the_controllers(client: Client, namespace: str) -> None:
         REPOSITORY_SERVERS, namespace, changed(SERVER, {"status": {"progress": "Ready"}})
     )
 
-    assert "status" not in created
+    assert created["status"] == NOT_OBSERVED
 
 
 class TestAnObjectFromBeforeTheRules:
@@ -805,9 +810,12 @@ class TestKubectl:
         ]
 
     def test_lists_it_with_all_of_kanister(
-        self, kubectl: Callable[..., str], namespace: str, server: Object
+        self, kubectl: Callable[..., str], namespace: str, server: Object, tmp_path: Path
     ) -> None:
-        found = kubectl("get", "kanister", "--namespace", namespace, "-o", "name")
+        # What kubectl remembers of a server may be of another one that had the same port.
+        cache = f"--cache-dir={tmp_path}"
+
+        found = kubectl("get", "kanister", "--namespace", namespace, "-o", "name", cache)
 
         assert found.split() == [f"repositoryserver.cr.kanister.io/{server['metadata']['name']}"]
 
@@ -820,5 +828,31 @@ class TestKstatus:
     ) -> None:
         found = client.get(REPOSITORY_SERVERS, namespace, server["metadata"]["name"])
 
-        assert found["status"] == {"observedGeneration": -1}
+        assert found["status"] == NOT_OBSERVED
         assert kstatus.compute(found) == "InProgress"
+
+
+class TestKubectlWait:
+    def test_waits_for_an_edit_that_the_controller_has_not_seen(
+        self, client: Client, kubectl: Callable[..., str], namespace: str, server: Object
+    ) -> None:
+        name = server["metadata"]["name"]
+        wait = ("wait", "--namespace", namespace, "--for=condition=Ready", f"reposerver/{name}")
+
+        def report(generation: int) -> None:
+            ready = {"type": "Ready", "status": "True", "observedGeneration": generation}
+            status = {"observedGeneration": generation, "conditions": [ready]}
+            client.merge_patch(
+                REPOSITORY_SERVERS, namespace, name, {"status": status}, subresource="status"
+            )
+
+        report(server["metadata"]["generation"])
+        assert "condition met" in kubectl(*wait, "--timeout=5s")
+        change = {"spec": {"server": {"drainSeconds": 7}}}
+        edited = client.merge_patch(REPOSITORY_SERVERS, namespace, name, change)
+
+        with pytest.raises(subprocess.CalledProcessError):
+            kubectl(*wait, "--timeout=1s")
+
+        report(edited["metadata"]["generation"])
+        assert "condition met" in kubectl(*wait, "--timeout=5s")

@@ -170,7 +170,7 @@ def test_what_happens_while_the_api_server_is_away_is_made_good_when_it_is_back(
     client.delete(resources.PODS, namespace, pod["metadata"]["name"])
     SystemClock().wait_event(threading.Event(), AWAY_SECONDS)
     assert controller.thread.is_alive()
-    assert get(client, namespace, SECOND).get("status") is None
+    assert get(client, namespace, SECOND)["status"] == {"observedGeneration": -1}
     network.accept()
 
     wait_ready(client, namespace, SECOND, seconds=BACK_SECONDS)
