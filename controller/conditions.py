@@ -77,3 +77,13 @@ def set_condition(
     if old is None:
         return [*before, new]
     return [new if found is old else found for found in before]
+
+
+def remove_condition(conditions: Iterable[Object], condition_type: str) -> list[Object]:
+    """Return the conditions without one of them, as apimachinery's RemoveStatusCondition.
+
+    Args:
+        conditions: The conditions as they are.
+        condition_type: Which to leave out; there need not be one.
+    """
+    return [found for found in conditions if found["type"] != condition_type]

@@ -171,6 +171,7 @@ class InputReader:
             not_after=full.certificate.not_after,
             pod=PodContext.of(server, storage=full.storage.label, claim=full.storage.claim),
             repository=identity(full.storage, server.namespace),
+            fingerprint=full.certificate.fingerprint,
         )
 
     def _is_due(self, server: api.RepositoryServer, known: KnownInputs) -> bool:

@@ -17,6 +17,7 @@ from reconcilers.repositoryserver.maintenance.maintainer import (
     ASK_AFTER_SECONDS,
     ASK_AGAIN_SOON_SECONDS,
 )
+from reconcilers.repositoryserver.status import patience
 
 if TYPE_CHECKING:
     from controller.resource import Object
@@ -112,6 +113,8 @@ class TestSchedule:
         before = cron_jobs(scheduled)
 
         scheduled.edit({"repository": {"maintenance": {"schedule": "@daily"}}, "server": settings})
+        scheduled.reconcile()
+        scheduled.clock.step(patience.SECONDS)
         scheduled.reconcile()
 
         assert scheduled.condition("Ready")[1] == reason

@@ -101,7 +101,7 @@ def test_a_kill_of_the_server_is_noticed_and_is_no_failure(settled: World) -> No
     settled.reconcile()
 
     assert settled.progress() == "Pending"
-    assert settled.condition("Ready")[:2] == ("False", "Pending")
+    assert settled.condition("Ready")[:2] == ("False", "KopiaRestarting")
     assert "code 137" in settled.condition("Ready")[2]
     assert settled.condition("ClientUserInitialized")[0] == "True"
 
