@@ -533,17 +533,34 @@ class RepositoryServerReconciler:
         """Tell what ended a pass before it had looked at the children, and free its turn."""
         metadata = obj["metadata"]
         self._turns.give_back(Request(metadata["namespace"], metadata["name"]))
-        pods = self._caches.pods.by_index(INDEX_OWNER, metadata["uid"])
         info = (obj.get("status") or {}).get("serverInfo") or {}
         service = info.get("serviceName", "")
+        pod = self._selected_pod(metadata, service)
         outcome = status.Outcome(
             verdicts=(verdict,),
-            # Without a Service of its own clients reach no pod.
-            serving=bool(service) and any(podstatus.is_ready(pod) for pod in pods),
-            pod_name=info.get("podName", ""),
+            serving=pod is not None,
+            pod_name=info.get("podName", "") if pod is None else pod["metadata"]["name"],
             service_name=service,
         )
         self._writer.write(obj, outcome, deadline)
+
+    def _selected_pod(self, metadata: Mapping[str, Any], service: str) -> Mapping[str, Any] | None:
+        """Return a Ready pod of a server that a Service selects; None if there is none.
+
+        Args:
+            metadata: Of the resource.
+            service: Name of the Service, which may be that of the removed controller.
+        """
+        found = self._caches.services.get(metadata["namespace"], service) or {}
+        selector = found.get("spec", {}).get("selector") or {}
+        pods = self._caches.pods.by_index(INDEX_OWNER, metadata["uid"]) if selector else ()
+        selected = (
+            pod
+            for pod in pods
+            if podstatus.is_ready(pod)
+            and selector.items() <= (pod["metadata"].get("labels") or {}).items()
+        )
+        return next(selected, None)
 
 
 def _lasting(

@@ -1,6 +1,6 @@
 """What a pod's status says: whether its server answers, and what keeps it from that.
 
-Pure functions. What they find is told by `status`, in conditions of the resource.
+Pure functions. `status` reports what they find, in conditions of the resource.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ WAITING_PROBE = (
 )
 WAITING_READY = "the server answers in pod {pod}, but the pod is not Ready: {cause}"
 
-# The scheduler tries with the same pod: what it says no more is over.
+# The scheduler tries again with the same pod: a fault that it no longer reports is over.
 _OF_THE_SCHEDULER = frozenset({REASON_UNSCHEDULABLE, REASON_CLAIM_MISSING})
 _IMAGE_REASONS = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
@@ -96,7 +96,7 @@ ENDED_PHASES = frozenset({"Failed", "Succeeded"})
 def examine(
     pod: Mapping[str, Any] | None, name: str, context: PodContext
 ) -> Problem | Waiting | None:
-    """Say what keeps a pod from serving clients.
+    """Return what keeps a pod from serving clients.
 
     Args:
         pod: The newest pod; None while there is none.
@@ -122,7 +122,7 @@ def examine(
 def lasting_problem(
     failure: Problem | None, verdict: Problem | Waiting | None
 ) -> Problem | Waiting | None:
-    """Go on telling a fault while what failed is being tried again.
+    """Return the fault of the try before while what failed is being tried again.
 
     Without this every try would look like a recovery, and end in an event of its own.
 
@@ -197,7 +197,7 @@ def _image_is_being_pulled(pod: Mapping[str, Any], waiting: Mapping[str, Any]) -
 
 
 def _init_container(pod: Mapping[str, Any]) -> Waiting | None:
-    """Say which init container, of an override or of a webhook, keeps the server's waiting."""
+    """Return which init container, of an override or of a webhook, the server's waits for."""
     for status in pod["status"].get("initContainerStatuses") or ():
         waiting = status["state"].get("waiting") or {}
         # The others wait as well: for this one.
@@ -255,7 +255,7 @@ def _node_lost(pod: Mapping[str, Any], _context: PodContext) -> Problem | None:
 
 
 def _not_ready(pod: Mapping[str, Any], _context: PodContext) -> Waiting | None:
-    """Say what keeps a pod from being Ready whose server answers: a sidecar, or a gate."""
+    """Return what keeps a pod whose server answers from being Ready: a sidecar, or a gate."""
     ready = get_condition(conditions_of(pod), "Ready")
     if ready is None or ready["status"] != "False":
         return None

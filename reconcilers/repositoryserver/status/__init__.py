@@ -1,1 +1,1 @@
-"""What is told of a server: conditions, events, metrics, and who else serves its repository."""
+"""What is reported of a server: conditions, events, metrics, who else serves its repository."""

@@ -1,4 +1,4 @@
-"""Telling: the status, written once and only if it changed, and the events of its transitions."""
+"""Writes the status, once and only if it has changed, and records the events of its transitions."""
 
 from __future__ import annotations
 
@@ -38,29 +38,35 @@ class Recorder(Protocol):
 
 
 class StatusWriter:
-    """Writes the status of RepositoryServers and tells when they become Ready or stop being it."""
+    """Writes the status of RepositoryServers, and records events of faults and of their end.
+
+    Args:
+        client: Writes.
+        servers: The latest known status.
+        recorder: Takes events.
+        clock: The time of transitions.
+    """
 
     def __init__(self, *, client: Client, servers: Cache, recorder: Recorder, clock: Clock) -> None:
-        """Take the dependencies.
-
-        Args:
-            client: Writes.
-            servers: The latest known status; told what was written.
-            recorder: Takes events.
-            clock: The time of transitions.
-        """
         self._client = client
         self._servers = servers
         self._recorder = recorder
         self._clock = clock
 
     def tell(self, current: Pass, reason: str, note: str, action: str) -> None:
-        """Tell of something done, in a Normal event and in the log."""
+        """Record something that was done, in a Normal event and in the log.
+
+        Args:
+            current: The reconcile.
+            reason: CamelCase word.
+            note: What was done.
+            action: What the controller was doing, for the event.
+        """
         _log.info(note, reason=reason)
         self._recorder.event(current.obj, NORMAL, reason, note, action)
 
     def write(self, obj: Mapping[str, Any], outcome: status.Outcome, deadline: Deadline) -> None:
-        """Write the status that tells an outcome, if it is another than the present one.
+        """Write the status that reports an outcome, if it differs from the present one.
 
         Args:
             obj: The resource that was looked at.
@@ -68,11 +74,11 @@ class StatusWriter:
             deadline: Until when.
 
         Raises:
-            Conflict: The resource has changed since the cache learnt of it.
+            Conflict: The resource has changed since the version in the cache.
             ClientError: The API server refused or could not be reached.
         """
         with contextlib.suppress(NotFound):
-            # Who has deleted the resource meanwhile does not ask for its status.
+            # A resource that has been deleted meanwhile needs no status.
             self._write(obj, outcome, deadline)
 
     def _write(self, obj: Mapping[str, Any], outcome: status.Outcome, deadline: Deadline) -> None:
@@ -88,8 +94,8 @@ class StatusWriter:
             # In a merge patch only null removes a field.
             gone = dict.fromkeys(before.keys() - after.keys())
             self._patch(latest, {**after, **gone}, deadline)
-            self._tell_transition(obj, before, after)
-            self._tell_warnings(obj, before, after)
+            self._record_transition(obj, before, after)
+            self._record_warnings(obj, before, after)
 
     def _patch(
         self, obj: Mapping[str, Any], change: Mapping[str, Any], deadline: Deadline
@@ -105,7 +111,7 @@ class StatusWriter:
             deadline=deadline,
         )
 
-    def _tell_transition(
+    def _record_transition(
         self, obj: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[str, Any]
     ) -> None:
         """Record an event of a fault, of its end, and of a server that clients cannot reach.
@@ -115,7 +121,7 @@ class StatusWriter:
         old = get_condition(before.get("conditions") or [], status.READY)
         new = get_condition(after["conditions"], status.READY)
         was_available = is_true(before.get("conditions") or [], status.AVAILABLE)
-        if new is None or (old is not None and _said(old) == _said(new)):
+        if new is None or (old is not None and _content(old) == _content(new)):
             return
         reason, message = new["reason"], new["message"]
         if new["status"] == TRUE:
@@ -129,9 +135,10 @@ class StatusWriter:
             _log.warning("no longer available", reason=reason, cause=message)
             self._recorder.event(obj, WARNING, EVENT_NOT_AVAILABLE, message, "Reconcile")
 
-    def _tell_warnings(
+    def _record_warnings(
         self, obj: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[str, Any]
     ) -> None:
+        """Record an event for each warning that was not there before."""
         for type_ in status.WARNINGS:
             warning = get_condition(after["conditions"], type_)
             known = is_true(before.get("conditions") or [], type_)
@@ -142,5 +149,6 @@ class StatusWriter:
             self._recorder.event(obj, WARNING, reason, message, "Reconcile")
 
 
-def _said(condition: Mapping[str, Any]) -> tuple[str, str, str]:
+def _content(condition: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return what a change of the condition is a change of."""
     return condition["status"], condition["reason"], condition["message"]

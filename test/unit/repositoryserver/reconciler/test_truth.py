@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from controller.conditions import get_condition
-from controller.errors import Invalid
+from controller.errors import Forbidden, Invalid
 from fakes import objects
 from fakes.apiclient import Action
-from fakes.world import SERVICE, USERS_SECRET
+from fakes.world import REQUEST, SERVICE, USERS_SECRET
 from reconcilers import resources
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import names
@@ -273,3 +273,29 @@ def test_the_users_are_loaded_before_a_server_is_ready(settled: World) -> None:
     settled.reconcile()
     assert settled.condition("Ready")[0] == "True"
     assert settled.recorder.warnings() == []
+
+
+def test_a_server_without_its_service_is_not_available_when_a_pass_breaks_off(
+    settled: World,
+) -> None:
+    """The status has the name of the Service, and the pod is Ready, all the same."""
+    settled.api.drop(resources.SERVICES, objects.NAMESPACE, SERVICE)
+    settled.api.failures[Action("apply", "services", SERVICE)] = Forbidden(403, "Forbidden", "no")
+
+    with pytest.raises(Forbidden):
+        settled.pass_of(REQUEST)
+
+    assert settled.condition("Available")[:2] == ("False", "ApiRequestRefused")
+    assert settled.progress() == "Failed"
+
+
+def test_one_that_it_reaches_stays_available(settled: World) -> None:
+    settled.api.failures[APPLY_POLICY] = Forbidden(403, "Forbidden", "no")
+    settled.edit({"server": {"networkPolicy": {"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}}})
+
+    with pytest.raises(Forbidden):
+        settled.reconcile()
+
+    assert settled.condition("Available")[0] == "True"
+    assert settled.condition("Ready")[:2] == ("False", "ApiRequestRefused")
+    assert settled.progress() == "Ready"
