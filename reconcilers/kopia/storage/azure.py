@@ -149,6 +149,7 @@ def storage(source: Source) -> Storage:
         mounts=[{"name": TOKEN_VOLUME, "mountPath": TOKEN_DIRECTORY, "readOnly": True}]
         if federated
         else (),
+        secret_urls="sasToken" in options,
     )
 
 

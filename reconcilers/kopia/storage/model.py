@@ -82,6 +82,7 @@ class Storage:
         volumes: Further volumes of the pod.
         mounts: Their mounts in the container.
         claim: The PersistentVolumeClaim; empty where there is none.
+        secret_urls: Whether the URLs that Kopia asks for, and may log, hold a credential.
     """
 
     type_: str
@@ -92,6 +93,7 @@ class Storage:
     volumes: Sequence[Mapping[str, Any]] = ()
     mounts: Sequence[Mapping[str, Any]] = ()
     claim: str = ""
+    secret_urls: bool = False
 
     @property
     def directory(self) -> str:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from controller.conditions import timestamp
-from reconcilers.kopia import cli, repository_config
+from reconcilers.kopia import cli, logfilter, repository_config
 from reconcilers.kopia.storage.model import CONFIG_DIRECTORY, FILES_FOLDER
 from reconcilers.pods import overrides, quantities
 from reconcilers.repositoryserver import api, servercommands
@@ -170,7 +170,7 @@ def _container(server: RepositoryServer, inputs: ServerInputs, secret: str) -> d
         "name": names.CONTAINER,
         "image": inputs.image,
         "imagePullPolicy": "IfNotPresent",
-        "command": [cli.EXECUTABLE],
+        "command": list(logfilter.command() if inputs.storage.secret_urls else (cli.EXECUTABLE,)),
         "args": [
             "--no-auto-maintenance",
             "--disable-file-logging",

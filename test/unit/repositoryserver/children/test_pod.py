@@ -7,6 +7,7 @@ import attrs
 import pytest
 
 from fakes import objects
+from fakes import storage as fakes
 from fakes.children import (
     DIGEST,
     FINGERPRINT,
@@ -388,3 +389,24 @@ class TestPodSettings:
 
         with pytest.raises(InvalidInput, match=r"podOverride\.volumes\[config\] must not be "):
             revision.digest(of, inputs(of))
+
+
+@pytest.mark.parametrize(
+    ("credential", "shell"),
+    [
+        pytest.param({"azure_storage_sas_token": "sv=1&sig=x"}, True, id="a SAS token"),
+        pytest.param({"azure_storage_key": "a2V5"}, False, id="a key, which is in no URL"),
+    ],
+)
+def test_kopia_runs_behind_a_filter_where_its_urls_hold_a_credential(
+    credential: dict[str, str | bytes], *, shell: bool
+) -> None:
+    storage = fakes.storage(
+        {"type": "azure", "bucket": "b"}, {"azure_storage_account_id": "account1", **credential}
+    )
+    made = attrs.evolve(inputs(), storage=storage)
+
+    (kopia,) = desired_pod(server(), made, DIGEST, USERS)["spec"]["containers"]
+
+    assert kopia["command"][-1] == "/bin/kopia"
+    assert (kopia["command"][0] == "/bin/sh") is shell
