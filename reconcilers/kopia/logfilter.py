@@ -30,9 +30,12 @@ output="${TMPDIR:-/tmp}/kopia-output"
 [ -p "$output" ] || mkfifo "$output" || exit
 hide <"$output" >&2 &
 filter=$!
+server=
+ended=
+trap 'ended=1; [ -z "$server" ] || kill -TERM "$server"' TERM INT
 "$0" "$@" >"$output" 2>&1 &
 server=$!
-trap 'kill -TERM "$server"' TERM INT
+[ -z "$ended" ] || kill -TERM "$server"
 wait "$server"
 code=$?
 while kill -0 "$server" 2>/dev/null; do
