@@ -1,1 +1,1 @@
-"""What Kopia is told, and what it says: its storage, its configuration, its users, its failures."""
+"""What Kopia reads and what it prints: storage, configuration, users, failures."""

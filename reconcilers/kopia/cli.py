@@ -1,12 +1,13 @@
 """Kopia's command line: where it is in the image, and what each command has."""
 
+from typing import Final
+
 EXECUTABLE = "/bin/kopia"
 # A writer command may otherwise run the repository's maintenance, which is its owner's business.
 GLOBAL_FLAGS = ("--no-auto-maintenance", "--disable-file-logging", "--log-level=error")
 
-# Kopia runs only what is due of the quick maintenance without the flag.
-RUN_MAINTENANCE = (
-    EXECUTABLE,
+#: Arguments. Kopia runs only what is due of the quick maintenance without the last one.
+RUN_MAINTENANCE: Final = (
     "--no-auto-maintenance",
     "--disable-file-logging",
     "--log-level=info",

@@ -61,7 +61,12 @@ class _Refused(Exception):
     """A part of an override is no part of a PodSpec."""
 
     def __init__(self, message: str, **words: str) -> None:
-        """Take a template, and what it names besides the field."""
+        """Keep a template and its words.
+
+        Args:
+            message: The template, with `{field}`.
+            words: What it names besides the field.
+        """
         super().__init__(message)
         self.message = message
         self.words = words

@@ -1,4 +1,4 @@
-"""Reading: the user's Secrets, each once for all that need it at the same time."""
+"""Reads the user's Secrets, each once for all that need it at the same time."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _VERSIONS_LENGTH = 32
 
 @frozen(eq=False)
 class ReadSecret:
-    """A Secret as it was read; not to be changed, others may look at it.
+    """A Secret as it was read.
 
-    Attributes:
-        obj: The Secret.
+    Args:
+        obj: The Secret, which must not be changed: others may use it.
     """
 
     obj: dict[str, Any] = field(repr=False)
@@ -39,7 +39,7 @@ class ReadSecret:
 class ReadScope:
     """One use of Secrets, a reconcile say: what it reads stays in memory as long as it lasts.
 
-    Attributes:
+    Args:
         deadline: Until when reads may go on.
         held: What it has read; other scopes may use it meanwhile.
     """
@@ -50,12 +50,12 @@ class ReadScope:
 
 @frozen
 class Versions:
-    """In which state several Secrets were read.
+    """The state in which several Secrets were read.
 
-    Attributes:
-        digest: Another one for another state.
-        complete: Whether the cache had all of them. What it lacked may have been there all the
-            same: in a later process the lack would prove nothing.
+    Args:
+        digest: Differs from that of every other state.
+        complete: Whether the cache had all of them. A Secret that it lacked may have existed all
+            the same, so that a later process can conclude nothing from the lack.
     """
 
     digest: str
@@ -72,32 +72,29 @@ class Cache(Protocol):
 class SecretReader:
     """Reads Secrets by name.
 
-    Thousands of servers may name the same ones. A scope that is under way lends what it has read to
-    others. With the last scope that has a Secret its content is gone: none stays in memory for
-    longer than a use.
+    Thousands of servers may name the same Secrets. A scope that is under way shares what it has
+    read. When the last scope that holds a Secret ends, its content leaves the memory.
+
+    Args:
+        client: Reads the Secrets.
+        cache: Secrets without their data, which show the latest known version of each.
     """
 
     def __init__(self, *, client: Client, cache: Cache) -> None:
-        """Take the dependencies.
-
-        Args:
-            client: Reads.
-            cache: Secrets without their data: tells which version of one is the latest known.
-        """
         self._client = client
         self._cache = cache
-        # By namespace and name what scopes under way have read; they hold it.
+        # By namespace and name. The scopes hold what they have read; this does not.
         self._lent: WeakValueDictionary[Key, ReadSecret] = WeakValueDictionary()
 
     def get(self, scope: ReadScope, namespace: str, name: str) -> dict[str, Any] | None:
         """Return a Secret, which must not be changed, or None if there is none.
 
-        It is read anew unless another scope has it in the very version that the cache shows. One
-        that the cache does not show is asked for: the watch of Secrets can lag behind the one that
-        has brought the resource, and who makes both at once must not be told that one is missing.
+        It is read unless another scope holds it in the version that the cache shows. A Secret that
+        the cache lacks is asked for: its watch can lag behind that of the resource, and for
+        somebody who creates both at once neither is missing.
 
         Args:
-            scope: Holds what is read.
+            scope: The use for which it is read.
             namespace: Its namespace.
             name: Its name.
 
@@ -116,7 +113,7 @@ class SecretReader:
         return read.obj
 
     def version(self, namespace: str, name: str) -> str:
-        """Return what tells one state of a Secret from another; empty if the cache has none."""
+        """Return the version of a Secret in the cache, see `version_of`; empty if it has none."""
         obj = self._cache.get(namespace, name)
         return "" if obj is None else version_of(obj)
 
@@ -125,7 +122,7 @@ class SecretReader:
 
         Args:
             refs: The Secrets.
-            besides: What else is told of the state.
+            besides: What else belongs to the state.
         """
         states = [(str(ref), self.version(ref.namespace, ref.name)) for ref in refs]
         digest = versions([*besides, *states])
@@ -133,7 +130,7 @@ class SecretReader:
 
 
 def version_of(obj: Mapping[str, Any]) -> str:
-    """Return what tells one state of an object from all others, of namesakes too."""
+    """Return a word that no other state of an object has, and no state of a namesake."""
     return f"{obj['metadata']['uid']}/{obj['metadata']['resourceVersion']}"
 
 
@@ -141,6 +138,6 @@ def versions(parts: Sequence[object]) -> str:
     """Return one word for the state of several things, in their order.
 
     Args:
-        parts: What tells the state of each from its other ones: strings, or tuples of them.
+        parts: The version of each: strings, or tuples of them.
     """
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:_VERSIONS_LENGTH]

@@ -36,7 +36,7 @@ TOKEN_SECONDS: Final = 3600
 class Cloud:
     """One of Azure's clouds.
 
-    Attributes:
+    Args:
         domain: What the host names of its Blob services end in.
         login: The service that knows its identities; empty for the libraries' default.
         audience: Whom a federated token is for.
@@ -149,11 +149,12 @@ def storage(source: Source) -> Storage:
         mounts=[{"name": TOKEN_VOLUME, "mountPath": TOKEN_DIRECTORY, "readOnly": True}]
         if federated
         else (),
+        secret_urls="sasToken" in options,
     )
 
 
 def _way_in(credential: SecretData) -> dict[str, Any]:
-    """Return the options that say who Kopia is: the first that there is, in Kopia's own order."""
+    """Return the options with Kopia's identity: the first that is set, in Kopia's own order."""
     if credential.has(SAS_TOKEN):
         return {"sasToken": _token(credential)}
     if credential.has(STORAGE_KEY):

@@ -55,7 +55,6 @@ def storage(source: Source) -> Storage:
 
 
 def _claim_name(location: SecretData) -> str:
-    # White space is no part of a name; `echo` adds a line end.
     name = location.text("claimName")
     if not _OBJECT_NAME.fullmatch(name):
         raise location.refused(REASON_CLAIM_NAME, CLAIM_NAME, "claimName")

@@ -25,7 +25,7 @@ UNKNOWN_LOCATION: Final = (
 class Kind:
     """A kind of storage.
 
-    Attributes:
+    Args:
         storage: Makes a storage of this kind from what says where it is; raises InvalidInput.
         credential_type: Type of a Secret with its credential; empty where it needs none.
     """
@@ -52,9 +52,8 @@ def kind_of(location: SecretData) -> Kind:
     """Return the kind of storage that a location Secret names.
 
     Raises:
-        InvalidInput: It names none, or one that nobody knows.
+        InvalidInput: It names none, or one that is not in `KINDS`.
     """
-    # White space is no part of a type; `echo` adds a line end.
     kind = {**KINDS, **OTHER_SPELLINGS}.get(location.text("type"))
     if kind is None:
         raise location.refused(

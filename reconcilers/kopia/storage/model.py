@@ -1,4 +1,4 @@
-"""What each kind of storage is made from, and what it is made into."""
+"""From what a storage is made, and what it is for Kopia and the pod."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FILES_DIRECTORY: Final = f"{CONFIG_DIRECTORY}/{FILES_FOLDER}"
 
 @frozen
 class Source:
-    """What says where a repository is.
+    """Where a repository is, as the resource and its Secrets say it.
 
     Args:
         location: The Secret with the storage location.
@@ -71,7 +71,7 @@ class Source:
 
 @frozen
 class Storage:
-    """A storage as Kopia and the pod are told of it.
+    """A storage as Kopia's configuration and the pod have it.
 
     Args:
         type_: Kopia's name for the kind.
@@ -82,6 +82,7 @@ class Storage:
         volumes: Further volumes of the pod.
         mounts: Their mounts in the container.
         claim: The PersistentVolumeClaim; empty where there is none.
+        secret_urls: Whether the URLs that Kopia asks for, and may log, hold a credential.
     """
 
     type_: str
@@ -92,6 +93,7 @@ class Storage:
     volumes: Sequence[Mapping[str, Any]] = ()
     mounts: Sequence[Mapping[str, Any]] = ()
     claim: str = ""
+    secret_urls: bool = False
 
     @property
     def directory(self) -> str:

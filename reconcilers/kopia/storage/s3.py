@@ -44,7 +44,7 @@ ROLE_WITHOUT_KEYS: Final = (
 )
 
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-# What else a URL can hold is refused, and a password in one must not be told with the endpoint.
+# What else a URL can hold is refused: a password in one would reach messages with the endpoint.
 _HOST: Final = re.compile(r"[^/?#@\s]*")
 _PUBLIC: Final = "amazonaws.com"
 # Amazon's partitions, by the beginning of their regions' names: the domain of their services
@@ -138,9 +138,9 @@ def _is_amazon(endpoint: str) -> bool:
 
 
 def _credential(credential: SecretData) -> dict[str, Any]:
-    """Return the options that say who Kopia is; none where the pod's own identity is meant."""
+    """Return the options with Kopia's identity; none where the pod's own is meant."""
     role = credential.optional(ROLE)
-    # Whoever gives keys, under whatever names, does not mean the pod's identity.
+    # Other keys, under whatever names, mean that the pod's identity is not meant.
     if credential.has_only(ROLE):
         if role:
             raise credential.refused(REASON_ROLE, ROLE_WITHOUT_KEYS, ROLE)

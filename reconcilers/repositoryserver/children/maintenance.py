@@ -20,6 +20,7 @@ from reconcilers.repositoryserver.children.pod import (
     CONTAINER_SECURITY,
     SCRATCH_MOUNTS,
     container_resources,
+    kopia_command,
     memory_limit,
     placement,
     pod_security,
@@ -156,14 +157,13 @@ def _pod_spec(server: RepositoryServer, inputs: ServerInputs) -> dict[str, Any]:
 
 
 def _container(server: RepositoryServer, inputs: ServerInputs) -> dict[str, Any]:
-    executable, *arguments = cli.RUN_MAINTENANCE
     password = {"name": names.maintenance_name(server), "key": KEY_PASSWORD}
     return {
         "name": names.CONTAINER,
         "image": inputs.image,
         "imagePullPolicy": "IfNotPresent",
-        "command": [executable],
-        "args": arguments,
+        "command": kopia_command(inputs.storage),
+        "args": list(cli.RUN_MAINTENANCE),
         "env": [
             *({"name": name, "value": value} for name, value in cli.ENVIRONMENT.items()),
             {"name": "KOPIA_CONFIG_PATH", "value": f"{CONFIG_DIRECTORY}/{KEY_CONFIG}"},

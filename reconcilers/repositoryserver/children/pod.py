@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from controller.conditions import timestamp
-from reconcilers.kopia import cli, repository_config
+from reconcilers.kopia import cli, logfilter, repository_config
 from reconcilers.kopia.storage.model import CONFIG_DIRECTORY, FILES_FOLDER
 from reconcilers.pods import overrides, quantities
 from reconcilers.repositoryserver import api, servercommands
@@ -24,6 +24,7 @@ from reconcilers.repositoryserver.children.secrets import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from reconcilers.kopia.storage.model import Storage
     from reconcilers.repositoryserver.api import RepositoryServer
     from reconcilers.repositoryserver.children.secrets import ServerInputs
     from reconcilers.settings import PodDefaults
@@ -212,7 +213,7 @@ def _container(server: RepositoryServer, inputs: ServerInputs, secret: str) -> d
         "name": names.CONTAINER,
         "image": inputs.image,
         "imagePullPolicy": "IfNotPresent",
-        "command": [cli.EXECUTABLE],
+        "command": kopia_command(inputs.storage),
         "args": [
             "--no-auto-maintenance",
             "--disable-file-logging",
@@ -258,6 +259,11 @@ def _container(server: RepositoryServer, inputs: ServerInputs, secret: str) -> d
             *token_mount(server),
         ],
     }
+
+
+def kopia_command(storage: Storage) -> list[str]:
+    """Return what Kopia is started with; its arguments follow."""
+    return list(logfilter.command()) if storage.secret_urls else [cli.EXECUTABLE]
 
 
 def token_volume(server: RepositoryServer) -> list[dict[str, Any]]:

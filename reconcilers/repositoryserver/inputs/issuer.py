@@ -1,8 +1,8 @@
-"""Keeping the certificates that the controller makes: each in a Secret of its server's own."""
+"""Makes and renews the controller's own certificates, each in a Secret of its server's."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -22,17 +22,25 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.children.applier import ChildApplier, Teller
     from reconcilers.repositoryserver.context import Pass
 
-EVENT_ISSUED = "CertificateIssued"
-ISSUED = "created a certificate that is valid until {when}, in Secret {name}: {why}"
+EVENT_ISSUED: Final = "CertificateIssued"
+ISSUED: Final = "created a certificate that is valid until {when}, in Secret {name}: {why}"
 
-# A renewal that is refused has months until it matters.
-RETRY_SECONDS = 600.0
+# A renewal that is refused is tried again so often: it has months until it matters.
+RETRY_SECONDS: Final = 600.0
 
 _log = structlog.get_logger()
 
 
 class CertificateIssuer:
-    """Makes and renews the certificates of the servers that name no Secret with one."""
+    """Makes and renews the certificates of the servers that name no Secret with one.
+
+    Args:
+        client: Reads and writes the Secrets.
+        caches: The resources and their children.
+        applier: Refuses Secrets of others.
+        tell: Records the events about certificates.
+        clock: The time.
+    """
 
     def __init__(
         self,
@@ -43,15 +51,6 @@ class CertificateIssuer:
         tell: Teller,
         clock: Clock,
     ) -> None:
-        """Take the dependencies.
-
-        Args:
-            client: Reads and writes the Secrets.
-            caches: Are told what was written.
-            applier: Refuses Secrets of others.
-            tell: Tells of certificates that were made.
-            clock: Tells when one is due.
-        """
         self._client = client
         self._caches = caches
         self._applier = applier

@@ -1,4 +1,4 @@
-"""Gathering: the user's Secrets, read by name and only when they have changed."""
+"""Reads what a server is started with: the user's Secrets, by name and only when they changed."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 class InputReader:
     """Reads and checks what a RepositoryServer refers to.
 
-    The caches hold no Secret's data. What is read is forgotten with the pass; what is remembered is
-    not secret.
+    The caches hold no Secret's data. What is read leaves the memory with the reconcile; what is
+    remembered is not secret.
     """
 
     def __init__(
@@ -178,6 +178,7 @@ class InputReader:
         return server.self_signed and selfsigned.is_due(known.not_after, self._clock.now())
 
     def _check_expiry(self, current: Pass, known: KnownInputs) -> None:
+        """Set what to report of the certificate's end, and look again when that changes."""
         tls, now = _tls(current.server), self._clock.now()
         self_signed = current.server.self_signed
         current.expiring = certificates.expiring(tls, known.not_after, now, self_signed=self_signed)

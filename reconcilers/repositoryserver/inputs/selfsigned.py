@@ -1,9 +1,9 @@
-"""Certificates that the controller makes itself: what is in one, and when another is due."""
+"""The certificates that the controller makes: what is in one, and when the next one is due."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.api import RepositoryServer
     from reconcilers.secrets.data import SecretData
 
-FIELD = "spec.server.tls.selfSigned"
+FIELD: Final = "spec.server.tls.selfSigned"
 
-LIFETIME = timedelta(days=365)
-# Four months in which a renewal can fail before anybody is without a server.
-RENEW_BEFORE = LIFETIME / 3
+LIFETIME: Final = timedelta(days=365)
+# Four months in which a renewal can fail before the certificate expires.
+RENEW_BEFORE: Final = LIFETIME / 3
 # Clocks of clients may be slow by this much.
-BACKDATED = timedelta(hours=1)
+BACKDATED: Final = timedelta(hours=1)
 
-MISSING = "there was none"
-UNUSABLE = "the previous one was not a certificate with its key"
-DUE = "the previous one expires at {when}"
+MISSING: Final = "there was none"
+UNUSABLE: Final = "the previous one was not a certificate with its key"
+DUE: Final = "the previous one expires at {when}"
 
 
 def reference(server: RepositoryServer) -> SecretRef:
@@ -48,10 +48,10 @@ def host_names(server: RepositoryServer) -> tuple[str, ...]:
 
 
 def issue(server: RepositoryServer, now: datetime) -> ServerCertificate:
-    """Make a certificate that signs itself, and a new key for it (ECDSA on P-256).
+    """Return a new self-signed certificate with a new key (ECDSA on P-256).
 
     Args:
-        server: Whose Service it is for.
+        server: The resource whose Service it is for.
         now: The time from which its `LIFETIME` counts.
     """
     key = ec.generate_private_key(ec.SECP256R1())
@@ -96,7 +96,7 @@ def is_due(not_after: datetime, now: datetime) -> bool:
 
 
 def why_another(secret: SecretData, now: datetime) -> str:
-    """Say why the certificate in a Secret needs another one in its place; empty if it does not.
+    """Return why the certificate in a Secret has to be replaced; empty if it has not.
 
     Args:
         secret: The Secret, whoever has written what is in it.
@@ -110,7 +110,7 @@ def why_another(secret: SecretData, now: datetime) -> str:
 
 
 # What TLS asks of a key on an elliptic curve.
-_SIGNATURES = x509.KeyUsage(
+_SIGNATURES: Final = x509.KeyUsage(
     digital_signature=True,
     content_commitment=False,
     key_encipherment=False,

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from fakes import objects
 from fakes import storage as fakes
@@ -12,6 +13,8 @@ from reconcilers.kopia.storage.model import Storage
 BUCKET: fakes.Values = {"type": "s3", "bucket": "backups", "prefix": "kanister"}
 KEYS: fakes.Values = {"aws_access_key_id": "AKIA1", "aws_secret_access_key": "secret-7c1"}
 ROLE: fakes.Values = {**KEYS, "role": "arn:aws:iam::123456789012:role/backup"}
+
+BRAINPOOL = objects.key_pair("brainpool", key=ec.generate_private_key(ec.BrainpoolP256R1()))
 
 
 def config(values: fakes.Values, credential: fakes.Values | None = None) -> dict[str, Any]:
@@ -178,6 +181,13 @@ def test_where_a_role_is_assumed(values: fakes.Values, url: str) -> None:
     assert config(values, ROLE)["roleEndpoint"] == url
 
 
+def test_authorities_are_written_as_go_reads_them() -> None:
+    bundle = objects.key_pair("a").certificate + objects.key_pair("b").certificate
+    glued = bundle.replace("-----\n-----", "----------").strip()
+
+    assert fakes.storage({**BUCKET, "ca.crt": glued}, KEYS).files == {"ca.crt": bundle}
+
+
 def test_authorities_of_ones_own_are_added_to_those_of_the_system() -> None:
     authority = objects.key_pair().certificate
 
@@ -225,6 +235,14 @@ def test_a_former_state_of_the_bucket() -> None:
             KEYS,
             "^key ca.crt of Secret backup/files-location, .* holds no certificates in PEM",
             id="authorities that are none",
+        ),
+        pytest.param(
+            {"ca.crt": objects.key_pair("a").certificate + BRAINPOOL.certificate},
+            KEYS,
+            "^certificate 2 in key ca.crt of Secret backup/files-location, named by "
+            "spec.storage.secretRef, cannot be read by Kopia and its clients: its key is on the "
+            "curve brainpoolP256r1; have it issued anew, or remove it$",
+            id="an authority that Go would skip in silence",
         ),
         pytest.param(
             {},

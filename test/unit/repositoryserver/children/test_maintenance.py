@@ -13,6 +13,7 @@ from fakes import objects
 from fakes.children import FILE_STORE, Object, inputs, server
 from fakes.storage import Values, storage_of
 from reconcilers.errors import InvalidInput
+from reconcilers.kopia import logfilter
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import maintenance, names
 from reconcilers.settings import PodDefaults
@@ -146,6 +147,16 @@ def test_it_has_the_token_by_which_the_store_knows_it() -> None:
     (volume,) = (one for one in pod_of(found)["volumes"] if "projected" in one)
     assert volume["projected"]["sources"][0]["serviceAccountToken"]["audience"] == "sts"
     assert volume["name"] in {mount["name"] for mount in container(found)["volumeMounts"]}
+
+
+def test_kopia_runs_behind_the_servers_filter_where_its_urls_hold_a_credential() -> None:
+    account = {"azure_storage_account_id": "account1", "azure_storage_sas_token": "sv=1&sig=x"}
+    storage = storage_of(server(), {"type": "azure", "bucket": "b"}, account)
+
+    found = container(cron_job(storage=storage))
+
+    assert found["command"] == list(logfilter.command())
+    assert found["args"][-3:] == ["maintenance", "run", "--full"]
 
 
 def test_it_follows_the_settings() -> None:

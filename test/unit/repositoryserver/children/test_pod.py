@@ -7,6 +7,7 @@ import attrs
 import pytest
 
 from fakes import objects
+from fakes import storage as fakes
 from fakes.children import (
     DIGEST,
     FINGERPRINT,
@@ -434,3 +435,24 @@ class TestToken:
 
     def test_is_not_there_unasked(self) -> None:
         assert "service-account-token" not in str(pod_spec())
+
+
+@pytest.mark.parametrize(
+    ("credential", "shell"),
+    [
+        pytest.param({"azure_storage_sas_token": "sv=1&sig=x"}, True, id="a SAS token"),
+        pytest.param({"azure_storage_key": "a2V5"}, False, id="a key, which is in no URL"),
+    ],
+)
+def test_kopia_runs_behind_a_filter_where_its_urls_hold_a_credential(
+    credential: dict[str, str | bytes], *, shell: bool
+) -> None:
+    storage = fakes.storage(
+        {"type": "azure", "bucket": "b"}, {"azure_storage_account_id": "account1", **credential}
+    )
+    made = attrs.evolve(inputs(), storage=storage)
+
+    (kopia,) = desired_pod(server(), made, DIGEST, USERS)["spec"]["containers"]
+
+    assert kopia["command"][-1] == "/bin/kopia"
+    assert (kopia["command"][0] == "/bin/sh") is shell
