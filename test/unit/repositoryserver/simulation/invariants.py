@@ -22,6 +22,7 @@ from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.children.secrets import KEY_ADMIN_PASSWORD, KEY_CERTIFICATE
 from reconcilers.repositoryserver.rollout import podstatus, router, throttle
 from reconcilers.repositoryserver.status import conditions as status
+from reconcilers.repositoryserver.users.userfile import kopia_reads_the_same
 from reconcilers.repositoryserver.verdict import STEPS
 from unit.repositoryserver.simulation.history import (
     Replacement,
@@ -193,8 +194,8 @@ def has_the_users_of_its_mark(history: History) -> str:
         life, mark = history.cluster.nodes.life(pod), names.users_of(pod)
         if life is None or life.served is None or mark not in versions:
             continue
-        since = versions[versions.index(mark) :]
-        if life.served not in {history.versions[version] for version in since}:
+        since = [history.versions[version] for version in versions[versions.index(mark) :]]
+        if not any(kopia_reads_the_same(life.served, lines) for lines in since):
             return f"{name_of(pod)} has not those of {mark}"
     return ""
 
