@@ -157,7 +157,9 @@ def tells_of_its_own(history: History, sent: Sent) -> str:
         return ""
     told = sent.body["status"]
     pod = (told.get("serverInfo") or {}).get("podName")
-    if pod and pod not in history.pods.get(server["metadata"]["uid"], ()):
+    # The removed controller's until there is another one.
+    before = objects.REMOVED_STATUS["serverInfo"]["podName"]
+    if pod and pod not in {before, *history.pods.get(server["metadata"]["uid"], ())}:
         return f"{pod} is not of {sent.name}"
     late = told["observedGeneration"] > server["metadata"]["generation"]
     return f"{sent.name} has no generation {told['observedGeneration']}" if late else ""
