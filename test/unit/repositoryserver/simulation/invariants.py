@@ -22,6 +22,7 @@ from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.children.secrets import KEY_ADMIN_PASSWORD, KEY_CERTIFICATE
 from reconcilers.repositoryserver.rollout import podstatus, router, throttle
 from reconcilers.repositoryserver.status import conditions as status
+from reconcilers.repositoryserver.users.userfile import kopia_reads_the_same
 from reconcilers.repositoryserver.verdict import STEPS
 from unit.repositoryserver.simulation.history import (
     Replacement,
@@ -156,7 +157,9 @@ def tells_of_its_own(history: History, sent: Sent) -> str:
         return ""
     told = sent.body["status"]
     pod = (told.get("serverInfo") or {}).get("podName")
-    if pod and pod not in history.pods.get(server["metadata"]["uid"], ()):
+    # The removed controller's until there is another one.
+    before = objects.REMOVED_STATUS["serverInfo"]["podName"]
+    if pod and pod not in {before, *history.pods.get(server["metadata"]["uid"], ())}:
         return f"{pod} is not of {sent.name}"
     late = told["observedGeneration"] > server["metadata"]["generation"]
     return f"{sent.name} has no generation {told['observedGeneration']}" if late else ""
@@ -197,8 +200,8 @@ def has_the_users_of_its_mark(history: History) -> str:
         life, mark = history.cluster.nodes.life(pod), names.users_of(pod)
         if life is None or life.served is None or mark not in versions:
             continue
-        since = versions[versions.index(mark) :]
-        if life.served not in {history.versions[version] for version in since}:
+        since = [history.versions[version] for version in versions[versions.index(mark) :]]
+        if not any(kopia_reads_the_same(life.served, lines) for lines in since):
             return f"{name_of(pod)} has not those of {mark}"
     return ""
 

@@ -104,8 +104,13 @@ class Simulation:
         cluster = self._cluster
         cluster.user.mend()
         # What is to be deleted from the repository is known by its first status alone.
-        status = {"status": objects.REMOVED_STATUS}
-        cluster.api.merge_patch(api.REPOSITORY_SERVERS, objects.NAMESPACE, FILES, status)
+        cluster.api.merge_patch(
+            api.REPOSITORY_SERVERS,
+            objects.NAMESPACE,
+            FILES,
+            {"status": objects.REMOVED_STATUS},
+            subresource="status",
+        )
         cluster.start_controller()
         # Where all may happen little happens twice: a seed has some of the actions.
         some = cluster.random.sample(ACTIONS, cluster.random.randint(FEWEST_ACTIONS, len(ACTIONS)))
