@@ -28,8 +28,10 @@ def _resources() -> Iterator[str]:
     files = [file for folder in folders for file in folder.glob("*.yaml")]
     for file in [*files, MANIFESTS / "namespace.yaml"]:
         for document in yaml.safe_load_all(file.read_text()):
-            if document["kind"] != "Kustomization":
-                yield _plural(document["kind"].lower())
+            # The settings are no object: the kustomization makes a ConfigMap of them.
+            kind = document.get("kind", "ConfigMap")
+            if kind != "Kustomization":
+                yield _plural(kind.lower())
 
 
 def _plural(kind: str) -> str:
