@@ -351,7 +351,7 @@ class RepositoryServerReconciler:
         if newest.pod is not None and not verdicts:
             self._ensure_recorded(current, newest.pod)
         maintained = self._maintainer.ensure(
-            current, reached, current.memory.setting or UNKNOWN_SETTING
+            current, newest.digest, reached, current.memory.setting or UNKNOWN_SETTING
         )
         shown = reached or serving
         certificate = None if shown is None else self._certificates.of(current, shown)

@@ -120,7 +120,11 @@ class Maintainer:
         self._known.pop(request, None)
 
     def ensure(
-        self, current: Pass, serving: Mapping[str, Any] | None, setting: failures.Setting
+        self,
+        current: Pass,
+        digest: str,
+        serving: Mapping[str, Any] | None,
+        setting: failures.Setting,
     ) -> Maintained:
         """Bring the CronJob about, and return what is known of the maintenance.
 
@@ -128,6 +132,8 @@ class Maintainer:
 
         Args:
             current: The reconcile.
+            digest: Of the revision that this reconcile wants; empty if its inputs are refused. What
+                is refused to the server is not given to the CronJob either.
             serving: The pod that clients reach; None if there is none.
             setting: What messages about Kopia name.
 
@@ -140,7 +146,8 @@ class Maintainer:
             return Maintained(self._who_maintains(current, serving), {})
         status = self._last_result(current, setting)
         try:
-            self._ensure_children(current, wanted)
+            if digest:
+                self._ensure_children(current, wanted, digest)
         except Unsettled:
             current.look_again(REFUSED_SECONDS)
         except (InvalidInput, Invalid, BadRequest, Forbidden, WebhookFailed) as error:
@@ -149,12 +156,8 @@ class Maintainer:
             return Maintained(REFUSED.format(name=name, message=error.message), status)
         return Maintained(runs.warning(status), status)
 
-    def _ensure_children(self, current: Pass, wanted: Maintenance) -> None:
-        inputs = current.memory.inputs
-        if inputs is None:
-            # The inputs are wrong, and `Ready` says so.
-            return
-        key = desired.key(wanted, inputs.digest)
+    def _ensure_children(self, current: Pass, wanted: Maintenance, digest: str) -> None:
+        key = desired.key(wanted, digest)
         children = list(self._children(current))
         if len(children) == len(_KINDS) and all(_key_of(child) == key for _, child in children):
             return

@@ -28,7 +28,7 @@ def _resources() -> Iterator[str]:
     files = [file for folder in folders for file in folder.glob("*.yaml")]
     for file in [*files, MANIFESTS / "namespace.yaml"]:
         for document in yaml.safe_load_all(file.read_text()):
-            # A kustomization makes a ConfigMap of a file without a kind.
+            # The settings are no object: the kustomization makes a ConfigMap of them.
             kind = document.get("kind", "ConfigMap")
             if kind != "Kustomization":
                 yield _plural(kind.lower())

@@ -12,7 +12,9 @@ from fakes import objects
 from fakes.apiclient import Action
 from fakes.world import READ_INPUTS
 from reconcilers import resources
+from reconcilers.errors import InvalidInput
 from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver.inputs.reader import InputReader
 from reconcilers.repositoryserver.maintenance.maintainer import (
     ASK_AFTER_SECONDS,
     ASK_AGAIN_SOON_SECONDS,
@@ -142,6 +144,22 @@ class TestSchedule:
 
         (cron_job,) = cron_jobs(scheduled)
         assert cron_job["spec"]["schedule"] == "@weekly"
+
+    def test_what_is_refused_to_the_server_is_not_given_to_it(
+        self, settled: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The resource may ask for an account or an override that it may not have."""
+
+        def refuse(_current: object) -> None:
+            raise InvalidInput("NotAllowed", "this account is not allowed")
+
+        monkeypatch.setattr(InputReader, "known_inputs", lambda _self, current: refuse(current))
+        settled.edit({"repository": SCHEDULE, "server": {"serviceAccountName": "powerful"}})
+
+        settled.reconcile()
+
+        assert settled.condition("Ready")[:2] == ("False", "NotAllowed")
+        assert cron_jobs(settled) == []
 
     def test_a_changed_password_reaches_it(self, scheduled: World) -> None:
         before = scheduled.secret(NAME)["data"]["repository-password"]
