@@ -49,6 +49,19 @@ def _kept(
     )
 
 
+def _of_account(template: str) -> str:
+    """Return what is said of an account that a resource names."""
+    known = {"source": permissions.FIELD, "annotation": permissions.ANNOTATION_ALLOW}
+    for word, value in known.items():
+        template = template.replace(f"{{{word}}}", value)
+    return template
+
+
+_ACCOUNT_REFUSALS = (
+    permissions.NO_ACCOUNT,
+    permissions.ACCOUNT_NOT_ALLOWED,
+    permissions.ACCOUNT_OF_OPERATOR,
+)
 _USERS = Meaning(
     "lines of `--htpasswd-file`, in Secret `repo-server-NAME-users`: who may connect, with a "
     "salted hash of the password"
@@ -162,11 +175,11 @@ MEANINGS = {
     "spec.server.serviceAccountName": Meaning(
         "`serviceAccountName` of the pod",
         "`default`, the namespace's own",
-        (permissions.NO_ACCOUNT, permissions.ACCOUNT_NOT_ALLOWED, permissions.ACCOUNT_OF_OPERATOR),
+        tuple(map(_of_account, _ACCOUNT_REFUSALS)),
     ),
     "spec.server.serviceAccountToken.audience": Meaning(
         f"`audience` of a projected token, mounted as `{pod.TOKEN_DIRECTORY}/{pod.TOKEN_FILE}`",
-        refusals=(permissions.ACCOUNT_NOT_ALLOWED,),
+        refusals=(_of_account(permissions.ACCOUNT_NOT_ALLOWED),),
     ),
     "spec.server.serviceAccountToken.expirationSeconds": Meaning(
         "`expirationSeconds` of that token", f"{api.DEFAULT_TOKEN_SECONDS}"

@@ -135,6 +135,7 @@ class RepositoryServerReconciler:
         turns: Turns | None = None,
         repositories: Repositories | None = None,
         pod_override: str = allowed.RESTRICTED,
+        settings_account: str = "",
     ) -> None:
         """Take the dependencies.
 
@@ -148,6 +149,7 @@ class RepositoryServerReconciler:
             turns: Limits how many servers are replaced at the same time.
             repositories: Is told which repository each server has.
             pod_override: Which overrides of a pod are taken, one of `allowed.MODES`.
+            settings_account: Account of the servers that name none; empty for the namespace's own.
         """
         self._caches = caches
         self._clock = clock
@@ -176,7 +178,11 @@ class RepositoryServerReconciler:
             secret_reader=secrets,
             caches=caches,
             issuer=issuer,
-            permissions=Permissions(accounts=caches.service_accounts, mode=pod_override),
+            permissions=Permissions(
+                accounts=caches.service_accounts,
+                mode=pod_override,
+                settings_account=settings_account,
+            ),
             clock=clock,
             image=image,
         )

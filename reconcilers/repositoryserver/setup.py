@@ -12,6 +12,7 @@ from reconcilers.pods import allowed
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.caches import INDEX_ACCOUNT, INDEX_SECRET
 from reconcilers.repositoryserver.informers import follow
+from reconcilers.repositoryserver.inputs.permissions import DEFAULT_ACCOUNT
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
 from reconcilers.repositoryserver.rollout import endpoints
 from reconcilers.repositoryserver.rollout.throttle import Turns
@@ -43,6 +44,7 @@ def setup(
     workers: int,
     max_replacements: int,
     pod_override: str = allowed.RESTRICTED,
+    settings_account: str = "",
 ) -> Caches[SharedInformer]:
     """Add the controller of RepositoryServers to an operator.
 
@@ -52,12 +54,14 @@ def setup(
         workers: RepositoryServers reconciled at the same time.
         max_replacements: Servers that get another pod at the same time.
         pod_override: Which overrides of a pod are taken, one of `allowed.MODES`.
+        settings_account: Account of the servers that name none; empty for the namespace's own.
 
     Returns:
         What it reads.
     """
     caches = follow(operator)
-    wakes = _Wakes(caches, repositories := Repositories())
+    account = settings_account or DEFAULT_ACCOUNT
+    wakes = _Wakes(caches, repositories := Repositories(), default_account=account)
     operator.registry.register(RepositoryServerCollector(caches.servers.objects))
     builder = operator.controller(NAME)
     reconciler = RepositoryServerReconciler(
@@ -70,6 +74,7 @@ def setup(
         turns=Turns(max_replacements, clock=operator.clock),
         repositories=repositories,
         pod_override=pod_override,
+        settings_account=settings_account,
     )
     (
         # A reconcile goes on from the status that it has written and the children that it has made.
@@ -93,9 +98,16 @@ def setup(
 class _Wakes:
     """Mappers that look into the caches."""
 
-    def __init__(self, caches: Caches[SharedInformer], repositories: Repositories) -> None:
+    def __init__(
+        self,
+        caches: Caches[SharedInformer],
+        repositories: Repositories,
+        *,
+        default_account: str,
+    ) -> None:
         self._caches = caches
         self._repositories = repositories
+        self._default_account = default_account
         self._owners = enqueue_owner(api.REPOSITORY_SERVERS)
 
     def owners_of_service(self, endpoint_slice: Object) -> Iterable[Request]:
@@ -113,7 +125,10 @@ class _Wakes:
     def servers_that_run_as(self, account: Object) -> Iterable[Request]:
         """Name the resources that refer to a ServiceAccount."""
         name = account["metadata"]["name"]
-        return map(_request, self._caches.servers.by_index(INDEX_ACCOUNT, name))
+        found = self._caches.servers.by_index(INDEX_ACCOUNT, name)
+        if name == self._default_account:
+            found = [*found, *self._caches.servers.by_index(INDEX_ACCOUNT, "")]
+        return map(_request, found)
 
     def sharing(self, server: Object) -> Iterable[Request]:
         """Name the resources that have the same repository as a server."""

@@ -15,13 +15,16 @@ from reconcilers.repositoryserver.children import names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from collections.abc import Set as AbstractSet
 
     from reconcilers.repositoryserver.api import RepositoryServer
     from reconcilers.repositoryserver.caches import Cache
 
 #: On a ServiceAccount, with the value `true`: pods of RepositoryServers may run as it.
 ANNOTATION_ALLOW: Final = "cr.kanister.io/allow-repository-servers"
+
+#: Where the name of an account stands, for messages.
+FIELD: Final = "spec.server.serviceAccountName"
+SETTINGS: Final = "the controller's settings"
 
 #: The account that a pod has which names none.
 DEFAULT_ACCOUNT: Final = "default"
@@ -33,8 +36,8 @@ _OPERATOR_LABELS: Final = ("app.kubernetes.io/name", "app")
 
 REASON_ACCOUNT: Final = "ServiceAccountNotAllowed"
 ACCOUNT_OF_OPERATOR: Final = (
-    "ServiceAccount {namespace}/{name}, named by spec.server.serviceAccountName, is that of an "
-    "operator and is never given to a server; name another one"
+    "ServiceAccount {namespace}/{name}, named by {source}, is that of an operator and is never "
+    "given to a server; name another one"
 )
 ACCOUNT_NOT_ALLOWED: Final = (
     "ServiceAccount {namespace}/{name} is not allowed for RepositoryServers; have its owner run "
@@ -43,8 +46,8 @@ ACCOUNT_NOT_ALLOWED: Final = (
 )
 REASON_NO_ACCOUNT: Final = "ServiceAccountMissing"
 NO_ACCOUNT: Final = (
-    "ServiceAccount {namespace}/{name}, named by spec.server.serviceAccountName, does not exist; "
-    "create it with the annotation {annotation}=true, or correct the name"
+    "ServiceAccount {namespace}/{name}, named by {source}, does not exist; create it with the "
+    "annotation {annotation}=true, or correct the name"
 )
 
 REASON_LABEL: Final = "PodLabelNotAllowed"
@@ -62,8 +65,8 @@ class Permissions:
     Args:
         accounts: ServiceAccounts, without their content.
         mode: Which overrides are taken, one of `allowed.MODES`.
-        settings_accounts: Names of the accounts that the controller's settings give to servers;
-            they need no annotation.
+        settings_account: Name of the account that the controller's settings give to servers which
+            name none; it needs no annotation. Empty for the namespace's own.
     """
 
     def __init__(
@@ -71,11 +74,11 @@ class Permissions:
         *,
         accounts: Cache,
         mode: str = allowed.RESTRICTED,
-        settings_accounts: AbstractSet[str] = frozenset(),
+        settings_account: str = "",
     ) -> None:
         self._accounts = accounts
         self._mode = mode
-        self._settings_accounts = settings_accounts
+        self._settings_account = settings_account
 
     def check(self, server: RepositoryServer) -> None:
         """Return if a resource asks for nothing that it may not have.
@@ -86,20 +89,25 @@ class Permissions:
         _check_labels(server.pod.labels)
         overrides.refuse_powers(server.pod.override, is_root=api.run_as_user(server) == 0)
         allowed.check(server.pod.override, mode=self._mode, container=names.CONTAINER)
-        name = server.service_account_name or DEFAULT_ACCOUNT
+        name = server.service_account_name or self._settings_account or DEFAULT_ACCOUNT
         # The pod gets no token of its own account, unless it asks for one.
         if name != DEFAULT_ACCOUNT or server.token is not None:
-            self._check_account(server.namespace, name)
+            self._check_account(server, name)
 
-    def _check_account(self, namespace: str, name: str) -> None:
-        account = self._accounts.get(namespace, name)
-        words = {"namespace": namespace, "name": name, "annotation": ANNOTATION_ALLOW}
+    def _check_account(self, server: RepositoryServer, name: str) -> None:
+        account = self._accounts.get(server.namespace, name)
+        words = {
+            "namespace": server.namespace,
+            "name": name,
+            "annotation": ANNOTATION_ALLOW,
+            "source": FIELD if server.service_account_name else SETTINGS,
+        }
         if _is_operators(name, account):
             raise InvalidInput(REASON_ACCOUNT, ACCOUNT_OF_OPERATOR.format(**words))
         if account is None:
             raise InvalidInput(REASON_NO_ACCOUNT, NO_ACCOUNT.format(**words))
         annotations = account["metadata"].get("annotations") or {}
-        if annotations.get(ANNOTATION_ALLOW) != "true" and name not in self._settings_accounts:
+        if annotations.get(ANNOTATION_ALLOW) != "true" and name != self._settings_account:
             raise InvalidInput(REASON_ACCOUNT, ACCOUNT_NOT_ALLOWED.format(**words))
 
 

@@ -56,10 +56,21 @@ def test_allows(settings: Object, accounts: list[Object]) -> None:
     check(settings, *accounts)
 
 
-def test_the_settings_accounts_need_no_annotation() -> None:
-    settings = {"serviceAccountName": "cloud"}
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param({"serviceAccountName": "cloud"}, id="named by the resource"),
+        pytest.param({}, id="named by nobody else"),
+        pytest.param({"serviceAccountToken": {"audience": "sts"}}, id="with a token"),
+    ],
+)
+def test_the_settings_account_needs_no_annotation(settings: Object) -> None:
+    check(settings, account("cloud"), settings_account="cloud")
 
-    check(settings, account("cloud"), settings_accounts={"cloud"})
+
+def test_an_account_of_the_settings_that_there_is_not_is_said_to_be_theirs() -> None:
+    with pytest.raises(InvalidInput, match="named by the controller's settings, does not exist"):
+        check({}, settings_account="cloud")
 
 
 def test_the_settings_say_which_overrides_are_taken() -> None:
