@@ -57,6 +57,11 @@ def _of_account(template: str) -> str:
     return template
 
 
+def _metadata_refusal(field: str, why: str) -> str:
+    """Return what is said of a label or an annotation that is not the user's to set."""
+    return permissions.METADATA_NOT_ALLOWED.format(field=field, key="KEY", why=why)
+
+
 _ACCOUNT_REFUSALS = (
     permissions.NO_ACCOUNT,
     permissions.ACCOUNT_NOT_ALLOWED,
@@ -192,10 +197,17 @@ MEANINGS = {
     "spec.server.tolerations[].effect": Meaning("`tolerations` of the pod", "any effect"),
     "spec.server.tolerations[].tolerationSeconds": Meaning("`tolerations` of the pod", "for ever"),
     "spec.server.podLabels": Meaning(
-        "labels of the pod, besides the controller's", "none", (permissions.LABEL_NOT_ALLOWED,)
+        "labels of the pod, besides the controller's",
+        "none",
+        (_metadata_refusal(permissions.LABELS, permissions.WHY_SELECTED),),
     ),
     "spec.server.podAnnotations": Meaning(
-        "annotations of the pod, besides the controller's", "none"
+        "annotations of the pod, besides the controller's",
+        "none",
+        tuple(
+            _metadata_refusal(permissions.ANNOTATIONS, why)
+            for why in (permissions.WHY_SELECTED, permissions.WHY_CONFINED)
+        ),
     ),
     "spec.server.podOverride": Meaning(
         "the pod's spec; applied after all other fields",

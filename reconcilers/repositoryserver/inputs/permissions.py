@@ -6,7 +6,7 @@ server's present pod as it is, and is looked at anew in each reconcile: the cach
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from reconcilers.errors import InvalidInput
 from reconcilers.pods import allowed, overrides
@@ -50,13 +50,20 @@ NO_ACCOUNT: Final = (
     "annotation {annotation}=true, or correct the name"
 )
 
-REASON_LABEL: Final = "PodLabelNotAllowed"
-LABEL_NOT_ALLOWED: Final = (
-    "spec.server.podLabels has {label}, by which the controller's own objects are selected; choose "
-    "another key"
+REASON_METADATA: Final = "PodMetadataNotAllowed"
+METADATA_NOT_ALLOWED: Final = "{field} has {key}, which is never allowed: {why}; remove it"
+WHY_SELECTED: Final = "the controller's own objects are found by it"
+WHY_CONFINED: Final = "it would loosen what confines the pod's processes"
+LABELS: Final = "spec.server.podLabels"
+ANNOTATIONS: Final = "spec.server.podAnnotations"
+#: Keys of labels and annotations that are the controller's begin so.
+OWN_PREFIX: Final = "cr.kanister.io/"
+#: The annotations that came before the fields appArmorProfile and seccompProfile begin so.
+CONFINEMENT_PREFIXES: Final = (
+    "container.apparmor.security.beta.kubernetes.io/",
+    "container.seccomp.security.alpha.kubernetes.io/",
+    "seccomp.security.alpha.kubernetes.io/",
 )
-#: Keys of labels that are the controller's, besides those that begin with `cr.kanister.io/`.
-OWN_LABEL_PREFIX: Final = "cr.kanister.io/"
 
 
 class Permissions:
@@ -86,7 +93,7 @@ class Permissions:
         Raises:
             InvalidInput: It does, or its account does not exist.
         """
-        _check_labels(server.pod.labels)
+        _check_metadata(server)
         overrides.refuse_powers(server.pod.override, is_root=api.run_as_user(server) == 0)
         allowed.check(server.pod.override, mode=self._mode, container=names.CONTAINER)
         name = server.service_account_name or self._settings_account or DEFAULT_ACCOUNT
@@ -118,12 +125,22 @@ def _is_operators(name: str, account: Mapping[str, Any] | None) -> bool:
     )
 
 
-def _check_labels(labels: Mapping[str, str]) -> None:
-    """Refuse labels by which the objects of the controller find their pods.
+def _check_metadata(server: RepositoryServer) -> None:
+    """Refuse labels and annotations that are not the user's to set.
 
-    The CRD refuses them as well; one that was stored before keeps them.
+    The CRD refuses the controller's own as well; an object that was stored before keeps them.
     """
-    for key, value in labels.items():
-        is_own = key.startswith(OWN_LABEL_PREFIX) or key == names.LABEL_MANAGED_BY
+    for key, value in server.pod.labels.items():
+        is_own = key.startswith(OWN_PREFIX) or key == names.LABEL_MANAGED_BY
         if is_own or (key in _OPERATOR_LABELS and value in _OPERATORS):
-            raise InvalidInput(REASON_LABEL, LABEL_NOT_ALLOWED.format(label=key))
+            _refuse_key(LABELS, key, WHY_SELECTED)
+    for key in server.pod.annotations:
+        if key.startswith(OWN_PREFIX):
+            _refuse_key(ANNOTATIONS, key, WHY_SELECTED)
+        if key.startswith(CONFINEMENT_PREFIXES):
+            _refuse_key(ANNOTATIONS, key, WHY_CONFINED)
+
+
+def _refuse_key(field: str, key: str, why: str) -> NoReturn:
+    message = METADATA_NOT_ALLOWED.format(field=field, key=key, why=why)
+    raise InvalidInput(REASON_METADATA, message)
