@@ -116,7 +116,9 @@ class _Parser(argparse.ArgumentParser):
 def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = _Parser(
         prog=PROGRAM,
-        usage="%(prog)s [flags], or RSC_LOG_LEVEL for --log-level",
+        # Without a line of its own for the usage all of it fits a screen.
+        usage=argparse.SUPPRESS,
+        description="Serves RepositoryServers. Each flag is a variable: RSC_WORKERS is --workers.",
         # Flag and text on one line each, so that all of it fits a screen.
         formatter_class=functools.partial(argparse.HelpFormatter, max_help_position=38),
         # A flag cut short would mean another one as soon as there is another one.

@@ -49,6 +49,24 @@ def _kept(
     )
 
 
+def _of_account(template: str) -> str:
+    """Return what is said of an account that a resource names."""
+    known = {"source": permissions.FIELD, "annotation": permissions.ANNOTATION_ALLOW}
+    for word, value in known.items():
+        template = template.replace(f"{{{word}}}", value)
+    return template
+
+
+def _metadata_refusal(field: str, why: str) -> str:
+    """Return what is said of a label or an annotation that is not the user's to set."""
+    return permissions.METADATA_NOT_ALLOWED.format(field=field, key="KEY", why=why)
+
+
+_ACCOUNT_REFUSALS = (
+    permissions.NO_ACCOUNT,
+    permissions.ACCOUNT_NOT_ALLOWED,
+    permissions.ACCOUNT_OF_OPERATOR,
+)
 _USERS = Meaning(
     "lines of `--htpasswd-file`, in Secret `repo-server-NAME-users`: who may connect, with a "
     "salted hash of the password"
@@ -174,11 +192,11 @@ MEANINGS = {
     "spec.server.serviceAccountName": Meaning(
         "`serviceAccountName` of the pod",
         "`default`, the namespace's own",
-        (permissions.NO_ACCOUNT, permissions.ACCOUNT_NOT_ALLOWED, permissions.ACCOUNT_OF_OPERATOR),
+        tuple(map(_of_account, _ACCOUNT_REFUSALS)),
     ),
     "spec.server.serviceAccountToken.audience": Meaning(
         f"`audience` of a projected token, mounted as `{pod.TOKEN_DIRECTORY}/{pod.TOKEN_FILE}`",
-        refusals=(permissions.ACCOUNT_NOT_ALLOWED,),
+        refusals=(_of_account(permissions.ACCOUNT_NOT_ALLOWED),),
     ),
     "spec.server.serviceAccountToken.expirationSeconds": Meaning(
         "`expirationSeconds` of that token", f"{api.DEFAULT_TOKEN_SECONDS}"
@@ -191,10 +209,17 @@ MEANINGS = {
     "spec.server.tolerations[].effect": Meaning("`tolerations` of the pod", "any effect"),
     "spec.server.tolerations[].tolerationSeconds": Meaning("`tolerations` of the pod", "for ever"),
     "spec.server.podLabels": Meaning(
-        "labels of the pod, besides the controller's", "none", (permissions.LABEL_NOT_ALLOWED,)
+        "labels of the pod, besides the controller's",
+        "none",
+        (_metadata_refusal(permissions.LABELS, permissions.WHY_SELECTED),),
     ),
     "spec.server.podAnnotations": Meaning(
-        "annotations of the pod, besides the controller's", "none"
+        "annotations of the pod, besides the controller's",
+        "none",
+        tuple(
+            _metadata_refusal(permissions.ANNOTATIONS, why)
+            for why in (permissions.WHY_SELECTED, permissions.WHY_CONFINED)
+        ),
     ),
     "spec.server.podOverride": Meaning(
         "the pod's spec; applied after all other fields",

@@ -328,12 +328,12 @@ def secret_names(obj: Mapping[str, Any]) -> set[str]:
 
 
 def service_account_names(obj: Mapping[str, Any]) -> list[str]:
-    """Return the name of the ServiceAccount that a RepositoryServer asks for.
+    """Return the name of the ServiceAccount that a RepositoryServer asks for; empty for none.
 
     Like `secret_names` it never fails.
     """
     server = obj["spec"].get("server") or {}
-    return [server.get("serviceAccountName") or DEFAULT_ACCOUNT]
+    return [server.get("serviceAccountName") or ""]
 
 
 def _values(node: Any, path: Sequence[str]) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401 - JSON

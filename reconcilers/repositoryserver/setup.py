@@ -58,9 +58,8 @@ def setup(
         What it reads.
     """
     caches = follow(operator)
-    wakes = _Wakes(
-        caches, repositories := Repositories(), account=settings.pod.service_account_name
-    )
+    account = settings.pod.service_account_name or api.DEFAULT_ACCOUNT
+    wakes = _Wakes(caches, repositories := Repositories(), default_account=account)
     operator.registry.register(RepositoryServerCollector(caches.servers.objects))
     builder = operator.controller(NAME)
     reconciler = RepositoryServerReconciler(
@@ -101,15 +100,19 @@ class _Wakes:
     Args:
         caches: What the informers hold.
         repositories: Which servers have the same repository.
-        account: The ServiceAccount of the settings; empty if they name none.
+        default_account: ServiceAccount of the servers that name none.
     """
 
     def __init__(
-        self, caches: Caches[SharedInformer], repositories: Repositories, *, account: str
+        self,
+        caches: Caches[SharedInformer],
+        repositories: Repositories,
+        *,
+        default_account: str,
     ) -> None:
         self._caches = caches
         self._repositories = repositories
-        self._account = account
+        self._default_account = default_account
         self._owners = enqueue_owner(api.REPOSITORY_SERVERS)
 
     def owners_of_service(self, endpoint_slice: Object) -> Iterable[Request]:
@@ -135,9 +138,10 @@ class _Wakes:
     def servers_that_run_as(self, account: Object) -> Iterable[Request]:
         """Name the resources that run as a ServiceAccount, or would where they name none."""
         name = account["metadata"]["name"]
-        indexed = {name, api.DEFAULT_ACCOUNT} if name == self._account else {name}
-        for one in indexed:
-            yield from map(_request, self._caches.servers.by_index(INDEX_ACCOUNT, one))
+        found = self._caches.servers.by_index(INDEX_ACCOUNT, name)
+        if name == self._default_account:
+            found = [*found, *self._caches.servers.by_index(INDEX_ACCOUNT, "")]
+        return map(_request, found)
 
     def sharing(self, server: Object) -> Iterable[Request]:
         """Name the resources that have the same repository as a server."""

@@ -6,7 +6,7 @@ server's present pod as it is, and is looked at anew in each reconcile: the cach
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from reconcilers.errors import InvalidInput
 from reconcilers.pods import allowed, overrides
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 #: On a ServiceAccount, with the value `true`: pods of RepositoryServers may run as it.
 ANNOTATION_ALLOW: Final = "cr.kanister.io/allow-repository-servers"
 
+#: Where the name of an account stands, for messages.
+FIELD: Final = "spec.server.serviceAccountName"
+SETTING: Final = "pod.serviceAccountName of the controller's settings"
+
 # An operator's account reads and writes every Secret of its namespace, if not of the cluster. Its
 # name is the release's where Helm has installed it, so its labels count as well.
 _OPERATORS: Final = (names.MANAGER, "actionset-controller", "kanister-operator")
@@ -29,7 +33,7 @@ _OPERATOR_LABELS: Final = ("app.kubernetes.io/name", "app")
 
 REASON_ACCOUNT: Final = "ServiceAccountNotAllowed"
 ACCOUNT_OF_OPERATOR: Final = (
-    "ServiceAccount {namespace}/{name}, named by {field}, is that of an operator and is never "
+    "ServiceAccount {namespace}/{name}, named by {source}, is that of an operator and is never "
     "given to a server; name another one"
 )
 ACCOUNT_NOT_ALLOWED: Final = (
@@ -39,23 +43,28 @@ ACCOUNT_NOT_ALLOWED: Final = (
 )
 REASON_NO_ACCOUNT: Final = "ServiceAccountMissing"
 NO_ACCOUNT: Final = (
-    "ServiceAccount {namespace}/{name}, named by spec.server.serviceAccountName, does not exist; "
-    "create it with the annotation {annotation}=true, or correct the name"
+    "ServiceAccount {namespace}/{name}, named by {source}, does not exist; create it with the "
+    "annotation {annotation}=true, or correct the name"
 )
 NO_SETTINGS_ACCOUNT: Final = (
-    "ServiceAccount {namespace}/{name}, named by {field}, does not exist; create it, or have "
+    "ServiceAccount {namespace}/{name}, named by {source}, does not exist; create it, or have "
     "whoever runs the controller correct the name"
 )
-FIELD: Final = "spec.server.serviceAccountName"
-SETTING: Final = "pod.serviceAccountName of the controller's settings"
 
-REASON_LABEL: Final = "PodLabelNotAllowed"
-LABEL_NOT_ALLOWED: Final = (
-    "spec.server.podLabels has {label}, by which the controller's own objects are selected; choose "
-    "another key"
+REASON_METADATA: Final = "PodMetadataNotAllowed"
+METADATA_NOT_ALLOWED: Final = "{field} has {key}, which is never allowed: {why}; remove it"
+WHY_SELECTED: Final = "the controller's own objects are found by it"
+WHY_CONFINED: Final = "it would loosen what confines the pod's processes"
+LABELS: Final = "spec.server.podLabels"
+ANNOTATIONS: Final = "spec.server.podAnnotations"
+#: Keys of labels and annotations that are the controller's begin so.
+OWN_PREFIX: Final = "cr.kanister.io/"
+#: The annotations that came before the fields appArmorProfile and seccompProfile begin so.
+CONFINEMENT_PREFIXES: Final = (
+    "container.apparmor.security.beta.kubernetes.io/",
+    "container.seccomp.security.alpha.kubernetes.io/",
+    "seccomp.security.alpha.kubernetes.io/",
 )
-#: Keys of labels that are the controller's, besides those that begin with `cr.kanister.io/`.
-OWN_LABEL_PREFIX: Final = "cr.kanister.io/"
 
 
 class Permissions:
@@ -85,7 +94,7 @@ class Permissions:
         Raises:
             InvalidInput: It does, or its account does not exist.
         """
-        _check_labels(server.pod.labels)
+        _check_metadata(server)
         overrides.refuse_powers(server.pod.override, is_root=api.run_as_user(server) == 0)
         allowed.check(server.pod.override, mode=self._mode, container=names.CONTAINER)
         named = server.service_account_name
@@ -94,13 +103,13 @@ class Permissions:
         if name != api.DEFAULT_ACCOUNT or server.token is not None:
             self._check_account(server.namespace, name, FIELD if named else SETTING)
 
-    def _check_account(self, namespace: str, name: str, field: str) -> None:
+    def _check_account(self, namespace: str, name: str, source: str) -> None:
         account = self._accounts.get(namespace, name)
         of_settings = name == self._settings_account
         words = {
             "namespace": namespace,
             "name": name,
-            "field": field if of_settings else FIELD,
+            "source": source if of_settings else FIELD,
             "annotation": ANNOTATION_ALLOW,
         }
         if _is_operators(name, account):
@@ -122,12 +131,22 @@ def _is_operators(name: str, account: Mapping[str, Any] | None) -> bool:
     )
 
 
-def _check_labels(labels: Mapping[str, str]) -> None:
-    """Refuse labels by which the objects of the controller find their pods.
+def _check_metadata(server: RepositoryServer) -> None:
+    """Refuse labels and annotations that are not the user's to set.
 
-    The CRD refuses them as well; one that was stored before keeps them.
+    The CRD refuses the controller's own as well; an object that was stored before keeps them.
     """
-    for key, value in labels.items():
-        is_own = key.startswith(OWN_LABEL_PREFIX) or key == names.LABEL_MANAGED_BY
+    for key, value in server.pod.labels.items():
+        is_own = key.startswith(OWN_PREFIX) or key == names.LABEL_MANAGED_BY
         if is_own or (key in _OPERATOR_LABELS and value in _OPERATORS):
-            raise InvalidInput(REASON_LABEL, LABEL_NOT_ALLOWED.format(label=key))
+            _refuse_key(LABELS, key, WHY_SELECTED)
+    for key in server.pod.annotations:
+        if key.startswith(OWN_PREFIX):
+            _refuse_key(ANNOTATIONS, key, WHY_SELECTED)
+        if key.startswith(CONFINEMENT_PREFIXES):
+            _refuse_key(ANNOTATIONS, key, WHY_CONFINED)
+
+
+def _refuse_key(field: str, key: str, why: str) -> NoReturn:
+    message = METADATA_NOT_ALLOWED.format(field=field, key=key, why=why)
+    raise InvalidInput(REASON_METADATA, message)

@@ -136,7 +136,7 @@ REASONS: Final[Mapping[str, Kind]] = {
             "InvalidPointInTime",
             "PointInTimeUnsupported",
             "InvalidPodOverride",
-            "PodLabelNotAllowed",
+            "PodMetadataNotAllowed",
             "ServiceAccountMissing",
             "ServiceAccountNotAllowed",
             "PodRefused",

@@ -61,7 +61,7 @@ class SetUp:
 
 
 @pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch) -> SetUp:
+def made(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> SetUp:
     """Set up with two replacements at once; two servers share a repository."""
     found = SetUp()
 
@@ -73,12 +73,14 @@ def made(monkeypatch: pytest.MonkeyPatch) -> SetUp:
     monkeypatch.setattr(subject, "RepositoryServerReconciler", Recorded)
     subject.setup(
         found.operator,  # type: ignore[arg-type]  # the fake has what is called
-        settings=Settings(image=objects.IMAGE, pod=PodDefaults(service_account_name="all")),
+        settings=Settings(
+            image=objects.IMAGE, pod=PodDefaults(service_account_name=getattr(request, "param", ""))
+        ),
         workers=3,
         max_replacements=2,
     )
-    for request in (FILES, TWIN):
-        found.made["repositories"].examined(request, "one and the same")
+    for shared in (FILES, TWIN):
+        found.made["repositories"].examined(shared, "one and the same")
     return found
 
 
@@ -119,22 +121,23 @@ def test_the_status_that_a_reconcile_has_written_wakes_nobody(made: SetUp) -> No
     assert made.woken_by(api.REPOSITORY_SERVERS, server(3)) == {FILES}
 
 
-def test_an_account_wakes_the_servers_that_run_as_it(made: SetUp) -> None:
+@pytest.mark.parametrize(
+    ("made", "default"),
+    [
+        pytest.param("", "default", id="the namespace's own"),
+        pytest.param("all", "all", id="that of the settings"),
+    ],
+    indirect=["made"],
+)
+def test_an_account_wakes_the_servers_that_run_as_it(made: SetUp, default: str) -> None:
+    """The parameters are the settings' account, and that of a server which names none."""
     obj_ = server(1)
     obj_["spec"]["server"]["serviceAccountName"] = "cloud"
     made.woken_by(api.REPOSITORY_SERVERS, obj_, server(1, USER.name))
 
     assert made.woken_by(resources.SERVICE_ACCOUNTS, obj(1, "cloud")) == {FILES}
-    assert made.woken_by(resources.SERVICE_ACCOUNTS, obj(2, "default")) == {USER}
+    assert made.woken_by(resources.SERVICE_ACCOUNTS, obj(2, default)) == {USER}
     assert made.woken_by(resources.SERVICE_ACCOUNTS, obj(3, "other")) == set()
-
-
-def test_the_settings_account_wakes_the_servers_that_name_none(made: SetUp) -> None:
-    obj_ = server(1)
-    obj_["spec"]["server"]["serviceAccountName"] = "cloud"
-    made.woken_by(api.REPOSITORY_SERVERS, obj_, server(1, USER.name))
-
-    assert made.woken_by(resources.SERVICE_ACCOUNTS, obj(1, "all")) == {USER}
 
 
 def test_who_shares_a_repository_is_woken_when_another_one_has_found_so_or_is_gone(

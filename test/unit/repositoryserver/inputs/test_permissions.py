@@ -56,9 +56,15 @@ def test_allows(settings: Object, accounts: list[Object]) -> None:
     check(settings, *accounts)
 
 
-def test_the_settings_account_needs_no_annotation() -> None:
-    settings = {"serviceAccountName": "cloud"}
-
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param({"serviceAccountName": "cloud"}, id="named by the resource"),
+        pytest.param({}, id="named by nobody else"),
+        pytest.param({"serviceAccountToken": {"audience": "sts"}}, id="with a token"),
+    ],
+)
+def test_the_settings_account_needs_no_annotation(settings: Object) -> None:
     check(settings, account("cloud"), settings_account="cloud")
 
 
@@ -185,24 +191,42 @@ def test_the_settings_say_which_overrides_are_taken() -> None:
         pytest.param(
             {"podLabels": {"app.kubernetes.io/name": "repository-server-controller"}},
             [],
-            "PodLabelNotAllowed",
-            "spec.server.podLabels has app.kubernetes.io/name, by which the controller's own "
-            "objects are selected; choose another key",
+            "PodMetadataNotAllowed",
+            "spec.server.podLabels has app.kubernetes.io/name, which is never allowed: the "
+            "controller's own objects are found by it; remove it",
             id="the label of the controller's own pods, which its NetworkPolicy selects",
         ),
         pytest.param(
             {"podLabels": {"cr.kanister.io/digest": "other"}},
             [],
-            "PodLabelNotAllowed",
+            "PodMetadataNotAllowed",
             "has cr.kanister.io/digest",
             id="a label by which a Service selects, stored before the CRD refused it",
         ),
         pytest.param(
             {"podLabels": {"app.kubernetes.io/managed-by": "helm"}},
             [],
-            "PodLabelNotAllowed",
+            "PodMetadataNotAllowed",
             "has app.kubernetes.io/managed-by",
             id="the label of who manages it",
+        ),
+        pytest.param(
+            {"podAnnotations": {"cr.kanister.io/drain-until": "x"}},
+            [],
+            "PodMetadataNotAllowed",
+            "spec.server.podAnnotations has cr.kanister.io/drain-until",
+            id="what the controller notes on a pod, stored before the CRD refused it",
+        ),
+        pytest.param(
+            {
+                "podAnnotations": {
+                    "container.apparmor.security.beta.kubernetes.io/repo-server-container": "x"
+                }
+            },
+            [],
+            "PodMetadataNotAllowed",
+            "it would loosen what confines the pod's processes",
+            id="a profile without bounds",
         ),
         pytest.param(
             {"podOverride": {"volumes": [{"name": "a", "hostPath": {"path": "/"}}]}},
