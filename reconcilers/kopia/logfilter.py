@@ -12,8 +12,9 @@ from typing import Final
 from reconcilers.kopia import cli
 
 # The shell is the container's first process: it passes on the request to end, waits for Kopia and
-# for the last line of the filter, and ends with Kopia's code. What the filter reads with is the
-# shell itself: awk and sed hold lines back, which of them depends on the image.
+# for the last line of the filter, and ends with Kopia's code. A signal interrupts the wait, which
+# then begins anew; 127 says that it had been over. The filter reads with the shell itself: awk and
+# sed hold lines back, which of them depends on the image.
 _SCRIPT: Final = """
 hide() {
   while IFS= read -r line || [ -n "$line" ]; do
@@ -36,11 +37,12 @@ trap 'ended=1; [ -z "$server" ] || kill -TERM "$server"' TERM INT
 "$0" "$@" >"$output" 2>&1 &
 server=$!
 [ -z "$ended" ] || kill -TERM "$server"
-wait "$server"
-code=$?
-while kill -0 "$server" 2>/dev/null; do
+code=
+while [ -z "$code" ] || [ -n "$ended" ]; do
+  ended=
   wait "$server"
-  code=$?
+  found=$?
+  [ "$found" -eq 127 ] && [ -n "$code" ] || code=$found
 done
 wait "$filter"
 exit "$code"
