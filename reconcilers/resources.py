@@ -3,6 +3,7 @@
 from controller.resource import Resource
 
 PODS = Resource("", "v1", "pods", "Pod")
+REPLICA_SETS = Resource("apps", "v1", "replicasets", "ReplicaSet")
 SECRETS = Resource("", "v1", "secrets", "Secret")
 SERVICES = Resource("", "v1", "services", "Service")
 NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")

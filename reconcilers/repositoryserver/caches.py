@@ -16,6 +16,7 @@ INDEX_OWNER: Final = "owner"
 INDEX_INSTANCE: Final = "instance"
 INDEX_SECRET: Final = "secret"  # noqa: S105 - an index's name
 INDEX_SERVICE: Final = "service"
+INDEX_RELEASED: Final = "released"
 
 
 class Cache(Protocol):
@@ -42,8 +43,11 @@ class Caches(Generic[CacheT_co]):
     """What the informers hold.
 
     Args:
-        servers: RepositoryServers, indexed by the Secrets that they name.
-        pods: Pods, indexed by owner, and by the server that their label names.
+        servers: RepositoryServers, indexed by the Secrets that they name, and by the label of their
+            children.
+        replica_sets: ReplicaSets without the specification of their pods, indexed by owner.
+        pods: Pods, indexed by owner, by the server that their label names, and by the ReplicaSet
+            that has made them where it has released them.
         services: Services, indexed by owner.
         network_policies: NetworkPolicies, indexed by owner.
         secrets: Secrets without their data, indexed by owner.
@@ -51,6 +55,7 @@ class Caches(Generic[CacheT_co]):
     """
 
     servers: CacheT_co
+    replica_sets: CacheT_co
     pods: CacheT_co
     services: CacheT_co
     network_policies: CacheT_co

@@ -202,8 +202,6 @@ class Pass:
         server: The same, parsed.
         memory: What earlier passes remember.
         deadline: Until when work may go on.
-        users_changed: Whether this pass has changed the users, which a new pod may then not have:
-            its kubelet may still know the former ones.
         expiring: What is to be said of a certificate that is about to expire; empty if there is no
             need to, None while it is not known.
         reads: Holds the Secrets that it reads.
@@ -217,7 +215,6 @@ class Pass:
     memory: Memory
     deadline: Deadline
     expiring: str | None = None
-    users_changed: bool = False
     reads: ReadScope = field(init=False)
     requeue_after: float | None = field(default=None)
     requeue_priority: int | None = None

@@ -11,6 +11,7 @@ from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.caches import (
     INDEX_INSTANCE,
     INDEX_OWNER,
+    INDEX_RELEASED,
     INDEX_SECRET,
     INDEX_SERVICE,
     Caches,
@@ -42,11 +43,16 @@ def follow(operator: Operator) -> Caches[SharedInformer]:
     return Caches(
         servers=operator.informer(
             api.REPOSITORY_SERVERS,
-            indexers={INDEX_SECRET: api.secret_names},
+            indexers={INDEX_SECRET: api.secret_names, INDEX_INSTANCE: instance_of_server},
             trim=trim_server,
         ),
+        replica_sets=operator.informer(
+            resources.REPLICA_SETS, indexers=by_owner, trim=trim_replica_set
+        ),
         pods=operator.informer(
-            resources.PODS, indexers={**by_owner, INDEX_INSTANCE: instance}, trim=trim_pod
+            resources.PODS,
+            indexers={**by_owner, INDEX_INSTANCE: instance, INDEX_RELEASED: released},
+            trim=trim_pod,
         ),
         services=operator.informer(resources.SERVICES, indexers=by_owner),
         network_policies=operator.informer(resources.NETWORK_POLICIES, indexers=by_owner),
@@ -61,6 +67,23 @@ def instance(obj: Mapping[str, Any]) -> list[str]:
     """Return the server that an object's label names, for the index `INDEX_INSTANCE`."""
     label = (obj["metadata"].get("labels") or {}).get(names.LABEL_INSTANCE)
     return [label] if label else []
+
+
+def instance_of_server(obj: Mapping[str, Any]) -> list[str]:
+    """Return the label that the children of a RepositoryServer have, for `INDEX_INSTANCE`."""
+    return [names.instance_label(obj["metadata"]["name"])]
+
+
+def released(obj: Mapping[str, Any]) -> list[str]:
+    """Return the ReplicaSet that has made a pod which nobody owns, for the index `INDEX_RELEASED`.
+
+    The ReplicaSet controller releases a pod that has lost a label of the selector, and makes
+    another one (kubernetes pkg/controller/controller_ref_manager.go, ClaimPods).
+    """
+    metadata = obj["metadata"]
+    if metadata.get("ownerReferences") or not metadata.get("generateName"):
+        return []
+    return [metadata["generateName"].removesuffix("-")]
 
 
 def trim_server(obj: Object) -> Object:
@@ -81,6 +104,14 @@ def trim_pod(obj: Object) -> Object:
     """Keep of a Pod what a reconcile reads: of its spec, which cannot change, the node only."""
     default_trim(obj)
     return {**obj, "spec": {"nodeName": obj["spec"].get("nodeName")}}
+
+
+def trim_replica_set(obj: Object) -> Object:
+    """Keep of a ReplicaSet how many pods it wants, and what is written on each of them."""
+    default_trim(obj)
+    spec = obj["spec"]
+    metadata = (spec.get("template") or {}).get("metadata") or {}
+    return {**obj, "spec": {"replicas": spec.get("replicas"), "template": {"metadata": metadata}}}
 
 
 def trim_slice(obj: Object) -> Object:

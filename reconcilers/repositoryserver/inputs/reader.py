@@ -45,7 +45,7 @@ class InputReader:
 
         Args:
             secret_reader: Reads Secrets.
-            caches: Show whether snapshot and pod are there.
+            caches: Show whether snapshot and ReplicaSet are there.
             issuer: Makes the certificates that are asked for.
             clock: Tells whether a certificate has expired.
             image: Image with Kopia for the server pods.
@@ -169,12 +169,12 @@ class InputReader:
         current.look_again(min((turn - now).total_seconds() for turn in turns if turn > now))
 
     def _snapshot_stands(self, server: api.RepositoryServer, digest: str) -> bool:
-        """Return whether snapshot and pod are there and found, so that neither is written."""
+        """Return whether snapshot and ReplicaSet are there and found: neither is written then."""
         name = names.versioned_name(server, digest)
         return all(
             obj is not None and names.is_found(server, obj, digest)
             for obj in (
-                self._caches.pods.get(server.namespace, name),
+                self._caches.replica_sets.get(server.namespace, name),
                 self._caches.secrets.get(server.namespace, name),
             )
         )

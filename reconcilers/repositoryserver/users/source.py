@@ -8,6 +8,7 @@ from attrs import field, frozen
 
 from reconcilers.repositoryserver import servercommands
 from reconcilers.repositoryserver.children import names
+from reconcilers.repositoryserver.children.loaded import WrittenUsers
 from reconcilers.repositoryserver.users.access import all_users
 from reconcilers.secrets import data as secrets
 
@@ -82,6 +83,16 @@ class UserSource:
             secrets.decoded(data.get(servercommands.USERS_FILE)),
             secrets.decoded(data.get(servercommands.USERS_VERSION_FILE)),
         )
+
+    def written_users(self, server: api.RepositoryServer, version: str) -> WrittenUsers:
+        """Return the users as they were written for the server.
+
+        Args:
+            server: The resource.
+            version: Their version.
+        """
+        name = names.users_name(server)
+        return WrittenUsers.of(version, self._secrets.cached(server.namespace, name))
 
     def users_version(self, server: api.RepositoryServer) -> str:
         """Return what tells one state of the Secret with the users from another."""

@@ -186,8 +186,9 @@ class UserRegistrar:
             if uid in uids and version == known.version
         }
         verdict: Problem | Waiting | None = None
+        written = self._reader.written_users(current.server, known.version)
         for pod in pods:
-            if names.users_of(pod) != known.version:
+            if not written.are_loaded(pod):
                 verdict = self._ensure_loaded(current, pod, known.version, setting) or verdict
         return verdict
 
@@ -332,17 +333,23 @@ class UserRegistrar:
         problem: Problem | None,
     ) -> None:
         version = _version(stored, wanted)
-        secret = users_secret(current.server, wanted, version)
+        if stored is None:
+            changed = self._applier.has_pods(current)
+            since = ""
+        else:
+            changed = (stored.users, stored.version) != (wanted, version)
+            since = (stored.obj["metadata"].get("annotations") or {}).get(
+                names.ANNOTATION_CHANGED, ""
+            )
+        if changed:
+            since = timestamp(self._clock.now())
+        secret = users_secret(current.server, wanted, version, since)
         if stored is None:
             # Created, not applied: a Secret that the cache does not show yet must not be replaced.
             written = self._applier.create(current, resources.SECRETS, secret)
-            # The kubelet of a pod that still ends may know the deleted Secret of the same name.
-            current.users_changed = self._applier.has_pods_of_namesake(current)
         else:
             # The cache holds no content to compare with.
-            changed = (stored.users, stored.version) != (wanted, version)
             written = self._applier.ensure(current, resources.SECRETS, secret, changed=changed)
-            current.users_changed = changed
         current.memory.users = KnownUsers(
             sources, version_of(written), version, frozenset(htpasswd.entries(wanted)), problem
         )

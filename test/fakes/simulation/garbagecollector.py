@@ -19,6 +19,7 @@ SECONDS = (0.01, 1.0, 8.0, 60.0)
 
 #: What may be owned.
 RESOURCES = (
+    resources.REPLICA_SETS,
     resources.PODS,
     resources.SECRETS,
     resources.SERVICES,
@@ -55,7 +56,7 @@ class GarbageCollector:
         owners = _owner_uids(obj)
         there = (
             owner["metadata"]["uid"]
-            for kind in (api.REPOSITORY_SERVERS, resources.SERVICES)
+            for kind in (api.REPOSITORY_SERVERS, resources.SERVICES, resources.REPLICA_SETS)
             for owner in self._api.list(kind)
         )
         if owners and not owners & set(there):

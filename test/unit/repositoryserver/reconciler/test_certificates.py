@@ -115,7 +115,7 @@ class TestCertificateOfTheControllersOwn:
         secret = signed.secret(self.SECRET)
         assert secret["type"] == "kubernetes.io/tls"
         assert owner_uids(secret) == [objects.UID]
-        snapshot = signed.secret(signed.pod()["metadata"]["name"])
+        snapshot = signed.secret(signed.replica_set()["metadata"]["name"])
         assert secret["data"].items() <= snapshot["data"].items()
         assert signed.recorder.told()[0] == (
             "Normal CertificateIssued: created a certificate that is valid until "

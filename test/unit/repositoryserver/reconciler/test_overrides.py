@@ -79,7 +79,7 @@ def test_what_the_api_server_refuses_of_a_pod_is_told_and_the_running_one_serves
     (refused,) = [
         action
         for action in trial.api.taken()
-        if (action.verb, action.resource) == ("apply", "pods")
+        if (action.verb, action.resource) == ("apply", "replicasets")
     ]
     settled.api.failures[refused] = refusal
 
@@ -89,7 +89,7 @@ def test_what_the_api_server_refuses_of_a_pod_is_told_and_the_running_one_serves
 
     assert settled.condition("Ready")[:2] == ("False", "PodRefused")
     assert settled.condition("Ready")[2].startswith(
-        f"the API server rejects pod {refused.name}: {refusal.message}; correct this in "
+        f"the API server rejects ReplicaSet {refused.name}: {refusal.message}; correct this in "
         "spec.server, for example in podOverride"
     )
     assert settled.pod()["spec"] == before["spec"]

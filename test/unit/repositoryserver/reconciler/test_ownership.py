@@ -12,7 +12,6 @@ from fakes.apiclient import Action
 from fakes.world import SERVICE
 from reconcilers import resources
 from reconcilers.repositoryserver import api
-from reconcilers.repositoryserver.caches import owner_uids
 from reconcilers.repositoryserver.children import names, network
 
 if TYPE_CHECKING:
@@ -91,14 +90,14 @@ def test_a_deleted_server_is_left_to_the_garbage_collector(settled: World) -> No
 
 
 @pytest.mark.parametrize(
-    ("ends", "marked"),
+    ("ends", "told"),
     [
-        pytest.param(True, False, id="while a pod of it ends, its kubelet may know its users"),
-        pytest.param(False, True, id="once it is gone the pod starts with the users as they are"),
+        pytest.param(True, True, id="while a pod of it ends, its kubelet may know its users"),
+        pytest.param(False, False, id="once it is gone the pod starts with the users as they are"),
     ],
 )
 def test_the_users_of_a_pod_whose_server_had_a_namesake(
-    world: World, *, ends: bool, marked: bool
+    world: World, *, ends: bool, told: bool
 ) -> None:
     if ends:
         former: Object = {
@@ -116,6 +115,7 @@ def test_the_users_of_a_pod_whose_server_had_a_namesake(
 
     world.reconcile()
 
-    uid = world.server()["metadata"]["uid"]
-    (pod,) = [pod for pod in world.pods() if uid in owner_uids(pod)]
-    assert bool(names.users_of(pod)) is marked
+    (pod,) = [pod for pod in world.pods() if names.digest_of(pod)]
+    world.kubelet(pod, objects.serving())
+    world.reconcile()
+    assert world.kopia.ran() == (["take up"] if told else [])

@@ -89,7 +89,8 @@ def test_a_resource_that_was_edited_while_no_controller_ran_is_acted_on(settled:
     settled.reconcile()
 
     pod = settled.pod()["metadata"]
-    label = [Action(verb, "pods", pod["name"]) for verb in ("get", "apply")]
+    revision = settled.replica_set()["metadata"]["name"]
+    label = [Action("apply", "replicasets", revision), Action("patch", "pods", pod["name"])]
     assert settled.api.taken() == [*READ_INPUTS, *label, WRITE_STATUS]
     assert pod["labels"]["team"] == "a"
     settled.restart()
@@ -100,6 +101,7 @@ def test_a_resource_that_was_edited_while_no_controller_ran_is_acted_on(settled:
 def _delete_pods(world: World) -> None:
     for pod in world.pods():
         world.drop_pod(pod)
+    world.replica_sets.sync()
 
 
 CHANGES: dict[str, Callable[[World], object]] = {
@@ -193,7 +195,7 @@ def test_what_was_known_while_the_cache_lacked_a_secret_is_not_recorded(
 
     world.reconcile()
 
-    assert names.ANNOTATION_RECORD not in world.pod()["metadata"]["annotations"]
+    assert names.ANNOTATION_RECORD not in world.replica_set()["metadata"]["annotations"]
 
 
 def test_a_certificate_that_expired_while_no_controller_ran_is_told(settled: World) -> None:
