@@ -1,4 +1,4 @@
-"""Puts a controller together.
+"""The builder: puts a controller together from its informers, mappers and reconciler.
 
 Follows controller-runtime pkg/builder/controller.go.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from controller.resource import Resource
     from controller.workqueue.ratelimit import RateLimiter
 
-    #: What to follow: a resource, all of it and whole, or an informer with a selection of it.
+    #: What to follow: all objects of a resource, or a shared informer.
     Followed = Resource | SharedInformer
 
 NO_FOR: Final = (
@@ -38,16 +38,16 @@ INCOMPLETE: Final = "controller {name} is not complete: it has no queue yet"
 
 
 class Builder:
-    """One controller in the making: `for_`, `owns`, `watches`, then `complete`.
+    """Builds one controller: `for_`, then `owns` and `watches`, then `complete`.
 
     Args:
-        name: Labels metrics and logs; unique in the process.
-        informers: Where the informers come from.
+        name: Labels metrics and logs. Unique in the process.
+        informers: The shared informers of the process.
         clock: The time.
-        metrics: Where the controller is shown.
-        make_commands: Makes what runs commands in pods, from its name and the function to which the
-            request of each finished one is given.
-        add: Takes the finished controller, which then runs with the process.
+        metrics: Exports the series of the controller.
+        make_commands: Makes the runnable for commands in pods, from its name and the function that
+            enqueues a request.
+        add: Called with the controller: runs it with the process.
         make: Makes the controller. Default: `Controller`.
     """
 
@@ -76,14 +76,14 @@ class Builder:
         self._controller: Controller | None = None
 
     def for_(self, followed: Followed, *, predicate: Predicate = any_change) -> Self:
-        """Reconcile the objects of a kind, each when it changes.
+        """Reconcile the objects of a resource, each when it changes.
 
         Args:
-            followed: The kind.
-            predicate: Whether a change matters.
+            followed: The resource, or its informer.
+            predicate: Returns whether a change matters. Default: every change does.
 
         Raises:
-            ValueError: A kind was given before.
+            ValueError: `for_` was called before.
         """
         if self._resource is not None:
             message = SECOND_FOR.format(name=self._name, resource=self._resource.full_name)
@@ -93,11 +93,13 @@ class Builder:
         return self.watches(informer, enqueue_self, predicate=predicate)
 
     def owns(self, followed: Followed, *, predicate: Predicate = any_change) -> Self:
-        """Reconcile an object when another one changes that has an owner reference to it.
+        """Reconcile an object when an object changes that it owns.
+
+        An object is owned if it has an owner reference to the other one.
 
         Args:
-            followed: The kind of the other ones.
-            predicate: Whether a change matters.
+            followed: The resource of the owned objects, or its informer.
+            predicate: Returns whether a change matters. Default: every change does.
 
         Raises:
             ValueError: `for_` was not called before.
@@ -109,47 +111,60 @@ class Builder:
     def watches(
         self, followed: Followed, mapper: Mapper, *, predicate: Predicate = any_change
     ) -> Self:
-        """Reconcile what a mapper names when an object changes.
+        """Reconcile the requests of a mapper when an object changes.
 
         Args:
-            followed: The kind of the objects that change.
-            mapper: Names the requests.
-            predicate: Whether a change matters.
+            followed: The resource of the objects that change, or its informer.
+            mapper: Returns the requests for an object.
+            predicate: Returns whether a change matters. Default: every change does.
         """
         self._watches.append((self._informer(followed), mapper, predicate))
         return self
 
     def with_workers(self, workers: int) -> Self:
-        """Reconcile so many objects at the same time. Default: 1."""
+        """Set how many objects are reconciled at the same time. Default: 1."""
         self._workers = workers
         return self
 
     def with_rate_limiter(self, rate_limiter: RateLimiter) -> Self:
-        """Delay retries by this. Default: from 5 ms to 1000 s, doubled with each."""
+        """Set the rate limiter of retries. Default: exponential, from 5 ms to 1000 s."""
         self._rate_limiter = rate_limiter
         return self
 
     @functools.cached_property
     def commands(self) -> Commands:
-        """What runs commands in pods for the controller; one that has ended wakes its object."""
+        """Runs commands in pods for the controller. Each enqueues its object when it ends.
+
+        The first use makes it and adds it to the process.
+        """
         return self._make_commands(f"commands of {self._name}", self.enqueue)
 
     def enqueue(self, request: Request, priority: int = 0) -> None:
-        """Have the controller reconcile an object, for who learns of something by other ways.
+        """Have the controller reconcile an object. For events that come from no informer.
+
+        Args:
+            request: The object.
+            priority: Higher ones come first. Default: 0.
 
         Raises:
-            ValueError: The controller is not complete.
+            ValueError: `complete` was not called yet.
         """
         if self._controller is None:
             raise ValueError(INCOMPLETE.format(name=self._name))
         self._controller.enqueue(request, priority)
 
     def complete(self, reconciler: Reconciler) -> Controller:
-        """Make the controller, which runs with the process.
+        """Make the controller, and run it with the process.
+
+        Args:
+            reconciler: Reconciles the objects.
+
+        Returns:
+            The controller.
 
         Raises:
-            ValueError: `for_` was not called, or this was called before, or there would be no
-                worker, or another controller has this name.
+            ValueError: `for_` was not called, or `complete` was called before, or the number of
+                workers is below 1, or another controller has this name.
         """
         if self._resource is None:
             raise ValueError(NO_FOR.format(name=self._name))

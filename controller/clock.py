@@ -1,7 +1,8 @@
-"""Time as a dependency: the only module that reads or waits for the system's clock.
+"""Time as a dependency. Only this module reads the system's clock or waits for it.
 
-Everything that measures, waits or expires takes a `Clock`, so that a test moves time by hand
-instead of sleeping. The linter bans the functions of `time` and `datetime` everywhere else.
+Everything that measures, waits or expires takes a `Clock`, as in k8s.io/utils/clock. A test then
+moves time by hand and does not sleep. The linter bans the functions of `time` and `datetime`
+everywhere else.
 """
 
 import threading
@@ -15,54 +16,60 @@ from controller.stop import Stop
 
 
 class Clock(Protocol):
-    """What the runtime needs of time."""
+    """The time, as the runtime reads it and waits for it."""
 
     def now(self) -> datetime:
-        """Return the wall-clock time, aware and in UTC: for what is shown or stored."""
+        """Return the wall-clock time in UTC, with its time zone. Use it for what people read."""
 
     def monotonic(self) -> float:
-        """Return seconds that never run backwards, from an arbitrary origin: for durations.
+        """Return seconds since an arbitrary origin. They never run backwards. Use it for durations.
 
-        The time for which the machine was suspended counts.
+        Time for which the machine was suspended counts.
         """
 
     def wait(self, condition: threading.Condition, timeout: float | None) -> bool:
         """Wait as `condition.wait(timeout)` does; the caller holds the condition's lock.
 
         Args:
-            condition: What to wait for. The wait may also end for no reason, so loop.
-            timeout: Seconds, or None to wait until notified.
+            condition: What to wait for. The wait may end without a notification: call it in a
+                loop.
+            timeout: Seconds; None to wait until notified.
 
         Returns:
-            False when the timeout has passed, True otherwise.
+            False if the timeout has passed, True otherwise.
         """
 
     def wait_event(self, event: threading.Event, timeout: float | None) -> bool:
-        """Wait as `event.wait(timeout)` does: a sleep that a stop event ends.
+        """Wait as `event.wait(timeout)` does: sleep, unless the event is set.
 
         Args:
-            event: What ends the wait early.
-            timeout: Seconds, or None to wait until the event is set.
+            event: Ends the wait early, a `Stop` for example.
+            timeout: Seconds; None to wait until the event is set.
 
         Returns:
             Whether the event is set.
         """
 
 
+#: A clock that counts while the machine is suspended. Linux has one of its own for that. On macOS
+#: the monotonic clock is one, and on other systems it is the best there is.
+_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
 class SystemClock:
-    """The machine's own time."""
+    """The time of the machine."""
 
     def now(self) -> datetime:
-        """Return the wall-clock time, aware and in UTC."""
+        """Return the wall-clock time in UTC, with its time zone."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Return seconds since the start of the machine, whatever becomes of the wall clock.
+        """Return seconds since the machine started. Changes of the wall clock do not matter.
 
-        Not `time.monotonic`, which stands still with the machine: a leader that slept would take
-        its lease for fresh.
+        `time.monotonic` stops while the machine is suspended. With it a leader would find its lease
+        valid after a suspension in which the lease has expired.
         """
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
+        return time.clock_gettime(_CLOCK)
 
     def wait(self, condition: threading.Condition, timeout: float | None) -> bool:
         """Wait for a notification, for at most `timeout` seconds."""
@@ -77,23 +84,23 @@ PASSED: Final = "the deadline has passed"
 
 
 class DeadlineExceeded(TimeoutError):
-    """The time allowed for a piece of work has passed."""
+    """No time is left for a piece of work."""
 
 
 @frozen
 class Deadline:
-    """A point in time by which a piece of work must be done, and what may end it before.
+    """The time by which a piece of work must be done, and the stop that may end it earlier.
 
-    The counterpart of a Go context. Python cannot cancel a thread: whoever may block takes a
-    deadline, derives its timeouts from `left`, and calls `check` between steps.
+    The counterpart of a Go context. Python cannot cancel a thread. Code that may block takes a
+    deadline, derives its timeouts from `left`, and calls `check` between two steps.
 
-    A stop does not make the deadline pass: work that makes progress may use its time. It bounds
-    each request: what hangs is cut (`controller.rest.transport`).
+    A stop does not expire the deadline: work that makes progress may use its time. The stop bounds
+    each request: one that hangs is cut (`controller.rest.transport`).
 
     Args:
         clock: The time.
-        at: Monotonic seconds of `clock`.
-        stop: Ends requests that hang; None if nothing does.
+        at: When the time is over, in monotonic seconds of `clock`.
+        stop: Ends requests that hang. Default: None, nothing ends them early.
     """
 
     clock: Clock
@@ -102,19 +109,28 @@ class Deadline:
 
     @classmethod
     def after(cls, clock: Clock, seconds: float, *, stop: Stop | None = None) -> Self:
-        """Return the deadline that lies `seconds` ahead."""
+        """Return a deadline that lies `seconds` ahead.
+
+        Args:
+            clock: The time.
+            seconds: From now.
+            stop: See the class.
+        """
         return cls(clock, clock.monotonic() + seconds, stop)
 
     def within(self, seconds: float) -> Self:
-        """Return the deadline that lies `seconds` ahead, or this one if it is earlier."""
+        """Return the deadline that lies `seconds` ahead, at most this one.
+
+        The counterpart of `context.WithTimeout`. The stop stays the same.
+        """
         return evolve(self, at=min(self.at, self.clock.monotonic() + seconds))
 
     def remaining(self) -> float:
-        """Return the seconds left, 0.0 when there are none."""
+        """Return the seconds that are left, 0.0 if none are."""
         return max(0.0, self.at - self.clock.monotonic())
 
     def left(self) -> float:
-        """Return the seconds left, for a timeout: never 0.0, which to a socket is none.
+        """Return the seconds that are left, for a timeout. Never 0.0: a socket reads that as none.
 
         Raises:
             DeadlineExceeded: No time is left.
@@ -126,11 +142,11 @@ class Deadline:
 
     @property
     def expired(self) -> bool:
-        """Whether no time is left."""
+        """True if no time is left."""
         return self.clock.monotonic() >= self.at
 
     def check(self) -> None:
-        """Return while time is left.
+        """Return if time is left.
 
         Raises:
             DeadlineExceeded: No time is left.

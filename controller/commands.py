@@ -1,19 +1,19 @@
-"""Commands in pods, beside the workers: a finished command wakes the object that it was run for.
+"""Commands in pods, run beside the workers. A command that ends enqueues the object it was run for.
 
-An exec takes as long as the program in the container does, and a worker that waited for it would be
-lost to all other objects. So a reconciler asks for a command as it asks for an object, again in
-each reconcile until it is there:
+An exec takes as long as the program in the container. A worker that waited for it would be lost to
+all other objects. So a reconciler asks for the result of a command, in each reconcile, until the
+result is there:
 
     result = commands.ensure(request, ("load users", uid), command)
     if result is None:
         return ...  # Queued or running. Its end enqueues the request.
 
-A client-go controller starts a goroutine in such a place and has no type for it. The limits, the
-order and the end of the commands are those of a work queue (client-go util/workqueue):
+client-go has no type for this: a Go controller starts a goroutine. The promises are those of a work
+queue (client-go util/workqueue):
 
-- first come, first served;
-- never more at the same time than there are places, with places apart for short and long ones;
-- never two of one slot at the same time;
+- commands start in the order in which they were asked for;
+- no more run at the same time than there are places; short and long ones have places of their own;
+- no two of one slot run at the same time;
 - none starts after the stop, which also cuts those that run (`controller.clock.Deadline`).
 """
 
@@ -46,23 +46,24 @@ MAX_SHORT: Final = 16
 #: Long commands of one controller at the same time.
 MAX_LONG: Final = 64
 
-#: Seconds for which the outcome of a command is kept for a reconcile that asks for it. One that
-#: nobody asks for by then, of a pod that is gone for example, is dropped.
+#: Seconds for which the outcome of a command is kept until a reconcile asks for it. Then it is
+#: dropped. Nobody asks if the pod is gone, for example.
 OUTCOME_SECONDS: Final = 600.0
 
-#: A command that runs for so many seconds beyond its deadline will never end: its requests are cut
-#: at the deadline.
+#: Seconds beyond its deadline after which a command counts as hung: its requests were cut at the
+#: deadline.
 HUNG_SECONDS: Final = 30.0
 
-#: Seconds from the connection's deadline to the signal TERM in the container, and on to KILL.
+#: Seconds from the deadline of the connection to the signal TERM in the container, and from that to
+#: KILL.
 _GRACE_SECONDS: Final = 1
 
 #: Values of the metrics' label `pool`.
 SHORT: Final = "short"
 LONG: Final = "long"
 
-#: Values of the label `cause` of `pod_command_failures_total`: of errors, and of an exit code that
-#: is not 0.
+#: Values of the label `cause` of `pod_command_failures_total`: those of errors, the first type that
+#: fits, and that of an exit code other than 0.
 _CAUSES_OF_ERRORS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (DeadlineExceeded, "deadline"),
     (Stopped, "stopped"),
@@ -97,17 +98,17 @@ class Executor(Protocol):
         """Run a command, and wait for its end.
 
         Raises:
-            ApiError: The server refuses, or there is no such container or program.
-            TransportError: The connection failed; the command may have run.
+            ApiError: The server refused, or the container or the program does not exist.
+            TransportError: The connection failed. The command may have run.
             DeadlineExceeded: The deadline has passed.
-            Stopped: The deadline's stop has cut it off.
+            Stopped: The stop of the deadline has cut it.
             NotLeading: The fence is closed.
         """
         ...
 
 
 def _comparable(stdin: bytes | Iterable[bytes]) -> bytes:
-    """Return what of the input tells one command from another: a stream does not."""
+    """Return the part of the input that identifies a command. A stream has none."""
     return stdin if isinstance(stdin, bytes) else b""
 
 
@@ -115,26 +116,28 @@ def _comparable(stdin: bytes | Iterable[bytes]) -> bytes:
 class Command:
     """A command to run in a container.
 
-    Two commands are the same if everything but their streams is.
+    Two commands are equal if all but their streams is equal.
 
-    It runs under `timeout -k 1 N`, with `seconds` and one second more for `N`: closing an exec's
-    connection does not end the process in the container. The container must have a `timeout` that
-    knows `-k`, as those of GNU coreutils and BusyBox do. BusyBox's ends the program alone: a script
-    should `exec` the last one of its programs, and set a limit to others.
+    It runs under `timeout -k 1 N`, where `N` is `seconds` plus one: closing the connection of an
+    exec does not end the process in the container. The container must have a `timeout` that knows
+    `-k`, as those of GNU coreutils and BusyBox do. That of BusyBox ends only the program itself: a
+    script should `exec` the last of its programs, and limit the others.
 
     Args:
-        kind: What it is for, as a label of metrics: one of a few words, such as `load_users`.
-        namespace: The pod's.
-        pod: Its name.
-        container: Which of its containers.
-        argv: Program and arguments. They stand in the URL of a request, and so in the audit log: a
-            secret goes over `stdin`.
-        seconds: From its start until it is given up. Time in the queue does not count.
-        stdin: What it reads: all of it, or a stream. Its end may not be visible to the command
-            (see `controller.rest.podexec`).
-        long: Whether it may run for hours, and so in a place for long ones.
-        on_stdout: Takes its output piece by piece, on the thread that runs it. The result holds
-            none of it then. Default: the result holds all, within the executor's limit.
+        kind: What it is for, as a label of metrics. One of a few words, such as `load_users`.
+        namespace: The namespace of the pod.
+        pod: The name of the pod.
+        container: The name of the container.
+        argv: Program and arguments. They stand in the URL of a request, and so in the audit log:
+            pass secrets by `stdin`.
+        seconds: The time from its start until it is given up. Time in the queue does not count.
+        stdin: The input: all of it, or a stream. The command may not see its end (see
+            `controller.rest.podexec`). Default: none.
+        long: Whether it takes a place for long commands, because it may run for hours. Default:
+            False.
+        on_stdout: Called with each piece of the output, on the thread that runs the command. The
+            result holds no output then. Default: the result holds all, within the limit of the
+            executor.
     """
 
     kind: str
@@ -150,7 +153,10 @@ class Command:
 
     @property
     def bounded_argv(self) -> tuple[str, ...]:
-        """The program and arguments that are run: the connection's deadline comes first."""
+        """The program and arguments as they are run, with a limit in the container.
+
+        The limit is later than the deadline of the connection, which so ends first.
+        """
         seconds = math.ceil(self.seconds) + _GRACE_SECONDS
         return ("timeout", "-k", str(_GRACE_SECONDS), str(seconds), *self.argv)
 
@@ -160,11 +166,11 @@ class _Task:
     """A command that a reconciler has asked for: queued, then running, then ended.
 
     Args:
-        request: For which object.
-        slot: For what of it.
-        command: What is run.
-        outcome: How it has ended; None before.
-        ended_at: When, in monotonic seconds.
+        request: The object.
+        slot: What the command is for, among those of the object.
+        command: The command.
+        outcome: The result, or the error. None until it has ended.
+        ended_at: When it ended, in monotonic seconds.
     """
 
     request: Request
@@ -179,12 +185,13 @@ class _Pool:
     """The places for commands of one length.
 
     Args:
-        name: Short or long, for metrics.
-        places: Commands at the same time.
-        queue: In the order of asking; a task is in here, or in `running`, or has ended.
-        running: With the deadline of each. Never more than `threads`.
-        threads: Those that take tasks from the queue, never more than `places`. One ends when it
-            finds the queue empty, so that a queue with tasks has all of them at work.
+        name: `SHORT` or `LONG`, for metrics.
+        places: The limit of commands that run at the same time.
+        queue: The tasks that wait, in the order of asking. A task is either here, or in `running`,
+            or has ended.
+        running: The tasks that run, with their deadlines. Never more than `threads`.
+        threads: How many threads take tasks from the queue, `places` at most. A thread ends when
+            the queue is empty.
     """
 
     name: str
@@ -194,25 +201,25 @@ class _Pool:
     threads: int = 0
 
 
-def _wake_nobody(_request: Request) -> None:
-    """Stand for a controller that is not there yet."""
+def _enqueue_nothing(_request: Request) -> None:
+    """Do nothing. The default until the controller is made."""
 
 
 class Commands:
-    """Runs the commands of one controller. A runnable; safe to share between threads.
+    """Runs the commands of one controller. A runnable, safe to share between threads.
 
     It stops with the controllers, before the lease is released.
 
     Args:
-        name: Names it in logs and probes; its threads too.
-        executor: Runs one command. Its fence refuses what must not be sent any more.
+        name: The name in logs and probes, and of its threads.
+        executor: Runs one command. Its fence must be that of the client that writes.
         clock: The time.
-        metrics: Counts commands, by kind and pool.
-        enqueue: See the attribute.
-        max_short: Short commands at the same time.
-        max_long: Long commands at the same time.
-        spawn: Has a function called on a thread of its own. Default: a daemon thread. A test calls
-            it when it wants commands to run.
+        metrics: Counts the commands.
+        enqueue: See the attribute. Default: nothing is enqueued.
+        max_short: Short commands at the same time. Default: 16.
+        max_long: Long commands at the same time. Default: 64.
+        spawn: Calls a function on a thread of its own. Default: on a daemon thread. In tests it
+            keeps the function, to be called later.
     """
 
     def __init__(
@@ -222,52 +229,53 @@ class Commands:
         *,
         clock: Clock,
         metrics: Metrics,
-        enqueue: Callable[[Request], None] = _wake_nobody,
+        enqueue: Callable[[Request], None] = _enqueue_nothing,
         max_short: int = MAX_SHORT,
         max_long: int = MAX_LONG,
         spawn: Callable[[Callable[[], None]], None] | None = None,
     ) -> None:
+        #: Its name in logs and probes.
         self.name = name
-        #: Called with the request of each command that has ended, as `Controller.enqueue`. Set
-        #: before the first command where the controller is made after the commands.
+        #: Called with the request of each command that has ended, as `Controller.enqueue`. If the
+        #: controller is made later than this, set it before the first command.
         self.enqueue = enqueue
         self._executor = executor
         self._clock = clock
         self._metrics = metrics
         self._spawn = spawn or self._start_thread
-        # Carried by the deadline of each command.
+        # The stop in the deadline of each command.
         self._stop = Stop()
         # Guards the fields below.
         self._lock = threading.Lock()
         # Notified when a thread ends.
         self._thread_ended = threading.Condition(self._lock)
-        # By request and slot. A request without a task has no entry.
+        # The tasks by request and slot. A request without a task has no entry.
         self._tasks: dict[Request, dict[Hashable, _Task]] = {}
         self._pools = (_Pool(SHORT, max_short), _Pool(LONG, max_long))
-        # Once it is set nothing is queued any more.
+        # Whether the stop was set. Nothing is queued then.
         self._stopping = False
 
     def ensure(self, request: Request, slot: Hashable, command: Command) -> ExecResult | None:
-        """Return the result of a command; start it if nobody has asked for it before.
+        """Return the result of a command. Start the command if it is not in its slot.
 
-        The result is handed out once: the next call starts the command anew. A slot runs one
-        command at a time. If another one than `command` runs in it, `command` waits for the end,
-        which wakes the object as well; the result of that one is dropped.
+        The result is returned once: the next call starts the command anew. A slot runs one command
+        at a time. While another command runs in the slot, this returns None, and the result of the
+        other one is dropped. Its end enqueues the request, and the next call starts `command`.
 
         Args:
-            request: The object that the end of the command wakes.
+            request: The object. The end of the command enqueues it.
             slot: What the command is for, among those of the object.
             command: The command.
 
         Returns:
-            The result, whatever the exit code; None while the command is queued or running, and
-            once the stop was set.
+            The result, whatever the exit code. None while the command is queued or running, and
+            after the stop was set.
 
         Raises:
-            ApiError: The server refused, or the container or the program is not there.
-            TransportError: The connection failed; the command may have run.
-            DeadlineExceeded: It has not ended in its time.
-            Stopped: The stop has cut it off.
+            ApiError: The server refused, or the container or the program does not exist.
+            TransportError: The connection failed. The command may have run.
+            DeadlineExceeded: The command did not end in its time.
+            Stopped: The stop has cut it.
             NotLeading: The fence is closed.
         """
         needs_thread = False
@@ -293,19 +301,19 @@ class Commands:
         return self._take_outcome(task)
 
     def forget(self, request: Request) -> None:
-        """Drop what belongs to an object that is gone.
+        """Drop the commands of an object that is gone.
 
-        Queued commands never start. Running ones run to their end, which wakes nobody.
+        Those that are queued never start. Those that run go on, and their end enqueues nothing.
         """
         with self._lock:
             for task in list(self._tasks.get(request, {}).values()):
                 self._discard(task)
 
     def check_alive(self) -> None:
-        """Return while every command ends by its deadline, for a liveness probe.
+        """Return if no command hangs. A check of the liveness probe.
 
         Raises:
-            CheckFailed: One runs on, so that its place is lost.
+            CheckFailed: A command has run for `HUNG_SECONDS` beyond its deadline.
         """
         now = self._clock.monotonic()
         with self._lock:
@@ -316,10 +324,10 @@ class Commands:
                 raise CheckFailed(HUNG.format(name=self.name, command=task.command, late=late))
 
     def run(self, stop: Stop) -> None:
-        """Wait for the stop, then cut the commands that run; return when all have ended.
+        """Wait for the stop, then cut the commands that run. Return when all have ended.
 
         Args:
-            stop: Those that are queued when it is set never start.
+            stop: Ends this. Commands that are queued when it is set never start.
         """
         self._clock.wait_event(stop, None)
         with self._lock:
@@ -338,14 +346,14 @@ class Commands:
         try:
             self._spawn(partial(self._work, pool))
         except RuntimeError:
-            # The system has no thread left. The next reconcile asks for the command again.
+            # The system has no thread left. The next reconcile asks again.
             with self._lock:
                 pool.threads -= 1
                 self._discard(task)
             raise
 
     def _start_thread(self, work: Callable[[], None]) -> None:
-        # A daemon: one that does not end must not keep the process.
+        # A daemon: a thread that does not end must not keep the process.
         threading.Thread(target=work, name=self.name, daemon=True).start()
 
     def _work(self, pool: _Pool) -> None:
@@ -359,7 +367,7 @@ class Commands:
                 self.enqueue(task.request)
 
     def _queued(self, pool: _Pool) -> Iterator[tuple[_Task, Deadline]]:
-        """Yield one task after the other, each with its deadline, until the queue is empty."""
+        """Yield the tasks of the queue with their deadlines, until it is empty."""
         while True:
             with self._lock:
                 if not pool.queue:
@@ -375,15 +383,15 @@ class Commands:
     def _run(
         self, pool: _Pool, command: Command, deadline: Deadline, request: Request
     ) -> ExecResult | Exception:
-        """Run a command, and return how it has ended."""
+        """Run a command, and return its result or its error."""
         labels = {"kind": command.kind, "pool": pool.name}
         for cause in CAUSES:
-            # All series exist before the first failure, so that a rate over them sees it.
+            # The series must exist before the first failure, or a rate over them misses it.
             self._metrics.pod_command_failures_total.labels(**labels, cause=cause)
         started = self._clock.monotonic()
         outcome: ExecResult | Exception
         with (
-            # A thread starts without any context.
+            # A thread starts without a logging context.
             bound_contextvars(namespace=request.namespace, name=request.name, command=command.kind),
             self._metrics.pod_commands_running.labels(**labels).track_inprogress(),
         ):
@@ -397,7 +405,7 @@ class Commands:
                     deadline=deadline,
                     on_stdout=command.on_stdout,
                 )
-            except Exception as error:  # noqa: BLE001 - whatever it is, `ensure` raises it
+            except Exception as error:  # noqa: BLE001 - `ensure` raises it
                 outcome = error
         self._metrics.pod_command_duration_seconds.labels(**labels).observe(
             self._clock.monotonic() - started
@@ -419,7 +427,7 @@ class Commands:
         return self._tasks.get(task.request, {}).get(task.slot) is task
 
     def _discard(self, task: _Task) -> None:
-        """Forget a task. The caller holds the lock."""
+        """Remove a task from the queue and its slot. The caller holds the lock."""
         self._pool_of(task.command).queue.pop(task, None)
         if self._is_kept(task):
             tasks = self._tasks[task.request]
@@ -428,7 +436,7 @@ class Commands:
                 del self._tasks[task.request]
 
     def _drop_expired(self, request: Request) -> None:
-        """Drop outcomes that nobody has asked for. The caller holds the lock."""
+        """Drop the outcomes that are too old. The caller holds the lock."""
         oldest = self._clock.monotonic() - OUTCOME_SECONDS
         for task in list(self._tasks.get(request, {}).values()):
             if task.outcome is not None and task.ended_at <= oldest:
@@ -436,7 +444,7 @@ class Commands:
 
 
 def _cause_of_failure(outcome: ExecResult | Exception) -> str:
-    """Return the label of the metric; "" if the command has succeeded."""
+    """Return the value of the label `cause`; "" if the command has succeeded."""
     if not isinstance(outcome, Exception):
         return _EXIT_CODE if outcome.exit_code else ""
     return next(cause for type_, cause in _CAUSES_OF_ERRORS if isinstance(outcome, type_))

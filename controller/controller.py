@@ -1,7 +1,7 @@
-"""A controller: informers fill its queue, workers empty it into a reconciler.
+"""A controller: informers fill its queue, and workers pass the requests to a reconciler.
 
-Follows controller-runtime pkg/internal/controller/controller.go. Nothing but the worker loop here
-decides whether and when a request comes back; reconcilers say what happened and return.
+Follows controller-runtime pkg/internal/controller/controller.go. The worker loop alone decides
+whether and when a request is reconciled again.
 """
 
 import threading
@@ -24,61 +24,90 @@ from controller.stop import Stop
 from controller.workqueue.queue import PriorityQueue
 from controller.workqueue.ratelimit import RateLimiter
 
-#: Seconds for one reconcile. controller-runtime sets no limit, but Go can cancel one.
+#: Seconds for one reconcile. controller-runtime sets no limit (`ReconciliationTimeout`).
 DEFAULT_RECONCILE_TIMEOUT: Final = 120.0
 
-#: A reconcile that runs for so many times its deadline will never end: every request is bounded by
-#: the deadline, and the status about a missed one by a later one.
+#: A reconcile counts as hung after so many times its timeout. The deadline bounds each of its
+#: requests. Writing the status about a missed deadline may take a second one.
 HUNG_DEADLINES: Final = 2
 
-#: Seconds after which a request whose namespace has not synced is looked at again.
+#: Seconds until it is looked again whether a namespace has synced.
 UNSYNCED_PAUSE_SECONDS: Final = 1.0
 
 HUNG: Final = "{name}: a reconcile has run for {running:.0f} s, its deadline is {limit:g} s"
 NO_WORKERS: Final = "{name}: workers is {workers}, must be 1 or more"
 STARTED_TWICE: Final = "{name} was started before: its queue is shut down for good"
 
-#: How each worker ended: with an error, or as it was told.
+#: One entry for each worker that has ended: its error, or None.
 _Ends = SimpleQueue[BaseException | None]
 
 _log = structlog.get_logger()
 
 
 class Source(Protocol):
-    """What a controller needs of an informer, as `controller.cache.shared.SharedInformer`."""
+    """An informer that a controller watches, as `controller.cache.shared.SharedInformer`."""
 
     @property
     def resource(self) -> Resource:
-        """What it follows."""
+        """The resource that it follows."""
 
     def add_handler(self, handler: Handler) -> None:
-        """Call the handler with all changes."""
+        """Call a handler with all changes."""
 
     def has_synced(self, namespace: str = "") -> bool:
-        """Return whether the handlers know all objects of the first list.
+        """Return whether the handlers were called with the first list.
 
         Args:
-            namespace: Only those of this one; "" for all.
+            namespace: Only this namespace. Default: all.
         """
 
     def is_own_write(self, obj: Object) -> bool:
-        """Return whether a handler is called with what a write of this process has left."""
+        """Return whether an object is exactly as a write of this process has left it."""
+
+
+class _Unsynced:
+    """The requests of namespaces that have not synced.
+
+    One of each namespace comes back to the queue again and again, to see whether it has. The others
+    cost nothing meanwhile: thousands may wait for a right that is missing.
+    """
+
+    def __init__(self) -> None:
+        # Guards the changes of the field below.
+        self._lock = threading.Lock()
+        # By namespace the requests, with the highest priority that each was added with. The first
+        # one of a namespace is in the queue as well.
+        self._parked: dict[str, dict[Request, int]] = {}
+
+    def park(self, request: Request, priority: int) -> bool:
+        """Keep a request. Return whether the caller has to add it to the queue again."""
+        with self._lock:
+            parked = self._parked.setdefault(request.namespace, {})
+            parked[request] = max(priority, parked.get(request, priority))
+            return next(iter(parked)) == request
+
+    def release(self, namespace: str) -> list[tuple[Request, int]]:
+        """Forget the requests of a namespace, which has synced, and return them."""
+        if namespace not in self._parked:
+            return []
+        with self._lock:
+            return list(self._parked.pop(namespace, {}).items())
 
 
 class Controller:
-    """Workers that feed a reconciler from a queue. Runs once.
+    """A queue and the workers that reconcile what is in it. A runnable that runs once.
 
     Args:
-        name: Labels metrics and logs; unique in the process.
-        reconciler: Does the work.
-        clock: Times the work.
-        metrics: Counts it.
-        workers: Reconciles at the same time, each of another object.
-        rate_limiter: Delays retries. Default: the queue's own.
-        reconcile_timeout: Seconds until the deadline that a reconcile is given.
+        name: Labels metrics and logs. Unique in the process.
+        reconciler: Reconciles the objects.
+        clock: Times reconciles, delays and deadlines.
+        metrics: Exports the series of the controller and its queue.
+        workers: How many objects are reconciled at the same time. Default: 1.
+        rate_limiter: Delays retries. Default: exponential, from 5 ms to 1000 s.
+        reconcile_timeout: Seconds for one reconcile, its deadline. Default: 120.
 
     Raises:
-        ValueError: There would be no worker, or another controller has this name.
+        ValueError: `workers` is below 1, or another controller has this name.
     """
 
     def __init__(
@@ -92,7 +121,7 @@ class Controller:
         rate_limiter: RateLimiter | None = None,
         reconcile_timeout: float = DEFAULT_RECONCILE_TIMEOUT,
     ) -> None:
-        #: Its name among the parts of the process.
+        #: Its name in logs, errors and probes.
         self.name = f"controller {name}"
         if workers < 1:
             raise ValueError(NO_WORKERS.format(name=self.name, workers=workers))
@@ -103,16 +132,15 @@ class Controller:
         self._workers = workers
         self._reconcile_timeout = reconcile_timeout
         self._queue: PriorityQueue[Request] = PriorityQueue(
-            name, clock=clock, metrics=metrics, rate_limiter=rate_limiter
+            name, clock=clock, metrics=metrics.workqueue, rate_limiter=rate_limiter
         )
         self._sources: list[Source] = []
-        # The namespaces of which all sources have synced: they stay so.
-        self._synced: set[str] = set()
+        self._unsynced = _Unsynced()
         self._started = False
-        # Cuts the requests of a reconcile that hang when the controller is to end.
+        # The stop in the deadline of each reconcile. `run` replaces it.
         self._stop = Stop()
 
-        # All series exist from the start, so that a rate over them sees the first error too.
+        # The series must exist before the first error, or a rate over them misses it.
         self._results = {result: metrics.reconcile_total.labels(name, result) for result in RESULTS}
         self._errors = metrics.reconcile_errors_total.labels(name)
         self._terminal_errors = metrics.terminal_reconcile_errors_total.labels(name)
@@ -123,56 +151,56 @@ class Controller:
         metrics.max_concurrent_reconciles.labels(name).set(workers)
 
     def watch(self, source: Source, mapper: Mapper, predicate: Predicate = any_change) -> None:
-        """Reconcile what an informer's changes map to. Call before `run`.
+        """Enqueue the requests for the changes of an informer. Call it before `run`.
 
         Args:
-            source: Where changes come from; somebody else runs it.
-            mapper: Names the requests for an object.
-            predicate: Whether a change matters.
+            source: The informer. The controller does not run it.
+            mapper: Returns the requests for an object.
+            predicate: Returns whether a change matters. Default: every change does.
         """
         self._sources.append(source)
         source.add_handler(EnqueueRequests(self.enqueue, mapper, predicate, source.is_own_write))
 
     def enqueue(self, request: Request, priority: int = 0, after: float = 0.0) -> None:
-        """Have a request reconciled.
+        """Add a request to the queue. See `PriorityQueue.add`.
 
         Args:
-            request: What to reconcile.
-            priority: Higher ones come first.
-            after: Seconds to wait before.
+            request: The object to reconcile.
+            priority: Higher ones come first. Default: 0.
+            after: Seconds until it may be reconciled. Default: 0.
         """
         self._queue.add(request, priority=priority, after=after)
 
     def check_alive(self) -> None:
-        """Return unless a worker hangs.
+        """Return if no worker hangs. A check of the liveness probe.
 
         Raises:
-            CheckFailed: A reconcile has run for twice its deadline.
+            CheckFailed: A reconcile has run for more than `HUNG_DEADLINES` times its timeout.
         """
         running, limit = self._queue.longest_running(), self._reconcile_timeout
         if running > HUNG_DEADLINES * limit:
             raise CheckFailed(HUNG.format(name=self.name, running=running, limit=limit))
 
     def run(self, stop: Stop) -> None:
-        """Reconcile until told to stop.
+        """Reconcile until the stop is set.
 
         A request waits while one of the informers has not synced its namespace: a reconcile must
-        not miss what is there. A namespace that cannot be listed does not hold up the others.
+        not take what is missing in a cache for deleted. A namespace that cannot be listed does not
+        hold up the others.
 
         Args:
-            stop: Ends this once the reconciles that are under way have ended. Their requests are
+            stop: Ends this when the reconciles that are under way have ended. Their requests are
                 cut if they hang.
 
         Raises:
             RuntimeError: The controller was started before.
-            Exception: A worker failed; the others may still be at work.
+            Exception: A worker failed. The others may still be at work.
         """
         if self._started:
             raise RuntimeError(STARTED_TWICE.format(name=self.name))
         self._started = True
         self._stop = stop
-        # What each worker ended with. One that fails ends this at once: work that goes on with a
-        # worker less would be a fault that nobody sees.
+        # A worker that fails ends this at once. Going on with one worker less would hide the fault.
         ends: _Ends = SimpleQueue()
         take_back = stop.call_back(self._queue.shut_down)
         for number in range(self._workers):
@@ -200,27 +228,27 @@ class Controller:
             ends.put(None)
 
     def _has_synced(self, namespace: str) -> bool:
-        if namespace in self._synced:
-            return True
-        if not all(source.has_synced(namespace) for source in self._sources):
-            return False
-        self._synced.add(namespace)
-        return True
+        # Asked for each request: a namespace may be removed and added, a CRD be installed later.
+        return all(source.has_synced(namespace) for source in self._sources)
 
     def _process_next(self) -> bool:
-        """Take one request through a reconcile; return False once the queue is shut down."""
+        """Reconcile the next request. Return False if the queue is shut down."""
         taken = self._queue.get()
         if taken is None:
             return False
         request, priority = taken
         if not self._has_synced(request.namespace):
-            self._queue.add(request, priority=priority, after=UNSYNCED_PAUSE_SECONDS)
+            if self._unsynced.park(request, priority):
+                self._queue.add(request, priority=priority, after=UNSYNCED_PAUSE_SECONDS)
             self._queue.done(request)
             return True
+        for parked, its_priority in self._unsynced.release(request.namespace):
+            if parked != request:
+                self._queue.add(parked, priority=its_priority)
         self._active.inc()
         started = self._clock.monotonic()
         try:
-            # A thread starts without any context, so it is bound here and not where it started.
+            # Bound here, since a thread starts without a logging context.
             with bound_contextvars(
                 controller=self._label,
                 namespace=request.namespace,
@@ -229,36 +257,36 @@ class Controller:
             ):
                 self._handle(request, priority)
         finally:
-            # After the request was added anew, if it was: it then waits for this.
+            # After `_handle`, which may add the request again: no other worker gets it before this.
             self._queue.done(request)
             self._time.observe(self._clock.monotonic() - started)
             self._active.dec()
         return True
 
     def _handle(self, request: Request, priority: int) -> None:
-        """Reconcile one request. Each outcome has its branch here, and is decided nowhere else."""
+        """Reconcile one request. Each outcome is one branch here (`reconcileHandler`)."""
         deadline = Deadline.after(self._clock, self._reconcile_timeout, stop=self._stop)
         try:
             result = self._reconciler.reconcile(request, deadline)
         except TerminalError as error:
-            # Neither added nor forgotten: a failure after the next change is not the first.
+            # Not added again, and not forgotten: the next failure is not the first one.
             self._terminal_errors.inc()
             self._count_error()
             _log.error("reconcile failed for good", error=str(error))
         except DeadlineExceeded as error:
-            # The given deadline or an earlier one, which leaves time to write the status.
+            # The deadline of the reconcile, or an earlier one that leaves time for the status.
             self._timeouts.inc()
             self._count_error()
             self._retry(request, priority)
             _log.error("reconcile ran out of time", error=str(error))
         except Stopped as error:
-            # The queue is shut down: another process goes on from what the API server has.
+            # Not added again: the queue is shut down, and the next process starts from the API.
             _log.info("reconcile cut short by the stop", error=str(error))
         except ClientError as error:
             self._count_error()
             self._retry(request, priority, at_least=pause_asked_for(error))
             _log.error("reconcile failed", error=str(error))
-        except Exception:  # noqa: BLE001 - what nobody foresaw must not end the worker
+        except Exception:  # noqa: BLE001 - a bug in a reconciler must not end the worker
             self._panics.inc()
             self._count_error()
             self._retry(request, priority)
@@ -268,7 +296,7 @@ class Controller:
                 priority = result.priority
             if result.requeue_after is not None:
                 self._results["requeue_after"].inc()
-                # It did succeed: the next failure starts with a short delay again.
+                # A success: the delay after the next failure is the shortest again.
                 self._queue.forget(request)
                 self._queue.add(request, priority=priority, after=result.requeue_after)
             elif result.requeue:

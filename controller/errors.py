@@ -1,43 +1,44 @@
-"""What can go wrong when talking to the API server, and how to tell it apart.
+"""The errors of requests to the API server, and predicates that classify them.
 
-Two kinds: no HTTP answer came (`TransportError`), or one came and says no
-(`ApiError`, with one subclass for each answer that code branches on). The predicates at the
-end follow k8s.io/apimachinery `pkg/api/errors` and client-go `tools/cache/reflector.go`. The
-module imports nothing of Kubernetes, so that decision code may name its errors.
+There are two main kinds: no HTTP answer came (`TransportError`), or the answer is an error
+(`ApiError`, with a subclass for each answer that code branches on). The predicates follow
+apimachinery pkg/api/errors/errors.go and client-go tools/cache/reflector.go.
+
+The module imports nothing of Kubernetes, so that decision modules may use it.
 """
 
 import contextlib
 import json
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
-#: Cause of a timeout: the server's cache is older than the version asked for.
-CAUSE_RESOURCE_VERSION_TOO_LARGE = "ResourceVersionTooLarge"
+#: The cause of a timeout while the server's cache is older than the version in the request.
+CAUSE_RESOURCE_VERSION_TOO_LARGE: Final = "ResourceVersionTooLarge"
 
-REASON_ALREADY_EXISTS = "AlreadyExists"
-REASON_EXPIRED = "Expired"
-REASON_GONE = "Gone"
-REASON_INTERNAL_ERROR = "InternalError"
+REASON_ALREADY_EXISTS: Final = "AlreadyExists"
+REASON_EXPIRED: Final = "Expired"
+REASON_GONE: Final = "Gone"
+REASON_INTERNAL_ERROR: Final = "InternalError"
 
-#: Begins the answer, a 500 without a reason, to a server-side apply of a field that there is not or
-#: that has the wrong type (managedfields/internal/structuredmerge.go in k8s.io/apimachinery).
-UNTYPED_PATCH = "failed to create typed patch object"
+#: The first words of the answer to a server-side apply with an unknown field or a wrong type. It is
+#: a 500 without a reason (apimachinery managedfields/internal/structuredmerge.go).
+UNTYPED_PATCH: Final = "failed to create typed patch object"
 
-#: Seconds that a server can make a client wait. It asks for one or a few where it sheds load; a
-#: proxy's hour would look like a thread that hangs.
-MAX_RETRY_AFTER = 60.0
+#: Seconds that a server can make a client wait at most. An API server that sheds load asks for a
+#: few. A proxy that asks for an hour would make a thread look as if it hung.
+MAX_RETRY_AFTER: Final = 60.0
 
-#: In the answer, a 500, to a write that an admission webhook could not be asked about
-#: (k8s.io/apiserver pkg/admission/plugin/webhook/errors.go).
-WEBHOOK_FAILED = "failed calling webhook"
+#: Part of the answer to a write if an admission webhook could not be called. It is a 500
+#: (apiserver pkg/admission/plugin/webhook/errors.go).
+WEBHOOK_FAILED: Final = "failed calling webhook"
 
-#: Characters kept of an answer that is no Status: a proxy's error page can be long.
-_MAX_MESSAGE_LENGTH = 1024
+#: Characters that are kept of an answer that is no Status, the error page of a proxy for example.
+_MAX_MESSAGE_LENGTH: Final = 1024
 
 
 class ConfigError(ValueError):
-    """No usable configuration to reach an API server; the message says what to set."""
+    """No usable configuration for an API server. The message says what to set."""
 
 
 class ClientError(Exception):
@@ -45,37 +46,38 @@ class ClientError(Exception):
 
 
 class TransportError(ClientError):
-    """No HTTP answer, or one cut short: refused, reset, timed out, TLS, broken JSON.
+    """No HTTP answer, or an incomplete one: refused, reset, timed out, TLS, broken JSON.
 
     Whether the server acted on the request is unknown.
 
-    Attributes:
-        refused: True if nothing listens at the address, so that the request certainly had no
-            effect.
+    Args:
+        message: What failed.
+        refused: True if nothing listens at the address. Then the request had no effect.
     """
 
     def __init__(self, message: str, *, refused: bool = False) -> None:
         super().__init__(message)
+        #: True if nothing listens at the address.
         self.refused = refused
 
 
 class Stopped(ClientError):
-    """Cut off, since the process ends. Whether the server acted on the request is unknown."""
+    """The request was cut by the stop. Whether the server acted on it is unknown."""
 
 
 class NotLeading(ClientError):
-    """Not sent, since another process may be at work in this one's place."""
+    """The request was not sent: another process may lead."""
 
 
 class ApiError(ClientError):
-    """The server's answer was an error.
+    """The answer of the server is an error.
 
-    Attributes:
-        status: the HTTP status code.
-        reason: the machine-readable reason of the Status object, "" if the answer was none.
-        message: the server's words.
-        retry_after: seconds the server asks to wait, None if it does not say.
-        causes: the reasons in `details.causes` of the Status object.
+    Args:
+        status: The HTTP status code.
+        reason: The reason of the Status object, for programs. "" if the answer has none.
+        message: The message of the server.
+        retry_after: Seconds that the server asks to wait. Default: None, it does not ask.
+        causes: The reasons in `details.causes` of the Status object. Default: none.
     """
 
     def __init__(
@@ -87,15 +89,20 @@ class ApiError(ClientError):
         causes: tuple[str, ...] = (),
     ) -> None:
         super().__init__(f"{message} ({status} {reason})" if reason else f"{message} ({status})")
+        #: The HTTP status code.
         self.status = status
+        #: The reason of the Status object; "" if the answer has none.
         self.reason = reason
+        #: The message of the server.
         self.message = message
+        #: Seconds that the server asks to wait; None if it does not ask.
         self.retry_after = retry_after
+        #: The reasons in `details.causes` of the Status object.
         self.causes = causes
 
 
 class BadRequest(ApiError):
-    """400: the request makes no sense to the server."""
+    """400: the server cannot read the request."""
 
 
 class Unauthorized(ApiError):
@@ -107,23 +114,23 @@ class Forbidden(ApiError):
 
 
 class NotFound(ApiError):
-    """404: no such object, or no such resource."""
+    """404: the object or the resource does not exist."""
 
 
 class AlreadyExists(ApiError):
-    """409 on a create: an object of that name exists."""
+    """409 on a create: an object of this name exists."""
 
 
 class Conflict(ApiError):
-    """409: the object changed in between, or a precondition does not hold."""
+    """409: the object has changed since it was read, or a precondition does not hold."""
 
 
 class Gone(ApiError):
-    """410, or reason Expired or Gone: the resource version asked for is no longer kept."""
+    """410, or reason Expired or Gone: the server no longer has this resource version."""
 
 
 class Invalid(ApiError):
-    """422, or an apply of a field that there is not: the object breaks a rule of its schema."""
+    """422, or an apply with an unknown field: the object does not fit its schema."""
 
 
 class TooManyRequests(ApiError):
@@ -131,14 +138,14 @@ class TooManyRequests(ApiError):
 
 
 class ServerUnavailable(ApiError):
-    """5xx: the server, or what stands before it, failed."""
+    """5xx: the server, or a proxy before it, failed."""
 
 
 class WebhookFailed(ServerUnavailable):
-    """500: an admission webhook that must be asked does not answer."""
+    """500: an admission webhook does not answer, and its failure policy is Fail."""
 
 
-_BY_STATUS: Mapping[int, type[ApiError]] = {
+_BY_STATUS: Final[Mapping[int, type[ApiError]]] = {
     HTTPStatus.BAD_REQUEST: BadRequest,
     HTTPStatus.UNAUTHORIZED: Unauthorized,
     HTTPStatus.FORBIDDEN: Forbidden,
@@ -153,17 +160,14 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
 def from_status(
     status_code: int, body: bytes | Mapping[str, Any], *, retry_after: float | None = None
 ) -> ApiError:
-    """Make the error that stands for an answer.
+    """Return the error for an answer, of the most specific type. The caller raises it.
 
     Args:
-        status_code: the HTTP status; for an ERROR event of a watch, the `code` in its Status.
-        body: the body as it came, or a Status object. A body that is no Status (a proxy's page)
-            becomes the message.
-        retry_after: seconds of the `Retry-After` header; `details.retryAfterSeconds` of the
-            Status counts where the header is missing.
-
-    Returns:
-        The most specific error, to be raised by the caller.
+        status_code: The HTTP status. For an ERROR event of a watch: the `code` of its Status.
+        body: The body as it came, or a Status object. A body that is no Status, the page of a proxy
+            for example, becomes the message.
+        retry_after: Seconds of the `Retry-After` header. Default: `details.retryAfterSeconds` of
+            the Status.
     """
     status = body if isinstance(body, Mapping) else _parse_status(body)
     details = status.get("details") or {}
@@ -196,7 +200,7 @@ def _error_type(status_code: int, reason: str, message: str) -> type[ApiError]:
 
 
 def _parse_status(body: bytes) -> Mapping[str, Any]:
-    """Read a Status object, or make one of a body that is something else."""
+    """Return the Status object of a body, or one whose message is the body."""
     text = body.decode(errors="replace").strip()
     with contextlib.suppress(ValueError):
         parsed = json.loads(text)
@@ -213,33 +217,36 @@ def _phrase(status_code: int) -> str:
 
 
 def pause_asked_for(error: ClientError) -> float:
-    """Return the seconds that the server asks to wait before a retry: 0.0 if none, 60.0 at most."""
+    """Return the seconds that the server asks to wait before a retry.
+
+    They are 0.0 if it does not ask, and `MAX_RETRY_AFTER` at most.
+    """
     asked = error.retry_after if isinstance(error, ApiError) else None
     return min(asked or 0.0, MAX_RETRY_AFTER)
 
 
 def is_expired(error: ClientError) -> bool:
-    """Tell whether the resource version is too old to list or watch from.
+    """Return whether a resource version is too old for a list or a watch.
 
-    Servers answer with HTTP 410 on a request and with an ERROR event on an open watch, with reason
+    The server answers a request with HTTP 410, and an open watch with an ERROR event. The reason is
     Expired or Gone (reflector.go `isExpiredError`).
     """
     return isinstance(error, Gone)
 
 
 def is_too_large_resource_version(error: ClientError) -> bool:
-    """Tell whether the resource version is newer than what this server has seen.
+    """Return whether a resource version is newer than any that this server has seen.
 
-    Happens behind a load balancer, and after etcd was restored from a backup (reflector.go
-    `isTooLargeResourceVersionError`; the form of servers before 1.18.6 is left out).
+    This happens behind a load balancer, and after etcd was restored from a backup (reflector.go
+    `isTooLargeResourceVersionError`, without the form of servers before 1.18.6).
     """
     return isinstance(error, ApiError) and CAUSE_RESOURCE_VERSION_TOO_LARGE in error.causes
 
 
 def is_watch_error_retriable(error: ClientError) -> bool:
-    """Tell whether to open the same watch again after a pause, without a new list.
+    """Return whether to open the same watch again after a pause, without a list.
 
-    Either the server is not up yet or it sheds load; a list would make both worse (reflector.go
+    The server is not up yet, or it sheds load. A list would make both worse (reflector.go
     `isWatchErrorRetriable`).
     """
     if isinstance(error, TransportError):
@@ -248,5 +255,5 @@ def is_watch_error_retriable(error: ClientError) -> bool:
 
 
 def is_internal_error(error: ClientError) -> bool:
-    """Tell whether the server itself names an internal error (apimachinery `IsInternalError`)."""
+    """Return whether the server names an internal error (apimachinery `IsInternalError`)."""
     return isinstance(error, ApiError) and error.reason == REASON_INTERNAL_ERROR

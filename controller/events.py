@@ -1,8 +1,8 @@
 """Events, as `kubectl describe` shows them.
 
-Follows client-go tools/events/event_broadcaster.go: events.k8s.io/v1, repeats told as a series,
-delivery apart from whoever records. Other than there, the note is part of an event's identity: two
-messages with one reason are two events.
+Follows client-go tools/events/event_broadcaster.go: events.k8s.io/v1, repeats as a series, delivery
+on a thread of its own. One thing differs: the note is part of an event's identity. Two notes with
+one reason are two events.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import socket
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import structlog
 from attrs import define, field, frozen
@@ -35,43 +35,46 @@ if TYPE_CHECKING:
     from controller.rest.client import Client
     from controller.stop import Stop
 
-NORMAL = "Normal"
-WARNING = "Warning"
+NORMAL: Final = "Normal"
+WARNING: Final = "Warning"
 
-#: Where events about cluster-scoped objects are.
-DEFAULT_NAMESPACE = "default"
+#: The namespace of events about cluster-scoped objects.
+DEFAULT_NAMESPACE: Final = "default"
 
-EVENTS = Resource("events.k8s.io", "v1", "events", "Event")
+EVENTS: Final = Resource("events.k8s.io", "v1", "events", "Event")
 
-# The API server refuses longer notes and names (pkg/apis/core/validation/events.go), in bytes.
-NOTE_BYTES = 1024
-NAME_LENGTH = 253
-_ELLIPSIS = "…"
+#: The longest note, in bytes, and the longest name that the API server accepts
+#: (pkg/apis/core/validation/events.go in kubernetes/kubernetes).
+NOTE_BYTES: Final = 1024
+NAME_LENGTH: Final = 253
+_ELLIPSIS: Final = "…"
 
-# tools/events/event_broadcaster.go: 12 tries, 10 s apart, series ended after 6 minutes without a
-# repeat; tools/record/event.go: a thousand events wait, more are dropped. A series with repeats is
-# refreshed after 30 minutes there. Here after one: until then `kubectl describe` dates the last
-# failure, or the recovery, to that of half an hour ago.
-TRIES = 12
-RETRY_SECONDS = 10.0
-FINISH_SECONDS = 360.0
-REFRESH_SECONDS = 60.0
-QUEUE_LENGTH = 1000
+#: How often an event is tried, and the seconds between two tries (event_broadcaster.go).
+TRIES: Final = 12
+RETRY_SECONDS: Final = 10.0
+#: A series ends after so many seconds without a repeat (event_broadcaster.go).
+FINISH_SECONDS: Final = 360.0
+#: Seconds after which the count of a series is written again. client-go waits 30 minutes, in which
+#: `kubectl describe` shows an old time for the last failure, or for the recovery.
+REFRESH_SECONDS: Final = 60.0
+#: Events that wait for delivery. More are dropped (tools/record/event.go).
+QUEUE_LENGTH: Final = 1000
 
-# tools/record/events_cache.go: each object has 25 new events at once, and one more every five
-# minutes; beyond that they are dropped. The objects that were told of longest ago start anew.
-SPAM_BURST = 25
-SPAM_REFILL_SECONDS = 300.0
-SPAM_OBJECTS = 4096
+#: New events of an object at once, and seconds until it may have one more. Others are dropped
+#: (tools/record/events_cache.go).
+SPAM_BURST: Final = 25
+SPAM_REFILL_SECONDS: Final = 300.0
+#: Objects that are limited at the same time. The least recently used one starts anew.
+SPAM_OBJECTS: Final = 4096
 
-# Time for what still waits when the process ends.
-FLUSH_SECONDS = 5.0
-# Time for one try, so that a stop that comes during it does not wait long.
-TRY_SECONDS = 10.0
-# How often series are looked through for those to end or refresh.
-LOOK_SECONDS = 10.0
-# How long a stop can go unnoticed while nothing is recorded.
-_POLL_SECONDS = 0.2
+#: Seconds for delivering the remaining events after the stop.
+FLUSH_SECONDS: Final = 5.0
+#: Seconds for one try.
+TRY_SECONDS: Final = 10.0
+#: Seconds between two looks for series that have ended or are due for a refresh.
+LOOK_SECONDS: Final = 10.0
+#: Seconds for which a stop can go unnoticed while nothing is recorded.
+_POLL_SECONDS: Final = 0.2
 
 _log = structlog.get_logger()
 
@@ -99,16 +102,16 @@ class _Reference:
 
     @property
     def event_namespace(self) -> str:
-        """Where the event is: with its object, or in `default` for a cluster-scoped one.
+        """The namespace of the event: that of the object, or `default` for a cluster-scoped one.
 
-        client-go tools/events/event_recorder.go does the same.
+        Follows client-go tools/events/event_recorder.go.
         """
         return self.namespace or DEFAULT_NAMESPACE
 
 
 @frozen
 class _Recorded:
-    """One call of `event`. What is equal in the key is the same event, repeated."""
+    """One call of `EventRecorder.event`. Equal ones, apart from the time, are one series."""
 
     regarding: _Reference
     type_: str
@@ -120,23 +123,23 @@ class _Recorded:
 
 @define
 class _Series:
-    """An event that was written, and how often it has been recorded since.
+    """An event that was written, and its repeats.
 
-    Attributes:
-        first: What was recorded first. The event is made of it again if it is gone: thousands of
-            series are kept, and whole events would take three times the memory.
-        name: The event's.
+    Args:
+        first: The first call. If the event is gone from the API server, it is made again from this.
+            There are thousands of series, and whole events would take three times the memory.
+        name: The name of the event.
         count: How often it was recorded.
-        told: The count that the API server knows.
+        reported: The count that the API server has.
         last: When it was recorded last.
         touched: The same in monotonic seconds.
-        synced: When the API server was told last, in monotonic seconds.
+        synced: When the count was last written, in monotonic seconds.
     """
 
     first: _Recorded
     name: str
     count: int
-    told: int
+    reported: int
     last: datetime
     touched: float
     synced: float
@@ -144,16 +147,25 @@ class _Series:
 
 @define
 class _Bucket:
-    """What an object may still tell: tokens at a time in monotonic seconds."""
+    """The token bucket of an object.
+
+    Args:
+        tokens: New events that it may have, at the time `at`.
+        at: Monotonic seconds.
+    """
 
     tokens: float
     at: float
 
 
 class _SpamFilter:
-    """Limits the new events about each object, so that one cannot drown all others.
+    """Limits the new events about each object, so that one object cannot use up the queue.
 
-    Repeats are not limited: they are counted in their series, without a request.
+    Repeats are not limited: most of them cost no request. Follows EventSourceObjectSpamFilter in
+    client-go tools/record/events_cache.go.
+
+    Args:
+        clock: Times the refill.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -161,7 +173,7 @@ class _SpamFilter:
         self._buckets: LRUCache[_Reference, _Bucket] = LRUCache(SPAM_OBJECTS)
 
     def lets_through(self, recorded: _Recorded) -> bool:
-        """Tell whether a new event may be told, and charge it to its object."""
+        """Return whether a new event may be written, and take a token of its object if so."""
         now = self._clock.monotonic()
         bucket = self._buckets.setdefault(recorded.regarding, _Bucket(SPAM_BURST, now))
         refill = (now - bucket.at) / SPAM_REFILL_SECONDS
@@ -174,43 +186,43 @@ class _SpamFilter:
 
 
 class EventRecorder:
-    """Records events without ever blocking, and delivers them from its own thread."""
+    """Records events without blocking, and writes them on its own thread. A runnable.
 
+    Args:
+        client: Writes the events. Not fenced: the last ones come after the fence was closed.
+        component: The reporting controller in the events.
+        clock: The time.
+    """
+
+    #: Its name in logs and errors.
     name = "events"
 
     def __init__(self, client: Client, *, component: str, clock: Clock) -> None:
-        """Take the dependencies.
-
-        Args:
-            client: Delivers.
-            component: The name under which the events are reported.
-            clock: The time.
-        """
         self._client = client
         self._component = component
         self._instance = f"{component}-{socket.gethostname()}"
         self._clock = clock
         self._waiting: queue.Queue[_Recorded] = queue.Queue(QUEUE_LENGTH)
-        # Only the delivering thread touches these.
+        # The fields below belong to the thread that runs `run`.
         self._series: dict[_Recorded, _Series] = {}
         self._filter = _SpamFilter(clock)
         self._sequence = 0
-        # When the series are looked through next, in monotonic seconds.
+        # When to look next for series that have ended, in monotonic seconds.
         self._next_look = clock.monotonic()
-        # Until when anything is tried, once the process ends.
+        # The end of all tries; None before the stop.
         self._last_try: Deadline | None = None
 
     def event(
         self, obj: Mapping[str, Any], type_: str, reason: str, note: str, action: str
     ) -> None:
-        """Record an event; drop it if too many wait.
+        """Record an event. It is dropped, with a line in the log, if too many wait.
 
         Args:
-            obj: The object that it is about, with apiVersion and kind.
-            type_: `Normal` or `Warning`.
-            reason: CamelCase word: why.
-            note: For people; cut at 1024 bytes.
-            action: CamelCase word: what was done or tried.
+            obj: The object that the event is about, with apiVersion, kind and uid.
+            type_: `NORMAL` or `WARNING`.
+            reason: Why, as a CamelCase word.
+            note: For people. Cut at `NOTE_BYTES`.
+            action: What was done or tried, as a CamelCase word.
         """
         recorded = _Recorded(
             _Reference.to(obj), type_, reason, _cut(note), action, self._clock.now()
@@ -221,7 +233,11 @@ class EventRecorder:
             _log.warning("event dropped: too many wait", reason=reason)
 
     def run(self, stop: Stop) -> None:
-        """Deliver until the stop is set, then what still waits, for five seconds at most."""
+        """Write events until the stop is set, then the remaining ones.
+
+        Args:
+            stop: Ends this after `FLUSH_SECONDS` at most.
+        """
         while not stop.is_set():
             try:
                 recorded = self._waiting.get(timeout=_POLL_SECONDS)
@@ -239,7 +255,7 @@ class EventRecorder:
                 self._record(self._waiting.get_nowait(), stop)
         for series in self._series.values():
             if not self._last_try.expired:
-                self._tell(series, stop)
+                self._report(series, stop)
 
     def _record(self, recorded: _Recorded, stop: Stop) -> None:
         series = self._series.get(recorded)
@@ -256,9 +272,9 @@ class EventRecorder:
         series.count += 1
         series.last = recorded.at
         series.touched = now
-        # The first repeat makes it a series, which readers should see; later ones only count.
-        if series.told == 1:
-            self._tell(series, stop)
+        # Write the first repeat at once: it makes the event a series. Later ones can wait.
+        if series.reported == 1:
+            self._report(series, stop)
 
     def _end_series(self, stop: Stop) -> None:
         now = self._clock.monotonic()
@@ -270,11 +286,11 @@ class EventRecorder:
             if ended:
                 del self._series[recorded]
             if ended or now - series.synced >= REFRESH_SECONDS:
-                self._tell(series, stop)
+                self._report(series, stop)
 
-    def _tell(self, series: _Series, stop: Stop) -> None:
-        """Bring the API server's count up to date."""
-        if series.count == series.told:
+    def _report(self, series: _Series, stop: Stop) -> None:
+        """Write the count of a series, if it has changed."""
+        if series.count == series.reported:
             return
         namespace = series.first.regarding.event_namespace
         body = {"series": {"count": series.count, "lastObservedTime": micro_time(series.last)}}
@@ -283,11 +299,11 @@ class EventRecorder:
             try:
                 self._client.merge_patch(EVENTS, namespace, series.name, body, deadline=deadline)
             except NotFound:
-                # It has expired, or somebody has deleted it.
+                # The event has expired, or somebody has deleted it.
                 self._create({**self._event(series.first, series.name), **body}, deadline)
 
         if self._tried(patch, stop):
-            series.told = series.count
+            series.reported = series.count
         series.synced = self._clock.monotonic()
 
     def _event(self, recorded: _Recorded, name: str) -> Object:
@@ -313,17 +329,21 @@ class EventRecorder:
         }
 
     def _create(self, event: Object, deadline: Deadline) -> None:
-        # The name is unique: if it exists, an earlier try has arrived, but its answer has not.
+        # The name is unique. If it exists, an earlier try succeeded and its answer was lost.
         with contextlib.suppress(AlreadyExists):
             self._client.create(EVENTS, event["metadata"]["namespace"], event, deadline=deadline)
 
     def _tried(self, request: Callable[[Deadline], None], stop: Stop) -> bool:
-        """Send a request, again and again while nobody refuses it; return whether it arrived."""
+        """Send a request until it succeeds, is refused or has been tried often enough.
+
+        Returns:
+            Whether it succeeded.
+        """
         for attempt in range(1, TRIES + 1):
             try:
                 request(self._last_try or Deadline.after(self._clock, TRY_SECONDS, stop=stop))
             except NotFound:
-                # Its namespace is gone.
+                # The namespace is gone.
                 return False
             except (ClientError, DeadlineExceeded) as error:
                 if _is_final(error) or attempt == TRIES:
@@ -334,28 +354,30 @@ class EventRecorder:
             if self._clock.wait_event(stop, RETRY_SECONDS):
                 if self._last_try is not None:
                     return False
-                # The stop has cut the try, or the pause after it: one more is due.
+                # The stop has cut the try or the pause after it. Try once more.
                 self._last_try = Deadline.after(self._clock, FLUSH_SECONDS)
         return False
 
     def _name(self, recorded: _Recorded) -> str:
-        """Return a name for the event, which begins with that of its object."""
-        # Unique as long as one process records fewer than a thousand events a microsecond.
+        """Return a unique name for an event. It begins with the name of its object."""
+        # Unique while a process records fewer than a thousand events in a microsecond.
         self._sequence = (self._sequence + 1) % 1000
         suffix = f".{int(recorded.at.timestamp() * 1_000_000) * 1000 + self._sequence:x}"
         return recorded.regarding.name[: NAME_LENGTH - len(suffix)].rstrip("-.") + suffix
 
 
 def _is_final(error: Exception) -> bool:
+    """Return whether the server has refused the event, so that another try is of no use."""
     return isinstance(error, ApiError) and not isinstance(
         error, TooManyRequests | ServerUnavailable
     )
 
 
 def _cut(note: str) -> str:
+    """Return a note of at most `NOTE_BYTES`."""
     encoded = note.encode()
     if len(encoded) <= NOTE_BYTES:
         return note
     room = NOTE_BYTES - len(_ELLIPSIS.encode())
-    # A character that the cut has split is dropped.
+    # Drop a character that the cut has split.
     return encoded[:room].decode(errors="ignore") + _ELLIPSIS

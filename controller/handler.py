@@ -1,8 +1,7 @@
-"""From a change of an object to the requests that it asks for.
+"""Mappers, predicates, and the informer's handler that enqueues requests with them.
 
-Follows controller-runtime pkg/handler and pkg/predicate. A mapper names the requests, a predicate
-says whether the change matters, and `EnqueueRequests` is the informer's handler that puts the two
-together.
+Follows controller-runtime pkg/handler and pkg/predicate. A mapper returns the requests for an
+object. A predicate returns whether a change matters.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -13,20 +12,21 @@ from controller.reconcile import Request
 from controller.resource import Object, Resource
 from controller.workqueue.queue import LOW_PRIORITY
 
-#: Names the requests that an object asks for. Called on the informer's thread with an object of
-#: its store: fast, without I/O, without changing it. An exception is a bug, and ends the informer.
+#: Returns the requests for an object (`handler.MapFunc`). It is called on the informer's thread
+#: with an object of the store: it must be fast, do no I/O and not change the object. An exception
+#: ends the informer, and so the process.
 Mapper = Callable[[Object], Iterable[Request]]
 
 
 @frozen
 class Change:
-    """What happened to an object.
+    """A change of an object (the events of controller-runtime pkg/event).
 
     Args:
-        old: Its state before; None if it is new to the informer.
-        new: Its state now; None if it is gone.
-        own: Whether `new` is what a write of this process has left. A reconciler that goes on from
-            what its writes return need not be woken by them.
+        old: The state before. None if the object is new to the informer.
+        new: The state now. None if the object is deleted.
+        own: Whether `new` is exactly as a write of this process has left it. A reconciler that uses
+            the answers to its writes need not be woken by them. Default: False.
     """
 
     old: Object | None
@@ -34,40 +34,40 @@ class Change:
     own: bool = False
 
 
-#: Says whether a change matters. Called as a mapper.
+#: Returns whether a change matters. It is called as a mapper is.
 Predicate = Callable[[Change], bool]
 
 
 def any_change(_change: Change) -> bool:
-    """Return True: every change matters."""
+    """Return True. The default predicate: every change matters."""
     return True
 
 
 def not_own_write(change: Change) -> bool:
-    """Return whether somebody else than this process made the change."""
+    """Return False if this process made the change."""
     return not change.own
 
 
 def not_own_creation(change: Change) -> bool:
-    """Return True for all but the appearance of an object that this process has made."""
+    """Return False if this process created the object. All other changes matter."""
     return change.old is not None or not change.own
 
 
 def enqueue_self(obj: Object) -> Iterator[Request]:
-    """Name the object itself (pkg/handler/enqueue.go)."""
+    """Yield the request for the object itself (pkg/handler/enqueue.go)."""
     metadata = obj["metadata"]
     yield Request(metadata.get("namespace", ""), metadata["name"])
 
 
 def enqueue_owner(owner: Resource) -> Mapper:
-    """Return a mapper that names the owners of an object (pkg/handler/enqueue_owner.go).
+    """Return a mapper from an object to its owners (pkg/handler/enqueue_owner.go).
 
-    By name, not by uid: where an owner was deleted and made again at once, its successor waits for
-    the children of the first to go, and their end must wake it. The version of the group does not
-    matter.
+    An owner is found by name, not by uid: an owner that was deleted and created again waits for the
+    children of its predecessor to go, and their deletion must wake it. The version of the API group
+    does not matter.
 
     Args:
-        owner: The kind of owner that counts; a cluster-scoped one has children in any namespace.
+        owner: The resource of the owners. A cluster-scoped one may own objects in all namespaces.
     """
 
     def mapper(obj: Object) -> Iterator[Request]:
@@ -82,16 +82,17 @@ def enqueue_owner(owner: Resource) -> Mapper:
 
 @frozen
 class EnqueueRequests:
-    """An informer's handler that turns changes into requests (pkg/handler/enqueue_mapped.go).
+    """A handler that enqueues the requests for each change (pkg/handler/enqueue_mapped.go).
 
-    What was there before this process, and what a resync repeats, has low priority: a user who
-    changes one object does not wait until thousands of unchanged ones were looked at.
+    Objects of the first list and of a resync get a low priority, so that what users change is
+    reconciled ahead of thousands of unchanged objects.
 
     Args:
-        enqueue: Takes a request and its priority.
-        mapper: Names the requests.
-        predicate: Whether a change matters.
-        is_own_write: Whether an object is in the state in which a write of this process left it.
+        enqueue: Called with a request and its priority.
+        mapper: Returns the requests for an object.
+        predicate: Returns whether a change matters. Default: every change does.
+        is_own_write: Returns whether an object is exactly as a write of this process has left it.
+            Default: none is.
     """
 
     enqueue: Callable[[Request, int], None]
@@ -100,12 +101,12 @@ class EnqueueRequests:
     is_own_write: Callable[[Object], bool] = field(default=lambda _obj: False)
 
     def on_add(self, obj: Object, *, initial: bool) -> None:
-        """Enqueue for a new object, with low priority for one of the first list."""
+        """Enqueue the requests for a new object, with low priority for one of the first list."""
         if self._matters(None, obj):
             self._enqueue(obj, priority=LOW_PRIORITY if initial else 0)
 
     def on_update(self, old: Object, new: Object) -> None:
-        """Enqueue for both states, since the old one may map to what has to let go."""
+        """Enqueue the requests for both states: the new one may no longer map to an old request."""
         if not self._matters(old, new):
             return
         if _version(old) == _version(new):
@@ -114,7 +115,7 @@ class EnqueueRequests:
             self._enqueue(old, new)
 
     def on_delete(self, obj: Object) -> None:
-        """Enqueue for an object that is gone."""
+        """Enqueue the requests for an object that was deleted."""
         if self._matters(obj, None):
             self._enqueue(obj)
 

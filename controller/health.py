@@ -1,7 +1,7 @@
-"""The HTTP servers for the kubelet's probes and for Prometheus.
+"""The HTTP servers for the probes of the kubelet and for Prometheus.
 
-Follows controller-runtime pkg/healthz/healthz.go and pkg/metrics/server: paths, words and status
-codes are the same, so that probes and dashboards made for it fit.
+Follows controller-runtime pkg/healthz/healthz.go and pkg/metrics/server. Paths, texts and status
+codes are the same.
 """
 
 from __future__ import annotations
@@ -9,11 +9,10 @@ from __future__ import annotations
 import contextlib
 import socket
 import sys
-import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, urlsplit
 
 import structlog
@@ -26,30 +25,31 @@ if TYPE_CHECKING:
 
     from controller.stop import Stop
 
-    #: Returns when all is well, and raises `CheckFailed` when not, as controller-runtime's Checker.
+    #: A check returns or raises `CheckFailed`, as controller-runtime's Checker.
     Check = Callable[[], None]
 
-DISABLED = "0"
+#: The address of a server that is switched off.
+DISABLED: Final = "0"
 
-METRICS_PATH = "/metrics"
-NO_SUCH_PAGE = "404 page not found\n"
+METRICS_PATH: Final = "/metrics"
+NO_SUCH_PAGE: Final = "404 page not found\n"
 
-# The words are the same for both endpoints.
-CHECK_PASSED = "healthz check passed"
-CHECK_FAILED = "healthz check failed"
+#: The last line of an answer. controller-runtime has the same words for both endpoints.
+CHECK_PASSED: Final = "healthz check passed"
+CHECK_FAILED: Final = "healthz check failed"
 
-# A client that says nothing for this long holds a thread no longer.
-_CLIENT_TIMEOUT_SECONDS = 10.0
+#: Seconds of silence after which a client is cut, so that it does not hold a thread.
+_CLIENT_TIMEOUT_SECONDS: Final = 10.0
 
 _log = structlog.get_logger()
 
 
 class CheckFailed(Exception):
-    """What a probe asked about is not well; the message says what, for the log."""
+    """A check has failed. The message says why, for the log."""
 
 
 def ping() -> None:
-    """Return: the check of an endpoint that was given none."""
+    """Return. The check of an endpoint without checks of its own (healthz.go `Ping`)."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -65,65 +65,71 @@ class _Server(ThreadingHTTPServer):
     def server_bind(self) -> None:
         if self.address_family == socket.AF_INET6:
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        # Past HTTPServer, which asks the DNS for a name that nobody needs: where that does not
-        # answer, the start would hang.
+        # HTTPServer's own method asks the DNS for a name that nobody needs. Without an answer the
+        # start would hang.
         TCPServer.server_bind(self)
         self.server_port = self.server_address[1]
 
     def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - socketserver's signature
-        """Log what ended a request early: the inherited one prints it, and no line of a log."""
+        """Log the error that ended a request. The inherited method prints a traceback."""
         if not isinstance(sys.exc_info()[1], OSError):
             _log.exception("request failed")
 
 
 class _HttpRunnable:
-    """Serves one address until it is told to stop."""
+    """A runnable that serves one address.
+
+    Args:
+        name: See the attribute.
+        address: `host:port` or `:port`; `DISABLED` for none.
+        handler: Answers the requests.
+
+    Raises:
+        OSError: The port is taken or not allowed.
+    """
 
     def __init__(self, name: str, address: str, handler: type[BaseHTTPRequestHandler]) -> None:
+        #: Its name in logs and errors.
         self.name = name
-        # Here and not in `run`: a port that is taken is an error of the start.
+        # Opened here and not in `run`, so that a port that is taken fails the start.
         self._server = None if address == DISABLED else _Server(address, handler)
 
     @property
     def port(self) -> int:
-        """The port that it listens on; 0 if it is switched off."""
+        """The port that it listens on; 0 if it is disabled."""
         return 0 if self._server is None else self._server.server_port
 
     def run(self, stop: Stop) -> None:
-        """Serve until the event is set."""
+        """Serve until the stop is set."""
         if self._server is None:
             stop.wait()
             return
         _log.info("serving", server=self.name, port=self.port)
         with self._server as server:
-            threading.Thread(
-                target=_wake_at, args=(stop, server.socket), name=f"{self.name}-stop", daemon=True
-            ).start()
+            take_back = stop.call_back(lambda: _wake(server.socket))
             while not stop.is_set():
                 server.handle_request()
+            take_back()
 
 
-def _wake_at(stop: Stop, listening: socket.socket) -> None:
-    """End the wait for a connection once the event is set: Linux then calls the socket readable."""
-    stop.wait()
+def _wake(listening: socket.socket) -> None:
+    """End a wait of `handle_request`: a socket that is shut down becomes readable."""
     with contextlib.suppress(OSError):
         listening.shutdown(socket.SHUT_RDWR)
 
 
 class MetricsServer(_HttpRunnable):
-    """Serves a registry's metrics at `/metrics`."""
+    """Serves the metrics of a registry at `/metrics`. Its port is open once it is made.
+
+    Args:
+        address: `host:port` or `:port`; `DISABLED` for none.
+        registry: Holds the metrics.
+
+    Raises:
+        OSError: The port is taken or not allowed.
+    """
 
     def __init__(self, address: str, registry: CollectorRegistry) -> None:
-        """Open the port.
-
-        Args:
-            address: `host:port` or `:port`; `0` for none.
-            registry: What is served.
-
-        Raises:
-            OSError: The port cannot be had.
-        """
-
         class Handler(_MetricsHandler):
             pass
 
@@ -132,7 +138,17 @@ class MetricsServer(_HttpRunnable):
 
 
 class HealthServer(_HttpRunnable):
-    """Serves `/healthz` and `/readyz`."""
+    """Serves `/healthz` and `/readyz`. Its port is open once it is made.
+
+    Args:
+        address: `host:port` or `:port`; `DISABLED` for none.
+        healthz: The checks of liveness by name, looked up at each probe. Default: None, no such
+            path. An empty mapping always succeeds.
+        readyz: The checks of readiness, likewise.
+
+    Raises:
+        OSError: The port is taken or not allowed.
+    """
 
     def __init__(
         self,
@@ -141,17 +157,6 @@ class HealthServer(_HttpRunnable):
         healthz: Mapping[str, Check] | None = None,
         readyz: Mapping[str, Check] | None = None,
     ) -> None:
-        """Open the port.
-
-        Args:
-            address: `host:port` or `:port`; `0` for none.
-            healthz: Checks of the process by name, looked up at each probe. Without them there is
-                no such path; with an empty mapping it always succeeds.
-            readyz: Checks of its readiness, likewise.
-
-        Raises:
-            OSError: The port cannot be had.
-        """
         endpoints = {
             name: checks
             for name, checks in (("healthz", healthz), ("readyz", readyz))
@@ -178,7 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_arguments: object) -> None:
-        """Say nothing: probes come every few seconds."""
+        """Log nothing: probes come every few seconds."""
 
 
 class _MetricsHandler(_Handler, MetricsHandler):
@@ -197,7 +202,7 @@ class _HealthHandler(_Handler):
         query = parse_qs(target.query, keep_blank_values=True)
         endpoint, _, check = target.path.strip("/").partition("/")
         found = self.endpoints.get(endpoint)
-        # Checks come and go with the parts of the process, while probes are answered.
+        # A copy: checks come and go while probes are answered.
         checks = {} if found is None else dict(found) or {"ping": ping}
         if not checks or (check and check not in checks):
             self._answer(HTTPStatus.NOT_FOUND, NO_SUCH_PAGE)
@@ -228,7 +233,7 @@ def _all(
         try:
             checks[name]()
         except CheckFailed as error:
-            # The reason is for the log: whoever can reach the port needs no details.
+            # The reason goes to the log only: the port is open to everyone in the network.
             _log.warning("check failed", endpoint=endpoint, check=name, reason=str(error))
             failed.append(name)
             lines.append(f"[-]{name} failed: reason withheld")

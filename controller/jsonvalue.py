@@ -1,11 +1,11 @@
-"""JSON values: how deep they may be nested, and how their strings are shared.
+"""JSON values: decoding with a limit on nesting, and sharing of strings.
 
-The API server takes objects of nearly ten thousand levels where a schema lets unknown fields
-through. The JSON decoder ends at about a thousand with a RecursionError, and whatever walks through
-the value before that: a single object would end its informer, and the process with it, for ever.
+The API server accepts objects of nearly ten thousand levels if a schema allows unknown fields. The
+JSON decoder fails at about a thousand with a RecursionError, and code that walks through the value
+fails earlier. One such object would end its informer, and with it the process, at each start.
 
-The decoder makes every key and value of every object anew. In a cache of thousands of objects of
-one kind nearly all keys and most short values are the same: sharing them halves its size.
+The decoder makes new strings for every key and value of every object. In a cache with thousands of
+objects of one kind nearly all keys and most short values are equal. Sharing them halves its size.
 """
 
 import json
@@ -13,22 +13,24 @@ import re
 import sys
 from typing import Any, Final
 
-#: Levels that are kept; what lies deeper is null. No kind of object has so many of its own.
+#: Levels that are kept. Deeper values become null. No kind of object has so many levels.
 MAX_DEPTH: Final = 100
 
-#: Characters up to which a value is shared. Longer ones hardly ever recur, and each shared string
-#: costs an entry in the interpreter's table for as long as somebody holds it.
+#: The longest value that is shared, in characters. Longer ones hardly ever recur, and each shared
+#: string costs an entry in a table of the interpreter.
 MAX_VALUE: Final = 64
 
-#: What opens or closes a level, and strings, inside of which nothing does.
+#: A bracket, which opens or closes a level, or a string, whose brackets do not.
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]')
 
 
 def decoded(content: bytes) -> Any:  # noqa: ANN401 - any JSON value
-    """Return the JSON value that stands in some bytes; of a thousand levels and more, `MAX_DEPTH`.
+    """Return the JSON value of some bytes.
+
+    A value that is nested too deep for the decoder is cut to `MAX_DEPTH` levels.
 
     Raises:
-        ValueError: It is no JSON.
+        ValueError: The bytes are no JSON.
     """
     try:
         return json.loads(content)
@@ -37,7 +39,7 @@ def decoded(content: bytes) -> Any:  # noqa: ANN401 - any JSON value
 
 
 def _cut(content: bytes) -> bytes:
-    """Put null in the place of what lies deeper than `MAX_DEPTH`."""
+    """Return the JSON text with null in place of each value deeper than `MAX_DEPTH`."""
     kept: list[bytes] = []
     start = depth = 0
     for token in _TOKEN.finditer(content):
@@ -53,11 +55,11 @@ def _cut(content: bytes) -> bytes:
 
 
 def interned(value: Any, levels: int = MAX_DEPTH) -> Any:  # noqa: ANN401 - any JSON value
-    """Return an equal JSON value whose keys and short strings are shared with all others.
+    """Return an equal JSON value that shares its keys and short strings with all others.
 
     Args:
-        value: What a decoder has returned; not changed.
-        levels: How many are kept; what lies deeper is None.
+        value: A value from the decoder. Not changed.
+        levels: Levels that are kept. Deeper objects and lists become None.
     """
     if isinstance(value, str):
         return sys.intern(value) if len(value) <= MAX_VALUE else value

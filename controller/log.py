@@ -1,30 +1,34 @@
-"""Logging: structlog for our own lines, and the same output for those of libraries."""
+"""Logging: structlog for the lines of this project, and the same output for those of libraries."""
 
 import contextlib
 import logging
 import sys
-from typing import TextIO
+from typing import Final, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-FORMAT_AUTO = "auto"
-FORMAT_JSON = "json"
-FORMAT_CONSOLE = "console"
-FORMATS = (FORMAT_AUTO, FORMAT_JSON, FORMAT_CONSOLE)
+FORMAT_AUTO: Final = "auto"
+FORMAT_JSON: Final = "json"
+FORMAT_CONSOLE: Final = "console"
+FORMATS: Final = (FORMAT_AUTO, FORMAT_JSON, FORMAT_CONSOLE)
 
-# Nothing of ours logs these. A key that is named so by mistake must not become an incident.
-SECRET_KEYS = frozenset({"password", "token", "secret", "key", "authorization"})
-WITHHELD = "<withheld>"
+#: Keys of log lines whose values are withheld. No code logs them on purpose: this is the second
+#: line of defence.
+SECRET_KEYS: Final = frozenset({"password", "token", "secret", "key", "authorization"})
+WITHHELD: Final = "<withheld>"
 
 
 def configure(level: str, format_: str, stream: TextIO | None = None) -> None:
     """Set up logging for the process.
 
     Args:
-        level: `debug`, `info`, `warning` or `error`; lines below it are dropped.
+        level: `debug`, `info`, `warning` or `error`. Lines below it are dropped.
         format_: `json`, `console`, or `auto`: console on a terminal, json elsewhere.
-        stream: Where lines go; standard error unless told.
+        stream: Where the lines are written. Default: standard error.
+
+    Raises:
+        KeyError: There is no such level.
     """
     output = stream or sys.stderr
     threshold = logging.getLevelNamesMapping()[level.upper()]
@@ -35,9 +39,9 @@ def configure(level: str, format_: str, stream: TextIO | None = None) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         withhold,
     ]
-    # The console renderer draws tracebacks itself; JSON needs them as text.
+    # The console renderer formats tracebacks itself. JSON needs them as text.
     rendering: list[Processor] = (
-        # The plain traceback: the rich one shows local variables, passwords among them.
+        # The rich traceback shows local variables, which may hold passwords.
         [
             structlog.dev.ConsoleRenderer(
                 colors=output.isatty(), exception_formatter=structlog.dev.plain_traceback
@@ -59,19 +63,18 @@ def configure(level: str, format_: str, stream: TextIO | None = None) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
-    # At debug level the HTTP libraries print request headers, credentials among them.
+    # At debug level the HTTP libraries log request headers, credentials among them.
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
 
 
 class _Logger(structlog.WriteLogger):
-    """Drops a line that cannot be written, as klog and the logging module do.
+    """Writes lines, and drops one that cannot be written, as klog and the logging module do.
 
-    A disk that is full, or a reader that has gone, must not end the thread that had something to
-    say: an informer, or the leader's.
+    A full disk or a closed pipe must not end the thread that logs, the elector's for example.
     """
 
     def msg(self, message: str) -> None:
-        """Write a line if that is possible."""
+        """Write a line, or drop it if that fails."""
         with contextlib.suppress(OSError, ValueError):
             super().msg(message)
 
@@ -79,7 +82,7 @@ class _Logger(structlog.WriteLogger):
 
 
 def withhold(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Replace the values of keys that are named as secrets are."""
+    """Return the event with the values of `SECRET_KEYS` replaced. A structlog processor."""
     return {
         name: WITHHELD if name.lower() in SECRET_KEYS else value for name, value in event.items()
     }

@@ -1,7 +1,8 @@
-"""Starts and stops everything in the order that dependencies ask for.
+"""The manager: starts and stops the runnables of a process, group by group.
 
-Follows controller-runtime pkg/manager/internal.go and runnable_group.go. A part that fails or ends
-unasked takes the process down: a controller that has gone silent is worse than one that restarts.
+Follows controller-runtime pkg/manager/internal.go and runnable_group.go. A runnable that fails, or
+ends before it is told to, ends the process. A restart is better than a process that does half of
+its work.
 """
 
 from __future__ import annotations
@@ -24,50 +25,53 @@ if TYPE_CHECKING:
     from controller.clock import Clock
     from controller.health import Check
 
-#: Seconds for an orderly stop (pkg/manager/internal.go: defaultGracefulShutdownPeriod).
+#: Seconds for an orderly stop (internal.go `defaultGracefulShutdownPeriod`).
 DEFAULT_GRACEFUL_TIMEOUT_SECONDS: Final = 30.0
-#: Seconds that a group has at least once the time for an orderly stop is over.
+#: Seconds that each group still has after the graceful timeout.
 LAST_SECONDS: Final = 2.0
-#: A start that takes longer is logged, and again each time.
+#: Seconds between two warnings while the caches have not synced.
 SLOW_SYNC_SECONDS: Final = 30.0
 
 _SYNC_POLL_SECONDS: Final = 0.05
 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+#: The exit code after a second signal.
 EXIT_AT_ONCE: Final = 1
 
 FAILED: Final = "{name} failed: {error!r}"
 ENDED: Final = "{name} ended without being told to"
 STILL_AT_WORK: Final = "still at work after {seconds:g} s: {names}"
-NAME_TAKEN: Final = "there is a part named {name!r} already: give each a name of its own"
+NAME_TAKEN: Final = "there is a runnable named {name!r} already: each needs a name of its own"
 NOT_SYNCED: Final = "not synced: {names}"
 
 _log = structlog.get_logger()
 
 
 class RunnableFailed(Exception):
-    """A part of the process has failed or ended unasked."""
+    """A runnable has failed, or has ended before it was told to."""
 
 
 class GracefulTimeoutExceeded(RunnableFailed):
-    """Parts were still at work when the time for an orderly stop was over."""
+    """Runnables were still at work when the graceful timeout was over."""
 
 
 class Runnable(Protocol):
     """A part of the process with a thread of its own.
 
-    One that has a method `check_alive` is asked by the liveness probe, a cache that has a method
-    `check_ready` by the readiness probe: they return or raise `CheckFailed`. A cache that has a
-    method `has_synced` is waited for by what starts later.
+    It may have more methods:
+
+    * `check_alive` becomes a check of the liveness probe;
+    * `check_ready`, in the group `CACHES`, becomes a check of the readiness probe;
+    * `has_synced`, in the group `CACHES`, holds up the groups that start later until it is True.
     """
 
     @property
     def name(self) -> str:
-        """Its name in logs, errors and probes, unique in the process."""
+        """The name in logs, errors and probes, unique in the process."""
         ...
 
     def run(self, stop: Stop) -> None:
-        """Work until the stop is set; return soon after. An exception is a failure."""
+        """Work until the stop is set, then return soon. An exception ends the process."""
         ...
 
 
@@ -87,51 +91,58 @@ class _Syncs(Protocol):
 
 
 class Elector(Runnable, Protocol):
-    """A runnable that waits to lead, as `controller.leaderelection.elector.LeaderElector`."""
+    """A runnable that acquires a lease, as `controller.leaderelection.elector.LeaderElector`."""
 
-    #: Called once this process leads.
+    #: Called when this process begins to lead.
     on_started_leading: Callable[[], None]
 
 
 class Group(enum.Enum):
-    """What is started together. The order here is the order of the start."""
+    """Runnables that start and stop together. The groups start in this order."""
 
-    # First, so that nothing that happens at the start goes unrecorded.
+    #: First, so that the others can record events from their start.
     RECORDERS = "recorders"
-    # Before the caches: if probes were answered only once large caches are filled, the kubelet
-    # would kill the process before, and so the next one, for ever.
+    #: Before the caches. Large caches take long to fill, and the kubelet would kill a process that
+    #: answers no probes until then.
     SERVERS = "servers"
-    # Before all that reads them: a reader that is started first and waits for a cache would wait
-    # for what starts after it. The next group starts once every cache is filled.
+    #: Before all runnables that read them. The next group starts once the caches have synced.
     CACHES = "caches"
-    # Before the election, which may never be won: these work in every replica.
+    #: Work in every replica, so they start before the election.
     OTHERS = "others"
-    # The elector, if there is one. The next group starts once this process leads; its caches are
-    # warm by then.
+    #: The elector, if there is one. The next group starts once this process leads.
     ELECTION = "election"
-    # Works in one replica at a time.
+    #: Work in one replica at a time.
     CONTROLLERS = "controllers"
 
 
+#: The groups in the order in which they stop.
 STOP_ORDER: Final = (
-    # Before the controllers, which they may feed: nobody works on what comes after those.
+    # Before the controllers: they may enqueue work, which nobody would do afterwards.
     Group.OTHERS,
-    # Before the caches: a reconcile under way that waits to see its own write would wait for a
-    # cache that has stopped, and decide on what is no longer so.
+    # Before the caches: a reconcile that is under way must not read a cache that has stopped.
     Group.CONTROLLERS,
-    # After the last write, or two replicas would write at once; and before all else, since the next
-    # leader waits for it. controller-runtime lets it wait for caches and servers as well.
+    # After the controllers, since two replicas must not write at once. Before the rest, since the
+    # next leader waits for it. controller-runtime stops caches and servers first.
     Group.ELECTION,
     Group.CACHES,
-    # Probes are answered until nothing works any more, or a slow stop would look like a hang.
+    # After all that works: a slow stop without answers to probes would look like a hang.
     Group.SERVERS,
-    # Last: they deliver what the end of the others has to tell.
+    # Last, so that they write the events that the others recorded while they stopped.
     Group.RECORDERS,
 )
 
 
 @define(eq=False)
 class _Part:
+    """A runnable with what the manager knows of it.
+
+    Args:
+        runnable: The runnable.
+        started: Whether its thread was started.
+        stop: Tells it to end.
+        ended: Set when its thread ends.
+    """
+
     runnable: Runnable
     started: bool = False
     stop: Stop = field(factory=Stop)
@@ -139,13 +150,13 @@ class _Part:
 
 
 class Manager:
-    """Runs the parts of a process.
+    """Runs the runnables of a process.
 
     Args:
         clock: The time.
-        graceful_timeout: Seconds for an orderly stop.
-        has_synced: Whether enough of the caches is filled for what starts after them. Default:
-            all of them.
+        graceful_timeout: Seconds for an orderly stop. Default: 30.
+        has_synced: Returns whether the caches have synced far enough for the groups that start
+            after them. Default: whether all have.
     """
 
     def __init__(
@@ -158,33 +169,34 @@ class Manager:
         self._clock = clock
         self._graceful_timeout = graceful_timeout
         self._has_synced = has_synced or (lambda: not self._unsynced())
-        #: The checks that say the process works, by name. An API server that is away is none of
-        #: them: a new process would miss it as much, and lose what this one knows.
+        #: The checks of liveness by name. None of them fails while the API server is away: a
+        #: restart would not help, and lose the caches.
         self.healthz: dict[str, Check] = {}
-        #: The checks that say the process is ready, by name.
+        #: The checks of readiness by name.
         self.readyz: dict[str, Check] = {}
-        # Guards the four fields below.
+        # Guards the three fields below.
         self._lock = threading.Lock()
         self._parts: dict[Group, list[_Part]] = {group: [] for group in Group}
-        # The groups whose parts run; what is added to one of them starts at once.
+        # The groups that run. A runnable that is added to one of them starts at once.
         self._running: set[Group] = set()
-        # Set at the end by the first part that fails; later failures are mostly its consequences.
+        # The first failure. Later ones are mostly its consequences.
         self._failure: RunnableFailed | None = None
-        # What ends the process; None before `run`.
+        # Ends the process. None before `run`.
         self._stop: Stop | None = None
+        # Whether there is an elector.
         self._elected = False
-        # Set once the elector leads, and at a stop, which ends the wait for it.
+        # Set when this process leads, and at the stop, which ends the wait for it.
         self._leads = threading.Event()
 
     def add(self, runnable: Runnable, group: Group = Group.OTHERS) -> None:
-        """Add a part. It starts with its group, or at once where that runs already.
+        """Add a runnable. It starts with its group, or now if the group runs already.
 
         Args:
-            runnable: The part.
-            group: When it starts and stops.
+            runnable: The runnable.
+            group: When it starts and stops. Default: `OTHERS`.
 
         Raises:
-            ValueError: Another part has its name.
+            ValueError: Another runnable has this name.
         """
         part = _Part(runnable)
         with self._lock:
@@ -202,7 +214,10 @@ class Manager:
             self._start(part)
 
     def remove(self, runnable: Runnable) -> None:
-        """End a part while the others go on. It must return soon after its stop is set."""
+        """Stop one runnable, and do not wait for its end. The others go on.
+
+        Its name is free at once. Nothing happens if the manager does not have it.
+        """
         with self._lock:
             for parts in self._parts.values():
                 for part in [one for one in parts if one.runnable is runnable]:
@@ -212,26 +227,26 @@ class Manager:
         self.readyz.pop(_check_name(runnable), None)
 
     def set_elector(self, elector: Elector) -> None:
-        """Make the controllers work only while this process leads; before `run`, and once."""
+        """Start the controllers only once this process leads. Call it before `run`, once."""
         self._elected = True
         elector.on_started_leading = self._leads.set
         self.add(elector, Group.ELECTION)
 
     def run(self, stop: Stop) -> None:
-        """Start all parts, wait, and stop them.
+        """Start all groups, wait for the stop, and stop them.
 
         Args:
-            stop: Set from outside to end; set by the manager as well when a part fails.
+            stop: Ends this. The manager sets it as well when a runnable fails.
 
         Raises:
-            RunnableFailed: A part failed or ended unasked.
-            GracefulTimeoutExceeded: Parts were still at work after the graceful timeout. The
-                process should end hard: their threads cannot be ended.
+            RunnableFailed: A runnable failed, or ended before it was told to.
+            GracefulTimeoutExceeded: Runnables were still at work after the graceful timeout. Their
+                threads cannot be ended, so the process should exit at once.
         """
         self._stop = stop
         for group in Group:
             if stop.is_set():
-                # Not even for a moment: a process that is told to stop takes up no work.
+                # What has not started yet must not begin to work now.
                 break
             self._start_group(group)
             if group is Group.CACHES:
@@ -256,8 +271,8 @@ class Manager:
             name = part.runnable.name
             try:
                 part.runnable.run(part.stop)
-            except BaseException as error:  # noqa: BLE001 - whatever it is, it ends the process
-                _log.exception("part failed", part=name)
+            except BaseException as error:  # noqa: BLE001 - any error ends the process
+                _log.exception("runnable failed", runnable=name)
                 self._fail(FAILED.format(name=name, error=error), error)
             else:
                 if not part.stop.is_set():
@@ -266,10 +281,11 @@ class Manager:
                 part.ended.set()
 
         part.started = True
-        # Daemons: one that does not end must not keep the process.
+        # A daemon: a thread that does not end must not keep the process.
         threading.Thread(target=work, name=part.runnable.name, daemon=True).start()
 
     def _fail(self, message: str, cause: BaseException | None) -> None:
+        """Record a failure, if it is the first, and end the process."""
         with self._lock:
             if self._failure is None:
                 self._failure = RunnableFailed(message)
@@ -278,12 +294,12 @@ class Manager:
             self._stop.set()
 
     def _wait_for_sync(self, stop: Stop) -> None:
-        """Wait until the caches are filled, for however long the API server is away.
+        """Wait until the caches have synced, without a timeout.
 
-        The controllers of controller-runtime end after two minutes (CacheSyncTimeout). The process
-        that follows lacks the same, and the kubelet starts it ever later, by up to five minutes,
-        which then pass with an API server that is back. This one is not ready, says why, and goes
-        on at once; a cache that hangs is for the liveness probe.
+        controller-runtime gives up after two minutes (`CacheSyncTimeout`). The next process would
+        find the same API server, and the kubelet delays restarts by up to five minutes, also when
+        the API server is back. This process is not ready, logs why, and goes on at once. The
+        liveness probe finds a cache that hangs.
         """
         slow = Deadline.after(self._clock, SLOW_SYNC_SECONDS)
         while not (self._has_synced() or stop.is_set()):
@@ -294,6 +310,7 @@ class Manager:
             self._clock.wait_event(stop, _SYNC_POLL_SECONDS)
 
     def _unsynced(self) -> list[str]:
+        """Return the names of the caches that have not synced."""
         with self._lock:
             caches = [part.runnable for part in self._parts[Group.CACHES]]
         return [
@@ -306,10 +323,14 @@ class Manager:
         take_back()
 
     def _stop_all(self) -> None:
-        """Stop the groups in their order, and all of them.
+        """Stop all groups in `STOP_ORDER`.
 
-        What is still at work when its time is over is left behind: its requests are cut, and the
-        fence that the elector closes keeps it from writing. So the lease is released all the same.
+        A runnable that is still at work when the time is over is left behind, and the next groups
+        stop all the same: the elector must release the lease. The runnable cannot write any more,
+        since its requests are cut and the elector closes the fence.
+
+        Raises:
+            GracefulTimeoutExceeded: A runnable was left behind.
         """
         deadline = Deadline.after(self._clock, self._graceful_timeout)
         late: list[str] = []
@@ -333,18 +354,18 @@ class Manager:
 
 
 def _check_name(runnable: Runnable) -> str:
-    """Return the name of a part's checks, which stands in the path of a URL."""
+    """Return the name of a runnable's checks, as it stands in the URL of a probe."""
     return runnable.name.replace(" ", "-")
 
 
 def stop_on_signals() -> Stop:
-    """Return a stop that the first SIGTERM or SIGINT sets; the second ends the process with 1.
+    """Return a stop that the first SIGTERM or SIGINT sets. The second one exits with code 1.
 
-    Follows controller-runtime pkg/manager/signals/signal.go. A thread waits for the signals: a
-    handler of Python's would run in the main thread, amid whatever that does, and setting an event
-    there can wait for a lock that the main thread holds itself.
+    Follows controller-runtime pkg/manager/signals/signal.go. A thread waits for the signals. A
+    Python signal handler would run on the main thread between two of its instructions, and could
+    wait for a lock that the main thread holds.
 
-    Call it before any thread is started: they inherit that the signals are blocked.
+    Call it before any thread is started: the threads must inherit that the signals are blocked.
     """
     stop = Stop()
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)

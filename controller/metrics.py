@@ -1,13 +1,13 @@
-"""Every metric family that the runtime exports, named and bucketed as operators' dashboards expect.
+"""The metric families of the runtime.
 
-The names, labels and buckets are those of controller-runtime (pkg/internal/controller/metrics,
-pkg/internal/metrics/workqueue.go, pkg/metrics/client_go_adapter.go, pkg/metrics/leaderelection.go),
-so that dashboards and alerts made for Go operators work. Of its families for the REST client, two
-have no counterpart: there is no client-side rate limiter, and name resolution is not observable.
-The `informer_*` and `pod_command*` families are this runtime's own; those of the work queues are in
+Names, labels and buckets are those of controller-runtime (pkg/internal/controller/metrics,
+pkg/internal/metrics/workqueue.go, pkg/metrics/client_go_adapter.go, pkg/metrics/leaderelection.go).
+Dashboards and alerts for Go operators work with them. Two families of its REST client are missing:
+there is no client-side rate limiter, and name resolution cannot be observed. The `informer_*` and
+`pod_command*` families are this runtime's own. Those of the work queues are in
 `controller.workqueue.metrics`.
 
-`labels()` takes a lock and builds a tuple: who counts in a hot path keeps the child it returns.
+`labels()` takes a lock and builds a tuple. Code in a hot path keeps the child that it returns.
 """
 
 import contextlib
@@ -26,12 +26,12 @@ from prometheus_client import (
 
 from controller.workqueue.metrics import WorkqueueCollector
 
-#: Whose name labels series, in `Metrics.claim`.
+#: The kinds of names that label series, for `Metrics.claim`.
 INFORMER: Final = "an informer"
 CONTROLLER: Final = "a controller"
 TAKEN: Final = "there is {kind} named {name!r} already: give each a name of its own"
 
-#: Values of the `result` label of `reconcile_total`, one for each outcome of the worker loop.
+#: Values of the label `result` of `reconcile_total`, one for each outcome of the worker loop.
 RESULTS: Final = ("success", "error", "requeue", "requeue_after")
 
 RECONCILE_BUCKETS: Final = (
@@ -43,7 +43,7 @@ REQUEST_SECONDS_BUCKETS: Final = (0.005, 0.025, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 
 REQUEST_SIZE_BUCKETS: Final = (
     *(64, 256, 512, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216),
 )
-#: From a command that only looks something up to one that copies data for hours.
+#: A command may look something up in milliseconds, or copy data for hours.
 COMMAND_SECONDS_BUCKETS: Final = (
     *(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30),
     *(60, 300, 900, 3600, 14400),
@@ -51,19 +51,22 @@ COMMAND_SECONDS_BUCKETS: Final = (
 
 
 class Metrics:
-    """The metric families of one process, registered where they are exposed from.
+    """The metric families of one process.
+
+    Each family is a public attribute; its help text says what it counts.
 
     Args:
-        registry: Takes all families, and the collectors for the process, the platform and the
-            garbage collector. One instance a registry.
+        registry: Where all families are registered, and the collectors for the process, the
+            platform and the garbage collector. A registry takes one instance.
 
     Raises:
         ValueError: The registry has these families already.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        # A switch of the whole library: the Go client exports no series of creation times.
+        # The Go client exports no series of creation times. This switch is global in the library.
         disable_created_metrics()  # type: ignore[no-untyped-call]
+        #: Where the families are registered.
         self.registry = registry
 
         self.reconcile_total = Counter(
@@ -116,7 +119,7 @@ class Metrics:
             registry=registry,
         )
 
-        #: The families of the work queues; each queue registers itself.
+        #: The families of the work queues. Each queue registers itself.
         self.workqueue = WorkqueueCollector()
         registry.register(self.workqueue)
 
@@ -180,7 +183,7 @@ class Metrics:
             registry=registry,
         )
 
-        # The kind is the reconciler's word for what a command does, the pool short or long.
+        # `kind` is the reconciler's name for what a command does, `pool` is short or long.
         command = ("kind", "pool")
         self.pod_commands_running = Gauge(
             "pod_commands_running",
@@ -202,7 +205,7 @@ class Metrics:
             registry=registry,
         )
 
-        # The values of the label `resource` and of the label `controller` that are taken.
+        # The values of the labels `resource` and `controller` that are in use.
         self._claimed: set[tuple[str, str]] = set()
 
         ProcessCollector(registry=registry)
@@ -213,18 +216,18 @@ class Metrics:
         """Reserve a name for the series of an informer or a controller.
 
         Args:
-            kind: INFORMER or CONTROLLER.
-            name: The value of the label that tells its series from those of others.
+            kind: `INFORMER` or `CONTROLLER`.
+            name: The value of the label of its series.
 
         Raises:
-            ValueError: It is taken: two would overwrite each other's gauges.
+            ValueError: The name is taken. The two would overwrite each other's gauges.
         """
         if (kind, name) in self._claimed:
             raise ValueError(TAKEN.format(kind=kind, name=name))
         self._claimed.add((kind, name))
 
     def forget_informer(self, name: str) -> None:
-        """Export no series of an informer any more, and give its name back."""
+        """Remove the series of an informer, and free its name."""
         self._claimed.discard((INFORMER, name))
         for family in (
             self.informer_store_objects,

@@ -1,11 +1,12 @@
-"""An operator: one process with its clients, informers, lease, probes, metrics and controllers.
+"""An operator: a process with its clients, informers, lease, probes, metrics and controllers.
 
-The counterpart of controller-runtime's manager.New and builder. docs/runtime.md has a complete
-operator of thirty lines.
+The counterpart of controller-runtime's `manager.New` with its cluster, cache and client.
+docs/runtime.md has a complete operator of thirty lines.
 """
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry
@@ -24,13 +25,14 @@ from controller.manager import Group, Manager
 from controller.metrics import Metrics
 from controller.rest.client import Client
 from controller.rest.podexec import Executor
-from controller.rest.transport import Transport
+from controller.rest.transport import Transport, unfenced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from kubernetes.client import ApiClient
 
+    from controller.cache.informer import Informer
     from controller.cache.shared import SharedInformer
     from controller.cache.store import IndexFunction
     from controller.clock import Clock
@@ -51,23 +53,24 @@ NOT_FOLLOWED: Final = (
 
 
 class Operator:
-    """Everything that controllers share, wired in the one order that works.
+    """The parts that all controllers of a process share.
 
-    The ports are open once it is made; nothing else runs before `run`.
+    Its ports are open once it is made. Nothing else runs before `run`.
 
     Args:
-        api_client: A connection to the API server, as `load_api_client` returns it.
-        name: Field manager of its writes, and reporter of its events.
-        namespaces: Those whose objects it follows; `ALL_NAMESPACES` for all.
-        clock: The time.
-        lease: What its replicas agree on, so that one works at a time; None for a single one.
-        metrics_address: Where `/metrics` is served, `host:port` or `:port`; `0` for nowhere.
-        health_address: The same for `/healthz` and `/readyz`.
-        resync_period: Seconds between two resyncs of an informer, give or take a tenth.
-        executor: Runs commands in pods. Default: by exec requests.
+        api_client: The connection to the API server, from `load_api_client`.
+        name: The field manager of its writes, and the reporting controller of its events.
+        namespaces: The namespaces to follow. Default: all.
+        clock: The time. Default: the system's.
+        lease: The Lease for which its replicas compete. Default: None, there is one replica.
+        metrics_address: Where to serve `/metrics`: `host:port` or `:port`. Default: nowhere.
+        health_address: Where to serve `/healthz` and `/readyz`. Default: nowhere.
+        resync_period: Seconds between two resyncs of an informer, plus or minus a tenth. Default:
+            10 h.
+        executor: Runs commands in pods. Default: exec requests.
 
     Raises:
-        OSError: A port cannot be had.
+        OSError: A port is taken or not allowed.
     """
 
     def __init__(
@@ -85,36 +88,40 @@ class Operator:
     ) -> None:
         #: The time.
         self.clock = clock or SystemClock()
-        #: Collectors that are registered here are served at `/metrics`.
+        #: The registry that `/metrics` serves. Register collectors of your own here.
         self.registry = CollectorRegistry()
         #: The metric families of the runtime.
         self.metrics = Metrics(self.registry)
         fence = Fence(self.clock)
-        guard = fence.check if lease is not None else _no_fence
+        guard = fence.check if lease is not None else unfenced
         transport = Transport(api_client, clock=self.clock, metrics=self.metrics)
-        # Reads, writes the Lease, since what opens the fence cannot wait for it, and delivers
-        # events, the last of which comes after the fence was closed.
-        unfenced = Client(transport, field_manager=name)
+        # The elector writes the Lease before it opens the fence, and the last event is written
+        # after the fence was closed. Informers only read.
+        unfenced_client = Client(transport, field_manager=name)
         #: The shared informers.
         self.informers = Informers(
-            unfenced,
+            unfenced_client,
             namespaces,
             clock=self.clock,
             metrics=self.metrics,
             resync_period=resync_period,
         )
-        #: Reads and writes objects, the latter only while this process leads. The informers show
-        #: what it has written at once.
+        #: Reads and writes objects. It writes only while this process leads. The informers show its
+        #: writes at once.
         self.client = Client(
             transport, field_manager=name, fence=guard, on_write=self.informers.written
         )
         self._executor = executor or Executor(transport, fence=guard)
         #: Records events.
-        self.recorder = EventRecorder(unfenced, component=name, clock=self.clock)
+        self.recorder = EventRecorder(unfenced_client, component=name, clock=self.clock)
         self._manager = Manager(clock=self.clock, has_synced=self.informers.has_synced)
+        # Guards the changes of the namespaces and the field below.
+        self._namespaces_lock = threading.Lock()
+        # Whether the informers run. Before, those of a new namespace wait for `run`.
+        self._started = False
         if lease is not None:
             elector = LeaderElector(
-                unfenced,
+                unfenced_client,
                 lease,
                 identity=new_identity(),
                 fence=fence,
@@ -123,7 +130,8 @@ class Operator:
                 metrics=self.metrics,
             )
             self._manager.set_elector(elector)
-            # Not among the caches: without the right to watch the Lease the elector asks for it.
+            # Not a cache that is waited for: without the right to watch it never syncs, and the
+            # elector polls.
             self.add(elector.informer, Group.ELECTION)
         self.add(self.recorder, Group.RECORDERS)
         manager = self._manager
@@ -143,24 +151,27 @@ class Operator:
         indexers: Mapping[str, IndexFunction] | None = None,
         trim: Callable[[Object], Object] | None = None,
     ) -> SharedInformer:
-        """Return the informer of a resource; see `Informers.informer`. Before `run`."""
+        """Return the shared informer of a resource (see `Informers.informer`).
+
+        Call it before `run`.
+        """
         return self.informers.informer(
             resource, selection, name=name, optional=optional, indexers=indexers, trim=trim
         )
 
     def cached(self, resource: Resource, namespace: str, name: str) -> Object | None:
-        """Return an object as the cache of its kind has it, own writes included.
+        """Return an object from the cache, with own writes.
 
         Args:
-            resource: A kind that a controller follows as a whole, without a selection.
-            namespace: The object's; "" for a cluster-scoped one.
-            name: The object's.
+            resource: Its resource. An informer must follow all of it, without a selection.
+            namespace: Its namespace; "" for a cluster-scoped object.
+            name: Its name.
 
         Returns:
-            The object, which must not be changed; None if there is none.
+            The object, None if there is none. Never change it.
 
         Raises:
-            ValueError: No informer follows all of the kind.
+            ValueError: No informer follows all of the resource.
         """
         for shared in self.informers.all():
             if (shared.resource, shared.selection) == (resource, _WHOLE):
@@ -168,10 +179,12 @@ class Operator:
         raise ValueError(NOT_FOLLOWED.format(resource=resource.full_name))
 
     def controller(self, name: str) -> Builder:
-        """Begin a controller; its `complete` adds it to the operator. Before `run`.
+        """Return a builder. Its `complete` adds the controller to this operator.
+
+        Call it before `run`.
 
         Args:
-            name: Labels metrics and logs; unique in the process.
+            name: Labels metrics and logs. Unique in the process.
         """
         return Builder(
             name,
@@ -183,36 +196,45 @@ class Operator:
         )
 
     def add(self, runnable: Runnable, group: Group = Group.OTHERS) -> None:
-        """Have a further part run with the process; see `Manager.add`."""
+        """Run one more runnable with the process (see `Manager.add`)."""
         self._manager.add(runnable, group)
 
     def add_namespace(self, namespace: str) -> None:
-        """Follow the objects of one more namespace, also while the operator runs."""
-        for informer in self.informers.add_namespace(namespace):
-            self.add(informer, Group.CACHES)
+        """Follow one more namespace. This may be called before `run` and while it runs."""
+        with self._namespaces_lock:
+            added = self.informers.add_namespace(namespace)
+            if self._started:
+                self._run_informers(added)
 
     def remove_namespace(self, namespace: str) -> None:
-        """Follow the objects of a namespace no longer, also while the operator runs.
+        """Stop following a namespace. This may be called before `run` and while it runs.
 
-        They are gone from the caches at once, and each is reconciled once more: a reconciler does
-        what it does for an object that was deleted.
+        Its objects are gone from the caches at once. Each is reconciled once more, as if it had
+        been deleted.
         """
-        for informer in self.informers.remove_namespace(namespace):
-            self._manager.remove(informer)
+        with self._namespaces_lock:
+            for informer in self.informers.remove_namespace(namespace):
+                self._manager.remove(informer)
 
     def run(self, stop: Stop) -> None:
-        """Run until told to stop, or until a part fails; see `Manager.run`.
+        """Run until the stop is set or a runnable fails (see `Manager.run`).
 
         Args:
-            stop: Ends it in good order, with the lease released.
+            stop: Ends this. The lease is released.
 
         Raises:
-            RunnableFailed: A part failed, or did not end in its time. The process should end hard.
+            RunnableFailed: A runnable failed, or did not end in its time. Then the process should
+                exit at once.
         """
-        for shared in self.informers.all():
-            for informer in shared.informers:
-                self.add(informer, Group.CACHES)
+        with self._namespaces_lock:
+            self._started = True
+            for shared in self.informers.all():
+                self._run_informers(shared.informers)
         self._manager.run(stop)
+
+    def _run_informers(self, informers: Iterable[Informer]) -> None:
+        for informer in informers:
+            self.add(informer, Group.CACHES)
 
     def _make_commands(self, name: str, enqueue: Callable[[Request], None]) -> Commands:
         commands = Commands(
@@ -220,7 +242,3 @@ class Operator:
         )
         self.add(commands, Group.CONTROLLERS)
         return commands
-
-
-def _no_fence() -> None:
-    """Return: a process without a rival may always write."""

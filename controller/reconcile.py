@@ -1,4 +1,7 @@
-"""What a reconciler is asked, and what it answers."""
+"""The interface of a reconciler: the request, the result, and the protocol.
+
+Follows controller-runtime pkg/reconcile/reconcile.go.
+"""
 
 from typing import Protocol
 
@@ -12,11 +15,11 @@ __all__ = ["Deadline", "Reconciler", "Request", "Result", "TerminalError"]
 
 @frozen(cache_hash=True)
 class Request:
-    """The object to reconcile: its name only, the state is read when the work begins.
+    """The key of the object to reconcile. Its state is read when the reconcile begins.
 
     Args:
-        namespace: The object's; "" for a cluster-scoped one.
-        name: The object's.
+        namespace: The namespace of the object; "" for a cluster-scoped one.
+        name: The name of the object.
     """
 
     namespace: str
@@ -25,14 +28,16 @@ class Request:
 
 @frozen
 class Result:
-    """When a reconcile without an error is to be repeated, if no event comes before.
+    """The result of a reconcile that succeeded: whether and when to reconcile again.
+
+    An event for the object may bring it back earlier.
 
     Args:
-        requeue_after: Seconds until then; None means not at all, unless `requeue` is set. 0 or
-            less is at once, and not never as in controller-runtime: what is left until a time can
-            be just that.
-        requeue: Repeat it after the rate limiter's delay.
-        priority: Priority of the repetition; None keeps the one that this reconcile had.
+        requeue_after: Seconds until the next reconcile. 0 or less means at once: the time until
+            something is due may have passed. controller-runtime reads 0 as never. Default: None,
+            no next reconcile unless `requeue` is set.
+        requeue: Reconcile again after the delay of the rate limiter. Default: False.
+        priority: The priority of the next reconcile. Default: None, that of this one.
     """
 
     requeue_after: float | None = None
@@ -41,14 +46,13 @@ class Result:
 
 
 class TerminalError(Exception):
-    """A failure that no retry can mend, until somebody changes the object or what it refers to.
+    """A failure that no retry can mend. Somebody must change the object or what it refers to.
 
-    Raised by a reconciler in place of a result (controller-runtime pkg/reconcile: TerminalError).
-    The worker logs it as an error, counts it in `reconcile_total{result="error"}`,
-    `reconcile_errors_total` and `terminal_reconcile_errors_total`, and does not add the request
-    again: it returns with the next event that maps to it, or with a resync. The rate limiter does
-    not forget it either: if a later reconcile fails with another error, the delay goes on from
-    where it was.
+    A reconciler raises it (controller-runtime `reconcile.TerminalError`). The worker logs it as an
+    error and counts it in `reconcile_total{result="error"}`, `reconcile_errors_total` and
+    `terminal_reconcile_errors_total`. It does not add the request again: the next event that maps
+    to it, or a resync, does. The rate limiter does not forget the request. If a later reconcile
+    fails with another error, its delay continues from the last one.
     """
 
 
@@ -56,21 +60,21 @@ class Reconciler(Protocol):
     """Brings one object to its desired state."""
 
     def reconcile(self, request: Request, deadline: Deadline) -> Result:
-        """Compare what is with what should be and act on the difference.
+        """Compare the actual state with the desired one, and act on the difference.
 
-        Called by several threads, but never by two at once for the same request. An object that is
-        gone is no error.
+        Called on several threads, never on two at once for one request. It is no error if the
+        object does not exist any more.
 
         Args:
-            request: The object's namespace and name.
-            deadline: When the work must have ended. Pass it to each request: nothing else
-                interrupts it.
+            request: The namespace and name of the object.
+            deadline: When the reconcile must have ended. Pass it to each request to the API server:
+                nothing else interrupts one.
 
         Returns:
-            Whether to come back without an event.
+            Whether and when to reconcile again without an event.
 
         Raises:
-            TerminalError: Retrying is of no use.
-            ClientError: The API server refused or did not answer; the request is retried.
-            DeadlineExceeded: Time was up; the request is retried.
+            TerminalError: No retry can help.
+            ClientError: The API server refused or did not answer. The reconcile is retried.
+            DeadlineExceeded: No time was left. The reconcile is retried.
         """

@@ -1,4 +1,4 @@
-"""Kubernetes objects and their kinds, as plain data: decision code may import this."""
+"""Kubernetes objects and resources, as plain data. Decision modules may import this one."""
 
 from datetime import datetime
 from typing import Any
@@ -6,13 +6,13 @@ from urllib.parse import quote
 
 from attrs import frozen
 
-#: A Kubernetes object, or a list of them, as JSON. One that comes out of a store is shared: never
-#: changed.
+#: A Kubernetes object, or a list of them, as JSON. An object from a store is shared: never change
+#: it.
 Object = dict[str, Any]
 
 
 def micro_time(when: datetime) -> str:
-    """Write a time as the type MicroTime of events and leases."""
+    """Return a time in the format of the API type MicroTime, which events and leases use."""
     return when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
@@ -38,14 +38,14 @@ def controller_reference(owner: Object) -> Object:
 
 @frozen
 class Resource:
-    """A kind of object and where the API server serves it.
+    """A kind of object, and where the API server serves it.
 
-    Attributes:
-        group: The API group, "" for the core one.
-        version: The API version in that group.
-        plural: The resource's name in URLs.
+    Args:
+        group: The API group; "" for the core group.
+        version: The version in the group.
+        plural: The name of the resource in URLs.
         kind: The kind in manifests.
-        namespaced: False for cluster-wide objects.
+        namespaced: False for cluster-scoped objects. Default: True.
     """
 
     group: str
@@ -56,21 +56,21 @@ class Resource:
 
     @property
     def api_version(self) -> str:
-        """Return what stands in an object's `apiVersion`: "v1", "apps/v1"."""
+        """The `apiVersion` of its objects: "v1" or "apps/v1" for example."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
     def full_name(self) -> str:
-        """Return the name that is unique in a cluster, as in a CRD: "pods", "leases.group"."""
+        """The name of the resource with its group, as a CRD has it: "pods" or "leases.group"."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
     def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
-        """Return the path of the collection or of one object.
+        """Return the path of the collection or of one object in URLs.
 
         Args:
-            namespace: "" for all namespaces, and for a cluster-wide resource.
-            name: "" for the collection.
-            subresource: For example "status".
+            namespace: The namespace. Default: all; also for a cluster-scoped resource.
+            name: The name of an object. Default: none, the collection.
+            subresource: "status" for example. Default: none.
         """
         root = f"/apis/{self.group}" if self.group else "/api"
         parts = [root, self.version]

@@ -1,7 +1,7 @@
-"""A request to end that whoever waits for something else hears as well.
+"""The stop: an event that tells a runnable to end, and calls functions when it is set.
 
-Python cannot interrupt a thread that waits for a socket. Who can wake it, the cut-off of the
-connections for example, has itself called back when the stop is set.
+Python cannot interrupt a thread that waits for a socket. Code that can wake such a thread, the
+cut-off of the connections for example, adds a callback to the stop.
 """
 
 import threading
@@ -9,20 +9,21 @@ from collections.abc import Callable
 
 
 class Stop(threading.Event):
-    """An event that calls back, as `context.AfterFunc` of a Go context does.
+    """An event with callbacks, as a Go context has them by `context.AfterFunc`.
 
-    It is set once and never cleared.
+    It is set once and never cleared. Safe to share between threads.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        # Guards the field below, and that no callback is added after they were called.
+        # Guards the field below. A callback that is added while the stop is set is either called by
+        # `set` or at once, never both.
         self._callbacks_lock = threading.Lock()
-        # In the order in which they were added; empty once the stop is set.
+        # In the order in which they were added. Empty once the stop is set.
         self._callbacks: dict[object, Callable[[], None]] = {}
 
     def set(self) -> None:
-        """Ask for the end, wake all who wait, and call back all who asked for it."""
+        """Set the event, wake all threads that wait for it, and call the callbacks."""
         super().set()
         with self._callbacks_lock:
             callbacks, self._callbacks = list(self._callbacks.values()), {}
@@ -30,13 +31,14 @@ class Stop(threading.Event):
             callback()
 
     def call_back(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Have a function called once the stop is set, at once if it is.
+        """Have a function called when the stop is set, or now if it is set already.
 
         Args:
-            callback: Called on the thread that sets the stop: fast, and without waiting.
+            callback: Called once, on the thread that sets the stop. It must be fast, and neither
+                wait nor raise: the callbacks after it would be late or missed.
 
         Returns:
-            What takes the request back; it does nothing once the callback was called.
+            A function that removes the callback. It does nothing after the callback was called.
         """
         token = object()
         with self._callbacks_lock:

@@ -1,1 +1,1 @@
-"""What the API server has, kept locally: reflectors, stores, informers, own writes."""
+"""Informers: local copies of resources, which a watch keeps up to date."""

@@ -1,8 +1,8 @@
-"""A local copy of one resource, with handlers for what changes in it.
+"""An informer: a local copy of one resource, and handlers for its changes.
 
-Follows client-go tools/cache/shared_informer.go, with the cache options that controller-runtime
-sets (pkg/cache). Handlers are called one after the other on the informer's thread: they must only
-enqueue, and so need no buffer of their own.
+Follows client-go tools/cache/shared_informer.go, with the cache options of controller-runtime
+(pkg/cache). Handlers are called one after the other on the informer's thread. They only enqueue, so
+they need no buffers and threads of their own, as client-go's listeners have.
 """
 
 import random
@@ -25,11 +25,11 @@ from controller.resource import Object, Resource
 from controller.rest.client import Client
 from controller.stop import Stop
 
-#: Seconds between two resyncs, give or take a tenth (controller-runtime pkg/cache/cache.go).
+#: Seconds between two resyncs, plus or minus a tenth (controller-runtime pkg/cache/cache.go).
 RESYNC_PERIOD: Final = 36000.0
 
-#: Silences of a watch after which the thread counts as hung. It is never in one place for longer
-#: than one.
+#: Read timeouts of a watch after which the thread counts as hung. It never waits for longer than
+#: one.
 HUNG_SILENCES: Final = 2
 
 HUNG: Final = "{name} shows no life for {seconds:.0f} s"
@@ -41,56 +41,62 @@ _log = structlog.get_logger()
 
 
 class Handler(Protocol):
-    """Who wants to know what changed. The objects belong to the store: never change them."""
+    """Called with the changes of an informer (`ResourceEventHandler`).
+
+    The objects belong to the store: never change them.
+    """
 
     def on_add(self, obj: Object, *, initial: bool) -> None:
         """Handle an object that is new to the informer.
 
         Args:
             obj: Its state.
-            initial: True if it was there before the handler was, False if it is new.
+            initial: True if the object is from the first list, or was in the store before the
+                handler was added.
         """
 
     def on_update(self, old: Object, new: Object) -> None:
-        """Handle a change; in a resync both are the same object."""
+        """Handle a change. In a resync both are the same object."""
 
     def on_delete(self, obj: Object) -> None:
         """Handle a deletion.
 
         Args:
-            obj: The last state known; older than the deletion if that was not seen itself.
+            obj: The last known state. It is older than the deletion if the watch missed that
+                (`DeletedFinalStateUnknown`).
         """
 
 
 class Informer:
-    """Keeps a store like the API server, and has handlers called with what changes in it.
+    """Keeps a store up to date with the API server, and calls handlers with its changes.
 
-    Follows one namespace, or all. Its mutation cache shows this process's own writes before the
-    watch does: read from `cache`, and have the client report each write to `written`.
+    A runnable. It follows one namespace, or all. Read from `cache`, which shows own writes before
+    the watch does. The client must report each write to `written`.
 
     A resource that the API server does not serve has no objects. The informer counts as synced, so
-    that it holds up nobody, and follows the resource as soon as its CRD is there.
+    that nothing waits for it. It follows the resource once its CRD is installed.
 
     Args:
-        client: Whom to ask.
-        resource: What to follow.
-        namespace: "" for all, and for a cluster-scoped resource.
-        clock: For pauses and ages.
-        metrics: Where size, age and relists are shown.
-        name: Unique among the process's informers. Default: the resource's name.
+        client: Lists and watches.
+        resource: The resource to follow.
+        namespace: The namespace to follow; "" for all, and for a cluster-scoped resource.
+        clock: Times pauses and resyncs.
+        metrics: Exports size, age and relists.
+        name: The label of its series, unique in the process. Default: the name of the resource.
         optional: Whether the process is ready while the API server does not serve the resource.
-        metadata_only: Hold no spec, status or data.
-        label_selector: Follow only objects with these labels.
-        field_selector: The same for fields; `metadata.name=...` for a single object.
-        indexers: Index functions of the store, by index name.
-        trim: Gets each object on arrival, before the indices, and returns what to keep. It may
-            change the object and its metadata, but not what is nested deeper. What is kept shares
-            its strings with all else.
-        resync_period: Seconds between two resyncs, give or take a tenth.
-        uniform: Draws a number between two, as `random.uniform`.
-        read_timeout: Seconds of silence after which a watch counts as dead.
-        on_watch_error: Called on the informer's thread with each error that ends list and watch, in
-            place of a line in the log (SetWatchErrorHandler). Default: the line.
+            Default: False.
+        metadata_only: Hold neither spec nor status nor data. Default: False.
+        label_selector: Follow only the objects with these labels. Default: all.
+        field_selector: Follow only the objects with these fields: `metadata.name=...` for a single
+            one. Default: all.
+        indexers: The index functions of the store, by the name of the index. Default: none.
+        trim: Called with each object on arrival. Returns what to keep. It may change the object
+            and its metadata, but no deeper value. Default: `default_trim`.
+        resync_period: Seconds between two resyncs, plus or minus a tenth. Default: 10 h.
+        uniform: Draws a number between two. Default: `random.uniform`.
+        read_timeout: Seconds of silence after which a watch counts as dead. Default: 90.
+        on_watch_error: Called on the informer's thread with each error that ends list and watch
+            (`SetWatchErrorHandler`). Default: logs it.
 
     Raises:
         ValueError: Another informer has this name.
@@ -116,19 +122,19 @@ class Informer:
         read_timeout: float = READ_TIMEOUT,
         on_watch_error: Callable[[ClientError], None] | None = None,
     ) -> None:
-        #: What it follows.
+        #: The resource that it follows.
         self.resource = resource
         #: The namespace that it follows; "" for all.
         self.namespace = namespace
-        #: What the watch has shown.
+        #: The objects that the watch has shown.
         self.store = Store(indexers)
-        #: The same, with this process's own writes laid over it.
+        #: The store with own writes laid over it.
         self.cache = MutationCache(
             self.store, clock=clock, indexers=indexers, metadata_only=metadata_only, trim=trim
         )
-        # The value of the label of its series.
+        # Labels its series.
         self._label = name or resource.full_name
-        #: Names it in logs, errors and probes.
+        #: Its name in logs, errors and probes.
         self.name = f"informer of {self._label}"
         self._metrics = metrics
         self._optional = optional
@@ -156,13 +162,13 @@ class Informer:
             uniform=uniform,
             read_timeout=read_timeout,
         )
-        # Whether the API server said last that it does not serve the resource.
+        # Whether the last answer was that the API server does not serve the resource.
         self._absent = False
-        # Whether the objects are to be forgotten at the end of `run`.
+        # Whether to drop the objects at the end of `run`.
         self._abandoned = False
-        # Monotonic seconds; written by the informer's thread only.
+        # When the server was last heard, in monotonic seconds. Written by the informer's thread.
         self._last_contact = clock.monotonic()
-        # The same of the thread's last sign of life: it goes on while the server is away.
+        # The last sign of life of the informer's thread. It goes on while the server is away.
         self._last_beat = clock.monotonic()
         self._next_resync = self._draw_next_resync()
         metrics.claim(INFORMER, self._label)
@@ -172,67 +178,76 @@ class Informer:
         )
 
     def add_handler(self, handler: Handler) -> None:
-        """Call a handler with all that is there, then with all that changes.
+        """Call a handler with each object in the store, then with each change.
 
-        A handler added before `run` gets the initial objects as they arrive. All calls to handlers
-        are in one order, in the calling thread for what is there already, then in the informer's.
-        When a handler is called, the store has the change, and `cache.is_own_write` still knows
-        whose it is. No handler may add one while it is being called.
+        The calls for the objects in the store are on the calling thread, those for changes on the
+        informer's. All calls are in one order, each object comes once. When a handler is called,
+        the store holds the change, and `cache.is_own_write` can still answer for it.
+
+        Never call this from a handler: it would wait for itself.
         """
         self._processor.add_handler(handler)
 
     def run(self, stop: Stop) -> None:
-        """Follow the resource until told to stop.
+        """Follow the resource until the stop is set.
 
-        Trouble with the server is logged and tried again for ever.
+        Errors of the server are logged, and the request is tried again without an end.
 
         Args:
-            stop: Ends this within a moment: a request that hangs is cut.
+            stop: Ends this. A request that hangs is cut.
 
         Raises:
-            Exception: A handler or an index function failed. What they missed is lost, so the
-                process must not go on.
+            Exception: A handler or an index function failed. It has missed a change, so the process
+                must end.
         """
         self._last_contact = self._clock.monotonic()
         self._beat()
         self._reflector.run(stop)
         if self._abandoned:
             self._processor.replace([], "")
-            self._metrics.forget_informer(self._label)
 
     def abandon(self) -> None:
-        """Forget all objects at the end of `run`; the handlers see them deleted."""
+        """Remove the series and free their name now, and drop all objects at the end of `run`.
+
+        The handlers see the objects deleted.
+        """
         self._abandoned = True
+        # Now, so that another informer of the namespace can have the name.
+        self._metrics.forget_informer(self._label)
 
     def written(self, obj: Object) -> None:
-        """Record an own write: an object as the API server returned it."""
+        """Record an own write.
+
+        Args:
+            obj: The object as the API server returned it.
+        """
         self.cache.mutated(obj)
 
     def has_synced(self) -> bool:
-        """Return whether the initial objects are in the store and the handlers know them.
+        """Return whether the first list is in the store and the handlers were called with it.
 
-        True as well while the API server does not serve the resource: there are none.
+        Also True while the API server does not serve the resource.
         """
         return self._absent or self._processor.synced.is_set()
 
     def is_served(self) -> bool:
-        """Return False if the API server said last that it does not serve the resource."""
+        """Return False if the last answer was that the API server does not serve the resource."""
         return not self._absent
 
     def last_contact_age(self) -> float:
         """Return the seconds since the server was last heard.
 
-        A bookmark comes once a minute, and after 90 s of silence the watch is opened anew, which
-        counts as well. An age of more than two minutes means that the store is stale. That is the
-        server's fault or the network's, and no reason to end the process: see `check_alive`.
+        A bookmark comes once a minute. After 90 s of silence the watch is opened again, which
+        counts as well. So the store is stale at an age of more than two minutes. A restart would
+        not help then: `check_alive` does not look at it.
         """
         return self._clock.monotonic() - self._last_contact
 
     def check_alive(self) -> None:
-        """Return unless the informer's thread hangs. Trouble with the server is no hang.
+        """Return if the informer's thread does not hang. Errors of the server are no hang.
 
         Raises:
-            CheckFailed: It shows no life for two silences of a watch.
+            CheckFailed: The thread has shown no life for `HUNG_SILENCES` read timeouts.
         """
         silence = self._clock.monotonic() - self._last_beat
         # A pause after a failure may be longer than a short read timeout.
@@ -240,11 +255,11 @@ class Informer:
             raise CheckFailed(HUNG.format(name=self.name, seconds=silence))
 
     def check_ready(self) -> None:
-        """Return once the informer has synced.
+        """Return if the informer has synced.
 
         Raises:
-            CheckFailed: It has not, or the API server does not serve the resource, unless that is
-                optional.
+            CheckFailed: It has not synced, or the API server does not serve the resource and the
+                informer is not optional.
         """
         if self._absent and not self._optional:
             raise CheckFailed(NOT_SERVED.format(name=self.name, resource=self.resource.full_name))
@@ -252,9 +267,9 @@ class Informer:
             raise CheckFailed(NOT_SYNCED.format(name=self.name))
 
     def _on_contact(self) -> None:
-        """Record that the server was heard, and resync when it is time.
+        """Record that the server was heard, and resync if that is due.
 
-        That is every 90 s at least, which is precise enough for a period of hours.
+        It is called every 90 s at least, which is precise enough for a period of hours.
         """
         self._absent = False
         self._last_contact = self._clock.monotonic()
@@ -264,7 +279,7 @@ class Informer:
             self._processor.resync()
 
     def _on_watch_error(self, error: ClientError) -> None:
-        # The list of a namespace that is missing is empty, not "not found".
+        # This is the resource: a namespace that does not exist has an empty list.
         if isinstance(error, NotFound):
             if not self._absent:
                 _log.info("waiting for a CRD", resource=self.resource.full_name)
@@ -284,19 +299,23 @@ class Informer:
 
 
 class _Processor:
-    """Puts what the reflector brings into the store, calls the handlers, then the mutation cache.
+    """The sink of the reflector: changes the store, calls the handlers, then the mutation cache.
 
-    In this order: who is called with an object finds it, or something newer, in the store, and can
-    still ask the cache whose write it is.
+    The order matters. A handler that is called with an object finds it, or a newer state, in the
+    store, and the mutation cache can still say whether it is an own write.
+
+    Args:
+        store: Holds the objects.
+        cache: Drops the writes that the store is past.
     """
 
     def __init__(self, store: Store, cache: MutationCache) -> None:
-        #: Set once the initial objects are in the store and the handlers know them.
+        #: Set when the first list is in the store and the handlers were called with it.
         self.synced = threading.Event()
         self._store = store
         self._cache = cache
-        # Held while the store changes and the handlers are called: a handler that joins sees each
-        # object exactly once.
+        # Held while the store changes and the handlers are called, so that a handler that is added
+        # meanwhile sees each object exactly once.
         self._lock = threading.Lock()
         self._handlers: list[Handler] = []
 
@@ -330,8 +349,9 @@ class _Processor:
             vanished = self._store.replace(objects, resource_version)
             for obj in objects:
                 self._handle(before.get(key_of(obj)), obj, initial=not self.synced.is_set())
-            # An object that was created and deleted between two watches is in no event and in no
-            # list. Each once: what was written to an object is newer than what the store had.
+            # An object that this process created and somebody deleted between two watches is in no
+            # event and in no list. By uid, so that each object is handled once: its write is newer
+            # than its state in the store.
             unseen = self._cache.settle()
             for obj in {_uid(obj): obj for obj in (*vanished, *unseen)}.values():
                 self._handle_deletion(obj)
@@ -348,16 +368,16 @@ class _Processor:
         with self._lock:
             old = self._store.get(*key_of(obj))
             self._store.update(obj)
-            # Before the handlers are called: who reads because of them finds the store at this
-            # version, and no older write of their own laid over it.
+            # Before the handlers are called: a reconcile that they cause must find the store at
+            # this version, without an older own write laid over it.
             self._store.bookmark(_version(obj))
             self._handle(old, obj, initial=False)
             self._cache.shown(obj)
 
     def _handle(self, old: Object | None, new: Object, *, initial: bool) -> None:
         if old is not None and _uid(old) != _uid(new):
-            # Deleted and created again under the same name while nobody looked: what depends on
-            # the old one must hear of its end.
+            # The watch missed a deletion and a creation with the same name. The handlers must see
+            # both.
             self._handle_deletion(old)
             old = None
         for handler in self._handlers:

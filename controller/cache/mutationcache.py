@@ -1,7 +1,7 @@
-"""A store that shows one's own writes before the watch does.
+"""A cache that shows this process's own writes before the watch does.
 
-Follows client-go tools/cache/mutation_cache.go: without it a reconcile that starts right after a
-write decides on the state before it, and writes again.
+Follows client-go tools/cache/mutation_cache.go. Without it a reconcile right after a write would
+read the state before the write, and write again.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ if TYPE_CHECKING:
     from controller.clock import Clock
     from controller.resource import Object
 
-#: Seconds after which a write that the store never showed is forgotten. The watch is behind by
-#: milliseconds, but by minutes where its connection is half-open and requests on others succeed
-#: (reflector.READ_TIMEOUT): a write that is forgotten by then looks as if it had never been.
+#: Seconds after which a write is dropped that the watch has not shown. A watch is behind by
+#: milliseconds, but by minutes if its connection is half-open (reflector.READ_TIMEOUT). A write
+#: that is dropped too early would seem undone.
 DEFAULT_TTL_SECONDS: Final = 600.0
 
-#: What is left of an object of which only the metadata is kept.
+#: The fields of an object of which only the metadata is kept.
 METADATA_FIELDS: Final = ("apiVersion", "kind", "metadata")
 
 
 class MutationCache:
-    """The newer of what a store holds and what was written, object by object.
+    """The store of an informer with own writes laid over it: of each object, the newer state.
 
-    It belongs to the informer that fills the store. A write is forgotten as soon as the store is
-    past it: by the object itself, by its deletion, or by a list without it.
+    It belongs to the informer. A write is dropped when the store is past it: the watch has shown
+    the object at this version or later, or its deletion, or a list without it.
 
-    Newer is the larger resourceVersion, as one number per resource: kube-apiserver on etcd keeps
-    them so, and documents it from 1.35 on.
+    The newer state is the one with the larger resourceVersion, compared as a number. kube-apiserver
+    takes the versions of a resource from one counter of etcd, and documents their order since 1.35.
 
     Args:
-        store: The informer's store.
-        clock: For expiry.
-        indexers: Those of the store, so that unseen objects are found by index as well.
-        metadata_only: Keep no spec, status or data of what is written, as the informer does not of
-            what it sees: what a Secret holds must not stay in memory.
-        trim: What the informer applies to each object that arrives.
-        ttl: Seconds after which a write that the store never showed is forgotten.
+        store: The store of the informer.
+        clock: Times the expiry.
+        indexers: The index functions of the store. Default: none.
+        metadata_only: Keep neither spec nor status nor data of a write, as the informer does: the
+            content of a Secret must not stay in memory. Default: False.
+        trim: What the informer applies to each object that arrives. Default: `default_trim`.
+        ttl: Seconds after which a write is dropped that the watch has not shown. Default: 600.
     """
 
     def __init__(
@@ -63,18 +63,18 @@ class MutationCache:
         self._metadata_only = metadata_only
         self._trim = trim
         self._ttl = ttl
-        # Guards the changes of the two fields below.
+        # Guards the changes of the two fields below. They have the same keys.
         self._lock = threading.Lock()
-        # The newest write of each object. Invariant: the store has not been past any of these when
-        # it was last looked at.
+        # The newest write of each object. The store may have come past some of them since.
         self._written = Store(indexers)
-        # When each of them is forgotten at the latest, in monotonic seconds.
+        # When each of them expires, in monotonic seconds.
         self._expires: dict[Key, float] = {}
 
     def mutated(self, obj: Object) -> None:
-        """Take an object as the API server returned it after a write; it is left as it is.
+        """Record a write (`Mutation`). Nothing happens if the store or another write is newer.
 
-        Nothing happens if the store, or another write, is newer.
+        Args:
+            obj: The object as the API server returned it. Not changed.
         """
         kept = {
             name: value
@@ -90,87 +90,89 @@ class MutationCache:
                 self._expires[key] = self._clock.monotonic() + self._ttl
 
     def is_own_write(self, obj: Object) -> bool:
-        """Return whether an object is in the very state in which a write of this process left it.
+        """Return whether an object is exactly as a write of this process has left it.
 
-        In doubt it is not: the watch may show a write before its answer is here. Ask before the
-        cache is told of the object, which makes it forget the write.
+        It may be False for an own write: the watch can be faster than the answer to the write. Ask
+        before `shown` is called with the object, which drops the write.
         """
         written = self._written.get(*key_of(obj))
         return written is not None and _version(written) == _version(obj)
 
     def shown(self, obj: Object) -> None:
-        """Forget a write that the watch has shown."""
-        self._forget_past(key_of(obj))
+        """Drop the write of an object that the watch has shown, if the store is past it."""
+        self._drop_past(key_of(obj))
 
     def deleted(self, obj: Object) -> None:
-        """Forget a write to an object that the watch has shown to be gone.
+        """Drop the write of an object whose deletion the watch has shown.
 
-        The write of a successor that has the same name is kept: it is newer than the deletion.
+        The write of a new object with the same name is kept: it is newer than the deletion.
         """
-        self._forget_past(key_of(obj), _version(obj))
+        self._drop_past(key_of(obj), _version(obj))
 
     def settle(self) -> list[Object]:
-        """Forget the writes that the store is past.
+        """Drop all writes that the store is past. Call it after a list.
 
         Returns:
-            The objects among them that the store does not hold: gone before it ever showed them.
+            The objects among them that the store does not hold: they were deleted before the watch
+            showed them.
         """
         with self._lock:
             past = [obj for obj in self._written.list() if self._is_past(obj)]
             for obj in past:
-                self._forget_locked(obj)
+                self._drop_locked(obj)
         return [obj for obj in past if self._store.get(*key_of(obj)) is None]
 
     def get(self, namespace: str, name: str) -> Object | None:
-        """Return an object, which must not be changed, or None."""
+        """Return an object, None if there is none. Never change it."""
         return self._newer((namespace, name))
 
     def keys(self) -> list[Key]:
-        """Return namespace and name of each object that the store holds."""
+        """Return the key of each object in the store. Own creations may be missing."""
         return [key_of(obj) for obj in self._store.list()]
 
     def by_index(self, index: str, value: str) -> list[Object]:
-        """Return the objects with a value in an index; they must not be changed.
+        """Return the objects with a value in an index. Never change them.
 
         Raises:
-            KeyError: There is no index of that name.
+            KeyError: There is no index of this name.
         """
-        # The writes first: one that the watch shows meanwhile moves from them into the store.
+        # Look at the writes first: a write that the watch shows meanwhile moves to the store.
         keys = dict.fromkeys(
             key_of(obj)
             for store in (self._written, self._store)
             for obj in store.by_index(index, value)
         )
         newest = map(self._newer, keys)
-        # A write may have given the object another value.
+        # The newest state may have another value than the one that was found.
         return [obj for obj in newest if obj is not None and value in self._indexers[index](obj)]
 
     def _newer(self, key: Key) -> Object | None:
+        """Return the newer of the object in the store and its write."""
         with self._lock:
             written = self._written.get(*key)
             if written is not None:
                 expired = self._clock.monotonic() >= self._expires[key]
                 if not (expired or self._is_past(written)):
                     return written
-                self._forget_locked(written)
+                self._drop_locked(written)
         return self._store.get(*key)
 
-    def _forget_past(self, key: Key, seen: int = 0) -> None:
+    def _drop_past(self, key: Key, seen: int = 0) -> None:
         with self._lock:
             written = self._written.get(*key)
             if written is not None and self._is_past(written, seen):
-                self._forget_locked(written)
+                self._drop_locked(written)
 
-    def _forget_locked(self, written: Object) -> None:
+    def _drop_locked(self, written: Object) -> None:
         self._written.delete(written)
         del self._expires[key_of(written)]
 
     def _is_past(self, written: Object, seen: int = 0) -> bool:
-        """Return whether the store has seen a write, or is complete beyond it.
+        """Return whether the store is past a write.
 
         Args:
-            written: The object that the write has returned.
-            seen: A version of the object that is known to have been seen.
+            written: The object that the write returned.
+            seen: A version of the object that was seen elsewhere. Default: none.
         """
         stored = self._store.get(*key_of(written))
         if stored is not None:

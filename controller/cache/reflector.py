@@ -5,7 +5,6 @@ two can be read side by side. What Python changes: a watch has a read timeout, b
 no ping that finds a connection whose other end is gone.
 """
 
-import math
 import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
@@ -14,13 +13,13 @@ from typing import Final
 import structlog
 
 from controller.cache.backoff import BACKOFF_CAP, BACKOFF_CAP_REFUSED, Backoff, RetryWindow
+from controller.cache.pager import Pager, identified
 from controller.cache.sink import Sink
 from controller.cache.store import Store
-from controller.clock import Clock, Deadline
+from controller.clock import Clock
 from controller.errors import (
     ApiError,
     ClientError,
-    Gone,
     NotFound,
     Stopped,
     TooManyRequests,
@@ -55,9 +54,6 @@ INITIAL_EVENTS_TIMEOUT: Final = 30.0
 #: A watch that ends sooner than this many seconds and without an event is a failure: otherwise a
 #: server that ends each watch at once would be asked again without a pause.
 VERY_SHORT_WATCH: Final = 1.0
-
-#: Objects a page where the list cannot come from the server's cache (client-go tools/pager).
-PAGE_SIZE: Final = 500
 
 INITIAL_EVENTS_END: Final = "k8s.io/initial-events-end"
 
@@ -128,6 +124,17 @@ class Reflector:
         self._beat = beat
         self._uniform = uniform
         self._read_timeout = read_timeout
+        self._pager = Pager(
+            client,
+            resource,
+            namespace,
+            clock=clock,
+            label_selector=label_selector,
+            field_selector=field_selector,
+            metadata_only=metadata_only,
+            keep=keep,
+            beat=beat,
+        )
         self._backoff = Backoff(clock, uniform)
         self._log = structlog.get_logger().bind(resource=resource.full_name)
         self._on_watch_error = on_watch_error
@@ -236,60 +243,14 @@ class Reflector:
     def _list(self, stop: Stop) -> None:
         """Bring the sink up to date by a list."""
         try:
-            objects, resource_version = self._list_pages(self._relist_resource_version(), stop)
+            objects, resource_version = self._pager.list(self._relist_resource_version(), stop)
         except ApiError as error:
             if not (is_expired(error) or is_too_large_resource_version(error)):
                 raise
             # At once, without a pause: the newest state can always be had.
             self._is_last_sync_resource_version_unavailable = True
-            objects, resource_version = self._list_pages(self._relist_resource_version(), stop)
+            objects, resource_version = self._pager.list(self._relist_resource_version(), stop)
         self._sync_with(objects, resource_version)
-
-    def _list_pages(self, resource_version: str, stop: Stop) -> tuple[list[Object], str]:
-        """Return all objects and the version they are at.
-
-        With a version the list comes from the server's cache, which has no pages. The newest one
-        has, and it is not named with the pages that follow the first. Where the server forgets it
-        while they come, all objects are asked for at once (client-go tools/pager).
-        """
-        limit = 0 if resource_version else PAGE_SIZE
-        objects: list[Object] = []
-        token = ""
-        while True:
-            try:
-                page = self._list_page(resource_version, limit, token, stop)
-            except Gone:
-                if not token:
-                    raise
-                limit, token, objects = 0, "", []
-                continue
-            try:
-                items = [self._identified(obj) for obj in page["items"] or ()]
-                token = page["metadata"].get("continue", "")
-                resource_version_of_list = page["metadata"]["resourceVersion"]
-            except (AttributeError, KeyError, TypeError) as error:
-                raise TransportError("LIST: the answer is no list") from error
-            objects += map(self._keep, items)
-            if not token:
-                return objects, resource_version_of_list
-
-    def _list_page(
-        self, resource_version: str, limit: int, continue_token: str, stop: Stop
-    ) -> Object:
-        self._beat()
-        return self._client.list(
-            self._resource,
-            self._namespace,
-            resource_version=resource_version,
-            limit=limit,
-            continue_token=continue_token,
-            label_selector=self._label_selector,
-            field_selector=self._field_selector,
-            metadata_only=self._metadata_only,
-            on_progress=self._beat,
-            # No end of its own, which is the transport's to set.
-            deadline=Deadline(self._clock, math.inf, stop),
-        )
 
     def _sync_with(self, objects: list[Object], resource_version: str) -> None:
         self._sink.replace(objects, resource_version)
@@ -428,16 +389,7 @@ class Reflector:
                 version = obj["metadata"]["resourceVersion"]
             except (AttributeError, KeyError, TypeError) as error:
                 raise WatchError("what the stream carries is no watch event") from error
-            yield event_type, self._identified(obj), version
-
-    def _identified(self, obj: Object) -> Object:
-        """Make an object say what it is.
-
-        The items of a list do not, and metadata alone says PartialObjectMetadata.
-        """
-        obj["apiVersion"] = self._resource.api_version
-        obj["kind"] = self._resource.kind
-        return obj
+            yield event_type, identified(obj, self._resource), version
 
     def _pause_after(self, error: ClientError | None, stop: Stop) -> None:
         """Wait before the next attempt, for at least as long as the server asks."""

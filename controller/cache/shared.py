@@ -1,7 +1,7 @@
-"""One informer a kind of object, shared by all controllers of a process, over its namespaces.
+"""Shared informers: one for each resource and selection, for all controllers of a process.
 
-Follows controller-runtime pkg/cache (informers by resource and selection) and its
-multi_namespace_cache.go (one informer a namespace). Namespaces come and go while it runs.
+Follows controller-runtime pkg/cache, and its multi_namespace_cache.go with one informer for each
+namespace. Other than there, namespaces can be added and removed while the process runs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from controller.resource import Object, Resource
     from controller.rest.client import Client
 
-#: The namespaces of a process that follows all of them.
+#: The value for `namespaces` to follow all of them.
 ALL_NAMESPACES: Final = ("",)
 
 CONFLICTING: Final = (
@@ -35,12 +35,13 @@ CONFLICTING: Final = (
 
 @frozen
 class Selection:
-    """Which objects of a kind, and how much of them.
+    """Which objects of a resource to follow, and how much of each.
 
     Args:
-        labels: A label selector as on the command line; "" for all.
-        fields: A field selector as on the command line; "" for all.
-        metadata_only: No spec, status or data: not even sent.
+        labels: A label selector, as kubectl takes it. Default: all.
+        fields: A field selector, as kubectl takes it. Default: all.
+        metadata_only: Follow neither spec nor status nor data: the server does not send them.
+            Default: False.
     """
 
     labels: str = ""
@@ -48,10 +49,10 @@ class Selection:
     metadata_only: bool = False
 
     def selects(self, obj: Object) -> bool:
-        """Return whether an object is among the selected ones, as far as this can be judged.
+        """Return whether an object is selected.
 
-        Judged are `label=value`, and `metadata.name=value` among the fields. False where the
-        selection says anything else.
+        Only `label=value` and the field `metadata.name=value` are understood. A selection with
+        anything else selects nothing here.
         """
         metadata = obj["metadata"]
         labels = metadata.get("labels") or {}
@@ -64,15 +65,16 @@ class Selection:
 
 
 class SharedInformer:
-    """The informers of one kind and selection, one a namespace, as one.
+    """The informers of one resource and selection, one for each namespace, as one.
 
-    What it returns must not be changed.
+    Never change an object that it returns.
 
     Args:
-        resource: What it follows.
-        selection: Which objects of it.
+        resource: The resource to follow.
+        selection: Which of its objects.
         make: Returns a new informer of a namespace.
-        namespaces: Those to begin with. A cluster-scoped resource has none: it is one informer.
+        namespaces: The namespaces to begin with. A cluster-scoped resource has a single informer
+            whatever they are.
     """
 
     def __init__(
@@ -82,15 +84,16 @@ class SharedInformer:
         make: Callable[[str], Informer],
         namespaces: Iterable[str],
     ) -> None:
-        #: What it follows.
+        #: The resource that it follows.
         self.resource = resource
-        #: Which objects of it.
+        #: Which of its objects it follows.
         self.selection = selection
         self._make = make
-        # Guards the changes of the two fields below; both are replaced, never changed.
+        # Guards the changes of the two fields below. Both are replaced and never changed, so that
+        # they can be read without the lock.
         self._lock = threading.Lock()
         self._handlers: tuple[Handler, ...] = ()
-        # By namespace; "" is the one of a cluster-scoped resource, or of all namespaces.
+        # By namespace. "" is that of a cluster-scoped resource, or of all namespaces.
         self._informers: Mapping[str, Informer] = {
             namespace: make(namespace)
             for namespace in (namespaces if resource.namespaced else ALL_NAMESPACES)
@@ -98,59 +101,76 @@ class SharedInformer:
 
     @property
     def informers(self) -> list[Informer]:
-        """The informers that it consists of."""
+        """The informers, one for each namespace."""
         return list(self._informers.values())
 
     def add_handler(self, handler: Handler) -> None:
-        """Call a handler with all that is there and all that changes, in every namespace."""
+        """Call a handler with each object and each change, in every namespace.
+
+        A namespace that is added later is included. See `Informer.add_handler`.
+        """
         with self._lock:
             self._handlers = (*self._handlers, handler)
             for informer in self.informers:
                 informer.add_handler(handler)
 
     def has_synced(self, namespace: str = "") -> bool:
-        """Return whether the handlers know the initial objects.
+        """Return whether the first list is in the store and the handlers were called with it.
 
         Args:
-            namespace: Only those of this one; "" for all that are followed.
+            namespace: Only this namespace. Default: all that are followed.
         """
         informer = self._of(namespace)
-        informers = [informer] if informer is not None else self.informers
-        return all(informer.has_synced() for informer in informers)
+        if informer is not None:
+            return informer.has_synced()
+        # There is nothing to wait for in a namespace that is not followed.
+        return bool(namespace) or all(informer.has_synced() for informer in self.informers)
 
     def is_served(self) -> bool:
-        """Return False if the API server said last that it does not serve the resource."""
+        """Return False if the last answer was that the API server does not serve the resource."""
         return all(informer.is_served() for informer in self.informers)
 
     def is_own_write(self, obj: Object) -> bool:
-        """Return whether a handler is called with what a write of this process has left."""
+        """Return whether an object is exactly as a write of this process has left it.
+
+        Ask when a handler is called with it (see `MutationCache.is_own_write`).
+        """
         cache = self._cache(obj["metadata"].get("namespace", ""))
         return cache is not None and cache.is_own_write(obj)
 
     def written(self, obj: Object) -> None:
-        """Record an own write: an object as the API server returned it."""
+        """Record an own write, if the object is followed and selected.
+
+        Args:
+            obj: The object as the API server returned it.
+        """
         informer = self._of(obj["metadata"].get("namespace", ""))
         if informer is not None and self.selection.selects(obj):
             informer.written(obj)
 
     def get(self, namespace: str, name: str) -> Object | None:
-        """Return an object, None if there is none or its namespace is not followed."""
+        """Return an object with own writes; None if there is none.
+
+        Args:
+            namespace: Its namespace. One that is not followed has no objects.
+            name: Its name.
+        """
         cache = self._cache(namespace)
         return None if cache is None else cache.get(namespace, name)
 
     def keys(self) -> list[Key]:
-        """Return namespace and name of each object that the watches have shown."""
+        """Return the key of each object that the watches have shown, without own writes."""
         return list(map(key_of, self.objects()))
 
     def objects(self) -> list[Object]:
-        """Return each object as the watches have shown it."""
+        """Return each object as the watches have shown it, without own writes."""
         return [obj for informer in self.informers for obj in informer.store.list()]
 
     def by_index(self, index: str, value: str) -> list[Object]:
-        """Return the objects with a value in an index.
+        """Return the objects with a value in an index, with own writes.
 
         Raises:
-            KeyError: There is no index of that name.
+            KeyError: There is no index of this name.
         """
         return [obj for informer in self.informers for obj in informer.cache.by_index(index, value)]
 
@@ -158,7 +178,7 @@ class SharedInformer:
         """Follow one more namespace.
 
         Returns:
-            The new informer, which the caller runs; None if there is nothing to add.
+            The new informer. The caller runs it. None if the namespace is followed already.
         """
         with self._lock:
             if self._of(namespace) is not None:
@@ -170,11 +190,11 @@ class SharedInformer:
         return informer
 
     def remove_namespace(self, namespace: str) -> Informer | None:
-        """Follow a namespace no longer. Its objects are gone from here at once.
+        """Stop following a namespace. Its objects are no longer returned.
 
         Returns:
-            Its informer, which the caller ends; the handlers see the objects deleted then. None if
-            there is nothing to remove.
+            Its informer. The caller stops it, and the handlers see its objects deleted then. None
+            if the namespace has no informer of its own.
         """
         with self._lock:
             informer = self._informers.get(namespace) if namespace else None
@@ -196,15 +216,15 @@ class SharedInformer:
 
 
 class Informers:
-    """The shared informers of a process, keyed by resource and selection.
+    """The shared informers of a process, by resource and selection.
 
     Args:
-        client: Whom they ask.
-        namespaces: Those to begin with; `ALL_NAMESPACES` for all.
+        client: Lists and watches.
+        namespaces: The namespaces to begin with; `ALL_NAMESPACES` for all.
         clock: The time.
-        metrics: Where they are shown.
-        make: Makes an informer, as `Informer` does.
-        options: For each informer.
+        metrics: Exports the series of the informers.
+        make: Makes an informer. Default: `Informer`.
+        options: Further arguments for each informer.
     """
 
     def __init__(
@@ -223,7 +243,8 @@ class Informers:
         self._metrics = metrics
         self._make = make
         self._options = options
-        # How each was made: two users that want different things must not share.
+        # Each with the options that it was made with. Two callers with different ones must not
+        # share an informer.
         self._shared: dict[tuple[Resource, Selection], tuple[SharedInformer, Mapping[str, Any]]]
         self._shared = {}
 
@@ -246,19 +267,22 @@ class Informers:
         indexers: Mapping[str, IndexFunction] | None = None,
         trim: Callable[[Object], Object] | None = None,
     ) -> SharedInformer:
-        """Return the informer of a resource and selection, made at the first call.
+        """Return the shared informer of a resource and selection. The first call makes it.
+
+        A later call need not repeat the options of the first one.
 
         Args:
-            resource: What to follow.
-            selection: Which objects of it. Default: all, whole.
-            name: Labels its series. Default: the resource's name; a second selection of one
-                resource needs another.
-            optional: Whether the process is ready while the API server does not serve it.
-            indexers: Index functions by index name.
-            trim: As for `Informer`.
+            resource: The resource to follow.
+            selection: Which of its objects. Default: all, whole.
+            name: Labels its series. A second selection of one resource needs a name. Default: the
+                name of the resource.
+            optional: Whether the process is ready while the API server does not serve the resource.
+                Default: False.
+            indexers: The index functions by the name of the index. Default: none.
+            trim: See `Informer`. Default: `default_trim`.
 
         Raises:
-            ValueError: It exists with other index functions or another trim, or its name is taken.
+            ValueError: The informer was made with other options, or its name is taken.
         """
         key = (resource, selection or Selection())
         wanted = {"name": name, "optional": optional, "indexers": indexers, "trim": trim}
@@ -277,24 +301,29 @@ class Informers:
         return shared
 
     def has_synced(self) -> bool:
-        """Return whether at least one namespace is complete.
+        """Return whether all informers of at least one namespace have synced.
 
-        What reads the caches can begin with it: a namespace without a right to list it does not
-        hold up the others.
+        The controllers can begin with that one. A namespace that may not be listed does not hold up
+        the others. Without a namespace only the cluster-scoped informers count.
         """
         return any(
             all(shared.has_synced(namespace) for shared in self.all())
-            for namespace in self._namespaces
+            for namespace in self._namespaces or ALL_NAMESPACES
         )
 
     def written(self, resource: Resource, obj: Object) -> None:
-        """Record an own write in the caches of its resource, as the client's `on_write`."""
+        """Record an own write in all informers of its resource. For the client's `on_write`.
+
+        Args:
+            resource: The resource of the object.
+            obj: The object as the API server returned it.
+        """
         for (followed, _), (shared, _) in self._shared.items():
             if followed == resource:
                 shared.written(obj)
 
     def add_namespace(self, namespace: str) -> list[Informer]:
-        """Follow one more namespace; return the informers, which the caller runs."""
+        """Follow one more namespace. Return the new informers, which the caller runs."""
         if namespace not in self._namespaces:
             self._namespaces = (*self._namespaces, namespace)
         namespaced = [shared for shared in self.all() if shared.resource.namespaced]
@@ -302,7 +331,7 @@ class Informers:
         return [informer for informer in added if informer is not None]
 
     def remove_namespace(self, namespace: str) -> list[Informer]:
-        """Follow a namespace no longer; return the informers, which the caller ends."""
+        """Stop following a namespace. Return its informers, which the caller stops."""
         self._namespaces = tuple(kept for kept in self._namespaces if kept != namespace)
         removed = [shared.remove_namespace(namespace) for shared in self.all()]
         return [informer for informer in removed if informer is not None]
@@ -314,7 +343,7 @@ class Informers:
         label = options.pop("name", "") or resource.full_name
 
         def make(namespace: str) -> Informer:
-            # Where one informer follows all there is, its series need no namespace.
+            # The series of a single informer need no namespace in their label.
             several = resource.namespaced and len(self._namespaces) > 1
             return self._make(
                 self._client,

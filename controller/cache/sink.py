@@ -1,4 +1,4 @@
-"""What a reflector fills."""
+"""The sink of a reflector."""
 
 from typing import Protocol
 
@@ -6,19 +6,22 @@ from controller.resource import Object
 
 
 class Sink(Protocol):
-    """What a reflector writes to. Called on the reflector's thread, in the order of the events."""
+    """Where a reflector writes to (client-go `ReflectorStore`).
+
+    It is called on the reflector's thread, in the order of the events.
+    """
 
     def add(self, obj: Object) -> None:
-        """Take an object that was created, or that is there when a watch begins."""
+        """Store an object that was created, or that existed when the watch began."""
 
     def update(self, obj: Object) -> None:
-        """Take an object that was changed."""
+        """Store an object that was changed."""
 
     def delete(self, obj: Object) -> None:
-        """Take the last state of an object that was deleted."""
+        """Remove an object. It comes in its last state."""
 
     def replace(self, objects: list[Object], resource_version: str) -> None:
-        """Take all objects there are at a version; those not among them are gone."""
+        """Replace all objects by those of a list at a resource version."""
 
     def bookmark(self, resource_version: str) -> None:
-        """Record that everything up to a version has been taken."""
+        """Record that the sink is complete up to a resource version."""

@@ -1,7 +1,7 @@
-"""The objects an informer has seen, by key and by index.
+"""The store of an informer: objects by key and by index.
 
-Follows client-go tools/cache/thread_safe_store.go. Objects go in and come out as they are, without
-a copy: whoever takes one out must not change it.
+Follows client-go tools/cache/thread_safe_store.go. Objects are not copied. Never change one that
+comes from a store.
 """
 
 import threading
@@ -9,47 +9,45 @@ from collections.abc import Callable, Iterable, Mapping
 
 from controller.resource import Object
 
-#: Namespace and name; the namespace of a cluster-wide object is "".
+#: Namespace and name. The namespace of a cluster-scoped object is "".
 Key = tuple[str, str]
 
-#: A list that is the caller's own, of objects that are not. Named because `Store.list` hides the
-#: built-in one.
+#: A new list of objects from the store. An alias, since `Store.list` hides the built-in name in the
+#: class.
 Objects = list[Object]
 
-#: Finds the values under which an object is listed in an index: none, one or several.
+#: Returns the values of an object in an index: none, one or several. They must be the same at each
+#: call.
 IndexFunction = Callable[[Object], Iterable[str]]
 
 
 def key_of(obj: Object) -> Key:
-    """Return an object's namespace and name."""
+    """Return the namespace and name of an object."""
     metadata = obj["metadata"]
     return metadata.get("namespace", ""), metadata["name"]
 
 
 class Store:
-    """Objects by key, and by the values of each index. Safe to share between threads."""
+    """Objects by key, and by the values of each index. Safe to share between threads.
+
+    Args:
+        indexers: The index functions by the name of the index. Default: none.
+    """
 
     def __init__(self, indexers: Mapping[str, IndexFunction] | None = None) -> None:
-        """Make an empty store.
-
-        Args:
-            indexers: The index functions by the index's name. Each must give the same values for
-                the same object every time.
-        """
         self._indexers = dict(indexers or {})
-        # Guards the fields below; held for no longer than a look-up.
+        # Guards the fields below.
         self._lock = threading.Lock()
-        # The version up to which the objects are complete, "" before the first `replace`.
+        # See `resource_version`.
         self._resource_version = ""
-        # Every object once, under its own key.
         self._objects: dict[Key, Object] = {}
-        # For each index and value, the keys of exactly the objects in `_objects` that have the
-        # value; no value without keys. A dict for its order: the order of insertion.
+        # By index and value, the keys of exactly the objects in `_objects` that have the value. No
+        # value is without keys. The keys are a dict to keep them in the order of insertion.
         self._indices: dict[str, dict[str, dict[Key, None]]] = {name: {} for name in self._indexers}
 
     @property
     def resource_version(self) -> str:
-        """The version up to which nothing is missing; "" if nobody has said."""
+        """The resource version up to which the store is complete; "" before the first list."""
         with self._lock:
             return self._resource_version
 
@@ -59,7 +57,7 @@ class Store:
             return len(self._objects)
 
     def get(self, namespace: str, name: str) -> Object | None:
-        """Return the object of that name, None if there is none."""
+        """Return an object, None if there is none."""
         with self._lock:
             return self._objects.get((namespace, name))
 
@@ -69,47 +67,46 @@ class Store:
             return list(self._objects.values())
 
     def by_index(self, index: str, value: str) -> Objects:
-        """Return the objects that the index lists under a value.
+        """Return the objects with a value in an index.
 
         Raises:
-            KeyError: There is no index of that name.
+            KeyError: There is no index of this name.
         """
         with self._lock:
             keys = self._indices[index].get(value, ())
             return [self._objects[key] for key in keys]
 
     def add(self, obj: Object) -> None:
-        """Put an object in, in place of one with the same key."""
+        """Store an object, in place of one with the same key."""
         with self._lock:
             self._put_locked(obj)
 
     def update(self, obj: Object) -> None:
-        """Put an object in, in place of one with the same key, as `add` does.
+        """Store an object, as `add` does.
 
-        A watch may say "modified" of an object whose creation it never showed.
+        A watch may report a change of an object whose creation it did not report.
         """
         self.add(obj)
 
     def delete(self, obj: Object) -> None:
-        """Take out the object with this one's key; nothing happens if there is none."""
+        """Remove the object with the same key. Nothing happens if there is none."""
         with self._lock:
             self._remove_locked(key_of(obj))
 
     def bookmark(self, resource_version: str) -> None:
-        """Note that nothing is missing up to a version (thread_safe_store.go Bookmark)."""
+        """Record that the store is complete up to a resource version (`Bookmark`)."""
         with self._lock:
             self._resource_version = resource_version
 
     def replace(self, objects: Iterable[Object], resource_version: str) -> Objects:
-        """Hold exactly these objects from now on.
+        """Replace all objects.
 
         Args:
-            objects: All there are.
-            resource_version: The version at which they are.
+            objects: The new ones.
+            resource_version: The resource version of their list.
 
         Returns:
-            The objects that were in the store and whose keys are not among the new ones, in the
-            state in which they were last known.
+            The objects whose keys are not among the new ones, in their last known state.
         """
         fresh = {key_of(obj): obj for obj in objects}
         with self._lock:

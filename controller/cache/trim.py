@@ -1,4 +1,4 @@
-"""What of an object is worth keeping in a cache."""
+"""Which fields of an object a cache keeps."""
 
 from typing import Final
 
@@ -8,13 +8,13 @@ LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 def default_trim(obj: Object) -> Object:
-    """Drop what no reconciler reads and what makes up a third of an object's size or more.
+    """Drop the managed fields and the annotation of `kubectl apply` from an object.
 
-    The annotation that `kubectl apply` leaves holds a Secret's data in full, even where only
-    metadata is watched.
+    No reconciler reads them, and they are a third of its size or more. The annotation holds the
+    data of a Secret, also where only metadata is watched.
 
     Args:
-        obj: The object; it and its metadata are changed, what is nested deeper is not.
+        obj: The object. It and its metadata are changed, deeper values are not.
 
     Returns:
         The same object.
@@ -23,6 +23,6 @@ def default_trim(obj: Object) -> Object:
     metadata.pop("managedFields", None)
     annotations = metadata.get("annotations")
     if annotations and LAST_APPLIED in annotations:
-        # A new mapping: whoever copied the metadata before shares the old one.
+        # A new mapping: a shallow copy of the metadata shares the old one.
         metadata["annotations"] = {k: v for k, v in annotations.items() if k != LAST_APPLIED}
     return obj

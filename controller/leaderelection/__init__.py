@@ -1,1 +1,1 @@
-"""One replica works, the others stand by."""
+"""Leader election on a Lease, and the fence that it opens and closes."""

@@ -1,17 +1,17 @@
 """Leader election on a Lease: one replica works, the others stand by.
 
 Follows client-go tools/leaderelection/leaderelection.go, with its names: `acquire`, `renew`,
-`try_acquire_or_renew`, `release`. The content of the Lease, its times, and the rules for who may
+`try_acquire_or_renew`, `release`. The content of the Lease, its times, and the rules about who may
 take it and when are the same. Four things differ:
 
-* Writes are fenced (`controller.leaderelection.fence`): a leader that was paused sends nothing when
-  it wakes up.
-* A renewal has one deadline, the moment at which the fence closes. The leader gives up at that
-  moment, also while a request hangs.
-* Candidates follow the Lease by a watch: they take it the moment it is released or expires.
-  Polling every few seconds, as client-go does, is the fallback.
-* A leader that sees another holder in the Lease has lost it at once; client-go tries on until the
-  renew deadline.
+* Writes are fenced (`controller.leaderelection.fence`). A leader that was paused sends no write
+  when it goes on.
+* A renewal has one deadline, the time at which the fence closes. The leader gives up at that time,
+  also while a request hangs.
+* Candidates watch the Lease. They take it as soon as it is released or has expired. Polling every
+  few seconds, as client-go does, is the fallback.
+* A leader that observes another holder gives up at once. client-go tries on until the renew
+  deadline.
 """
 
 from __future__ import annotations
@@ -52,14 +52,15 @@ if TYPE_CHECKING:
     from controller.rest.client import Client
     from controller.stop import Stop
 
-#: Seconds after its lease has expired after which a leader that neither renews nor ends counts as
-#: hung (healthzadaptor.go; the tolerance is kube-controller-manager's).
+#: Seconds for which the lease of a leader may have expired before the leader counts as hung
+#: (healthzadaptor.go, with the tolerance of kube-controller-manager).
 HUNG_TOLERANCE: Final = 20.0
 
-#: Seconds that a request has at least (controller-runtime pkg/leaderelection/leader_election.go).
+#: The shortest time for a request, in seconds (controller-runtime
+#: pkg/leaderelection/leader_election.go).
 MIN_REQUEST_SECONDS: Final = 1.0
 
-#: The code with which a process ends that has lost its lease.
+#: The exit code of a process that has lost its lease.
 EXIT_LOST: Final = 1
 
 EVENT_REASON: Final = "LeaderElection"
@@ -69,7 +70,7 @@ _log = structlog.get_logger()
 
 
 def end_process(reason: str) -> NoReturn:
-    """End the process at once: its other threads may be in the middle of a write.
+    """Exit at once: other threads of the process may be about to write.
 
     Args:
         reason: For the log.
@@ -79,25 +80,25 @@ def end_process(reason: str) -> NoReturn:
 
 
 class LeaderElector:
-    """Acquires the lease, renews it until it is told to stop, and releases it.
+    """Acquires the lease, renews it until the stop is set, and releases it.
 
-    A runnable. It works without its informer as well, which is a runnable of its own: see
-    `informer`.
+    A runnable. Its informer is another runnable (see `informer`); the elector works without it.
 
     Args:
-        client: Reads and writes the Lease; not fenced, since the elector opens the fence.
-        terms: Which Lease, and its times.
-        identity: The name of this process in the Lease; see `new_identity`.
+        client: Reads and writes the Lease. Not fenced, since the elector opens the fence.
+        terms: The Lease and its times.
+        identity: The name of this process in the Lease (see `new_identity`).
         fence: Open while this process leads.
         recorder: Records an event when this process begins to lead and when it stops. Its client is
-            not fenced: the last event comes after the fence was closed.
-        clock: For all times but those written into the Lease.
-        metrics: Where `leader_election_master_status` is shown.
-        uniform: Draws a number between two. Default `random.uniform`.
-        on_lost: Called with the reason when this process has lost the lease; must not return.
-            Default `end_process`.
+            not fenced: the last event is written after the fence was closed.
+        clock: The time.
+        metrics: Exports `leader_election_master_status`.
+        uniform: Draws a number between two. Default: `random.uniform`.
+        on_lost: Called with the reason when this process has lost the lease. It must not return.
+            Default: `end_process`.
     """
 
+    #: Its name in logs, errors and probes.
     name = "leader election"
 
     def __init__(
@@ -121,10 +122,10 @@ class LeaderElector:
         self._clock = clock
         self._uniform = uniform
         self._on_lost = on_lost
-        #: Called on the elector's thread, once, when this process leads.
+        #: Called once, on the elector's thread, when this process begins to lead.
         self.on_started_leading: Callable[[], None] = lambda: None
-        #: Follows the Lease. To be run beside the elector, and waited for by nobody: without the
-        #: right to list and watch leases it never syncs.
+        #: Follows the Lease. Run it beside the elector, and do not wait for it: without the right
+        #: to list and watch leases it never syncs.
         self.informer: Informer = lease_informer(
             client, terms, clock=clock, metrics=metrics, on_watch_error=self._on_watch_error
         )
@@ -132,27 +133,26 @@ class LeaderElector:
 
         self._status = metrics.leader_election_master_status.labels(name=terms.name)
         self._status.set(0)
-        # Between acquiring the lease and being told to stop; the elector's thread alone uses it.
+        # True from acquiring the lease until the stop. Written by the elector's thread alone.
         self._leading = False
-        # Whether a write was sent: its answer may be lost, and the Lease name this process.
+        # Whether a write was sent. If its answer was lost, the Lease may name this process.
         self._written = False
-        # Ends a pause: the Lease was released or taken by another process, or the stop was set.
+        # Ends a pause. Set if the Lease is released or taken by another process, and at the stop.
         self._woken = threading.Event()
-        # Guards what is observed, which the informer's thread writes as well, together with the
-        # fence: it is open only while the Lease as observed names this process.
+        # Guards `_observed`, which the informer's thread writes as well, and the fence. Invariant:
+        # the fence is open only while the Lease as observed names this process.
         self._lock = threading.RLock()
         self._observed = ObservedLease({}, clock.monotonic())
-        # Whether it was said that the informer may not watch; its thread alone uses it.
+        # Whether the missing right to watch was logged. The informer's thread alone uses it.
         self._warned = False
 
     def run(self, stop: Stop) -> None:
-        """Acquire the lease, renew it until told to stop, and release it.
-
-        Ends within the transport's grace for requests that hang, and the time that the API server
-        takes to answer two requests; within the renew deadline if it answers none.
+        """Acquire the lease, renew it until the stop is set, and release it.
 
         Args:
-            stop: Ends this.
+            stop: Ends this after the request that is under way, which is cut if it hangs, and the
+                two requests of the release. It takes the renew deadline at most, plus the grace of
+                the transport for a request that hangs.
         """
         stop.call_back(self._woken.set)
         if self._acquire(stop):
@@ -168,19 +168,21 @@ class LeaderElector:
             self._release()
 
     def is_leader(self) -> bool:
-        """Return whether the Lease, as it was last observed, names this process."""
+        """Return whether the Lease as last observed names this process."""
         return self._observed.holder == self._identity
 
     def check_alive(self) -> None:
-        """Return while the elector's thread works, for a liveness probe (leaderelection.go Check).
+        """Return if the elector does not hang. A check of the liveness probe (`Check`).
 
         Raises:
-            CheckFailed: The lease has expired long ago, and this process neither renews it nor
-                ends. One that waits to lead is never hung.
+            CheckFailed: This process leads, and its lease has expired for longer than
+                `HUNG_TOLERANCE`.
         """
-        observed = self._observed
-        expired_for = self._clock.monotonic() - observed.expires
-        if observed.holder == self._identity and expired_for > HUNG_TOLERANCE:
+        # A candidate does not hang. The Lease may name it if the answer to its write was lost.
+        if not (self._leading and self.is_leader()):
+            return
+        expired_for = self._clock.monotonic() - self._observed.expires
+        if expired_for > HUNG_TOLERANCE:
             raise CheckFailed(f"lease {self._terms.full_name} has expired {expired_for:.0f} s ago")
 
     def on_add(self, obj: Object, *, initial: bool) -> None:  # noqa: ARG002 - a handler's signature
@@ -192,18 +194,18 @@ class LeaderElector:
         self._watched(new)
 
     def on_delete(self, obj: Object) -> None:
-        """Do nothing: the holder of a Lease that somebody deletes creates it again."""
+        """Do nothing: the holder creates a Lease again that somebody has deleted."""
 
     def _acquire(self, stop: Stop) -> bool:
         """Try to acquire the lease until that succeeds.
 
         Returns:
-            Whether it did; False if told to stop.
+            True if this process leads, False if the stop was set.
         """
         _log.info("waiting to lead", lease=self._terms.full_name, identity=self._identity)
         while not stop.is_set():
             deadline = Deadline.after(self._clock, self._terms.renew_deadline, stop=stop)
-            # A write that was answered after the renew deadline leaves the fence closed.
+            # The fence is closed if the write was answered after the renew deadline.
             if self._try_acquire_or_renew(deadline) and self._fence.remaining:
                 return True
             pause = self._terms.retry_period * self._uniform(1.0, 1.0 + JITTER_FACTOR)
@@ -212,7 +214,10 @@ class LeaderElector:
         return False
 
     def _renew(self, stop: Stop) -> None:
-        """Renew the lease every retry period until told to stop. Losing it ends the process."""
+        """Renew the lease every retry period until the stop is set.
+
+        Losing the lease ends the process.
+        """
         terms = self._terms
         while not self._pause(min(terms.retry_period, self._fence.remaining), stop):
             if self._fence.remaining:
@@ -232,8 +237,8 @@ class LeaderElector:
     def _release(self) -> None:
         """Release the lease, so that the next leader need not wait until it expires.
 
-        The fence is closed first. Reconciles may still be under way, where a worker has failed or
-        has not ended in time.
+        The fence is closed first: after a failure, or a stop that took too long, reconciles may
+        still be under way.
         """
         self._fence.close()
         deadline = Deadline.after(self._clock, self._terms.renew_deadline)
@@ -245,7 +250,7 @@ class LeaderElector:
                 spec = released_spec(spec_of(lease), self._now())
                 self._set_observed(self._update(lease, spec, deadline))
             except Conflict:
-                # A renewal that was cut off has arrived after all.
+                # A renewal that was cut has reached the server after all.
                 continue
             except NotFound:
                 return
@@ -262,11 +267,11 @@ class LeaderElector:
             deadline: For all requests together.
 
         Returns:
-            Whether this process holds it now. Why it does not is logged.
+            Whether this process holds it now. Errors are logged.
         """
         try:
             # 1. Renew the lease as it was last observed: one request in place of two. Read the
-            # field once: the watch may replace it by another process's lease, which this write
+            # field once. The watch may replace it by the lease of another process, which this write
             # would then overwrite.
             observed = self._observed
             if observed.holder == self._identity and self._is_lease_valid(observed):
@@ -278,8 +283,8 @@ class LeaderElector:
             # 2. Read it.
             lease = self._read(deadline)
 
-            # 3. Leave it alone while another process holds it. One that was deleted counts as it
-            # was last observed: its holder may still be at work.
+            # 3. Leave it alone while another process holds it. A deleted Lease counts as last
+            # observed: its holder may still be at work.
             observed = self._observed
             if observed.holder not in ("", self._identity) and self._is_lease_valid(observed):
                 return False
@@ -291,15 +296,15 @@ class LeaderElector:
             return False
 
     def _is_lease_valid(self, observed: ObservedLease) -> bool:
-        """Return whether a lease has not expired, by this process's clock."""
+        """Return whether a lease has not expired by the clock of this process."""
         return self._clock.monotonic() < observed.expires
 
     def _read(self, deadline: Deadline) -> Object:
-        """Return the Lease as the API server has it, empty if there is none, and observe it.
+        """Return the Lease of the API server, empty if there is none, and observe it.
 
-        One that is older than what was observed before ends the process: etcd was restored from a
-        backup. Versions begin anew then, and watches from later ones stay silent: the caches of
-        this process may hold objects that the API server has lost, and would go on to.
+        A Lease that is older than the observed one ends the process: etcd was restored from a
+        backup. Resource versions begin anew then, and watches from later versions stay silent. The
+        caches of this process would go on to hold objects that the API server has lost.
         """
         known = self._observed
         try:
@@ -316,16 +321,17 @@ class LeaderElector:
         """Write this process into the Lease, and open the fence.
 
         Args:
-            lease: The state of the Lease to replace; empty to create it.
+            lease: The state to replace; empty to create the Lease.
             deadline: For the request.
 
         Returns:
-            Whether this process holds the lease. False if the watch has shown another holder since.
+            Whether this process holds the lease. False if the watch has shown another holder
+            meanwhile.
 
         Raises:
             Conflict: The Lease is no longer in this state.
         """
-        # Before the request: other candidates count from when they see its result.
+        # Before the request: other candidates count from when they observe the result.
         sent = self._clock.monotonic()
         spec = held_spec(spec_of(lease), self._identity, self._terms, self._now())
         written = self._update(lease, spec, deadline) if lease else self._create(spec, deadline)
@@ -353,7 +359,11 @@ class LeaderElector:
         return self._client.create(LEASES, terms.namespace, body, deadline=bounded)
 
     def _update(self, lease: Object, spec: Object, deadline: Deadline) -> Object:
-        """Replace the spec; `Conflict` if the Lease is no longer in this state."""
+        """Replace the spec of a Lease.
+
+        Raises:
+            Conflict: The Lease is no longer in this state.
+        """
         terms = self._terms
         body = default_trim({**lease, "metadata": dict(lease["metadata"]), "spec": spec})
         bounded = self._request_deadline(deadline)
@@ -361,14 +371,14 @@ class LeaderElector:
         return self._client.update(LEASES, terms.namespace, terms.name, body, deadline=bounded)
 
     def _request_deadline(self, deadline: Deadline) -> Deadline:
-        """Return the deadline for the next request; raise if none may be sent any more.
+        """Return the deadline for the next request.
 
-        Half the renew deadline at most, so that one request that hangs does not cost the lease
-        (controller-runtime pkg/leaderelection/leader_election.go).
+        It is half the renew deadline at most, so that a single request that hangs does not cost the
+        lease (controller-runtime pkg/leaderelection/leader_election.go).
 
         Raises:
-            NotLeading: This process leads, and its fence has closed.
-            Stopped: Told to stop. What follows a renewal that was cut off is the release.
+            NotLeading: This process leads, and its fence is closed.
+            Stopped: The stop was set. The release comes next, not a second try of a renewal.
             DeadlineExceeded: No time is left.
         """
         if self._leading:
@@ -379,7 +389,7 @@ class LeaderElector:
         return deadline.within(max(MIN_REQUEST_SECONDS, self._terms.renew_deadline / 2))
 
     def _set_observed(self, lease: Object) -> None:
-        """Record a state of the Lease, if it is newer than the one known."""
+        """Record a state of the Lease, if it is newer. Close the fence if the lease is lost."""
         with self._lock:
             before = self._observed
             after = self._observed = before.followed_by(lease, self._clock.monotonic())
@@ -389,14 +399,14 @@ class LeaderElector:
             _log.info("new leader", lease=self._terms.full_name, leader=after.holder)
 
     def _watched(self, lease: Object) -> None:
-        """Record what the watch shows. A Lease that is released or lost ends the pause."""
+        """Record what the watch shows. End the pause if the lease is free or lost."""
         led = self.is_leader()
         self._set_observed(lease)
         if not self._observed.holder or (led and not self.is_leader()):
             self._woken.set()
 
     def _on_watch_error(self, error: ClientError) -> None:
-        """Log what ended the informer's list and watch; once if a right is missing."""
+        """Log the error that ended list and watch. A missing right is logged once."""
         if not isinstance(error, Forbidden):
             _log.warning("list and watch failed", resource=LEASES.full_name, error=str(error))
         elif not self._warned:
@@ -421,7 +431,7 @@ class LeaderElector:
         self._recorder.event(self._observed.lease, NORMAL, EVENT_REASON, note, EVENT_REASON)
 
     def _pause(self, seconds: float, stop: Stop) -> bool:
-        """Wait until the time is over or something has happened; return whether to stop."""
+        """Wait for some seconds, or until woken. Return whether the stop was set."""
         self._clock.wait_event(self._woken, seconds)
         self._woken.clear()
         return stop.is_set()

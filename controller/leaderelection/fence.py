@@ -1,8 +1,8 @@
-"""The fence: no write leaves a process once another one may lead.
+"""The fence: a process sends no write once another one may lead.
 
-client-go has no counterpart. A process that is paused (SIGSTOP, a suspended machine) cannot notice
-that its lease has expired before it runs again, and then any of its threads may run first. So every
-thread checks the fence itself, right before it sends.
+client-go has no counterpart. A process that was paused (SIGSTOP, a suspended machine) cannot know
+that its lease has expired until it runs again, and then any of its threads may run first. So each
+thread checks the fence itself, right before it sends a write.
 """
 
 from __future__ import annotations
@@ -18,28 +18,24 @@ if TYPE_CHECKING:
 CLOSED: Final = "not sent: the lease was not renewed in time, another process may lead"
 
 
-def always_open() -> None:
-    """Return at once: the fence of a process that runs without leader election."""
-
-
 class Fence:
-    """Open until a point in time, which each renewal of the lease moves on. Closed at first.
+    """Open until a time, which each renewal of the lease moves on. Closed at first.
 
-    Safe to check from any thread. The elector alone opens and closes it.
+    Any thread may check it. The elector alone opens and closes it.
 
     Args:
-        clock: Must count the time for which the process or the machine was suspended, as
+        clock: The time. It must count while the process or the machine is suspended, as
             `controller.clock.SystemClock` does.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        # Monotonic seconds.
+        # When it closes, in monotonic seconds. A single reference, so it needs no lock.
         self._open_until = -math.inf
 
     @property
     def remaining(self) -> float:
-        """The seconds until it closes; 0.0 if it is closed."""
+        """Seconds until it closes; 0.0 if it is closed."""
         return max(0.0, self._open_until - self._clock.monotonic())
 
     def open_until(self, at: float) -> None:

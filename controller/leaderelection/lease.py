@@ -1,6 +1,7 @@
-"""The Lease that candidates agree on: its terms, its content, and the informer that follows it.
+"""The Lease that candidates compete for: its terms, its content, and the informer that follows it.
 
-The content is the LeaderElectionRecord of client-go tools/leaderelection/resourcelock/interface.go.
+The content is that of LeaderElectionRecord in client-go
+tools/leaderelection/resourcelock/interface.go.
 """
 
 from __future__ import annotations
@@ -24,33 +25,34 @@ if TYPE_CHECKING:
 
 LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 
-# controller-runtime pkg/manager/manager.go, in seconds.
+#: The default times, in seconds (controller-runtime pkg/manager/internal.go).
 DEFAULT_LEASE_DURATION: Final = 15
 DEFAULT_RENEW_DEADLINE: Final = 10.0
 DEFAULT_RETRY_PERIOD: Final = 2.0
 
 #: Candidates try again after 1 to 2.2 retry periods, so that they do not all try at once
-#: (leaderelection.go JitterFactor).
+#: (leaderelection.go `JitterFactor`).
 JITTER_FACTOR: Final = 1.2
 
-#: Whole seconds that a released lease lasts: the API server refuses 0 (leaderelection.go release).
+#: The duration of a released lease, in whole seconds. The API server refuses 0 (leaderelection.go
+#: `release`).
 RELEASED_DURATION: Final = 1
 
 
 @frozen
 class LeaseTerms:
-    """Which Lease candidates compete for, and its times. All candidates must agree on them.
+    """The Lease and its times (`LeaderElectionConfig`). They must be equal for all candidates.
 
     Args:
-        namespace: The Lease's namespace.
-        name: The Lease's name.
-        lease_duration: Whole seconds that candidates wait, from the last change of the Lease that
-            they have seen, before they take it from its holder. Default 15.
-        renew_deadline: Seconds after its last renewal after which the leader gives up. Default 10.
-        retry_period: Seconds between two tries to acquire or renew. Default 2.
+        namespace: The namespace of the Lease.
+        name: The name of the Lease.
+        lease_duration: Seconds after the last change that a candidate has observed until it may
+            take the Lease from its holder. A whole number. Default: 15.
+        renew_deadline: Seconds after its last renewal until the leader gives up. Default: 10.
+        retry_period: Seconds between two tries to acquire or renew. Default: 2.
 
     Raises:
-        ValueError: The times do not fit together (leaderelection.go NewLeaderElector).
+        ValueError: The times do not fit together (leaderelection.go `NewLeaderElector`).
     """
 
     namespace: str
@@ -77,20 +79,20 @@ class LeaseTerms:
 
     @property
     def full_name(self) -> str:
-        """Return namespace and name, for messages."""
+        """The namespace and name of the Lease, for messages."""
         return f"{self.namespace}/{self.name}"
 
 
 @frozen
 class ObservedLease:
-    """A state of the Lease, and since when this process has known it.
+    """A state of the Lease, and when this process first observed it.
 
     The counterpart of observedRecord and observedTime in leaderelection.go. The times in the Lease
-    are those of its holder's clock and are not compared with this process's own.
+    come from the clock of its holder. They are not compared with those of this process.
 
     Args:
-        lease: The Lease; empty if none has been seen.
-        since: Monotonic seconds at which its spec was first seen.
+        lease: The Lease; empty if none was observed.
+        since: When its spec was first observed, in monotonic seconds.
     """
 
     lease: Object
@@ -98,24 +100,25 @@ class ObservedLease:
 
     @property
     def holder(self) -> str:
-        """Return the identity of its holder, "" if it has none."""
+        """The identity of its holder; "" if it has none."""
         return holder_of(self.lease)
 
     @property
     def expires(self) -> float:
-        """Return the monotonic seconds from which candidates may take it."""
+        """When candidates may take it from its holder, in monotonic seconds."""
         return self.since + (spec_of(self.lease).get("leaseDurationSeconds") or 0)
 
     def is_newer_than(self, lease: Object) -> bool:
-        """Return whether another state is older than this one."""
+        """Return whether this state is newer than another one of the Lease."""
         return bool(self.lease) and version_of(lease) < version_of(self.lease)
 
     def followed_by(self, lease: Object, now: float) -> ObservedLease:
-        """Return what is observed after a state of the Lease was seen: this one, or the other.
+        """Return what is observed after one more state of the Lease was seen.
 
         Args:
-            lease: The state seen. An older one, or the same again, changes nothing.
-            now: Monotonic seconds. What is not in the spec (a label) does not renew the lease.
+            lease: That state. It changes nothing if it is not newer. If its spec is the same, only
+                a label for example has changed, and the lease expires when it did before.
+            now: When it was seen, in monotonic seconds.
         """
         if self.lease and version_of(lease) <= version_of(self.lease):
             return self
@@ -124,27 +127,27 @@ class ObservedLease:
 
 
 def spec_of(lease: Object) -> Object:
-    """Return a Lease's spec, empty if it has none."""
+    """Return the spec of a Lease, empty if it has none."""
     spec: Object = lease.get("spec") or {}
     return spec
 
 
 def holder_of(lease: Object) -> str:
-    """Return the identity of a Lease's holder, "" if it has none."""
+    """Return the identity of the holder of a Lease, "" if it has none."""
     return spec_of(lease).get("holderIdentity") or ""
 
 
 def version_of(lease: Object) -> int:
-    """Return a Lease's resource version, which grows with each of its changes."""
+    """Return the resource version of a Lease. It grows with each change."""
     return int(lease["metadata"]["resourceVersion"])
 
 
 def held_spec(before: Object, identity: str, terms: LeaseTerms, now: str) -> Object:
-    """Return the spec by which a process acquires or renews the Lease.
+    """Return the spec with which a process acquires or renews the Lease.
 
     Args:
-        before: The spec so far, empty for a new Lease. Fields set by others are kept.
-        identity: Who holds it from now on.
+        before: The spec so far; empty for a new Lease. Fields set by others are kept.
+        identity: The new holder.
         terms: The lease duration.
         now: The wall-clock time, as a MicroTime.
     """
@@ -161,7 +164,7 @@ def held_spec(before: Object, identity: str, terms: LeaseTerms, now: str) -> Obj
 
 
 def released_spec(before: Object, now: str) -> Object:
-    """Return the spec by which the holder releases the Lease.
+    """Return the spec with which the holder releases the Lease.
 
     Args:
         before: The spec so far. Fields set by others are kept.
@@ -177,7 +180,7 @@ def released_spec(before: Object, now: str) -> Object:
 
 
 def new_identity() -> str:
-    """Return an identity that no other process has: `hostname_uuid`."""
+    """Return an identity that no other process has, as `hostname_uuid`."""
     return f"{socket.gethostname()}_{uuid.uuid4()}"
 
 
@@ -189,14 +192,14 @@ def lease_informer(
     metrics: Metrics,
     on_watch_error: Callable[[ClientError], None],
 ) -> Informer:
-    """Return an informer of this one Lease.
+    """Return an informer of a single Lease.
 
     Args:
-        client: Reads it; not fenced.
-        terms: Which Lease.
-        clock: For the informer's pauses.
-        metrics: Where its size and age are shown.
-        on_watch_error: Called with each error that ends its list and watch.
+        client: Lists and watches it.
+        terms: The Lease.
+        clock: The time.
+        metrics: Exports the series of the informer.
+        on_watch_error: Called with each error that ends list and watch.
     """
     return Informer(
         client,

@@ -7,7 +7,6 @@ from typing import Final
 from controller.clock import Deadline
 from controller.errors import TransportError
 from controller.jsonvalue import decoded
-from controller.leaderelection.fence import always_open
 from controller.resource import Object, Resource
 from controller.rest.transport import (
     JSON,
@@ -16,6 +15,7 @@ from controller.rest.transport import (
     WRITE_SECONDS,
     Call,
     Transport,
+    unfenced,
 )
 from controller.rest.watch import WatchStream
 from controller.stop import Stop
@@ -54,7 +54,7 @@ class Client:
         transport: Transport,
         *,
         field_manager: str,
-        fence: Callable[[], None] = always_open,
+        fence: Callable[[], None] = unfenced,
         on_write: Callable[[Resource, Object], None] = lambda _resource, _obj: None,
     ) -> None:
         self._transport = transport

@@ -162,7 +162,7 @@ class _Guarded:
         The pool asks right before. From here on that request's guard has the socket, and no longer
         that of the request before.
         """
-        if self._generation != self._owner.generation:
+        if self.sock is None or self._generation != self._owner.generation:
             return False
         self._hand_over()
         if self._guard is not None and not self._guard.attach(self.sock):

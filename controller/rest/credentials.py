@@ -102,7 +102,8 @@ class Tls:
         files: What they are made from.
         context: Made before the files were deleted that held a client certificate: it stands in
             this alone then. None to make one.
-        proxy_context: For a proxy; None to make one.
+        proxied: Whether there is a proxy.
+        proxy_context: For the proxy; None to make one.
 
     Raises:
         ConfigError: A file is missing or holds no certificate or key.
@@ -112,15 +113,19 @@ class Tls:
         self,
         files: TlsFiles,
         context: ssl.SSLContext | None = None,
+        *,
+        proxied: bool = False,
         proxy_context: ssl.SSLContext | None = None,
     ) -> None:
         self._files = files
         self._keys_in_context = context is not None
         #: For the server.
         self.context = context or tls_context(files)
-        #: For a proxy, which is believed as the server is; it gets no client certificate (Go's
-        #: net/http has one configuration for both as well).
-        self.proxy_context = proxy_context or tls_context(evolve(files, certificate=None))
+        #: For the proxy, which is believed as the server is (Go's net/http has one configuration
+        #: for both as well), and is shown no client certificate; None without a proxy.
+        self.proxy_context = proxy_context
+        if proxied and proxy_context is None:
+            self.proxy_context = tls_context(evolve(files, certificate=None))
 
     @property
     def has_authority_file(self) -> bool:
@@ -139,7 +144,7 @@ class Tls:
                 self.context = tls_context(self._files)
             elif self._files.authority is not None:
                 self.context.load_verify_locations(self._files.authority)
-            if self._files.authority is not None:
+            if self._files.authority is not None and self.proxy_context is not None:
                 self.proxy_context.load_verify_locations(self._files.authority)
         except (ConfigError, OSError) as error:
             _log.warning("the certificates cannot be loaded anew", error=str(error))
@@ -160,15 +165,17 @@ class Credentials:
         self.tls = Tls(
             TlsFiles.of(self._configuration),
             api_client.rest_client.pool_manager.connection_pool_kw.get("ssl_context"),
-            self._configuration.proxy_ssl_context,
+            proxied=bool(self._configuration.proxy),
+            proxy_context=self._configuration.proxy_ssl_context,
         )
         # Guards the fields below, and the official client's refresh hook, which is not made for
         # several threads at once.
         self._lock = threading.Lock()
         # Counts how often they were renewed.
         self._version = 0
-        # Whether the token that there is may be an old one.
-        self._stale = False
+        # The last one that could be read, None before the first; and whether it was refused since.
+        self._token: str | None = None
+        self._refused = False
 
     @property
     def version(self) -> int:
@@ -184,18 +191,17 @@ class Credentials:
             TransportError: The server has refused the token, and it cannot be read now; a later
                 request may find it.
         """
-        hook = self._configuration.refresh_api_key_hook
-        if hook is not None:
-            with self._lock:
-                try:
-                    hook(self._configuration)
-                    self._stale = False
-                except _UNREADABLE as error:
-                    if self._stale:
-                        raise TransportError(
-                            f"the credentials cannot be renewed: {error}"
-                        ) from error
-        token = self._configuration.api_key.get("BearerToken")
+        with self._lock:
+            try:
+                # Calls the refresh hook, if there is one.
+                self._token = self._configuration.get_api_key_with_prefix(
+                    "BearerToken", alias="authorization"
+                )
+                self._refused = False
+            except _UNREADABLE as error:
+                if self._refused:
+                    raise TransportError(f"the credentials cannot be renewed: {error}") from error
+            token = self._token
         headers = dict(self._default_headers)
         if token:
             headers["Authorization"] = token
@@ -218,7 +224,7 @@ class Credentials:
         with self._lock:
             if version == self._version:
                 self._version += 1
-                self._stale = True
+                self._refused = True
                 if isinstance(hook, TokenFile):
                     hook.forget()
                 if self.tls.has_certificate_file:

@@ -19,11 +19,10 @@ from attrs import frozen
 
 from controller.clock import Deadline
 from controller.errors import TransportError, from_status
-from controller.leaderelection.fence import always_open
 from controller.resource import Object, Resource
 from controller.rest.cutoff import Cause, Guard, shut_down
 from controller.rest.duplex import Duplex
-from controller.rest.transport import OPEN_SECONDS, Transport, retry_after_seconds
+from controller.rest.transport import OPEN_SECONDS, Transport, retry_after_seconds, unfenced
 
 _PODS: Final = Resource("", "v1", "pods", "Pod")
 
@@ -75,7 +74,7 @@ class Executor:
             what it reads. What it raises is raised. See `controller.leaderelection.fence`.
     """
 
-    def __init__(self, transport: Transport, *, fence: Callable[[], None] = always_open) -> None:
+    def __init__(self, transport: Transport, *, fence: Callable[[], None] = unfenced) -> None:
         self._transport = transport
         self._fence = fence
 

@@ -1,1 +1,1 @@
-"""The queue between informers and workers."""
+"""The work queue between informers and workers."""

@@ -1,8 +1,8 @@
-"""What the work queues of a process count, after client-go's util/workqueue/metrics.go.
+"""The metrics of the work queues of a process.
 
-A queue counts in plain numbers, under the lock that it holds anyway, and a scrape turns these
-into series. The counters and histograms of the client library take a lock for each number that
-they change, and cost more than the queue itself.
+Follows client-go util/workqueue/metrics.go. A queue counts in plain numbers, under the lock that it
+holds anyway. A scrape makes series of them. The counters and histograms of the client library take
+a lock for each change, and would cost more than the queue itself.
 """
 
 import threading
@@ -22,27 +22,27 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 from prometheus_client.utils import INF, floatToGoString
 
-#: Distinct priorities that get a series of `workqueue_depth` of their own; the rest share one
+#: The number of priorities with a series of `workqueue_depth` of their own. The others share one
 #: (controller-runtime pkg/internal/metrics/workqueue.go).
 MAX_PRIORITY_SERIES: Final = 25
 OTHER_PRIORITIES: Final = "exceeded_cardinality_limit"
 
-#: Both hold the name of the queue, which is that of its controller.
+#: Both have the same value: the name of the queue is that of its controller.
 LABELS: Final = ("name", "controller")
 
 NAME_TAKEN: Final = "there is a work queue named {name!r} already: two would share their metrics"
 
 
 def exponential_buckets(start: float, factor: float, count: int) -> tuple[float, ...]:
-    """Return upper bounds, each a multiple of the one before.
+    """Return the upper bounds of buckets, each a multiple of the one before.
 
-    They are multiplied step by step as the Go client does: 1e-8 times 10 three times over is
-    9.999999999999999e-06, and a query by the label `le` must find what it finds there.
+    They are multiplied step by step, as the Go client does. The results differ in the last digit:
+    1e-8 times 10 three times over is 9.999999999999999e-06. The label `le` must be the same.
 
     Args:
         start: The first bound.
-        factor: What each further bound is multiplied with.
-        count: How many bounds.
+        factor: The ratio of a bound to the one before.
+        count: The number of bounds.
     """
     bounds = [start]
     while len(bounds) < count:
@@ -60,9 +60,9 @@ class Durations:
     """A histogram of durations.
 
     Args:
-        counts: How many durations fell into each bucket of `SECONDS_BUCKETS` and not into one
-            before; the last are those above all bounds.
-        total: Their sum, in seconds.
+        counts: The number of durations in each bucket of `SECONDS_BUCKETS` alone. The last one
+            counts those above all bounds.
+        total: The sum of all durations, in seconds.
     """
 
     counts: list[int] = field(factory=lambda: [0] * len(_BUCKET_LABELS))
@@ -70,31 +70,31 @@ class Durations:
 
     def observe(self, seconds: float) -> None:
         """Count a duration."""
-        # A bound belongs to its bucket.
+        # A duration that equals a bound is in the bucket of the bound.
         self.counts[bisect_left(SECONDS_BUCKETS, seconds)] += 1
         self.total += seconds
 
     def copy(self) -> "Durations":
-        """Return a histogram that stays as this one is now."""
+        """Return a copy that later durations do not change."""
         return evolve(self, counts=self.counts.copy())
 
     def buckets(self) -> list[tuple[str, float]]:
-        """Return for each upper bound, as the label `le` spells it, the durations up to it."""
+        """Return for each value of the label `le` the number of durations up to it."""
         return list(zip(_BUCKET_LABELS, accumulate(self.counts), strict=True))
 
 
 @frozen
 class Snapshot:
-    """The figures of one queue at one time.
+    """The metrics of one queue at one time.
 
     Args:
-        depth: Items that are ready, by the value of the priority label.
-        adds: Items that became ready.
-        retries: Adds with a delay.
-        queue_duration: From becoming ready until handed out.
-        work_duration: From handed out until done.
-        unfinished_work: Seconds since the items were handed out that are not done, summed up.
-        longest_running_processor: Seconds since the oldest of these was handed out; 0.0 if none.
+        depth: The number of ready items, by the value of the label `priority`.
+        adds: How many items became ready.
+        retries: How many adds had a delay.
+        queue_duration: The times that items were ready before a worker got them.
+        work_duration: The times that workers had items.
+        unfinished_work: The seconds for which workers have had their items, summed up.
+        longest_running_processor: The longest of these; 0.0 if no worker has an item.
     """
 
     depth: Mapping[str, int]
@@ -107,13 +107,14 @@ class Snapshot:
 
 
 class QueueMetrics:
-    """The counts of one queue: client-go's queueMetrics.
+    """The counts of one queue (client-go `queueMetrics`).
 
-    The queue calls each method with its lock held, and measures the times: it keeps them anyway.
+    The queue calls each method with its lock held. It measures the times itself, since it needs
+    them anyway.
     """
 
     def __init__(self) -> None:
-        # Items that are ready, by priority, in the order in which the priorities were first seen.
+        # The number of ready items by priority, in the order in which priorities were first seen.
         self._depth: defaultdict[int, int] = defaultdict(int)
         self._adds = 0
         self._retries = 0
@@ -126,17 +127,17 @@ class QueueMetrics:
         self._depth[priority] += 1
 
     def change_priority(self, old: int, new: int) -> None:
-        """Count an item that is ready under another priority."""
+        """Count a ready item whose priority has changed."""
         self._depth[old] -= 1
         self._depth[new] += 1
 
     def get(self, priority: int, seconds: float) -> None:
-        """Count an item that is handed out, and the seconds for which it was ready."""
+        """Count an item that a worker gets, and the seconds for which it was ready."""
         self._depth[priority] -= 1
         self._queue_duration.observe(seconds)
 
     def done(self, seconds: float) -> None:
-        """Count the seconds since an item was handed out that is done."""
+        """Count the seconds for which a worker had an item."""
         self._work_duration.observe(seconds)
 
     def retry(self) -> None:
@@ -144,10 +145,10 @@ class QueueMetrics:
         self._retries += 1
 
     def snapshot(self, running: Collection[float]) -> Snapshot:
-        """Return the figures of now.
+        """Return the metrics as they are now.
 
         Args:
-            running: For each item that is handed out and not done, the seconds since it was.
+            running: The seconds for which each worker has had its item.
         """
         depth: dict[str, int] = {}
         for number, (priority, items) in enumerate(self._depth.items()):
@@ -173,18 +174,18 @@ class WorkqueueCollector(Collector):
     def __init__(self) -> None:
         # Guards the field below.
         self._lock = threading.Lock()
-        # Takes the figures of each queue, by its name.
+        # Returns the metrics of a queue, by its name.
         self._queues: dict[str, Callable[[], Snapshot]] = {}
 
     def register(self, name: str, snapshot: Callable[[], Snapshot]) -> None:
-        """Export the figures of one more queue.
+        """Export the metrics of one more queue.
 
         Args:
-            name: The queue's name.
-            snapshot: Returns its figures; called on the thread of a scrape.
+            name: The name of the queue.
+            snapshot: Returns its metrics. Called on the thread of a scrape.
 
         Raises:
-            ValueError: Another queue has that name.
+            ValueError: Another queue has this name.
         """
         with self._lock:
             if name in self._queues:
@@ -192,11 +193,11 @@ class WorkqueueCollector(Collector):
             self._queues[name] = snapshot
 
     def describe(self) -> Iterable[Metric]:
-        """Return the families without series, by which a registry refuses to have them twice."""
+        """Return the families without series. A registry uses them to refuse a second collector."""
         return _Families()
 
     def collect(self) -> Iterable[Metric]:
-        """Return the families with the figures of now."""
+        """Return the families with the metrics as they are now."""
         with self._lock:
             queues = list(self._queues.items())
         families = _Families()

@@ -1,16 +1,17 @@
-"""The queue between informers and workers, after client-go's util/workqueue.
+"""The work queue between informers and workers.
 
-It is
+Follows client-go util/workqueue/doc.go, and controller-runtime pkg/controller/priorityqueue, where
+priorities, delays and rate limits are in one queue. It promises:
 
-* fair: items come out by priority, and within one priority in the order in which they became ready;
-* stingy: an item that is added many times before a worker takes it comes out once;
-* for many producers and many workers; no item is with two workers at once, and one that is added
-  while a worker has it comes out again after that worker's `done`;
-* delaying: of two adds of an item the earlier time counts, and the higher priority;
-* shut down at once: no worker gets an item after that, and none waits.
+* Fair: items are processed by priority, and within a priority in the order in which they became
+  ready.
+* Stingy: a single item is not processed by two workers at once. An item that is added many times
+  before it is processed is processed once.
+* Many producers and many workers. An item that is added while it is processed is processed again.
+* Delays: of two adds of one item the earlier time and the higher priority count.
+* Shutdown at once: no worker gets an item after it, and none waits.
 
-Priorities, delays and rate limits are one queue, as in controller-runtime's
-pkg/controller/priorityqueue. Each call takes O(log n) in the number of items.
+Each call takes O(log n) in the number of items.
 """
 
 import heapq
@@ -21,18 +22,17 @@ from typing import Final, Generic, TypeVar
 from attrs import define
 
 from controller.clock import Clock
-from controller.metrics import Metrics
-from controller.workqueue.metrics import QueueMetrics, Snapshot
+from controller.workqueue.metrics import QueueMetrics, Snapshot, WorkqueueCollector
 from controller.workqueue.ratelimit import ExponentialRateLimiter, RateLimiter
 
-#: The priority of work that can wait for what users change: the first listing after a start, and
-#: resyncs (controller-runtime pkg/handler/eventhandler.go: LowPriority).
+#: The priority of the first list and of resyncs: what users change comes first
+#: (controller-runtime pkg/handler/eventhandler.go `LowPriority`).
 LOW_PRIORITY: Final = -100
 
-#: Seconds after which a wait is renewed: the operating system takes none of some hundred years.
+#: The longest wait in seconds. The operating system refuses waits of hundreds of years.
 LONGEST_WAIT: Final = 86400.0
 
-#: Fewer stale entries than this are not worth rebuilding a heap for.
+#: Stale entries up to which a heap is not rebuilt.
 MIN_STALE: Final = 64
 
 T = TypeVar("T", bound=Hashable)
@@ -40,15 +40,15 @@ T = TypeVar("T", bound=Hashable)
 
 @define(eq=False)
 class _Record(Generic[T]):
-    """An item that is to be handed out.
+    """An item that is to be processed.
 
     Args:
         item: The item.
         priority: Higher ones come first.
-        ready_at: Monotonic seconds at which the item becomes ready, or did.
-        ready: Whether `ready_at` has come.
-        sequence: Orders records that are ready, within a priority.
-        entry: The record's place in the one heap that holds it; None while no heap does.
+        ready_at: When the item becomes ready, or became so, in monotonic seconds.
+        ready: Whether that time has come.
+        sequence: The order of ready records within a priority.
+        entry: The entry of the heap that holds the record; None if none does.
     """
 
     item: T
@@ -60,18 +60,18 @@ class _Record(Generic[T]):
 
 
 class _Heap(Generic[T]):
-    """A heap of records that forgets a removed one when it reaches the top.
+    """A heap of records from which any record can be removed.
 
-    `heapq` runs in C but cannot remove from the middle. What is removed stays as a stale entry,
-    and the heap is rebuilt once the stale ones are the majority, so that an item which is added
-    again and again before a long delay ends leaves no trail.
+    `heapq` is fast but cannot remove from the middle. The entry of a removed record stays and is
+    stale. It is dropped when it reaches the top. The heap is rebuilt when most entries are stale,
+    so that an item that is added again and again during a long delay does not fill it.
     """
 
     def __init__(self) -> None:
-        # In heap order. An entry is live while it is its record's `entry`, and stale otherwise.
-        # Keys are unique, so that a comparison never gets as far as the records.
+        # In heap order. An entry is live while it is the `entry` of its record, and stale after.
+        # No two have equal first and second elements, so that records are never compared.
         self._entries: list[tuple[float, int, _Record[T]]] = []
-        # How many of the entries are stale.
+        # The number of stale entries.
         self._stale = 0
 
     def __len__(self) -> int:
@@ -115,10 +115,10 @@ class PriorityQueue(Generic[T]):
         clock: Times delays.
         metrics: Exports the queue's `workqueue_*` series.
         rate_limiter: Decides on the delays of rate limited adds. Default: exponential for each
-            item, from 5 ms to 1000 s, as controller-runtime has for its priority queue.
+            item, from 5 ms to 1000 s, as that of controller-runtime's priority queue.
 
     Raises:
-        ValueError: Another queue with the same metrics has that name.
+        ValueError: Another queue with these metrics has this name.
     """
 
     def __init__(
@@ -126,10 +126,10 @@ class PriorityQueue(Generic[T]):
         name: str,
         *,
         clock: Clock,
-        metrics: Metrics,
+        metrics: WorkqueueCollector,
         rate_limiter: RateLimiter | None = None,
     ) -> None:
-        #: The name.
+        #: Its name, which labels its metrics.
         self.name = name
         self._clock = clock
         self._rate_limiter = rate_limiter or ExponentialRateLimiter()
@@ -139,35 +139,34 @@ class PriorityQueue(Generic[T]):
         self._shutting_down = False
         self._metrics = QueueMetrics()
 
-        # Every item that is to be handed out, ready or not.
+        # The items that are to be processed, ready or not.
         self._dirty: dict[T, _Record[T]] = {}
-        # Every item that is handed out and not done, with the time when it was handed out. One
-        # that is added meanwhile is in `_dirty` too.
+        # The items that workers have, with the times when they got them. An item that is added
+        # meanwhile is in `_dirty` as well.
         self._processing: dict[T, float] = {}
         # The records of `_dirty` that are ready and not in `_processing`: the highest priority
         # first, then the lowest sequence number.
         self._ready: _Heap[T] = _Heap()
         # The records of `_dirty` that are not ready, in `_processing` or not: the earliest first.
         self._waiting: _Heap[T] = _Heap()
-        # The number of the last record that became ready or began to wait.
+        # The last number that was given to a record.
         self._sequence = 0
 
-        # A worker that finds nothing ready waits on a condition of its own, which is in one of the
-        # three fields below: a leader with followers, as in Java's DelayQueue. While nobody holds
-        # the lock:
-        # * Either at least as many workers are woken as `_ready` has items, or no worker sleeps.
-        # * If `_waiting` has items and a worker sleeps, either the leader wakes up in time for the
-        #   first of them, or a worker is woken, which will then lead or find an item.
+        # A worker that waits in `get` has a condition of its own, in one of the three fields below:
+        # a leader with followers, as in Java's DelayQueue. Invariants, while nobody holds the lock:
+        # * At least as many workers are woken as `_ready` has items, or no worker sleeps.
+        # * If `_waiting` has items and a worker sleeps, the leader wakes up in time for the first
+        #   of them, or a worker is woken, which will then lead or find an item.
         #
-        # The sleeping worker that holds the timer, and the monotonic seconds at which it ends.
+        # The sleeping worker that holds the timer, and when it ends, in monotonic seconds.
         self._leader: threading.Condition | None = None
         self._timer = 0.0
-        # The sleeping workers without a timer, in the order in which they went to sleep.
+        # The sleeping workers without a timer, in the order in which they fell asleep.
         self._followers: dict[threading.Condition, None] = {}
-        # The workers that have been woken, and do not have the lock yet.
+        # The workers that were woken and do not have the lock yet.
         self._woken: set[threading.Condition] = set()
 
-        metrics.workqueue.register(name, self._snapshot)
+        metrics.register(name, self._snapshot)
 
     def add(
         self,
@@ -178,17 +177,18 @@ class PriorityQueue(Generic[T]):
         rate_limited: bool = False,
         at_least: float = 0.0,
     ) -> None:
-        """Have the item handed out, once more if a worker has it now.
+        """Add an item, to be processed once more if a worker has it now.
 
-        An item that is to be handed out already gets the higher of the two priorities, at its end
-        if that is new, and the earlier of the two times. After a shut-down nothing is added.
+        If the item is in the queue already, the higher priority and the earlier time count. With a
+        higher priority it goes to the end of that priority. Nothing is added after a shutdown.
 
         Args:
-            item: What to hand out.
-            priority: Higher ones are handed out first.
-            after: Seconds until the item is ready; 0 or less means now.
-            rate_limited: Ask the rate limiter for the delay. With `after`, the smaller one counts.
-            at_least: Seconds that the rate limiter's delay is raised to if it is below them.
+            item: The item.
+            priority: Higher ones come first. Default: 0.
+            after: Seconds until the item is ready. 0 or less means now. Default: 0.
+            rate_limited: Delay the item as the rate limiter says. With `after`, the smaller delay
+                counts. Default: False.
+            at_least: The shortest delay of the rate limiter, in seconds. Default: 0.
         """
         delay = max(0.0, after)
         if rate_limited:
@@ -216,10 +216,10 @@ class PriorityQueue(Generic[T]):
             self._wake_workers()
 
     def get(self) -> tuple[T, int] | None:
-        """Wait for an item that is ready and take it; the caller owes a `done` for it.
+        """Wait for an item that is ready, and take it. The caller must call `done` with it.
 
         Returns:
-            The item and its priority, or None once the queue is shut down.
+            The item and its priority; None if the queue is shut down.
         """
         with self._lock:
             while not self._shutting_down:
@@ -237,10 +237,10 @@ class PriorityQueue(Generic[T]):
             return None
 
     def done(self, item: T) -> None:
-        """Give back an item that `get` returned; if it was added meanwhile, it is due again.
+        """Mark an item as processed. If it was added meanwhile, it can be taken again.
 
         Args:
-            item: The item.
+            item: An item that `get` returned.
 
         Raises:
             KeyError: No worker has the item.
@@ -253,37 +253,37 @@ class PriorityQueue(Generic[T]):
                 self._wake_workers()
 
     def forget(self, item: T) -> None:
-        """Reset the rate limiter for an item that succeeded, or that nobody will retry."""
+        """Reset the rate limiter for an item that succeeded, or that will not be retried."""
         self._rate_limiter.forget(item)
 
     def longest_running(self) -> float:
-        """Return the seconds since the oldest item was handed out that is not done; 0.0 if none."""
+        """Return the longest time for which a worker has had its item, in seconds; 0.0 if none."""
         with self._lock:
             return max(self._running(), default=0.0)
 
     def shut_down(self) -> None:
-        """End every `get`, now and later. What is still in the queue is not handed out."""
+        """End every `get`, now and later. The items that are in the queue stay there."""
         with self._lock:
             self._shutting_down = True
             while self._leader is not None or self._followers:
                 self._wake_one()
 
     def __len__(self) -> int:
-        """Return how many items are ready, without those that wait for their time."""
+        """Return the number of ready items, those that are added while processed included."""
         with self._lock:
             self._promote_due(self._clock.monotonic())
             self._wake_workers()
             return len(self._dirty) - len(self._waiting)
 
     def _place(self, record: _Record[T], now: float) -> None:
-        """Put a record that no heap holds where it belongs by its `ready_at`."""
+        """Make a record ready or let it wait, by its `ready_at`. No heap may hold it."""
         if record.ready_at <= now:
             self._make_ready(record)
         else:
             self._waiting.push(record.ready_at, self._next_sequence(), record)
 
     def _promote_due(self, now: float) -> None:
-        """Make the records ready whose time has come, in the order of their times."""
+        """Make all records ready whose time has come, in the order of their times."""
         while (record := self._waiting.peek()) is not None and record.ready_at <= now:
             self._waiting.pop()
             self._make_ready(record)
@@ -296,11 +296,11 @@ class PriorityQueue(Generic[T]):
             self._offer(record)
 
     def _offer(self, record: _Record[T]) -> None:
-        """Let the next `get` have a record that is ready and not with a worker."""
+        """Let workers take a record that is ready and not in `_processing`."""
         self._ready.push(-record.priority, record.sequence, record)
 
     def _raise_priority(self, record: _Record[T], priority: int) -> None:
-        """Move a record to the end of a higher priority."""
+        """Raise the priority of a record. It goes to the end of that priority."""
         old, record.priority = record.priority, priority
         if not record.ready:
             return
@@ -315,7 +315,7 @@ class PriorityQueue(Generic[T]):
         return self._sequence
 
     def _sleep(self, now: float) -> None:
-        """Wait until there may be an item: as the leader if there is need of one."""
+        """Wait until woken, or until the first item becomes ready if a leader is needed."""
         sleeper = threading.Condition(self._lock)
         first = self._waiting.peek()
         timeout = None
@@ -333,9 +333,9 @@ class PriorityQueue(Generic[T]):
                 self._leader = None
 
     def _wake_workers(self) -> None:
-        """Wake workers until the statements about sleeping workers hold.
+        """Wake as many workers as the invariants above ask for.
 
-        Called at the end of whatever makes an item ready, or changes which one is the next to be.
+        Call it after each change that makes an item ready, or changes the first one to become so.
         """
         if self._leader is None and not self._followers:
             return
@@ -351,7 +351,7 @@ class PriorityQueue(Generic[T]):
             self._wake_one()
 
     def _wake_one(self) -> None:
-        """Wake the follower that was awake last, or the leader if there is no follower."""
+        """Wake the last follower, which is the cheapest to wake, or else the leader."""
         if self._followers:
             self._wake(next(reversed(self._followers)))
         elif self._leader is not None:
@@ -365,14 +365,14 @@ class PriorityQueue(Generic[T]):
         sleeper.notify()
 
     def _running(self) -> list[float]:
-        """Return for each item that is handed out the seconds since it was."""
+        """Return the seconds for which each worker has had its item."""
         now = self._clock.monotonic()
         return [now - since for since in self._processing.values()]
 
     def _snapshot(self) -> Snapshot:
-        """Return the figures for a scrape."""
+        """Return the metrics for a scrape."""
         with self._lock:
-            # What is due counts, even while all workers are too busy to ask for it.
+            # Items whose time has come count as ready, also while all workers are busy.
             self._promote_due(self._clock.monotonic())
             self._wake_workers()
             return self._metrics.snapshot(self._running())

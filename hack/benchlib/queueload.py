@@ -78,7 +78,7 @@ class CountingClock(SystemClock):
 
 def new_queue(clock: Clock) -> PriorityQueue[int]:
     """Return an empty queue with metrics."""
-    return PriorityQueue("bench", clock=clock, metrics=Metrics(CollectorRegistry()))
+    return PriorityQueue("bench", clock=clock, metrics=Metrics(CollectorRegistry()).workqueue)
 
 
 def calls(workers: int, batches: int = BATCHES, rounds: int = ROUNDS) -> dict[str, float]:

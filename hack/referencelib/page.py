@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconcilers.repositoryserver.status import patience, reasons
 from referencelib import fields, secrets
 from referencelib.secrets import filled
 
@@ -29,10 +30,33 @@ value of a Secret.
 - [spec.repository](#specrepository)
 - [spec.server](#specserver)
 - [status](#status)
+- [conditions](#conditions)
 - [Secrets](#secrets)
 
 Paths such as `storage.config.bucket` are paths in Kopia's repository configuration. The controller
 generates it, and `kopia repository status` in the server's container shows it.
+"""
+
+CONDITIONS_HEAD = """\
+## conditions
+
+What each reason of the condition `Ready` means for the other conditions, for Flux and everything
+else that waits by kstatus, and for Argo CD with the [health check](operations.md#gitops) of this
+project. Where two values stand, the first applies while clients cannot connect, the second while
+they can: to a pod from before the change, or because the fault is beside the server. *Reconciling*
+and *Stalled* are absent unless they are True.
+
+A *wait* is a change under way. A *passing fault* can pass by itself, and the controller or the
+cluster goes on trying. A *lasting fault* stays until somebody changes what the message names. While
+several are found, a lasting fault is reported before a passing one, and that before a wait.
+[Operating it](operations.md#reasons) says what each reason means.
+
+These faults are a wait for their first {seconds:.0f} s, since most of them pass at once:
+{brief}.
+While a Secret has only just gone, a server that is Ready stays Ready.
+
+| reason | kind | Available | Ready | Reconciling | Stalled | progress | Flux (kstatus) | Argo CD |
+|---|---|---|---|---|---|---|---|---|
 """
 
 SECRETS_HEAD = """\
@@ -49,7 +73,8 @@ def render(roots: Mapping[str, Field]) -> str:
     Args:
         roots: the fields `spec` and `status`.
     """
-    parts = [HEAD, *_spec(roots["spec"]), *_status(roots["status"]), *_secrets()]
+    status = [*_status(roots["status"]), *_conditions()]
+    parts = [HEAD, *_spec(roots["spec"]), *status, *_secrets()]
     return "\n".join(parts)
 
 
@@ -81,6 +106,31 @@ def _status(status: Field) -> Iterator[str]:
     for field in status.below():
         yield f"| `{field.path}` | {field.type} | {field.description} |"
     yield ""
+
+
+def _conditions() -> Iterator[str]:
+    brief = ", ".join(f"`{reason}`" for reason in patience.BRIEF)
+    head = CONDITIONS_HEAD.format(seconds=patience.SECONDS, brief=brief)
+    yield head + "\n".join(_reason(*row) for row in reasons.REASONS.items()) + "\n"
+
+
+def _reason(reason: str, kind: reasons.Kind) -> str:
+    """Return the row of a reason."""
+    could = (True,) if kind is reasons.Kind.READY else (False, True)
+    rows = [reasons.shown(kind, serving=serving) for serving in could]
+    cells = [
+        " / ".join(dict.fromkeys(str(cell(row)) for row in rows))
+        for cell in (
+            lambda row: row.available,
+            lambda row: row.ready,
+            lambda row: True if row.reconciling else "",
+            lambda row: True if row.stalled else "",
+            lambda row: row.progress,
+            lambda row: row.kstatus,
+            lambda row: row.argo,
+        )
+    ]
+    return f"| `{reason}` | {kind.value} | {' | '.join(cells)} |"
 
 
 def _secrets() -> Iterator[str]:

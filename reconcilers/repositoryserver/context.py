@@ -9,6 +9,7 @@ from attrs import define, field, frozen
 from reconcilers.secrets.reader import ReadScope
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from controller.clock import Deadline
@@ -21,20 +22,48 @@ if TYPE_CHECKING:
 
 
 @frozen
+class ShownCertificate:
+    """What clients see of a server's certificate.
+
+    Args:
+        fingerprint: As of `secrets.certificates.ServerCertificate`.
+        not_after: When it expires.
+    """
+
+    fingerprint: str
+    not_after: datetime
+
+
+@frozen
+class RefusedPolicy:
+    """A NetworkPolicy that the API server has refused.
+
+    Args:
+        peers: The peers that it had.
+        message: Why, in the words of the API server.
+    """
+
+    peers: tuple[Mapping[str, Any], ...]
+    message: str
+
+
+@frozen
 class KnownInputs:
     """What is remembered of the inputs once they were read: nothing secret.
 
-    Attributes:
+    Args:
         versions: Generation of the resource and versions of the Secrets.
         digest: Names the snapshot and the pod.
         not_after: When the certificate expires.
         pod: What messages about the pod name.
+        fingerprint: Of the certificate; empty if this process has not read it.
     """
 
     versions: Versions
     digest: str
     not_after: datetime
     pod: PodContext
+    fingerprint: str = ""
 
 
 @frozen
@@ -165,8 +194,10 @@ class Memory:
         refresh: The look that is under way.
         recorded_at: When what is known was written to the pod for its own sake, in monotonic
             seconds.
-        missing_since: When a Secret of the user's was first missed, in monotonic seconds; None if
-            none is missing.
+        faults_since: When each fault that may pass by itself was first seen, in monotonic seconds,
+            by step and reason.
+        certificates: The certificates of the servers that there are, by digest.
+        refused_policy: The NetworkPolicy that the API server has refused, and why.
         failure: What the newest pod failed at.
         setting: What messages about Kopia named last, for a server whose inputs are spoilt since.
         told_at: When the status was last brought up to date, in monotonic seconds; at first, when
@@ -186,7 +217,9 @@ class Memory:
     refreshed_at: float | None = None
     refresh: Refresh | None = None
     recorded_at: float | None = None
-    missing_since: float | None = None
+    faults_since: Mapping[tuple[str, str], float] = field(factory=dict)
+    certificates: dict[str, ShownCertificate] = field(factory=dict)
+    refused_policy: RefusedPolicy | None = None
     failure: KnownFailure | None = None
     setting: failures.Setting | None = None
     told_at: float | None = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from controller.clock import Deadline, DeadlineExceeded
-from controller.conditions import TRUE, conditions_of, get_condition, is_true, parse_time
+from controller.conditions import TRUE, conditions_of, get_condition, parse_time, timestamp
 from controller.errors import (
     AlreadyExists,
     ApiError,
@@ -27,8 +27,9 @@ from reconcilers import resources
 from reconcilers.errors import InvalidInput
 from reconcilers.kopia import failures
 from reconcilers.repositoryserver import api
-from reconcilers.repositoryserver.children import names, network, record
+from reconcilers.repositoryserver.children import names, record
 from reconcilers.repositoryserver.children.applier import ChildApplier
+from reconcilers.repositoryserver.children.protection import Protection
 from reconcilers.repositoryserver.children.record import Records
 from reconcilers.repositoryserver.context import KnownFailure, Memory, Pass
 from reconcilers.repositoryserver.inputs.issuer import CertificateIssuer
@@ -40,12 +41,20 @@ from reconcilers.repositoryserver.rollout.router import ServiceRouter
 from reconcilers.repositoryserver.rollout.throttle import Turns
 from reconcilers.repositoryserver.serverexec import ServerCommands
 from reconcilers.repositoryserver.status import conditions as status
-from reconcilers.repositoryserver.status import sharing
+from reconcilers.repositoryserver.status import patience, sharing
+from reconcilers.repositoryserver.status.certificate import ShownCertificates
 from reconcilers.repositoryserver.status.sharing import Repositories
 from reconcilers.repositoryserver.status.writer import StatusWriter
 from reconcilers.repositoryserver.users.source import UserSource
 from reconcilers.repositoryserver.users.sync import UserRegistrar
-from reconcilers.repositoryserver.verdict import SERVER_SETUP, Problem, Unsettled, Waiting
+from reconcilers.repositoryserver.verdict import (
+    REASON_WAITING_FOR_DELETION,
+    REASON_WAITING_FOR_SLOT,
+    SERVER_SETUP,
+    Problem,
+    Unsettled,
+    Waiting,
+)
 from reconcilers.secrets.reader import SecretReader
 
 if TYPE_CHECKING:
@@ -77,9 +86,6 @@ NEXT_STAGE_PAUSE_SECONDS = 5.0
 # goes onto their pods no more often than this; a process that is started before reads it anew.
 RECORD_PAUSE_SECONDS = 3600.0
 
-# `kubectl replace --force`, and others, delete a Secret and make it again. A server that is Ready
-# stays it for so long.
-SECRET_GAP_SECONDS = 5.0
 
 UNKNOWN_SETTING = failures.Setting(
     storage="its storage", location="", credential="", password="", user=0
@@ -153,6 +159,8 @@ class RepositoryServerReconciler:
             tell=self._writer.tell,
             clock=clock,
         )
+        self._protection = Protection(caches=caches, applier=self._applier)
+        self._certificates = ShownCertificates(client)
         issuer = CertificateIssuer(
             client=client,
             caches=caches,
@@ -219,7 +227,9 @@ class RepositoryServerReconciler:
             self._break_off(obj, Problem.of(error, SERVER_SETUP), deadline)
             return Result(requeue_after=UNREADY_RECHECK_SECONDS)
         except Unsettled as error:
-            self._break_off(obj, Waiting(SERVER_SETUP, str(error)), deadline)
+            self._break_off(
+                obj, Waiting(SERVER_SETUP, REASON_WAITING_FOR_DELETION, str(error)), deadline
+            )
             return Result(requeue_after=UNREADY_RECHECK_SECONDS)
         except (Forbidden, Invalid, BadRequest, WebhookFailed, DeadlineExceeded) as error:
             self._break_off(obj, _unfinished(error), deadline)
@@ -283,7 +293,7 @@ class RepositoryServerReconciler:
         """Act on children and users, each step on what the ones before found, and sum up."""
         server = current.server
         # First, so that no pod is ever without its protection.
-        self._applier.ensure(current, resources.NETWORK_POLICIES, network.network_policy(server))
+        unprotected = self._protection.ensure(current)
         unknown = self._registrar.ensure_known(current)
         is_new = not self._router.is_begun(server)
         newest = self._ensure_newest(current)
@@ -303,45 +313,38 @@ class RepositoryServerReconciler:
             self._refresher.ensure_caught_up(current, reached, others)
             if newest.is_(reached):
                 cleared = self._registrar.ensure_purged(current, reached)
-        found = tuple(v for v in (newest.verdict, unknown, untold) if v is not None)
-        verdicts = self._bridge_gap(current, found, serving=reached is not None)
+        found = (unprotected, newest.verdict, unknown, untold)
+        verdicts = self._judge(current, tuple(v for v in found if v is not None))
         if newest.replica_set is not None and not verdicts:
             self._ensure_recorded(current, newest.replica_set)
         shown = reached or serving
-        metadata = shown["metadata"] if shown is not None else {}
-        annotations = self._router.annotations_of(server, shown)
+        certificate = None if shown is None else self._certificates.of(current, shown)
         return status.Outcome(
             verdicts=verdicts,
             serving=reached is not None,
-            pod_name=metadata.get("name", ""),
+            in_effect=reached is not None and newest.is_(reached),
+            pod_name="" if shown is None else shown["metadata"]["name"],
             service_name=names.stable_name(server),
             network_policy_name=names.stable_name(server),
-            fingerprint=annotations.get(names.ANNOTATION_FINGERPRINT, ""),
-            not_after=annotations.get(names.ANNOTATION_NOT_AFTER, ""),
+            fingerprint="" if certificate is None else certificate.fingerprint,
+            not_after="" if certificate is None else timestamp(certificate.not_after),
             expiring=current.expiring,
             shared=self._shared(current),
             registered_users=None if cleared is None else tuple(sorted(cleared)),
         )
 
-    def _bridge_gap(
-        self,
-        current: Pass,
-        verdicts: tuple[Problem | Waiting, ...],
-        *,
-        serving: bool,
+    def _judge(
+        self, current: Pass, verdicts: tuple[Problem | Waiting, ...]
     ) -> tuple[Problem | Waiting, ...]:
-        """Wait for a Secret that has just gone to come back, as long as the server is Ready."""
+        """Return the verdicts with a wait in place of each fault that may yet pass by itself."""
+        ready = get_condition(conditions_of(current.obj), status.READY)
+        reported = "" if ready is None else ready["reason"]
         memory, now = current.memory, self._clock.monotonic()
-        if not any(map(status.is_secret_missing, verdicts)):
-            memory.missing_since = None
-            return verdicts
-        if memory.missing_since is None:
-            memory.missing_since = now
-        left = memory.missing_since + SECRET_GAP_SECONDS - now
-        if left > 0 and serving and is_true(conditions_of(current.obj), status.READY):
-            current.look_again(left)
-            return tuple(map(status.awaiting_secret, verdicts))
-        return verdicts
+        judged = patience.judge(verdicts, memory.faults_since, reported=reported, now=now)
+        memory.faults_since = judged.since
+        if judged.seconds is not None:
+            current.look_again(judged.seconds)
+        return judged.verdicts
 
     def _ensure_newest(self, current: Pass) -> Newest:
         """Bring up the pod of the inputs as they are now, and say how far it is."""
@@ -459,7 +462,7 @@ class RepositoryServerReconciler:
 
     def _waits_for_turn(self, current: Pass, inputs: KnownInputs) -> Newest:
         current.look_again(self._turns.pause())
-        waiting = Waiting(SERVER_SETUP, status.WAITING_TURN)
+        waiting = Waiting(SERVER_SETUP, REASON_WAITING_FOR_SLOT, status.WAITING_TURN)
         return Newest(inputs.digest, verdict=waiting, claim=inputs.pod.claim)
 
     def _settle_turn(

@@ -5,7 +5,7 @@ A server comes up in `STEPS`, each with a condition of the last shipped contract
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
@@ -15,6 +15,18 @@ from reconcilers.repositoryserver import api
 if TYPE_CHECKING:
     from reconcilers.errors import InvalidInput
     from reconcilers.repositoryserver.api import RepositoryServer
+
+# Why a server waits, in one word. `status.reasons` says what each becomes in the status.
+REASON_WAITING_FOR_SLOT: Final = "WaitingForSlot"
+REASON_WAITING_FOR_SECRET: Final = "WaitingForSecret"  # noqa: S105 - a reason
+REASON_WAITING_FOR_DELETION: Final = "WaitingForDeletion"
+REASON_POD_PENDING: Final = "PodPending"
+REASON_IMAGE_PULLING: Final = "ImagePulling"
+REASON_OPENING_REPOSITORY: Final = "OpeningRepository"
+REASON_KOPIA_RESTARTING: Final = "KopiaRestarting"
+REASON_WAITING_FOR_ANSWER: Final = "WaitingForAnswer"
+REASON_LOADING_USERS: Final = "LoadingUsers"
+REASON_WAITING_FOR_ENDPOINTS: Final = "WaitingForEndpoints"
 
 SERVER_SETUP = "ServerSetup"
 REPOSITORY_CONNECTED = "RepositoryConnected"
@@ -52,15 +64,18 @@ class Problem:
         step: Type of the condition that fails, one of `STEPS`.
         reason: CamelCase word for the Ready condition and the event.
         message: Names the object, the key or field, and the fix; never a secret value.
+        blocks: Whether the steps after it wait for it. A fault beside the server, of its
+            NetworkPolicy for example, does not keep the server from coming up.
     """
 
     step: str
     reason: str
     message: str
+    blocks: bool = True
 
     @classmethod
     def of(cls, error: InvalidInput, step: str) -> Problem:
-        """Return what a status tells of a refused input.
+        """Return the fault that a refused input is.
 
         Args:
             error: The refusal.
@@ -75,11 +90,16 @@ class Waiting:
 
     Attributes:
         step: Type of its condition.
+        reason: CamelCase word for the Ready condition, one of those above.
         message: What is being waited for.
+        keeps_ready: Whether a server that is Ready stays it meanwhile: nothing has changed yet that
+            is not in effect.
     """
 
     step: str
+    reason: str
     message: str
+    keeps_ready: bool = False
 
 
 @frozen

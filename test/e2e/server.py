@@ -269,13 +269,13 @@ class Server:
         return ran.output
 
     def history(self) -> list[str]:
-        """Return the statuses that Ready had since it was True first, each once for every stay."""
+        """Return the statuses that Available had since it was True first, each once a stay."""
         now = self.get()
         versions = self.witness.versions(now)
         statuses: list[str] = []
         for version in versions:
-            ready = condition(version, "Ready")
-            status = ready["status"] if ready is not None else "Unknown"
+            available = condition(version, "Available")
+            status = available["status"] if available is not None else "Unknown"
             if statuses[-1:] != [status] and (statuses or status == "True"):
                 statuses.append(status)
         return statuses

@@ -126,7 +126,7 @@ def test_a_file_store_that_is_away_is_noticed_though_nobody_uses_it(
         f"pod {pod} fails its readiness probe; if this lasts, backups/repository/ on "
         f"PersistentVolumeClaim {NAMESPACE}/{server.name} may be away: check it"
     )
-    assert warnings(server, "NotReady") == [message_of(unready)]
+    assert warnings(server, "NotAvailable") == [message_of(unready)]
     assert server.pod()["metadata"]["name"] == pod
 
 

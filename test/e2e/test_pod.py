@@ -98,13 +98,14 @@ def test_an_override_that_the_api_server_refuses_is_told(server: Server) -> None
     pod = server.pod()
 
     server.patch(of_pod(podOverride={"restartPolice": "Always"}))
-    failed = server.wait("to have Failed", lambda obj: obj["status"]["progress"] == "Failed")
+    failed = server.wait("to be Stalled", lambda obj: condition(obj, "Stalled") is not None)
 
     ready = condition(failed, "Ready")
     assert ready is not None
     assert ready["reason"] == "PodRefused"
     assert ".spec.restartPolice: field not declared in schema" in ready["message"]
     assert failed["status"]["serverInfo"]["podName"] == pod["metadata"]["name"]
+    assert failed["status"]["progress"] == "Ready"
     server.patch(of_pod(podOverride=None))
     server.wait_ready()
     assert server.pod()["metadata"]["uid"] == pod["metadata"]["uid"]

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from controller.cache.informer import Informer
 from controller.metrics import Metrics
 from controller.resource import Object, Resource
+from controller.stop import Stop
 from e2e.cluster import EVENTS, NAMESPACE, Cluster
 from e2e.waiting import CLOCK, wait_for
 from reconcilers import resources
@@ -44,7 +45,7 @@ class Witness:
     def __init__(self, cluster: Cluster, api_client: kubernetes.client.ApiClient) -> None:
         self._cluster = cluster
         self._core = kubernetes.client.CoreV1Api(api_client)
-        self._stop = threading.Event()
+        self._stop = Stop()
         # By uid, with the kind. Appended to by the informers' threads, each to its own lists.
         self._versions: dict[tuple[str, str], list[Object]] = defaultdict(list)
         self._logs: dict[str, str] = {}

@@ -15,7 +15,7 @@ def new_queue(clock: Clock, metrics: Metrics | None = None) -> PriorityQueue[str
     return PriorityQueue(
         "queue",
         clock=clock,
-        metrics=metrics or Metrics(CollectorRegistry()),
+        metrics=(metrics or Metrics(CollectorRegistry())).workqueue,
         rate_limiter=ExponentialRateLimiter(base=1),
     )
 

@@ -6,6 +6,8 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from prometheus_client import CollectorRegistry
 
 from controller.cache.mutationcache import MutationCache
@@ -33,6 +35,7 @@ from reconcilers.repositoryserver.caches import (
     owner_uids,
 )
 from reconcilers.repositoryserver.children import names, record
+from reconcilers.repositoryserver.children.secrets import KEY_CERTIFICATE
 from reconcilers.repositoryserver.informers import instance, released
 from reconcilers.repositoryserver.reconciler import POD_FIRST_SECONDS, STAGE_PAUSE_SECONDS
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler as Reconciler
@@ -310,9 +313,9 @@ class World:
 
     def fingerprint(self, pod: Object) -> str:
         """Return the fingerprint of the certificate that a pod shows."""
-        annotations = self.replica_set_of(pod)["metadata"]["annotations"]
-        fingerprint: str = annotations[names.ANNOTATION_FINGERPRINT]
-        return fingerprint
+        snapshot = self.secret(self.replica_set_of(pod)["metadata"]["name"])
+        pem = base64.b64decode(snapshot["data"][KEY_CERTIFICATE])
+        return x509.load_pem_x509_certificate(pem).fingerprint(hashes.SHA256()).hex()
 
     def stored(self, pod: Object) -> Object:
         """Return a pod as it is now."""

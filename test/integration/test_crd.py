@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,16 +12,21 @@ import yaml
 from controller.errors import Invalid
 from controller.rest.client import Client, Object, Resource
 from e2e.waiting import wait_for
+from fakes import kstatus
 from integration.running import DEFINITION, DEFINITIONS, install_definition, serves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 REPOSITORY_SERVERS = Resource("cr.kanister.io", "v1alpha1", "repositoryservers", "RepositoryServer")
 
 # The same schema in another API group, for a test that changes it under the feet of its objects.
 GROUP_OF_COPY = "copy.kanister.io"
 COPIES = Resource(GROUP_OF_COPY, "v1alpha1", "repositoryservers", "RepositoryServer")
+
+# The status of a resource that no controller has seen.
+NOT_OBSERVED = {"observedGeneration": -1}
 
 # Takes a field out of an object, where other rows of a table put one in.
 ABSENT = object()
@@ -695,7 +701,7 @@ def test_stores_a_status(client: Client, namespace: str, server: Object, status:
         subresource="status",
     )
 
-    assert updated["status"] == status
+    assert updated["status"] == {**NOT_OBSERVED, **status}
     assert updated["metadata"]["generation"] == server["metadata"]["generation"]
 
 
@@ -704,7 +710,7 @@ def test_a_status_is_the_controllers(client: Client, namespace: str) -> None:
         REPOSITORY_SERVERS, namespace, changed(SERVER, {"status": {"progress": "Ready"}})
     )
 
-    assert "status" not in created
+    assert created["status"] == NOT_OBSERVED
 
 
 class TestAnObjectFromBeforeTheRules:
@@ -774,12 +780,19 @@ class TestKubectl:
         self, client: Client, kubectl: Callable[..., str], namespace: str, server: Object
     ) -> None:
         ready = {"type": "Ready", "status": "False", "reason": "SecretMissing", "message": "Fix!"}
+        available = {"type": "Available", "status": "True", "reason": "Serving", "message": "yes"}
         info = {"podName": "pod", "serviceName": "service", "tlsFingerprint": "f00d"}
         client.merge_patch(
             REPOSITORY_SERVERS,
             namespace,
             server["metadata"]["name"],
-            {"status": {"progress": "Failed", "conditions": [ready], "serverInfo": info}},
+            {
+                "status": {
+                    "progress": "Failed",
+                    "conditions": [available, ready],
+                    "serverInfo": info,
+                }
+            },
             subresource="status",
         )
 
@@ -787,10 +800,59 @@ class TestKubectl:
         wide = kubectl("get", "reposerver", "--namespace", namespace, "-o", "wide").splitlines()
 
         assert [line.split()[:3] for line in table] == [
-            ["NAME", "PROGRESS", "SERVICE"],
-            ["server", "Failed", "service"],
+            ["NAME", "READY", "REASON"],
+            ["server", "False", "SecretMissing"],
         ]
+        assert table[0].split()[3:] == ["AGE"]
         assert [line.split()[4:] for line in wide] == [
-            ["REASON", "MESSAGE", "POD", "FINGERPRINT"],
-            ["SecretMissing", "Fix!", "pod", "f00d"],
+            ["AVAILABLE", "SERVICE", "MESSAGE", "POD", "FINGERPRINT"],
+            ["True", "service", "Fix!", "pod", "f00d"],
         ]
+
+    def test_lists_it_with_all_of_kanister(
+        self, kubectl: Callable[..., str], namespace: str, server: Object, tmp_path: Path
+    ) -> None:
+        # What kubectl remembers of a server may be of another one that had the same port.
+        cache = f"--cache-dir={tmp_path}"
+
+        found = kubectl("get", "kanister", "--namespace", namespace, "-o", "name", cache)
+
+        assert found.split() == [f"repositoryserver.cr.kanister.io/{server['metadata']['name']}"]
+
+
+class TestKstatus:
+    """What Flux waits for."""
+
+    def test_a_resource_that_no_controller_has_seen_is_in_progress(
+        self, client: Client, namespace: str, server: Object
+    ) -> None:
+        found = client.get(REPOSITORY_SERVERS, namespace, server["metadata"]["name"])
+
+        assert found["status"] == NOT_OBSERVED
+        assert kstatus.compute(found) == "InProgress"
+
+
+class TestKubectlWait:
+    def test_waits_for_an_edit_that_the_controller_has_not_seen(
+        self, client: Client, kubectl: Callable[..., str], namespace: str, server: Object
+    ) -> None:
+        name = server["metadata"]["name"]
+        wait = ("wait", "--namespace", namespace, "--for=condition=Ready", f"reposerver/{name}")
+
+        def report(generation: int) -> None:
+            ready = {"type": "Ready", "status": "True", "observedGeneration": generation}
+            status = {"observedGeneration": generation, "conditions": [ready]}
+            client.merge_patch(
+                REPOSITORY_SERVERS, namespace, name, {"status": status}, subresource="status"
+            )
+
+        report(server["metadata"]["generation"])
+        assert "condition met" in kubectl(*wait, "--timeout=5s")
+        change = {"spec": {"server": {"drainSeconds": 7}}}
+        edited = client.merge_patch(REPOSITORY_SERVERS, namespace, name, change)
+
+        with pytest.raises(subprocess.CalledProcessError):
+            kubectl(*wait, "--timeout=1s")
+
+        report(edited["metadata"]["generation"])
+        assert "condition met" in kubectl(*wait, "--timeout=5s")

@@ -43,6 +43,7 @@ from reconcilers.repositoryserver.reconciler import (
     RepositoryServerReconciler,
 )
 from reconcilers.repositoryserver.status import conditions as status
+from reconcilers.repositoryserver.status import reasons
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -169,7 +170,7 @@ def test_what_happens_while_the_api_server_is_away_is_made_good_when_it_is_back(
     client.delete(resources.PODS, namespace, pod["metadata"]["name"])
     SystemClock().wait_event(threading.Event(), AWAY_SECONDS)
     assert controller.thread.is_alive()
-    assert get(client, namespace, SECOND).get("status") is None
+    assert get(client, namespace, SECOND)["status"] == {"observedGeneration": -1}
     network.accept()
 
     wait_ready(client, namespace, SECOND, seconds=BACK_SECONDS)
@@ -198,7 +199,7 @@ def test_a_slow_api_server_only_makes_the_controller_slow(
     ready = wait_ready(client, namespace, FIRST)
 
     assert len(pods_of(client, namespace, FIRST)) == 1
-    assert said(ready).reason == status.REASON_READY
+    assert said(ready).reason == reasons.REASON_READY
 
 
 @pytest.fixture

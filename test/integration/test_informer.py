@@ -85,7 +85,7 @@ class Listener:
     def on_delete(self, obj: Object) -> None:
         self._tell(f"delete {obj['metadata']['name']}")
 
-    def wait_until_told(self, *expected: str) -> None:
+    def wait_until_called(self, *expected: str) -> None:
         with self._changed:
             self._changed.wait_for(lambda: len(self._told) >= len(expected), STUCK_AFTER)
             assert self._told == list(expected)
@@ -157,13 +157,13 @@ def test_it_streams_and_follows(
 ) -> None:
     client.create(CONFIG_MAPS, namespace, config_map("a"))
     informer, listener = start(CONFIG_MAPS)
-    listener.wait_until_told("add a initial")
+    listener.wait_until_called("add a initial")
 
     client.create(CONFIG_MAPS, namespace, config_map("b"))
     client.apply(CONFIG_MAPS, namespace, "a", config_map("a", key="value"))
     client.delete(CONFIG_MAPS, namespace, "b")
 
-    listener.wait_until_told("add a initial", "add b", "update a", "delete b")
+    listener.wait_until_called("add a initial", "add b", "update a", "delete b")
     assert recording.asked == ["stream"]
     (held,) = informer.store.list()
     assert held["data"] == {"key": "value"}
@@ -190,14 +190,14 @@ def test_it_goes_on_where_it_was(
 ) -> None:
     client.create(CONFIG_MAPS, namespace, config_map("before"))
     _, listener = start(CONFIG_MAPS, read_timeout=2.0)
-    listener.wait_until_told("add before initial")
+    listener.wait_until_called("add before initial")
     client.create(CONFIG_MAPS, namespace, config_map("live"))
-    listener.wait_until_told("add before initial", "add live")
+    listener.wait_until_called("add before initial", "add live")
 
     fail(network)
     client.create(CONFIG_MAPS, namespace, config_map("meanwhile"))
 
-    listener.wait_until_told("add before initial", "add live", "add meanwhile")
+    listener.wait_until_called("add before initial", "add live", "add meanwhile")
     assert recording.asked[:2] == ["stream", "watch"]
     assert set(recording.asked[2:]) <= {"watch"}
 
@@ -253,9 +253,9 @@ def test_it_finds_the_difference_when_its_version_is_too_old(
 
     create("goes")
     informer, listener = start(young)
-    listener.wait_until_told("add goes initial")
+    listener.wait_until_called("add goes initial")
     create("stays")
-    listener.wait_until_told("add goes initial", "add stays")
+    listener.wait_until_called("add goes initial", "add stays")
 
     # Version 1 is from before the resource's time; the deletion falls into the gap.
     recording.next_watch_from = "1"
@@ -263,7 +263,7 @@ def test_it_finds_the_difference_when_its_version_is_too_old(
     client.delete(young, namespace, "goes")
     network.cut()
 
-    listener.wait_until_told("add goes initial", "add stays", "delete goes")
+    listener.wait_until_called("add goes initial", "add stays", "delete goes")
     assert recording.asked == ["stream", "watch", "stream"]
     assert [obj["metadata"]["name"] for obj in informer.store.list()] == ["stays"]
 
@@ -275,10 +275,10 @@ def test_it_lists_where_no_stream_comes_to_its_end(
     client.create(CONFIG_MAPS, namespace, config_map("a"))
 
     _, listener = start(CONFIG_MAPS, read_timeout=1.0)
-    listener.wait_until_told("add a initial")
+    listener.wait_until_called("add a initial")
     client.create(CONFIG_MAPS, namespace, config_map("b"))
 
-    listener.wait_until_told("add a initial", "add b")
+    listener.wait_until_called("add a initial", "add b")
     assert recording.asked[:3] == ["stream", "list", "watch"]
 
 
@@ -297,9 +297,9 @@ def test_metadata_of_secrets_holds_no_data(client: Client, namespace: str, start
     client.create(SECRETS, namespace, secret("there"))
     informer, listener = start(SECRETS, metadata_only=True)
     client_sees = client.get(SECRETS, namespace, "there")
-    listener.wait_until_told("add there initial")
+    listener.wait_until_called("add there initial")
     client.create(SECRETS, namespace, secret("new"))
-    listener.wait_until_told("add there initial", "add new")
+    listener.wait_until_called("add there initial", "add new")
 
     assert ENCODED in str(client_sees)
     held = informer.store.list()

@@ -22,7 +22,7 @@ from integration import running
 from reconcilers import resources
 from reconcilers.repositoryserver import api, setup
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
-from reconcilers.repositoryserver.status import conditions as status
+from reconcilers.repositoryserver.status import reasons
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -123,7 +123,7 @@ def bring_up(client: Client, namespace: str) -> None:
     wait_for(
         "the events",
         lambda: client.list(EVENTS, namespace)["items"],
-        lambda found: sum(e["reason"] == status.REASON_READY for e in found) == len(SERVERS),
+        lambda found: sum(e["reason"] == reasons.REASON_READY for e in found) == len(SERVERS),
     )
 
 

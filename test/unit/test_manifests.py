@@ -110,9 +110,23 @@ def test_a_kustomization_lists_every_file_beside_it(folder: Path) -> None:
     (kustomization,) = load(folder / KUSTOMIZATION)
     beside = {path.name for path in folder.glob("*.yaml")} - {KUSTOMIZATION}
 
-    listed = {name for name in kustomization["resources"] if name.endswith(".yaml")}
+    listed = {name for name in kustomization.get("resources", ()) if name.endswith(".yaml")}
 
     assert listed == beside
+
+
+def test_argo_cd_finds_the_health_check_by_the_kind() -> None:
+    """It looks up group and kind, with an underscore between them (argo-cd util/settings)."""
+    (kustomization,) = load(MANIFESTS / "gitops" / KUSTOMIZATION)
+    (generated,) = kustomization["configMapGenerator"]
+
+    (file,) = generated["files"]
+
+    assert generated["name"] == "argocd-cm"
+    key, _, path = file.partition("=")
+    kind = api.REPOSITORY_SERVERS
+    assert key == f"resource.customizations.health.{kind.group}_{kind.kind}"
+    assert (MANIFESTS / "gitops" / path).exists()
 
 
 class TestCustomResourceDefinition:

@@ -219,7 +219,7 @@ class ChildApplier:
         # How many pods one that is there has is for the rollout to say.
         replicas = 1 if observed is None else observed["spec"].get("replicas", 1)
         desired = revision.replica_set(server, inputs, digest, replicas=replicas)
-        desired["metadata"]["annotations"] |= self._records.annotations(current.memory, desired)
+        desired["metadata"]["annotations"] = self._records.annotations(current.memory, desired)
         try:
             replica_set = self.ensure(current, resources.REPLICA_SETS, desired)
         # A webhook's denial without a code is a bad request.

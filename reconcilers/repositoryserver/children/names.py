@@ -18,8 +18,8 @@ CONTAINER = "repo-server-container"
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 LABEL_INSTANCE = "cr.kanister.io/repository-server"
 LABEL_DIGEST = "cr.kanister.io/digest"
-ANNOTATION_FINGERPRINT = "cr.kanister.io/tls-fingerprint"
-ANNOTATION_NOT_AFTER = "cr.kanister.io/tls-not-after"
+# Annotations of ours begin so; those that a resource gives its pod must not.
+ANNOTATION_PREFIX = "cr.kanister.io/"
 ANNOTATION_APPLIED = "cr.kanister.io/applied"
 # On a pod: which labels and annotations it has from its ReplicaSet, so that one that is not wanted
 # any more is taken off.

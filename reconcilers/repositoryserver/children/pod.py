@@ -52,7 +52,12 @@ def template(server: RepositoryServer, inputs: ServerInputs, digest_: str) -> di
         InvalidInput: As for `pod_spec`.
     """
     labels = {**server.pod.labels, **names.labels(server, digest_)}
-    annotations = dict(server.pod.annotations)
+    annotations = {
+        name: value
+        for name, value in server.pod.annotations.items()
+        # What a process has loaded, and until when it drains, is not for the resource to say.
+        if not name.startswith(names.ANNOTATION_PREFIX)
+    }
     keys = {"annotations": sorted(annotations), "labels": sorted(labels)}
     text = json.dumps(keys, separators=(",", ":"))
     return {

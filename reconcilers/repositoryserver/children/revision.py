@@ -10,7 +10,6 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from controller.conditions import timestamp
 from reconcilers import resources
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.children.pod import pod_spec, template
@@ -60,16 +59,10 @@ def replica_set(
     Raises:
         InvalidInput: As for `template`.
     """
-    metadata = names.metadata(server, names.versioned_name(server, digest_), digest_)
-    # Of the revision and not of a pod: clients trust a server by it, and others write to pods.
-    metadata["annotations"] = {
-        names.ANNOTATION_FINGERPRINT: inputs.certificate.fingerprint,
-        names.ANNOTATION_NOT_AFTER: timestamp(inputs.certificate.not_after),
-    }
     return {
         "apiVersion": resources.REPLICA_SETS.api_version,
         "kind": resources.REPLICA_SETS.kind,
-        "metadata": metadata,
+        "metadata": names.metadata(server, names.versioned_name(server, digest_), digest_),
         "spec": {
             "replicas": replicas,
             # It cannot change.

@@ -152,6 +152,7 @@ class InputReader:
             digest=revision.digest(server, full),
             not_after=full.certificate.not_after,
             pod=PodContext.of(server, storage=full.storage.label, claim=full.storage.claim),
+            fingerprint=full.certificate.fingerprint,
         )
 
     def _is_due(self, server: api.RepositoryServer, known: KnownInputs) -> bool:

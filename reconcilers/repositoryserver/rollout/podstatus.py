@@ -11,6 +11,11 @@ from controller.conditions import conditions_of, get_condition, is_true, parse_t
 from reconcilers.kopia import failures
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.verdict import (
+    REASON_IMAGE_PULLING,
+    REASON_KOPIA_RESTARTING,
+    REASON_OPENING_REPOSITORY,
+    REASON_POD_PENDING,
+    REASON_WAITING_FOR_ANSWER,
     REPOSITORY_CONNECTED,
     SERVER_INITIALIZED,
     SERVER_SETUP,
@@ -64,6 +69,10 @@ WAITING_DELETION = "pod {pod} is being deleted, and another one takes its place"
 WAITING_CONTAINER = (
     "the container of pod {pod} is starting; if this lasts, see the events of the pod"
 )
+WAITING_IMAGE = (
+    "the node pulls image {image} and starts the container of pod {pod}; if this lasts, see the "
+    "events of the pod"
+)
 WAITING_INIT_CONTAINER = "pod {pod} waits for its init container {container}: {cause}"
 WAITING_SERVER = (
     "Kopia is opening the repository in pod {pod}; if this lasts, see the log of the pod"
@@ -82,7 +91,9 @@ _IMAGE_REASONS = frozenset(
 _CREATION_REASONS = frozenset(
     {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 )
-_BEING_CREATED = frozenset({"ContainerCreating", "PodInitializing"})
+_CONTAINER_CREATING = "ContainerCreating"
+_BEING_CREATED = frozenset({_CONTAINER_CREATING, "PodInitializing"})
+_HAS_SANDBOX = "PodReadyToStartContainers"
 CRASH_LOOP = "CrashLoopBackOff"
 # Somebody has given the pod a readiness gate.
 _GATES_NOT_READY = "ReadinessGatesNotReady"
@@ -104,12 +115,11 @@ def examine(
         A problem, what is being waited for, or None when nothing is seen that does.
     """
     if pod is None:
-        return Waiting(SERVER_SETUP, WAITING_POD.format(name=name))
+        return Waiting(SERVER_SETUP, REASON_POD_PENDING, WAITING_POD.format(name=name))
     if pod["metadata"].get("deletionTimestamp"):
         # The end of a pod is confirmed by its node, and by nobody else.
-        return _node_lost(pod, context) or Waiting(
-            SERVER_SETUP, WAITING_DELETION.format(pod=pod["metadata"]["name"])
-        )
+        message = WAITING_DELETION.format(pod=pod["metadata"]["name"])
+        return _node_lost(pod, context) or Waiting(SERVER_SETUP, REASON_POD_PENDING, message)
     for check in POD_CHECKS:
         verdict = check(pod, context)
         if verdict is not None:
@@ -190,7 +200,8 @@ def _unschedulable(pod: Mapping[str, Any], context: PodContext) -> Problem | Wai
 def _not_created(pod: Mapping[str, Any], _context: PodContext) -> Problem | Waiting | None:
     status = container_status(pod)
     if status is None:
-        return Waiting(SERVER_SETUP, WAITING_CONTAINER.format(pod=pod["metadata"]["name"]))
+        message = WAITING_CONTAINER.format(pod=pod["metadata"]["name"])
+        return Waiting(SERVER_SETUP, REASON_POD_PENDING, message)
     waiting = status["state"].get("waiting")
     if waiting is None or waiting.get("reason") == CRASH_LOOP:
         return None
@@ -200,7 +211,21 @@ def _not_created(pod: Mapping[str, Any], _context: PodContext) -> Problem | Wait
         return Problem(SERVER_SETUP, REASON_IMAGE, message)
     if waiting.get("reason") in _CREATION_REASONS:
         return Problem(SERVER_SETUP, REASON_CONTAINER, CONTAINER.format(**words))
-    return _init_container(pod) or Waiting(SERVER_SETUP, WAITING_CONTAINER.format(**words))
+    if _image_is_being_pulled(pod, waiting):
+        message = WAITING_IMAGE.format(image=status["image"], **words)
+        return Waiting(SERVER_SETUP, REASON_IMAGE_PULLING, message)
+    message = WAITING_CONTAINER.format(**words)
+    return _init_container(pod) or Waiting(SERVER_SETUP, REASON_POD_PENDING, message)
+
+
+def _image_is_being_pulled(pod: Mapping[str, Any], waiting: Mapping[str, Any]) -> bool:
+    """Return whether all that the container waits for is its image.
+
+    The kubelet mounts the volumes and makes the sandbox, and then sets the condition; after that it
+    pulls the image (kubernetes pkg/kubelet/kuberuntime, SyncPod).
+    """
+    has_sandbox = is_true(conditions_of(pod), _HAS_SANDBOX)
+    return has_sandbox and waiting.get("reason") == _CONTAINER_CREATING
 
 
 def _init_container(pod: Mapping[str, Any]) -> Waiting | None:
@@ -211,7 +236,8 @@ def _init_container(pod: Mapping[str, Any]) -> Waiting | None:
         if waiting.get("reason") not in (None, *_BEING_CREATED):
             words = {"pod": pod["metadata"]["name"], "container": status["name"]}
             cause = ": ".join(filter(None, (waiting["reason"], waiting.get("message"))))
-            return Waiting(SERVER_SETUP, WAITING_INIT_CONTAINER.format(cause=cause, **words))
+            message = WAITING_INIT_CONTAINER.format(cause=cause, **words)
+            return Waiting(SERVER_SETUP, REASON_POD_PENDING, message)
     return None
 
 
@@ -231,7 +257,7 @@ def _ended(pod: Mapping[str, Any], context: PodContext) -> Problem | Waiting | N
     # A single end without a known cause is a kill; the kubelet mends it within a second.
     if explanation.reason == failures.REASON_EXITED and not looping:
         message = WAITING_RESTART.format(code=ended["exitCode"], pod=pod["metadata"]["name"])
-        return Waiting(SERVER_INITIALIZED, message)
+        return Waiting(SERVER_INITIALIZED, REASON_KOPIA_RESTARTING, message)
     step = SERVER_INITIALIZED if explanation.opened else REPOSITORY_CONNECTED
     return Problem(step, explanation.reason, explanation.message)
 
@@ -239,7 +265,8 @@ def _ended(pod: Mapping[str, Any], context: PodContext) -> Problem | Waiting | N
 def _not_started(pod: Mapping[str, Any], _context: PodContext) -> Waiting | None:
     status = container_status(pod)
     if status is not None and not status.get("started"):
-        return Waiting(REPOSITORY_CONNECTED, WAITING_SERVER.format(pod=pod["metadata"]["name"]))
+        message = WAITING_SERVER.format(pod=pod["metadata"]["name"])
+        return Waiting(REPOSITORY_CONNECTED, REASON_OPENING_REPOSITORY, message)
     return None
 
 
@@ -247,7 +274,8 @@ def _not_answering(pod: Mapping[str, Any], context: PodContext) -> Waiting | Non
     status = container_status(pod)
     if status is not None and not status.get("ready"):
         words = {"pod": pod["metadata"]["name"], "storage": context.setting.storage}
-        return Waiting(SERVER_INITIALIZED, WAITING_PROBE.format(**words))
+        message = WAITING_PROBE.format(**words)
+        return Waiting(SERVER_INITIALIZED, REASON_WAITING_FOR_ANSWER, message)
     return None
 
 
@@ -265,7 +293,7 @@ def _not_ready(pod: Mapping[str, Any], _context: PodContext) -> Waiting | None:
         return None
     cause = ready.get("message") or ready.get("reason", "")
     message = WAITING_READY.format(pod=pod["metadata"]["name"], cause=cause)
-    return Waiting(SERVER_INITIALIZED, message)
+    return Waiting(SERVER_INITIALIZED, REASON_WAITING_FOR_ANSWER, message)
 
 
 # From the outside in: nothing more happens in a pod that is over, a pod without a node has no

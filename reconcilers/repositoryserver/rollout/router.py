@@ -101,18 +101,6 @@ class ServiceRouter:
         made = [pod for one in owned for pod in self._revision(one).pods]
         return [*self._caches.pods.by_index(INDEX_OWNER, uid), *made]
 
-    def annotations_of(
-        self, server: api.RepositoryServer, pod: Mapping[str, Any] | None
-    ) -> Mapping[str, str]:
-        """Return the annotations of the ReplicaSet that has made a pod; none if there is none."""
-        if pod is None:
-            return {}
-        revision = self.revision(server, names.digest_of(pod))
-        if revision is None:
-            return {}
-        annotations: dict[str, str] = revision.replica_set["metadata"].get("annotations") or {}
-        return annotations
-
     def is_begun(self, server: api.RepositoryServer) -> bool:
         """Return whether a server has a ReplicaSet or a Service."""
         return bool(self.revisions(server) or self._routed(server))

@@ -1,18 +1,25 @@
-"""From what was seen to the status: conditions, progress and server info, as pure functions.
+"""From what a reconcile found to the status: conditions, progress and server info. Pure functions.
 
-Each of the `STEPS` in which a server comes up has a condition. It is True, False, or Unknown while
-it waits for the one before it. `Ready` sums them up.
+Each of the `STEPS` in which a server comes up has a condition: True, False, or Unknown while it
+waits for the one before it. Four conditions sum them up, by the table in `reasons`:
+
+- `Available`: clients can connect now, be it to a pod of before a change.
+- `Ready`: the resource as it is, and its Secrets as they are, are in effect, and it is Available.
+- `Reconciling` and `Stalled` are there only while they are True, as kstatus wants it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
-from controller.conditions import get_condition, is_true, set_condition
+from controller.conditions import get_condition, is_true, remove_condition, set_condition
+from reconcilers.repositoryserver.status import reasons
+from reconcilers.repositoryserver.status.reasons import Kind
 from reconcilers.repositoryserver.verdict import (
     CLIENT_USER_INITIALIZED,
+    REASON_WAITING_FOR_ENDPOINTS,
     REPOSITORY_CONNECTED,
     SERVER_INITIALIZED,
     SERVER_REFRESHED,
@@ -21,77 +28,70 @@ from reconcilers.repositoryserver.verdict import (
     Problem,
     Waiting,
 )
-from reconcilers.secrets.data import REASON_MISSING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-READY = "Ready"
-CERTIFICATE_EXPIRING = "CertificateExpiring"
-REPOSITORY_SHARED = "RepositoryShared"
+AVAILABLE: Final = "Available"
+READY: Final = "Ready"
+RECONCILING: Final = "Reconciling"
+STALLED: Final = "Stalled"
+CERTIFICATE_EXPIRING: Final = "CertificateExpiring"
+REPOSITORY_SHARED: Final = "RepositoryShared"
 
-# What is told of a server besides: True is a warning, and changes nothing of Ready.
-WARNINGS = (CERTIFICATE_EXPIRING, REPOSITORY_SHARED)
+#: Warnings: True changes nothing of Ready.
+WARNINGS: Final = (CERTIFICATE_EXPIRING, REPOSITORY_SHARED)
 
-# What these say is over with the process. The users, by contrast, stay in their Secret.
-_OF_THE_PROCESS = frozenset({REPOSITORY_CONNECTED, SERVER_INITIALIZED})
+# These steps are those of one process, and are unknown of the next. The users stay in their Secret.
+_OF_THE_PROCESS: Final = frozenset({REPOSITORY_CONNECTED, SERVER_INITIALIZED})
 
-PROGRESS_PENDING = "Pending"
-PROGRESS_READY = "Ready"
-PROGRESS_FAILED = "Failed"
-
-REASON_READY = "ServerReady"
-REASON_PENDING = "Pending"
-REASON_EXPIRING = "CertificateExpiring"
-REASON_RENEWED = "CertificateRenewed"
-REASON_SHARED = "RepositoryShared"
-REASON_NOT_SHARED = "RepositoryNotShared"
+#: Of a step that waits for one before it.
+REASON_PENDING: Final = "Pending"
+REASON_SERVING: Final = "Serving"
+REASON_EXPIRING: Final = "CertificateExpiring"
+REASON_RENEWED: Final = "CertificateRenewed"
+REASON_SHARED: Final = "RepositoryShared"
+REASON_NOT_SHARED: Final = "RepositoryNotShared"
 
 # apimachinery pkg/apis/meta/v1, Condition. The API server repeats what a webhook says in full.
-MESSAGE_LENGTH = 32768
-MESSAGES = {
+MESSAGE_LENGTH: Final = 32768
+MESSAGES: Final = {
     SERVER_SETUP: "Secrets are valid; pod, Service and NetworkPolicy are in place",
     REPOSITORY_CONNECTED: "Kopia has opened the repository",
     SERVER_INITIALIZED: "the Kopia server answers",
     CLIENT_USER_INITIALIZED: "the users of the access Secret are known",
     SERVER_REFRESHED: "the server has loaded the users",
 }
-READY_MESSAGE = "clients can connect to service {service}"
-WAITS = "waiting for {step}"
-RENEWED = "a renewed certificate has replaced the one that was about to expire"
-NOT_SHARED = "no other RepositoryServer in the namespace writes to the repository any more"
+READY_MESSAGE: Final = "clients can connect to service {service}"
+WAITS: Final = "waiting for {step}"
+RENEWED: Final = "a renewed certificate has replaced the one that was about to expire"
+NOT_SHARED: Final = "no other RepositoryServer in the namespace writes to the repository any more"
 
-# When a change has failed, for the one who asks whether backups go on.
-FORMER_SERVES = "{message} (meanwhile pod {pod} still serves)"
+# A change is under way or has failed, and who reads it wants to know whether backups go on.
+FORMER_SERVES: Final = "{message} (meanwhile pod {pod} still serves)"
 
-WAITING_TURN = "waiting until fewer servers are being replaced at the same time"
-WAITING_ENDPOINT = "the Service is about to route to pod {pod}"
+WAITING_TURN: Final = "waiting until fewer servers are being replaced at the same time"
+WAITING_ENDPOINT: Final = "the Service is about to route to the newest pod"
 
-
-def is_secret_missing(verdict: Problem | Waiting) -> bool:
-    """Return whether what is wrong is that a Secret does not exist."""
-    return isinstance(verdict, Problem) and verdict.reason == REASON_MISSING
-
-
-def awaiting_secret(verdict: Problem | Waiting) -> Problem | Waiting:
-    """Wait for a Secret that does not exist in place of calling it a fault."""
-    return Waiting(verdict.step, verdict.message) if is_secret_missing(verdict) else verdict
+#: As the API server writes it to a resource that no controller has seen, see the CRD.
+_NOT_OBSERVED: Final = -1
 
 
 @frozen
 class Outcome:
     """What a reconcile has found and done.
 
-    Attributes:
+    Args:
         verdicts: What keeps the newest server from being Ready, in the order of `STEPS`; empty if
             nothing does.
         serving: Whether a pod, be it the newest or the one before, serves clients.
+        in_effect: Whether that pod is the newest.
         pod_name: Pod that the Service routes to.
         service_name: The Service; empty before there is one.
         network_policy_name: The NetworkPolicy; empty before there is one.
-        fingerprint: Of the certificate that the Service's pod shows.
-        not_after: When that certificate expires, as Kubernetes writes times.
+        fingerprint: Of the certificate that the Service's pod shows; empty leaves what is written.
+        not_after: When that certificate expires, as Kubernetes writes times; empty as before.
         expiring: What to say of the certificate of the newest server if it is about to expire;
             empty if it is not, None if that is not known.
         shared: What to say of other servers that have the same repository; empty if there are none,
@@ -102,6 +102,7 @@ class Outcome:
 
     verdicts: tuple[Problem | Waiting, ...]
     serving: bool
+    in_effect: bool = True
     pod_name: str = ""
     service_name: str = ""
     network_policy_name: str = ""
@@ -112,10 +113,27 @@ class Outcome:
     registered_users: tuple[str, ...] | None = None
 
 
+@frozen
+class _Summary:
+    """What the reconcile comes to in one word.
+
+    Args:
+        kind: Of the reason.
+        reason: Of the condition Ready.
+        message: Of the condition Ready.
+        keeps_ready: Whether a server that is Ready stays it.
+    """
+
+    kind: Kind
+    reason: str
+    message: str
+    keeps_ready: bool = False
+
+
 def desired_status(
     current: Mapping[str, Any], outcome: Outcome, *, generation: int, now: datetime
 ) -> dict[str, Any]:
-    """Return the status that tells the outcome.
+    """Return the status that reports an outcome.
 
     Args:
         current: The status as it is, from this controller or the removed one.
@@ -124,10 +142,19 @@ def desired_status(
         now: The time for conditions that change.
     """
     conditions = list(current.get("conditions") or [])
-    for type_, (value, reason, message) in _conditions(conditions, outcome).items():
-        told = message[:MESSAGE_LENGTH]
+    for type_, found in _conditions(conditions, outcome, generation).items():
+        if found is None:
+            conditions = remove_condition(conditions, type_)
+            continue
+        value, reason, message = found
         conditions = set_condition(
-            conditions, type_, value, reason, told, generation=generation, now=now
+            conditions,
+            type_,
+            value,
+            reason,
+            message[:MESSAGE_LENGTH],
+            generation=generation,
+            now=now,
         )
     info = {
         "podName": outcome.pod_name,
@@ -154,9 +181,7 @@ def desired_status(
 
 def progress(outcome: Outcome) -> str:
     """Return the word of `status.progress`."""
-    if _first_problem(outcome) is not None:
-        return PROGRESS_FAILED
-    return PROGRESS_READY if outcome.serving else PROGRESS_PENDING
+    return reasons.shown(_summary(outcome).kind, serving=outcome.serving).progress
 
 
 def is_stage(current: Mapping[str, Any], outcome: Outcome, generation: int) -> bool:
@@ -168,34 +193,42 @@ def is_stage(current: Mapping[str, Any], outcome: Outcome, generation: int) -> b
         generation: Generation of the resource that was looked at.
     """
     return (
-        progress(outcome) == PROGRESS_PENDING
-        and current.get("progress") in (None, PROGRESS_PENDING)
-        and current.get("observedGeneration") in (None, generation)
+        progress(outcome) == reasons.PROGRESS_PENDING
+        and current.get("progress") in (None, reasons.PROGRESS_PENDING)
+        and current.get("observedGeneration") in (None, _NOT_OBSERVED, generation)
     )
 
 
-def _first_problem(outcome: Outcome) -> Problem | None:
-    return next((v for v in outcome.verdicts if isinstance(v, Problem)), None)
+def _summary(outcome: Outcome) -> _Summary:
+    found = reasons.foremost(outcome.verdicts)
+    if found is None and outcome.serving and outcome.in_effect:
+        message = READY_MESSAGE.format(service=outcome.service_name)
+        return _Summary(Kind.READY, reasons.REASON_READY, message)
+    reason, message = REASON_WAITING_FOR_ENDPOINTS, WAITING_ENDPOINT
+    if found is not None:
+        reason, message = found.reason, found.message
+    if outcome.serving:
+        message = FORMER_SERVES.format(message=message, pod=outcome.pod_name)
+    if found is None:
+        return _Summary(Kind.WAIT, reason, message)
+    keeps_ready = all(isinstance(one, Waiting) and one.keeps_ready for one in outcome.verdicts)
+    return _Summary(reasons.kind_of(found), reason, message, keeps_ready)
 
 
-def _conditions(current: list[dict[str, Any]], outcome: Outcome) -> dict[str, tuple[str, str, str]]:
-    by_step = {verdict.step: verdict for verdict in reversed(outcome.verdicts)}
-    found: dict[str, tuple[str, str, str]] = {}
-    blocker = ""
-    for step, (succeeded, failed) in STEPS.items():
-        verdict = by_step.get(step)
-        if verdict is not None:
-            blocker = blocker or step
-            if isinstance(verdict, Problem):
-                found[step] = ("False", failed, verdict.message)
-            elif not (outcome.serving and is_true(current, step)):
-                found[step] = ("Unknown", REASON_PENDING, verdict.message)
-        elif not blocker:
-            found[step] = ("True", succeeded, MESSAGES[step])
-        # A failure that no verdict repeats is not known to last.
-        elif not is_true(current, step) or (step in _OF_THE_PROCESS and not outcome.serving):
-            found[step] = ("Unknown", REASON_PENDING, WAITS.format(step=blocker))
-    found[READY] = _ready(outcome)
+_Found = tuple[str, str, str]
+
+
+def _conditions(
+    current: list[dict[str, Any]], outcome: Outcome, generation: int
+) -> dict[str, _Found | None]:
+    """Return what becomes of each condition: status, reason and message; None removes it.
+
+    A condition that is not among them stays as it is.
+    """
+    found: dict[str, _Found | None] = {
+        **_steps(current, outcome),
+        **_summed_up(current, outcome, generation),
+    }
     warnings = (
         (CERTIFICATE_EXPIRING, outcome.expiring, REASON_EXPIRING, (REASON_RENEWED, RENEWED)),
         (REPOSITORY_SHARED, outcome.shared, REASON_SHARED, (REASON_NOT_SHARED, NOT_SHARED)),
@@ -209,15 +242,54 @@ def _conditions(current: list[dict[str, Any]], outcome: Outcome) -> dict[str, tu
     return found
 
 
-def _ready(outcome: Outcome) -> tuple[str, str, str]:
-    problem = _first_problem(outcome)
-    if problem is not None:
-        message = problem.message
-        if outcome.serving:
-            message = FORMER_SERVES.format(message=message, pod=outcome.pod_name)
-        return ("False", problem.reason, message)
-    if outcome.serving:
-        return ("True", REASON_READY, READY_MESSAGE.format(service=outcome.service_name))
-    if outcome.verdicts:
-        return ("False", REASON_PENDING, outcome.verdicts[0].message)
-    return ("False", REASON_PENDING, WAITING_ENDPOINT.format(pod=outcome.pod_name))
+def _steps(current: list[dict[str, Any]], outcome: Outcome) -> dict[str, _Found]:
+    by_step = {verdict.step: verdict for verdict in reversed(outcome.verdicts)}
+    found: dict[str, _Found] = {}
+    blocker = ""
+    for step, (succeeded, failed) in STEPS.items():
+        verdict = by_step.get(step)
+        if isinstance(verdict, Problem):
+            found[step] = ("False", failed, verdict.message)
+        elif verdict is not None:
+            if not (outcome.serving and is_true(current, step)):
+                found[step] = ("Unknown", verdict.reason, verdict.message)
+        elif not blocker:
+            found[step] = ("True", succeeded, MESSAGES[step])
+        # A failure that no verdict repeats is not known to last.
+        elif not is_true(current, step) or (step in _OF_THE_PROCESS and not outcome.serving):
+            found[step] = ("Unknown", REASON_PENDING, WAITS.format(step=blocker))
+        if any(one.step == step and _blocks(one) for one in outcome.verdicts):
+            blocker = blocker or step
+    return found
+
+
+def _blocks(verdict: Problem | Waiting) -> bool:
+    return isinstance(verdict, Waiting) or verdict.blocks
+
+
+def _summed_up(
+    current: list[dict[str, Any]], outcome: Outcome, generation: int
+) -> dict[str, _Found | None]:
+    summary = _summary(outcome)
+    shown = reasons.shown(summary.kind, serving=outcome.serving)
+    why = (summary.reason, summary.message)
+    serves = (REASON_SERVING, READY_MESSAGE.format(service=outcome.service_name))
+    available = ("True", *serves) if shown.available else ("False", *why)
+    if summary.keeps_ready and outcome.serving and _is_ready(current, generation):
+        return {AVAILABLE: available}
+    return {
+        AVAILABLE: available,
+        READY: ("True" if shown.ready else "False", *why),
+        RECONCILING: ("True", *why) if shown.reconciling else None,
+        STALLED: ("True", *why) if shown.stalled else None,
+    }
+
+
+def _is_ready(current: list[dict[str, Any]], generation: int) -> bool:
+    """Return whether the condition Ready is True, of this generation."""
+    ready = get_condition(current, READY)
+    return (
+        ready is not None
+        and ready["status"] == "True"
+        and ready.get("observedGeneration") == generation
+    )

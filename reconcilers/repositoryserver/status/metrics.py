@@ -1,7 +1,7 @@
-"""What Prometheus is told of each RepositoryServer: its status, as it stands in the cache.
+"""Metrics of each RepositoryServer: its status, as it stands in the cache.
 
-Read at each scrape: a resource that is gone leaves no series behind, a controller that has just
-started lacks none, and a replica that stands by tells the same as the one that leads.
+They are read at each scrape. A resource that is gone leaves no series, a controller that has just
+started lacks none, and a replica that stands by has the same series as the one that leads.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from controller.conditions import conditions_of, get_condition, is_true, parse_time
 from reconcilers.repositoryserver.status import conditions as status
+from reconcilers.repositoryserver.status import reasons
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -25,14 +26,13 @@ IDENTITY = ("namespace", "name")
 
 
 class RepositoryServerCollector(Collector):
-    """Tells of RepositoryServers; to be registered where the other metrics are."""
+    """Collects the metrics of RepositoryServers, for the registry of the other metrics.
+
+    Args:
+        servers: Returns the RepositoryServers in the cache.
+    """
 
     def __init__(self, servers: Callable[[], list[Object]]) -> None:
-        """Take the dependencies.
-
-        Args:
-            servers: Returns the RepositoryServers in the cache.
-        """
         self._servers = servers
 
     def describe(self) -> Iterable[Metric]:
@@ -44,9 +44,15 @@ class RepositoryServerCollector(Collector):
         return self._families(self._servers())
 
     def _families(self, servers: Iterable[Object]) -> Iterator[Metric]:
+        available = GaugeMetricFamily(
+            "repository_server_available",
+            "Whether clients can connect to the server: 1, or 0.",
+            labels=IDENTITY,
+        )
         ready = GaugeMetricFamily(
             "repository_server_ready",
-            "Whether clients can connect to the server: 1, or 0.",
+            "Whether the resource and its Secrets as they are now are in effect, and clients can "
+            "connect: 1, or 0.",
             labels=IDENTITY,
         )
         failed = GaugeMetricFamily(
@@ -63,11 +69,12 @@ class RepositoryServerCollector(Collector):
             identity = (server["metadata"]["namespace"], server["metadata"]["name"])
             conditions = conditions_of(server)
             condition = get_condition(conditions, status.READY)
-            told = server.get("status") or {}
+            available.add_metric(identity, float(is_true(conditions, status.AVAILABLE)))
             ready.add_metric(identity, float(is_true(conditions, status.READY)))
-            if told.get("progress") == status.PROGRESS_FAILED and condition is not None:
+            if condition is not None and reasons.is_fault(condition["reason"]):
                 failed.add_metric((*identity, condition["reason"]), 1.0)
-            not_after = (told.get("serverInfo") or {}).get("tlsNotAfter")
+            info = (server.get("status") or {}).get("serverInfo") or {}
+            not_after = info.get("tlsNotAfter")
             if not_after:
                 expiry.add_metric(identity, parse_time(not_after).timestamp())
-        yield from (ready, failed, expiry)
+        yield from (available, ready, failed, expiry)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 
@@ -12,6 +12,7 @@ from controller.errors import NotFound
 from controller.events import NORMAL, WARNING
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.status import conditions as status
+from reconcilers.repositoryserver.status import reasons
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.caches import Cache
     from reconcilers.repositoryserver.context import Pass
 
-EVENT_NOT_READY = "NotReady"
+EVENT_NOT_AVAILABLE: Final = "NotAvailable"
 
 _log = structlog.get_logger()
 
@@ -105,19 +106,26 @@ class StatusWriter:
     def _tell_transition(
         self, obj: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[str, Any]
     ) -> None:
+        """Record an event of a fault, of its end, and of a server that clients cannot reach.
+
+        A change that takes its course is none: pods and users have events of their own.
+        """
         old = get_condition(before.get("conditions") or [], status.READY)
         new = get_condition(after["conditions"], status.READY)
+        was_available = is_true(before.get("conditions") or [], status.AVAILABLE)
         if new is None or (old is not None and _said(old) == _said(new)):
             return
-        if new["status"] == "True":
-            _log.info("ready")
-            self._recorder.event(obj, NORMAL, new["reason"], new["message"], "Reconcile")
-        elif after["progress"] == status.PROGRESS_FAILED:
-            _log.warning("failed", reason=new["reason"], cause=new["message"])
-            self._recorder.event(obj, WARNING, new["reason"], new["message"], "Reconcile")
-        elif old is not None and old["status"] == "True":
-            _log.warning("no longer ready", cause=new["message"])
-            self._recorder.event(obj, WARNING, EVENT_NOT_READY, new["message"], "Reconcile")
+        reason, message = new["reason"], new["message"]
+        if new["status"] == TRUE:
+            if not was_available or (old is not None and reasons.is_fault(old["reason"])):
+                _log.info("ready")
+                self._recorder.event(obj, NORMAL, reason, message, "Reconcile")
+        elif reasons.is_fault(reason):
+            _log.warning("failed", reason=reason, cause=message)
+            self._recorder.event(obj, WARNING, reason, message, "Reconcile")
+        elif was_available and not is_true(after["conditions"], status.AVAILABLE):
+            _log.warning("no longer available", reason=reason, cause=message)
+            self._recorder.event(obj, WARNING, EVENT_NOT_AVAILABLE, message, "Reconcile")
 
     def _tell_warnings(
         self, obj: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[str, Any]

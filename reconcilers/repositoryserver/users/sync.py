@@ -32,6 +32,7 @@ from reconcilers.repositoryserver.serverexec import (
 from reconcilers.repositoryserver.users import access
 from reconcilers.repositoryserver.verdict import (
     CLIENT_USER_INITIALIZED,
+    REASON_LOADING_USERS,
     SERVER_REFRESHED,
     Problem,
     Waiting,
@@ -237,14 +238,14 @@ class UserRegistrar:
             return _End(Problem(SERVER_REFRESHED, failures.REASON_STORAGE, message))
         except Unreachable as error:
             message = UNREACHABLE.format(pod=name, cause=error)
-            return _End(Waiting(SERVER_REFRESHED, message))
+            return _End(Waiting(SERVER_REFRESHED, REASON_LOADING_USERS, message))
         if result is None:
             return None
         if result.exit_code == 0:
             return _End(None)
         if result.exit_code == servercommands.NOT_THERE_YET:
             message = WAITING_USERS.format(pod=name)
-            waiting = Waiting(SERVER_REFRESHED, message)
+            waiting = Waiting(SERVER_REFRESHED, REASON_LOADING_USERS, message)
             return _End(waiting, TAKE_UP_PAUSE_SECONDS)
         output = result.stderr.decode(errors="replace")
         explanation = failures.explain(output, result.exit_code, setting)
@@ -371,7 +372,7 @@ class UserRegistrar:
 
 def _loading(pod: Mapping[str, Any]) -> Waiting:
     message = LOADING_USERS.format(pod=pod["metadata"]["name"])
-    return Waiting(SERVER_REFRESHED, message)
+    return Waiting(SERVER_REFRESHED, REASON_LOADING_USERS, message)
 
 
 def _check(result: ExecResult) -> None:

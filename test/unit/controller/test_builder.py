@@ -1,4 +1,4 @@
-"""A controller is put together in the one way that works, or refused."""
+"""The builder: what a controller watches, and which calls are refused."""
 
 from collections.abc import Callable
 
@@ -67,7 +67,7 @@ def obj(name: str, version: int = 1, **metadata: object) -> Object:
     }
 
 
-def test_the_object_and_what_it_owns_and_what_a_mapper_names_wake_it(process: Process) -> None:
+def test_the_object_its_children_and_a_mapper_enqueue_it(process: Process) -> None:
     controller = (
         process.controller()
         .for_(GREETINGS)
@@ -123,7 +123,7 @@ def test_a_command_that_has_ended_wakes_its_object(process: Process) -> None:
     assert queued(controller) == [Request("ns", "hello")]
 
 
-def test_who_learns_of_something_by_other_ways_can_enqueue(process: Process) -> None:
+def test_events_that_come_from_no_informer_can_be_enqueued(process: Process) -> None:
     builder = process.controller().for_(GREETINGS)
     controller = builder.complete(Nothing())
 

@@ -1,4 +1,4 @@
-"""The clock's promises, for the real one and for the one that tests move."""
+"""What a clock promises: the system's, and the fake one of the tests."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Commands in pods: what a reconciler gets for what it asks."""
+"""Commands in pods: what `ensure` returns or raises."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_one_that_is_done_before_its_reconciler_looks_away_is_handed_out_at_once
         pytest.param(NotLeading("closed"), "not_leading", id="the fence is closed"),
         pytest.param(Forbidden(403, "Forbidden", "no"), "refused", id="the API server refuses"),
         pytest.param(TransportError("reset"), "transport", id="the connection breaks"),
-        pytest.param(ValueError("bug"), "panic", id="what nobody foresaw is not lost"),
+        pytest.param(ValueError("bug"), "panic", id="an unforeseen error is not lost"),
     ],
 )
 def test_an_error_wakes_the_object_and_is_raised_once(
@@ -139,9 +139,7 @@ class TestSlots:
         assert pool.executor.ran == ["x", "y"]
         assert pool.ask(ANOTHER) == DONE
 
-    def test_an_error_of_the_former_command_is_not_told_to_who_asks_for_another(
-        self, pool: Pool
-    ) -> None:
+    def test_the_error_of_another_command_in_the_slot_is_not_raised(self, pool: Pool) -> None:
         pool.executor.outcome = TransportError("reset")
         pool.ask()
         pool.go_on()
@@ -178,7 +176,7 @@ class TestSlots:
     @pytest.mark.parametrize(
         ("asked", "same"),
         [
-            pytest.param(evolve(LOAD), True, id="it says the same"),
+            pytest.param(evolve(LOAD), True, id="equal in all"),
             pytest.param(evolve(LOAD, stdin=b"a"), False, id="it reads something else"),
             pytest.param(evolve(LOAD, pod="q"), False, id="it runs in another pod"),
             pytest.param(

@@ -1,4 +1,4 @@
-"""The places of commands in pods: how many run, what is left of them, and how they end."""
+"""The pools of commands in pods: how many run, what is kept of them, and how they end."""
 
 from __future__ import annotations
 
@@ -190,13 +190,13 @@ class TestStop:
         assert pool.executor.ran == []
         assert pool.ask() is None
 
-    def test_running_ones_are_told_and_waited_for(self) -> None:
+    def test_running_ones_are_cut_and_waited_for(self) -> None:
         pool = Pool()
-        told, ended = threading.Event(), threading.Event()
+        stopping, ended = threading.Event(), threading.Event()
 
         def hang(deadline: Deadline) -> None:
             assert deadline.stop is not None
-            told.set()
+            stopping.set()
             assert deadline.stop.wait(STUCK_AFTER)
             assert ended.wait(STUCK_AFTER)
 
@@ -205,7 +205,7 @@ class TestStop:
         pool.ask()
         thread = threading.Thread(target=pool.go_on, daemon=True)
         thread.start()
-        assert told.wait(STUCK_AFTER)
+        assert stopping.wait(STUCK_AFTER)
         stop = Stop()
         runner = threading.Thread(target=pool.commands.run, args=(stop,), daemon=True)
         runner.start()

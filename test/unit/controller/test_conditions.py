@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from controller.conditions import get_condition, is_true, set_condition
+from controller.conditions import get_condition, is_true, remove_condition, set_condition
 from controller.resource import Object
 
 THEN = "2026-01-01T00:00:00Z"
@@ -71,3 +71,10 @@ def test_order_and_input_stay_as_they_are() -> None:
 )
 def test_is_true(conditions: list[dict[str, object]], *, expected: bool) -> None:
     assert is_true(conditions, "Ready") is expected
+
+
+def test_one_that_is_removed_leaves_the_others_in_their_order() -> None:
+    conditions = [{"type": "A"}, {"type": "B"}, {"type": "C"}]
+
+    assert remove_condition(conditions, "B") == [{"type": "A"}, {"type": "C"}]
+    assert remove_condition(conditions, "D") == conditions

@@ -108,6 +108,19 @@ class TestTokenFile:
         assert len(server.requests) == 2
 
 
+def test_a_token_may_stand_in_the_configuration_as_the_official_client_documents_it(
+    server: FakeApiServer,
+) -> None:
+    api_client = server.api_client()
+    api_client.configuration.api_key["authorization"] = "fixed"
+    api_client.configuration.api_key_prefix["authorization"] = "Bearer"
+    server.expect(apiserver.ok({}))
+
+    transport_of(api_client).request(READ)
+
+    assert server.requests[0].headers["authorization"] == "Bearer fixed"
+
+
 def test_a_token_that_cannot_have_changed_is_not_sent_again(server: FakeApiServer) -> None:
     api_client = server.api_client()
     api_client.configuration.api_key["BearerToken"] = "Bearer fixed"

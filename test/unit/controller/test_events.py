@@ -1,4 +1,4 @@
-"""Events: what is written, how repeats are told, and what happens when nobody takes them."""
+"""Events: what is written, how repeats are counted, and what happens without an API server."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def test_what_differs_is_an_event_of_its_own(delivery: Delivery, change: dict[st
     assert delivery.client.patched == []
 
 
-def test_a_repeat_of_an_event_that_is_gone_is_told_again(delivery: Delivery) -> None:
+def test_a_repeat_of_an_event_that_is_gone_creates_it_again(delivery: Delivery) -> None:
     """The API server forgets events, and users delete them."""
     delivery.start()
     delivery.tell()
@@ -380,7 +380,7 @@ def test_a_thousand_repeats_cost_one_event_and_its_counts(delivery: Delivery) ->
     assert [body["series"]["count"] for _, body in delivery.client.patched] == [2, QUEUE_LENGTH]
 
 
-def test_after_a_storm_one_event_is_told_every_five_minutes(delivery: Delivery) -> None:
+def test_after_a_storm_one_event_is_written_every_five_minutes(delivery: Delivery) -> None:
     delivery.start()
     for number in range(SPAM_BURST):
         delivery.tell(note=f"failure {number}")
@@ -397,7 +397,7 @@ def test_after_a_storm_one_event_is_told_every_five_minutes(delivery: Delivery) 
     assert notes[SPAM_BURST:] == ["failure after 300 s", "failure after 600 s"]
 
 
-def test_recording_never_blocks_and_drops_what_is_too_much(delivery: Delivery) -> None:
+def test_recording_never_blocks_and_drops_events_of_a_full_queue(delivery: Delivery) -> None:
     for number in range(QUEUE_LENGTH + 10):
         delivery.tell(metadata=server(f"s{number}"))
     delivery.start()

@@ -1,4 +1,4 @@
-"""Which requests a change asks for, and at which priority."""
+"""Which requests a change enqueues, and with which priority."""
 
 from collections.abc import Callable
 
@@ -58,7 +58,7 @@ SAME = obj("a")
         pytest.param(
             lambda handler: handler.on_update(obj("a", "1"), obj("b", "2")),
             [(A, 0), (B, 0)],
-            id="what the old state maps to has to let go",
+            id="a request that only the old state maps to",
         ),
         pytest.param(lambda handler: handler.on_delete(obj("a")), [(A, 0)], id="a deletion"),
     ],

@@ -65,7 +65,7 @@ ONE_BROKEN = "[+]a ok\n[-]broken failed: reason withheld\nhealthz check failed\n
             "/readyz/broken",
             500,
             "internal server error: the informer of pods has not synced\n",
-            id="a check's own path tells its reason",
+            id="the path of a single check shows its reason",
         ),
         pytest.param("/readyz?exclude=broken", 200, "ok", id="what is excluded does not count"),
         pytest.param(
@@ -138,9 +138,9 @@ def test_an_address_without_a_host_is_reached_by_ipv4(
 
 
 @pytest.mark.parametrize(
-    ("trouble", "told"),
+    ("trouble", "logged"),
     [
-        pytest.param(None, [], id="a client that has gone is none of ours"),
+        pytest.param(None, [], id="a client that has gone is not logged"),
         pytest.param(
             RuntimeError("changed size"), ["request failed"], id="a check that fails is a bug"
         ),
@@ -150,7 +150,7 @@ def test_what_ends_a_request_early_is_no_traceback_on_standard_error(
     serve: Callable[[HealthServer], int],
     capsys: pytest.CaptureFixture[str],
     trouble: Exception | None,
-    told: list[str],
+    logged: list[str],
 ) -> None:
     client = socket.socket()
     handlers: SimpleQueue[threading.Thread] = SimpleQueue()
@@ -169,7 +169,7 @@ def test_what_ends_a_request_early_is_no_traceback_on_standard_error(
         handlers.get(timeout=STUCK_AFTER).join(STUCK_AFTER)
 
     assert capsys.readouterr().err == ""
-    assert [line["event"] for line in lines if line["event"] != "serving"] == told
+    assert [line["event"] for line in lines if line["event"] != "serving"] == logged
 
 
 def test_a_port_that_is_taken_is_an_error_of_the_start() -> None:

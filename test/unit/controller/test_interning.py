@@ -1,4 +1,4 @@
-"""Strings that objects share."""
+"""Interning: objects share their keys and short strings."""
 
 import json
 

@@ -1,7 +1,5 @@
-"""What starts and stops when, and that no part ends unnoticed."""
+"""What starts and stops when, and that no runnable ends unnoticed."""
 
-import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -12,12 +10,7 @@ from attrs import define, field
 from structlog.testing import capture_logs
 
 from controller.health import CheckFailed
-from controller.manager import (
-    GracefulTimeoutExceeded,
-    Group,
-    Manager,
-    RunnableFailed,
-)
+from controller.manager import GracefulTimeoutExceeded, Group, Manager, RunnableFailed
 from controller.stop import Stop
 from fakes.clock import STUCK_AFTER, FakeClock
 
@@ -165,7 +158,7 @@ class TestOrder:
 
         assert process.trace.entries()[6:] == STOPPED_IN_ORDER
 
-    def test_a_group_ends_before_the_next_is_told_to(self, process: Process) -> None:
+    def test_a_group_ends_before_the_next_one_is_stopped(self, process: Process) -> None:
         may_end = threading.Event()
 
         def linger(stop: Stop) -> None:
@@ -403,7 +396,7 @@ class TestChecks:
         manager = Manager(clock=process.clock)
         manager.add(Part("events", process.trace))
 
-        with pytest.raises(ValueError, match="a part named 'events' already"):
+        with pytest.raises(ValueError, match="a runnable named 'events' already"):
             manager.add(Part("events", process.trace), Group.CACHES)
 
 
@@ -453,77 +446,3 @@ def test_what_follows_the_caches_waits_until_enough_of_them_is_filled(process: P
 
     process.trace.wait_for("+controllers")
     process.end()
-
-
-#: A process that ends when told to, or refuses to if it has an argument.
-PROGRAM = """
-import sys, threading
-from controller.clock import SystemClock
-from controller.manager import Manager, stop_on_signals
-
-class Part:
-    name = "part"
-    def run(self, stop):
-        print("running", flush=True)
-        stop.wait()
-        print("told to stop", flush=True)
-        if len(sys.argv) > 1:
-            threading.Event().wait()
-
-stop = stop_on_signals()
-manager = Manager(clock=SystemClock(), graceful_timeout=3600)
-manager.add(Part())
-manager.run(stop)
-print("ended", flush=True)
-"""
-
-
-class TestSignals:
-    @pytest.fixture
-    def spawn(self) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-        children: list[subprocess.Popen[str]] = []
-
-        def start(*arguments: str) -> subprocess.Popen[str]:
-            child = subprocess.Popen(  # noqa: S603 - a program of this file
-                [sys.executable, "-c", PROGRAM, *arguments],
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            children.append(child)
-            return child
-
-        yield start
-        for child in children:
-            child.kill()
-            child.wait()
-            if child.stdout:
-                child.stdout.close()
-
-    def expect(self, child: subprocess.Popen[str], line: str) -> None:
-        """Read up to a line of the child's own; the manager logs to the same place."""
-        assert child.stdout is not None
-        for read in child.stdout:
-            if read.strip() == line:
-                return
-        pytest.fail(f"the process ended before it said {line!r}")
-
-    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-    def test_the_first_ends_in_good_order(
-        self, spawn: Callable[..., subprocess.Popen[str]], number: signal.Signals
-    ) -> None:
-        child = spawn()
-        self.expect(child, "running")
-        child.send_signal(number)
-        self.expect(child, "told to stop")
-        self.expect(child, "ended")
-
-        assert child.wait(STUCK_AFTER) == 0
-
-    def test_the_second_ends_at_once(self, spawn: Callable[..., subprocess.Popen[str]]) -> None:
-        child = spawn("refuse")
-        self.expect(child, "running")
-        child.send_signal(signal.SIGTERM)
-        self.expect(child, "told to stop")
-        child.send_signal(signal.SIGTERM)
-
-        assert child.wait(STUCK_AFTER) == 1

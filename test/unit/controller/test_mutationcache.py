@@ -1,4 +1,4 @@
-"""Reading one's own writes: which of two states of an object is seen, and for how long."""
+"""The mutation cache: which of two states of an object is read, and for how long."""
 
 import copy
 import sys
@@ -176,7 +176,7 @@ def test_a_write_whose_object_came_and_went_before_its_answer_is_not_taken(cache
     assert caches.seen() is None
 
 
-def test_settling_names_what_is_gone_and_was_never_seen(caches: Caches) -> None:
+def test_settle_returns_own_creations_that_are_gone(caches: Caches) -> None:
     caches.cache.mutated(pod(6))
     caches.cache.mutated(pod(8, name="seen"))
     caches.cache.mutated(pod(11, name="too new"))
@@ -233,7 +233,7 @@ class TestMemory:
         pytest.param(None, {"owners": ["u1"]}, ["6"], id="a new object is found by its index"),
         pytest.param({"owners": ["u1"]}, {"owners": ["u1"]}, ["6"], id="a changed one once"),
         pytest.param(None, {"owners": ["u2"]}, [], id="another value is another entry"),
-        pytest.param({"owners": ["u1"]}, {}, [], id="an object that has let go is not found"),
+        pytest.param({"owners": ["u1"]}, {}, [], id="an object that lost the value is not found"),
     ],
 )
 def test_an_index_shows_writes(

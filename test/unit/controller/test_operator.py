@@ -1,4 +1,4 @@
-"""An operator is wired in the one order that works: fences, own writes, parts and probes."""
+"""An operator: its groups, namespaces, own writes and fences."""
 
 from __future__ import annotations
 
@@ -98,6 +98,20 @@ def test_a_namespace_comes_and_goes_with_its_informers(
 
     assert parts["informer of pods/b"] == "caches"
     assert removed == ["informer of pods/b"]
+
+
+def test_a_namespace_that_comes_before_the_start_runs_as_the_others_do(
+    server: FakeApiServer, parts: dict[str, str]
+) -> None:
+    made = operator(server, namespaces=["a", "c"])
+    made.informer(PODS)
+
+    made.add_namespace("b")
+    made.remove_namespace("c")
+    made.run(None)  # type: ignore[arg-type]  # nothing runs
+
+    caches = [name for name, group in parts.items() if group == "caches"]
+    assert caches == ["informer of pods/a", "informer of pods/b"]
 
 
 def test_what_the_client_writes_is_in_the_caches_at_once(server: FakeApiServer) -> None:

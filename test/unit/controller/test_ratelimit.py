@@ -1,4 +1,4 @@
-"""The delays that client-go's limiter gives, so that a failing object is retried as often."""
+"""The rate limiter has the delays of client-go's."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Shared informers: who shares one, which namespaces it follows, and whose writes it shows."""
+"""Shared informers: when one is shared, which namespaces it follows, which writes it shows."""
 
 from __future__ import annotations
 
@@ -205,6 +205,40 @@ class TestNamespaces:
         assert shared.has_synced("a") is of_a
         assert shared.has_synced() is of_all
         assert made.has_synced() is enough
+
+    def test_a_namespace_that_is_not_followed_has_nothing_to_wait_for(self) -> None:
+        """What was enqueued for a namespace that is followed no longer must not wait for others."""
+        shared = informers("a", "b").informer(PODS)
+        part(shared, "a").show()
+
+        assert shared.has_synced("elsewhere")
+
+    def test_an_operator_without_a_namespace_waits_for_cluster_scoped_objects_only(self) -> None:
+        """Its namespaces come later, or it reconciles cluster-scoped objects."""
+        made = informers("a")
+        made.informer(PODS)
+        nodes = made.informer(NODES)
+        made.remove_namespace("a")
+        assert not made.has_synced()
+
+        part(nodes, "").show()
+
+        assert made.has_synced()
+
+    def test_a_namespace_that_goes_can_come_again_at_once(self) -> None:
+        """The informer that ends does not hold the name that labels its series."""
+        registry = CollectorRegistry()
+        made = informers("a", "b", registry=registry)
+        made.informer(PODS)
+        (removed,) = made.remove_namespace("b")
+
+        (again,) = made.add_namespace("b")
+        removed.run(stopped())
+        assert isinstance(again, ListedInformer)
+        again.show(obj("b", "two"))
+
+        labels = {"resource": "pods/b"}
+        assert registry.get_sample_value("informer_store_objects", labels) == 1
 
     def test_a_kind_that_is_not_served_holds_up_nobody(self) -> None:
         made = informers("a")

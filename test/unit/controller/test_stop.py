@@ -3,7 +3,7 @@
 from controller.stop import Stop
 
 
-def test_the_stop_calls_back_once_in_the_order_of_asking() -> None:
+def test_callbacks_are_called_once_in_the_order_in_which_they_were_added() -> None:
     stop, called = Stop(), []
     stop.call_back(lambda: called.append("first"))
     stop.call_back(lambda: called.append("second"))
@@ -14,7 +14,7 @@ def test_the_stop_calls_back_once_in_the_order_of_asking() -> None:
     assert called == ["first", "second"]
 
 
-def test_who_asks_after_the_stop_is_called_at_once() -> None:
+def test_a_callback_that_is_added_after_the_stop_is_called_at_once() -> None:
     stop, called = Stop(), []
     stop.set()
 
@@ -23,7 +23,7 @@ def test_who_asks_after_the_stop_is_called_at_once() -> None:
     assert called == ["late"]
 
 
-def test_a_request_that_was_taken_back_is_forgotten() -> None:
+def test_a_callback_that_was_removed_is_not_called() -> None:
     stop, called = Stop(), []
     take_back = stop.call_back(lambda: called.append("never"))
 
@@ -34,7 +34,7 @@ def test_a_request_that_was_taken_back_is_forgotten() -> None:
     assert called == []
 
 
-def test_a_callback_may_ask_for_another_one() -> None:
+def test_a_callback_may_add_another_one() -> None:
     stop, called = Stop(), []
 
     def ask() -> None:

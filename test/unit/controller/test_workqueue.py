@@ -40,7 +40,7 @@ def add(item: str, **how: Any) -> Add:
         pytest.param(
             [add("a"), add("b", priority=5), add("c", priority=5), add("a", priority=5)],
             ["b", "c", "a"],
-            id="a raised item goes to the end of its new priority",
+            id="an item with a raised priority goes to the end of it",
         ),
         pytest.param(
             [add("a", priority=5), add("b", priority=1), add("a", priority=0)],

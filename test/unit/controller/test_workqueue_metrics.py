@@ -160,7 +160,7 @@ def test_each_queue_of_a_process_has_its_series() -> None:
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     for name, items in (("one", 1), ("two", 2)):
-        queue = PriorityQueue[int](name, clock=FakeClock(), metrics=metrics)
+        queue = PriorityQueue[int](name, clock=FakeClock(), metrics=metrics.workqueue)
         for item in range(items):
             queue.add(item)
 
@@ -171,10 +171,10 @@ def test_each_queue_of_a_process_has_its_series() -> None:
 
 def test_two_queues_of_one_name_are_refused() -> None:
     metrics = Metrics(CollectorRegistry())
-    PriorityQueue[int]("pods", clock=FakeClock(), metrics=metrics)
+    PriorityQueue[int]("pods", clock=FakeClock(), metrics=metrics.workqueue)
 
     with pytest.raises(ValueError, match="there is a work queue named 'pods' already"):
-        PriorityQueue[int]("pods", clock=FakeClock(), metrics=metrics)
+        PriorityQueue[int]("pods", clock=FakeClock(), metrics=metrics.workqueue)
 
 
 def test_figures_once_taken_stay_as_they_are() -> None:

@@ -91,6 +91,6 @@ def test_what_is_logged_of_a_watch_that_fails(
     stop.set()
     running.join(STUCK_AFTER)
 
-    told = [entry for entry in logs if entry["log_level"] == "warning"]
-    assert told[: len(warnings)] == warnings
-    assert trouble is not NO_RIGHT or len(told) == 1
+    warned = [entry for entry in logs if entry["log_level"] == "warning"]
+    assert warned[: len(warnings)] == warnings
+    assert trouble is not NO_RIGHT or len(warned) == 1

@@ -1,4 +1,4 @@
-"""How a leader that is told to stop gives the lease up."""
+"""How a leader releases the lease when its stop is set."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class TestRenew:
         assert world.api.spec["holderIdentity"] == "first"
         assert first.fence.remaining == 10
 
-    def test_a_history_that_was_set_back_ends_all(self, world: World) -> None:
+    def test_a_lease_older_than_before_ends_leader_and_candidates(self, world: World) -> None:
         """What they know may never have been, and their watches stay silent until it comes again.
 
         Who waits for a higher version would see the lease expire while its holder renews it.
@@ -236,7 +236,7 @@ class TestRenew:
 
 
 class TestCheckAlive:
-    def test_a_leader_whose_thread_has_stopped_turning(self, world: World) -> None:
+    def test_a_leader_whose_thread_hangs(self, world: World) -> None:
         first = world.candidate("first")
         first.lead()
         asked, gate = threading.Event(), threading.Event()
@@ -267,3 +267,19 @@ class TestCheckAlive:
         world.clock.step(3600)
 
         second.elector.check_alive()
+
+    def test_a_candidate_whose_write_was_not_answered_is_well(self, world: World) -> None:
+        """The Lease names it, but it has never led: an API server that is away is no hang."""
+        first = world.candidate("first")
+        first.client.answers_hang = True
+        first.start()
+        world.api.wait_for(1, "create")
+        first.client.trouble = REFUSED
+        world.step(5)
+        world.settle()
+
+        world.clock.step(15 + HUNG_TOLERANCE)
+
+        assert first.elector.is_leader()
+        assert not first.leads.is_set()
+        first.elector.check_alive()

@@ -344,7 +344,7 @@ class TestPodSettings:
         of = server(
             of_pod(
                 podLabels={"team": "a", names.LABEL_DIGEST: "mine"},
-                podAnnotations={"note": "b", names.ANNOTATION_FINGERPRINT: "mine"},
+                podAnnotations={"note": "b", names.ANNOTATION_USERS: "mine"},
             )
         )
 
@@ -353,6 +353,7 @@ class TestPodSettings:
         ours = template(server(), inputs(), DIGEST)["metadata"]
         assert metadata["labels"] == {"team": "a", **ours["labels"]}
         assert metadata["annotations"].items() > {"note": "b"}.items()
+        assert names.ANNOTATION_USERS not in metadata["annotations"]
 
     def test_only_the_pod_has_them(self) -> None:
         of = server(of_pod(podLabels={"team": "a"}))

@@ -11,7 +11,6 @@ from fakes import storage as fakes
 from fakes.children import (
     DIGEST,
     FILE_STORE,
-    FINGERPRINT,
     Object,
     inputs,
     of_pod,
@@ -66,18 +65,6 @@ class TestReplicaSet:
         assert spec["replicas"] == 1
         labels = spec["template"]["metadata"]["labels"]
         assert spec["selector"]["matchLabels"].items() <= labels.items()
-
-    def test_it_shows_the_certificate_that_its_pod_has(self) -> None:
-        annotations = replica_set()["metadata"]["annotations"]
-
-        assert annotations == {
-            "cr.kanister.io/tls-fingerprint": FINGERPRINT,
-            "cr.kanister.io/tls-not-after": "2026-01-01T00:00:00Z",
-        }
-        assert (
-            not annotations.keys()
-            & replica_set()["spec"]["template"]["metadata"]["annotations"].keys()
-        ), "what others may edit on a pod proves nothing"
 
     def test_its_selector_which_cannot_change_does_not_follow_the_resource(self) -> None:
         changed = replica_set(of_pod(podLabels={"team": "a"}, runAsUser=7))

@@ -36,7 +36,8 @@ def test_a_failed_refresh_is_told_on_its_step_and_tried_again(settled: World) ->
 
     assert settled.condition("ServerRefreshed")[:2] == ("False", "ServerRefreshFailed")
     assert settled.condition("ClientUserInitialized")[0] == "True"
-    assert settled.progress() == "Failed"
+    assert settled.condition("Ready")[:2] == ("False", "KopiaExited")
+    assert settled.progress() == "Ready"
     settled.kopia.failures.clear()
     settled.clock.step(retry.MAX_SECONDS)
     settled.reconcile()

@@ -11,7 +11,7 @@ from controller.errors import NotLeading, ServerUnavailable, Stopped
 from fakes import objects
 from fakes.apiclient import Action
 from fakes.kopia import FakeResult
-from fakes.world import READ_USERS, REQUEST, USER, USERS_SECRET
+from fakes.world import READ_USERS, REQUEST, USER, USERS_SECRET, WRITE_STATUS
 from reconcilers.kopia import failures
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import names
@@ -47,18 +47,22 @@ def loading(slow: World) -> World:
 class TestLoadingUsers:
     """A running server loads changed users."""
 
-    def test_the_worker_returns_at_once_and_nothing_is_told(self, slow: World) -> None:
-        told = slow.server()["status"]
+    def test_the_worker_returns_at_once_and_clients_can_connect_meanwhile(
+        self, slow: World
+    ) -> None:
         slow.change_secret(objects.users_secret({"app": "other"}))
 
         result = slow.reconcile()
 
         annotate = Action("patch", "pods", slow.pod()["metadata"]["name"])
         users = Action("apply", "secrets", USERS_SECRET)
-        assert slow.api.taken() == [*READ_USERS, users, annotate]
+        assert slow.api.taken() == [*READ_USERS, users, annotate, WRITE_STATUS]
         assert result.requeue_after == UNREADY_RECHECK_SECONDS
         assert slow.kopia.ran() == []
-        assert slow.server()["status"] == told
+        assert slow.condition("Available")[0] == "True"
+        assert slow.condition("Ready")[:2] == ("False", "LoadingUsers")
+        assert slow.progress() == "Ready"
+        assert slow.recorder.warnings() == []
 
     def test_another_reconcile_starts_nothing(self, loading: World) -> None:
         loading.api.taken()
@@ -90,13 +94,14 @@ class TestLoadingUsers:
 
         slow.reconcile()
 
-        # The former pod serves: nothing has become worse.
-        assert slow.condition("Ready")[0] == "True"
+        # The former pod serves, without the change.
+        assert slow.condition("Available")[0] == "True"
+        assert slow.condition("Ready")[:2] == ("False", "LoadingUsers")
         slow.drop_pod(next(pod for pod in slow.pods() if names.digest_of(pod) == slow.selected()))
         slow.reconcile()
         message = LOADING_USERS.format(pod=new["metadata"]["name"])
-        assert slow.condition("ServerRefreshed") == ("Unknown", "Pending", message)
-        assert slow.condition("Ready") == ("False", "Pending", message)
+        assert slow.condition("ServerRefreshed") == ("Unknown", "LoadingUsers", message)
+        assert slow.condition("Ready") == ("False", "LoadingUsers", message)
 
     @pytest.mark.parametrize(
         ("failure", "error", "ready", "message"),
@@ -118,8 +123,8 @@ class TestLoadingUsers:
             pytest.param(
                 None,
                 ServerUnavailable(500, "InternalError", "error dialing backend"),
-                "True",
-                "",
+                "False",
+                "error dialing backend",
                 id="its node cannot be reached",
             ),
         ],
@@ -188,7 +193,7 @@ class TestLoadingUsers:
         loading.kopia.silent.add("take up")
         loading.kubelet(loading.pod(), objects.started())
         loading.reconcile()
-        assert loading.condition("Ready")[1] == "Pending"
+        assert loading.condition("Ready")[1] == "WaitingForAnswer"
 
         loading.run_commands()
         loading.reconcile()

@@ -10,6 +10,7 @@ import pytest
 
 from fakes import objects
 from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver.status import patience
 from reconcilers.secrets import data as secrets
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class TestStorageCredential:
         assert [pod["metadata"]["name"] for pod in named.pods()] != [former]
 
     def test_a_missing_one_is_told(self, named: World) -> None:
+        named.reconcile()
+        named.clock.step(patience.SECONDS)
         named.reconcile()
 
         _, reason, message = named.condition("Ready")

@@ -11,7 +11,7 @@ from fakes import objects
 from fakes.world import WRITE_STATUS
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.reconciler import SECRET_GAP_SECONDS
+from reconcilers.repositoryserver.status import patience
 from reconcilers.repositoryserver.users.sync import FORGET_AFTER_SECONDS
 from reconcilers.repositoryserver.verdict import STEPS
 
@@ -115,6 +115,7 @@ def test_bad_input_is_told_once_and_mends_itself(
     spoil(world)
 
     world.reconcile()
+    world.clock.step(patience.SECONDS)
     world.reconcile()
 
     assert world.progress() == "Failed"
@@ -141,7 +142,10 @@ def test_bad_input_leaves_a_running_server_alone(settled: World) -> None:
 
     settled.reconcile()
 
-    assert settled.progress() == "Failed"
+    assert settled.progress() == "Ready"
+    assert settled.condition("Available")[0] == "True"
+    assert settled.condition("Ready")[:2] == ("False", "SecretKeyMissing")
+    assert settled.condition("Stalled")[:2] == ("True", "SecretKeyMissing")
     assert settled.pod() == pod
     assert settled.condition("ServerInitialized")[0] == "True"
     assert settled.selected() == pod["metadata"]["labels"][names.LABEL_DIGEST]
@@ -186,8 +190,8 @@ def test_a_secret_that_is_deleted_and_made_again_is_not_told_of(
 
     result = settled.reconcile()
 
-    assert result.requeue_after == SECRET_GAP_SECONDS
-    settled.clock.step(SECRET_GAP_SECONDS - 1)
+    assert result.requeue_after == patience.SECONDS
+    settled.clock.step(patience.SECONDS - 1)
     assert settled.reconcile().requeue_after == 1
     settled.change_secret(secret)
     settled.reconcile()
@@ -199,7 +203,7 @@ def test_each_gap_of_a_secret_has_its_time(settled: World) -> None:
     for _ in range(2):
         settled.drop_secret(objects.USERS)
         settled.reconcile()
-        settled.clock.step(SECRET_GAP_SECONDS - 1)
+        settled.clock.step(patience.SECONDS - 1)
         settled.reconcile()
         settled.change_secret(objects.users_secret())
         settled.reconcile()
@@ -210,20 +214,23 @@ def test_each_gap_of_a_secret_has_its_time(settled: World) -> None:
 def test_a_secret_that_stays_away_is_told_of(settled: World) -> None:
     settled.drop_secret(objects.USERS)
     settled.reconcile()
-    settled.clock.step(SECRET_GAP_SECONDS)
+    settled.clock.step(patience.SECONDS)
 
     settled.reconcile()
 
     assert settled.condition("Ready")[:2] == ("False", "SecretMissing")
 
 
-def test_a_server_that_serves_nobody_gets_no_time_for_it(settled: World) -> None:
+def test_a_server_that_serves_nobody_gets_as_much_time_for_it(settled: World) -> None:
     settled.kubelet(settled.pod(), objects.started())
     settled.reconcile()
-    settled.drop_secret(objects.USERS)
+    settled.drop_secret(objects.ADMIN)
 
     settled.reconcile()
 
+    assert settled.progress() == "Pending"
+    settled.clock.step(patience.SECONDS)
+    settled.reconcile()
     assert settled.condition("Ready")[:2] == ("False", "SecretMissing")
 
 

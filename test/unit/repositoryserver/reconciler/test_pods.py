@@ -10,6 +10,7 @@ from fakes.world import WRITE_STATUS
 from reconcilers import resources
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.rollout import podstatus, retry
+from reconcilers.repositoryserver.status import patience
 
 if TYPE_CHECKING:
     from fakes.world import World
@@ -109,7 +110,7 @@ def test_a_kill_of_the_server_is_noticed_and_is_no_failure(settled: World) -> No
     settled.reconcile()
 
     assert settled.progress() == "Pending"
-    assert settled.condition("Ready")[:2] == ("False", "Pending")
+    assert settled.condition("Ready")[:2] == ("False", "KopiaRestarting")
     assert "code 137" in settled.condition("Ready")[2]
     assert settled.condition("ClientUserInitialized")[0] == "True"
 
@@ -127,15 +128,15 @@ class TestRefusedPod:
     def test_it_is_explained_and_tried_again_until_the_cause_is_gone(self, world: World) -> None:
         world.replica_sets.refusal = self.QUOTA
         world.reconcile()
+        world.reconcile()
+        world.clock.step(patience.SECONDS)
+        world.api.taken()
 
         result = world.reconcile()
 
         assert world.condition("Ready")[:2] == ("False", "QuotaExceeded")
         assert "ResourceQuota small leaves no room" in world.condition("Ready")[2]
         assert result.requeue_after == retry.MIN_SECONDS
-        world.api.taken()
-        world.clock.step(retry.MIN_SECONDS)
-        world.reconcile()
         nudge = Action("patch", "replicasets", world.replica_set()["metadata"]["name"])
         assert nudge in world.api.taken()
         world.replica_sets.refusal = ""

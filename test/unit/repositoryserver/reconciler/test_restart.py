@@ -13,7 +13,8 @@ from fakes import objects
 from fakes.apiclient import Action
 from fakes.world import READ_INPUTS, READ_USERS, USERS_SECRET, WRITE_STATUS, World
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.reconciler import RECORD_PAUSE_SECONDS, SECRET_GAP_SECONDS
+from reconcilers.repositoryserver.reconciler import RECORD_PAUSE_SECONDS
+from reconcilers.repositoryserver.status import patience
 from reconcilers.repositoryserver.users.sync import FORGET_AFTER_SECONDS
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ def test_a_secret_that_went_while_no_controller_ran_is_missed(settled: World) ->
     settled.restart()
 
     settled.reconcile()
-    settled.clock.step(SECRET_GAP_SECONDS)
+    settled.clock.step(patience.SECONDS)
     settled.reconcile()
 
     assert settled.condition("Ready")[:2] == ("False", "SecretMissing")

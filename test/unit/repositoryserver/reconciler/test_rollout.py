@@ -111,7 +111,9 @@ def test_the_former_pod_drains_and_goes(settled: World) -> None:
     assert settled.api.taken() == [
         Action("patch", "pods", old["metadata"]["name"]),
         Action("apply", "services", SERVICE),
+        WRITE_STATUS,
     ]
+    assert settled.condition("Ready")[:2] == ("False", "WaitingForEndpoints")
     assert result.requeue_after == endpoints.LAG_SECONDS
     settled.reconcile()
     assert settled.api.taken() == [WRITE_STATUS]

@@ -17,6 +17,7 @@ from reconcilers.repositoryserver.reconciler import (
     STAGE_PAUSE_SECONDS,
 )
 from reconcilers.repositoryserver.rollout import endpoints
+from reconcilers.repositoryserver.status import patience
 from reconcilers.repositoryserver.verdict import STEPS
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def test_a_new_server_starts_with_its_users(world: World) -> None:
 def test_a_server_without_users_starts_and_lets_nobody_in(world: World) -> None:
     world.drop_secret(objects.USERS)
     world.reconcile()
+    world.clock.step(patience.SECONDS)
     world.kubelet(world.pod(), objects.serving())
 
     world.reconcile()

@@ -30,6 +30,7 @@ SERVER_INITIALIZED = "ServerInitialized"
 WRONG_PASSWORD = "error opening repository: invalid repository password"
 NOT_PASSED = Waiting(
     SERVER_INITIALIZED,
+    "WaitingForAnswer",
     f"pod {POD} fails its readiness probe; if this lasts, files/ on PersistentVolumeClaim "
     "backup/files-data may be away: check it",
 )
@@ -49,7 +50,8 @@ WRONG_PASSWORD_MESSAGE = (
 def test_without_a_pod_one_is_being_created() -> None:
     verdict = podstatus.examine(None, POD, CONTEXT)
 
-    assert verdict == Waiting(SERVER_SETUP, f"a pod of ReplicaSet {POD} is being created")
+    message = f"a pod of ReplicaSet {POD} is being created"
+    assert verdict == Waiting(SERVER_SETUP, "PodPending", message)
 
 
 def test_a_pod_whose_end_no_node_confirms_is_told_to_hang() -> None:
@@ -74,7 +76,9 @@ def test_what_else_keeps_a_pod_from_being_ready_is_told(reason: str, message: st
     of = objects.not_ready(reason, message)
 
     assert podstatus.examine(objects.pod(of), POD, CONTEXT) == Waiting(
-        SERVER_INITIALIZED, f"the server answers in pod {POD}, but the pod is not Ready: {message}"
+        SERVER_INITIALIZED,
+        "WaitingForAnswer",
+        f"the server answers in pod {POD}, but the pod is not Ready: {message}",
     )
 
 
@@ -107,7 +111,7 @@ def test_an_init_container(proxy: Object, told: str) -> None:
 
     verdict = podstatus.examine(objects.pod(of), POD, CONTEXT)
 
-    assert verdict == Waiting(SERVER_SETUP, told)
+    assert verdict == Waiting(SERVER_SETUP, "PodPending", told)
 
 
 @pytest.mark.parametrize("of", [objects.serving(), objects.crash_looping(WRONG_PASSWORD)])
@@ -115,7 +119,7 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
     verdict = podstatus.examine(objects.terminating(objects.pod(of)), POD, CONTEXT)
 
     message = f"pod {POD} is being deleted, and another one takes its place"
-    assert verdict == Waiting(SERVER_SETUP, message)
+    assert verdict == Waiting(SERVER_SETUP, "PodPending", message)
 
 
 @pytest.mark.parametrize(
@@ -125,6 +129,7 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
             None,
             Waiting(
                 SERVER_SETUP,
+                "PodPending",
                 f"the container of pod {POD} is starting; if this lasts, see the events of the pod",
             ),
             id="a pod that nobody has looked at yet",
@@ -166,6 +171,7 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
             objects.scheduled(),
             Waiting(
                 SERVER_SETUP,
+                "PodPending",
                 f"the container of pod {POD} is starting; if this lasts, see the events of the pod",
             ),
             id="a node has it, and has not written about it",
@@ -194,6 +200,7 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
             objects.creating(),
             Waiting(
                 SERVER_SETUP,
+                "PodPending",
                 f"the container of pod {POD} is starting; if this lasts, see the events of the pod",
             ),
             id="its container is being created",
@@ -219,6 +226,7 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
             objects.running(),
             Waiting(
                 REPOSITORY_CONNECTED,
+                "OpeningRepository",
                 f"Kopia is opening the repository in pod {POD}; if this "
                 "lasts, see the log of the pod",
             ),
@@ -239,6 +247,7 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
             objects.killed(),
             Waiting(
                 SERVER_INITIALIZED,
+                "KopiaRestarting",
                 f"Kopia exited with code 137 in pod {POD}; the kubelet is starting it again",
             ),
             id="Kopia was killed and is not back yet",
@@ -247,6 +256,7 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
             objects.restarted(),
             Waiting(
                 SERVER_INITIALIZED,
+                "KopiaRestarting",
                 f"Kopia exited with code 137 in pod {POD}; the kubelet is starting it again",
             ),
             id="Kopia was killed and is starting",
@@ -335,20 +345,20 @@ IMAGE_PAUSE = Problem(SERVER_SETUP, "ImagePullFailed", "back-off pulling image")
         pytest.param(FAILURE, None, None, id="all is well again"),
         pytest.param(
             FAILURE,
-            Waiting(SERVER_SETUP, "a new pod"),
+            Waiting(SERVER_SETUP, "PodPending", "a new pod"),
             FAILURE,
             id="a new try has not got as far as the step that failed",
         ),
         pytest.param(
             FAILURE,
-            Waiting(SERVER_INITIALIZED, "a probe"),
+            Waiting(SERVER_INITIALIZED, "WaitingForAnswer", "a probe"),
             FAILURE,
             id="or just as far",
         ),
         pytest.param(
             Problem(SERVER_SETUP, "ClaimMissing", "no claim"),
-            Waiting(REPOSITORY_CONNECTED, "opening"),
-            Waiting(REPOSITORY_CONNECTED, "opening"),
+            Waiting(REPOSITORY_CONNECTED, "OpeningRepository", "opening"),
+            Waiting(REPOSITORY_CONNECTED, "OpeningRepository", "opening"),
             id="it has got past it",
         ),
         pytest.param(
@@ -363,8 +373,8 @@ IMAGE_PAUSE = Problem(SERVER_SETUP, "ImagePullFailed", "back-off pulling image")
         pytest.param(IMAGE_ERROR, FAILURE, FAILURE, id="another fault after that of an image is"),
         pytest.param(
             Problem(SERVER_SETUP, "PodUnschedulable", "no node"),
-            Waiting(SERVER_SETUP, "its image is pulled"),
-            Waiting(SERVER_SETUP, "its image is pulled"),
+            Waiting(SERVER_SETUP, "ImagePulling", "its image is pulled"),
+            Waiting(SERVER_SETUP, "ImagePulling", "its image is pulled"),
             id="a node has been found for the same pod",
         ),
     ],

@@ -165,10 +165,14 @@ def tells_of_its_own(history: History, sent: Sent) -> str:
     return f"{sent.name} has no generation {told['observedGeneration']}" if late else ""
 
 
-def tells_ready_of_what_works(history: History, sent: Sent) -> str:
-    """Ready is told only of a server whose pod is Ready, or was until the endpoints follow."""
-    if sent.subresource != "status" or not is_true(sent.body["status"]["conditions"], status.READY):
+def tells_available_of_what_works(history: History, sent: Sent) -> str:
+    """Available is told only of a server whose pod is Ready, or was until the endpoints follow."""
+    if sent.subresource != "status":
         return ""
+    conditions = sent.body["status"]["conditions"]
+    if not is_true(conditions, status.AVAILABLE):
+        ready = is_true(conditions, status.READY)
+        return f"{sent.name} is told to be Ready and not Available" if ready else ""
     name = sent.body["status"]["serverInfo"].get("podName")
     right = _ready(history.began_with).keys() | _ready(history.pods_seen()).keys()
     return "" if name in right | history.began_routed else f"{sent.name} is told so by {name}"
@@ -182,7 +186,7 @@ OF_EACH_REQUEST: tuple[Callable[[History, Sent], str], ...] = (
     takes_turns,
     keeps_secrets,
     tells_of_its_own,
-    tells_ready_of_what_works,
+    tells_available_of_what_works,
 )
 
 

@@ -44,7 +44,8 @@ HEALTHY = Outcome(
     registered_users=("backup@b", "backup@a"),
 )
 PROBLEM = Problem(REPOSITORY_CONNECTED, "RepositoryMissing", "there is no repository")
-WAITING = Waiting(REPOSITORY_CONNECTED, "Kopia is opening the repository")
+WAITING = Waiting(REPOSITORY_CONNECTED, "OpeningRepository", "Kopia is opening the repository")
+AWAY = Problem(REPOSITORY_CONNECTED, "StorageUnavailable", "the storage is away")
 SECRET_PROBLEM = Problem(SERVER_SETUP, "SecretMissing", "a Secret is missing")
 USER_PROBLEM = Problem(CLIENT_USER_INITIALIZED, "UserNameInvalid", "a user is refused")
 
@@ -63,9 +64,9 @@ def conditions(of: Object) -> dict[str, tuple[str, str]]:
 
 
 def statuses(of: Object) -> list[str]:
-    """Return the statuses of the five steps, then that of Ready."""
+    """Return the statuses of the five steps, then those of Available and Ready."""
     found = conditions(of)
-    return [found[step][0] for step in (*STEPS, status.READY)]
+    return [found[step][0] for step in (*STEPS, status.AVAILABLE, status.READY)]
 
 
 def message(of: Object, condition_type: str) -> str:
@@ -144,6 +145,9 @@ class TestDesiredStatus:
                     "the server has loaded the users",
                 ),
                 condition(
+                    "Available", "Serving", "clients can connect to service repo-server-files"
+                ),
+                condition(
                     "Ready", "ServerReady", "clients can connect to service repo-server-files"
                 ),
             ],
@@ -199,67 +203,67 @@ class TestDesiredStatus:
             pytest.param(
                 {},
                 outcome(WAITING),
-                ["True", "Unknown", "Unknown", "Unknown", "Unknown", "False"],
+                ["True", "Unknown", "Unknown", "Unknown", "Unknown", "False", "False"],
                 id="on the way up: the steps behind are True, the others not known",
             ),
             pytest.param(
                 {},
                 outcome(PROBLEM),
-                ["True", "False", "Unknown", "Unknown", "Unknown", "False"],
+                ["True", "False", "Unknown", "Unknown", "Unknown", "False", "False"],
                 id="a problem on the way up",
             ),
             pytest.param(
                 {},
                 outcome(),
-                ["True", "True", "True", "True", "True", "False"],
+                ["True", "True", "True", "True", "True", "False", "False"],
                 id="all done, and the kubelet has not said so yet",
             ),
             pytest.param(
                 UP,
                 outcome(WAITING),
-                ["True", "Unknown", "Unknown", "True", "True", "False"],
+                ["True", "Unknown", "Unknown", "True", "True", "False", "False"],
                 id="the process ended: what it did is not known, its users stay registered",
             ),
             pytest.param(
                 UP,
                 outcome(WAITING, serving=True),
-                ["True", "True", "True", "True", "True", "True"],
-                id="a newer pod comes up while the old one serves: nothing flaps",
+                ["True", "True", "True", "True", "True", "True", "False"],
+                id="a newer pod comes up while the old one serves: only Ready waits for it",
             ),
             pytest.param(
                 UP,
                 outcome(PROBLEM, serving=True),
-                ["True", "False", "True", "True", "True", "False"],
+                ["True", "False", "True", "True", "True", "True", "False"],
                 id="a newer pod fails while the old one serves: the change is what fails",
             ),
             pytest.param(
                 UP,
                 outcome(USER_PROBLEM, serving=True),
-                ["True", "True", "True", "False", "True", "False"],
+                ["True", "True", "True", "False", "True", "True", "False"],
                 id="a wrong user beside a server that serves the others",
             ),
             pytest.param(
                 {},
                 outcome(WAITING, USER_PROBLEM),
-                ["True", "Unknown", "Unknown", "False", "Unknown", "False"],
+                ["True", "Unknown", "Unknown", "False", "Unknown", "False", "False"],
                 id="a wrong user is told before the server is up",
             ),
             pytest.param(
                 written(UP, outcome(PROBLEM, serving=True)),
                 outcome(WAITING, serving=True),
-                ["True", "Unknown", "True", "True", "True", "True"],
+                ["True", "Unknown", "True", "True", "True", "True", "False"],
                 id="a failure that is being tried anew is no longer known to be one",
             ),
             pytest.param(
                 written(UP, outcome(USER_PROBLEM, serving=True)),
                 outcome(WAITING),
-                ["True", "Unknown", "Unknown", "Unknown", "True", "False"],
+                ["True", "Unknown", "Unknown", "Unknown", "True", "False", "False"],
                 id="nor is one whose cause is gone while an earlier step waits",
             ),
             pytest.param(
                 REMOVED,
                 outcome(WAITING),
-                ["True", "Unknown", "Unknown", "True", "True", "False"],
+                ["True", "Unknown", "Unknown", "True", "True", "False", "False"],
                 id="the removed controller's server is replaced",
             ),
         ],
@@ -305,8 +309,107 @@ class TestDesiredStatus:
     def test_before_the_kubelet_has_said_ready_that_is_waited_for(self) -> None:
         after = written({}, outcome())
 
-        assert conditions(after)["Ready"] == ("False", "Pending")
-        assert message(after, "Ready") == f"the Service is about to route to pod {POD}"
+        assert conditions(after)["Ready"] == ("False", "WaitingForEndpoints")
+        assert message(after, "Ready") == "the Service is about to route to the newest pod"
+
+
+class TestSummary:
+    """Available, Ready, Reconciling and Stalled, which are there only while they are True."""
+
+    @pytest.mark.parametrize(
+        ("of", "expected"),
+        [
+            pytest.param(
+                HEALTHY,
+                {"Available": "True", "Ready": "True"},
+                id="all is in effect",
+            ),
+            pytest.param(
+                outcome(WAITING),
+                {"Available": "False", "Ready": "False", "Reconciling": "True"},
+                id="it comes up",
+            ),
+            pytest.param(
+                outcome(WAITING, serving=True),
+                {"Available": "True", "Ready": "False", "Reconciling": "True"},
+                id="a change is under way",
+            ),
+            pytest.param(
+                outcome(AWAY),
+                {"Available": "False", "Ready": "False", "Reconciling": "True"},
+                id="a fault that can pass by itself does not stall it",
+            ),
+            pytest.param(
+                outcome(PROBLEM, serving=True),
+                {"Available": "True", "Ready": "False", "Stalled": "True"},
+                id="a change has failed",
+            ),
+            pytest.param(
+                outcome(WAITING, USER_PROBLEM),
+                {"Available": "False", "Ready": "False", "Stalled": "True"},
+                id="it comes up, and will not be Ready without somebody's help",
+            ),
+            pytest.param(
+                outcome(AWAY, USER_PROBLEM),
+                {"Available": "False", "Ready": "False", "Stalled": "True"},
+                id="of two faults the one that somebody has to mend counts",
+            ),
+            pytest.param(
+                attrs.evolve(HEALTHY, in_effect=False),
+                {"Available": "True", "Ready": "False", "Reconciling": "True"},
+                id="the Service does not reach the newest pod yet",
+            ),
+        ],
+    )
+    def test_each_is_there_when_it_says_something(
+        self, of: Outcome, expected: dict[str, str]
+    ) -> None:
+        for before in ({}, UP, written({}, outcome(PROBLEM)), written({}, outcome(WAITING))):
+            found = conditions(written(before, of))
+
+            summed_up = {type_: value for type_, (value, _) in found.items() if type_ not in STEPS}
+            assert summed_up == expected
+
+    def test_a_lasting_fault_comes_before_one_that_can_pass(self) -> None:
+        after = written({}, outcome(AWAY, USER_PROBLEM))
+
+        assert conditions(after)["Ready"] == ("False", "UserNameInvalid")
+
+    def test_an_edit_is_not_ready_before_it_is_in_effect(self) -> None:
+        """`kubectl wait` takes a condition of an older generation for none."""
+        after = written(UP, outcome(WAITING, serving=True), generation=4)
+
+        ready = get_condition(after["conditions"], "Ready")
+        assert ready is not None
+        assert (ready["status"], ready["observedGeneration"]) == ("False", 4)
+        assert (
+            ready["message"]
+            == f"Kopia is opening the repository (meanwhile pod {POD} still serves)"
+        )
+
+    def test_a_secret_that_has_just_gone_leaves_a_server_ready(self) -> None:
+        gone = Waiting(SERVER_SETUP, "WaitingForSecret", "a Secret is missing", keeps_ready=True)
+
+        assert written(UP, outcome(gone, serving=True)) == UP
+        assert statuses(written(UP, outcome(gone)))[-2:] == ["False", "False"]
+        assert statuses(written({}, outcome(gone, serving=True)))[-2:] == ["True", "False"]
+
+    def test_one_that_an_edit_names_does_not(self) -> None:
+        gone = Waiting(SERVER_SETUP, "WaitingForSecret", "a Secret is missing", keeps_ready=True)
+
+        after = written(UP, outcome(gone, serving=True), generation=4)
+
+        assert conditions(after)["Ready"] == ("False", "WaitingForSecret")
+
+    def test_a_fault_beside_the_server_lets_it_come_up(self) -> None:
+        peer = Problem(SERVER_SETUP, "NetworkPolicyInvalid", "a peer", blocks=False)
+
+        assert statuses(written({}, outcome(peer, serving=True))) == [
+            "False", "True", "True", "True", "True", "True", "False"
+        ]  # fmt: skip
+        assert statuses(written({}, outcome(peer, WAITING))) == [
+            "False", "Unknown", "Unknown", "Unknown", "Unknown", "False", "False"
+        ]  # fmt: skip
 
 
 class TestTimes:
@@ -329,9 +432,9 @@ class TestTheRemovedControllersStatus:
     def test_its_conditions_are_taken_over_with_their_times(self) -> None:
         after = written(REMOVED, HEALTHY)
 
-        assert statuses(after) == ["True"] * 6
+        assert statuses(after) == ["True"] * 7
         times = {found["type"]: found["lastTransitionTime"] for found in after["conditions"]}
-        assert times == {**dict.fromkeys(STEPS, EARLIER), "Ready": AT}
+        assert times == {**dict.fromkeys(STEPS, EARLIER), "Available": AT, "Ready": AT}
         assert {found["observedGeneration"] for found in after["conditions"]} == {3}
 
     def test_a_condition_without_a_time_gets_one(self) -> None:
@@ -350,7 +453,7 @@ class TestTheRemovedControllersStatus:
 
     @pytest.mark.parametrize("empty", [{}, {"conditions": None}, {"conditions": []}])
     def test_no_conditions_at_all(self, empty: Object) -> None:
-        assert statuses(written(empty, HEALTHY)) == ["True"] * 6
+        assert statuses(written(empty, HEALTHY)) == ["True"] * 7
 
     def test_its_servers_names_are_replaced(self) -> None:
         assert written(REMOVED, HEALTHY)["serverInfo"] == UP["serverInfo"]
@@ -383,7 +486,7 @@ class TestServerInfo:
         pytest.param(outcome(), "Pending", id="it is about to serve"),
         pytest.param(outcome(WAITING, serving=True), "Ready", id="an old pod serves meanwhile"),
         pytest.param(outcome(PROBLEM), "Failed", id="something needs mending"),
-        pytest.param(outcome(PROBLEM, serving=True), "Failed", id="even if an old pod serves"),
+        pytest.param(outcome(PROBLEM, serving=True), "Ready", id="not while an old pod serves"),
         pytest.param(outcome(WAITING, USER_PROBLEM), "Failed", id="even if all else is waiting"),
     ],
 )

@@ -34,41 +34,53 @@ def series(registry: CollectorRegistry) -> list[str]:
     return [line.removeprefix("repository_server_") for line in lines if line[0] != "#"]
 
 
-def status(progress: str, ready: str, reason: str, **info: str) -> Object:
-    condition = {"type": "Ready", "status": ready, "reason": reason, "message": "secret words"}
-    return {"status": {"progress": progress, "conditions": [condition], "serverInfo": info}}
+def status(available: str, ready: str, reason: str, **info: str) -> Object:
+    conditions = [
+        {"type": type_, "status": value, "reason": reason, "message": "secret words"}
+        for type_, value in (("Available", available), ("Ready", ready))
+    ]
+    return {"status": {"conditions": conditions, "serverInfo": info}}
 
 
 @pytest.mark.parametrize(
     ("change", "told"),
     [
         pytest.param(
-            {}, [f"ready{{{IDENTITY}}} 0.0"], id="a server of which nothing is known is not ready"
+            {},
+            [f"available{{{IDENTITY}}} 0.0", f"ready{{{IDENTITY}}} 0.0"],
+            id="a server of which nothing is known is neither",
         ),
         pytest.param(
-            status("Pending", "Unknown", "Pending"),
-            [f"ready{{{IDENTITY}}} 0.0"],
+            status("False", "False", "OpeningRepository"),
+            [f"available{{{IDENTITY}}} 0.0", f"ready{{{IDENTITY}}} 0.0"],
             id="one that comes up is not ready and has not failed",
         ),
         pytest.param(
-            status("Ready", "True", "ServerReady", tlsNotAfter="2027-01-01T00:00:00Z"),
+            status("True", "True", "ServerReady", tlsNotAfter="2027-01-01T00:00:00Z"),
             [
+                f"available{{{IDENTITY}}} 1.0",
                 f"ready{{{IDENTITY}}} 1.0",
                 f"certificate_expiry_timestamp_seconds{{{IDENTITY}}} 1.7987616e+09",
             ],
             id="one that is ready shows a certificate",
         ),
         pytest.param(
-            status("Failed", "False", "SecretMissing"),
+            status("True", "False", "LoadingUsers"),
+            [f"available{{{IDENTITY}}} 1.0", f"ready{{{IDENTITY}}} 0.0"],
+            id="one whose change is under way is available",
+        ),
+        pytest.param(
+            status("True", "False", "SecretMissing"),
             [
+                f"available{{{IDENTITY}}} 1.0",
                 f"ready{{{IDENTITY}}} 0.0",
                 f'failed{{{IDENTITY},reason="SecretMissing"}} 1.0',
             ],
-            id="one with a fault tells its reason, and never its message",
+            id="one with a fault has its reason, and never its message, though it is available",
         ),
         pytest.param(
             {"status": {"progress": "Failed"}},
-            [f"ready{{{IDENTITY}}} 0.0"],
+            [f"available{{{IDENTITY}}} 0.0", f"ready{{{IDENTITY}}} 0.0"],
             id="a status of the removed controller has no condition Ready",
         ),
     ],
@@ -82,7 +94,7 @@ def test_each_status_has_its_series(
 
 
 def test_a_deleted_server_leaves_no_series(store: Store, registry: CollectorRegistry) -> None:
-    server = objects.repository_server(status("Failed", "False", "SecretMissing"))
+    server = objects.repository_server(status("False", "False", "SecretMissing"))
     store.add(server)
     assert series(registry)
 
@@ -92,5 +104,5 @@ def test_a_deleted_server_leaves_no_series(store: Store, registry: CollectorRegi
 
 
 def test_they_are_registered_once(store: Store, registry: CollectorRegistry) -> None:
-    with pytest.raises(ValueError, match="repository_server_ready"):
+    with pytest.raises(ValueError, match="repository_server_available"):
         registry.register(RepositoryServerCollector(store.list))

@@ -26,17 +26,19 @@ from reconcilers.repositoryserver.verdict import (
 WRITE = Action("patch", "repositoryservers/status", objects.NAME)
 
 READY = Outcome(verdicts=(), serving=True, service_name="s")
-PENDING = Outcome((Waiting(REPOSITORY_CONNECTED, "Kopia opens it"),), serving=False)
-AWAY = Outcome((Waiting(SERVER_INITIALIZED, "no answer"),), serving=False)
+PENDING = Outcome(
+    (Waiting(REPOSITORY_CONNECTED, "OpeningRepository", "Kopia opens it"),), serving=False
+)
+AWAY = Outcome((Waiting(SERVER_INITIALIZED, "WaitingForAnswer", "no answer"),), serving=False)
 FAILED = Outcome((Problem(SERVER_SETUP, "SecretMissing", "no Secret"),), serving=False)
-FAILED_OTHERWISE = Outcome((Problem(SERVER_SETUP, "TypeWrong", "a type"),), serving=False)
+FAILED_OTHERWISE = Outcome((Problem(SERVER_SETUP, "SecretTypeWrong", "a type"),), serving=False)
 EXPIRING = evolve(READY, expiring="it expires")
 
 IS_READY = Event("Normal", "ServerReady", "clients can connect to service s")
-IS_AWAY = Event("Warning", "NotReady", "no answer")
+IS_AWAY = Event("Warning", "NotAvailable", "no answer")
 IS_MISSING = Event("Warning", "SecretMissing", "no Secret")
 IS_MISSING_MEANWHILE = evolve(IS_MISSING, note="no Secret (meanwhile pod  still serves)")
-IS_WRONG = Event("Warning", "TypeWrong", "a type")
+IS_WRONG = Event("Warning", "SecretTypeWrong", "a type")
 EXPIRES = Event("Warning", "CertificateExpiring", "it expires")
 
 
@@ -113,7 +115,7 @@ def test_nor_is_it_written_to_a_namesake(world: World) -> None:
         pytest.param([PENDING], [[]], id="a server that comes up is no news"),
         pytest.param([PENDING, READY], [[], [IS_READY]], id="one that has come up is"),
         pytest.param([READY, READY], [[IS_READY], []], id="once"),
-        pytest.param([READY, AWAY], [[IS_READY], [IS_AWAY]], id="it is Ready no longer"),
+        pytest.param([READY, AWAY], [[IS_READY], [IS_AWAY]], id="clients can connect no longer"),
         pytest.param([READY, AWAY, PENDING], [[IS_READY], [IS_AWAY], []], id="that is told once"),
         pytest.param([FAILED, FAILED], [[IS_MISSING], []], id="it fails, which is told once"),
         pytest.param(
@@ -124,6 +126,16 @@ def test_nor_is_it_written_to_a_namesake(world: World) -> None:
             [evolve(FAILED, serving=True), FAILED],
             [[IS_MISSING_MEANWHILE], [IS_MISSING]],
             id="the former pod serves no longer either",
+        ),
+        pytest.param(
+            [READY, evolve(PENDING, serving=True), READY],
+            [[IS_READY], [], []],
+            id="a change that takes its course is no news",
+        ),
+        pytest.param(
+            [READY, evolve(FAILED, serving=True), READY],
+            [[IS_READY], [IS_MISSING_MEANWHILE], [IS_READY]],
+            id="one that failed and has been mended is",
         ),
         pytest.param([EXPIRING], [[IS_READY, EXPIRES]], id="a warning is told besides"),
         pytest.param(
