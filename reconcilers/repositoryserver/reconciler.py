@@ -48,6 +48,7 @@ from reconcilers.repositoryserver.status.writer import StatusWriter
 from reconcilers.repositoryserver.users.source import UserSource
 from reconcilers.repositoryserver.users.sync import UserRegistrar
 from reconcilers.repositoryserver.verdict import (
+    REASON_CHANGES_SETTLING,
     REASON_WAITING_FOR_DELETION,
     REASON_WAITING_FOR_SLOT,
     SERVER_SETUP,
@@ -81,6 +82,10 @@ POD_FIRST_SECONDS = 0.2
 # Of a server that comes up the first stage is told after so long, the others no more often than so.
 STAGE_PAUSE_SECONDS = 2.0
 NEXT_STAGE_PAUSE_SECONDS = 5.0
+
+# Who rotates two Secrets, or edits twice, wants one new pod. A server that serves waits until its
+# inputs have not changed for so long.
+QUIET_SECONDS = 2.0
 
 # A Secret that many servers name may be written often without a change that matters. Its version
 # goes onto their pods no more often than this; a process that is started before reads it anew.
@@ -209,7 +214,7 @@ class RepositoryServerReconciler:
             # The owner references do the rest.
             self._memories.pop(request, None)
             self._commands.forget(request)
-            self._turns.give_back(request)
+            self._turns.forget(request)
             self._repositories.forget(request)
             return Result()
         try:
@@ -351,8 +356,9 @@ class RepositoryServerReconciler:
         try:
             known = self._reader.known_inputs(current)
             # Before anything is read: thousands may wait.
-            if known is not None and not self._may_start(current, known.digest):
-                return self._waits_for_turn(current, known)
+            waits = None if known is None else self._waits_to_start(current, known)
+            if waits is not None:
+                return waits
             inputs, full = self._reader.server_inputs(current, known)
         except InvalidInput as error:
             self._repositories.failed(current.request)
@@ -360,9 +366,8 @@ class RepositoryServerReconciler:
         current.memory.setting = inputs.pod.setting
         repository = "" if current.server.read_only else inputs.pod.setting.storage
         self._repositories.examined(current.request, repository)
-        if full is not None and not self._may_start(current, inputs.digest):
-            return self._waits_for_turn(current, inputs)
-        return self._ensure_revision(current, inputs, full)
+        waits = None if full is None else self._waits_to_start(current, inputs)
+        return waits or self._ensure_revision(current, inputs, full)
 
     def _ensure_revision(
         self, current: Pass, inputs: KnownInputs, full: ServerInputs | None
@@ -453,24 +458,50 @@ class RepositoryServerReconciler:
         keys = self._caches.servers.keys()
         return self._repositories.have_examined(Request(*key) for key in keys)
 
-    def _may_start(self, current: Pass, digest: str) -> bool:
-        """Return whether a pod may be made; one that replaces another needs a turn."""
-        if self._router.revision(current.server, digest) is not None:
-            return True
-        pods = self._router.pods(current.server)
-        return not any(map(podstatus.is_ready, pods)) or self._turns.take(current.request)
+    def _waits_to_start(self, current: Pass, inputs: KnownInputs) -> Newest | None:
+        """Return what a server waits for before its revision may be made; None if it may be.
 
-    def _waits_for_turn(self, current: Pass, inputs: KnownInputs) -> Newest:
+        One that replaces another waits until nothing has changed for a while, and for a turn.
+        """
+        request, digest, memory = current.request, inputs.digest, current.memory
+        revision = self._router.revision(current.server, digest)
+        pods = self._router.pods(current.server)
+        serves = any(podstatus.is_ready(pod) for pod in pods)
+        if revision is not None:
+            memory.changing = None
+            others_serve = any(
+                podstatus.is_ready(pod) and names.digest_of(pod) != digest for pod in pods
+            )
+            if others_serve and not any(map(podstatus.is_ready, revision.pods)):
+                self._turns.resume(request, digest)
+            return None
+        if not serves:
+            return None
+        now = self._clock.monotonic()
+        if memory.changing is None or memory.changing[0] != digest:
+            memory.changing = (digest, now)
+        left = memory.changing[1] + QUIET_SECONDS - now
+        if left > 0:
+            current.look_again(left)
+            waiting = Waiting(SERVER_SETUP, REASON_CHANGES_SETTLING, status.WAITING_QUIET)
+            return Newest(digest, verdict=waiting, claim=inputs.pod.claim)
+        if self._turns.take(request, digest):
+            return None
         current.look_again(self._turns.pause())
-        waiting = Waiting(SERVER_SETUP, REASON_WAITING_FOR_SLOT, status.WAITING_TURN)
-        return Newest(inputs.digest, verdict=waiting, claim=inputs.pod.claim)
+        failed = [one.name for one in self._turns.holds(request)]
+        message = status.held_back(failed) if failed else status.WAITING_TURN
+        waiting = Waiting(SERVER_SETUP, REASON_WAITING_FOR_SLOT, message)
+        return Newest(digest, verdict=waiting, claim=inputs.pod.claim)
 
     def _settle_turn(
         self, current: Pass, newest: Newest, serving: Mapping[str, Any] | None
     ) -> None:
         """Free the turn of a server that is replaced, or whose replacement has failed."""
-        settled = serving is None or newest.is_(serving)
-        if settled or isinstance(newest.verdict, Problem):
+        if isinstance(newest.verdict, Problem) and newest.digest:
+            self._turns.fail(current.request)
+        elif serving is not None and newest.is_(serving) and podstatus.is_ready(serving):
+            self._turns.succeed(current.request)
+        elif serving is None or newest.is_(serving) or isinstance(newest.verdict, Problem):
             self._turns.give_back(current.request)
 
     def _ensure_loaded(
@@ -525,12 +556,14 @@ class RepositoryServerReconciler:
         self._turns.give_back(Request(metadata["namespace"], metadata["name"]))
         pods = self._router.pods_of(metadata["uid"])
         info = (obj.get("status") or {}).get("serverInfo") or {}
-        service = info.get("serviceName", "")
+        service, known = info.get("serviceName", ""), info.get("podName", "")
+        ready = [pod["metadata"]["name"] for pod in pods if podstatus.is_ready(pod)]
         outcome = status.Outcome(
             verdicts=(verdict,),
             # Without a Service of its own clients reach no pod.
-            serving=bool(service) and any(podstatus.is_ready(pod) for pod in pods),
-            pod_name=info.get("podName", ""),
+            serving=bool(service) and bool(ready),
+            # A ReplicaSet may have made another one since.
+            pod_name=known if known in ready or not ready else ready[0],
             service_name=service,
         )
         self._writer.write(obj, outcome, deadline)

@@ -37,7 +37,11 @@ from reconcilers.repositoryserver.caches import (
 from reconcilers.repositoryserver.children import names, record
 from reconcilers.repositoryserver.children.secrets import KEY_CERTIFICATE
 from reconcilers.repositoryserver.informers import instance, released
-from reconcilers.repositoryserver.reconciler import POD_FIRST_SECONDS, STAGE_PAUSE_SECONDS
+from reconcilers.repositoryserver.reconciler import (
+    POD_FIRST_SECONDS,
+    QUIET_SECONDS,
+    STAGE_PAUSE_SECONDS,
+)
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler as Reconciler
 from reconcilers.repositoryserver.rollout import endpoints
 from reconcilers.repositoryserver.rollout.throttle import Turns
@@ -235,11 +239,17 @@ class World:
         """Delete a pod, which is gone at once."""
         self.api.drop(resources.PODS, objects.NAMESPACE, pod["metadata"]["name"])
 
+    def begin_revision(self) -> Result:
+        """Reconcile a server that serves until it has made the revision of changed inputs."""
+        self.reconcile()
+        self.clock.step(QUIET_SECONDS)
+        return self.reconcile()
+
     def renew(self) -> tuple[Object, Object]:
         """Renew the certificate of a settled server; return the former pod and the new one."""
         old = self.pod()
         self.change_secret(objects.tls_secret(objects.key_pair("renewed")))
-        self.reconcile()
+        self.begin_revision()
         (new,) = [pod for pod in self.pods() if pod["metadata"]["uid"] != old["metadata"]["uid"]]
         return old, new
 

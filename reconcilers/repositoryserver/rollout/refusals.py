@@ -23,6 +23,15 @@ if TYPE_CHECKING:
 
 
 REASON_REFUSED: Final = "PodRefused"
+REASON_ACCOUNT: Final = "ServiceAccountMissing"
+REASON_PRIORITY_CLASS: Final = "PriorityClassMissing"
+REASON_RUNTIME_CLASS: Final = "RuntimeClassMissing"
+REASON_POD_SECURITY: Final = "PodSecurityRefused"
+REASON_QUOTA: Final = "QuotaExceeded"
+REASON_LIMIT_RANGE: Final = "LimitRangeRefused"
+REASON_SECURITY_CONTEXT: Final = "SecurityContextRefused"
+REASON_DENIED: Final = "PodDenied"
+REASON_WEBHOOK: Final = "WebhookUnavailable"
 
 
 @frozen
@@ -49,28 +58,28 @@ TABLE: Final = (
     # plugin/pkg/admission/serviceaccount/admission.go
     _refusal(
         r'error looking up service account [^:]*: serviceaccount "(?P<name>[^"]+)" not found',
-        "ServiceAccountMissing",
+        REASON_ACCOUNT,
         "ServiceAccount {name}, named by spec.server.serviceAccountName, does not exist; create it "
         "or correct the field",
     ),
     # plugin/pkg/admission/priority/admission.go
     _refusal(
         r"no PriorityClass with name (?P<name>\S+) was found",
-        "PriorityClassMissing",
+        REASON_PRIORITY_CLASS,
         "PriorityClass {name} does not exist; create it, or correct priorityClassName in "
         "spec.server.podOverride or in the settings of the controller",
     ),
     # plugin/pkg/admission/runtimeclass/admission.go
     _refusal(
         r'RuntimeClass "?(?P<name>[^\s"]+)"? not found',
-        "RuntimeClassMissing",
+        REASON_RUNTIME_CLASS,
         "RuntimeClass {name} does not exist; create it, or correct runtimeClassName in "
         "spec.server.podOverride",
     ),
     # staging/src/k8s.io/pod-security-admission/admission/admission.go
     _refusal(
         r'violates PodSecurity "(?P<level>[^"]+)": (?P<what>.+)',
-        "PodSecurityRefused",
+        REASON_POD_SECURITY,
         "the namespace enforces Pod Security {level}, which refuses the pod: {what}; change "
         "spec.server.runAsUser or spec.server.podOverride, or the label "
         "pod-security.kubernetes.io/enforce of the namespace",
@@ -78,25 +87,25 @@ TABLE: Final = (
     # staging/src/k8s.io/apiserver/pkg/admission/plugin/resourcequota/controller.go
     _refusal(
         r"(?P<what>exceeded quota: (?P<name>[^,]+),.+)",
-        "QuotaExceeded",
+        REASON_QUOTA,
         "ResourceQuota {name} leaves no room for the pod: {what}; raise the quota, or lower "
         "spec.server.resources",
     ),
     _refusal(
         r"(?P<what>failed quota: (?P<name>[^:]+): must specify .+)",
-        "QuotaExceeded",
+        REASON_QUOTA,
         "ResourceQuota {name} asks for more than the pod says: {what}; set spec.server.resources",
     ),
     # plugin/pkg/admission/limitranger/admission.go
     _refusal(
         r"(?P<what>(?:minimum|maximum) \S+ usage per .+|\S+ max limit to request ratio per .+)",
-        "LimitRangeRefused",
+        REASON_LIMIT_RANGE,
         "a LimitRange of the namespace refuses the pod: {what}; change spec.server.resources",
     ),
     # openshift/apiserver-library-go pkg/securitycontextconstraints/sccadmission/admission.go
     _refusal(
         r"unable to validate against any security context constraint: (?P<what>.+)",
-        "SecurityContextRefused",
+        REASON_SECURITY_CONTEXT,
         "no SecurityContextConstraints lets the pod run as it asks to: {what}; set "
         "spec.server.runAsUser to a user id of the namespace's range, or let the pod's "
         "ServiceAccount use other constraints",
@@ -104,21 +113,21 @@ TABLE: Final = (
     # staging/src/k8s.io/apiserver/pkg/admission/plugin/webhook/errors/statuserror.go
     _refusal(
         r'admission webhook "(?P<name>[^"]+)" denied the request(?:: (?P<what>.+))?',
-        "PodDenied",
+        REASON_DENIED,
         "admission webhook {name} denies the pod: {what}; change spec.server accordingly, or the "
         "webhook's policy",
     ),
     # staging/src/k8s.io/apiserver/pkg/admission/plugin/policy/validating
     _refusal(
         r"ValidatingAdmissionPolicy '(?P<name>[^']+)'.* denied request: (?P<what>.+)",
-        "PodDenied",
+        REASON_DENIED,
         "ValidatingAdmissionPolicy {name} denies the pod: {what}; change spec.server accordingly, "
         "or the policy",
     ),
     # staging/src/k8s.io/apiserver/pkg/admission/plugin/webhook/generic/webhook.go
     _refusal(
         r'failed calling webhook "(?P<name>[^"]+)": (?P<what>.+)',
-        "WebhookUnavailable",
+        REASON_WEBHOOK,
         "admission webhook {name} does not answer, so no pod can be created: {what}; mend it",
     ),
 )

@@ -80,6 +80,7 @@ REASONS: Final[Mapping[str, Kind]] = {
     **dict.fromkeys(
         (
             verdict.REASON_WAITING_FOR_SLOT,
+            verdict.REASON_CHANGES_SETTLING,
             verdict.REASON_WAITING_FOR_SECRET,
             verdict.REASON_WAITING_FOR_DELETION,
             verdict.REASON_POD_PENDING,

@@ -182,7 +182,7 @@ class TestCertificateOfTheControllersOwn:
         former, pod = settled.secret(self.SECRET), settled.pod()
         settled.drop_secret(self.SECRET)
 
-        settled.reconcile()
+        settled.begin_revision()
 
         assert settled.secret(self.SECRET)["data"] != former["data"]
         assert len(settled.pods()) == 2
@@ -195,6 +195,7 @@ class TestCertificateOfTheControllersOwn:
         settled.reconcile()
 
         assert self.of_certificate(settled) == [self.READ, self.RENEW, self.READ]
+        settled.begin_revision()
         # Until the new pod serves, clients see the former certificate.
         assert settled.server()["status"]["serverInfo"] == before
         (new,) = (pod for pod in settled.pods() if pod["metadata"]["name"] != before["podName"])
@@ -264,7 +265,7 @@ class TestCertificateOfTheControllersOwn:
         settled.change_secret(objects.tls_secret())
         changed = objects.repository_server({"metadata": {"generation": 2}})
         settled.api.put(api.REPOSITORY_SERVERS, {**changed, "status": settled.server()["status"]})
-        settled.reconcile()
+        settled.begin_revision()
         assert settled.secret(self.SECRET)
 
         (new,) = (pod for pod in settled.pods() if not podstatus.is_ready(pod))

@@ -58,7 +58,7 @@ class TestStorageCredential:
         named.change_secret(
             objects.merged(self.keys("secret-key-0c55"), {"metadata": {"resourceVersion": "51"}})
         )
-        named.reconcile()
+        named.begin_revision()
 
         assert [pod["metadata"]["name"] for pod in named.pods()] != [former]
 

@@ -64,7 +64,7 @@ def test_a_revision_that_may_not_be_made_now_keeps_neither_users_nor_drained_pod
     settled.change_secret(objects.users_secret({"other": "p"}))
 
     settled.clock.step(DEFAULT_DRAIN_SECONDS)
-    settled.reconcile()
+    settled.begin_revision()
 
     value, reason, message = settled.condition("Ready")
     assert (value, reason) == ("False", "ApiRequestRefused")

@@ -75,7 +75,7 @@ def test_what_the_api_server_refuses_of_a_pod_is_told_and_the_running_one_serves
     trial = World()
     trial.settle()
     trial.edit({"server": settings})
-    trial.reconcile()
+    trial.begin_revision()
     (refused,) = [
         action
         for action in trial.api.taken()
@@ -85,7 +85,7 @@ def test_what_the_api_server_refuses_of_a_pod_is_told_and_the_running_one_serves
 
     settled.edit({"server": settings})
     settled.change_secret(objects.users_secret({"other": "p"}))
-    settled.reconcile()
+    settled.begin_revision()
 
     assert settled.condition("Ready")[:2] == ("False", "PodRefused")
     assert settled.condition("Ready")[2].startswith(

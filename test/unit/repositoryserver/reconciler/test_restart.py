@@ -153,7 +153,7 @@ def test_a_restart_at_any_time_makes_no_difference(steps: list[tuple[str, bool]]
                 world.restart()
             world.settle()
         # One that is started anew counts from there.
-        for _ in range(2):
+        for _ in range(3):
             world.clock.step(FORGET_AFTER_SECONDS)
             world.settle()
 

@@ -47,6 +47,8 @@ def test_an_edit_is_ready_once_it_is_in_effect(settled: World) -> None:
     settled.reconcile()
 
     assert ready_generation(settled) == ("False", generation)
+    assert settled.condition("Ready")[1] == "ChangesSettling"
+    settled.begin_revision()
     assert settled.condition("Ready")[1] == "PodPending"
     assert settled.condition("Reconciling")[:2] == ("True", "PodPending")
     assert settled.condition("Available")[0] == "True"
