@@ -45,12 +45,13 @@ class Caches(Generic[CacheT_co]):
     Args:
         servers: RepositoryServers, indexed by the Secrets that they name, and by the label of their
             children.
-        replica_sets: ReplicaSets without the specification of their pods, indexed by owner.
-        pods: Pods, indexed by owner, by the server that their label names, and by the ReplicaSet
-            that has made them where it has released them.
-        services: Services, indexed by owner.
-        network_policies: NetworkPolicies, indexed by owner.
-        secrets: Secrets without their data, indexed by owner.
+        replica_sets: ReplicaSets without the specification of their pods, indexed by owner, and by
+            the server that their label names.
+        pods: Pods, indexed by the same, and by the ReplicaSet that has made them where it has
+            released them.
+        services: Services, indexed by owner and label.
+        network_policies: NetworkPolicies, indexed by owner and label.
+        secrets: Secrets without their data, indexed by owner and label.
         endpoint_slices: EndpointSlices of the servers, indexed by the name of their Service.
     """
 

@@ -200,6 +200,8 @@ class Memory:
         refused_policy: The NetworkPolicy that the API server has refused, and why.
         failure: What the newest pod failed at.
         setting: What messages about Kopia named last, for a server whose inputs are spoilt since.
+        renew_at: When to try again to renew the certificate of the controller's own, in monotonic
+            seconds, after a try was refused; None if none was.
         changing: Digest of a revision that is not begun yet, and since when it is the one that is
             wanted, in monotonic seconds.
         told_at: When the status was last brought up to date, in monotonic seconds; at first, when
@@ -224,6 +226,7 @@ class Memory:
     refused_policy: RefusedPolicy | None = None
     failure: KnownFailure | None = None
     setting: failures.Setting | None = None
+    renew_at: float | None = None
     changing: tuple[str, float] | None = None
     told_at: float | None = None
 

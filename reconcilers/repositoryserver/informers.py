@@ -38,7 +38,7 @@ NAMES_AND_VERSIONS: Final = Selection(metadata_only=True)
 
 def follow(operator: Operator) -> Caches[SharedInformer]:
     """Return the caches, filled by informers that run with the operator."""
-    by_owner = {INDEX_OWNER: owner_uids}
+    by_owner = {INDEX_OWNER: owner_uids, INDEX_INSTANCE: instance}
     by_service = {INDEX_SERVICE: endpoints.service_of}
     return Caches(
         servers=operator.informer(
@@ -51,7 +51,7 @@ def follow(operator: Operator) -> Caches[SharedInformer]:
         ),
         pods=operator.informer(
             resources.PODS,
-            indexers={**by_owner, INDEX_INSTANCE: instance, INDEX_RELEASED: released},
+            indexers={**by_owner, INDEX_RELEASED: released},
             trim=trim_pod,
         ),
         services=operator.informer(resources.SERVICES, indexers=by_owner),

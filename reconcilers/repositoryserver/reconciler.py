@@ -28,6 +28,7 @@ from reconcilers.errors import InvalidInput
 from reconcilers.kopia import failures
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import names, record
+from reconcilers.repositoryserver.children.adoption import Adoption
 from reconcilers.repositoryserver.children.applier import ChildApplier
 from reconcilers.repositoryserver.children.protection import Protection
 from reconcilers.repositoryserver.children.record import Records
@@ -156,6 +157,7 @@ class RepositoryServerReconciler:
         self._writer = StatusWriter(
             client=client, servers=caches.servers, recorder=recorder, clock=clock
         )
+        self._adoption = Adoption(client=client, caches=caches)
         self._records = Records(record.program(image))
         self._applier = ChildApplier(
             client=client,
@@ -297,6 +299,7 @@ class RepositoryServerReconciler:
     def _bring_about(self, current: Pass) -> status.Outcome | PodFirst:
         """Act on children and users, each step on what the ones before found, and sum up."""
         server = current.server
+        self._adoption.ensure(current)
         # First, so that no pod is ever without its protection.
         unprotected = self._protection.ensure(current)
         unknown = self._registrar.ensure_known(current)

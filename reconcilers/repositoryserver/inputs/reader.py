@@ -67,7 +67,7 @@ class InputReader:
         versions = self._input_versions(server)
         if refusal is not None and refusal.versions == versions:
             raise InvalidInput(refusal.reason, refusal.message)
-        if known is None or known.versions != versions or self._is_due(server, known):
+        if known is None or known.versions != versions or self._is_due(current, known):
             return None
         self._check_expiry(current, known)
         return known
@@ -155,8 +155,9 @@ class InputReader:
             fingerprint=full.certificate.fingerprint,
         )
 
-    def _is_due(self, server: api.RepositoryServer, known: KnownInputs) -> bool:
-        return server.self_signed and selfsigned.is_due(known.not_after, self._clock.now())
+    def _is_due(self, current: Pass, known: KnownInputs) -> bool:
+        due = selfsigned.is_due(known.not_after, self._clock.now())
+        return current.server.self_signed and due and not self._issuer.is_put_off(current)
 
     def _check_expiry(self, current: Pass, known: KnownInputs) -> None:
         tls, now = _tls(current.server), self._clock.now()

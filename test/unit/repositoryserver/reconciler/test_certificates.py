@@ -246,9 +246,25 @@ class TestCertificateOfTheControllersOwn:
         assert settled.recorder.told() == [f"Warning CertificateExpiring: {told}"]
 
         settled.api.failures.clear()
+        settled.clock.step(RETRY_SECONDS)
         settled.reconcile()
 
         assert settled.condition("CertificateExpiring")[0] == "False"
+
+    def test_a_refused_renewal_is_tried_again_every_ten_minutes(self, settled: World) -> None:
+        settled.api.failures[self.RENEW] = Forbidden(403, "Forbidden", "no")
+        settled.clock.step(self.DUE_SECONDS)
+        settled.reconcile()
+        settled.api.taken()
+
+        for _ in range(5):
+            settled.clock.step(1.0)
+            settled.reconcile()
+        assert settled.api.taken() == []
+
+        settled.clock.step(RETRY_SECONDS)
+        settled.reconcile()
+        assert self.RENEW in self.of_certificate(settled)
 
     def test_is_not_written_into_a_secret_of_others(self, signed: World) -> None:
         theirs = objects.secret(self.SECRET, "kubernetes.io/tls", {"tls.crt": "", "tls.key": ""})

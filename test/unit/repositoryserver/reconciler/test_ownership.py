@@ -12,6 +12,7 @@ from fakes.apiclient import Action
 from fakes.world import SERVICE
 from reconcilers import resources
 from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver.caches import owner_uids
 from reconcilers.repositoryserver.children import names, network
 
 if TYPE_CHECKING:
@@ -55,6 +56,74 @@ def test_a_name_that_is_taken_is_not_taken_over(world: World) -> None:
 
     assert world.condition("Ready")[1] == "NameTaken"
     assert Action("apply", "services", SERVICE) not in world.api.taken()
+
+
+def _orphan(world: World) -> None:
+    """Delete the resource and leave its children, then make it again."""
+    for resource in CHILDREN:
+        for obj in world.api.store(resource).list():
+            if owner_uids(obj):
+                world.api.put(
+                    resource, objects.merged(obj, {"metadata": {"ownerReferences": None}})
+                )
+    again = {"metadata": {"uid": "made-again"}}
+    world.api.put(api.REPOSITORY_SERVERS, objects.repository_server(again))
+
+
+CHILDREN = (
+    resources.SECRETS,
+    resources.REPLICA_SETS,
+    resources.SERVICES,
+    resources.NETWORK_POLICIES,
+)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_children_without_an_owner_are_adopted_and_the_pod_goes_on(
+    settled: World, *, restarted: bool
+) -> None:
+    pod = settled.pod()
+    _orphan(settled)
+    if restarted:
+        settled.restart()
+
+    settled.reconcile()
+
+    assert settled.pod()["metadata"]["uid"] == pod["metadata"]["uid"]
+    assert settled.progress() == "Ready"
+    owned = {
+        obj["metadata"]["name"]
+        for resource in CHILDREN
+        for obj in settled.api.store(resource).list()
+        if owner_uids(obj) == ["made-again"]
+    }
+    revision = settled.replica_set()["metadata"]["name"]
+    assert owned == {SERVICE, f"{SERVICE}-users", revision}
+    settled.api.taken()
+    settled.reconcile()
+    assert settled.api.taken() == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"name": "files-precious"}, id="another name"),
+        pytest.param({"labels": {names.LABEL_MANAGED_BY: "somebody"}}, id="another manager"),
+        pytest.param(
+            {"ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": "n", "uid": "n"}]},
+            id="an owner",
+        ),
+    ],
+)
+def test_what_has_another_owner_or_name_is_not_adopted(settled: World, change: Object) -> None:
+    labels = settled.replica_set()["metadata"]["labels"]
+    metadata = {"name": SERVICE + "-users", "namespace": objects.NAMESPACE, "labels": labels}
+    strange = objects.merged({"metadata": metadata, "spec": {}}, {"metadata": change})
+    settled.api.put(resources.SERVICES, strange)
+
+    settled.reconcile()
+
+    assert settled.api.taken() == []
 
 
 def test_what_a_deleted_namesake_has_left_is_waited_for(world: World) -> None:

@@ -148,6 +148,22 @@ def recreate_server(cluster: Cluster) -> None:
     cluster.agenda.after(pause, lambda: cluster.user.write_server(name))
 
 
+def orphan_children(cluster: Cluster) -> None:
+    """Delete a resource but not its children, and make it again some time later."""
+    name = cluster.random.choice(NAMES)
+    for resource in CHILDREN:
+        for obj in cluster.api.list(resource):
+            owners = obj["metadata"].get("ownerReferences") or ()
+            if name in [owner["name"] for owner in owners]:
+                change = {"metadata": {"ownerReferences": None}}
+                cluster.api.merge_patch(
+                    resource, objects.NAMESPACE, obj["metadata"]["name"], change
+                )
+    cluster.user.delete_server(name)
+    pause = cluster.random.choice((0.0, 0.5, 20.0, 100.0))
+    cluster.agenda.after(pause, lambda: cluster.user.write_server(name))
+
+
 def delete_child(cluster: Cluster) -> None:
     """Delete a child by hand."""
     found = [
@@ -328,6 +344,7 @@ ACTIONS: tuple[Callable[[Cluster], None], ...] = (
     mistake_repository_password,
     delete_secret,
     recreate_server,
+    orphan_children,
     delete_child,
     change_child,
     delete_pod,
