@@ -179,7 +179,11 @@ class History:
                 self.pods.setdefault(uid, set()).add(metadata["name"])
             self._note_pod(change)
         elif change.resource == resources.REPLICA_SETS:
-            self.owners[metadata["uid"]] = owner_of(change.obj)
+            self.owners[metadata["uid"]] = owner = owner_of(change.obj)
+            # One that was adopted brings its pods along.
+            for pod in self.cluster.api.list(resources.PODS):
+                if owner_of(pod) == metadata["uid"]:
+                    self.pods.setdefault(owner, set()).add(name_of(pod))
         elif change.resource == resources.SECRETS:
             self._remember_secret(change)
         self._remember_selected(change)
