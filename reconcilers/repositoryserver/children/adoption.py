@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from controller.errors import NotFound
 from reconcilers import resources
+from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.caches import INDEX_INSTANCE
 from reconcilers.repositoryserver.children import names
 
@@ -54,10 +56,14 @@ class Adoption:
         """
         server = current.server
         label = names.instance_label(server.name)
-        for resource, cache in self._caches.items():
-            for obj in cache.by_index(INDEX_INSTANCE, label):
-                if not is_orphan(server, obj):
-                    continue
+        orphans = [
+            (resource, obj)
+            for resource, cache in self._caches.items()
+            for obj in cache.by_index(INDEX_INSTANCE, label)
+            if is_orphan(server, obj)
+        ]
+        if orphans and self._may_adopt(current):
+            for resource, obj in orphans:
                 metadata = obj["metadata"]
                 _log.info("adopted", kind=resource.kind, child=metadata["name"])
                 owners = {"ownerReferences": [server.owner_reference()]}
@@ -68,6 +74,22 @@ class Adoption:
                     {"metadata": {"resourceVersion": metadata["resourceVersion"], **owners}},
                     deadline=current.deadline,
                 )
+
+    def _may_adopt(self, current: Pass) -> bool:
+        """Return whether the resource is there, by the API server's word and not the cache's.
+
+        What gets an owner that has just been deleted is deleted by the garbage collector
+        (kubernetes pkg/controller/controller_ref_manager.go, RecheckDeletionTimestamp).
+        """
+        server = current.server
+        try:
+            live = self._client.get(
+                api.REPOSITORY_SERVERS, server.namespace, server.name, deadline=current.deadline
+            )
+        except NotFound:
+            return False
+        metadata = live["metadata"]
+        return metadata["uid"] == server.uid and "deletionTimestamp" not in metadata
 
 
 def is_orphan(server: RepositoryServer, obj: Mapping[str, Any]) -> bool:

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 from controller.conditions import timestamp
 from controller.errors import NotFound
 from reconcilers import resources
-from reconcilers.repositoryserver.caches import INDEX_OWNER, INDEX_RELEASED, INDEX_SERVICE
+from reconcilers.repositoryserver.caches import (
+    INDEX_INSTANCE,
+    INDEX_OWNER,
+    INDEX_RELEASED,
+    INDEX_SERVICE,
+)
 from reconcilers.repositoryserver.children import names, network
 from reconcilers.repositoryserver.children.loaded import WrittenUsers
 from reconcilers.repositoryserver.children.owners import is_of_removed_controller
@@ -71,7 +76,15 @@ class ServiceRouter:
             users: Version of the users that a pod must have.
         """
         secret = self._caches.secrets.get(server.namespace, names.users_name(server))
-        kept = frozenset(one.digest for one in self.revisions(server) if one.is_kept)
+        # Whoever owns them: a cache may not show yet that one was adopted.
+        labelled = self._caches.replica_sets.by_index(
+            INDEX_INSTANCE, names.instance_label(server.name)
+        )
+        kept = frozenset(
+            names.digest_of(one)
+            for one in labelled
+            if one["metadata"]["namespace"] == server.namespace and Revision(one, ()).is_kept
+        )
         return Rollout(newest.digest, self._routed(server), WrittenUsers.of(users, secret), kept)
 
     def revisions(self, server: api.RepositoryServer) -> list[Revision]:

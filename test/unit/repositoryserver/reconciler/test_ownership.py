@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from controller.errors import NotFound
 from controller.reconcile import Result
 from fakes import objects
 from fakes.apiclient import Action
@@ -102,6 +103,23 @@ def test_children_without_an_owner_are_adopted_and_the_pod_goes_on(
     settled.api.taken()
     settled.reconcile()
     assert settled.api.taken() == []
+
+
+def test_nothing_is_adopted_by_a_resource_that_the_api_server_does_not_have_any_more(
+    settled: World,
+) -> None:
+    """The garbage collector would delete it."""
+    read = Action("get", "repositoryservers", objects.NAME)
+    settled.api.failures[read] = NotFound(404, "NotFound", "gone")
+    policy = settled.api.store(resources.NETWORK_POLICIES).get(objects.NAMESPACE, SERVICE)
+    assert policy is not None
+    change = {"metadata": {"ownerReferences": None}}
+    settled.api.put(resources.NETWORK_POLICIES, objects.merged(policy, change))
+
+    settled.reconcile()
+
+    assert settled.api.taken()[0] == read
+    assert Action("patch", "networkpolicies", SERVICE) not in settled.api.taken()
 
 
 @pytest.mark.parametrize(
