@@ -37,7 +37,10 @@ NODES = 10
 PODS_A_NODE = 1000
 # Bounds of what scheduler and controllers ask the API server: their own would be what is measured.
 QPS_LIMITS = ("--kube-api-qps=1000", "--kube-api-burst=1000")
-SLICES_ONLY = ("--controllers=endpointslice-controller", "--concurrent-service-endpoint-syncs=10")
+CONTROLLERS = (
+    "--controllers=endpointslice-controller,garbage-collector-controller,replicaset-controller",
+    "--concurrent-service-endpoint-syncs=10",
+)
 
 PROGRAMS = (
     *("etcd", "kube-apiserver", "kubectl"),
@@ -138,7 +141,7 @@ def _with_nodes(state: State, known: Components) -> FakeCluster:
         _make_node(requests, index)
     for command in (
         _with(controlplane.kube_scheduler(state, known), QPS_LIMITS),
-        _with(controlplane.kube_controller_manager(state, layout, known), QPS_LIMITS + SLICES_ONLY),
+        _with(controlplane.kube_controller_manager(state, layout, known), QPS_LIMITS + CONTROLLERS),
         _kwok(state, known, str(layout.pods)),
     ):
         processes.start(command, cluster=state.directory, logs=state.logs)

@@ -17,6 +17,7 @@ INDEX_INSTANCE: Final = "instance"
 INDEX_SECRET: Final = "secret"  # noqa: S105 - an index's name
 INDEX_SERVICE: Final = "service"
 INDEX_ACCOUNT: Final = "account"
+INDEX_RELEASED: Final = "released"
 
 
 class Cache(Protocol):
@@ -43,18 +44,24 @@ class Caches(Generic[CacheT_co]):
     """What the informers hold.
 
     Args:
-        servers: RepositoryServers, indexed by the Secrets and the account that they name.
-        pods: Pods, indexed by owner, and by the server that their label names.
-        services: Services, indexed by owner.
-        network_policies: NetworkPolicies, indexed by owner.
-        secrets: Secrets without their data, indexed by owner.
-        cron_jobs: CronJobs that maintain repositories, without their Jobs' template.
+        servers: RepositoryServers, indexed by the Secrets and the account that they name, and by
+            the label of their children.
+        replica_sets: ReplicaSets without the specification of their pods, indexed by owner, and by
+            the server that their label names.
+        pods: Pods, indexed by the same, and by the ReplicaSet that has made them where it has
+            released them.
+        services: Services, indexed by owner and label.
+        network_policies: NetworkPolicies, indexed by owner and label.
+        secrets: Secrets without their data, indexed by owner and label.
+        cron_jobs: CronJobs that maintain repositories, without their Jobs' template, indexed by
+            owner and label.
         jobs: Jobs that maintain repositories, indexed by owner.
         endpoint_slices: EndpointSlices of the servers, indexed by the name of their Service.
         service_accounts: ServiceAccounts without their content.
     """
 
     servers: CacheT_co
+    replica_sets: CacheT_co
     pods: CacheT_co
     services: CacheT_co
     network_policies: CacheT_co

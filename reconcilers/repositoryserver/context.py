@@ -205,6 +205,10 @@ class Memory:
         refused_policy: The NetworkPolicy that the API server has refused, and why.
         failure: What the newest pod failed at.
         setting: What messages about Kopia named last, for a server whose inputs are spoilt since.
+        renew_at: When to try again to renew the certificate of the controller's own, in monotonic
+            seconds, after a try was refused; None if none was.
+        changing: Digest of a revision that is not begun yet, and since when it is the one that is
+            wanted, in monotonic seconds.
         told_at: When the status was last brought up to date, in monotonic seconds; at first, when
             the resource was first seen.
     """
@@ -226,6 +230,8 @@ class Memory:
     refused_policy: RefusedPolicy | None = None
     failure: KnownFailure | None = None
     setting: failures.Setting | None = None
+    renew_at: float | None = None
+    changing: tuple[str, float] | None = None
     told_at: float | None = None
 
 
@@ -239,8 +245,6 @@ class Pass:
         server: The same, parsed.
         memory: What earlier passes remember.
         deadline: Until when work may go on.
-        users_changed: Whether this pass has changed the users, which a new pod may then not have:
-            its kubelet may still know the former ones.
         expiring: What is to be said of a certificate that is about to expire; empty if there is no
             need to, None while it is not known.
         reads: Holds the Secrets that it reads.
@@ -254,7 +258,6 @@ class Pass:
     memory: Memory
     deadline: Deadline
     expiring: str | None = None
-    users_changed: bool = False
     reads: ReadScope = field(init=False)
     requeue_after: float | None = field(default=None)
     requeue_priority: int | None = None

@@ -12,6 +12,7 @@ from reconcilers.repositoryserver.caches import (
     INDEX_ACCOUNT,
     INDEX_INSTANCE,
     INDEX_OWNER,
+    INDEX_RELEASED,
     INDEX_SECRET,
     INDEX_SERVICE,
     Caches,
@@ -39,16 +40,25 @@ NAMES_AND_VERSIONS: Final = Selection(metadata_only=True)
 
 def follow(operator: Operator) -> Caches[SharedInformer]:
     """Return the caches, filled by informers that run with the operator."""
-    by_owner = {INDEX_OWNER: owner_uids}
+    by_owner = {INDEX_OWNER: owner_uids, INDEX_INSTANCE: instance}
     by_service = {INDEX_SERVICE: endpoints.service_of}
     return Caches(
         servers=operator.informer(
             api.REPOSITORY_SERVERS,
-            indexers={INDEX_SECRET: api.secret_names, INDEX_ACCOUNT: api.service_account_names},
+            indexers={
+                INDEX_SECRET: api.secret_names,
+                INDEX_ACCOUNT: api.service_account_names,
+                INDEX_INSTANCE: instance_of_server,
+            },
             trim=trim_server,
         ),
+        replica_sets=operator.informer(
+            resources.REPLICA_SETS, indexers=by_owner, trim=trim_replica_set
+        ),
         pods=operator.informer(
-            resources.PODS, indexers={**by_owner, INDEX_INSTANCE: instance}, trim=trim_pod
+            resources.PODS,
+            indexers={**by_owner, INDEX_RELEASED: released},
+            trim=trim_pod,
         ),
         services=operator.informer(resources.SERVICES, indexers=by_owner),
         network_policies=operator.informer(resources.NETWORK_POLICIES, indexers=by_owner),
@@ -68,6 +78,23 @@ def instance(obj: Mapping[str, Any]) -> list[str]:
     """Return the server that an object's label names, for the index `INDEX_INSTANCE`."""
     label = (obj["metadata"].get("labels") or {}).get(names.LABEL_INSTANCE)
     return [label] if label else []
+
+
+def instance_of_server(obj: Mapping[str, Any]) -> list[str]:
+    """Return the label that the children of a RepositoryServer have, for `INDEX_INSTANCE`."""
+    return [names.instance_label(obj["metadata"]["name"])]
+
+
+def released(obj: Mapping[str, Any]) -> list[str]:
+    """Return the ReplicaSet that has made a pod which nobody owns, for the index `INDEX_RELEASED`.
+
+    The ReplicaSet controller releases a pod that has lost a label of the selector, and makes
+    another one (kubernetes pkg/controller/controller_ref_manager.go, ClaimPods).
+    """
+    metadata = obj["metadata"]
+    if metadata.get("ownerReferences") or not metadata.get("generateName"):
+        return []
+    return [metadata["generateName"].removesuffix("-")]
 
 
 def trim_server(obj: Object) -> Object:
@@ -101,6 +128,14 @@ def trim_job(obj: Object) -> Object:
     """Keep of a Job what came of it."""
     default_trim(obj)
     return {"metadata": obj["metadata"], "status": obj.get("status") or {}}
+
+
+def trim_replica_set(obj: Object) -> Object:
+    """Keep of a ReplicaSet how many pods it wants, and what is written on each of them."""
+    default_trim(obj)
+    spec = obj["spec"]
+    metadata = (spec.get("template") or {}).get("metadata") or {}
+    return {**obj, "spec": {"replicas": spec.get("replicas"), "template": {"metadata": metadata}}}
 
 
 def trim_slice(obj: Object) -> Object:

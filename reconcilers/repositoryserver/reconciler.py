@@ -26,10 +26,10 @@ from controller.reconcile import Request, Result
 from reconcilers import resources
 from reconcilers.errors import InvalidInput
 from reconcilers.kopia import failures
-from reconcilers.pods import allowed, overrides
+from reconcilers.pods import allowed
 from reconcilers.repositoryserver import api
-from reconcilers.repositoryserver.caches import INDEX_OWNER
 from reconcilers.repositoryserver.children import names, record
+from reconcilers.repositoryserver.children.adoption import Adoption
 from reconcilers.repositoryserver.children.applier import ChildApplier
 from reconcilers.repositoryserver.children.protection import Protection
 from reconcilers.repositoryserver.children.record import Records
@@ -38,7 +38,7 @@ from reconcilers.repositoryserver.inputs.issuer import CertificateIssuer
 from reconcilers.repositoryserver.inputs.permissions import Permissions
 from reconcilers.repositoryserver.inputs.reader import InputReader
 from reconcilers.repositoryserver.maintenance.maintainer import Maintainer
-from reconcilers.repositoryserver.rollout import podstatus, retry
+from reconcilers.repositoryserver.rollout import handover, plan, podstatus, refusals, retry
 from reconcilers.repositoryserver.rollout.plan import Newest
 from reconcilers.repositoryserver.rollout.refresh import Refresher
 from reconcilers.repositoryserver.rollout.router import ServiceRouter
@@ -53,6 +53,7 @@ from reconcilers.repositoryserver.users.purge import RepositoryUserSearch
 from reconcilers.repositoryserver.users.source import UserSource
 from reconcilers.repositoryserver.users.sync import UserRegistrar
 from reconcilers.repositoryserver.verdict import (
+    REASON_CHANGES_SETTLING,
     REASON_WAITING_FOR_DELETION,
     REASON_WAITING_FOR_SLOT,
     SERVER_SETUP,
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.children.secrets import ServerInputs
     from reconcilers.repositoryserver.context import KnownInputs
     from reconcilers.repositoryserver.rollout.plan import Rollout
+    from reconcilers.repositoryserver.rollout.revisions import Revision
     from reconcilers.repositoryserver.status.writer import Recorder
     from reconcilers.settings import Settings
 
@@ -87,16 +89,14 @@ POD_FIRST_SECONDS = 0.2
 STAGE_PAUSE_SECONDS = 2.0
 NEXT_STAGE_PAUSE_SECONDS = 5.0
 
+# Who rotates two Secrets, or edits twice, wants one new pod. A server that serves waits until its
+# inputs have not changed for so long.
+QUIET_SECONDS = 2.0
+
 # A Secret that many servers name may be written often without a change that matters. Its version
 # goes onto their pods no more often than this; a process that is started before reads it anew.
 RECORD_PAUSE_SECONDS = 3600.0
 
-# The kubelet of a lost node confirms no deletion, and a pod's name is taken until somebody does.
-# Where no claim could be mounted twice, this long after its time to end the controller does.
-LOST_SECONDS = 60.0
-WHY_LOST = "its node does not confirm that it has ended"
-
-WHY_FAILED = "it keeps failing, and another try is made"
 
 UNKNOWN_SETTING = failures.Setting(
     storage="its storage", location="", credential="", password="", user=0
@@ -164,6 +164,7 @@ class RepositoryServerReconciler:
         self._writer = StatusWriter(
             client=client, servers=caches.servers, recorder=recorder, clock=clock
         )
+        self._adoption = Adoption(client=client, caches=caches)
         self._records = Records(record.program(settings.digest()))
         self._applier = ChildApplier(
             client=client,
@@ -244,7 +245,7 @@ class RepositoryServerReconciler:
             # The owner references do the rest.
             self._memories.pop(request, None)
             self._commands.forget(request)
-            self._turns.give_back(request)
+            self._turns.forget(request)
             self._repositories.forget(request)
             self._maintainer.forget(request)
             return Result()
@@ -314,7 +315,8 @@ class RepositoryServerReconciler:
         uid, memory = self._memories.get(request, ("", Memory()))
         if uid != server.uid:
             self._commands.forget(request)
-            memory = self._records.recall(server, self._router.pods(server))
+            replica_sets = [one.replica_set for one in self._router.revisions(server)]
+            memory = self._records.recall(server, replica_sets)
             self._memories[request] = (server.uid, memory)
         return Pass(
             obj=obj,
@@ -327,17 +329,20 @@ class RepositoryServerReconciler:
     def _bring_about(self, current: Pass) -> status.Outcome | PodFirst:
         """Act on children and users, each step on what the ones before found, and sum up."""
         server = current.server
+        self._adoption.ensure(current)
         # First, so that no pod is ever without its protection.
         unprotected = self._protection.ensure(current)
         unknown = self._registrar.ensure_known(current)
         is_new = not self._router.is_begun(server)
         newest = self._ensure_newest(current)
-        if is_new and newest.pod is not None:
+        if is_new and newest.replica_set is not None:
             return PodFirst()
+        self._router.ensure_intact(current)
         place = self._router.place(server, newest, _users_version(current.memory))
         # Who may connect no more is told of even if somebody else's Secret is not right.
         untold = self._ensure_loaded(current, newest, place)
         serving = self._router.roll_out(current, newest, place)
+        self._replace_crashing(current, newest.pod, serving)
         self._settle_turn(current, newest, serving)
         reached = self._router.reached(current, serving)
         in_repository = None
@@ -348,8 +353,8 @@ class RepositoryServerReconciler:
                 in_repository = self._user_search.ensure_searched(current, reached)
         found = (unprotected, newest.verdict, unknown, untold)
         verdicts = self._judge(current, tuple(v for v in found if v is not None))
-        if newest.pod is not None and not verdicts:
-            self._ensure_recorded(current, newest.pod)
+        if newest.replica_set is not None and not verdicts:
+            self._ensure_recorded(current, newest.replica_set)
         maintained = self._maintainer.ensure(
             current, newest.digest, reached, current.memory.setting or UNKNOWN_SETTING
         )
@@ -391,8 +396,9 @@ class RepositoryServerReconciler:
         try:
             known = self._reader.known_inputs(current)
             # Before anything is read: thousands may wait.
-            if known is not None and not self._may_start(current, known.digest):
-                return self._waits_for_turn(current, known)
+            waits = None if known is None else self._waits_to_start(current, known)
+            if waits is not None:
+                return waits
             inputs, full = self._reader.server_inputs(current, known)
         except InvalidInput as error:
             self._repositories.failed(current.request)
@@ -400,45 +406,74 @@ class RepositoryServerReconciler:
         current.memory.setting = inputs.pod.setting
         repository = "" if current.server.read_only else inputs.repository
         self._repositories.examined(current.request, repository)
-        if full is not None and not self._may_start(current, inputs.digest):
-            return self._waits_for_turn(current, inputs)
-        return self._ensure_pod(current, inputs, full)
+        waits = None if full is None else self._waits_to_start(current, inputs)
+        return waits or self._ensure_revision(current, inputs, full)
 
-    def _ensure_pod(self, current: Pass, inputs: KnownInputs, full: ServerInputs | None) -> Newest:
-        """Make the pod of the inputs if it is missing, make it anew if it failed, and examine it.
+    def _ensure_revision(
+        self, current: Pass, inputs: KnownInputs, full: ServerInputs | None
+    ) -> Newest:
+        """Make the revision of the inputs if it is missing, and examine its pod.
 
         Args:
             current: The pass.
             inputs: What is known of them.
             full: The inputs, if they had to be read.
         """
-        digest, claim = inputs.digest, inputs.pod.claim
-        name = names.versioned_name(current.server, digest)
+        server, digest, claim = current.server, inputs.digest, inputs.pod.claim
         try:
-            pod = self._apply_pod(current, full, digest)
+            self._apply_revision(current, full, digest)
         except (InvalidInput, Forbidden, WebhookFailed) as error:
             # A label that cannot be leaves the pod that lacks it at work. A quota may be full of
-            # pods that drain: the rest of the pass deletes them.
-            there = (
-                pod for pod in self._router.pods(current.server) if pod["metadata"]["name"] == name
-            )
-            return Newest(digest, next(there, None), _unfinished(error), claim)
-        verdict = podstatus.examine(pod, name, inputs.pod)
-        if pod is not None:
-            self._replace_failed(current, pod, claim)
-        return Newest(digest, pod, _lasting(current.memory, digest, verdict), claim)
+            # ReplicaSets of before: the rest of the pass deletes them.
+            problem = _unfinished(error)
+            revision = self._router.revision(server, digest)
+            if revision is None:
+                return Newest(digest, verdict=problem, claim=claim)
+            return Newest(digest, revision.replica_set, revision.pod, problem, claim)
+        revision = self._router.revision(server, digest)
+        if revision is None:
+            name = names.versioned_name(server, digest)
+            return Newest(digest, verdict=podstatus.examine(None, name, inputs.pod), claim=claim)
+        verdict = self._examine(current, revision, inputs)
+        verdict = _lasting(current.memory, digest, verdict)
+        return Newest(digest, revision.replica_set, revision.pod, verdict, claim)
 
-    def _apply_pod(
-        self, current: Pass, full: ServerInputs | None, digest: str
-    ) -> dict[str, Any] | None:
-        # A kubelet may still know the users of before: one that starts now has to be told.
-        users = "" if current.users_changed else _users_version(current.memory)
+    def _apply_revision(self, current: Pass, full: ServerInputs | None, digest: str) -> None:
         try:
-            return self._applier.ensure_pod(current, full, digest, users)
+            replica_set = self._applier.ensure_revision(current, full, digest)
         except Exception:
-            # What a pod that is there lacks, a label say, the next pass sees only if it reads all.
+            # What a ReplicaSet that is there lacks, a label say, the next pass sees only if it
+            # reads all.
             current.memory.inputs = None
             raise
+        if replica_set is not None:
+            self._router.ensure_wanted(current, replica_set)
+
+    def _examine(
+        self, current: Pass, revision: Revision, inputs: KnownInputs
+    ) -> Problem | Waiting | None:
+        """Say what keeps a revision's pod from serving clients."""
+        now = self._clock.now()
+        refusal = revision.refusal()
+        if refusal is not None:
+            self._nudge(current, revision, refusal)
+            return refusals.explain(refusal.get("message", ""), revision.name)
+        if not revision.is_kept and revision.time(names.ANNOTATION_GAVE_BACK):
+            return handover.not_ready(revision)
+        verdict = podstatus.examine(revision.pod, revision.name, inputs.pod)
+        if verdict is not None and inputs.pod.claim:
+            pods = self._router.pods(current.server)
+            return podstatus.held_by_ending_pod(pods, inputs.pod, now) or verdict
+        return verdict
+
+    def _nudge(self, current: Pass, revision: Revision, refusal: Mapping[str, Any]) -> None:
+        """Have the ReplicaSet controller try again soon."""
+        now, nudged = self._clock.now(), revision.time(names.ANNOTATION_NUDGED)
+        left = refusals.nudge_after(refusal, nudged, now)
+        if left <= 0:
+            self._applier.nudge(current, revision.replica_set, now)
+            left = retry.MIN_SECONDS
+        current.look_again(left)
 
     def _shared(self, current: Pass) -> str | None:
         """Say who else serves the repository; empty if nobody does, None if that is not known."""
@@ -463,24 +498,50 @@ class RepositoryServerReconciler:
         keys = self._caches.servers.keys()
         return self._repositories.have_examined(Request(*key) for key in keys)
 
-    def _may_start(self, current: Pass, digest: str) -> bool:
-        """Return whether a pod may be made; one that replaces another needs a turn."""
-        pods = self._router.pods(current.server)
-        if any(names.digest_of(pod) == digest for pod in pods):
-            return True
-        return not any(map(podstatus.is_ready, pods)) or self._turns.take(current.request)
+    def _waits_to_start(self, current: Pass, inputs: KnownInputs) -> Newest | None:
+        """Return what a server waits for before its revision may be made; None if it may be.
 
-    def _waits_for_turn(self, current: Pass, inputs: KnownInputs) -> Newest:
+        One that replaces another waits until nothing has changed for a while, and for a turn.
+        """
+        request, digest, memory = current.request, inputs.digest, current.memory
+        revision = self._router.revision(current.server, digest)
+        pods = self._router.pods(current.server)
+        serves = any(podstatus.is_ready(pod) for pod in pods)
+        if revision is not None:
+            memory.changing = None
+            others_serve = any(
+                podstatus.is_ready(pod) and names.digest_of(pod) != digest for pod in pods
+            )
+            if others_serve and not any(map(podstatus.is_ready, revision.pods)):
+                self._turns.resume(request, digest)
+            return None
+        if not serves:
+            return None
+        now = self._clock.monotonic()
+        if memory.changing is None or memory.changing[0] != digest:
+            memory.changing = (digest, now)
+        left = memory.changing[1] + QUIET_SECONDS - now
+        if left > 0:
+            current.look_again(left)
+            waiting = Waiting(SERVER_SETUP, REASON_CHANGES_SETTLING, status.WAITING_QUIET)
+            return Newest(digest, verdict=waiting, claim=inputs.pod.claim)
+        if self._turns.take(request, digest):
+            return None
         current.look_again(self._turns.pause())
-        waiting = Waiting(SERVER_SETUP, REASON_WAITING_FOR_SLOT, status.WAITING_TURN)
-        return Newest(inputs.digest, None, waiting, inputs.pod.claim)
+        failed = [one.name for one in self._turns.holds(request)]
+        message = status.held_back(failed) if failed else status.WAITING_TURN
+        waiting = Waiting(SERVER_SETUP, REASON_WAITING_FOR_SLOT, message)
+        return Newest(digest, verdict=waiting, claim=inputs.pod.claim)
 
     def _settle_turn(
         self, current: Pass, newest: Newest, serving: Mapping[str, Any] | None
     ) -> None:
         """Free the turn of a server that is replaced, or whose replacement has failed."""
-        settled = serving is None or newest.is_(serving)
-        if settled or isinstance(newest.verdict, Problem):
+        if isinstance(newest.verdict, Problem) and newest.digest:
+            self._turns.fail(current.request)
+        elif serving is not None and newest.is_(serving) and podstatus.is_ready(serving):
+            self._turns.succeed(current.request)
+        elif serving is None or newest.is_(serving) or isinstance(newest.verdict, Problem):
             self._turns.give_back(current.request)
 
     def _ensure_loaded(
@@ -495,31 +556,32 @@ class RepositoryServerReconciler:
         others = [pod for pod in pods if pod not in matter]
         return self._registrar.ensure_loaded(current, matter, others, setting)
 
-    def _ensure_recorded(self, current: Pass, pod: Mapping[str, Any]) -> None:
+    def _ensure_recorded(self, current: Pass, replica_set: Mapping[str, Any]) -> None:
         """Keep what is known for a process that follows, unless that was done lately."""
         now, memory = self._clock.monotonic(), current.memory
         if memory.recorded_at is not None and now < memory.recorded_at + RECORD_PAUSE_SECONDS:
             return
-        if self._applier.ensure_recorded(current, pod["metadata"]["name"]):
+        if self._applier.ensure_recorded(current, replica_set["metadata"]["name"]):
             memory.recorded_at = now
 
-    def _replace_failed(self, current: Pass, pod: Mapping[str, Any], claim: str) -> None:
-        """Delete a pod that only another one can take the place of, after a pause."""
-        if ending := pod["metadata"].get("deletionTimestamp"):
-            lost = (self._clock.now() - parse_time(ending)).total_seconds() >= LOST_SECONDS
-            if lost and not (claim or overrides.mounts_claim(current.server.pod.override)):
-                self._applier.delete(current, resources.PODS, pod, WHY_LOST, grace_seconds=0)
-            return
-        failed = podstatus.failed_since(pod)
-        if failed is None:
-            return
-        # An end that lies ahead is long ago as well: a clock was set back.
-        since = abs((self._clock.now() - failed).total_seconds())
-        pause = retry.pause(self._not_ready_seconds(current))
-        if since < pause:
-            current.look_again(pause - since)
-        else:
-            self._applier.delete(current, resources.PODS, pod, WHY_FAILED, grace_seconds=0)
+    def _replace_crashing(
+        self, current: Pass, newest: Mapping[str, Any] | None, serving: Mapping[str, Any] | None
+    ) -> None:
+        """Delete pods that crash after a pause, so that their ReplicaSets make others.
+
+        The kubelet would leave them for up to five minutes.
+        """
+        for pod in filter(None, (newest, serving if serving is not newest else None)):
+            crashed = podstatus.failed_since(pod)
+            if crashed is None or plan.is_over(pod):
+                continue
+            # An end that lies ahead is long ago as well: a clock was set back.
+            since = abs((self._clock.now() - crashed).total_seconds())
+            pause = retry.pause(self._not_ready_seconds(current))
+            if since < pause:
+                current.look_again(pause - since)
+            else:
+                self._applier.delete(current, resources.PODS, pod, plan.WHY_FAILED)
 
     def _not_ready_seconds(self, current: Pass) -> float:
         ready = get_condition(conditions_of(current.obj), status.READY)
@@ -553,7 +615,7 @@ class RepositoryServerReconciler:
         """
         found = self._caches.services.get(metadata["namespace"], service) or {}
         selector = found.get("spec", {}).get("selector") or {}
-        pods = self._caches.pods.by_index(INDEX_OWNER, metadata["uid"]) if selector else ()
+        pods = self._router.pods_of(metadata["uid"]) if selector else ()
         selected = (
             pod
             for pod in pods

@@ -10,8 +10,8 @@ from controller.reconcile import Request
 from controller.workqueue.ratelimit import ExponentialRateLimiter
 from reconcilers.pods import allowed
 from reconcilers.repositoryserver import api
-from reconcilers.repositoryserver.caches import INDEX_ACCOUNT, INDEX_SECRET
-from reconcilers.repositoryserver.informers import follow
+from reconcilers.repositoryserver.caches import INDEX_ACCOUNT, INDEX_INSTANCE, INDEX_SECRET
+from reconcilers.repositoryserver.informers import follow, instance, released
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
 from reconcilers.repositoryserver.rollout import endpoints
 from reconcilers.repositoryserver.rollout.throttle import Turns
@@ -76,7 +76,8 @@ def setup(
     (
         # A reconcile goes on from the status that it has written and the children that it has made.
         builder.for_(caches.servers, predicate=not_own_write)
-        .owns(caches.pods, predicate=not_own_creation)
+        .owns(caches.replica_sets, predicate=not_own_creation)
+        .watches(caches.pods, wakes.server_of_pod)
         .owns(caches.network_policies, predicate=not_own_creation)
         .owns(caches.secrets, predicate=not_own_creation)
         .owns(caches.cron_jobs, predicate=not_own_creation)
@@ -129,6 +130,24 @@ class _Wakes:
             cron_job = self._caches.cron_jobs.get(namespace, name)
             if cron_job is not None and cron_job["metadata"]["uid"] == reference["uid"]:
                 yield from self._owners(cron_job)
+
+    def server_of_pod(self, pod: Object) -> Iterable[Request]:
+        """Name the resource that a pod belongs to.
+
+        The ReplicaSet between the two may be gone, or not be known yet, so the label counts. A pod
+        of the removed controller, and one whose label somebody has taken off, are found by owner.
+        """
+        namespace = pod["metadata"]["namespace"]
+        yield from self._owners(pod)
+        for label in instance(pod):
+            for server in self._caches.servers.by_index(INDEX_INSTANCE, label):
+                if server["metadata"]["namespace"] == namespace:
+                    yield _request(server)
+        owners = (one["name"] for one in pod["metadata"].get("ownerReferences") or ())
+        for name in (*owners, *released(pod)):
+            replica_set = self._caches.replica_sets.get(namespace, name)
+            if replica_set is not None:
+                yield from self._owners(replica_set)
 
     def servers_that_name(self, secret: Object) -> Iterable[Request]:
         """Name the resources that refer to a Secret."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # Why a server waits, in one word. `status.reasons` says what each becomes in the status.
 REASON_WAITING_FOR_SLOT: Final = "WaitingForSlot"
+REASON_CHANGES_SETTLING: Final = "ChangesSettling"
 REASON_WAITING_FOR_SECRET: Final = "WaitingForSecret"  # noqa: S105 - a reason
 REASON_WAITING_FOR_DELETION: Final = "WaitingForDeletion"
 REASON_POD_PENDING: Final = "PodPending"

@@ -112,6 +112,10 @@ class SecretReader:
         scope.held.append(read)
         return read.obj
 
+    def cached(self, namespace: str, name: str) -> Object | None:
+        """Return a Secret without its data, as the cache has it, or None."""
+        return self._cache.get(namespace, name)
+
     def version(self, namespace: str, name: str) -> str:
         """Return the version of a Secret in the cache, see `version_of`; empty if it has none."""
         obj = self._cache.get(namespace, name)

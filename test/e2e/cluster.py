@@ -39,6 +39,7 @@ LABEL = "repository-server-test"
 
 # What the controller makes for a RepositoryServer.
 CHILDREN = (
+    resources.REPLICA_SETS,
     resources.PODS,
     resources.SERVICES,
     resources.NETWORK_POLICIES,
@@ -87,15 +88,17 @@ class Cluster:
         )
 
     def owned(self, uid: str) -> dict[str, list[Object]]:
-        """Return what an object owns, by kind."""
-        return {
-            resource.kind: [
+        """Return what an object owns, and what that owns, by kind."""
+        owners, found = {uid}, {}
+        # In this order: pods belong to ReplicaSets.
+        for resource in CHILDREN:
+            found[resource.kind] = [
                 obj
                 for obj in self.client.list(resource, NAMESPACE)["items"]
-                if any(o["uid"] == uid for o in obj["metadata"].get("ownerReferences", ()))
+                if owners & {owner["uid"] for owner in obj["metadata"].get("ownerReferences", ())}
             ]
-            for resource in CHILDREN
-        }
+            owners |= {obj["metadata"]["uid"] for obj in found[resource.kind]}
+        return found
 
     def events(self, obj: Object) -> list[Object]:
         """Return the events about an object."""

@@ -242,6 +242,10 @@ class Server:
         name = self.get()["status"]["serverInfo"]["podName"]
         return self.cluster.client.get(resources.PODS, NAMESPACE, name)
 
+    def revision(self) -> str:
+        """Return the name of the ReplicaSet that keeps the pod that serves, and of its Secret."""
+        return revision_of(self.pod())
+
     def users_in_repository(self) -> list[str]:
         """Return the users that the repository has entries of, which are confidential."""
         listed = self.kopia("server user list --json")
@@ -288,6 +292,13 @@ class Server:
         if self.store is None:
             self.cluster.discard(CLAIMS, self.name)
             self.node.remove_volume(self.name)
+
+
+def revision_of(pod: Object) -> str:
+    """Return the name of the ReplicaSet that has made a pod, and of the Secret that it mounts."""
+    (owner,) = pod["metadata"]["ownerReferences"]
+    name: str = owner["name"]
+    return name
 
 
 def condition(server: Object, type_: str) -> dict[str, Any] | None:

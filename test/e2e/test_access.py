@@ -199,6 +199,7 @@ def test_the_fingerprint_in_the_status_moves_with_the_service(
     assert client.connect(server.name, old).code == 0
 
     values = server.certificate()
+    former = server.revision()
     new = certificates.fingerprint(KeyPair(values["tls.crt"], values["tls.key"]))
     server.set_values("tls", {**values})
     after = server.wait(
@@ -217,10 +218,9 @@ def test_the_fingerprint_in_the_status_moves_with_the_service(
     assert client.connect(server.name, old).code != 0
     # One server or the other was Ready all the time.
     assert server.history() == ["True"]
-    former = before["status"]["serverInfo"]["podName"]
     wait_for(
-        "the former pod and its Secret to be gone",
-        lambda: [cluster.get(kind, former) for kind in (resources.PODS, resources.SECRETS)],
+        "the former ReplicaSet and its Secret to be gone",
+        lambda: [cluster.get(kind, former) for kind in (resources.REPLICA_SETS, resources.SECRETS)],
         lambda found: not any(found),
     )
 

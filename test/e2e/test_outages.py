@@ -253,7 +253,8 @@ def test_a_lost_node_is_named_and_over_when_it_is_back(
         assert message_of(lost).startswith(f"node {node} does not answer, so the state of pod ")
         # As what evicts the pods of lost nodes does after five minutes.
         cluster.client.delete(resources.PODS, NAMESPACE, name)
-        assert says("NodeLost")(server.get())
+        # The one that takes its place has no other node.
+        server.wait("to have no node", says("PodUnschedulable"))
 
     began = CLOCK.monotonic()
     wait_for("the pod to be gone", lambda: cluster.get(resources.PODS, name), is_another_than(pod))

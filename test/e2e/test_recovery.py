@@ -10,6 +10,7 @@ from attrs import frozen
 from controller.conditions import conditions_of, is_true
 from e2e.backup_client import login
 from e2e.cluster import NAMESPACE, Cluster, names
+from e2e.installation import REPLICAS
 from e2e.server import events_of, is_ready
 from e2e.waiting import CLOCK, wait_for
 from reconcilers import resources
@@ -63,6 +64,69 @@ def test_a_deleted_pod_comes_back(
     assert server.history() == ["True", "False", "True"]
     assert server.pod()["metadata"]["uid"] != pod["uid"]
     assert client.connect(server.name, login(ready, server.password_of())).code == 0
+
+
+@pytest.fixture
+def no_controller(controller: Controller) -> Iterator[Callable[[], None]]:
+    """Give a function that ends the controller for the rest of the test."""
+    yield lambda: controller.scale(0)
+    controller.scale(REPLICAS)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param(False, id="nothing else is amiss"),
+        pytest.param(True, id="an input is wrong"),
+    ],
+)
+def test_without_a_controller_a_deleted_pod_comes_back_and_clients_connect(
+    server: Server,
+    cluster: Cluster,
+    client: Client,
+    no_controller: Callable[[], None],
+    record_seconds: RecordSeconds,
+    *,
+    changes: bool,
+) -> None:
+    me = login(server.start(), server.password_of())
+    pod = server.pod()["metadata"]
+    if changes:
+        server.set_values("password", {"repo-password": ""})
+        server.wait("to refuse it", lambda obj: not is_ready(obj))
+    no_controller()
+
+    began = CLOCK.monotonic()
+    cluster.client.delete(resources.PODS, NAMESPACE, pod["name"])
+    client.wait_until_accepted(server.name, me)
+    record_seconds("a client connects after", CLOCK.monotonic() - began)
+
+    (again,) = wait_for(
+        "the former pod to be gone",
+        lambda: cluster.owned(server.get()["metadata"]["uid"])["Pod"],
+        lambda pods: len(pods) == 1,
+    )
+    assert again["metadata"]["uid"] != pod["uid"]
+
+
+def test_a_failed_change_leaves_the_former_server_whole(
+    server: Server, cluster: Cluster, client: Client
+) -> None:
+    ready = server.start()
+    me = login(ready, server.password_of())
+    former = server.revision()
+    wrong = cluster.confidential.password("wrong repository password")
+    server.set_values("password", {"repo-password": wrong})
+    server.wait("to fail", lambda obj: not is_ready(obj))
+
+    cluster.client.delete(resources.PODS, NAMESPACE, server.pod()["metadata"]["name"])
+    client.wait_until_accepted(server.name, me)
+    assert server.revision() == former
+
+    server.set_values("password", {"repo-password": server.repository_password})
+    server.wait_ready()
+    assert server.revision() == former
+    assert client.connect(server.name, me).code == 0
 
 
 @frozen
@@ -142,8 +206,8 @@ def without_address(spec: dict[str, Any]) -> dict[str, Any]:
             False,
             id="killed when it has written the users",
         ),
-        pytest.param(resources.SECRETS, "{server}-", False, id="killed before it makes the pod"),
-        pytest.param(resources.PODS, "{server}-", False, id="killed when it has made the pod"),
+        pytest.param(resources.SECRETS, "{server}-", False, id="killed before its ReplicaSet"),
+        pytest.param(resources.REPLICA_SETS, "{server}-", False, id="killed after its ReplicaSet"),
         pytest.param(
             # It sleeps until the pod is Ready: awake it would be faster than who kills it.
             resources.PODS,
@@ -214,11 +278,13 @@ def events_from_now(cluster: Cluster, resource: Resource, prefix: str) -> Iterat
 def assert_only_children(server: Server, ready: Object) -> None:
     """Assert that what the status names is all that there is, beside the users."""
     info = ready["status"]["serverInfo"]
+    revision = server.revision()
     expected = {
+        "ReplicaSet": [revision],
         "Pod": [info["podName"]],
         "Service": [info["serviceName"]],
         "NetworkPolicy": [info["networkPolicyName"]],
-        "Secret": sorted([info["podName"], f"{info['serviceName']}-users"]),
+        "Secret": sorted([revision, f"{info['serviceName']}-users"]),
     }
     wait_for(
         "leftovers to be gone",

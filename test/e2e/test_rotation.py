@@ -80,9 +80,14 @@ def backup_that_spans_a_change(server: Server, client: Client) -> Iterator[Objec
 def assert_former_pod_goes(server: Server, before: Object) -> None:
     """Assert that the pod that served before the change goes when its time is over."""
     former = before["status"]["serverInfo"]["podName"]
+    revision = former.rpartition("-")[0]
     wait_for(
-        "the former pod and its Secret to be gone",
-        lambda: [server.cluster.get(kind, former) for kind in (resources.PODS, resources.SECRETS)],
+        "the former pod, its ReplicaSet and its Secret to be gone",
+        lambda: [
+            server.cluster.get(resources.PODS, former),
+            server.cluster.get(resources.REPLICA_SETS, revision),
+            server.cluster.get(resources.SECRETS, revision),
+        ],
         lambda found: not any(found),
     )
 

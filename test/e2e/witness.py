@@ -26,6 +26,7 @@ CONFIG_MAPS: Final = Resource("", "v1", "configmaps", "ConfigMap")
 
 WATCHED: Final = (
     api.REPOSITORY_SERVERS,
+    resources.REPLICA_SETS,
     resources.PODS,
     resources.SERVICES,
     resources.NETWORK_POLICIES,

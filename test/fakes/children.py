@@ -7,7 +7,7 @@ from fakes import storage as fakes
 from reconcilers.kopia.repository_config import repository_config
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.children.pod import pod as desired_pod
+from reconcilers.repositoryserver.children.pod import template
 from reconcilers.repositoryserver.children.secrets import ServerInputs
 from reconcilers.secrets import data as secrets
 from reconcilers.secrets.certificates import ServerCertificate
@@ -55,7 +55,7 @@ def inputs(for_server: api.RepositoryServer | None = None) -> ServerInputs:
 
 def pod_spec(change: Object | None = None) -> Object:
     of = server(change)
-    spec: Object = desired_pod(of, inputs(of), DIGEST, USERS)["spec"]
+    spec: Object = template(of, inputs(of), DIGEST)["spec"]
     return spec
 
 

@@ -6,6 +6,8 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from prometheus_client import CollectorRegistry
 
 from controller.cache.mutationcache import MutationCache
@@ -20,6 +22,7 @@ from fakes.apiclient import Action, FakeClient
 from fakes.clock import FakeClock
 from fakes.kopia import FakeKopia
 from fakes.recorder import FakeRecorder
+from fakes.replicasets import ReplicaSets
 from reconcilers import resources
 from reconcilers.kopia import htpasswd
 from reconcilers.pods import allowed
@@ -27,13 +30,19 @@ from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.caches import (
     INDEX_INSTANCE,
     INDEX_OWNER,
+    INDEX_RELEASED,
     INDEX_SERVICE,
     Caches,
     owner_uids,
 )
 from reconcilers.repositoryserver.children import names, record
-from reconcilers.repositoryserver.informers import instance
-from reconcilers.repositoryserver.reconciler import POD_FIRST_SECONDS, STAGE_PAUSE_SECONDS
+from reconcilers.repositoryserver.children.secrets import KEY_CERTIFICATE
+from reconcilers.repositoryserver.informers import instance, released
+from reconcilers.repositoryserver.reconciler import (
+    POD_FIRST_SECONDS,
+    QUIET_SECONDS,
+    STAGE_PAUSE_SECONDS,
+)
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler as Reconciler
 from reconcilers.repositoryserver.rollout import endpoints
 from reconcilers.repositoryserver.rollout.throttle import Turns
@@ -70,7 +79,11 @@ WRITE_STATUS = Action("patch", "repositoryservers/status", objects.NAME)
 # Those of the tests, so that they can be told from their hashes.
 _PASSWORDS = (objects.USER_PASSWORD_VALUE, "other", "n", "p")
 _PASS_SECONDS = 120
-_BY_OWNER: Mapping[str, IndexFunction] = {INDEX_OWNER: owner_uids, INDEX_INSTANCE: instance}
+_BY_OWNER: Mapping[str, IndexFunction] = {
+    INDEX_OWNER: owner_uids,
+    INDEX_INSTANCE: instance,
+    INDEX_RELEASED: released,
+}
 _BY_SERVICE: Mapping[str, IndexFunction] = {INDEX_SERVICE: endpoints.service_of}
 
 
@@ -81,6 +94,7 @@ class World:
         api: Holds the objects, and tells of each request that was sent.
         kopia: Holds the users of the repository, and tells of each command that was run.
         recorder: Holds the events.
+        replica_sets: Makes and deletes pods after each reconcile.
         clock: Moves when a test says so.
         settings: With which the next controller starts.
         turns: Those of the servers that are being replaced.
@@ -95,6 +109,7 @@ class World:
         self.api = FakeClient()
         self.kopia = FakeKopia(volume=self.volume)
         self.recorder = FakeRecorder()
+        self.replica_sets = ReplicaSets(self.api)
         self.clock = FakeClock(objects.NOW)
         self.settings = Settings(image=objects.IMAGE)
         self.turns = Turns(TURNS, clock=self.clock)
@@ -149,6 +164,7 @@ class World:
             ),
             caches=Caches(
                 servers=self._cache(api.REPOSITORY_SERVERS),
+                replica_sets=self._cache(resources.REPLICA_SETS),
                 pods=self._cache(resources.PODS),
                 services=self._cache(resources.SERVICES),
                 network_policies=self._cache(resources.NETWORK_POLICIES),
@@ -190,7 +206,10 @@ class World:
 
     def pass_of(self, request: Request) -> Result:
         """Reconcile a server once, be it another one."""
-        return self.reconciler.reconcile(request, Deadline.after(self.clock, _PASS_SECONDS))
+        try:
+            return self.reconciler.reconcile(request, Deadline.after(self.clock, _PASS_SECONDS))
+        finally:
+            self.replica_sets.sync()
 
     def tell(self) -> None:
         """Reconcile until a stage is told."""
@@ -238,11 +257,17 @@ class World:
         """Delete a pod, which is gone at once."""
         self.api.drop(resources.PODS, objects.NAMESPACE, pod["metadata"]["name"])
 
+    def begin_revision(self) -> Result:
+        """Reconcile a server that serves until it has made the revision of changed inputs."""
+        self.reconcile()
+        self.clock.step(QUIET_SECONDS)
+        return self.reconcile()
+
     def renew(self) -> tuple[Object, Object]:
         """Renew the certificate of a settled server; return the former pod and the new one."""
         old = self.pod()
         self.change_secret(objects.tls_secret(objects.key_pair("renewed")))
-        self.reconcile()
+        self.begin_revision()
         (new,) = [pod for pod in self.pods() if pod["metadata"]["uid"] != old["metadata"]["uid"]]
         return old, new
 
@@ -258,11 +283,9 @@ class World:
         self.api.put(resources.ENDPOINT_SLICES, {"metadata": metadata, "endpoints": [endpoint]})
 
     def record(self, text: str) -> None:
-        """Write the record of the only pod as somebody else."""
-        annotations = {names.ANNOTATION_RECORD: text}
-        self.api.put(
-            resources.PODS, objects.merged(self.pod(), {"metadata": {"annotations": annotations}})
-        )
+        """Write the record of the only revision as somebody else."""
+        change = {"metadata": {"annotations": {names.ANNOTATION_RECORD: text}}}
+        self.api.put(resources.REPLICA_SETS, objects.merged(self.replica_set(), change))
 
     def memory(self) -> Memory:
         """Return what the reconciler remembers of the server."""
@@ -302,21 +325,41 @@ class World:
         (pod,) = self.pods()
         return pod
 
+    def revisions(self) -> list[Object]:
+        """Return all ReplicaSets."""
+        return self.api.store(resources.REPLICA_SETS).list()
+
+    def replica_set(self) -> Object:
+        """Return the only ReplicaSet."""
+        (found,) = self.revisions()
+        return found
+
+    def replica_set_of(self, pod: Object) -> Object:
+        """Return the ReplicaSet that has made a pod."""
+        (owner,) = pod["metadata"]["ownerReferences"]
+        return self._one(resources.REPLICA_SETS, owner["name"])
+
+    def fingerprint(self, pod: Object) -> str:
+        """Return the fingerprint of the certificate that a pod shows."""
+        snapshot = self.secret(self.replica_set_of(pod)["metadata"]["name"])
+        pem = base64.b64decode(snapshot["data"][KEY_CERTIFICATE])
+        return x509.load_pem_x509_certificate(pem).fingerprint(hashes.SHA256()).hex()
+
     def stored(self, pod: Object) -> Object:
         """Return a pod as it is now."""
         return self._one(resources.PODS, pod["metadata"]["name"])
 
     def recorded(self, **changes: Any) -> str:
-        """Return the record of the only pod, with changes."""
-        annotations = self.pod()["metadata"]["annotations"]
+        """Return the record of the only revision, with changes."""
+        annotations = self.replica_set()["metadata"]["annotations"]
         found = record.parse(annotations[names.ANNOTATION_RECORD])
         assert found is not None
         return record.render(evolve(found, **changes))
 
     @property
     def write_record(self) -> Action:
-        """The request that brings the record of the only pod up to date."""
-        return Action("patch", "pods", self.pod()["metadata"]["name"])
+        """The request that brings the record of the only revision up to date."""
+        return Action("patch", "replicasets", self.replica_set()["metadata"]["name"])
 
     def volume(self) -> str:
         """Return the users as the kubelet brings them into the pod."""

@@ -20,6 +20,7 @@ from controller.rest.client import Client
 from controller.rest.kubeconfig import load_api_client
 from controller.rest.transport import Transport
 from fakes.tcpproxy import TcpProxy
+from integration.replicasets import ReplicaSetController
 
 #: Names the kubeconfig of a cluster to use; its user must be an administrator.
 KUBECONFIG_VARIABLE: Final = "RSC_TEST_KUBECONFIG"
@@ -110,5 +111,6 @@ def namespace(client: Client) -> Iterator[str]:
     name = f"test-{uuid.uuid4().hex[:8]}"
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
     client.create(NAMESPACES, "", body)
-    yield name
+    with ReplicaSetController(client, name):
+        yield name
     client.delete(NAMESPACES, "", name)

@@ -1,6 +1,7 @@
 """The whole controller against a real API server, with nothing behind that.
 
-There is no node: the test is the kubelet, and Kopia is a fake.
+There is no node and no controller of Kubernetes: the test makes the pods of ReplicaSets and is the
+kubelet, and Kopia is a fake.
 """
 
 from __future__ import annotations
@@ -226,7 +227,7 @@ def has(obj: Object, condition: str) -> bool:
 
 
 class Kubelet:
-    """Tells of every pod that comes that it serves, until it is stopped. A context manager."""
+    """Says of every pod that comes that it serves, until it is stopped. A context manager."""
 
     def __init__(self, client: Client, namespace: str) -> None:
         self._client = client

@@ -107,6 +107,17 @@ def bystanders(namespace: str) -> dict[Resource, Object]:
     container = {"name": "container", "image": "none"}
     return {
         resources.PODS: {"metadata": metadata, "spec": {"containers": [container]}},
+        resources.REPLICA_SETS: {
+            "metadata": metadata,
+            "spec": {
+                "replicas": 0,
+                "selector": {"matchLabels": {"app": "other"}},
+                "template": {
+                    "metadata": {"labels": {"app": "other"}},
+                    "spec": {"containers": [container]},
+                },
+            },
+        },
         resources.SECRETS: {"metadata": metadata},
         resources.SERVICES: {"metadata": metadata, "spec": {"ports": [{"port": 1}]}},
         resources.NETWORK_POLICIES: {"metadata": metadata, "spec": {"podSelector": {}}},

@@ -137,13 +137,15 @@ def test_every_condition_is_told() -> None:
 
 def test_every_event_reason_is_told() -> None:
     told = (
-        applier.EVENT_POD_CREATED,
+        applier.EVENT_REVISION_CREATED,
+        applier.EVENT_REVISION_RETIRED,
         applier.EVENT_POD_DELETED,
         applier.EVENT_POD_DRAINS,
         applier.EVENT_CHILD_RESTORED,
         issuer.EVENT_ISSUED,
         status.REASON_EXPIRING,
         router.EVENT_REPLACED_IN_PLACE,
+        router.EVENT_GAVE_BACK,
         sync.EVENT_USERS_CHANGED,
         purge.EVENT_USERS_FORGOTTEN,
         status.REASON_NO_USERS,

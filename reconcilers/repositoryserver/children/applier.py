@@ -17,7 +17,7 @@ from reconcilers.repositoryserver.children.owners import (
     mark_of,
     owners,
 )
-from reconcilers.repositoryserver.children.pod import pod as desired_pod
+from reconcilers.repositoryserver.children.pod import metadata_patch
 from reconcilers.repositoryserver.context import Overruled
 from reconcilers.repositoryserver.verdict import Unsettled
 
@@ -46,11 +46,14 @@ WAITING_OWNER = (
 
 REASON_POD_REFUSED = "PodRefused"
 POD_REFUSED = (
-    "the API server rejects pod {pod}: {message}; correct this in spec.server, for example in "
-    "podOverride"
+    "the API server rejects ReplicaSet {name}: {message}; correct this in spec.server, for example "
+    "in podOverride"
 )
 
-EVENT_POD_CREATED = "PodCreated"
+EVENT_REVISION_CREATED = "RevisionCreated"
+REVISION_CREATED = "created ReplicaSet {name}"
+EVENT_REVISION_RETIRED = "RevisionRetired"
+REVISION_RETIRED = "ReplicaSet {name} gets no pod any more: {why}"
 EVENT_POD_DELETED = "PodDeleted"
 EVENT_POD_DRAINS = "PodDrains"
 POD_DRAINS = "pod {pod} drains: its connections may continue until {until}"
@@ -95,6 +98,7 @@ class ChildApplier:
         self._clock = clock
         self._by_resource = {
             resources.PODS: caches.pods,
+            resources.REPLICA_SETS: caches.replica_sets,
             resources.SERVICES: caches.services,
             resources.NETWORK_POLICIES: caches.network_policies,
             resources.SECRETS: caches.secrets,
@@ -132,8 +136,6 @@ class ChildApplier:
             is_so = not compare.differs(comparable, observed)
             if not changed and (is_so or self._is_overruled(current, resource, wanted, observed)):
                 return observed
-            if resource == resources.PODS:
-                wanted = self._as_admitted(current, wanted)
         applied = self._apply(current, resource, wanted, comparable.get("spec"))
         if compare.differs(comparable, applied):
             _log.warning("changed as it was applied: a webhook?", kind=resource.kind, child=name)
@@ -180,28 +182,26 @@ class ChildApplier:
             deadline=current.deadline,
         )
 
-    def has_pods_of_namesake(self, current: Pass) -> bool:
-        """Return whether there are pods of a deleted resource that had the same name."""
-        labels = names.selector(current.server)
+    def has_pods(self, current: Pass) -> bool:
+        """Return whether a server has pods, be they of a deleted resource of the same name."""
+        label = names.selector(current.server)[names.LABEL_INSTANCE]
         return any(
             pod["metadata"]["namespace"] == current.server.namespace
-            and current.server.uid not in owner_uids(pod)
-            for pod in self._caches.pods.by_index(INDEX_INSTANCE, labels[names.LABEL_INSTANCE])
+            for pod in self._caches.pods.by_index(INDEX_INSTANCE, label)
         )
 
-    def ensure_pod(
-        self, current: Pass, inputs: ServerInputs | None, digest: str, users: str
+    def ensure_revision(
+        self, current: Pass, inputs: ServerInputs | None, digest: str
     ) -> dict[str, Any] | None:
-        """Create snapshot and pod if they are missing.
+        """Create snapshot and ReplicaSet if they are missing.
 
         Args:
             current: The pass.
             inputs: What they are made of; None if both are known to be there.
             digest: Names them.
-            users: Version of the users that a new pod starts with.
 
         Returns:
-            The pod as it is then.
+            The ReplicaSet as it is then.
 
         Raises:
             InvalidInput: As for `ensure`, or what the resource says of the pod makes none.
@@ -210,27 +210,102 @@ class ChildApplier:
         """
         server = current.server
         name = names.versioned_name(server, digest)
-        observed = self._caches.pods.get(server.namespace, name)
+        observed = self._caches.replica_sets.get(server.namespace, name)
         if observed is not None:
-            self.refuse_foreign(current, resources.PODS, observed)
+            self.refuse_foreign(current, resources.REPLICA_SETS, observed)
             if observed["metadata"].get("deletionTimestamp"):
                 return observed
         if inputs is None:
             return observed
         self.ensure(current, resources.SECRETS, revision.snapshot_secret(server, inputs, digest))
-        # One that is there has taken up what it has taken up.
-        users = users if observed is None else names.users_of(observed)
-        desired = desired_pod(server, inputs, digest, users)
-        desired["metadata"]["annotations"] |= self._records.annotations(current.memory, desired)
+        # How many pods one that is there has is for the rollout to say.
+        replicas = 1 if observed is None else observed["spec"].get("replicas", 1)
+        desired = revision.replica_set(server, inputs, digest, replicas=replicas)
+        desired["metadata"]["annotations"] = self._records.annotations(current.memory, desired)
         try:
-            pod = self.ensure(current, resources.PODS, desired)
+            replica_set = self.ensure(current, resources.REPLICA_SETS, desired)
         # A webhook's denial without a code is a bad request.
         except (BadRequest, Invalid) as error:
-            message = POD_REFUSED.format(pod=name, message=error.message)
+            message = POD_REFUSED.format(name=name, message=error.message)
             raise InvalidInput(REASON_POD_REFUSED, message) from error
         if observed is None:
-            self._tell(current, EVENT_POD_CREATED, f"created pod {name}", "Create")
-        return pod
+            note = REVISION_CREATED.format(name=name)
+            self._tell(current, EVENT_REVISION_CREATED, note, "Create")
+        return replica_set
+
+    def ensure_pod_metadata(
+        self, current: Pass, replica_set: Mapping[str, Any], pod: Mapping[str, Any]
+    ) -> None:
+        """Write the labels and annotations of a ReplicaSet's template on a pod that it has made.
+
+        The ReplicaSet controller does that for new pods only.
+
+        Raises:
+            Conflict: Another pod has the name.
+            ClientError: The API server refused or could not be reached.
+        """
+        template = replica_set["spec"]["template"]["metadata"]
+        patch = metadata_patch(template, pod["metadata"])
+        if patch:
+            self._patch(current, resources.PODS, pod, {"metadata": patch})
+
+    def scale(
+        self,
+        current: Pass,
+        replica_set: Mapping[str, Any],
+        replicas: int,
+        annotations: Mapping[str, str | None] | None = None,
+    ) -> None:
+        """Have a ReplicaSet keep another number of pods.
+
+        Args:
+            current: The pass.
+            replica_set: The ReplicaSet.
+            replicas: 0 or 1.
+            annotations: What to write on it along with that; None takes one off.
+
+        Raises:
+            Conflict: Another ReplicaSet has the name.
+            ClientError: The API server refused or could not be reached.
+        """
+        change: dict[str, Any] = {"spec": {"replicas": replicas}}
+        if annotations:
+            change["metadata"] = {"annotations": dict(annotations)}
+        self._patch(current, resources.REPLICA_SETS, replica_set, change)
+
+    def retire(self, current: Pass, replica_set: Mapping[str, Any], why: str) -> None:
+        """Take a ReplicaSet its pod away.
+
+        Args:
+            current: The pass.
+            replica_set: The ReplicaSet.
+            why: For the event.
+
+        Raises:
+            Conflict: As for `scale`.
+            ClientError: As for `scale`.
+        """
+        self.scale(current, replica_set, 0)
+        note = REVISION_RETIRED.format(name=replica_set["metadata"]["name"], why=why)
+        self._tell(current, EVENT_REVISION_RETIRED, note, "Retire")
+
+    def _patch(
+        self,
+        current: Pass,
+        resource: Resource,
+        obj: Mapping[str, Any],
+        change: Mapping[str, Any],
+    ) -> None:
+        """Merge a change into this very object."""
+        metadata = obj["metadata"]
+        bound = {**change.get("metadata", {}), "uid": metadata["uid"]}
+        self._client.merge_patch(
+            resource,
+            metadata["namespace"],
+            metadata["name"],
+            {**change, "metadata": bound},
+            deadline=current.deadline,
+        )
 
     def delete(
         self,
@@ -283,39 +358,48 @@ class ChildApplier:
     def annotate(
         self, current: Pass, pod: Mapping[str, Any], annotations: Mapping[str, str]
     ) -> None:
-        """Write annotations on this very pod, and what is to be recorded on it.
+        """Write annotations on this very pod.
 
         Raises:
             Conflict: Another has its name.
             ClientError: The API server refused or could not be reached.
         """
-        metadata = pod["metadata"]
-        annotations = {**annotations, **self._records.annotations(current.memory, pod)}
-        self._client.merge_patch(
-            resources.PODS,
-            metadata["namespace"],
-            metadata["name"],
-            {"metadata": {"uid": metadata["uid"], "annotations": annotations}},
-            deadline=current.deadline,
-        )
+        change = {"metadata": {"annotations": dict(annotations)}}
+        self._patch(current, resources.PODS, pod, change)
+
+    def nudge(self, current: Pass, replica_set: Mapping[str, Any], now: datetime) -> None:
+        """Have the ReplicaSet controller try again now to make a pod.
+
+        By itself it waits ever longer after each refusal, up to a quarter of an hour. Any change of
+        the object makes it look at once (kubernetes pkg/controller/replicaset, updateRS).
+
+        Raises:
+            Conflict: Another has its name.
+            ClientError: The API server refused or could not be reached.
+        """
+        annotations = {names.ANNOTATION_NUDGED: timestamp(now)}
+        change = {"metadata": {"annotations": annotations}}
+        self._patch(current, resources.REPLICA_SETS, replica_set, change)
 
     def ensure_recorded(self, current: Pass, name: str) -> bool:
-        """Record on a pod what is known of its Secrets, if it does not say so already.
+        """Record on a ReplicaSet what is known of its Secrets, if it does not say so already.
 
         Returns:
             Whether that was written.
 
         Raises:
-            Conflict: As for `annotate`.
-            ClientError: As for `annotate`.
+            Conflict: Another has its name.
+            ClientError: The API server refused or could not be reached.
         """
-        pod = self._caches.pods.get(current.server.namespace, name)
-        if pod is None or pod["metadata"].get("deletionTimestamp"):
+        replica_set = self._caches.replica_sets.get(current.server.namespace, name)
+        if replica_set is None or replica_set["metadata"].get("deletionTimestamp"):
             return False
-        told = pod["metadata"].get("annotations") or {}
-        if self._records.annotations(current.memory, pod).items() <= told.items():
+        told = replica_set["metadata"].get("annotations") or {}
+        record = self._records.annotations(current.memory, replica_set)
+        if record.items() <= told.items():
             return False
-        self.annotate(current, pod, {})
+        change = {"metadata": {"annotations": record}}
+        self._patch(current, resources.REPLICA_SETS, replica_set, change)
         return True
 
     def prune_snapshots(self, current: Pass, keep: Collection[str]) -> None:
@@ -412,21 +496,6 @@ class ChildApplier:
             return False
         return (known.wish, known.version) == (mark_of(wanted), _version(observed))
 
-    def _as_admitted(self, current: Pass, wanted: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a pod that is wanted, with the specification that the existing one was given.
-
-        An admission plugin or a webhook may have changed a pod as it was created: the image to a
-        mirror's, the pull policy, a probe to one through a proxy. The API server refuses to change
-        it back, and takes labels and annotations only along with what there is.
-        """
-        metadata = wanted["metadata"]
-        live = self._client.get(
-            resources.PODS, metadata["namespace"], metadata["name"], deadline=current.deadline
-        )
-        version = {"resourceVersion": live["metadata"]["resourceVersion"]}
-        spec = compare.with_observed_values(wanted["spec"], live["spec"])
-        return {**wanted, "metadata": {**metadata, **version}, "spec": spec}
-
     def _cache(self, resource: Resource) -> Cache:
         return self._by_resource[resource]
 
@@ -441,9 +510,11 @@ def _comparable(resource: Resource, wanted: Mapping[str, Any]) -> dict[str, Any]
     if resource == resources.SECRETS:
         # Data are never in the cache, and an immutable Secret's cannot change.
         return {"metadata": wanted["metadata"]}
-    if resource == resources.PODS:
-        # Its specification cannot change.
-        return {"metadata": compare.wishes(wanted["metadata"])}
+    if resource == resources.REPLICA_SETS:
+        # The specification of its pods, which the digest stands for, is not in the cache.
+        template = {"metadata": wanted["spec"]["template"]["metadata"]}
+        spec = {"replicas": wanted["spec"]["replicas"], "template": template}
+        return {"metadata": compare.wishes(wanted["metadata"]), "spec": spec}
     # The API server writes quantities in a template in its own way; the mark tells of changes.
     spec = {name: value for name, value in wanted["spec"].items() if name != "jobTemplate"}
     return {"metadata": wanted["metadata"], "spec": spec}

@@ -1,4 +1,4 @@
-"""Whether an observed object is as desired, and what of a desired one an existing pod can take."""
+"""Whether an observed object is as desired."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from reconcilers.pods import strategicmerge
 from reconcilers.repositoryserver.children import names
 
 if TYPE_CHECKING:
@@ -14,8 +13,16 @@ if TYPE_CHECKING:
 
     from reconcilers.pods.strategicmerge import Path
 
-# What the server has taken up, and what was known of it: no wishes.
-_TOLD: Final = frozenset({names.ANNOTATION_USERS, names.ANNOTATION_RECORD})
+# What was known, and what has happened: no wishes.
+_TOLD: Final = frozenset(
+    {
+        names.ANNOTATION_CHANGED,
+        names.ANNOTATION_GAVE_BACK,
+        names.ANNOTATION_NUDGED,
+        names.ANNOTATION_RECORD,
+        names.ANNOTATION_YIELDED,
+    }
+)
 
 # Fields whose value must be as written, not merely hold what was written: one selector label too
 # many and a Service selects nothing, one peer too many and a stranger may connect. By path: a label
@@ -38,6 +45,9 @@ def with_applied(desired: Mapping[str, Any]) -> dict[str, Any]:
     """
     metadata = desired["metadata"]
     wished = {**desired, "metadata": wishes(metadata)}
+    if "replicas" in desired.get("spec", {}):
+        # The rollout changes it, and nobody has to be told of that.
+        wished["spec"] = {**desired["spec"], "replicas": None}
     canonical = json.dumps(wished, sort_keys=True, separators=(",", ":"))
     applied = hashlib.sha256(canonical.encode()).hexdigest()[: names.DIGEST_LENGTH]
     annotations = {**metadata.get("annotations", {}), names.ANNOTATION_APPLIED: applied}
@@ -79,28 +89,3 @@ def differs(desired: Any, observed: Any, at: Path = ()) -> bool:  # noqa: ANN401
             or any(differs(*pair, (*at, "")) for pair in zip(desired, observed, strict=True))
         )
     return bool(desired != observed)
-
-
-def with_observed_values(desired: Any, observed: Any, at: Path = ()) -> Any:  # noqa: ANN401 - JSON
-    """Return the fields of a desired PodSpec, with the values that an observed one has in them.
-
-    Args:
-        desired: The PodSpec as it was desired, or a part of it.
-        observed: The same of the PodSpec as it is.
-        at: Where the part stands in the PodSpec; the items of a list stand where the list does.
-    """
-    if isinstance(desired, dict) and isinstance(observed, dict):
-        return {
-            name: with_observed_values(value, observed[name], (*at, name))
-            for name, value in desired.items()
-            if name in observed
-        }
-    merge_key = strategicmerge.LISTS.get(at)
-    if merge_key is None or not isinstance(observed, list):
-        return observed
-    items = {item[merge_key]: item for item in observed}
-    return [
-        with_observed_values(item, items[item[merge_key]], at)
-        for item in desired
-        if item[merge_key] in items
-    ]

@@ -18,12 +18,23 @@ CONTAINER: Final = "repo-server-container"
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 LABEL_INSTANCE: Final = "cr.kanister.io/repository-server"
 LABEL_DIGEST: Final = "cr.kanister.io/digest"
-ANNOTATION_FINGERPRINT: Final = "cr.kanister.io/tls-fingerprint"
-ANNOTATION_NOT_AFTER: Final = "cr.kanister.io/tls-not-after"
+#: Annotations of ours begin so; those that a resource gives its pod must not.
+ANNOTATION_PREFIX: Final = "cr.kanister.io/"
 ANNOTATION_APPLIED: Final = "cr.kanister.io/applied"
+#: On a pod: which labels and annotations it has from its ReplicaSet, so that one that is not wanted
+#: any more is taken off.
+ANNOTATION_FROM_TEMPLATE: Final = "cr.kanister.io/from-template"
+#: On the Secret with the users: when they last changed, while a pod may have had those of before.
+ANNOTATION_CHANGED: Final = "cr.kanister.io/changed"
+#: On a ReplicaSet: since when it has no pod, so that a newer revision can mount the claim; and
+#: since when it has none since it could not make use of that.
+ANNOTATION_YIELDED: Final = "cr.kanister.io/yielded"
+ANNOTATION_GAVE_BACK: Final = "cr.kanister.io/gave-back"
+#: On a ReplicaSet: when its controller was last made to try again.
+ANNOTATION_NUDGED: Final = "cr.kanister.io/nudged"
 #: The version of the users that the server in a pod has loaded.
 ANNOTATION_USERS: Final = "cr.kanister.io/users"
-#: What is known of the Secrets that a pod was made of, see `record`.
+#: What is known of the Secrets that a ReplicaSet was made of, see `record`.
 ANNOTATION_RECORD: Final = "cr.kanister.io/record"
 #: The Jobs that maintain the repository of a server, and their pods. They are none of the server's
 #: own pods, which its Service and its NetworkPolicy select by another label.
@@ -42,14 +53,17 @@ NO_USERS: Final = "none"
 _LABEL_LENGTH: Final = 63
 # A CronJob adds eleven characters for the name of a Job (pkg/apis/batch/validation).
 _CRON_JOB_LENGTH: Final = 52
+# What the ReplicaSet controller adds to its name for a pod's: "-" and five characters.
+_POD_SUFFIX_LENGTH: Final = 6
 DIGEST_LENGTH: Final = 10
 # A reconcile asks for the names of one server again and again, and few run at the same time.
 _NAMES_AT_WORK: Final = 64
 
 
 def versioned_name(server: RepositoryServer, digest_: str) -> str:
-    """Return the name of the Secret and the Pod with a digest."""
-    return f"{_label(server.name, _LABEL_LENGTH - DIGEST_LENGTH - 1)}-{digest_}"
+    """Return the name of the Secret and the ReplicaSet with a digest."""
+    length = _LABEL_LENGTH - _POD_SUFFIX_LENGTH - DIGEST_LENGTH - 1
+    return f"{_label(server.name, length)}-{digest_}"
 
 
 def stable_name(server: RepositoryServer) -> str:
@@ -92,19 +106,17 @@ def users_of(pod_: Mapping[str, Any]) -> str:
 
 
 def digest_of(obj: Mapping[str, Any]) -> str:
-    """Return the digest of an observed Pod or Secret; empty if it is none of ours."""
+    """Return the digest of an observed Pod, ReplicaSet or Secret; empty if it is none of ours."""
     digest_: str = (obj["metadata"].get("labels") or {}).get(LABEL_DIGEST, "")
     return digest_
 
 
 def is_found(server: RepositoryServer, obj: Mapping[str, Any], digest_: str) -> bool:
-    """Return whether an observed Pod or Secret has the labels by which it is found.
-
-    A pod without them is reached by no Service, and protected by no NetworkPolicy.
+    """Return whether an observed ReplicaSet or Secret has the labels by which it is found.
 
     Args:
         server: The resource.
-        obj: The Pod or Secret.
+        obj: The ReplicaSet or Secret.
         digest_: Its digest.
     """
     labels = obj["metadata"].get("labels") or {}
@@ -141,17 +153,34 @@ def metadata(server: RepositoryServer, name: str, digest_: str = "") -> dict[str
         name: Its name.
         digest_: Its digest; empty for a child that has none.
     """
-    labels = {LABEL_MANAGED_BY: MANAGER, **selector(server)}
-    if digest_:
-        labels[LABEL_DIGEST] = digest_
     return {
         "name": name,
         "namespace": server.namespace,
-        "labels": labels,
+        "labels": labels(server, digest_),
         "ownerReferences": [server.owner_reference()],
     }
 
 
+def labels(server: RepositoryServer, digest_: str = "") -> dict[str, str]:
+    """Return the labels of a child, and of the pods of a ReplicaSet.
+
+    Args:
+        server: The resource.
+        digest_: Its digest; empty for a child that has none.
+    """
+    digest = {LABEL_DIGEST: digest_} if digest_ else {}
+    return {LABEL_MANAGED_BY: MANAGER, **selector(server), **digest}
+
+
 def selector(server: RepositoryServer) -> dict[str, str]:
     """Return the labels by which the pods of a server are found."""
-    return {LABEL_INSTANCE: _label(server.name, _LABEL_LENGTH)}
+    return {LABEL_INSTANCE: instance_label(server.name)}
+
+
+def instance_label(name: str) -> str:
+    """Return the value of the label that names a server.
+
+    Args:
+        name: Of the RepositoryServer.
+    """
+    return _label(name, _LABEL_LENGTH)

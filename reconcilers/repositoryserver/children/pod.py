@@ -1,11 +1,11 @@
-"""The Pod that runs a server."""
+"""The pods that run a server: what their ReplicaSet makes them of."""
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from controller.conditions import timestamp
 from reconcilers.kopia import cli, logfilter, repository_config
 from reconcilers.kopia.storage.model import CONFIG_DIRECTORY, FILES_FOLDER
 from reconcilers.pods import overrides, quantities
@@ -56,36 +56,75 @@ TOKEN_FILE: Final = "token"  # noqa: S105 - a file's name
 _TOKEN_VOLUME: Final = "service-account-token"  # noqa: S105 - a volume's name
 
 
-def pod(server: RepositoryServer, inputs: ServerInputs, digest_: str, users: str) -> dict[str, Any]:
-    """Return the Pod that runs the server.
+def template(server: RepositoryServer, inputs: ServerInputs, digest_: str) -> dict[str, Any]:
+    """Return the template of the pods of a revision.
 
-    Its labels and annotations, unlike its spec, can change while it runs: no digest has them.
+    Its labels and annotations, unlike its specification, can change while a pod runs: no digest has
+    them. Nothing in it changes with what the process in a pod has loaded.
 
     Args:
         server: The resource.
-        inputs: What it is made of.
-        digest_: Names it.
-        users: Version of the users that its server has taken up.
+        inputs: What the pods are made of.
+        digest_: Names the revision.
 
     Raises:
         InvalidInput: As for `pod_spec`.
     """
-    name = names.versioned_name(server, digest_)
-    metadata = names.metadata(server, name, digest_)
-    metadata["labels"] = {**server.pod.labels, **metadata["labels"]}
-    metadata["annotations"] = {
-        **inputs.defaults.annotations,
-        **server.pod.annotations,
-        names.ANNOTATION_FINGERPRINT: inputs.certificate.fingerprint,
-        names.ANNOTATION_NOT_AFTER: timestamp(inputs.certificate.not_after),
-        names.ANNOTATION_USERS: users,
+    labels = {**server.pod.labels, **names.labels(server, digest_)}
+    annotations = {
+        name: value
+        for name, value in {**inputs.defaults.annotations, **server.pod.annotations}.items()
+        # What a process has loaded, and until when it drains, is not for these to say.
+        if not name.startswith(names.ANNOTATION_PREFIX)
     }
+    keys = {"annotations": sorted(annotations), "labels": sorted(labels)}
+    text = json.dumps(keys, separators=(",", ":"))
     return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": metadata,
-        "spec": pod_spec(server, inputs, name),
+        "metadata": {
+            "labels": labels,
+            "annotations": {**annotations, names.ANNOTATION_FROM_TEMPLATE: text},
+        },
+        "spec": pod_spec(server, inputs, names.versioned_name(server, digest_)),
     }
+
+
+def metadata_patch(
+    template_metadata: Mapping[str, Any], observed: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the merge patch of its metadata by which a pod is as its template says by now.
+
+    What others have added stays. What the template said when the pod was made, and does not say any
+    more, goes.
+
+    Args:
+        template_metadata: The metadata of the template.
+        observed: The metadata of the pod.
+
+    Returns:
+        The patch; empty if there is nothing to change.
+    """
+    found = (observed.get("annotations") or {}).get(names.ANNOTATION_FROM_TEMPLATE, "")
+    before = _keys(found)
+    patch: dict[str, Any] = {}
+    for field in ("labels", "annotations"):
+        wanted, there = template_metadata.get(field) or {}, observed.get(field) or {}
+        changes: dict[str, str | None] = {
+            key: value for key, value in wanted.items() if there.get(key) != value
+        }
+        changes |= {key: None for key in before[field] if key in there and key not in wanted}
+        if changes:
+            patch[field] = changes
+    return patch
+
+
+def _keys(text: str) -> dict[str, list[str]]:
+    """Return the keys of the labels and annotations that a pod has from its template."""
+    try:
+        content = json.loads(text)
+        return {field: [str(key) for key in content[field]] for field in ("labels", "annotations")}
+    except (ValueError, TypeError, KeyError):
+        # Somebody has changed the annotation: what the template does not say any more stays.
+        return {"labels": [], "annotations": []}
 
 
 def pod_spec(server: RepositoryServer, inputs: ServerInputs, secret: str) -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""A revision of a server: all that a running one cannot take up, its digest and its snapshot."""
+"""A revision of a server: all that a running one cannot take up.
+
+Its digest names two children: the snapshot of the inputs, and the ReplicaSet that keeps one pod
+with it at work, also while no controller runs.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,9 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from reconcilers import resources
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.children.pod import pod_spec
+from reconcilers.repositoryserver.children.pod import pod_spec, template
 from reconcilers.repositoryserver.children.secrets import encoded
 
 if TYPE_CHECKING:
@@ -29,7 +34,7 @@ def digest(server: RepositoryServer, inputs: ServerInputs) -> str:
 
 
 def snapshot_secret(server: RepositoryServer, inputs: ServerInputs, digest_: str) -> dict[str, Any]:
-    """Return the immutable Secret that holds all the Pod needs but its users."""
+    """Return the immutable Secret that holds all that a pod needs but its users."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -37,4 +42,31 @@ def snapshot_secret(server: RepositoryServer, inputs: ServerInputs, digest_: str
         "type": "Opaque",
         "immutable": True,
         "data": encoded(inputs.secret_data()),
+    }
+
+
+def replica_set(
+    server: RepositoryServer, inputs: ServerInputs, digest_: str, *, replicas: int
+) -> dict[str, Any]:
+    """Return the ReplicaSet of a revision.
+
+    Args:
+        server: The resource.
+        inputs: What its pods are made of.
+        digest_: Names the revision.
+        replicas: How many pods it is to have: 1, or 0 while another one needs what they hold.
+
+    Raises:
+        InvalidInput: As for `template`.
+    """
+    return {
+        "apiVersion": resources.REPLICA_SETS.api_version,
+        "kind": resources.REPLICA_SETS.kind,
+        "metadata": names.metadata(server, names.versioned_name(server, digest_), digest_),
+        "spec": {
+            "replicas": replicas,
+            # It cannot change.
+            "selector": {"matchLabels": {**names.selector(server), names.LABEL_DIGEST: digest_}},
+            "template": template(server, inputs, digest_),
+        },
     }

@@ -62,19 +62,26 @@ class ServerInputs:
         }
 
 
-def users_secret(server: RepositoryServer, users: str, version: str) -> dict[str, Any]:
-    """Return the Secret with the users, which the Pod mounts in a volume of its own.
+def users_secret(
+    server: RepositoryServer, users: str, version: str, changed: str
+) -> dict[str, Any]:
+    """Return the Secret with the users, which the pods mount in a volume of its own.
 
     Args:
         server: The resource.
         users: What `kopia.htpasswd.render` returned.
         version: Another one for each other content.
+        changed: When the content last changed, as Kubernetes writes times; empty if no pod can have
+            another one.
     """
+    metadata = names.metadata(server, names.users_name(server))
+    if changed:
+        metadata["annotations"] = {names.ANNOTATION_CHANGED: changed}
     data = {servercommands.USERS_FILE: users, servercommands.USERS_VERSION_FILE: version}
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": names.metadata(server, names.users_name(server)),
+        "metadata": metadata,
         "type": "Opaque",
         "data": encoded(data),
     }

@@ -76,8 +76,20 @@ class CertificateIssuer:
         ref = selfsigned.reference(current.server)
         stored = secrets.read(ref, observed, (secrets.TYPE_TLS,))
         why = selfsigned.why_another(stored, self._clock.now())
-        if why:
+        if why and not self.is_put_off(current):
             self._renew(current, observed, why)
+
+    def is_put_off(self, current: Pass) -> bool:
+        """Return whether a renewal was refused lately, and the next try is still to come.
+
+        Args:
+            current: The reconcile, which is asked to be followed by one at that time.
+        """
+        at = current.memory.renew_at
+        left = 0.0 if at is None else at - self._clock.monotonic()
+        if left > 0:
+            current.look_again(left)
+        return left > 0
 
     def _read(self, current: Pass) -> dict[str, Any]:
         ref = selfsigned.reference(current.server)
@@ -121,8 +133,10 @@ class CertificateIssuer:
             raise
         except ApiError as error:
             _log.warning("certificate not renewed", secret_name=metadata["name"], error=str(error))
+            current.memory.renew_at = self._clock.monotonic() + RETRY_SECONDS
             current.look_again(RETRY_SECONDS)
             return
+        current.memory.renew_at = None
         self._written(current, renewed, timestamp(issued.not_after), why)
 
     def _written(self, current: Pass, secret: Mapping[str, Any], when: str, why: str) -> None:

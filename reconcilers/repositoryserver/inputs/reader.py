@@ -49,7 +49,7 @@ class InputReader:
 
         Args:
             secret_reader: Reads Secrets.
-            caches: Show whether snapshot and pod are there.
+            caches: Show whether snapshot and ReplicaSet are there.
             issuer: Makes the certificates that are asked for.
             permissions: Refuses what a resource may not ask for.
             clock: The time, for certificates that expire.
@@ -74,7 +74,7 @@ class InputReader:
         versions = self._input_versions(server)
         if refusal is not None and refusal.versions == versions:
             raise InvalidInput(refusal.reason, refusal.message)
-        if known is None or known.versions != versions or self._is_due(server, known):
+        if known is None or known.versions != versions or self._is_due(current, known):
             return None
         self._check_expiry(current, known)
         return known
@@ -174,8 +174,9 @@ class InputReader:
             fingerprint=full.certificate.fingerprint,
         )
 
-    def _is_due(self, server: api.RepositoryServer, known: KnownInputs) -> bool:
-        return server.self_signed and selfsigned.is_due(known.not_after, self._clock.now())
+    def _is_due(self, current: Pass, known: KnownInputs) -> bool:
+        due = selfsigned.is_due(known.not_after, self._clock.now())
+        return current.server.self_signed and due and not self._issuer.is_put_off(current)
 
     def _check_expiry(self, current: Pass, known: KnownInputs) -> None:
         """Set what to report of the certificate's end, and look again when that changes."""
@@ -190,12 +191,12 @@ class InputReader:
             current.look_again(min(ahead))
 
     def _snapshot_stands(self, server: api.RepositoryServer, digest: str) -> bool:
-        """Return whether snapshot and pod are there and found, so that neither is written."""
+        """Return whether snapshot and ReplicaSet are there and found: neither is written then."""
         name = names.versioned_name(server, digest)
         return all(
             obj is not None and names.is_found(server, obj, digest)
             for obj in (
-                self._caches.pods.get(server.namespace, name),
+                self._caches.replica_sets.get(server.namespace, name),
                 self._caches.secrets.get(server.namespace, name),
             )
         )

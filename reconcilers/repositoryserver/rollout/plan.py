@@ -19,11 +19,13 @@ from reconcilers.repositoryserver.rollout import podstatus
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from reconcilers.repositoryserver.children.loaded import WrittenUsers
     from reconcilers.repositoryserver.verdict import Problem, Waiting
 
 WHY_SUPERSEDED = "another pod has replaced it"
 WHY_DRAINED = "its drain time is over"
 WHY_ENDED = "it has ended"
+WHY_FAILED = "it keeps failing, and another try is made"
 WHY_IN_PLACE = "only one node can mount its claim, and the new pod is on another node"
 
 # Long enough for an image to be pulled and for a volume to be attached where nothing is wrong.
@@ -47,13 +49,15 @@ class Newest:
     """What a server should be, and how far it has come.
 
     Attributes:
-        digest: Names its pod; empty while that is not known.
-        pod: The pod; None if there is none yet.
+        digest: Names the revision; empty while that is not known.
+        replica_set: Its ReplicaSet; None if there is none yet.
+        pod: Its pod; None if there is none yet.
         verdict: What keeps it from answering, None if it answers.
         claim: The PersistentVolumeClaim that it mounts, if any.
     """
 
     digest: str = ""
+    replica_set: Mapping[str, Any] | None = None
     pod: Mapping[str, Any] | None = None
     verdict: Problem | Waiting | None = None
     claim: str = ""
@@ -70,12 +74,14 @@ class Rollout:
     Attributes:
         newest: Digest of what the server should be; empty while that is not known.
         routed: Digest that the Service selects; empty if there is no Service.
-        users: Version of the users that a pod must have; empty if there are none yet.
+        users: The users that a pod must have.
+        kept: Digests of the revisions that have a pod, or get one.
     """
 
     newest: str
     routed: str
-    users: str
+    users: WrittenUsers
+    kept: frozenset[str] = frozenset()
 
     def serves(self, pods: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
         """Choose the pod that the Service is to route to.
@@ -104,17 +110,21 @@ class Rollout:
                 return found
         return None
 
-    def selects(self, serving: Mapping[str, Any] | None) -> str:
+    def selects(self, serving: Mapping[str, Any] | None, now: datetime) -> str:
         """Return the digest that the Service is to select.
 
         Args:
             serving: What `serves` chose.
+            now: The time.
         """
         if serving is not None:
             return names.digest_of(serving)
-        # A pod that was deleted comes back under its digest.
-        if self.routed and self.newest in ("", self.routed):
+        # Whoever deletes a pod, its ReplicaSet makes another one with its digest.
+        if self.routed in self.kept:
             return self.routed
+        # The endpoint then follows the kubelet without our help.
+        if self.newest in self.kept and self.users.have_settled(now):
+            return self.newest
         return names.NO_DIGEST
 
     def has_clients(self, pod: Mapping[str, Any]) -> bool:
@@ -131,8 +141,7 @@ class Rollout:
 
     def _has_users(self, pod: Mapping[str, Any]) -> bool:
         """Return whether a pod has the users of now."""
-        some = self.users not in ("", names.NO_USERS)
-        return some and names.users_of(pod) == self.users
+        return self.users.exist() and self.users.are_loaded(pod)
 
 
 @frozen
@@ -142,12 +151,14 @@ class Retirement:
     Attributes:
         drain: Pods whose time to drain begins.
         delete: Pods whose time is over, each with the reason.
+        stay: Pods that are left to their sessions.
         wait: Seconds until the next one's time is over; None if none drains.
     """
 
     drain: tuple[Mapping[str, Any], ...]
     delete: tuple[tuple[Mapping[str, Any], str], ...]
     wait: float | None
+    stay: tuple[Mapping[str, Any], ...] = ()
 
 
 def retire(
@@ -171,10 +182,12 @@ def retire(
     """
     drain: list[Mapping[str, Any]] = []
     delete: list[tuple[Mapping[str, Any], str]] = []
+    stays: list[Mapping[str, Any]] = []
     waits: list[float] = []
-    leaves = [pod for pod in pods if pod is not serving and names.digest_of(pod) != rollout.newest]
+    stay = {rollout.newest, "" if serving is None else names.digest_of(serving)}
+    leaves = [pod for pod in pods if names.digest_of(pod) not in stay]
     for pod in [*leaves, *former]:
-        if pod["metadata"].get("deletionTimestamp"):
+        if is_over(pod):
             continue
         until = drain_until(pod)
         left = None if until is None else (until - now).total_seconds()
@@ -183,9 +196,7 @@ def retire(
         is_left = left is None if pod in former else rollout.has_clients(pod)
         # By a clock that was set back, or a resource that allows less than before.
         has_too_long = left is not None and left > drain_seconds
-        if is_over(pod):
-            delete.append((pod, WHY_ENDED))
-        elif is_left or has_too_long:
+        if is_left or has_too_long:
             if drain_seconds:
                 drain.append(pod)
                 waits.append(float(drain_seconds))
@@ -193,12 +204,33 @@ def retire(
                 delete.append((pod, WHY_SUPERSEDED))
         elif left is not None:
             if left > 0:
+                stays.append(pod)
                 waits.append(left)
             else:
                 delete.append((pod, WHY_DRAINED))
         elif rollout.newest:
             delete.append((pod, WHY_SUPERSEDED))
-    return Retirement(tuple(drain), tuple(delete), min(waits, default=None))
+    delete += [(pod, WHY_ENDED) for pod in _of_no_use([*pods, *former], rollout.newest)]
+    return Retirement(tuple(drain), tuple(delete), min(waits, default=None), (*drain, *stays))
+
+
+def _of_no_use(pods: Sequence[Mapping[str, Any]], newest: str) -> Iterable[Mapping[str, Any]]:
+    """Return the pods that have ended, and whose end nobody needs to see any more.
+
+    Whoever has made them makes another one, and leaves them.
+
+    Args:
+        pods: All pods.
+        newest: Digest of the revision whose last end is told until it has another pod.
+    """
+    live = {names.digest_of(pod) for pod in pods if not is_over(pod)}
+    for pod in pods:
+        has_ended = pod.get("status", {}).get("phase") in podstatus.ENDED_PHASES
+        if not has_ended or pod["metadata"].get("deletionTimestamp"):
+            continue
+        digest = names.digest_of(pod)
+        if digest in live or digest != newest:
+            yield pod
 
 
 def is_over(pod: Mapping[str, Any]) -> bool:

@@ -5,7 +5,7 @@ Pure functions. `status` reports what they find, in conditions of the resource.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from controller.conditions import conditions_of, get_condition, is_true, parse_time
 from reconcilers.kopia import failures
@@ -25,7 +25,7 @@ from reconcilers.repositoryserver.verdict import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
     from reconcilers.repositoryserver.verdict import PodContext
@@ -53,11 +53,19 @@ NODE_LOST = (
     "node {node} does not answer, so the state of pod {pod} is unknown; bring the node back, or, "
     "if it is gone for good, delete the Node, and the pod is created on another one"
 )
+#: Seconds after its time to end from which a pod counts as one that does not end.
+STUCK_SECONDS: Final = 60.0
+REASON_STUCK = "PodStuckTerminating"
+STUCK = (
+    "pod {pod} on node {node} should have ended by {since} and may still hold "
+    "PersistentVolumeClaim {claim}, so another pod waits; mend the node or its volume, or, if "
+    "nothing of it runs any more, kubectl -n {namespace} delete pod {pod} --force --grace-period=0"
+)
 REASON_POD_ENDED = "PodEnded"
 POD_ENDED = "pod {pod} has ended and is being replaced: {cause}"
 
-WAITING_POD = "pod {pod} is being created"
-WAITING_DELETION = "pod {pod} is being deleted and will be created again"
+WAITING_POD = "a pod of ReplicaSet {name} is being created"
+WAITING_DELETION = "pod {pod} is being deleted, and another one takes its place"
 WAITING_CONTAINER = (
     "the container of pod {pod} is starting; if this lasts, see the events of the pod"
 )
@@ -100,22 +108,46 @@ def examine(
 
     Args:
         pod: The newest pod; None while there is none.
-        name: The name that it has or will have.
+        name: Of its ReplicaSet.
         context: What messages name.
 
     Returns:
         A problem, what is being waited for, or None when nothing is seen that does.
     """
     if pod is None:
-        return Waiting(SERVER_SETUP, REASON_POD_PENDING, WAITING_POD.format(pod=name))
+        return Waiting(SERVER_SETUP, REASON_POD_PENDING, WAITING_POD.format(name=name))
     if pod["metadata"].get("deletionTimestamp"):
         # The end of a pod is confirmed by its node, and by nobody else.
-        message = WAITING_DELETION.format(pod=name)
+        message = WAITING_DELETION.format(pod=pod["metadata"]["name"])
         return _node_lost(pod, context) or Waiting(SERVER_SETUP, REASON_POD_PENDING, message)
     for check in POD_CHECKS:
         verdict = check(pod, context)
         if verdict is not None:
             return verdict
+    return None
+
+
+def held_by_ending_pod(
+    pods: Iterable[Mapping[str, Any]], context: PodContext, now: datetime
+) -> Problem | None:
+    """Return the fault that a pod does not end, and so keeps its claim from another one.
+
+    Args:
+        pods: The pods of a server, whose newest is not Ready.
+        context: What messages name.
+        now: The time.
+    """
+    for pod in pods:
+        ending = pod["metadata"].get("deletionTimestamp")
+        if ending and (now - parse_time(ending)).total_seconds() >= STUCK_SECONDS:
+            message = STUCK.format(
+                pod=pod["metadata"]["name"],
+                node=pod["spec"].get("nodeName"),
+                since=ending,
+                claim=context.claim,
+                namespace=pod["metadata"]["namespace"],
+            )
+            return Problem(SERVER_SETUP, REASON_STUCK, message)
     return None
 
 
@@ -300,13 +332,10 @@ def last_end(pod: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def failed_since(pod: Mapping[str, Any]) -> datetime | None:
-    """Return since when only another pod would help; None if this one may yet come up.
+    """Return when a pod last crashed whose next start the kubelet puts off; None if it does not.
 
-    One that has ended for good counts from its creation: a pod that had a life is replaced at once,
-    one that a node refuses again and again is not made a hundred times a minute.
+    Another pod is started at once.
     """
-    if pod.get("status", {}).get("phase") in ENDED_PHASES:
-        return parse_time(pod["metadata"]["creationTimestamp"])
     status = container_status(pod)
     ended = last_end(pod) or {}
     if status is None or not ended.get("finishedAt"):

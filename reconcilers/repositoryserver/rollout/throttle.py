@@ -1,57 +1,109 @@
-"""Turns: how many servers are replaced at the same time."""
+"""Turns: how many servers are replaced at the same time, and whether any is begun.
+
+An upgrade to an image that does not work must not reach every server: after as many failures in a
+row as there are turns none is begun.
+"""
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from attrs import frozen
 
 if TYPE_CHECKING:
     from controller.clock import Clock
     from controller.reconcile import Request
 
-DEFAULT_LIMIT = 5
+DEFAULT_LIMIT: Final = 5
 
-# Longer than a server takes to open a large repository; one that hangs must not stop all others.
-EXPIRY_SECONDS = 600.0
+#: Longer than a server takes to open a large repository; one that hangs must not stop all others.
+#: It counts as failed.
+EXPIRY_SECONDS: Final = 600.0
 
-# A turn that becomes free wakes nobody. Who waits asks again, the more wait the less often, so that
-# all of them together ask fifty times a second at most.
-MIN_PAUSE_SECONDS = 2.0
-MAX_PAUSE_SECONDS = 60.0
-_ASKS_A_SECOND = 50
+#: A turn that becomes free wakes nobody. Who waits asks again, the more wait the less often:
+#: all of them together ask fifty times a second at most.
+MIN_PAUSE_SECONDS: Final = 2.0
+MAX_PAUSE_SECONDS: Final = 60.0
+_ASKS_A_SECOND: Final = 50
+
+
+@frozen
+class _Turn:
+    """A replacement under way.
+
+    Args:
+        digest: Of the new revision.
+        since: When it began, in monotonic seconds.
+    """
+
+    digest: str
+    since: float
 
 
 class Turns:
-    """Hands out a limited number of turns; an upgrade must not start a thousand pods at once."""
+    """Hands out a limited number of turns; an upgrade must not start a thousand pods at once.
+
+    Args:
+        limit: How many may have a turn at the same time, and how many may fail in a row.
+        clock: The time.
+    """
 
     def __init__(self, limit: int = DEFAULT_LIMIT, *, clock: Clock) -> None:
-        """Start with all turns free.
-
-        Args:
-            limit: How many may have a turn at the same time.
-            clock: The time.
-        """
         self._limit = limit
         self._clock = clock
         self._lock = threading.Lock()
-        # When each turn began, in monotonic seconds. Invariant: at most `limit`.
-        self._taken: dict[Request, float] = {}
-        # Invariant: nobody waits who has a turn.
+        self._taken: dict[Request, _Turn] = {}
+        # Invariant: a resource is never both waiting and holding a turn.
         self._waiting: set[Request] = set()
+        # The replacements that have failed since one succeeded, by resource, with their digests.
+        self._failed: dict[Request, str] = {}
+        # Those that were held back for that, with their digests.
+        self._held: dict[Request, str] = {}
 
-    def take(self, request: Request) -> bool:
-        """Return whether a resource has a turn, or gets one now."""
+    def take(self, request: Request, digest: str = "") -> bool:
+        """Return whether a resource has a turn, or gets one now.
+
+        Args:
+            request: The resource.
+            digest: Of the revision that it would begin. Another one than the one that failed, or
+                was held back, means that somebody has changed its inputs since.
+        """
         with self._lock:
-            now = self._clock.monotonic()
-            for holder, since in list(self._taken.items()):
-                if now - since >= EXPIRY_SECONDS:
-                    del self._taken[holder]
-            if request not in self._taken and len(self._taken) >= self._limit:
+            self._expire()
+            if self._failed.get(request, digest) != digest:
+                del self._failed[request]
+            if request in self._taken:
+                return True
+            held = len(self._failed) >= self._limit
+            if held and self._held.setdefault(request, digest) != digest:
+                held = False
+            if held or len(self._taken) >= self._limit:
                 self._waiting.add(request)
                 return False
-            self._waiting.discard(request)
-            self._taken.setdefault(request, now)
+            self._begin(request, digest)
             return True
+
+    def resume(self, request: Request, digest: str) -> None:
+        """Count a replacement that another process has begun, whatever the limit.
+
+        Args:
+            request: The resource.
+            digest: Of the revision.
+        """
+        with self._lock:
+            if request not in self._taken and self._failed.get(request) != digest:
+                self._begin(request, digest)
+
+    def holds(self, request: Request) -> list[Request]:
+        """Return the resources whose failures hold a resource back; empty if it waits for a turn.
+
+        Args:
+            request: One that got no turn.
+        """
+        with self._lock:
+            held = request in self._held and len(self._failed) >= self._limit
+            return list(self._failed) if held else []
 
     def pause(self) -> float:
         """Return the seconds after which one that got no turn is to ask again."""
@@ -64,3 +116,39 @@ class Turns:
         with self._lock:
             self._taken.pop(request, None)
             self._waiting.discard(request)
+
+    def fail(self, request: Request) -> None:
+        """Free the turn of a resource whose replacement has failed."""
+        with self._lock:
+            self._waiting.discard(request)
+            turn = self._taken.pop(request, None)
+            if turn is not None:
+                self._failed[request] = turn.digest
+
+    def succeed(self, request: Request) -> None:
+        """Free the turn of a resource whose replacement serves, or has failed and works now."""
+        with self._lock:
+            self._waiting.discard(request)
+            was_begun = self._taken.pop(request, None) is not None
+            if was_begun or request in self._failed:
+                self._failed.clear()
+                self._held.clear()
+
+    def forget(self, request: Request) -> None:
+        """Forget a resource that is gone."""
+        self.give_back(request)
+        with self._lock:
+            self._failed.pop(request, None)
+            self._held.pop(request, None)
+
+    def _begin(self, request: Request, digest: str) -> None:
+        self._waiting.discard(request)
+        self._held.pop(request, None)
+        self._taken[request] = _Turn(digest, self._clock.monotonic())
+
+    def _expire(self) -> None:
+        now = self._clock.monotonic()
+        for holder, turn in list(self._taken.items()):
+            if now - turn.since >= EXPIRY_SECONDS:
+                del self._taken[holder]
+                self._failed[holder] = turn.digest

@@ -26,6 +26,7 @@ BRIEF: Final[Mapping[str, str]] = {
     "ServiceAccountMissing": verdict.REASON_POD_PENDING,
     "ClaimMissing": verdict.REASON_POD_PENDING,
     "PodUnschedulable": verdict.REASON_POD_PENDING,
+    "QuotaExceeded": verdict.REASON_POD_PENDING,
     "ContainerNotCreated": verdict.REASON_POD_PENDING,
     "ImagePullFailed": verdict.REASON_IMAGE_PULLING,
 }

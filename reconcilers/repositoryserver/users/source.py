@@ -9,6 +9,7 @@ from attrs import field, frozen
 from reconcilers.errors import InvalidInput
 from reconcilers.repositoryserver import servercommands
 from reconcilers.repositoryserver.children import names
+from reconcilers.repositoryserver.children.loaded import WrittenUsers
 from reconcilers.repositoryserver.users.access import Access
 from reconcilers.secrets import data as secrets
 
@@ -37,6 +38,13 @@ class StoredUsers:
     obj: dict[str, Any] = field(repr=False)
     users: str = field(repr=False)
     version: str
+
+    @property
+    def changed(self) -> str:
+        """When they last changed, as `children.secrets.users_secret` takes it."""
+        annotations = self.obj["metadata"].get("annotations") or {}
+        changed: str = annotations.get(names.ANNOTATION_CHANGED, "")
+        return changed
 
 
 class UserSource:
@@ -94,6 +102,16 @@ class UserSource:
             secrets.decoded(data.get(servercommands.USERS_FILE)),
             secrets.decoded(data.get(servercommands.USERS_VERSION_FILE)),
         )
+
+    def written_users(self, server: api.RepositoryServer, version: str) -> WrittenUsers:
+        """Return the users as they were written for the server.
+
+        Args:
+            server: The resource.
+            version: Their version.
+        """
+        name = names.users_name(server)
+        return WrittenUsers.of(version, self._secrets.cached(server.namespace, name))
 
     def users_version(self, server: api.RepositoryServer) -> str:
         """Return what tells one state of the Secret with the users from another."""

@@ -196,11 +196,12 @@ class UserRegistrar:
             if uid in uids and version == known.version
         }
         verdict: Problem | Waiting | None = None
+        written = self._reader.written_users(current.server, known.version)
         for pod in pods:
-            if names.users_of(pod) != known.version:
+            if not written.are_loaded(pod):
                 verdict = self._ensure_loaded(current, pod, known.version, setting) or verdict
         for pod in others:
-            if names.users_of(pod) != known.version:
+            if not written.are_loaded(pod):
                 self._ensure_loaded(current, pod, known.version, setting)
         return verdict
 
@@ -276,17 +277,21 @@ class UserRegistrar:
         """Write the users, and return what is known of them then."""
         text = users.text()
         version = _version(stored, users, known.problem)
-        secret = users_secret(current.server, text, version)
+        if stored is None:
+            others, since = self._applier.has_pods(current), ""
+        else:
+            others, since = stored.version != version, stored.changed
+        # A file that Kopia reads the same is no change of the users.
+        if others:
+            since = timestamp(self._clock.now())
+        secret = users_secret(current.server, text, version, since)
         if stored is None:
             # Created, not applied: a Secret that the cache does not show yet must not be replaced.
             written = self._applier.create(current, resources.SECRETS, secret)
-            # The kubelet of a pod that still ends may know the deleted Secret of the same name.
-            current.users_changed = self._applier.has_pods_of_namesake(current)
         else:
             # The cache holds no content to compare with.
             changed = (stored.users, stored.version) != (text, version)
             written = self._applier.ensure(current, resources.SECRETS, secret, changed=changed)
-            current.users_changed = stored.version != version
             change = access.Change.between(htpasswd.entries(stored.users), users.entries())
             if change.summary():
                 self._tell(current, EVENT_USERS_CHANGED, change.summary(), "ChangeUsers")

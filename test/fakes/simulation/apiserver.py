@@ -17,7 +17,6 @@ from controller.errors import AlreadyExists, Conflict, Invalid, NotFound
 from fakes import objects
 from fakes.apiclient import refuse_outdated
 from reconcilers import resources
-from reconcilers.repositoryserver import api
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -111,7 +110,7 @@ class ApiServer:
         else:
             refuse_outdated(resource, before, body)
             formerly = self._applied.get(before["metadata"]["uid"], {})
-            _refuse_immutable(resource, before, formerly, body)
+            _refuse_immutable(resource, before, body)
             after = self._change(resource, before, _applied(before, formerly, over_the_wire(body)))
         self._applied[after["metadata"]["uid"]] = over_the_wire(body)
         return after
@@ -178,7 +177,7 @@ class ApiServer:
     def _change(self, resource: Resource, before: Object, after: Object) -> Object:
         if after == before:
             return before
-        if resource == api.REPOSITORY_SERVERS and after["spec"] != before["spec"]:
+        if "generation" in before["metadata"] and after.get("spec") != before.get("spec"):
             generation = before["metadata"]["generation"] + 1
             after = {**after, "metadata": {**after["metadata"], "generation": generation}}
         return self._store(resource, before, after)
@@ -203,15 +202,14 @@ def over_the_wire(obj: Mapping[str, Any]) -> Object:
     return received
 
 
-def _refuse_immutable(
-    resource: Resource, before: Object, formerly: Mapping[str, Any], body: Mapping[str, Any]
-) -> None:
-    """Refuse to change what is immutable: the content of snapshots, the specification of pods."""
+def _refuse_immutable(resource: Resource, before: Object, body: Mapping[str, Any]) -> None:
+    """Refuse to change what is immutable: the content of snapshots, the selector of ReplicaSets."""
     secret = resource == resources.SECRETS and before.get("immutable")
     if secret and body.get("data") != before.get("data"):
         raise Invalid(422, "Invalid", "data: field is immutable when `immutable` is set")
-    if resource == resources.PODS and formerly and body.get("spec") != formerly.get("spec"):
-        raise Invalid(422, "Invalid", "pod updates may not change fields other than images")
+    replica_set = resource == resources.REPLICA_SETS
+    if replica_set and body["spec"]["selector"] != before["spec"]["selector"]:
+        raise Invalid(422, "Invalid", "spec.selector: field is immutable")
 
 
 def _applied(before: Any, formerly: Any, wanted: Any, field: str = "") -> Any:

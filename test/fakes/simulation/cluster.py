@@ -14,6 +14,7 @@ from fakes.simulation.endpointslices import EndpointSliceController
 from fakes.simulation.garbagecollector import GarbageCollector
 from fakes.simulation.kubelet import Nodes
 from fakes.simulation.process import Process
+from fakes.simulation.replicasets import ReplicaSetController
 from fakes.simulation.strands import Killed
 from fakes.simulation.user import User
 
@@ -41,6 +42,7 @@ class Cluster:
         self.recorder = FakeRecorder()
         self.nodes = Nodes(self.api, self.agenda, self.random, self.clock)
         EndpointSliceController(self.api, self.agenda, self.random)
+        self.replica_sets = ReplicaSetController(self.api, self.agenda, self.random, self.clock)
         GarbageCollector(self.api, self.agenda, self.random)
         self.user = User(self.api)
         #: The controller; None while it does not run.
@@ -92,6 +94,7 @@ class Cluster:
             lost: A node of which nothing more is ever heard.
         """
         self.weather.clear_up()
+        self.replica_sets.refused = False
         self.nodes.mend(lost=lost)
         self.user.mend()
 
@@ -101,6 +104,7 @@ class Cluster:
         return (
             self.process is not None
             and self.weather.is_fair
+            and not self.replica_sets.refused
             and self.nodes.are_well
             and not any(informer.is_stalled for informer in informers)
         )

@@ -19,6 +19,7 @@ SECONDS = (0.01, 1.0, 8.0, 60.0)
 
 #: What may be owned.
 RESOURCES = (
+    resources.REPLICA_SETS,
     resources.PODS,
     resources.SECRETS,
     resources.SERVICES,
@@ -40,8 +41,10 @@ class GarbageCollector:
         if change.new is None and change.old is not None:
             uid = change.old["metadata"]["uid"]
             self._agenda.after(self._random.choice(SECONDS), lambda: self._collect(uid))
-        elif change.old is None and change.new is not None:
-            # One that was made for an owner that is gone already.
+        elif change.new is not None and (
+            change.old is None or _owner_uids(change.old) != _owner_uids(change.new)
+        ):
+            # One that has got an owner that is gone already.
             resource, obj = change.resource, change.new
             self._agenda.after(max(SECONDS), lambda: self._collect_orphan(resource, obj))
 
@@ -52,10 +55,12 @@ class GarbageCollector:
                     self._delete(resource, obj)
 
     def _collect_orphan(self, resource: Resource, obj: Object) -> None:
-        owners = _owner_uids(obj)
+        metadata = obj["metadata"]
+        now = self._api.find(resource, metadata["namespace"], metadata["name"])
+        owners = set() if now is None else _owner_uids(now)
         there = (
             owner["metadata"]["uid"]
-            for kind in (api.REPOSITORY_SERVERS, resources.SERVICES)
+            for kind in (api.REPOSITORY_SERVERS, resources.SERVICES, resources.REPLICA_SETS)
             for owner in self._api.list(kind)
         )
         if owners and not owners & set(there):

@@ -383,7 +383,9 @@ class Nodes:
         return name
 
     def _snapshot(self, life: Life) -> Object | None:
-        return self._api.find(resources.SECRETS, life.namespace, life.name)
+        volumes = self._pod(life)["spec"]["volumes"]
+        name = next(one for one in volumes if one["name"] == "config")["secret"]["secretName"]
+        return self._api.find(resources.SECRETS, life.namespace, name)
 
     def _claim_is_held(self, life: Life) -> bool:
         """Return whether another node has mounted the claim, which only one can."""

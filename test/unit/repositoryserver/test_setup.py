@@ -155,7 +155,7 @@ def test_who_shares_a_repository_is_woken_when_another_one_has_found_so_or_is_go
 
 @pytest.mark.parametrize(
     "resource",
-    [resources.PODS, resources.NETWORK_POLICIES, resources.SECRETS],
+    [resources.REPLICA_SETS, resources.NETWORK_POLICIES, resources.SECRETS],
     ids=lambda resource: resource.plural,
 )
 def test_a_child_that_a_reconcile_has_made_wakes_nobody_until_it_changes(
@@ -168,6 +168,36 @@ def test_a_child_that_a_reconcile_has_made_wakes_nobody_until_it_changes(
     assert made.woken_by(resource, obj(2)) == {FILES}, "what it changes on a child does"
     made.operator.shown(resource).show_deletion(obj(3))
     assert made.woken_by(resource) == {FILES}
+
+
+def pod(version: int, **metadata: Any) -> Object:
+    """Return a pod of the ReplicaSet `files-1`."""
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "files-1", "uid": "files-1"}
+    labels = {"cr.kanister.io/repository-server": "files"}
+    found = {"generateName": "files-1-", "labels": labels, "ownerReferences": [owner], **metadata}
+    result: Object = objects.merged(obj(version, "files-1-abcde"), {"metadata": found})
+    return result
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        pytest.param(pod(3), id="whose label names it"),
+        pytest.param(pod(3, labels=None), id="whose ReplicaSet it owns"),
+        pytest.param(
+            pod(3, labels=None, ownerReferences=None), id="that its ReplicaSet has released"
+        ),
+        pytest.param(
+            pod(3, labels=None, ownerReferences=[OURS]), id="that the removed controller has made"
+        ),
+    ],
+)
+def test_a_pod_wakes_the_resource(made: SetUp, shown: Object) -> None:
+    made.woken_by(api.REPOSITORY_SERVERS, server(1))
+    made.operator.informers.written(resources.REPLICA_SETS, obj(2, "files-1"))
+    made.woken_by(resources.REPLICA_SETS, obj(2, "files-1"))
+
+    assert made.woken_by(resources.PODS, shown) == {FILES}
 
 
 def test_a_service_that_a_reconcile_has_made_wakes_its_owner(made: SetUp) -> None:

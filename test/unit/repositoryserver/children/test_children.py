@@ -9,14 +9,12 @@ import pytest
 from fakes import objects
 from fakes.children import (
     DIGEST,
-    USERS,
     Object,
     inputs,
     server,
 )
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import compare, network, revision
-from reconcilers.repositoryserver.children.pod import pod as desired_pod
 
 SECRET_VALUES = (
     objects.REPOSITORY_PASSWORD_VALUE,
@@ -26,11 +24,11 @@ SECRET_VALUES = (
 
 CHILDREN: list[Callable[[api.RepositoryServer], Object]] = [
     lambda of: revision.snapshot_secret(of, inputs(of), DIGEST),
-    lambda of: desired_pod(of, inputs(of), DIGEST, USERS),
+    lambda of: revision.replica_set(of, inputs(of), DIGEST, replicas=1),
     lambda of: network.service(of, DIGEST),
     network.network_policy,
 ]
-KINDS = ["Secret", "Pod", "Service", "NetworkPolicy"]
+KINDS = ["Secret", "ReplicaSet", "Service", "NetworkPolicy"]
 
 
 class TestEveryChild:

@@ -1,4 +1,4 @@
-"""When an object needs applying, and what of it a pod that exists can take."""
+"""When an object needs applying."""
 
 import re
 
@@ -7,18 +7,18 @@ import pytest
 from fakes import objects
 from fakes.children import (
     DIGEST,
-    USERS,
     Object,
     inputs,
     server,
 )
 from reconcilers.repositoryserver.children import compare, names, network
-from reconcilers.repositoryserver.children.pod import pod as desired_pod
+from reconcilers.repositoryserver.children.pod import template
 
 
 class TestWithApplied:
     def test_the_annotation_is_the_only_difference(self) -> None:
-        desired = desired_pod(server(), inputs(), DIGEST, USERS)
+        desired = network.service(server(), DIGEST)
+        desired["metadata"]["annotations"] = {"note": "a"}
 
         applied = compare.with_applied(desired)
 
@@ -47,7 +47,12 @@ SERVICE = compare.with_applied(network.service(server(), DIGEST))
 POLICY = compare.with_applied(
     network.network_policy(server({"spec": {"server": {"networkPolicy": {"podSelector": {}}}}}))
 )
-POD = compare.with_applied(desired_pod(server(), inputs(), DIGEST, USERS))
+POD = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": names.metadata(server(), "files", DIGEST),
+    "spec": template(server(), inputs(), DIGEST)["spec"],
+}
 
 FOREIGN_OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "foreign"}
 SIDECAR = {"name": "proxy", "image": "proxy:1"}
@@ -164,42 +169,3 @@ class TestDiffers:
     )
     def test_values_of_another_kind(self, desired: Object, observed: object) -> None:
         assert compare.differs(desired, observed)
-
-
-@pytest.mark.parametrize(
-    ("desired", "observed", "applied"),
-    [
-        pytest.param(
-            {"nodeName": "a"}, {"nodeName": "b", "priority": 0}, {"nodeName": "b"}, id="a value"
-        ),
-        pytest.param({"httpGet": {"port": 1}}, {"exec": {}}, {}, id="one that was taken away"),
-        pytest.param(
-            {"containers": [{"name": "a", "image": "a:1"}, {"name": "b"}]},
-            {"containers": [{"name": "proxy"}, {"name": "a", "image": "a:2", "tty": True}]},
-            {"containers": [{"name": "a", "image": "a:2"}]},
-            id="an item of a list that is merged: one more in front, one less",
-        ),
-        pytest.param(
-            {"tolerations": [{"key": "a"}]},
-            {"tolerations": [{"key": "a"}, {"key": "b"}]},
-            {"tolerations": [{"key": "a"}, {"key": "b"}]},
-            id="a list that is taken whole",
-        ),
-        pytest.param(
-            {"nodeSelector": {"ports": ["a"]}},
-            {"nodeSelector": {"ports": ["b"]}},
-            {"nodeSelector": {"ports": ["b"]}},
-            id="a list of no pod's, that is called as one of them",
-        ),
-        pytest.param(
-            {"nodeSelector": {"ports": "a"}},
-            {"nodeSelector": {"ports": "b"}},
-            {"nodeSelector": {"ports": "b"}},
-            id="a label that is called as a list",
-        ),
-    ],
-)
-def test_of_a_pod_that_exists_what_is_desired_has_its_values(
-    desired: Object, observed: Object, applied: Object
-) -> None:
-    assert compare.with_observed_values(desired, observed) == applied

@@ -3,12 +3,11 @@
 from fakes import objects
 from fakes.children import (
     DIGEST,
-    USERS,
     inputs,
     server,
 )
 from reconcilers.repositoryserver.children import network
-from reconcilers.repositoryserver.children.pod import pod as desired_pod
+from reconcilers.repositoryserver.children.pod import template
 
 
 def test_the_service_routes_to_the_pod_with_the_digest() -> None:
@@ -20,7 +19,7 @@ def test_the_service_routes_to_the_pod_with_the_digest() -> None:
         },
         "ports": [{"name": "https", "port": 51515, "protocol": "TCP", "targetPort": 51515}],
     }
-    pod = desired_pod(server(), inputs(), DIGEST, USERS)
+    pod = template(server(), inputs(), DIGEST)
     selector = network.service(server(), DIGEST)["spec"]["selector"]
     assert selector.items() <= pod["metadata"]["labels"].items()
 

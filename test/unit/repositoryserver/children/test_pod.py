@@ -11,7 +11,6 @@ from fakes import storage as fakes
 from fakes.children import (
     DIGEST,
     FINGERPRINT,
-    USERS,
     Object,
     container,
     environment,
@@ -26,7 +25,7 @@ from reconcilers.kopia import cli
 from reconcilers.kopia.storage.model import Storage
 from reconcilers.repositoryserver import servercommands
 from reconcilers.repositoryserver.children import names, network, revision
-from reconcilers.repositoryserver.children.pod import pod as desired_pod
+from reconcilers.repositoryserver.children.pod import metadata_patch, template
 
 # Volumes that the restricted profile allows.
 RESTRICTED_VOLUMES = {
@@ -225,7 +224,7 @@ class TestPod:
         )
 
         of = attrs.evolve(inputs(), storage=storage)
-        spec = desired_pod(server(), of, DIGEST, USERS)["spec"]
+        spec = template(server(), of, DIGEST)["spec"]
 
         assert {"name": "SSL_CERT_DIR", "value": "/etc/kopia/storage"} in spec["containers"][0][
             "env"
@@ -267,15 +266,6 @@ class TestPod:
     def test_the_kubelet_keeps_kopias_last_words(self) -> None:
         assert container()["terminationMessagePolicy"] == "FallbackToLogsOnError"
 
-    def test_it_shows_its_certificate_and_the_users_that_it_has(self) -> None:
-        pod = desired_pod(server(), inputs(), DIGEST, USERS)
-
-        assert pod["metadata"]["annotations"] == {
-            "cr.kanister.io/tls-fingerprint": FINGERPRINT,
-            "cr.kanister.io/tls-not-after": "2026-01-01T00:00:00Z",
-            "cr.kanister.io/users": USERS,
-        }
-
     def test_its_users_are_mounted_apart_as_they_change_while_it_runs(self) -> None:
         (users,) = (volume for volume in pod_spec()["volumes"] if volume["name"] == "users")
 
@@ -296,7 +286,7 @@ class TestPod:
     def test_without_a_claim_it_goes_where_the_scheduler_likes(self) -> None:
         of = attrs.evolve(inputs(), storage=attrs.evolve(inputs().storage, claim=""))
 
-        assert "affinity" not in desired_pod(server(), of, DIGEST, USERS)["spec"]
+        assert "affinity" not in template(server(), of, DIGEST)["spec"]
 
 
 MEMORY_LIMIT = of_pod(resources={"limits": {"memory": "1Gi"}})
@@ -376,15 +366,16 @@ class TestPodSettings:
         of = server(
             of_pod(
                 podLabels={"team": "a", names.LABEL_DIGEST: "mine"},
-                podAnnotations={"note": "b", names.ANNOTATION_FINGERPRINT: "mine"},
+                podAnnotations={"note": "b", names.ANNOTATION_USERS: "mine"},
             )
         )
 
-        metadata = desired_pod(of, inputs(of), DIGEST, USERS)["metadata"]
+        metadata = template(of, inputs(of), DIGEST)["metadata"]
 
-        ours = desired_pod(server(), inputs(), DIGEST, USERS)["metadata"]
+        ours = template(server(), inputs(), DIGEST)["metadata"]
         assert metadata["labels"] == {"team": "a", **ours["labels"]}
-        assert metadata["annotations"] == {"note": "b", **ours["annotations"]}
+        assert metadata["annotations"].items() > {"note": "b"}.items()
+        assert names.ANNOTATION_USERS not in metadata["annotations"]
 
     def test_only_the_pod_has_them(self) -> None:
         of = server(of_pod(podLabels={"team": "a"}))
@@ -452,7 +443,73 @@ def test_kopia_runs_behind_a_filter_where_its_urls_hold_a_credential(
     )
     made = attrs.evolve(inputs(), storage=storage)
 
-    (kopia,) = desired_pod(server(), made, DIGEST, USERS)["spec"]["containers"]
+    (kopia,) = template(server(), made, DIGEST)["spec"]["containers"]
 
     assert kopia["command"][-1] == "/bin/kopia"
     assert (kopia["command"][0] == "/bin/sh") is shell
+
+
+def metadata(labels: Object | None = None, annotations: Object | None = None) -> Object:
+    """Return the metadata of a template with labels and annotations of the resource's."""
+    of = server(of_pod(podLabels=labels or {}, podAnnotations=annotations or {}))
+    found: Object = template(of, inputs(of), DIGEST)["metadata"]
+    return found
+
+
+KEYS = "cr.kanister.io/from-template"
+WITH_TEAM, WITHOUT = metadata({"team": "a"}, {"note": "b"}), metadata()
+
+
+class TestPodThatIsThere:
+    """A ReplicaSet's template is for new pods: one that is there is changed by a patch."""
+
+    @pytest.mark.parametrize(
+        ("wanted", "observed", "patch"),
+        [
+            pytest.param(WITHOUT, WITHOUT, {}, id="nothing has changed"),
+            pytest.param(
+                WITH_TEAM,
+                WITHOUT,
+                {
+                    "labels": {"team": "a"},
+                    "annotations": {"note": "b", KEYS: WITH_TEAM["annotations"][KEYS]},
+                },
+                id="what the template says by now is written",
+            ),
+            pytest.param(
+                WITHOUT,
+                WITH_TEAM,
+                {
+                    "labels": {"team": None},
+                    "annotations": {"note": None, KEYS: WITHOUT["annotations"][KEYS]},
+                },
+                id="what it does not say any more is taken off",
+            ),
+            pytest.param(
+                WITHOUT,
+                objects.merged(WITHOUT, {"labels": {"mesh": "x"}, "annotations": {"mesh": "y"}}),
+                {},
+                id="what others have added stays",
+            ),
+            pytest.param(
+                WITHOUT,
+                objects.merged(WITHOUT, {"labels": {names.LABEL_INSTANCE: None}}),
+                {"labels": {names.LABEL_INSTANCE: objects.NAME}},
+                id="a label that somebody has taken off is put back",
+            ),
+            pytest.param(
+                WITHOUT,
+                objects.merged(WITH_TEAM, {"annotations": {KEYS: "["}}),
+                {"annotations": {KEYS: WITHOUT["annotations"][KEYS]}},
+                id="where nobody knows what came from the template nothing is taken off",
+            ),
+            pytest.param(
+                WITHOUT,
+                {},
+                {"labels": WITHOUT["labels"], "annotations": WITHOUT["annotations"]},
+                id="a pod that has lost everything",
+            ),
+        ],
+    )
+    def test_is_brought_up_to_date(self, wanted: Object, observed: Object, patch: Object) -> None:
+        assert metadata_patch(wanted, observed) == patch

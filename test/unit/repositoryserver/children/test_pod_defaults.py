@@ -7,11 +7,11 @@ from typing import Any
 import attrs
 import pytest
 
-from fakes.children import DIGEST, FILE_STORE, USERS, Object, inputs, of_pod, server
+from fakes.children import DIGEST, FILE_STORE, Object, inputs, of_pod, server
 from fakes.storage import Values, storage_of
 from reconcilers.kopia.storage import authorities
 from reconcilers.repositoryserver.children import revision
-from reconcilers.repositoryserver.children.pod import pod as desired_pod
+from reconcilers.repositoryserver.children.pod import template
 from reconcilers.settings import PodDefaults
 
 LINUX = {"kubernetes.io/os": "linux"}
@@ -22,10 +22,10 @@ S3: Values = {"type": "s3", "bucket": "backups", "region": "eu-west-1"}
 
 
 def made(defaults: Object, settings: Object | None = None, store: Values = FILE_STORE) -> Object:
-    """Return the pod under the defaults of a resource with settings of its own."""
+    """Return the template of the pods under the defaults of a resource with settings of its own."""
     of = server(of_pod(**(settings or {})))
     full = attrs.evolve(inputs(of), storage=storage_of(of, store), defaults=PodDefaults(**defaults))
-    return desired_pod(of, full, DIGEST, USERS)
+    return template(of, full, DIGEST)
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,12 @@ from fakes import storage as fakes
 from fakes.children import (
     DIGEST,
     FILE_STORE,
-    USERS,
     Object,
     inputs,
     of_pod,
     server,
 )
-from reconcilers.repositoryserver.children import revision
-from reconcilers.repositoryserver.children.pod import pod as desired_pod
+from reconcilers.repositoryserver.children import compare, revision
 from reconcilers.secrets import data as secrets
 
 
@@ -48,11 +46,48 @@ class TestSnapshotSecret:
 
         assert secret["immutable"] is True
 
-    def test_it_has_the_name_of_the_pod(self) -> None:
+    def test_it_has_the_name_of_the_replica_set(self) -> None:
         secret = revision.snapshot_secret(server(), inputs(), DIGEST)
-        pod = desired_pod(server(), inputs(), DIGEST, USERS)
+        name = replica_set()["metadata"]["name"]
 
-        assert secret["metadata"]["name"] == pod["metadata"]["name"] == f"{objects.NAME}-{DIGEST}"
+        assert secret["metadata"]["name"] == name == f"{objects.NAME}-{DIGEST}"
+
+
+def replica_set(change: Object | None = None, *, replicas: int = 1) -> Object:
+    of = server(change)
+    return revision.replica_set(of, inputs(of), DIGEST, replicas=replicas)
+
+
+class TestReplicaSet:
+    def test_it_keeps_one_pod_that_it_finds_by_labels_which_the_pod_has(self) -> None:
+        spec = replica_set()["spec"]
+
+        assert spec["replicas"] == 1
+        labels = spec["template"]["metadata"]["labels"]
+        assert spec["selector"]["matchLabels"].items() <= labels.items()
+
+    def test_its_selector_which_cannot_change_does_not_follow_the_resource(self) -> None:
+        changed = replica_set(of_pod(podLabels={"team": "a"}, runAsUser=7))
+
+        assert changed["spec"]["selector"] == replica_set()["spec"]["selector"]
+
+    def test_how_many_pods_it_has_is_no_wish_of_the_resource(self) -> None:
+        marks = [
+            compare.with_applied(replica_set(replicas=replicas))["metadata"]["annotations"][
+                "cr.kanister.io/applied"
+            ]
+            for replicas in (0, 1)
+        ]
+
+        assert marks[0] == marks[1]
+
+    def test_the_names_of_its_pods_are_host_names_that_tell_revisions_apart(self) -> None:
+        of = server({"metadata": {"name": "long-" * 40}})
+
+        name = revision.replica_set(of, inputs(of), DIGEST, replicas=1)["metadata"]["name"]
+
+        assert name.endswith(f"-{DIGEST}")
+        assert len(f"{name}-abcde") <= 63
 
 
 def digest_of(change: Object | None = None, **replaced: Any) -> str:

@@ -3,19 +3,13 @@
 import base64
 
 from fakes import objects
-from fakes.children import (
-    DIGEST,
-    inputs,
-    server,
-)
-from reconcilers.repositoryserver.children import compare
-from reconcilers.repositoryserver.children.pod import pod as desired_pod
+from fakes.children import server
 from reconcilers.repositoryserver.children.secrets import users_secret
 
 
 class TestUsersSecret:
     def test_it_can_change_and_belongs_to_the_server(self) -> None:
-        secret = users_secret(server(), "a@h:hash\n", "v2")
+        secret = users_secret(server(), "a@h:hash\n", "v2", "")
 
         assert secret["metadata"]["name"] == "repo-server-files-users"
         assert secret["metadata"]["ownerReferences"][0]["name"] == objects.NAME
@@ -25,9 +19,10 @@ class TestUsersSecret:
             "version": b"v2",
         }
 
-    def test_users_that_a_pod_takes_up_are_no_other_wish_for_the_pod(self) -> None:
-        def mark(users: str) -> str:
-            applied = compare.with_applied(desired_pod(server(), inputs(), DIGEST, users))
-            return str(applied["metadata"]["annotations"]["cr.kanister.io/applied"])
+    def test_it_says_when_it_last_changed_if_a_pod_may_have_had_other_users(self) -> None:
+        secret = users_secret(server(), "a@h:hash\n", "v2", "2026-01-01T00:00:00Z")
 
-        assert mark("v1") == mark("v2")
+        assert secret["metadata"]["annotations"] == {
+            "cr.kanister.io/changed": "2026-01-01T00:00:00Z"
+        }
+        assert "annotations" not in users_secret(server(), "", "v2", "")["metadata"]

@@ -147,7 +147,7 @@ class TestCertificateOfTheControllersOwn:
         secret = signed.secret(self.SECRET)
         assert secret["type"] == "kubernetes.io/tls"
         assert owner_uids(secret) == [objects.UID]
-        snapshot = signed.secret(signed.pod()["metadata"]["name"])
+        snapshot = signed.secret(signed.replica_set()["metadata"]["name"])
         assert secret["data"].items() <= snapshot["data"].items()
         assert signed.recorder.told()[0] == (
             "Normal CertificateIssued: created a certificate that is valid until "
@@ -214,7 +214,7 @@ class TestCertificateOfTheControllersOwn:
         former, pod = settled.secret(self.SECRET), settled.pod()
         settled.drop_secret(self.SECRET)
 
-        settled.reconcile()
+        settled.begin_revision()
 
         assert settled.secret(self.SECRET)["data"] != former["data"]
         assert len(settled.pods()) == 2
@@ -227,6 +227,7 @@ class TestCertificateOfTheControllersOwn:
         settled.reconcile()
 
         assert self.of_certificate(settled) == [self.READ, self.RENEW, self.READ]
+        settled.begin_revision()
         # Until the new pod serves, clients see the former certificate.
         assert settled.server()["status"]["serverInfo"] == before
         (new,) = (pod for pod in settled.pods() if pod["metadata"]["name"] != before["podName"])
@@ -277,9 +278,25 @@ class TestCertificateOfTheControllersOwn:
         assert settled.recorder.told() == [f"Warning CertificateExpiring: {told}"]
 
         settled.api.failures.clear()
+        settled.clock.step(RETRY_SECONDS)
         settled.reconcile()
 
         assert settled.condition("CertificateExpiring")[0] == "False"
+
+    def test_a_refused_renewal_is_tried_again_every_ten_minutes(self, settled: World) -> None:
+        settled.api.failures[self.RENEW] = Forbidden(403, "Forbidden", "no")
+        settled.clock.step(self.DUE_SECONDS)
+        settled.reconcile()
+        settled.api.taken()
+
+        for _ in range(5):
+            settled.clock.step(1.0)
+            settled.reconcile()
+        assert settled.api.taken() == []
+
+        settled.clock.step(RETRY_SECONDS)
+        settled.reconcile()
+        assert self.RENEW in self.of_certificate(settled)
 
     def test_is_not_written_into_a_secret_of_others(self, signed: World) -> None:
         theirs = objects.secret(self.SECRET, "kubernetes.io/tls", {"tls.crt": "", "tls.key": ""})
@@ -296,7 +313,7 @@ class TestCertificateOfTheControllersOwn:
         settled.change_secret(objects.tls_secret())
         changed = objects.repository_server({"metadata": {"generation": 2}})
         settled.api.put(api.REPOSITORY_SERVERS, {**changed, "status": settled.server()["status"]})
-        settled.reconcile()
+        settled.begin_revision()
         assert settled.secret(self.SECRET)
 
         (new,) = (pod for pod in settled.pods() if not podstatus.is_ready(pod))

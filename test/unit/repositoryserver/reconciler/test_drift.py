@@ -63,32 +63,14 @@ def test_what_is_changed_by_hand_is_put_back(
 
 
 @pytest.mark.parametrize(
-    ("resource", "verbs", "label"),
+    "resource",
     [
-        pytest.param(
-            resources.PODS,
-            ("get", "apply"),
-            names.LABEL_DIGEST,
-            id="the pod's digest, by which the Service selects it",
-        ),
-        pytest.param(
-            resources.PODS,
-            ("get", "apply"),
-            names.LABEL_INSTANCE,
-            id="the pod's server, by which Service and NetworkPolicy select it",
-        ),
-        pytest.param(
-            resources.SECRETS,
-            ("apply",),
-            names.LABEL_DIGEST,
-            id="its Secret's digest, by which that is deleted some day",
-        ),
+        pytest.param(resources.REPLICA_SETS, id="the ReplicaSet's digest, by which it is found"),
+        pytest.param(resources.SECRETS, id="its Secret's, by which that is deleted some day"),
     ],
 )
-def test_a_label_that_is_taken_away_is_put_back(
-    settled: World, resource: Resource, verbs: tuple[str, ...], label: str
-) -> None:
-    name = settled.pod()["metadata"]["name"]
+def test_a_label_that_is_taken_away_is_put_back(settled: World, resource: Resource) -> None:
+    label, name = names.LABEL_DIGEST, settled.replica_set()["metadata"]["name"]
     store = settled.api.store(resource)
     before = store.get(objects.NAMESPACE, name)
     assert before is not None
@@ -97,14 +79,38 @@ def test_a_label_that_is_taken_away_is_put_back(
 
     settled.reconcile()
 
-    restore = [Action(verb, resource.plural, name) for verb in verbs]
-    assert settled.api.taken() == [*READ_INPUTS, *restore]
+    assert settled.api.taken() == [*READ_INPUTS, Action("apply", resource.plural, name)]
     after = store.get(objects.NAMESPACE, name)
     assert after is not None
     assert after["metadata"]["labels"] == before["metadata"]["labels"]
     assert settled.progress() == "Ready"
     settled.reconcile()
     assert settled.api.taken() == []
+
+
+@pytest.mark.parametrize("label", [names.LABEL_DIGEST, names.LABEL_INSTANCE])
+@pytest.mark.parametrize(
+    "released",
+    [
+        pytest.param(False, id="at once"),
+        pytest.param(True, id="after its ReplicaSet has let go of it"),
+    ],
+)
+def test_a_label_by_which_clients_reach_a_pod_is_put_back(
+    settled: World, label: str, *, released: bool
+) -> None:
+    """Without it the pod would run on, without protection, beside another one."""
+    before = settled.pod()
+    metadata: Object = {"labels": {label: None}}
+    if released:
+        metadata["ownerReferences"] = None
+    settled.api.put(resources.PODS, objects.merged(before, {"metadata": metadata}))
+
+    settled.reconcile()
+
+    restored = settled.stored(before)["metadata"]
+    assert Action("patch", "pods", restored["name"]) in settled.api.taken()
+    assert restored["labels"] == before["metadata"]["labels"]
 
 
 class TestWebhook:
@@ -133,15 +139,11 @@ class TestWebhook:
         world.reconcile()
 
         assert world.api.taken() == [*READ_USERS, *READ_INPUTS, world.write_record]
-        version = world.pod()["metadata"]["resourceVersion"]
         world.edit({"server": {"podLabels": {"team": "a"}}})
         world.reconcile()
         assert world.pod()["metadata"]["labels"]["team"] == "a"
         assert world.pod()["spec"] == changed
         assert world.progress() == "Ready"
-        # So that nothing is put back that has changed in between.
-        (body,) = (one for one in world.api.bodies if "team" in one["metadata"].get("labels", {}))
-        assert body["metadata"]["resourceVersion"] == version
 
     def test_a_label_of_its_own_on_a_child_keeps_nobody_out(self, world: World) -> None:
         def label(_: Resource, obj: Object) -> None:

@@ -45,7 +45,7 @@ WEBHOOK = WebhookFailed(500, "InternalError", "failed calling webhook: connectio
         pytest.param(WEBHOOK, id="a webhook does not answer"),
     ],
 )
-def test_a_pod_that_may_not_be_made_now_keeps_neither_users_nor_drained_pods_waiting(
+def test_a_revision_that_may_not_be_made_now_keeps_neither_users_nor_drained_pods_waiting(
     settled: World, refusal: Forbidden | WebhookFailed
 ) -> None:
     """A quota that is full of pods that drain would never be free again."""
@@ -53,10 +53,10 @@ def test_a_pod_that_may_not_be_made_now_keeps_neither_users_nor_drained_pods_wai
     settled.kubelet(second, objects.serving())
     settled.reconcile()
     assert plan.drain_until(settled.stored(first)) is not None
-    there = {pod["metadata"]["name"] for pod in settled.pods()}
+    there = {one["metadata"]["name"] for one in settled.revisions()}
 
     def refuse(resource: Resource, obj: Object) -> None:
-        if resource == resources.PODS and obj["metadata"]["name"] not in there:
+        if resource == resources.REPLICA_SETS and obj["metadata"]["name"] not in there:
             raise refusal
 
     settled.api.admission = refuse
@@ -64,7 +64,7 @@ def test_a_pod_that_may_not_be_made_now_keeps_neither_users_nor_drained_pods_wai
     settled.change_secret(objects.users_secret({"other": "p"}))
 
     settled.clock.step(DEFAULT_DRAIN_SECONDS)
-    settled.reconcile()
+    settled.begin_revision()
 
     value, reason, message = settled.condition("Ready")
     assert (value, reason) == ("False", "ApiRequestRefused")
@@ -147,7 +147,7 @@ def test_a_conflict_is_no_error(world: World) -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        pytest.param(Conflict(409, "Conflict", "modified"), id="the pod has changed meanwhile"),
+        pytest.param(Conflict(409, "Conflict", "modified"), id="it has changed meanwhile"),
         pytest.param(ServerUnavailable(503, "", "try again"), id="the API server is away"),
         pytest.param(Forbidden(403, "Forbidden", "no such right"), id="a right was taken away"),
     ],
@@ -156,7 +156,7 @@ def test_a_label_whose_request_fails_once_is_on_the_pod_after_the_next_pass(
     settled: World, error: ClientError
 ) -> None:
     settled.edit({"server": {"podLabels": {"team": "a"}}})
-    apply = Action("apply", "pods", settled.pod()["metadata"]["name"])
+    apply = Action("apply", "replicasets", settled.replica_set()["metadata"]["name"])
     settled.api.failures[apply] = error
     with contextlib.suppress(ServerUnavailable):
         settled.reconcile()

@@ -161,6 +161,23 @@ class TestSchedule:
         assert settled.condition("Ready")[:2] == ("False", "NotAllowed")
         assert cron_jobs(settled) == []
 
+    def test_it_is_adopted_with_the_other_children_that_have_lost_their_owner(
+        self, scheduled: World
+    ) -> None:
+        for resource in (resources.CRON_JOBS, resources.SECRETS):
+            child = scheduled.api.store(resource).get(objects.NAMESPACE, NAME)
+            assert child is not None
+            change = {"metadata": {"ownerReferences": None}}
+            scheduled.api.put(resource, objects.merged(child, change))
+
+        scheduled.reconcile()
+
+        for resource in (resources.CRON_JOBS, resources.SECRETS):
+            child = scheduled.api.store(resource).get(objects.NAMESPACE, NAME)
+            assert child is not None
+            assert child["metadata"]["ownerReferences"][0]["uid"] == objects.UID
+        assert get_condition(conditions_of(scheduled.server()), CONDITION) is None
+
     def test_a_changed_password_reaches_it(self, scheduled: World) -> None:
         before = scheduled.secret(NAME)["data"]["repository-password"]
         scheduled.change_secret(objects.password_secret("another"))

@@ -86,21 +86,21 @@ def test_what_the_api_server_refuses_of_a_pod_is_told_and_the_running_one_serves
     trial = World()
     trial.settle()
     trial.edit({"server": settings})
-    trial.reconcile()
+    trial.begin_revision()
     (refused,) = [
         action
         for action in trial.api.taken()
-        if (action.verb, action.resource) == ("apply", "pods")
+        if (action.verb, action.resource) == ("apply", "replicasets")
     ]
     settled.api.failures[refused] = refusal
 
     settled.edit({"server": settings})
     settled.change_secret(objects.users_secret({"other": "p"}))
-    settled.reconcile()
+    settled.begin_revision()
 
     assert settled.condition("Ready")[:2] == ("False", "PodRefused")
     assert settled.condition("Ready")[2].startswith(
-        f"the API server rejects pod {refused.name}: {refusal.message}; correct this in "
+        f"the API server rejects ReplicaSet {refused.name}: {refusal.message}; correct this in "
         "spec.server, for example in podOverride"
     )
     assert settled.pod()["spec"] == before["spec"]
@@ -128,7 +128,7 @@ class TestAccount:
         annotations = {"cr.kanister.io/allow-repository-servers": "true"}
         metadata = {**self.ACCOUNT, "annotations": annotations}
         settled.api.put(resources.SERVICE_ACCOUNTS, {"metadata": metadata})
-        settled.reconcile()
+        settled.begin_revision()
 
         assert [pod["spec"].get("serviceAccountName") for pod in settled.pods()] == [None, "cloud"]
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from controller.errors import NotFound
 from controller.reconcile import Result
 from fakes import objects
 from fakes.apiclient import Action
@@ -88,6 +89,91 @@ def test_our_own_copy_of_the_users_is_no_access_secret(settled: World) -> None:
     assert "is written by the controller" in settled.condition("ClientUserInitialized")[2]
 
 
+def _orphan(world: World) -> None:
+    """Delete the resource and leave its children, then make it again."""
+    for resource in CHILDREN:
+        for obj in world.api.store(resource).list():
+            if owner_uids(obj):
+                world.api.put(
+                    resource, objects.merged(obj, {"metadata": {"ownerReferences": None}})
+                )
+    again = {"metadata": {"uid": "made-again"}}
+    world.api.put(api.REPOSITORY_SERVERS, objects.repository_server(again))
+
+
+CHILDREN = (
+    resources.SECRETS,
+    resources.REPLICA_SETS,
+    resources.SERVICES,
+    resources.NETWORK_POLICIES,
+)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_children_without_an_owner_are_adopted_and_the_pod_goes_on(
+    settled: World, *, restarted: bool
+) -> None:
+    pod = settled.pod()
+    _orphan(settled)
+    if restarted:
+        settled.restart()
+
+    settled.reconcile()
+
+    assert settled.pod()["metadata"]["uid"] == pod["metadata"]["uid"]
+    assert settled.progress() == "Ready"
+    owned = {
+        obj["metadata"]["name"]
+        for resource in CHILDREN
+        for obj in settled.api.store(resource).list()
+        if owner_uids(obj) == ["made-again"]
+    }
+    revision = settled.replica_set()["metadata"]["name"]
+    assert owned == {SERVICE, f"{SERVICE}-users", revision}
+    settled.api.taken()
+    settled.reconcile()
+    assert settled.api.taken() == []
+
+
+def test_nothing_is_adopted_by_a_resource_that_the_api_server_does_not_have_any_more(
+    settled: World,
+) -> None:
+    """The garbage collector would delete it."""
+    read = Action("get", "repositoryservers", objects.NAME)
+    settled.api.failures[read] = NotFound(404, "NotFound", "gone")
+    policy = settled.api.store(resources.NETWORK_POLICIES).get(objects.NAMESPACE, SERVICE)
+    assert policy is not None
+    change = {"metadata": {"ownerReferences": None}}
+    settled.api.put(resources.NETWORK_POLICIES, objects.merged(policy, change))
+
+    settled.reconcile()
+
+    assert settled.api.taken()[0] == read
+    assert Action("patch", "networkpolicies", SERVICE) not in settled.api.taken()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"name": "files-precious"}, id="another name"),
+        pytest.param({"labels": {names.LABEL_MANAGED_BY: "somebody"}}, id="another manager"),
+        pytest.param(
+            {"ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": "n", "uid": "n"}]},
+            id="an owner",
+        ),
+    ],
+)
+def test_what_has_another_owner_or_name_is_not_adopted(settled: World, change: Object) -> None:
+    labels = settled.replica_set()["metadata"]["labels"]
+    metadata = {"name": SERVICE + "-users", "namespace": objects.NAMESPACE, "labels": labels}
+    strange = objects.merged({"metadata": metadata, "spec": {}}, {"metadata": change})
+    settled.api.put(resources.SERVICES, strange)
+
+    settled.reconcile()
+
+    assert settled.api.taken() == []
+
+
 def test_what_a_deleted_namesake_has_left_is_waited_for(world: World) -> None:
     former = api.parse(objects.repository_server({"metadata": {"uid": "uid-of-a-namesake"}}))
     left = network.network_policy(former)
@@ -121,14 +207,14 @@ def test_a_deleted_server_is_left_to_the_garbage_collector(settled: World) -> No
 
 
 @pytest.mark.parametrize(
-    ("ends", "marked"),
+    ("ends", "told"),
     [
-        pytest.param(True, False, id="while a pod of it ends, its kubelet may know its users"),
-        pytest.param(False, True, id="once it is gone the pod starts with the users as they are"),
+        pytest.param(True, True, id="while a pod of it ends, its kubelet may know its users"),
+        pytest.param(False, False, id="once it is gone the pod starts with the users as they are"),
     ],
 )
 def test_the_users_of_a_pod_whose_server_had_a_namesake(
-    world: World, *, ends: bool, marked: bool
+    world: World, *, ends: bool, told: bool
 ) -> None:
     if ends:
         former: Object = {
@@ -146,6 +232,7 @@ def test_the_users_of_a_pod_whose_server_had_a_namesake(
 
     world.reconcile()
 
-    uid = world.server()["metadata"]["uid"]
-    (pod,) = [pod for pod in world.pods() if uid in owner_uids(pod)]
-    assert bool(names.users_of(pod)) is marked
+    (pod,) = [pod for pod in world.pods() if names.digest_of(pod)]
+    world.kubelet(pod, objects.serving())
+    world.reconcile()
+    assert world.kopia.ran() == (["take up"] if told else [])

@@ -4,95 +4,104 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from fakes import objects
 from fakes.apiclient import Action
 from fakes.world import WRITE_STATUS
 from reconcilers import resources
-from reconcilers.repositoryserver import api
-from reconcilers.repositoryserver.reconciler import LOST_SECONDS, POD_FIRST_SECONDS
-from reconcilers.repositoryserver.rollout import retry
+from reconcilers.repositoryserver.children import names
+from reconcilers.repositoryserver.rollout import podstatus, retry
+from reconcilers.repositoryserver.status import patience
 
 if TYPE_CHECKING:
-    from controller.resource import Object
     from fakes.world import World
 
 
-def test_a_deleted_pod_comes_back_under_its_name(settled: World) -> None:
-    name = settled.pod()["metadata"]["name"]
-    settled.drop_pod(settled.pod())
+def test_a_deleted_pod_is_made_again_by_its_replica_set_without_a_request(settled: World) -> None:
+    former = settled.pod()
+    settled.drop_pod(former)
+    settled.replica_sets.sync()
 
     settled.reconcile()
 
-    assert settled.pod()["metadata"]["name"] == name
+    assert settled.pod()["metadata"]["uid"] != former["metadata"]["uid"]
+    assert settled.api.taken() == [WRITE_STATUS]
+    assert settled.selected() == names.digest_of(former)
     assert settled.progress() == "Pending"
     assert settled.condition("ServerInitialized")[0] == "Unknown"
     assert settled.condition("ClientUserInitialized")[0] == "True"
+    settled.kubelet(settled.pod(), objects.serving())
+    settled.reconcile()
+    assert settled.progress() == "Ready"
+    assert settled.kopia.ran() == []
 
 
-def test_a_pod_that_was_deleted_comes_back_while_its_service_stays(settled: World) -> None:
-    name = settled.pod()["metadata"]["name"]
-    settled.drop_pod(settled.pod())
-
-    result = settled.pass_()
-
-    assert Action("apply", "pods", name) in settled.api.taken()
-    assert result.requeue_after != POD_FIRST_SECONDS
-
-
-def test_a_pod_that_goes_while_an_input_is_wrong_is_made_again_when_that_is_mended(
-    settled: World,
-) -> None:
-    pod = settled.pod()
+def test_a_pod_that_goes_while_an_input_is_wrong_comes_back(settled: World) -> None:
+    former = settled.pod()
     settled.change_secret(objects.password_secret(""))
     settled.reconcile()
-    settled.drop_pod(pod)
+    settled.drop_pod(former)
+    settled.replica_sets.sync()
+    settled.kubelet(settled.pod(), objects.serving())
 
     settled.reconcile()
 
-    assert settled.pods() == []
+    assert settled.selected() == names.digest_of(former)
     assert settled.condition("Ready")[1] == "SecretKeyMissing"
-    assert "still serves" not in settled.condition("Ready")[2]
-    settled.change_secret(objects.password_secret())
+    assert f"pod {settled.pod()['metadata']['name']} still serves" in settled.condition("Ready")[2]
+
+
+def test_the_pod_of_a_former_revision_comes_back_while_the_newest_one_fails(settled: World) -> None:
+    former, new = settled.renew()
+    settled.kubelet(new, objects.crash_looping("repository not initialized"))
     settled.reconcile()
-    assert settled.pod()["metadata"]["name"] == pod["metadata"]["name"]
-
-
-def test_a_pod_that_is_going_away_is_waited_for(settled: World) -> None:
-    settled.api.put(resources.PODS, objects.terminating(settled.pod()))
+    settled.drop_pod(former)
+    settled.replica_sets.sync()
+    (back,) = [pod for pod in settled.pods() if names.digest_of(pod) == names.digest_of(former)]
+    settled.kubelet(back, objects.serving())
 
     settled.reconcile()
 
-    assert settled.api.taken() == [WRITE_STATUS]
-    assert settled.condition("Ready")[2].endswith("is being deleted and will be created again")
+    assert settled.selected() == names.digest_of(former)
+    assert settled.condition("Ready")[1] == "RepositoryMissing"
+    assert "still serves" in settled.condition("Ready")[2]
 
 
-def test_an_evicted_pod_is_replaced_and_its_end_explained(settled: World) -> None:
-    settled.clock.step(60)
-    settled.kubelet(settled.pod(), objects.evicted())
-    evicted = settled.pod()["metadata"]["uid"]
+def test_beside_a_pod_that_is_going_away_its_replica_set_makes_another(settled: World) -> None:
+    ending = settled.api.put(resources.PODS, objects.terminating(settled.pod()))
+    settled.replica_sets.sync()
+    (new,) = [one for one in settled.pods() if one["metadata"]["uid"] != ending["metadata"]["uid"]]
+    settled.kubelet(new, objects.serving())
+
+    settled.reconcile()
+
+    assert settled.progress() == "Ready"
+    assert settled.server()["status"]["serverInfo"]["podName"] == new["metadata"]["name"]
+
+
+def test_a_pod_that_does_not_end_is_a_fault_where_it_holds_a_claim(settled: World) -> None:
+    ending = settled.api.put(resources.PODS, objects.terminating(settled.pod()))
+    settled.replica_sets.sync()
+    settled.clock.step(30 + podstatus.STUCK_SECONDS)
+
+    settled.reconcile()
+
+    assert settled.condition("Ready")[:2] == ("False", "PodStuckTerminating")
+    message = settled.condition("Ready")[2]
+    assert f"delete pod {ending['metadata']['name']} --force --grace-period=0" in message
+    assert f"PersistentVolumeClaim {objects.CLAIM}" in message
+
+
+def test_an_evicted_pod_is_pruned_once_another_one_is_there(settled: World) -> None:
+    evicted = settled.pod()
+    settled.kubelet(evicted, objects.evicted())
 
     settled.reconcile()
 
     assert settled.condition("Ready")[1] == "PodEnded"
     assert "low on resource: memory" in settled.condition("Ready")[2]
+    assert len(settled.pods()) == 2
     settled.reconcile()
-    assert settled.pod()["metadata"]["uid"] != evicted
-
-
-def test_a_pod_that_its_node_refuses_at_once_is_made_again_after_a_pause(world: World) -> None:
-    world.reconcile()
-    world.kubelet(world.pod(), objects.evicted())
-    refused = world.pod()["metadata"]["uid"]
-
-    result = world.reconcile()
-
-    assert world.pod()["metadata"]["uid"] == refused
-    assert result.requeue_after == retry.MIN_SECONDS
-    world.clock.step(retry.MIN_SECONDS)
-    world.reconcile()
-    assert world.pods() == []
+    assert settled.pod()["metadata"]["uid"] != evicted["metadata"]["uid"]
 
 
 def test_a_kill_of_the_server_is_noticed_and_is_no_failure(settled: World) -> None:
@@ -111,47 +120,39 @@ def test_a_kill_of_the_server_is_noticed_and_is_no_failure(settled: World) -> No
     assert settled.progress() == "Ready"
 
 
-class TestLostNode:
-    """A pod whose node does not confirm its end holds its name."""
+class TestRefusedPod:
+    """The API server takes the ReplicaSet, and not its pod."""
 
-    @pytest.mark.parametrize(
-        ("volume", "left"),
-        [
-            pytest.param({"emptyDir": {}}, 0, id="no volume outlives it"),
-            pytest.param({"persistentVolumeClaim": {"claimName": "mine"}}, 1, id="a claim does"),
-        ],
-    )
-    def test_it_is_given_up_where_no_claim_can_be_mounted_twice(
-        self, world: World, volume: Object, left: int
-    ) -> None:
-        world.pod_override = "any"
-        world.restart()
-        override = {"volumes": [{"name": "mine", **volume}]}
-        change = {
-            "spec": {
-                "storage": {"credentialSecretRef": {"name": objects.CREDENTIAL}},
-                "server": {"podOverride": override},
-            }
-        }
-        world.api.put(api.REPOSITORY_SERVERS, objects.repository_server(change))
-        values = {"type": "s3", "bucket": "b", "region": "r"}
-        world.change_secret(objects.location_secret(values))
-        keys = {"aws_access_key_id": "id", "aws_secret_access_key": "key"}
-        world.change_secret(objects.secret(objects.CREDENTIAL, "secrets.kanister.io/aws", keys))
+    QUOTA = 'pods "x" is forbidden: exceeded quota: small, requested: pods=1, used: pods=2'
+
+    def test_it_is_explained_and_tried_again_until_the_cause_is_gone(self, world: World) -> None:
+        world.replica_sets.refusal = self.QUOTA
+        world.reconcile()
+        world.reconcile()
+        world.clock.step(patience.SECONDS)
+        world.api.taken()
+
+        result = world.reconcile()
+
+        assert world.condition("Ready")[:2] == ("False", "QuotaExceeded")
+        assert "ResourceQuota small leaves no room" in world.condition("Ready")[2]
+        assert result.requeue_after == retry.MIN_SECONDS
+        nudge = Action("patch", "replicasets", world.replica_set()["metadata"]["name"])
+        assert nudge in world.api.taken()
+        world.replica_sets.refusal = ""
         world.settle()
-        world.api.put(resources.PODS, objects.terminating(world.pod()))
+        assert world.progress() == "Ready"
+
+    def test_it_is_tried_again_within_a_minute_however_long_it_lasts(self, world: World) -> None:
+        world.replica_sets.refusal = self.QUOTA
         world.reconcile()
-        assert len(world.pods()) == 1
-        world.clock.step(30 + LOST_SECONDS)
-
+        nudge = Action("patch", "replicasets", world.replica_set()["metadata"]["name"])
+        world.clock.step(24 * 3600)
         world.reconcile()
-
-        assert len(world.pods()) == left
-
-    def test_with_a_claim_it_is_an_operators_choice(self, settled: World) -> None:
-        settled.api.put(resources.PODS, objects.terminating(settled.pod()))
-        settled.clock.step(3600)
-
-        settled.reconcile()
-
-        assert len(settled.pods()) == 1
+        world.api.taken()
+        for _ in range(2):
+            world.clock.step(retry.MAX_SECONDS)
+            world.reconcile()
+            assert world.api.taken().count(nudge) == 1
+            world.reconcile()
+            assert nudge not in world.api.taken()

@@ -110,6 +110,7 @@ class TestEntriesOfTheRemovedController:
 
     def test_stay_while_the_repository_is_only_read(self, taken_over: World) -> None:
         taken_over.edit({"repository": {"readOnly": True}})
+        taken_over.begin_revision()
         taken_over.settle()
 
         search(taken_over)

@@ -90,7 +90,8 @@ def test_a_resource_that_was_edited_while_no_controller_ran_is_acted_on(settled:
     settled.reconcile()
 
     pod = settled.pod()["metadata"]
-    label = [Action(verb, "pods", pod["name"]) for verb in ("get", "apply")]
+    revision = settled.replica_set()["metadata"]["name"]
+    label = [Action("apply", "replicasets", revision), Action("patch", "pods", pod["name"])]
     assert settled.api.taken() == [*READ_INPUTS, *label, WRITE_STATUS]
     assert pod["labels"]["team"] == "a"
     settled.restart()
@@ -101,6 +102,7 @@ def test_a_resource_that_was_edited_while_no_controller_ran_is_acted_on(settled:
 def _delete_pods(world: World) -> None:
     for pod in world.pods():
         world.drop_pod(pod)
+    world.replica_sets.sync()
 
 
 CHANGES: dict[str, Callable[[World], object]] = {
@@ -151,7 +153,7 @@ def test_a_restart_at_any_time_makes_no_difference(steps: list[tuple[str, bool]]
                 world.restart()
             world.settle()
         # One that is started anew counts from there.
-        for _ in range(2):
+        for _ in range(3):
             world.clock.step(FIRST_SEARCH_SECONDS)
             world.settle()
 
@@ -194,7 +196,7 @@ def test_what_was_known_while_the_cache_lacked_a_secret_is_not_recorded(
 
     world.reconcile()
 
-    assert names.ANNOTATION_RECORD not in world.pod()["metadata"]["annotations"]
+    assert names.ANNOTATION_RECORD not in world.replica_set()["metadata"]["annotations"]
 
 
 def test_a_certificate_that_expired_while_no_controller_ran_is_told(settled: World) -> None:

@@ -14,7 +14,7 @@ from fakes.world import READ_INPUTS, SERVICE, WRITE_STATUS
 from reconcilers import resources
 from reconcilers.repositoryserver.api import DEFAULT_DRAIN_SECONDS
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.rollout import endpoints, plan
+from reconcilers.repositoryserver.rollout import endpoints, handover, plan
 from reconcilers.repositoryserver.rollout.refresh import PAUSE_MAX_SECONDS
 from reconcilers.repositoryserver.users.purge import FIRST_SEARCH_SECONDS
 
@@ -50,7 +50,7 @@ def test_a_renewed_certificate_moves_the_service_only_to_a_ready_pod(settled: Wo
 
     assert settled.selected() == names.digest_of(old)
     assert settled.progress() == "Ready"
-    fingerprint = new["metadata"]["annotations"][names.ANNOTATION_FINGERPRINT]
+    fingerprint = settled.fingerprint(new)
     assert settled.server()["status"]["serverInfo"]["tlsFingerprint"] != fingerprint
 
     settled.kubelet(new, objects.started())
@@ -83,7 +83,7 @@ def test_the_fingerprint_moves_with_the_endpoints_and_ready_stays(settled: World
 
     info = settled.server()["status"]["serverInfo"]
     assert info["podName"] == new["metadata"]["name"]
-    assert info["tlsFingerprint"] == new["metadata"]["annotations"][names.ANNOTATION_FINGERPRINT]
+    assert info["tlsFingerprint"] == settled.fingerprint(new)
     assert settled.progress() == "Ready"
 
 
@@ -121,18 +121,25 @@ def test_the_former_pod_drains_and_goes(settled: World) -> None:
     settled.reconcile()
     assert len(settled.pods()) == 2
     # Its container may start again until then.
-    assert settled.secret(old["metadata"]["name"])
+    revision = settled.replica_set_of(old)
+    assert settled.secret(revision["metadata"]["name"])
+    settled.api.taken()
 
     settled.clock.step(1)
     settled.reconcile()
-
+    scale = Action("patch", "replicasets", revision["metadata"]["name"])
+    assert settled.api.taken() == [scale]
     assert settled.pod()["metadata"]["uid"] == new["metadata"]["uid"]
+
+    settled.reconcile()
+    revision = settled.replica_set()
+    assert revision == settled.replica_set_of(new)
     snapshots = [
         secret["metadata"]["name"]
         for secret in settled.api.store(resources.SECRETS).list()
         if names.digest_of(secret)
     ]
-    assert snapshots == [new["metadata"]["name"]]
+    assert snapshots == [revision["metadata"]["name"]]
 
 
 def test_what_the_former_pod_writes_becomes_known_to_its_successor(draining: World) -> None:
@@ -146,10 +153,11 @@ def test_what_the_former_pod_writes_becomes_known_to_its_successor(draining: Wor
     draining.clock.step(DEFAULT_DRAIN_SECONDS)
     draining.reconcile()
     assert len(draining.pods()) == 1
-    assert draining.kopia.ran() == ["refresh"]
-    draining.clock.step(PAUSE_MAX_SECONDS)
-    draining.reconcile()
-    assert draining.kopia.ran() == []
+    draining.kopia.ran()
+    for ran in (["refresh"], []):
+        draining.clock.step(PAUSE_MAX_SECONDS)
+        draining.reconcile()
+        assert draining.kopia.ran() == ran
 
 
 @pytest.mark.parametrize(
@@ -200,3 +208,55 @@ def test_a_pod_that_waits_for_the_claim_of_the_former_one_takes_its_place(
     assert settled.pod()["metadata"]["name"] == new["metadata"]["name"]
     (told,) = [event for event in settled.recorder.told() if "ReplacedInPlace" in event]
     assert old["metadata"]["name"] in told
+    settled.kubelet(settled.pod(), objects.serving())
+    settled.reconcile()
+    settled.reconcile()
+    assert settled.replica_set() == settled.replica_set_of(new)
+    assert settled.progress() == "Ready"
+
+
+def test_the_former_pod_gets_its_claim_back_if_its_successor_makes_no_use_of_it(
+    settled: World,
+) -> None:
+    old, new = settled.renew()
+    former = settled.replica_set_of(old)["metadata"]["name"]
+    settled.kubelet(objects.merged(new, {"spec": {"nodeName": "other"}}), objects.creating())
+    settled.api.put(resources.PERSISTENT_VOLUME_CLAIMS, objects.claim("ReadWriteOnce"))
+    settled.clock.step(plan.IN_PLACE_AFTER_SECONDS)
+    settled.reconcile()
+    settled.kubelet(settled.pod(), objects.crash_looping("unable to open"))
+    settled.reconcile()
+
+    settled.clock.step(handover.GIVE_BACK_SECONDS)
+    settled.reconcile()
+
+    back = settled.pod()
+    assert settled.replica_set_of(back)["metadata"]["name"] == former
+    settled.kubelet(back, objects.serving())
+    settled.reconcile()
+    settled.reconcile()
+    assert settled.selected() == names.digest_of(old)
+    value, reason, message = settled.condition("Ready")
+    assert (value, reason) == ("False", "ReplacementNotReady")
+    assert f"pod {back['metadata']['name']} still serves" in message
+    # Each try is an outage.
+    settled.clock.step(handover.TRY_AGAIN_SECONDS - handover.GIVE_BACK_SECONDS)
+    settled.reconcile()
+    assert settled.pod()["metadata"]["uid"] == back["metadata"]["uid"]
+    settled.clock.step(handover.GIVE_BACK_SECONDS)
+    settled.reconcile()
+    assert len(settled.pods()) == 2
+
+
+def test_who_takes_a_failed_change_back_has_the_former_revision_at_once(settled: World) -> None:
+    old, new = settled.renew()
+    settled.kubelet(new, objects.crash_looping("unable to open"))
+    settled.reconcile()
+
+    settled.change_secret(objects.tls_secret())
+    settled.reconcile()
+
+    assert settled.pod()["metadata"]["uid"] == old["metadata"]["uid"]
+    settled.reconcile()
+    assert settled.replica_set() == settled.replica_set_of(old)
+    assert settled.progress() == "Ready"

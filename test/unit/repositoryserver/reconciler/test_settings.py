@@ -20,10 +20,12 @@ def test_changed_settings_bring_up_another_pod_beside_the_one_that_serves(settle
     settled.settings = evolve(settled.settings, pod=PodDefaults(priority_class_name="high"))
 
     settled.restart()
-    settled.reconcile()
+    settled.begin_revision()
 
     (new,) = [pod for pod in settled.pods() if pod["metadata"]["uid"] != before["metadata"]["uid"]]
     assert new["spec"]["priorityClassName"] == "high"
+    template = settled.replica_set_of(new)["spec"]["template"]
+    assert template["spec"]["priorityClassName"] == "high"
     assert settled.selected() == names.digest_of(before)
 
 
@@ -33,7 +35,7 @@ def test_they_wait_for_a_slot_as_any_other_change_does(settled: World) -> None:
     settled.settings = evolve(settled.settings, pod=PodDefaults(priority_class_name="high"))
 
     settled.restart()
-    settled.reconcile()
+    settled.begin_revision()
 
     assert len(settled.pods()) == 1
 

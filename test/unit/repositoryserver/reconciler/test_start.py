@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 def test_a_new_server_gets_its_children_in_the_order_of_their_need(world: World) -> None:
     world.reconcile()
 
-    pod = world.pod()["metadata"]["name"]
+    revision = world.replica_set()["metadata"]["name"]
     assert world.api.taken() == [
         Action("apply", "networkpolicies", SERVICE),
         READ_PASSWORDS,
         Action("create", "secrets", USERS_SECRET),
         *READ_INPUTS,
-        Action("apply", "secrets", pod),
-        Action("apply", "pods", pod),
+        Action("apply", "secrets", revision),
+        Action("apply", "replicasets", revision),
         Action("apply", "services", SERVICE),
     ]
     assert world.selected() == names.digest_of(world.pod())
-    assert world.recorder.told() == [f"Normal PodCreated: created pod {pod}"]
+    assert world.recorder.told() == [f"Normal RevisionCreated: created ReplicaSet {revision}"]
 
 
 def test_a_new_server_lets_the_pods_of_others_go_before_its_service(world: World) -> None:
@@ -95,7 +95,7 @@ def test_a_pod_that_is_ready_makes_the_server_ready(world: World) -> None:
         "podName": world.pod()["metadata"]["name"],
         "serviceName": SERVICE,
         "networkPolicyName": SERVICE,
-        "tlsFingerprint": world.pod()["metadata"]["annotations"][names.ANNOTATION_FINGERPRINT],
+        "tlsFingerprint": world.fingerprint(world.pod()),
         "tlsNotAfter": "2027-01-01T00:00:00Z",
     }
     for step in STEPS:

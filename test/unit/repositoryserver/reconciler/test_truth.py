@@ -13,7 +13,6 @@ from fakes.apiclient import Action
 from fakes.world import REQUEST, SERVICE, USERS_SECRET
 from reconcilers import resources
 from reconcilers.repositoryserver import api
-from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.rollout import endpoints
 from reconcilers.repositoryserver.status import patience
 
@@ -48,6 +47,8 @@ def test_an_edit_is_ready_once_it_is_in_effect(settled: World) -> None:
     settled.reconcile()
 
     assert ready_generation(settled) == ("False", generation)
+    assert settled.condition("Ready")[1] == "ChangesSettling"
+    settled.begin_revision()
     assert settled.condition("Ready")[1] == "PodPending"
     assert settled.condition("Reconciling")[:2] == ("True", "PodPending")
     assert settled.condition("Available")[0] == "True"
@@ -198,8 +199,8 @@ class TestFingerprint:
     def forge(self, world: World) -> None:
         for pod in world.pods():
             annotations = {
-                names.ANNOTATION_FINGERPRINT: "forged",
-                names.ANNOTATION_NOT_AFTER: "2099-01-01T00:00:00Z",
+                "cr.kanister.io/tls-fingerprint": "forged",
+                "cr.kanister.io/tls-not-after": "2099-01-01T00:00:00Z",
             }
             change = {"metadata": {"annotations": annotations}}
             world.api.put(resources.PODS, objects.merged(pod, change))
@@ -234,10 +235,10 @@ class TestFingerprint:
         settled.reconcile()
 
         assert settled.server()["status"]["serverInfo"] == before
-        pod = settled.pod()["metadata"]["name"]
-        assert settled.api.taken().count(Action("get", "secrets", pod)) == 1
+        snapshot = settled.replica_set()["metadata"]["name"]
+        assert settled.api.taken().count(Action("get", "secrets", snapshot)) == 1
         settled.reconcile()
-        assert Action("get", "secrets", pod) not in settled.api.taken()
+        assert Action("get", "secrets", snapshot) not in settled.api.taken()
 
     def test_the_pod_of_before_keeps_its_own_while_it_serves(self, settled: World) -> None:
         before = self.told(settled)

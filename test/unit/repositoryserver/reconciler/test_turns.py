@@ -10,6 +10,8 @@ from controller.reconcile import Request
 from fakes import objects
 from fakes.world import TURNS
 from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver.children import names
+from reconcilers.repositoryserver.reconciler import QUIET_SECONDS
 from reconcilers.repositoryserver.rollout.throttle import MIN_PAUSE_SECONDS
 
 if TYPE_CHECKING:
@@ -27,9 +29,10 @@ def test_no_more_servers_are_replaced_at_once_than_have_a_turn(settled: World) -
         settled.turns.take(other)
     settled.change_secret(objects.tls_secret(objects.key_pair("renewed")))
 
-    settled.reconcile()
+    settled.begin_revision()
 
     assert len(settled.pods()) == 1
+    assert settled.condition("Ready")[1] == "WaitingForSlot"
     assert settled.progress() == "Ready"
 
     settled.turns.give_back(OTHERS[0])
@@ -87,7 +90,7 @@ class TestTurns:
         for other in OTHERS:
             settled.turns.take(other)
         settled.change_secret(objects.tls_secret(objects.key_pair("renewed")))
-        settled.reconcile()
+        settled.begin_revision()
         settled.api.taken()
 
         result = settled.reconcile()
@@ -103,3 +106,77 @@ class TestTurns:
         settled.reconcile()
 
         assert all(settled.turns.take(other) for other in OTHERS)
+
+
+class TestBrake:
+    """An upgrade that does not work stops after as many failures as there are turns."""
+
+    @staticmethod
+    def fail(world: World) -> None:
+        for other in OTHERS:
+            assert world.turns.take(other, "broken")
+            world.turns.fail(other)
+
+    def test_none_is_begun_and_the_condition_names_who_has_failed(self, settled: World) -> None:
+        self.fail(settled)
+        settled.change_secret(objects.tls_secret(objects.key_pair("renewed")))
+
+        settled.begin_revision()
+
+        assert len(settled.revisions()) == 1
+        value, reason, message = settled.condition("Ready")
+        assert (value, reason) == ("False", "WaitingForSlot")
+        assert f"the last {TURNS} in a row have failed (other-0, other-1, " in message
+        assert settled.condition("Available")[0] == "True"
+
+    def test_it_goes_on_when_one_of_them_succeeds(self, settled: World) -> None:
+        self.fail(settled)
+        settled.change_secret(objects.tls_secret(objects.key_pair("renewed")))
+        settled.begin_revision()
+        settled.turns.succeed(OTHERS[0])
+
+        settled.reconcile()
+
+        assert len(settled.revisions()) == 2
+
+    def test_who_edits_again_is_not_held_back(self, settled: World) -> None:
+        self.fail(settled)
+        settled.change_secret(objects.tls_secret(objects.key_pair("renewed")))
+        settled.begin_revision()
+        settled.change_secret(objects.tls_secret(objects.key_pair("another")))
+
+        settled.begin_revision()
+
+        assert len(settled.revisions()) == 2
+
+    def test_a_replacement_that_fails_counts_until_it_serves(self, settled: World) -> None:
+        _, new = settled.renew()
+        *others, waiting = OTHERS
+        for other in others:
+            settled.turns.take(other, "broken")
+            settled.turns.fail(other)
+        settled.kubelet(new, objects.crash_looping("repository not initialized"))
+        settled.reconcile()
+        assert not settled.turns.take(waiting, "any")
+
+        (again,) = [pod for pod in settled.pods() if names.digest_of(pod) == names.digest_of(new)]
+        settled.kubelet(again, objects.serving())
+        settled.reconcile()
+
+        assert settled.turns.take(waiting, "any")
+
+
+def test_two_secrets_that_are_rotated_one_after_the_other_make_one_new_pod(settled: World) -> None:
+    settled.change_secret(objects.tls_secret(objects.key_pair("renewed")))
+    settled.reconcile()
+    settled.clock.step(QUIET_SECONDS / 2)
+    settled.change_secret(objects.admin_secret("another"))
+    settled.reconcile()
+
+    result = settled.reconcile()
+
+    assert result.requeue_after == QUIET_SECONDS
+    assert len(settled.revisions()) == 1
+    settled.clock.step(QUIET_SECONDS)
+    settled.reconcile()
+    assert len(settled.revisions()) == 2

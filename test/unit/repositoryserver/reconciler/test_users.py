@@ -75,6 +75,7 @@ def test_the_kubelet_is_made_to_look_before_the_server_is_told(settled: World) -
         Action("apply", "secrets", USERS_SECRET),
         annotate,
         annotate,
+        settled.write_record,
     ]
     settled.reconcile()
     assert settled.api.taken() == []

@@ -6,12 +6,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.conditions import timestamp
 from fakes import objects
 from reconcilers.repositoryserver.children import names
+from reconcilers.repositoryserver.children.loaded import WrittenUsers
 from reconcilers.repositoryserver.rollout import plan
 from reconcilers.repositoryserver.rollout.plan import Rollout
 
@@ -54,17 +56,26 @@ def pod(
     return found
 
 
+def named(found: Object, other: str) -> Object:
+    """Return a pod of the same revision under another name."""
+    result: Object = objects.merged(found, {"metadata": {"name": other, "uid": other}})
+    return result
+
+
 def name(obj: Mapping[str, Any] | None) -> str | None:
     return None if obj is None else str(obj["metadata"]["name"])
 
 
-FIRST_START = Rollout(newest="new", routed=names.NO_DIGEST, users="v2")
-WITHOUT_USERS = Rollout(newest="new", routed=names.NO_DIGEST, users=names.NO_USERS)
-STEADY = Rollout(newest="new", routed="new", users="v2")
-CHANGING = Rollout(newest="new", routed="old", users="v2")
-BACK = Rollout(newest="new", routed="old", users="v2")
-UNKNOWN = Rollout(newest="", routed="old", users="v2")
-UNROUTED = Rollout(newest="new", routed="", users="v2")
+V2, NO_USERS = WrittenUsers("v2"), WrittenUsers(names.NO_USERS)
+FIRST_START = Rollout("new", routed=names.NO_DIGEST, users=V2, kept=frozenset({"new"}))
+WITHOUT_USERS = Rollout("new", routed=names.NO_DIGEST, users=NO_USERS, kept=frozenset({"new"}))
+STEADY = Rollout("new", routed="new", users=V2, kept=frozenset({"new"}))
+CHANGING = Rollout("new", routed="old", users=V2, kept=frozenset({"old", "new"}))
+BACK = CHANGING
+UNKNOWN = Rollout("", routed="old", users=V2, kept=frozenset({"old"}))
+UNROUTED = Rollout("new", routed="", users=V2, kept=frozenset({"old", "new"}))
+# Those of now have just changed.
+CHANGED = WrittenUsers("v2", NOW)
 
 
 @pytest.mark.parametrize(
@@ -88,10 +99,19 @@ UNROUTED = Rollout(newest="new", routed="", users="v2")
             id="nor has one that is being told of them",
         ),
         pytest.param(
+            Rollout("new", routed=names.NO_DIGEST, users=CHANGED),
+            [pod("new", users="", age=60)],
+            None,
+            id="nor has one that was made before they changed, as far as anybody knows",
+        ),
+        pytest.param(
+            FIRST_START, [pod("new", users="")], "new", id="one that nobody had to tell has them"
+        ),
+        pytest.param(
             FIRST_START, [pod("old", objects.started())], None, id="one that is not wanted any more"
         ),
         pytest.param(
-            Rollout(newest="new", routed=names.NO_DIGEST, users=""),
+            Rollout("new", routed=names.NO_DIGEST, users=WrittenUsers("")),
             [pod("new", users="")],
             None,
             id="nobody knows who may connect",
@@ -211,14 +231,35 @@ def test_the_service_routes_to(place: Rollout, pods: list[Object], serves: str |
     ("place", "serving", "digest"),
     [
         pytest.param(CHANGING, pod("new"), "new", id="the pod that serves"),
-        pytest.param(FIRST_START, None, names.NO_DIGEST, id="nothing before the first serves"),
-        pytest.param(STEADY, None, "new", id="a pod that was deleted comes back under its digest"),
-        pytest.param(UNKNOWN, None, "old", id="as it was while nobody knows what should be"),
         pytest.param(
-            CHANGING, None, names.NO_DIGEST, id="nothing where what served will not come back"
+            FIRST_START, None, "new", id="before there is a pod the one that starts with the users"
         ),
         pytest.param(
-            Rollout(newest="", routed="", users="v2"),
+            evolve(FIRST_START, users=CHANGED),
+            None,
+            names.NO_DIGEST,
+            id="unless it may start with users of before",
+        ),
+        pytest.param(WITHOUT_USERS, None, names.NO_DIGEST, id="or with none"),
+        pytest.param(
+            evolve(FIRST_START, kept=frozenset()),
+            None,
+            names.NO_DIGEST,
+            id="nothing before the first revision",
+        ),
+        pytest.param(
+            STEADY, None, "new", id="who deletes a pod gets another one with the same digest"
+        ),
+        pytest.param(CHANGING, None, "old", id="that of a former revision comes back as well"),
+        pytest.param(UNKNOWN, None, "old", id="also while nobody knows what should be"),
+        pytest.param(
+            evolve(CHANGING, kept=frozenset({"new"})),
+            None,
+            "new",
+            id="but not one whose ReplicaSet is gone",
+        ),
+        pytest.param(
+            Rollout("", routed="", users=V2),
             None,
             names.NO_DIGEST,
             id="nothing where nobody ever knew what should be",
@@ -226,7 +267,7 @@ def test_the_service_routes_to(place: Rollout, pods: list[Object], serves: str |
     ],
 )
 def test_the_service_selects(place: Rollout, serving: Object | None, digest: str) -> None:
-    assert place.selects(serving) == digest
+    assert place.selects(serving, NOW) == digest
 
 
 @pytest.mark.parametrize(
@@ -313,6 +354,24 @@ def test_the_service_selects(place: Rollout, serving: Object | None, digest: str
             [],
             None,
             id="a broken pod stays as long as its successor is not up",
+        ),
+        pytest.param(
+            CHANGING,
+            [pod("old"), named(pod("old", age=0), "old-2"), pod("new", objects.running())],
+            "old",
+            [],
+            [],
+            None,
+            id="so does another one of the same revision: its ReplicaSet has one too many",
+        ),
+        pytest.param(
+            STEADY,
+            [pod("new"), named(pod("new", objects.evicted()), "new-2")],
+            "new",
+            [],
+            [("new-2", plan.WHY_ENDED)],
+            None,
+            id="one that has ended, once another one is there",
         ),
         pytest.param(
             CHANGING,
@@ -419,7 +478,7 @@ def places(draw: st.DrawFn) -> tuple[Rollout, list[Object]]:
     ]
     newest = draw(st.sampled_from(["", *DIGESTS]))
     routed = draw(st.sampled_from(["", names.NO_DIGEST, *DIGESTS]))
-    return Rollout(newest, routed, "v2"), [
+    return Rollout(newest, routed, V2), [
         draw(st.sampled_from([one, objects.terminating(one)])) for one in pods
     ]
 
@@ -435,7 +494,7 @@ def test_no_pod_of_use_is_retired(found: tuple[Rollout, list[Object]]) -> None:
     gone = [one for one, why in retired.delete if why != plan.WHY_ENDED]
     for one in [*retired.drain, *gone]:
         assert one is not serving
-        assert name(one) != place.newest
+        assert names.digest_of(one) != place.newest
         assert serving is not None or name(one) != place.routed
 
 

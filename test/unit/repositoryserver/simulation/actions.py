@@ -19,18 +19,27 @@ if TYPE_CHECKING:
 
 CERTIFICATES = [objects.key_pair(f"{FILES}-{number}") for number in range(3)]
 
-# What the controller may be forbidden; a quota forbids to make pods.
+# What the controller may be forbidden.
 RIGHTS = (
     ("get", resources.SECRETS),
     ("create", resources.SECRETS),
     ("apply", resources.SECRETS),
     ("delete", resources.SECRETS),
-    ("apply", resources.PODS),
+    ("apply", resources.REPLICA_SETS),
+    ("patch", resources.REPLICA_SETS),
+    ("delete", resources.REPLICA_SETS),
     ("patch", resources.PODS),
     ("delete", resources.PODS),
     ("apply", resources.SERVICES),
     ("apply", resources.NETWORK_POLICIES),
     ("patch", api.REPOSITORY_SERVERS),
+)
+
+CHILDREN = (
+    resources.SERVICES,
+    resources.NETWORK_POLICIES,
+    resources.SECRETS,
+    resources.REPLICA_SETS,
 )
 
 # Seconds between two of them: at once, within what a request or a pod takes, or when all is quiet.
@@ -139,11 +148,27 @@ def recreate_server(cluster: Cluster) -> None:
     cluster.agenda.after(pause, lambda: cluster.user.write_server(name))
 
 
+def orphan_children(cluster: Cluster) -> None:
+    """Delete a resource but not its children, and make it again some time later."""
+    name = cluster.random.choice(NAMES)
+    for resource in CHILDREN:
+        for obj in cluster.api.list(resource):
+            owners = obj["metadata"].get("ownerReferences") or ()
+            if name in [owner["name"] for owner in owners]:
+                change = {"metadata": {"ownerReferences": None}}
+                cluster.api.merge_patch(
+                    resource, objects.NAMESPACE, obj["metadata"]["name"], change
+                )
+    cluster.user.delete_server(name)
+    pause = cluster.random.choice((0.0, 0.5, 20.0, 100.0))
+    cluster.agenda.after(pause, lambda: cluster.user.write_server(name))
+
+
 def delete_child(cluster: Cluster) -> None:
     """Delete a child by hand."""
     found = [
         (resource, obj)
-        for resource in (resources.SERVICES, resources.NETWORK_POLICIES, resources.SECRETS)
+        for resource in CHILDREN
         for obj in cluster.api.list(resource)
         if obj["metadata"].get("ownerReferences")
     ]
@@ -260,11 +285,31 @@ def _clear_up(cluster: Cluster) -> None:
 
 
 def take_right_away(cluster: Cluster) -> None:
-    """Forbid the controller something for a while: a right, or a quota."""
+    """Forbid the controller something for a while."""
     right = cluster.random.choice(RIGHTS)
     cluster.weather.forbidden.add(right)
     pause = cluster.random.choice((1.0, 20.0, 120.0))
     cluster.agenda.after(pause, lambda: cluster.weather.forbidden.discard(right))
+
+
+def fill_quota(cluster: Cluster) -> None:
+    """Let no pod be made for a while."""
+    cluster.replica_sets.refused = True
+    pause = cluster.random.choice((1.0, 20.0, 600.0))
+    cluster.agenda.after(pause, lambda: _raise_quota(cluster))
+
+
+def _raise_quota(cluster: Cluster) -> None:
+    cluster.replica_sets.refused = False
+
+
+def scale_replica_set(cluster: Cluster) -> None:
+    """Change by hand how many pods a ReplicaSet has."""
+    found = cluster.api.list(resources.REPLICA_SETS)
+    if found:
+        name = cluster.random.choice(found)["metadata"]["name"]
+        change = {"spec": {"replicas": cluster.random.choice((0, 2))}}
+        cluster.api.merge_patch(resources.REPLICA_SETS, objects.NAMESPACE, name, change)
 
 
 def stall_watch(cluster: Cluster) -> None:
@@ -299,6 +344,7 @@ ACTIONS: tuple[Callable[[Cluster], None], ...] = (
     mistake_repository_password,
     delete_secret,
     recreate_server,
+    orphan_children,
     delete_child,
     change_child,
     delete_pod,
@@ -315,6 +361,8 @@ ACTIONS: tuple[Callable[[Cluster], None], ...] = (
     upgrade_controller,
     fail_requests,
     take_right_away,
+    fill_quota,
+    scale_replica_set,
     stall_watch,
     cut_watch,
 )

@@ -31,15 +31,15 @@ STALE_SECONDS = 120.0
 
 @frozen
 class Replacement:
-    """A pod that was made beside one that serves.
+    """A ReplicaSet that was made beside a pod that serves.
 
     Attributes:
-        pod: Its name.
+        replica_set: Its name.
         since: When it was made, in monotonic seconds.
         by: Who made it.
     """
 
-    pod: str
+    replica_set: str
     since: float
     by: Process
 
@@ -67,6 +67,7 @@ class History:
         pods: The names of the pods that each of these has had, by uid.
         selected: When a Service last selected a Ready pod, in monotonic seconds, by the pod's uid.
             One that does not answer any more has no sessions to speak of.
+        owners: The uid of the resource that owns each ReplicaSet, by the uid of that.
         versions: The lines of each version of users, in their order.
         users_changed: When a server was last given other users, in monotonic seconds by its name.
         drain_seconds: The time to drain that each server was given, by its name, and since when.
@@ -85,6 +86,7 @@ class History:
     servers: set[str] = field(factory=set)
     pods: dict[str, set[str]] = field(factory=dict)
     selected: dict[str, float] = field(factory=dict)
+    owners: dict[str, str] = field(factory=dict)
     versions: dict[str, str] = field(factory=dict)
     users_changed: dict[str, float] = field(factory=dict)
     drain_seconds: dict[str, list[tuple[float, int]]] = field(factory=dict)
@@ -136,8 +138,13 @@ class History:
 
     def pods_seen(self) -> dict[str, Object]:
         """Return the pods by name, as the controller's caches have them."""
-        cache = self._caches.pods
-        found = (pod for uid in self.servers for pod in cache.by_index(INDEX_OWNER, uid))
+        caches = self._caches
+        uids = (
+            one["metadata"]["uid"]
+            for server in self.servers
+            for one in caches.replica_sets.by_index(INDEX_OWNER, server)
+        )
+        found = (pod for uid in uids for pod in caches.pods.by_index(INDEX_OWNER, uid))
         return {name_of(pod): pod for pod in found}
 
     def service_seen(self, name: str) -> Object | None:
@@ -167,9 +174,16 @@ class History:
             self.servers.add(metadata["uid"])
             self._remember_edit(change.obj)
         elif change.resource == resources.PODS:
-            for owner in metadata.get("ownerReferences") or ():
-                self.pods.setdefault(owner["uid"], set()).add(metadata["name"])
+            uid = self.owners.get(owner_of(change.obj))
+            if uid is not None:
+                self.pods.setdefault(uid, set()).add(metadata["name"])
             self._note_pod(change)
+        elif change.resource == resources.REPLICA_SETS:
+            self.owners[metadata["uid"]] = owner = owner_of(change.obj)
+            # One that was adopted brings its pods along.
+            for pod in self.cluster.api.list(resources.PODS):
+                if owner_of(pod) == metadata["uid"]:
+                    self.pods.setdefault(owner, set()).add(name_of(pod))
         elif change.resource == resources.SECRETS:
             self._remember_secret(change)
         self._remember_selected(change)
@@ -217,9 +231,16 @@ def name_of(obj: Mapping[str, Any]) -> str:
 
 
 def server_of(pod: Object) -> str:
-    """Return the name of the resource that owns a pod."""
-    name: str = pod["metadata"]["ownerReferences"][0]["name"]
-    return name
+    """Return the name of the resource that a pod is of, whoever has taken labels off it."""
+    name: str = pod["metadata"]["generateName"]
+    return name.rsplit("-", 2)[0]
+
+
+def owner_of(obj: Object) -> str:
+    """Return the uid of an object's owner; empty if it has none."""
+    owners = obj["metadata"].get("ownerReferences") or [{"uid": ""}]
+    uid: str = owners[0]["uid"]
+    return uid
 
 
 def selected_by(service: Mapping[str, Any], pods: Iterable[Object]) -> list[Object]:

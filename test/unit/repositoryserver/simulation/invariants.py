@@ -19,8 +19,9 @@ from reconcilers.kopia import htpasswd
 from reconcilers.repositoryserver import api, servercommands
 from reconcilers.repositoryserver.caches import owner_uids
 from reconcilers.repositoryserver.children import names
+from reconcilers.repositoryserver.children.loaded import WrittenUsers
 from reconcilers.repositoryserver.children.secrets import KEY_ADMIN_PASSWORD, KEY_CERTIFICATE
-from reconcilers.repositoryserver.rollout import podstatus, router, throttle
+from reconcilers.repositoryserver.rollout import plan, podstatus, throttle
 from reconcilers.repositoryserver.status import conditions as status
 from reconcilers.repositoryserver.users.userfile import kopia_reads_the_same
 from reconcilers.repositoryserver.verdict import STEPS
@@ -28,6 +29,7 @@ from unit.repositoryserver.simulation.history import (
     Replacement,
     clear,
     name_of,
+    owner_of,
     selected_by,
     server_of,
 )
@@ -63,30 +65,30 @@ def deletes_its_own(history: History, sent: Sent) -> str:
         return ""
     labels = obj["metadata"].get("labels") or {}
     ours = labels.get(names.LABEL_MANAGED_BY) == names.MANAGER
-    return "" if ours and history.servers & set(owner_uids(obj)) else f"{sent.name} is none of ours"
+    owners = {history.owners.get(uid, uid) for uid in owner_uids(obj)}
+    return "" if ours and history.servers & owners else f"{sent.name} is none of ours"
 
 
 def keeps_what_serves(history: History, sent: Sent) -> str:
-    """A Ready pod that the Service selects is deleted only for the claim that it holds."""
-    pod = _deleted_pod(history, sent)
-    if pod is None:
-        return ""
-    for service in history.cluster.api.list(resources.SERVICES):
-        seen = history.service_seen(name_of(service)) or service
-        if selected_by(service, [pod]) and selected_by(seen, [pod]):
-            return f"{sent.name} serves"
+    """A Ready pod that the Service selects is taken away only for the claim that it holds."""
+    for pod in _taken_away(history, sent):
+        for service in history.cluster.api.list(resources.SERVICES):
+            seen = history.service_seen(name_of(service)) or service
+            if selected_by(service, [pod]) and selected_by(seen, [pod]):
+                return f"{name_of(pod)} serves"
     return ""
 
 
 def lets_sessions_end(history: History, sent: Sent) -> str:
     """A Ready pod that clients have reached is left to its sessions for the time to drain."""
-    pod = _deleted_pod(history, sent)
-    selected = history.selected.get(sent.uid)
-    if pod is None or selected is None:
-        return ""
-    since = history.now - selected
-    early = since < history.time_to_drain(pod) - TOLERANCE
-    return f"{sent.name} was selected {since:.1f} s ago" if early else ""
+    for pod in _taken_away(history, sent):
+        selected = history.selected.get(pod["metadata"]["uid"])
+        if selected is None:
+            continue
+        since = history.now - selected
+        if since < history.time_to_drain(pod) - TOLERANCE:
+            return f"{name_of(pod)} was selected {since:.1f} s ago"
+    return ""
 
 
 def moves_to_what_works(history: History, sent: Sent) -> str:
@@ -106,28 +108,29 @@ def moves_to_what_works(history: History, sent: Sent) -> str:
         return f"{sent.name} leaves {name_of(left[0])} for nothing that is Ready"
     secret = f"{sent.name}-users"
     users = history.cluster.api.find(resources.SECRETS, objects.NAMESPACE, secret)
+    right = users is None or _written(users).are_loaded(wanted[0])
     mark = names.users_of(wanted[0])
-    right = users is None or mark == clear(users)[servercommands.USERS_VERSION_FILE]
     return "" if right else f"{name_of(wanted[0])} has users of before: {mark}"
 
 
 def takes_turns(history: History, sent: Sent) -> str:
     """Of servers that serve no more are replaced at once than have a turn."""
     cluster = history.cluster
-    if (sent.verb, sent.resource) != ("apply", resources.PODS):
+    if (sent.verb, sent.resource) != ("apply", resources.REPLICA_SETS):
         return ""
     if cluster.api.find(sent.resource, sent.namespace, sent.name) is not None:
         return ""
     (uid,) = owner_uids(sent.body)
     before, now = _ready(history.began_with), _ready(history.pods_seen())
-    serves = any(uid in owner_uids(pod) and name in now for name, pod in before.items())
-    if not serves or sent.name in history.pods.get(uid, ()):
-        # One that has failed is made again without a turn.
+    serves = any(
+        history.owners.get(owner_of(pod)) == uid and name in now for name, pod in before.items()
+    )
+    if not serves:
         history.replaced.pop(uid, None)
         return ""
     history.look_around()
     others = [
-        replacement.pod
+        replacement.replica_set
         for other, replacement in history.replaced.items()
         if other != uid and _is_under_way(history, other, replacement)
     ]
@@ -194,10 +197,15 @@ OF_EACH_REQUEST: tuple[Callable[[History, Sent], str], ...] = (
 
 
 def has_the_users_of_its_mark(history: History) -> str:
-    """A Ready pod has the users that it is marked with, or later ones."""
+    """A Ready pod has the users that it is marked with, or counts as having, or later ones."""
     versions = list(history.versions)
     for pod in filter(podstatus.is_ready, history.cluster.api.list(resources.PODS)):
         life, mark = history.cluster.nodes.life(pod), names.users_of(pod)
+        secret = f"repo-server-{server_of(pod)}-users"
+        users = history.cluster.api.find(resources.SECRETS, objects.NAMESPACE, secret)
+        kept = users is not None and history.owners.get(owner_of(pod)) == owner_of(users)
+        if not mark and users is not None and kept and _written(users).are_loaded(pod):
+            mark = _written(users).version
         if life is None or life.served is None or mark not in versions:
             continue
         since = [history.versions[version] for version in versions[versions.index(mark) :]]
@@ -221,13 +229,6 @@ def lets_in_who_should(history: History) -> str:
     return ""
 
 
-def has_one_pod_a_digest(history: History) -> str:
-    """No two pods of a server have the same digest."""
-    pods = history.cluster.api.list(resources.PODS)
-    found = [(server_of(pod), names.digest_of(pod)) for pod in pods]
-    return "" if len(found) == len(set(found)) else str(found)
-
-
 def is_in_no_loop(history: History) -> str:
     """What is asked of the API server, and told in events, is in proportion to what happens."""
     last = history.since_last_look()
@@ -239,7 +240,6 @@ def is_in_no_loop(history: History) -> str:
 AT_ANY_TIME: tuple[Callable[[History], str], ...] = (
     has_the_users_of_its_mark,
     lets_in_who_should,
-    has_one_pod_a_digest,
     is_in_no_loop,
 )
 
@@ -303,13 +303,13 @@ def bears_its_labels(cluster: Cluster, server: Object) -> str:
 
 
 def has_its_children(cluster: Cluster, server: Object) -> str:
-    """It has its Service, its NetworkPolicy and its Secrets, and nothing else."""
+    """It has one ReplicaSet, its Service, its NetworkPolicy and Secrets, and nothing else."""
     name = name_of(server)
     wanted = {f"repo-server-{name}", f"repo-server-{name}-users"}
     wanted |= {
-        name_of(pod)
-        for pod in cluster.api.list(resources.PODS)
-        if server["metadata"]["uid"] in owner_uids(pod)
+        name_of(one)
+        for one in cluster.api.list(resources.REPLICA_SETS)
+        if server["metadata"]["uid"] in owner_uids(one)
     }
     wanted |= {f"repo-server-{name}-tls"} if name == MAILS else set()
     found = {
@@ -318,7 +318,22 @@ def has_its_children(cluster: Cluster, server: Object) -> str:
         for obj in cluster.api.list(resource)
         if server["metadata"]["uid"] in owner_uids(obj)
     }
-    return "" if found == wanted else f"{sorted(found)}, and not {sorted(wanted)}"
+    # A snapshot that is left with the ReplicaSet of a lost node's pod is in both.
+    right = found == wanted and len(_replica_sets(cluster, server)) == 1
+    return "" if right else f"{sorted(found)}, and not {sorted(wanted)}"
+
+
+def _replica_sets(cluster: Cluster, server: Object) -> list[Object]:
+    """Return the ReplicaSets of a server, but for those whose pod ends on a lost node."""
+    found = cluster.api.list(resources.REPLICA_SETS)
+    owned = [one for one in found if server["metadata"]["uid"] in owner_uids(one)]
+    lost = {
+        owner_of(pod)
+        for pod in cluster.api.list(resources.PODS)
+        if "deletionTimestamp" in pod["metadata"]
+        and pod["spec"].get("nodeName") in cluster.nodes.silent
+    }
+    return [one for one in owned if one["spec"]["replicas"] or one["metadata"]["uid"] not in lost]
 
 
 def protects_its_pods(cluster: Cluster, server: Object) -> str:
@@ -356,25 +371,34 @@ def confidential_in(cluster: Cluster, text: str) -> str:
     return ", ".join(value for value in sorted(cluster.user.confidential) if value in text)
 
 
+def _written(secret: Object) -> WrittenUsers:
+    """Return the users that a Secret holds."""
+    return WrittenUsers.of(clear(secret)[servercommands.USERS_VERSION_FILE], secret)
+
+
 def _ready(pods: Mapping[str, Object]) -> dict[str, Object]:
     return {name: pod for name, pod in pods.items() if podstatus.is_ready(pod)}
 
 
-def _deleted_pod(history: History, sent: Sent) -> Object | None:
-    """Return the pod that is to be deleted if its time has to be waited for.
+def _taken_away(history: History, sent: Sent) -> list[Object]:
+    """Return the pods that a request takes away whose time has to be waited for.
 
-    That is so if the controller has seen that it is Ready, and not for the claim that it holds.
+    That is so if the controller has seen that they are Ready, and not for the claim that they hold.
     """
-    if (sent.verb, sent.resource) != ("delete", resources.PODS):
-        return None
-    pod = _ready(history.pods_seen()).get(sent.name)
-    if pod is None or pod["metadata"]["uid"] != sent.uid:
-        return None
-    in_place = any(
-        event.reason == router.EVENT_REPLACED_IN_PLACE and sent.name in event.note
-        for event in history.cluster.recorder.events
-    )
-    return None if in_place or sent.name not in _ready(history.began_with) else pod
+    seen = _ready(history.pods_seen())
+    began = _ready(history.began_with)
+    pods = [pod for name, pod in seen.items() if name in began]
+    if (sent.verb, sent.resource) == ("delete", resources.PODS):
+        return [pod for pod in pods if pod["metadata"]["uid"] == sent.uid]
+    if sent.resource != resources.REPLICA_SETS:
+        return []
+    annotations = sent.body.get("metadata", {}).get("annotations") or {}
+    if {names.ANNOTATION_YIELDED, names.ANNOTATION_GAVE_BACK} & annotations.keys():
+        return []
+    if sent.verb == "delete" or sent.body.get("spec", {}).get("replicas") == 0:
+        uid = sent.uid or sent.body["metadata"].get("uid")
+        return [pod for pod in pods if owner_of(pod) == uid]
+    return []
 
 
 def _is_under_way(history: History, uid: str, replacement: Replacement) -> bool:
@@ -385,9 +409,16 @@ def _is_under_way(history: History, uid: str, replacement: Replacement) -> bool:
     servers = history.cluster.api.list(api.REPOSITORY_SERVERS)
     if uid not in {server["metadata"]["uid"] for server in servers}:
         return False
-    pod = history.cluster.api.find(resources.PODS, objects.NAMESPACE, replacement.pod)
-    if pod is None or podstatus.is_ready(pod) or "deletionTimestamp" in pod["metadata"]:
+    found = history.cluster.api.find(
+        resources.REPLICA_SETS, objects.NAMESPACE, replacement.replica_set
+    )
+    if found is None or not found["spec"]["replicas"]:
         return False
+    pods = history.cluster.api.list(resources.PODS)
+    made = [pod for pod in pods if owner_of(pod) == found["metadata"]["uid"]]
+    if len(made) != 1 or podstatus.is_ready(made[0]) or plan.is_over(made[0]):
+        return False
+    (pod,) = made
     began_well = replacement.since > max(history.disturbed, history.spoilt)
     young = history.now - replacement.since < throttle.EXPIRY_SECONDS
     alone = podstatus.failed_since(pod) is None and bool(_reached(history.cluster, server_of(pod)))
@@ -396,11 +427,12 @@ def _is_under_way(history: History, uid: str, replacement: Replacement) -> bool:
 
 def _pods_of(cluster: Cluster, server: Object) -> list[Object]:
     """Return the pods of a server, but for what a lost node has left."""
-    uid, nodes = server["metadata"]["uid"], cluster.nodes
+    nodes = cluster.nodes
+    uids = {one["metadata"]["uid"] for one in _replica_sets(cluster, server)}
     return [
         pod
         for pod in cluster.api.list(resources.PODS)
-        if uid in owner_uids(pod)
+        if uids & set(owner_uids(pod))
         and not ("deletionTimestamp" in pod["metadata"] and pod["spec"]["nodeName"] in nodes.silent)
     ]
 
@@ -431,7 +463,8 @@ def _lets_in(served: str, passwords: Mapping[str, str]) -> bool:
 
 def _made_of(cluster: Cluster, pod: Object) -> tuple[str, str, str, str | None]:
     """Return certificate, administrator's password, image and override of a pod."""
-    secret = cluster.api.get(resources.SECRETS, objects.NAMESPACE, name_of(pod))
+    (owner,) = pod["metadata"]["ownerReferences"]
+    secret = cluster.api.get(resources.SECRETS, objects.NAMESPACE, owner["name"])
     snapshot = clear(secret)
     (container,) = pod["spec"]["containers"]
     level = next((one["value"] for one in container["env"] if one["name"] == "LEVEL"), None)

@@ -1,0 +1,99 @@
+"""The revisions of a server as they are observed: ReplicaSets, each with its pods."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import frozen
+
+from controller.conditions import conditions_of, get_condition, parse_time
+from reconcilers.repositoryserver.children import names
+from reconcilers.repositoryserver.rollout import plan, podstatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+#: What a time that nobody can read counts as.
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+
+
+@frozen
+class Revision:
+    """A ReplicaSet with its pods.
+
+    Args:
+        replica_set: The ReplicaSet.
+        pods: Its pods, those among them that are ending or have ended.
+    """
+
+    replica_set: Mapping[str, Any]
+    pods: tuple[Mapping[str, Any], ...]
+
+    @property
+    def digest(self) -> str:
+        """Its digest."""
+        return names.digest_of(self.replica_set)
+
+    @property
+    def name(self) -> str:
+        """Name of the ReplicaSet, and of the snapshot."""
+        name: str = self.replica_set["metadata"]["name"]
+        return name
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the ReplicaSet controller keeps a pod of it."""
+        wanted = self.replica_set["spec"].get("replicas") != 0
+        return wanted and not self.is_deleted
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether it is being deleted."""
+        return "deletionTimestamp" in self.replica_set["metadata"]
+
+    @property
+    def pod(self) -> Mapping[str, Any] | None:
+        """The pod that says most about it: one that is Ready, else the youngest that may be."""
+        return max(self.pods, key=_promise, default=None)
+
+    @property
+    def created(self) -> datetime:
+        """When it was made."""
+        return parse_time(self.replica_set["metadata"]["creationTimestamp"])
+
+    def time(self, annotation: str) -> datetime | None:
+        """Return the time that an annotation holds; None if it has none.
+
+        Args:
+            annotation: Its name.
+        """
+        annotations = self.replica_set["metadata"].get("annotations") or {}
+        text = annotations.get(annotation)
+        if text is None:
+            return None
+        try:
+            found = parse_time(text)
+        except ValueError:
+            return _LONG_AGO
+        return found if found.tzinfo else _LONG_AGO
+
+    def refusal(self) -> Mapping[str, Any] | None:
+        """Return the condition by which the API server refuses its pod; None if it has one."""
+        if any(not plan.is_over(pod) for pod in self.pods):
+            # The condition is written a moment after the pod.
+            return None
+        found = get_condition(conditions_of(self.replica_set), "ReplicaFailure")
+        refused = found is not None and found["status"] == "True"
+        return found if refused and self.is_kept else None
+
+
+def by_digest(revisions: Iterable[Revision], digest: str) -> Revision | None:
+    """Return the revision with a digest; None if there is none."""
+    return next((one for one in revisions if one.digest == digest), None)
+
+
+def _promise(pod: Mapping[str, Any]) -> tuple[bool, bool, bool, str]:
+    deleted = "deletionTimestamp" in pod["metadata"]
+    created: str = pod["metadata"].get("creationTimestamp", "")
+    return not plan.is_over(pod), not deleted, podstatus.is_ready(pod), created
