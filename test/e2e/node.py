@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 
 from e2e.cluster import LABEL, NAMESPACE, NAMESPACES, NODES, VOLUMES, Cluster
+from e2e.waiting import wait_for
 from reconcilers import resources
 
 if TYPE_CHECKING:
@@ -156,7 +157,12 @@ class Node:
     def remove_volume(self, name: str) -> None:
         """Remove a volume and what is on the disk."""
         self.cluster.discard(VOLUMES, f"{NAMESPACE}-{name}", "")
-        self.shell(f"rm -rf {self.directory}/{name}")
+        remove = f"rm -rf {self.directory}/{name}"
+        # A Kopia that ends may write its log into a folder that is being removed.
+        wait_for(
+            "a volume to be removed",
+            lambda: self.cluster.kubectl.shell(NAMESPACE, POD, remove).code == 0,
+        )
 
     def make_repository(
         self, volume: str, path: str, password: str, *, owner: int = DEFAULT_OWNER
@@ -282,13 +288,15 @@ rm -rf /tmp/store
         return int(line.split()[1]) / KIBIBYTES
 
     @contextmanager
-    def about_to_kill(self, pod: Object) -> Iterator[Callable[[], None]]:
+    def about_to_kill(self, pod: Object) -> Iterator[Callable[[Callable[[], None]], None]]:
         """Get ready to kill the main process of a pod's container within milliseconds.
 
         Yields:
-            A function that kills it, and returns when it is done.
+            A function that stops the process, calls the function that it is given, kills the
+            process, and returns when it is done.
         """
-        script = f"{_find_process(pod)}\necho found $pid\nread -r _\nkill -9 $pid"
+        freeze = "read -r _\nkill -STOP $pid"
+        script = f"{_find_process(pod)}\necho found $pid\n{freeze}\nread -r _\nkill -9 $pid"
         command = self.cluster.kubectl.command(
             "exec", "--stdin", f"--namespace={NAMESPACE}", POD, "--", "/bin/sh", "-euc", script
         )
@@ -300,7 +308,10 @@ rm -rf /tmp/store
             assert shell.stdout.readline().split()[1:], "the container has no process"
             stdin = shell.stdin
 
-            def kill() -> None:
+            def kill(meanwhile: Callable[[], None]) -> None:
+                stdin.write("\n")
+                stdin.flush()
+                meanwhile()
                 stdin.write("\n")
                 stdin.close()
                 assert shell.wait(timeout=60) == 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from attrs import frozen
 
-from controller.conditions import conditions_of, get_condition
+from controller.conditions import conditions_of, is_true
 from e2e.backup_client import login
 from e2e.cluster import NAMESPACE, Cluster, names
 from e2e.installation import REPLICAS
@@ -197,34 +197,23 @@ def without_address(spec: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in spec.items() if not key.startswith("clusterIP")}
 
 
-def is_made(_obj: Object) -> bool:
-    return True
-
-
-def is_ready_pod(obj: Object) -> bool:
-    """Tell whether the Service is about to route to a pod."""
-    ready = get_condition(conditions_of(obj), "Ready")
-    return ready is not None and ready["status"] == "True"
-
-
 @pytest.mark.parametrize(
-    ("resource", "named", "moment"),
+    ("resource", "named", "sleeps"),
     [
         pytest.param(
             resources.SECRETS,
             "repo-server-{server}-users",
-            is_made,
+            False,
             id="killed when it has written the users",
         ),
-        pytest.param(resources.SECRETS, "{server}-", is_made, id="killed before its ReplicaSet"),
+        pytest.param(resources.SECRETS, "{server}-", False, id="killed before its ReplicaSet"),
+        pytest.param(resources.REPLICA_SETS, "{server}-", False, id="killed after its ReplicaSet"),
         pytest.param(
-            resources.REPLICA_SETS,
+            # It sleeps until the pod is Ready: awake it would be faster than who kills it.
+            resources.PODS,
             "{server}-",
-            is_made,
-            id="killed after its ReplicaSet",
-        ),
-        pytest.param(
-            resources.PODS, "{server}-", is_ready_pod, id="killed before the Service routes"
+            True,
+            id="killed before the Service routes",
         ),
     ],
 )
@@ -236,7 +225,7 @@ def test_a_controller_killed_in_the_middle_of_a_reconcile_completes_it_when_it_i
     *,
     resource: Resource,
     named: str,
-    moment: Callable[[Object], bool],
+    sleeps: bool,
 ) -> None:
     password = server.cluster.confidential.password
     users = {f"host{number}": password(f"password {number}") for number in range(3)}
@@ -246,8 +235,17 @@ def test_a_controller_killed_in_the_middle_of_a_reconcile_completes_it_when_it_i
     with node.about_to_kill(controller.pod()) as kill:
         events = events_from_now(server.cluster, resource, named.format(server=server.name))
         server.create()
-        next(obj for obj in events if "ownerReferences" in obj["metadata"] and moment(obj))
-        kill()
+        made = next(obj for obj in events if "ownerReferences" in obj["metadata"])
+
+        def until_ready() -> None:
+            if sleeps:
+                wait_for(
+                    "the pod to be Ready",
+                    lambda: server.cluster.get(resource, made["metadata"]["name"]),
+                    lambda pod: pod and is_true(conditions_of(pod), "Ready"),
+                )
+
+        kill(until_ready)
     assert not is_ready(server.get()), "the controller was killed too late to prove anything"
 
     controller.replace()
