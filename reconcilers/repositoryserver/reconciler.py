@@ -14,7 +14,6 @@ from controller.clock import Deadline, DeadlineExceeded
 from controller.conditions import TRUE, conditions_of, get_condition, parse_time, timestamp
 from controller.errors import (
     AlreadyExists,
-    ApiError,
     BadRequest,
     ClientError,
     Conflict,
@@ -33,13 +32,13 @@ from reconcilers.repositoryserver.children.adoption import Adoption
 from reconcilers.repositoryserver.children.applier import ChildApplier
 from reconcilers.repositoryserver.children.protection import Protection
 from reconcilers.repositoryserver.children.record import Records
-from reconcilers.repositoryserver.context import KnownFailure, Memory, Pass
+from reconcilers.repositoryserver.context import Memory, Pass
 from reconcilers.repositoryserver.inputs.issuer import CertificateIssuer
 from reconcilers.repositoryserver.inputs.permissions import Permissions
 from reconcilers.repositoryserver.inputs.reader import InputReader
 from reconcilers.repositoryserver.maintenance.maintainer import Maintainer
-from reconcilers.repositoryserver.rollout import handover, plan, podstatus, refusals, retry
-from reconcilers.repositoryserver.rollout.plan import Newest
+from reconcilers.repositoryserver.newest import NewestRevision, unfinished
+from reconcilers.repositoryserver.rollout import plan, podstatus, retry
 from reconcilers.repositoryserver.rollout.refresh import Refresher
 from reconcilers.repositoryserver.rollout.router import ServiceRouter
 from reconcilers.repositoryserver.rollout.throttle import Turns
@@ -53,9 +52,7 @@ from reconcilers.repositoryserver.users.purge import RepositoryUserSearch
 from reconcilers.repositoryserver.users.source import UserSource
 from reconcilers.repositoryserver.users.sync import UserRegistrar
 from reconcilers.repositoryserver.verdict import (
-    REASON_CHANGES_SETTLING,
     REASON_WAITING_FOR_DELETION,
-    REASON_WAITING_FOR_SLOT,
     SERVER_SETUP,
     Problem,
     Unsettled,
@@ -70,10 +67,7 @@ if TYPE_CHECKING:
     from controller.commands import Commands
     from controller.rest.client import Client
     from reconcilers.repositoryserver.caches import Cache, Caches
-    from reconcilers.repositoryserver.children.secrets import ServerInputs
-    from reconcilers.repositoryserver.context import KnownInputs
-    from reconcilers.repositoryserver.rollout.plan import Rollout
-    from reconcilers.repositoryserver.rollout.revisions import Revision
+    from reconcilers.repositoryserver.rollout.plan import Newest, Rollout
     from reconcilers.repositoryserver.status.writer import Recorder
     from reconcilers.settings import Settings
 
@@ -89,10 +83,6 @@ POD_FIRST_SECONDS = 0.2
 STAGE_PAUSE_SECONDS = 2.0
 NEXT_STAGE_PAUSE_SECONDS = 5.0
 
-# Who rotates two Secrets, or edits twice, wants one new pod. A server that serves waits until its
-# inputs have not changed for so long.
-QUIET_SECONDS = 2.0
-
 # A Secret that many servers name may be written often without a change that matters. Its version
 # goes onto their pods no more often than this; a process that is started before reads it anew.
 RECORD_PAUSE_SECONDS = 3600.0
@@ -102,15 +92,6 @@ UNKNOWN_SETTING = failures.Setting(
     storage="its storage", location="", credential="", password="", user=0
 )
 
-REASON_REFUSED = "ApiRequestRefused"
-REFUSED = (
-    "the API server rejects a request of the controller: {message}; check the controller's Role, "
-    "the quotas and the webhooks"
-)
-REASON_OUT_OF_TIME = "ReconcileOutOfTime"
-OUT_OF_TIME = (
-    "the reconcile ran out of time and will be retried: {message}; see the controller's log"
-)
 REASON_PANICKED = "ReconcilePanicked"
 # The type alone: what else an exception says may be of a Secret.
 PANICKED = (
@@ -224,6 +205,14 @@ class RepositoryServerReconciler:
             tell=self._writer.tell,
             clock=clock,
         )
+        self._newest = NewestRevision(
+            reader=self._reader,
+            repositories=self._repositories,
+            router=self._router,
+            applier=self._applier,
+            turns=self._turns,
+            clock=clock,
+        )
         # By request, with the uid of the resource: a namesake must not inherit.
         self._memories: dict[Request, tuple[str, Memory]] = {}
 
@@ -269,7 +258,7 @@ class RepositoryServerReconciler:
             )
             return Result(requeue_after=UNREADY_RECHECK_SECONDS)
         except (Forbidden, Invalid, BadRequest, WebhookFailed, DeadlineExceeded) as error:
-            self._break_off(obj, _unfinished(error), deadline)
+            self._break_off(obj, unfinished(error), deadline)
             raise
         except ClientError:
             # No answer, or a passing one.
@@ -334,7 +323,7 @@ class RepositoryServerReconciler:
         unprotected = self._protection.ensure(current)
         unknown = self._registrar.ensure_known(current)
         is_new = not self._router.is_begun(server)
-        newest = self._ensure_newest(current)
+        newest = self._newest.ensure(current)
         if is_new and newest.replica_set is not None:
             return PodFirst()
         self._router.ensure_intact(current)
@@ -343,7 +332,7 @@ class RepositoryServerReconciler:
         untold = self._ensure_loaded(current, newest, place)
         serving = self._router.roll_out(current, newest, place)
         self._replace_crashing(current, newest.pod, serving)
-        self._settle_turn(current, newest, serving)
+        self._newest.settle_turn(current, newest, serving)
         reached = self._router.reached(current, serving)
         in_repository = None
         if reached is not None:
@@ -391,90 +380,6 @@ class RepositoryServerReconciler:
             current.look_again(judged.seconds)
         return judged.verdicts
 
-    def _ensure_newest(self, current: Pass) -> Newest:
-        """Bring up the pod of the inputs as they are now, and say how far it is."""
-        try:
-            known = self._reader.known_inputs(current)
-            # Before anything is read: thousands may wait.
-            waits = None if known is None else self._waits_to_start(current, known)
-            if waits is not None:
-                return waits
-            inputs, full = self._reader.server_inputs(current, known)
-        except InvalidInput as error:
-            self._repositories.failed(current.request)
-            return Newest(verdict=Problem.of(error, SERVER_SETUP))
-        current.memory.setting = inputs.pod.setting
-        repository = "" if current.server.read_only else inputs.repository
-        self._repositories.examined(current.request, repository)
-        waits = None if full is None else self._waits_to_start(current, inputs)
-        return waits or self._ensure_revision(current, inputs, full)
-
-    def _ensure_revision(
-        self, current: Pass, inputs: KnownInputs, full: ServerInputs | None
-    ) -> Newest:
-        """Make the revision of the inputs if it is missing, and examine its pod.
-
-        Args:
-            current: The pass.
-            inputs: What is known of them.
-            full: The inputs, if they had to be read.
-        """
-        server, digest, claim = current.server, inputs.digest, inputs.pod.claim
-        try:
-            self._apply_revision(current, full, digest)
-        except (InvalidInput, Forbidden, WebhookFailed) as error:
-            # A label that cannot be leaves the pod that lacks it at work. A quota may be full of
-            # ReplicaSets of before: the rest of the pass deletes them.
-            problem = _unfinished(error)
-            revision = self._router.revision(server, digest)
-            if revision is None:
-                return Newest(digest, verdict=problem, claim=claim)
-            return Newest(digest, revision.replica_set, revision.pod, problem, claim)
-        revision = self._router.revision(server, digest)
-        if revision is None:
-            name = names.versioned_name(server, digest)
-            return Newest(digest, verdict=podstatus.examine(None, name, inputs.pod), claim=claim)
-        verdict = self._examine(current, revision, inputs)
-        verdict = _lasting(current.memory, digest, verdict)
-        return Newest(digest, revision.replica_set, revision.pod, verdict, claim)
-
-    def _apply_revision(self, current: Pass, full: ServerInputs | None, digest: str) -> None:
-        try:
-            replica_set = self._applier.ensure_revision(current, full, digest)
-        except Exception:
-            # What a ReplicaSet that is there lacks, a label say, the next pass sees only if it
-            # reads all.
-            current.memory.inputs = None
-            raise
-        if replica_set is not None:
-            self._router.ensure_wanted(current, replica_set)
-
-    def _examine(
-        self, current: Pass, revision: Revision, inputs: KnownInputs
-    ) -> Problem | Waiting | None:
-        """Say what keeps a revision's pod from serving clients."""
-        now = self._clock.now()
-        refusal = revision.refusal()
-        if refusal is not None:
-            self._nudge(current, revision, refusal)
-            return refusals.explain(refusal.get("message", ""), revision.name)
-        if not revision.is_kept and revision.time(names.ANNOTATION_GAVE_BACK):
-            return handover.not_ready(revision)
-        verdict = podstatus.examine(revision.pod, revision.name, inputs.pod)
-        if verdict is not None and inputs.pod.claim:
-            pods = self._router.pods(current.server)
-            return podstatus.held_by_ending_pod(pods, inputs.pod, now) or verdict
-        return verdict
-
-    def _nudge(self, current: Pass, revision: Revision, refusal: Mapping[str, Any]) -> None:
-        """Have the ReplicaSet controller try again soon."""
-        now, nudged = self._clock.now(), revision.time(names.ANNOTATION_NUDGED)
-        left = refusals.nudge_after(refusal, nudged, now)
-        if left <= 0:
-            self._applier.nudge(current, revision.replica_set, now)
-            left = retry.MIN_SECONDS
-        current.look_again(left)
-
     def _shared(self, current: Pass) -> str | None:
         """Say who else serves the repository; empty if nobody does, None if that is not known."""
         setting, servers = current.memory.setting, self._caches.servers
@@ -497,52 +402,6 @@ class RepositoryServerReconciler:
     def _have_all_been_examined(self) -> bool:
         keys = self._caches.servers.keys()
         return self._repositories.have_examined(Request(*key) for key in keys)
-
-    def _waits_to_start(self, current: Pass, inputs: KnownInputs) -> Newest | None:
-        """Return what a server waits for before its revision may be made; None if it may be.
-
-        One that replaces another waits until nothing has changed for a while, and for a turn.
-        """
-        request, digest, memory = current.request, inputs.digest, current.memory
-        revision = self._router.revision(current.server, digest)
-        pods = self._router.pods(current.server)
-        serves = any(podstatus.is_ready(pod) for pod in pods)
-        if revision is not None:
-            memory.changing = None
-            others_serve = any(
-                podstatus.is_ready(pod) and names.digest_of(pod) != digest for pod in pods
-            )
-            if others_serve and not any(map(podstatus.is_ready, revision.pods)):
-                self._turns.resume(request, digest)
-            return None
-        if not serves:
-            return None
-        now = self._clock.monotonic()
-        if memory.changing is None or memory.changing[0] != digest:
-            memory.changing = (digest, now)
-        left = memory.changing[1] + QUIET_SECONDS - now
-        if left > 0:
-            current.look_again(left)
-            waiting = Waiting(SERVER_SETUP, REASON_CHANGES_SETTLING, status.WAITING_QUIET)
-            return Newest(digest, verdict=waiting, claim=inputs.pod.claim)
-        if self._turns.take(request, digest):
-            return None
-        current.look_again(self._turns.pause())
-        failed = [one.name for one in self._turns.holds(request)]
-        message = status.held_back(failed) if failed else status.WAITING_TURN
-        waiting = Waiting(SERVER_SETUP, REASON_WAITING_FOR_SLOT, message)
-        return Newest(digest, verdict=waiting, claim=inputs.pod.claim)
-
-    def _settle_turn(
-        self, current: Pass, newest: Newest, serving: Mapping[str, Any] | None
-    ) -> None:
-        """Free the turn of a server that is replaced, or whose replacement has failed."""
-        if isinstance(newest.verdict, Problem) and newest.digest:
-            self._turns.fail(current.request)
-        elif serving is not None and newest.is_(serving) and podstatus.is_ready(serving):
-            self._turns.succeed(current.request)
-        elif serving is None or newest.is_(serving) or isinstance(newest.verdict, Problem):
-            self._turns.give_back(current.request)
 
     def _ensure_loaded(
         self, current: Pass, newest: Newest, place: Rollout
@@ -623,26 +482,6 @@ class RepositoryServerReconciler:
             and selector.items() <= (pod["metadata"].get("labels") or {}).items()
         )
         return next(selected, None)
-
-
-def _lasting(
-    memory: Memory, digest: str, verdict: Problem | Waiting | None
-) -> Problem | Waiting | None:
-    """Let a fault of the same pod last while it is tried again, and remember it."""
-    known = memory.failure
-    failure = known.problem if known is not None and known.digest == digest else None
-    verdict = podstatus.lasting_problem(failure, verdict)
-    memory.failure = KnownFailure(digest, verdict) if isinstance(verdict, Problem) else None
-    return verdict
-
-
-def _unfinished(error: InvalidInput | ApiError | DeadlineExceeded) -> Problem:
-    if isinstance(error, InvalidInput):
-        return Problem.of(error, SERVER_SETUP)
-    if isinstance(error, DeadlineExceeded):
-        message = OUT_OF_TIME.format(message=error)
-        return Problem(SERVER_SETUP, REASON_OUT_OF_TIME, message)
-    return Problem(SERVER_SETUP, REASON_REFUSED, REFUSED.format(message=error.message))
 
 
 def _users_version(memory: Memory) -> str:

@@ -38,9 +38,9 @@ from reconcilers.repositoryserver.caches import (
 from reconcilers.repositoryserver.children import names, record
 from reconcilers.repositoryserver.children.secrets import KEY_CERTIFICATE
 from reconcilers.repositoryserver.informers import instance, released
+from reconcilers.repositoryserver.newest import QUIET_SECONDS
 from reconcilers.repositoryserver.reconciler import (
     POD_FIRST_SECONDS,
-    QUIET_SECONDS,
     STAGE_PAUSE_SECONDS,
 )
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler as Reconciler

@@ -34,10 +34,9 @@ from integration.running import Kubelet, create, pods_of
 from reconcilers import resources
 from reconcilers.repositoryserver import api, setup
 from reconcilers.repositoryserver.children import names
+from reconcilers.repositoryserver.newest import REASON_OUT_OF_TIME, REASON_REFUSED
 from reconcilers.repositoryserver.reconciler import (
-    REASON_OUT_OF_TIME,
     REASON_PANICKED,
-    REASON_REFUSED,
     STATUS_GRACE_SECONDS,
     PodFirst,
     RepositoryServerReconciler,

@@ -11,7 +11,7 @@ from fakes import objects
 from fakes.world import TURNS
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.reconciler import QUIET_SECONDS
+from reconcilers.repositoryserver.newest import QUIET_SECONDS
 from reconcilers.repositoryserver.rollout.throttle import MIN_PAUSE_SECONDS
 
 if TYPE_CHECKING:
