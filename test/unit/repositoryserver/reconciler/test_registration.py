@@ -110,12 +110,15 @@ class TestEntriesOfTheRemovedController:
 
     def test_stay_while_the_repository_is_only_read(self, taken_over: World) -> None:
         taken_over.edit({"repository": {"readOnly": True}})
-        taken_over.begin_revision()
-        taken_over.settle()
+        taken_over.reconcile()
+        # A server that serves may wait for a moment before it is replaced.
+        taken_over.clock.step(5.0)
+        for _ in range(2):
+            taken_over.settle()
 
         search(taken_over)
 
-        assert taken_over.kopia.ran() == ["list"]
+        assert "forget" not in taken_over.kopia.ran()
         assert taken_over.server()["status"]["repositoryUsers"] == 2
 
     def test_stay_where_the_access_secret_was_wrong_at_the_takeover(self, world: World) -> None:
