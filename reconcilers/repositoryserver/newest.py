@@ -215,11 +215,12 @@ class NewestRevision:
             newest: What `ensure` returned.
             serving: The pod that clients reach; None if there is none.
         """
+        is_newest = serving is not None and newest.is_(serving)
         if isinstance(newest.verdict, Problem) and newest.digest:
             self._turns.fail(current.request)
-        elif serving is not None and newest.is_(serving) and podstatus.is_ready(serving):
+        elif serving is not None and is_newest and podstatus.is_ready(serving):
             self._turns.succeed(current.request)
-        elif serving is None or newest.is_(serving) or isinstance(newest.verdict, Problem):
+        elif is_newest or isinstance(newest.verdict, Problem):
             self._turns.give_back(current.request)
 
 

@@ -66,7 +66,10 @@ def deletes_its_own(history: History, sent: Sent) -> str:
     labels = obj["metadata"].get("labels") or {}
     ours = labels.get(names.LABEL_MANAGED_BY) == names.MANAGER
     owners = {history.owners.get(uid, uid) for uid in owner_uids(obj)}
-    return "" if ours and history.servers & owners else f"{sent.name} is none of ours"
+    # One that has lost its owner this very moment is ours by its labels.
+    return (
+        "" if ours and (not owners or history.servers & owners) else f"{sent.name} is none of ours"
+    )
 
 
 def keeps_what_serves(history: History, sent: Sent) -> str:
