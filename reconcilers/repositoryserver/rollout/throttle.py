@@ -75,7 +75,8 @@ class Turns:
                 del self._failed[request]
             if request in self._taken:
                 return True
-            held = len(self._failed) >= self._limit
+            # One that has failed, and of which nothing is there, would wait for itself for ever.
+            held = len(self._failed) >= self._limit and request not in self._failed
             if held and self._held.setdefault(request, digest) != digest:
                 held = False
             if held or len(self._taken) >= self._limit:

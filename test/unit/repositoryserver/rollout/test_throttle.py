@@ -98,3 +98,15 @@ def test_nor_does_who_needs_none_any_more(crowded: Turns) -> None:
         crowded.give_back(server(number))
 
     assert crowded.pause() == 5.0
+
+
+def test_who_has_failed_is_not_held_back_by_its_own_failure(turns: Turns) -> None:
+    """Its revision may have been refused for a moment, by a quota say, before it was there."""
+    for number in range(2):
+        assert turns.take(server(number), "new")
+        turns.fail(server(number))
+
+    assert turns.take(server(0), "new")
+    assert turns.holds(server(0)) == []
+    assert not turns.take(server(2), "new")
+    assert turns.holds(server(2)) == [server(0), server(1)]
