@@ -51,6 +51,7 @@ ROOT: Object = {"runAsUser": 0}
 
 # Merged as a change into what a row of a table starts with.
 LABELS: Object = {"app.kubernetes.io/managed-by": "repository-server-controller"}
+INSTANCE: Object = {"cr.kanister.io/repository-server": "files"}
 
 
 def server(name: str, settings: Object) -> Object:
@@ -354,6 +355,35 @@ class TestTheControllersAccount:
         said = site.patch(CONTROLLER, change, "secret/other")
 
         assert "this object was none before" in said
+
+    @pytest.mark.parametrize(
+        ("metadata", "change"),
+        [
+            pytest.param(
+                {"labels": LABELS},
+                {"labels": INSTANCE},
+                id="of one that its ReplicaSet has released for that",
+            ),
+            pytest.param(
+                {"labels": INSTANCE, "ownerReferences": owner("ReplicaSet", "apps/v1")},
+                {"labels": LABELS},
+                id="of one that children are known by",
+            ),
+        ],
+    )
+    def test_puts_back_a_label_that_somebody_has_taken_off(
+        self, client: Client, site: Site, metadata: Object, change: Object
+    ) -> None:
+        client.create(resources.SECRETS, site.namespace, secret("files-x", **metadata))
+
+        assert site.patch(CONTROLLER, {"metadata": change}, "secret/files-x") == ""
+
+    def test_deletes_what_has_lost_its_owner(self, client: Client, site: Site) -> None:
+        """Somebody may have orphaned it a moment before."""
+        labels = {**LABELS, **INSTANCE}
+        client.create(resources.SECRETS, site.namespace, secret("files-x", labels=labels))
+
+        assert site.refusal(CONTROLLER, "delete", "secret/files-x") == ""
 
     def test_takes_back_what_a_restore_has_left_without_owner(
         self, client: Client, site: Site
