@@ -344,11 +344,13 @@ def test_a_resource_that_is_edited_while_it_is_reconciled_ends_as_the_last_edit_
         lambda: get(client, namespace, FIRST)["status"]["serverInfo"]["podName"],
         lambda told: told == name,
     )
-    wait_for(
-        "the snapshots of former edits to be gone",
-        lambda: client.list(resources.SECRETS, namespace, label_selector=names.LABEL_DIGEST),
-        lambda secrets: [one["metadata"]["name"] for one in secrets["items"]] == [name],
-    )
+    (owner,) = pod["metadata"]["ownerReferences"]
+    for resource in (resources.REPLICA_SETS, resources.SECRETS):
+        wait_for(
+            f"the {resource.plural} of former edits to be gone",
+            functools.partial(client.list, resource, namespace, label_selector=names.LABEL_DIGEST),
+            lambda found: [one["metadata"]["name"] for one in found["items"]] == [owner["name"]],
+        )
 
 
 class Held(RepositoryServerReconciler):
