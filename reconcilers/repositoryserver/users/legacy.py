@@ -17,7 +17,7 @@ from reconcilers.repositoryserver.verdict import CLIENT_USER_INITIALIZED
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: The pods of the removed controller. One of this controller's ends in a dash and ten digits.
+#: The pods of the removed controller. The names of this controller's have two more dashes.
 _POD: Final = re.compile(r"repo-server-pod-[a-z0-9]{5}")
 
 

@@ -132,7 +132,7 @@ def _outcome(world: World) -> dict[str, Any]:
         "pods": {names.digest_of(pod): pod["metadata"]["labels"] for pod in world.pods()},
         "serves": world.selected(),
         "users": world.may_connect(),
-        "registered": world.server()["status"].get("registeredUsers"),
+        "in repository": world.server()["status"].get("repositoryUsers"),
         "conditions": [
             (one["type"], one["status"], one["reason"], one["message"])
             for one in world.server()["status"]["conditions"]
