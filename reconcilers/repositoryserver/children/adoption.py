@@ -107,6 +107,7 @@ def is_orphan(server: RepositoryServer, obj: Mapping[str, Any]) -> bool:
         names.users_name(server),
         names.certificate_name(server),
         names.maintenance_name(server),
+        names.maintenance_secret_name(server),
     }
     if digest := labels.get(names.LABEL_DIGEST):
         known.add(names.versioned_name(server, digest))

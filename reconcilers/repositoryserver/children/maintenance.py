@@ -70,7 +70,7 @@ def secret(
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": _metadata(server, key_),
+        "metadata": _metadata(server, names.maintenance_secret_name(server), key_),
         "type": "Opaque",
         "data": encoded(data),
     }
@@ -88,7 +88,7 @@ def cron_job(
     return {
         "apiVersion": "batch/v1",
         "kind": "CronJob",
-        "metadata": _metadata(server, key_),
+        "metadata": _metadata(server, names.maintenance_name(server), key_),
         "spec": {
             "schedule": maintenance.schedule,
             "timeZone": "Etc/UTC",
@@ -118,8 +118,8 @@ def cron_job(
     }
 
 
-def _metadata(server: RepositoryServer, key_: str) -> dict[str, Any]:
-    metadata = names.metadata(server, names.maintenance_name(server))
+def _metadata(server: RepositoryServer, name: str, key_: str) -> dict[str, Any]:
+    metadata = names.metadata(server, name)
     return {**metadata, "annotations": {names.ANNOTATION_MAINTENANCE: key_}}
 
 
@@ -135,7 +135,7 @@ def _pod_spec(server: RepositoryServer, inputs: ServerInputs) -> dict[str, Any]:
             {
                 "name": "config",
                 "secret": {
-                    "secretName": names.maintenance_name(server),
+                    "secretName": names.maintenance_secret_name(server),
                     "defaultMode": 0o444,
                     "items": [{"key": name, "path": name} for name in _files(inputs)],
                 },
@@ -157,7 +157,7 @@ def _pod_spec(server: RepositoryServer, inputs: ServerInputs) -> dict[str, Any]:
 
 
 def _container(server: RepositoryServer, inputs: ServerInputs) -> dict[str, Any]:
-    password = {"name": names.maintenance_name(server), "key": KEY_PASSWORD}
+    password = {"name": names.maintenance_secret_name(server), "key": KEY_PASSWORD}
     return {
         "name": names.CONTAINER,
         "image": inputs.image,

@@ -89,9 +89,14 @@ def is_ours(obj: Mapping[str, Any]) -> bool:
 
 
 def maintenance_name(server: RepositoryServer) -> str:
-    """Return the name of the CronJob that maintains the repository, and of its Secret."""
+    """Return the name of the CronJob that maintains the repository."""
     prefix, suffix = "repo-server-", "-maintenance"
     return prefix + _label(server.name, _CRON_JOB_LENGTH - len(prefix) - len(suffix)) + suffix
+
+
+def maintenance_secret_name(server: RepositoryServer) -> str:
+    """Return the name of the Secret that the CronJob's pods are started with."""
+    return _not_referred_to(server, maintenance_name(server))
 
 
 def maintenance_labels(server: RepositoryServer) -> dict[str, str]:

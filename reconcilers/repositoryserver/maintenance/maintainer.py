@@ -168,11 +168,11 @@ class Maintainer:
     def _children(self, current: Pass) -> Iterator[tuple[Resource, Object]]:
         """Yield the children that are there; one of the same name may be somebody else's."""
         server = current.server
-        for resource, cache in (
-            (resources.SECRETS, self._caches.secrets),
-            (resources.CRON_JOBS, self._caches.cron_jobs),
+        for resource, cache, name in (
+            (resources.SECRETS, self._caches.secrets, names.maintenance_secret_name(server)),
+            (resources.CRON_JOBS, self._caches.cron_jobs, names.maintenance_name(server)),
         ):
-            child = cache.get(server.namespace, names.maintenance_name(server))
+            child = cache.get(server.namespace, name)
             if child is not None and server.uid in owner_uids(child):
                 yield resource, child
 

@@ -178,6 +178,25 @@ class TestSchedule:
             assert child["metadata"]["ownerReferences"][0]["uid"] == objects.UID
         assert get_condition(conditions_of(scheduled.server()), CONDITION) is None
 
+    def test_its_secret_leaves_the_name_to_one_that_the_resource_refers_to(
+        self, settled: World
+    ) -> None:
+        theirs = objects.merged(objects.users_secret(), {"metadata": {"name": NAME}})
+        settled.change_secret(theirs)
+        ref = {"name": NAME, "namespace": objects.NAMESPACE}
+        access = {"username": "backup", "userAccessSecretRef": ref}
+        settled.edit({"repository": SCHEDULE, "server": {"userAccess": access}})
+
+        settled.begin_revision()
+        settled.settle()
+
+        (cron_job,) = cron_jobs(settled)
+        pod = cron_job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+        assert pod["volumes"][0]["secret"]["secretName"] == f"{NAME}-own"
+        assert settled.secret(f"{NAME}-own")["data"].keys() >= {"repository.config"}
+        assert settled.secret(NAME)["data"] == theirs["data"]
+        assert get_condition(conditions_of(settled.server()), CONDITION) is None
+
     def test_a_changed_password_reaches_it(self, scheduled: World) -> None:
         before = scheduled.secret(NAME)["data"]["repository-password"]
         scheduled.change_secret(objects.password_secret("another"))
