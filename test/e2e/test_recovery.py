@@ -285,6 +285,7 @@ def assert_only_children(server: Server, ready: Object) -> None:
         "Service": [info["serviceName"]],
         "NetworkPolicy": [info["networkPolicyName"]],
         "Secret": sorted([revision, f"{info['serviceName']}-users"]),
+        "CronJob": [],
     }
     wait_for(
         "leftovers to be gone",
