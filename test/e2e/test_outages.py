@@ -257,10 +257,14 @@ def test_a_lost_node_is_named_and_over_when_it_is_back(
         server.wait("to have no node", says("PodUnschedulable"))
 
     began = CLOCK.monotonic()
-    wait_for("the pod to be gone", lambda: cluster.get(resources.PODS, name), is_another_than(pod))
+    wait_for("the pod to be gone", lambda: cluster.get(resources.PODS, name), is_gone)
     server.wait_ready()
     record_seconds("Ready again after", CLOCK.monotonic() - began)
     assert warnings(server, "NodeLost") == [message_of(lost)]
+
+
+def is_gone(seen: Object | None) -> bool:
+    return seen is None
 
 
 def is_another_than(pod: Object) -> Callable[[Object | None], bool]:
