@@ -11,7 +11,7 @@ from controller.conditions import conditions_of, is_true
 from e2e.backup_client import login
 from e2e.cluster import NAMESPACE, Cluster, names
 from e2e.installation import REPLICAS
-from e2e.server import events_of, is_ready
+from e2e.server import events_of, is_ready, revision_of
 from e2e.waiting import CLOCK, wait_for
 from reconcilers import resources
 from reconcilers.repositoryserver import api
@@ -119,9 +119,17 @@ def test_a_failed_change_leaves_the_former_server_whole(
     server.set_values("password", {"repo-password": wrong})
     server.wait("to fail", lambda obj: not is_ready(obj))
 
-    cluster.client.delete(resources.PODS, NAMESPACE, server.pod()["metadata"]["name"])
+    deleted = server.pod()["metadata"]
+    cluster.client.delete(resources.PODS, NAMESPACE, deleted["name"])
+    # The status names the deleted pod until another one serves.
+    replacement = wait_for(
+        "another pod to serve",
+        lambda: cluster.get(resources.PODS, server.get()["status"]["serverInfo"]["podName"]),
+        lambda pod: pod is not None and pod["metadata"]["uid"] != deleted["uid"],
+    )
     client.wait_until_accepted(server.name, me)
-    assert server.revision() == former
+    assert replacement is not None
+    assert revision_of(replacement) == former
 
     server.set_values("password", {"repo-password": server.repository_password})
     server.wait_ready()
