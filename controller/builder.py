@@ -140,7 +140,7 @@ class Builder:
         return self._make_commands(f"commands of {self._name}", self.enqueue)
 
     def enqueue(self, request: Request, priority: int = 0) -> None:
-        """Have the controller reconcile an object. For events that come from no informer.
+        """Enqueue a request. For events that come from no informer.
 
         Args:
             request: The object.

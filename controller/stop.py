@@ -31,7 +31,7 @@ class Stop(threading.Event):
             callback()
 
     def call_back(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Have a function called when the stop is set, or now if it is set already.
+        """Call a function when the stop is set, or now if it is set already.
 
         Args:
             callback: Called once, on the thread that sets the stop. It must be fast, and neither

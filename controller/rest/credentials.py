@@ -57,7 +57,7 @@ class TokenFile:
         self._read = found
 
     def forget(self) -> None:
-        """Have the file read with the next request, whether it is another one or not."""
+        """Read the file with the next request, even if it has not changed."""
         self._read = None
 
 

@@ -70,7 +70,7 @@ class Guard:
         self._wake: Callable[[], None] | None = None
 
     def attach(self, sock: Any) -> bool:  # noqa: ANN401 - a socket, or what urllib3 has in its place
-        """Have a socket shut down when the request's time is over.
+        """Shut a socket down when the request's time is over.
 
         Args:
             sock: A socket, or urllib3's SSLTransport: TLS within the TLS of a proxy.
@@ -81,7 +81,7 @@ class Guard:
         return self.attach_waker(functools.partial(shut_down, sock))
 
     def attach_waker(self, wake: Callable[[], None]) -> bool:
-        """Have a function called when the request's time is over, in place of what was attached.
+        """Call a function when the request's time is over, in place of what was attached.
 
         Args:
             wake: Called with the cut-off's lock held: fast, and without waiting.
@@ -94,12 +94,12 @@ class Guard:
             return self.cause is None
 
     def detach(self) -> None:
-        """Let go of what is attached: another request uses the socket from now on."""
+        """Detach what is attached: another request uses the socket from now on."""
         with self._cutoff.lock:
             self._wake = None
 
     def renew(self, seconds: float, cause: Cause) -> None:
-        """Let the request take so many seconds from now, unless it is being stopped.
+        """Extend the request to so many seconds from now, unless it is being stopped.
 
         Args:
             seconds: From now.
@@ -138,7 +138,7 @@ class Guard:
         self.cut(self._end_cause)
 
     def obey(self, stop: Stop) -> None:
-        """Have the stop end the request, at once or after its grace."""
+        """End the request when the stop is set, at once or after its grace."""
         self._take_back = stop.call_back(self._stopped)
 
     def _stopped(self) -> None:
@@ -198,7 +198,7 @@ class Cutoff:
         return guard
 
     def look_at(self, when: float) -> None:
-        """Have the thread look at the requests at a time, or earlier; the lock is held."""
+        """Make the thread look at the requests at a time, or earlier; the lock is held."""
         if when == math.inf:
             return
         if self.thread is None:

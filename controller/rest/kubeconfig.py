@@ -214,7 +214,7 @@ def _require_credentials(configuration: kubernetes.client.Configuration, plugin:
 
 
 def _follow_token(configuration: kubernetes.client.Configuration, path: Path) -> None:
-    """Have a token that stands in a file read anew when the file is replaced.
+    """Read a token that stands in a file anew when the file is replaced.
 
     The official client reads it once, with its newline, which no header can hold.
     """

@@ -53,7 +53,7 @@ class WatchStream:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Give the connection up."""
+        """Close the connection."""
         self._guard.end()
         self._response.close()
 

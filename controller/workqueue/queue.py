@@ -296,7 +296,7 @@ class PriorityQueue(Generic[T]):
             self._offer(record)
 
     def _offer(self, record: _Record[T]) -> None:
-        """Let workers take a record that is ready and not in `_processing`."""
+        """Offer workers a record that is ready and not in `_processing`."""
         self._ready.push(-record.priority, record.sequence, record)
 
     def _raise_priority(self, record: _Record[T], priority: int) -> None:
