@@ -63,7 +63,8 @@ def test_a_deleted_pod_comes_back(
 
     assert server.history() == ["True", "False", "True"]
     assert server.pod()["metadata"]["uid"] != pod["uid"]
-    assert client.connect(server.name, login(ready, server.password_of())).code == 0
+    # kube-proxy may send a connection to the address of the former pod for a second more.
+    client.wait_until_accepted(server.name, login(ready, server.password_of()))
 
 
 @pytest.fixture
@@ -134,7 +135,8 @@ def test_a_failed_change_leaves_the_former_server_whole(
     server.set_values("password", {"repo-password": server.repository_password})
     server.wait_ready()
     assert server.revision() == former
-    assert client.connect(server.name, me).code == 0
+    # As in `test_a_deleted_pod_comes_back`.
+    client.wait_until_accepted(server.name, me)
 
 
 @frozen
