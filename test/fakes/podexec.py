@@ -7,7 +7,13 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from fakes.apiserver import Answer, Handler
+from prometheus_client import CollectorRegistry
+
+from controller.clock import Deadline, SystemClock
+from controller.metrics import Metrics
+from controller.rest.podexec import ExecResult, Executor
+from fakes.apiserver import Answer, FakeApiServer, Handler
+from fakes.clock import STUCK_AFTER
 
 #: From RFC 6455: proves to the client that the server speaks WebSocket.
 HANDSHAKE_SUFFIX = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -101,3 +107,36 @@ def exec_session(
         handler.tear()
 
     return serve
+
+
+def make_executor(
+    server: FakeApiServer,
+    registry: CollectorRegistry | None = None,
+    fence: Callable[[], None] = lambda: None,
+) -> Executor:
+    """Return an executor of commands on a server."""
+    return Executor(server.transport(Metrics(registry or CollectorRegistry())), fence=fence)
+
+
+def run(
+    server: FakeApiServer,
+    *,
+    seconds: float = STUCK_AFTER,
+    fence: Callable[[], None] = lambda: None,
+    **options: Any,
+) -> ExecResult:
+    """Run a command in a pod of a server, to its end."""
+    return make_executor(server, fence=fence).run(
+        "ns",
+        "pod-a",
+        "kopia",
+        ["kopia", "server", "user list", "--json"],
+        deadline=Deadline.after(SystemClock(), seconds),
+        **options,
+    )
+
+
+def succeed(stream: ExecStream) -> None:
+    """End a command in good order."""
+    stream.send_status(status="Success")
+    stream.close()

@@ -3,57 +3,24 @@
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from controller import errors
 from controller.clock import Deadline, SystemClock
-from controller.metrics import Metrics
-from controller.rest.podexec import ExecResult, Executor
+from controller.rest.podexec import ExecResult
 from fakes import apiserver
 from fakes.apiserver import FakeApiServer
 from fakes.certificates import self_signed
 from fakes.clock import STUCK_AFTER
-from fakes.podexec import ExecStream, exec_session
-
-
-def make_executor(
-    server: FakeApiServer,
-    registry: CollectorRegistry | None = None,
-    fence: Callable[[], None] = lambda: None,
-) -> Executor:
-    return Executor(server.transport(Metrics(registry or CollectorRegistry())), fence=fence)
+from fakes.podexec import ExecStream, exec_session, make_executor, run, succeed
 
 
 @pytest.fixture
 def server() -> Iterator[FakeApiServer]:
     with FakeApiServer() as started:
         yield started
-
-
-def run(
-    server: FakeApiServer,
-    *,
-    seconds: float = STUCK_AFTER,
-    fence: Callable[[], None] = lambda: None,
-    **options: Any,
-) -> ExecResult:
-    return make_executor(server, fence=fence).run(
-        "ns",
-        "pod-a",
-        "kopia",
-        ["kopia", "server", "user list", "--json"],
-        deadline=Deadline.after(SystemClock(), seconds),
-        **options,
-    )
-
-
-def succeed(stream: ExecStream) -> None:
-    stream.send_status(status="Success")
-    stream.close()
 
 
 def test_output_and_success(server: FakeApiServer) -> None:

@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -25,43 +25,13 @@ from fakes.apiserver import FakeApiServer
 from fakes.certificates import self_signed
 from fakes.clock import STUCK_AFTER, FakeClock
 from fakes.httpproxy import TunnelProxy
-from fakes.podexec import ExecStream, exec_session
-
-
-def make_executor(
-    server: FakeApiServer,
-    registry: CollectorRegistry | None = None,
-    fence: Callable[[], None] = lambda: None,
-) -> Executor:
-    return Executor(server.transport(Metrics(registry or CollectorRegistry())), fence=fence)
+from fakes.podexec import ExecStream, exec_session, make_executor, run, succeed
 
 
 @pytest.fixture
 def server() -> Iterator[FakeApiServer]:
     with FakeApiServer() as started:
         yield started
-
-
-def run(
-    server: FakeApiServer,
-    *,
-    seconds: float = STUCK_AFTER,
-    fence: Callable[[], None] = lambda: None,
-    **options: Any,
-) -> ExecResult:
-    return make_executor(server, fence=fence).run(
-        "ns",
-        "pod-a",
-        "kopia",
-        ["kopia", "server", "user list", "--json"],
-        deadline=Deadline.after(SystemClock(), seconds),
-        **options,
-    )
-
-
-def succeed(stream: ExecStream) -> None:
-    stream.send_status(status="Success")
-    stream.close()
 
 
 class TestProxy:
