@@ -164,7 +164,7 @@ class NewestRevision:
         return verdict
 
     def _nudge(self, current: Pass, revision: Revision, refusal: Mapping[str, Any]) -> None:
-        """Have the ReplicaSet controller try again soon."""
+        """Nudge the ReplicaSet controller to try again soon."""
         now, nudged = self._clock.now(), revision.time(names.ANNOTATION_NUDGED)
         left = refusals.nudge_after(refusal, nudged, now)
         if left <= 0:
@@ -227,7 +227,7 @@ class NewestRevision:
 def _lasting(
     memory: Memory, digest: str, verdict: Problem | Waiting | None
 ) -> Problem | Waiting | None:
-    """Let a fault of the same pod last while it is tried again, and remember it."""
+    """Return the fault of a pod, the former one while the same pod is tried again; remember it."""
     known = memory.failure
     failure = known.problem if known is not None and known.digest == digest else None
     verdict = podstatus.lasting_problem(failure, verdict)

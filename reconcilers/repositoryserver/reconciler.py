@@ -406,7 +406,7 @@ class RepositoryServerReconciler:
     def _ensure_loaded(
         self, current: Pass, newest: Newest, place: Rollout
     ) -> Problem | Waiting | None:
-        """Have all pods load changed users; the newest and the one that serves matter."""
+        """Load changed users into all pods; the newest and the one that serves matter."""
         # Nobody knows the storage where an input has been wrong since the process began.
         setting = current.memory.setting or UNKNOWN_SETTING
         pods = self._router.pods(current.server)
@@ -451,7 +451,7 @@ class RepositoryServerReconciler:
     def _break_off(
         self, obj: Mapping[str, Any], verdict: Problem | Waiting, deadline: Deadline
     ) -> None:
-        """Tell what ended a pass before it had looked at the children, and free its turn."""
+        """Write what ended a reconcile before it had looked at the children; free its slot."""
         metadata = obj["metadata"]
         self._turns.give_back(Request(metadata["namespace"], metadata["name"]))
         info = (obj.get("status") or {}).get("serverInfo") or {}

@@ -72,7 +72,7 @@ class Teller(Protocol):
     """Tells of what was done, in an event and in the log."""
 
     def __call__(self, current: Pass, reason: str, note: str, action: str) -> None:
-        """Tell one thing of the resource of a pass."""
+        """Record an event about the resource of a reconcile."""
         ...
 
 
@@ -256,7 +256,7 @@ class ChildApplier:
         replicas: int,
         annotations: Mapping[str, str | None] | None = None,
     ) -> None:
-        """Have a ReplicaSet keep another number of pods.
+        """Set the number of pods that a ReplicaSet keeps.
 
         Args:
             current: The pass.
@@ -368,7 +368,7 @@ class ChildApplier:
         self._patch(current, resources.PODS, pod, change)
 
     def nudge(self, current: Pass, replica_set: Mapping[str, Any], now: datetime) -> None:
-        """Have the ReplicaSet controller try again now to make a pod.
+        """Nudge the ReplicaSet controller to try again now to make a pod.
 
         By itself it waits ever longer after each refusal, up to a quarter of an hour. Any change of
         the object makes it look at once (kubernetes pkg/controller/replicaset, updateRS).

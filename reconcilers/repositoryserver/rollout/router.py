@@ -262,7 +262,7 @@ class ServiceRouter:
         return next(former, None)
 
     def ensure_wanted(self, current: Pass, replica_set: Mapping[str, Any]) -> None:
-        """Have the newest revision get a pod, unless it could not make use of a claim lately.
+        """Scale the newest revision to one pod, unless it could not make use of a claim lately.
 
         Raises:
             ClientError: The API server refused or could not be reached.
@@ -317,7 +317,7 @@ class ServiceRouter:
         revisions: Sequence[Revision],
         serving: Mapping[str, Any] | None,
     ) -> None:
-        """Give a former revision its pod back if none has come up in its place."""
+        """Scale a former revision back to one pod if none has come up in its place."""
         former, now = handover.yielded(revisions, newest.digest), self._clock.now()
         if former is None or (serving is not None and podstatus.is_ready(serving)):
             return

@@ -165,7 +165,7 @@ class UserRegistrar:
         others: Sequence[Mapping[str, Any]],
         setting: failures.Setting,
     ) -> Problem | Waiting | None:
-        """Have the servers in all pods load the users, those that have others.
+        """Load the users into the servers of all pods that have others.
 
         Args:
             current: The reconcile.
