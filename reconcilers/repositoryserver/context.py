@@ -164,7 +164,7 @@ class KnownFailure:
 
 
 @frozen
-class Overruled:
+class MutatedByAdmission:
     """A child that was changed as it was applied, by a webhook.
 
     Attributes:
@@ -186,7 +186,7 @@ class Memory:
         inputs: What the server is started with.
         refusal: Why what it would be started with cannot work, if it cannot.
         users: Who may connect.
-        overruled: By resource what became of the child of it that was applied last, if it was not
+        mutated: By resource what became of the child of it that was applied last, if it was not
             taken as it was.
         attempts: By uid of a pod the last try to let its server take up the users, if it failed.
         loading: By uid of a pod the version of the users that its server is loading.
@@ -216,7 +216,7 @@ class Memory:
     inputs: KnownInputs | None = None
     refusal: KnownRefusal | None = None
     users: KnownUsers | None = None
-    overruled: dict[Resource, Overruled] = field(factory=dict)
+    mutated: dict[Resource, MutatedByAdmission] = field(factory=dict)
     attempts: dict[str, Attempt] = field(factory=dict)
     loading: dict[str, str] = field(factory=dict)
     search_at: float | None = None
@@ -236,7 +236,7 @@ class Memory:
 
 
 @define
-class Pass:
+class ReconcileContext:
     """One reconcile of one resource.
 
     Attributes:

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from controller.errors import ApiError
     from reconcilers.repositoryserver.children.applier import ChildApplier
     from reconcilers.repositoryserver.children.secrets import ServerInputs
-    from reconcilers.repositoryserver.context import KnownInputs, Memory, Pass
+    from reconcilers.repositoryserver.context import KnownInputs, Memory, ReconcileContext
     from reconcilers.repositoryserver.inputs.reader import InputReader
     from reconcilers.repositoryserver.rollout.revisions import Revision
     from reconcilers.repositoryserver.rollout.router import ServiceRouter
-    from reconcilers.repositoryserver.rollout.throttle import Turns
+    from reconcilers.repositoryserver.rollout.throttle import RolloutSlots
     from reconcilers.repositoryserver.status.sharing import Repositories
 
 #: Who rotates two Secrets, or edits twice, wants one new pod. A server that serves waits until its
@@ -58,7 +58,7 @@ class NewestRevision:
         repositories: Is told which repository each server has.
         router: Knows the revisions that there are.
         applier: Writes snapshot and ReplicaSet.
-        turns: Limits how many servers are replaced at the same time.
+        slots: Limits how many servers are replaced at the same time.
         clock: The time.
     """
 
@@ -69,24 +69,24 @@ class NewestRevision:
         repositories: Repositories,
         router: ServiceRouter,
         applier: ChildApplier,
-        turns: Turns,
+        slots: RolloutSlots,
         clock: Clock,
     ) -> None:
         self._reader = reader
         self._repositories = repositories
         self._router = router
         self._applier = applier
-        self._turns = turns
+        self._slots = slots
         self._clock = clock
 
-    def ensure(self, current: Pass) -> Newest:
+    def ensure(self, current: ReconcileContext) -> Newest:
         """Bring up the revision of the inputs as they are now, and return how far it is.
 
         Args:
             current: The reconcile.
 
         Raises:
-            Unsettled: A child belongs to a deleted namesake of the resource.
+            RetryLater: A child belongs to a deleted namesake of the resource.
             ClientError: The API server could not be reached, or refused something else than the
                 revision.
         """
@@ -107,12 +107,12 @@ class NewestRevision:
         return waits or self._ensure_revision(current, inputs, full)
 
     def _ensure_revision(
-        self, current: Pass, inputs: KnownInputs, full: ServerInputs | None
+        self, current: ReconcileContext, inputs: KnownInputs, full: ServerInputs | None
     ) -> Newest:
         """Make the revision of the inputs if it is missing, and examine its pod.
 
         Args:
-            current: The pass.
+            current: The reconcile.
             inputs: What is known of them.
             full: The inputs, if they had to be read.
         """
@@ -135,7 +135,9 @@ class NewestRevision:
         verdict = _lasting(current.memory, digest, verdict)
         return Newest(digest, revision.replica_set, revision.pod, verdict, claim)
 
-    def _apply_revision(self, current: Pass, full: ServerInputs | None, digest: str) -> None:
+    def _apply_revision(
+        self, current: ReconcileContext, full: ServerInputs | None, digest: str
+    ) -> None:
         try:
             replica_set = self._applier.ensure_revision(current, full, digest)
         except Exception:
@@ -147,7 +149,7 @@ class NewestRevision:
             self._router.ensure_wanted(current, replica_set)
 
     def _examine(
-        self, current: Pass, revision: Revision, inputs: KnownInputs
+        self, current: ReconcileContext, revision: Revision, inputs: KnownInputs
     ) -> Problem | Waiting | None:
         """Return what keeps a revision's pod from serving clients."""
         now = self._clock.now()
@@ -163,7 +165,9 @@ class NewestRevision:
             return podstatus.held_by_ending_pod(pods, inputs.pod, now) or verdict
         return verdict
 
-    def _nudge(self, current: Pass, revision: Revision, refusal: Mapping[str, Any]) -> None:
+    def _nudge(
+        self, current: ReconcileContext, revision: Revision, refusal: Mapping[str, Any]
+    ) -> None:
         """Nudge the ReplicaSet controller to try again soon."""
         now, nudged = self._clock.now(), revision.time(names.ANNOTATION_NUDGED)
         left = refusals.nudge_after(refusal, nudged, now)
@@ -172,10 +176,10 @@ class NewestRevision:
             left = retry.MIN_SECONDS
         current.look_again(left)
 
-    def _waits_to_start(self, current: Pass, inputs: KnownInputs) -> Newest | None:
+    def _waits_to_start(self, current: ReconcileContext, inputs: KnownInputs) -> Newest | None:
         """Return what a server waits for before its revision may be made; None if it may be.
 
-        One that replaces another waits until nothing has changed for a while, and for a turn.
+        One that replaces another waits until nothing has changed for a while, and for a slot.
         """
         request, digest, memory = current.request, inputs.digest, current.memory
         revision = self._router.revision(current.server, digest)
@@ -187,7 +191,7 @@ class NewestRevision:
                 podstatus.is_ready(pod) and names.digest_of(pod) != digest for pod in pods
             )
             if others_serve and not any(map(podstatus.is_ready, revision.pods)):
-                self._turns.resume(request, digest)
+                self._slots.resume(request, digest)
             return None
         if not serves:
             return None
@@ -199,16 +203,18 @@ class NewestRevision:
             current.look_again(left)
             waiting = Waiting(SERVER_SETUP, REASON_CHANGES_SETTLING, status.WAITING_QUIET)
             return Newest(digest, verdict=waiting, claim=inputs.pod.claim)
-        if self._turns.take(request, digest):
+        if self._slots.acquire(request, digest):
             return None
-        current.look_again(self._turns.pause())
-        failed = [one.name for one in self._turns.holds(request)]
+        current.look_again(self._slots.pause())
+        failed = [one.name for one in self._slots.holds(request)]
         message = status.held_back(failed) if failed else status.WAITING_TURN
         waiting = Waiting(SERVER_SETUP, REASON_WAITING_FOR_SLOT, message)
         return Newest(digest, verdict=waiting, claim=inputs.pod.claim)
 
-    def settle_turn(self, current: Pass, newest: Newest, serving: Mapping[str, Any] | None) -> None:
-        """Free the turn of a server that is replaced, or whose replacement has failed.
+    def settle_slot(
+        self, current: ReconcileContext, newest: Newest, serving: Mapping[str, Any] | None
+    ) -> None:
+        """Free the slot of a server that is replaced, or whose replacement has failed.
 
         Args:
             current: The reconcile.
@@ -217,11 +223,11 @@ class NewestRevision:
         """
         is_newest = serving is not None and newest.is_(serving)
         if isinstance(newest.verdict, Problem) and newest.digest:
-            self._turns.fail(current.request)
+            self._slots.fail(current.request)
         elif serving is not None and is_newest and podstatus.is_ready(serving):
-            self._turns.succeed(current.request)
+            self._slots.succeed(current.request)
         elif is_newest or isinstance(newest.verdict, Problem):
-            self._turns.give_back(current.request)
+            self._slots.release(current.request)
 
 
 def _lasting(

@@ -32,7 +32,7 @@ from reconcilers.repositoryserver.children.adoption import Adoption
 from reconcilers.repositoryserver.children.applier import ChildApplier
 from reconcilers.repositoryserver.children.protection import Protection
 from reconcilers.repositoryserver.children.record import Records
-from reconcilers.repositoryserver.context import Memory, Pass
+from reconcilers.repositoryserver.context import Memory, ReconcileContext
 from reconcilers.repositoryserver.inputs.issuer import CertificateIssuer
 from reconcilers.repositoryserver.inputs.permissions import Permissions
 from reconcilers.repositoryserver.inputs.reader import InputReader
@@ -41,7 +41,7 @@ from reconcilers.repositoryserver.newest import NewestRevision, unfinished
 from reconcilers.repositoryserver.rollout import plan, podstatus, retry
 from reconcilers.repositoryserver.rollout.refresh import Refresher
 from reconcilers.repositoryserver.rollout.router import ServiceRouter
-from reconcilers.repositoryserver.rollout.throttle import Turns
+from reconcilers.repositoryserver.rollout.throttle import RolloutSlots
 from reconcilers.repositoryserver.serverexec import ServerCommands
 from reconcilers.repositoryserver.status import conditions as status
 from reconcilers.repositoryserver.status import patience, sharing
@@ -55,7 +55,7 @@ from reconcilers.repositoryserver.verdict import (
     REASON_WAITING_FOR_DELETION,
     SERVER_SETUP,
     Problem,
-    Unsettled,
+    RetryLater,
     Waiting,
 )
 from reconcilers.secrets.reader import SecretReader
@@ -121,7 +121,7 @@ class RepositoryServerReconciler:
         recorder: Recorder,
         clock: Clock,
         settings: Settings,
-        turns: Turns | None = None,
+        slots: RolloutSlots | None = None,
         repositories: Repositories | None = None,
         pod_override: str = allowed.RESTRICTED,
     ) -> None:
@@ -134,13 +134,13 @@ class RepositoryServerReconciler:
             recorder: Takes events.
             clock: The time.
             settings: Defaults for all servers.
-            turns: Limits how many servers are replaced at the same time.
+            slots: Limits how many servers are replaced at the same time.
             repositories: Is told which repository each server has.
             pod_override: Which overrides of a pod are taken, one of `allowed.MODES`.
         """
         self._caches = caches
         self._clock = clock
-        self._turns = turns or Turns(clock=clock)
+        self._slots = slots or RolloutSlots(clock=clock)
         self._repositories = repositories or Repositories()
         self._writer = StatusWriter(
             client=client, servers=caches.servers, recorder=recorder, clock=clock
@@ -151,7 +151,7 @@ class RepositoryServerReconciler:
             client=client,
             caches=caches,
             records=self._records,
-            tell=self._writer.tell,
+            record_event=self._writer.record_event,
             clock=clock,
         )
         self._protection = Protection(caches=caches, applier=self._applier)
@@ -160,7 +160,7 @@ class RepositoryServerReconciler:
             client=client,
             caches=caches,
             applier=self._applier,
-            tell=self._writer.tell,
+            record_event=self._writer.record_event,
             clock=clock,
         )
         secrets = SecretReader(client=client, cache=caches.secrets)
@@ -181,13 +181,13 @@ class RepositoryServerReconciler:
             commands=self._commands,
             reader=UserSource(secrets),
             applier=self._applier,
-            tell=self._writer.tell,
+            record_event=self._writer.record_event,
             clock=clock,
         )
         self._user_search = RepositoryUserSearch(
             commands=self._commands,
             registrar=self._registrar,
-            tell=self._writer.tell,
+            record_event=self._writer.record_event,
             clock=clock,
         )
         self._maintainer = Maintainer(
@@ -202,7 +202,7 @@ class RepositoryServerReconciler:
             client=client,
             caches=caches,
             applier=self._applier,
-            tell=self._writer.tell,
+            record_event=self._writer.record_event,
             clock=clock,
         )
         self._newest = NewestRevision(
@@ -210,7 +210,7 @@ class RepositoryServerReconciler:
             repositories=self._repositories,
             router=self._router,
             applier=self._applier,
-            turns=self._turns,
+            slots=self._slots,
             clock=clock,
         )
         # By request, with the uid of the resource: a namesake must not inherit.
@@ -234,7 +234,7 @@ class RepositoryServerReconciler:
             # The owner references do the rest.
             self._memories.pop(request, None)
             self._commands.forget(request)
-            self._turns.forget(request)
+            self._slots.forget(request)
             self._repositories.forget(request)
             self._maintainer.forget(request)
             return Result()
@@ -252,7 +252,7 @@ class RepositoryServerReconciler:
             self._repositories.failed(request)
             self._break_off(obj, Problem.of(error, SERVER_SETUP), deadline)
             return Result(requeue_after=UNREADY_RECHECK_SECONDS)
-        except Unsettled as error:
+        except RetryLater as error:
             self._break_off(
                 obj, Waiting(SERVER_SETUP, REASON_WAITING_FOR_DELETION, str(error)), deadline
             )
@@ -276,7 +276,7 @@ class RepositoryServerReconciler:
             current.look_again(UNREADY_RECHECK_SECONDS)
         return Result(requeue_after=current.requeue_after, priority=current.requeue_priority)
 
-    def _tell(self, current: Pass, outcome: status.Outcome, deadline: Deadline) -> None:
+    def _tell(self, current: ReconcileContext, outcome: status.Outcome, deadline: Deadline) -> None:
         left = self._stage_pause(current, outcome)
         if left > 0:
             current.look_again(left)
@@ -284,7 +284,7 @@ class RepositoryServerReconciler:
             self._writer.write(current.obj, outcome, deadline)
             current.memory.told_at = self._clock.monotonic()
 
-    def _stage_pause(self, current: Pass, outcome: status.Outcome) -> float:
+    def _stage_pause(self, current: ReconcileContext, outcome: status.Outcome) -> float:
         """Return the seconds for which the next stage of a server that comes up may go untold.
 
         It passes four within seconds. Each write costs the API server as much as a child does, and
@@ -299,7 +299,7 @@ class RepositoryServerReconciler:
         pause = NEXT_STAGE_PAUSE_SECONDS if before.get("progress") else STAGE_PAUSE_SECONDS
         return told_at + pause - self._clock.monotonic()
 
-    def _begin(self, request: Request, obj: dict[str, Any], deadline: Deadline) -> Pass:
+    def _begin(self, request: Request, obj: dict[str, Any], deadline: Deadline) -> ReconcileContext:
         server = api.parse(obj)
         uid, memory = self._memories.get(request, ("", Memory()))
         if uid != server.uid:
@@ -307,7 +307,7 @@ class RepositoryServerReconciler:
             replica_sets = [one.replica_set for one in self._router.revisions(server)]
             memory = self._records.recall(server, replica_sets)
             self._memories[request] = (server.uid, memory)
-        return Pass(
+        return ReconcileContext(
             obj=obj,
             request=request,
             server=server,
@@ -315,7 +315,7 @@ class RepositoryServerReconciler:
             deadline=Deadline(self._clock, deadline.at - STATUS_GRACE_SECONDS),
         )
 
-    def _bring_about(self, current: Pass) -> status.Outcome | PodFirst:
+    def _bring_about(self, current: ReconcileContext) -> status.Outcome | PodFirst:
         """Act on children and users, each step on what the ones before found, and sum up."""
         server = current.server
         self._adoption.ensure(current)
@@ -332,7 +332,7 @@ class RepositoryServerReconciler:
         untold = self._ensure_loaded(current, newest, place)
         serving = self._router.roll_out(current, newest, place)
         self._replace_crashing(current, newest.pod, serving)
-        self._newest.settle_turn(current, newest, serving)
+        self._newest.settle_slot(current, newest, serving)
         reached = self._router.reached(current, serving)
         in_repository = None
         if reached is not None:
@@ -368,7 +368,7 @@ class RepositoryServerReconciler:
         )
 
     def _judge(
-        self, current: Pass, verdicts: tuple[Problem | Waiting, ...]
+        self, current: ReconcileContext, verdicts: tuple[Problem | Waiting, ...]
     ) -> tuple[Problem | Waiting, ...]:
         """Return the verdicts with a wait in place of each fault that may yet pass by itself."""
         ready = get_condition(conditions_of(current.obj), status.READY)
@@ -380,7 +380,7 @@ class RepositoryServerReconciler:
             current.look_again(judged.seconds)
         return judged.verdicts
 
-    def _shared(self, current: Pass) -> str | None:
+    def _shared(self, current: ReconcileContext) -> str | None:
         """Say who else serves the repository; empty if nobody does, None if that is not known."""
         setting, servers = current.memory.setting, self._caches.servers
         others = [
@@ -404,7 +404,7 @@ class RepositoryServerReconciler:
         return self._repositories.have_examined(Request(*key) for key in keys)
 
     def _ensure_loaded(
-        self, current: Pass, newest: Newest, place: Rollout
+        self, current: ReconcileContext, newest: Newest, place: Rollout
     ) -> Problem | Waiting | None:
         """Load changed users into all pods; the newest and the one that serves matter."""
         # Nobody knows the storage where an input has been wrong since the process began.
@@ -415,7 +415,7 @@ class RepositoryServerReconciler:
         others = [pod for pod in pods if pod not in matter]
         return self._registrar.ensure_loaded(current, matter, others, setting)
 
-    def _ensure_recorded(self, current: Pass, replica_set: Mapping[str, Any]) -> None:
+    def _ensure_recorded(self, current: ReconcileContext, replica_set: Mapping[str, Any]) -> None:
         """Keep what is known for a process that follows, unless that was done lately."""
         now, memory = self._clock.monotonic(), current.memory
         if memory.recorded_at is not None and now < memory.recorded_at + RECORD_PAUSE_SECONDS:
@@ -424,7 +424,10 @@ class RepositoryServerReconciler:
             memory.recorded_at = now
 
     def _replace_crashing(
-        self, current: Pass, newest: Mapping[str, Any] | None, serving: Mapping[str, Any] | None
+        self,
+        current: ReconcileContext,
+        newest: Mapping[str, Any] | None,
+        serving: Mapping[str, Any] | None,
     ) -> None:
         """Delete pods that crash after a pause, so that their ReplicaSets make others.
 
@@ -442,7 +445,7 @@ class RepositoryServerReconciler:
             else:
                 self._applier.delete(current, resources.PODS, pod, plan.WHY_FAILED)
 
-    def _not_ready_seconds(self, current: Pass) -> float:
+    def _not_ready_seconds(self, current: ReconcileContext) -> float:
         ready = get_condition(conditions_of(current.obj), status.READY)
         if ready is None or ready["status"] == TRUE:
             return 0.0
@@ -453,7 +456,7 @@ class RepositoryServerReconciler:
     ) -> None:
         """Write what ended a reconcile before it had looked at the children; free its slot."""
         metadata = obj["metadata"]
-        self._turns.give_back(Request(metadata["namespace"], metadata["name"]))
+        self._slots.release(Request(metadata["namespace"], metadata["name"]))
         info = (obj.get("status") or {}).get("serverInfo") or {}
         service = info.get("serviceName", "")
         pod = self._selected_pod(metadata, service)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from controller.commands import Commands
     from controller.reconcile import Request
     from controller.rest.podexec import ExecResult
-    from reconcilers.repositoryserver.context import Pass
+    from reconcilers.repositoryserver.context import ReconcileContext
 
 #: Seconds for one command. A server whose storage is away answers a refresh when it is back.
 COMMAND_SECONDS: Final = 30.0
@@ -57,7 +57,7 @@ class ServerCommands:
 
     def ensure(
         self,
-        current: Pass,
+        current: ReconcileContext,
         pod: Mapping[str, Any],
         kind: str,
         argv: Sequence[str],

@@ -14,7 +14,7 @@ from reconcilers.repositoryserver.caches import INDEX_ACCOUNT, INDEX_INSTANCE, I
 from reconcilers.repositoryserver.informers import follow, instance, released
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
 from reconcilers.repositoryserver.rollout import endpoints
-from reconcilers.repositoryserver.rollout.throttle import Turns
+from reconcilers.repositoryserver.rollout.throttle import RolloutSlots
 from reconcilers.repositoryserver.status import conditions as status
 from reconcilers.repositoryserver.status.metrics import RepositoryServerCollector
 from reconcilers.repositoryserver.status.sharing import Repositories
@@ -69,7 +69,7 @@ def setup(
         recorder=operator.recorder,
         clock=operator.clock,
         settings=settings,
-        turns=Turns(max_replacements, clock=operator.clock),
+        slots=RolloutSlots(max_replacements, clock=operator.clock),
         repositories=repositories,
         pod_override=pod_override,
     )

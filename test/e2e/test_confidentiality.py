@@ -167,11 +167,11 @@ def test_the_controller_runs_no_other_commands_in_pods_than_these() -> None:
     assert commands, "the controller ran nothing"
     for command in commands - {
         servercommands.LIST_USERS,
-        servercommands.FORGET_USERS,
+        servercommands.PURGE_USERS,
         servercommands.REFRESH,
         servercommands.MAINTENANCE_INFO,
     }:
-        assert command == servercommands.take_up_users(command[-1])
+        assert command == servercommands.load_users(command[-1])
         assert command[-1] == names.NO_USERS or re.fullmatch("[0-9a-f]{10}", command[-1])
 
 

@@ -8,7 +8,7 @@ from controller.clock import Deadline
 from controller.reconcile import Request
 from fakes import objects
 from reconcilers.repositoryserver import api
-from reconcilers.repositoryserver.context import Memory, Pass
+from reconcilers.repositoryserver.context import Memory, ReconcileContext
 
 if TYPE_CHECKING:
     from controller.clock import Clock
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SECONDS = 60.0
 
 
-def begin(clock: Clock, change: Object | None = None) -> Pass:
+def begin(clock: Clock, change: Object | None = None) -> ReconcileContext:
     """Begin a pass of a resource that this process sees for the first time.
 
     Args:
@@ -26,7 +26,7 @@ def begin(clock: Clock, change: Object | None = None) -> Pass:
         change: A merge patch of the resource.
     """
     obj = objects.repository_server(change)
-    return Pass(
+    return ReconcileContext(
         obj=obj,
         request=Request(objects.NAMESPACE, objects.NAME),
         server=api.parse(obj),

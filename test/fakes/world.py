@@ -45,7 +45,7 @@ from reconcilers.repositoryserver.reconciler import (
 )
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler as Reconciler
 from reconcilers.repositoryserver.rollout import endpoints
-from reconcilers.repositoryserver.rollout.throttle import Turns
+from reconcilers.repositoryserver.rollout.throttle import RolloutSlots
 from reconcilers.settings import Settings
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ SERVICE = f"repo-server-{objects.NAME}"
 USERS_SECRET = f"{SERVICE}-users"
 USER = "backup@app"
 #: How many servers may be replaced at once.
-TURNS = 5
+SLOTS = 5
 
 # The requests of a pass, in the words of `FakeClient.taken`.
 READ_INPUTS = [
@@ -97,7 +97,7 @@ class World:
         replica_sets: Makes and deletes pods after each reconcile.
         clock: Moves when a test says so.
         settings: With which the next controller starts.
-        turns: Those of the servers that are being replaced.
+        slots: Those of the servers that are being replaced.
         pod_override: Which overrides of a pod the controller takes from its next start on.
         commands_wait: Commands run when `run_commands` says so, and not at once.
         woken: The servers that the end of a command has woken.
@@ -112,7 +112,7 @@ class World:
         self.replica_sets = ReplicaSets(self.api)
         self.clock = FakeClock(objects.NOW)
         self.settings = Settings(image=objects.IMAGE)
-        self.turns = Turns(TURNS, clock=self.clock)
+        self.slots = RolloutSlots(SLOTS, clock=self.clock)
         self.pod_override = allowed.RESTRICTED
         self.endpoints_lag = False
         self.commands_wait = False
@@ -177,7 +177,7 @@ class World:
             recorder=self.recorder,
             clock=self.clock,
             settings=self.settings,
-            turns=self.turns,
+            slots=self.slots,
             pod_override=self.pod_override,
         )
 

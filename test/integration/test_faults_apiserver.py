@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from controller.resource import Object
     from fakes.tcpproxy import TcpProxy
     from integration.running import Running
-    from reconcilers.repositoryserver.context import Pass
+    from reconcilers.repositoryserver.context import ReconcileContext
 
     Start = Callable[..., Running]
 
@@ -451,26 +451,26 @@ def test_nobody_notices_that_the_clock_was_set(
     assert [event["note"] for event in events if event["type"] == "Warning"] == []
 
 
-def panic(_current: Pass) -> NoReturn:
+def panic(_current: ReconcileContext) -> NoReturn:
     raise KeyError("spec")
 
 
-def hang(current: Pass) -> NoReturn:
+def hang(current: ReconcileContext) -> NoReturn:
     SystemClock().wait_event(threading.Event(), current.deadline.remaining())
     current.deadline.check()
     raise AssertionError
 
 
-def be_refused(_current: Pass) -> NoReturn:
+def be_refused(_current: ReconcileContext) -> NoReturn:
     raise Forbidden(403, "Forbidden", "exceeded quota: pods")
 
 
 class Failing(RepositoryServerReconciler):
     """A reconciler whose passes over one resource fail."""
 
-    fail: Callable[[Pass], NoReturn] | None = None
+    fail: Callable[[ReconcileContext], NoReturn] | None = None
 
-    def _bring_about(self, current: Pass) -> status.Outcome | PodFirst:
+    def _bring_about(self, current: ReconcileContext) -> status.Outcome | PodFirst:
         if current.request.name == FIRST and Failing.fail is not None:
             Failing.fail(current)
         return super()._bring_about(current)
@@ -519,7 +519,7 @@ def test_one_is_told_of_and_others_go_on_while_its_reconcile(
     namespace: str,
     start: Start,
     monkeypatch: pytest.MonkeyPatch,
-    fail: Callable[[Pass], NoReturn],
+    fail: Callable[[ReconcileContext], NoReturn],
     counter: str,
     told: Said,
 ) -> None:

@@ -147,7 +147,7 @@ def test_every_event_reason_is_told() -> None:
         router.EVENT_REPLACED_IN_PLACE,
         router.EVENT_GAVE_BACK,
         sync.EVENT_USERS_CHANGED,
-        purge.EVENT_USERS_FORGOTTEN,
+        purge.EVENT_USERS_PURGED,
         status.REASON_NO_USERS,
         status.REASON_IN_REPOSITORY,
         writer.EVENT_NOT_AVAILABLE,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from controller.rest.client import Client
     from reconcilers.repositoryserver.api import RepositoryServer
     from reconcilers.repositoryserver.caches import Cache, Caches
-    from reconcilers.repositoryserver.context import Pass
+    from reconcilers.repositoryserver.context import ReconcileContext
 
 _log = structlog.get_logger()
 
@@ -46,7 +46,7 @@ class Adoption:
             resources.CRON_JOBS: caches.cron_jobs,
         }
 
-    def ensure(self, current: Pass) -> None:
+    def ensure(self, current: ReconcileContext) -> None:
         """Adopt the objects with our labels and names that nobody owns.
 
         Pods are adopted by their ReplicaSet.
@@ -76,7 +76,7 @@ class Adoption:
                     deadline=current.deadline,
                 )
 
-    def _may_adopt(self, current: Pass) -> bool:
+    def _may_adopt(self, current: ReconcileContext) -> bool:
         """Return whether the resource is there, by the API server's word and not the cache's.
 
         What gets an owner that has just been deleted is deleted by the garbage collector

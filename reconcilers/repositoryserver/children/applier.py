@@ -18,8 +18,8 @@ from reconcilers.repositoryserver.children.owners import (
     owners,
 )
 from reconcilers.repositoryserver.children.pod import metadata_patch
-from reconcilers.repositoryserver.context import Overruled
-from reconcilers.repositoryserver.verdict import Unsettled
+from reconcilers.repositoryserver.context import MutatedByAdmission
+from reconcilers.repositoryserver.verdict import RetryLater
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.caches import Cache, Caches
     from reconcilers.repositoryserver.children.record import Records
     from reconcilers.repositoryserver.children.secrets import ServerInputs
-    from reconcilers.repositoryserver.context import Pass
+    from reconcilers.repositoryserver.context import ReconcileContext
 
 REASON_FOREIGN_CHILD = "NameTaken"
 FOREIGN_CHILD = (
@@ -63,15 +63,15 @@ CHILD_RESTORED = "{kind} {name} was not as it should be and has been restored"
 
 # A webhook that changes a child as it is applied would do so again, and each write may wake the
 # resource. But it may be gone some day.
-OVERRULED_SECONDS = 600.0
+MUTATED_SECONDS = 600.0
 
 _log = structlog.get_logger()
 
 
-class Teller(Protocol):
+class RecordEvent(Protocol):
     """Tells of what was done, in an event and in the log."""
 
-    def __call__(self, current: Pass, reason: str, note: str, action: str) -> None:
+    def __call__(self, current: ReconcileContext, reason: str, note: str, action: str) -> None:
         """Record an event about the resource of a reconcile."""
         ...
 
@@ -80,7 +80,13 @@ class ChildApplier:
     """Writes the children of RepositoryServers, each only if it is not as it should be."""
 
     def __init__(
-        self, *, client: Client, caches: Caches[Cache], records: Records, tell: Teller, clock: Clock
+        self,
+        *,
+        client: Client,
+        caches: Caches[Cache],
+        records: Records,
+        record_event: RecordEvent,
+        clock: Clock,
     ) -> None:
         """Take the dependencies.
 
@@ -88,13 +94,13 @@ class ChildApplier:
             client: Writes.
             caches: What is there; they are told what was written.
             records: What is recorded on pods.
-            tell: Tells of pods made and deleted, and of children restored.
+            record_event: Tells of pods made and deleted, and of children restored.
             clock: The time.
         """
         self._client = client
         self._caches = caches
         self._records = records
-        self._tell = tell
+        self._record_event = record_event
         self._clock = clock
         self._by_resource = {
             resources.PODS: caches.pods,
@@ -107,7 +113,7 @@ class ChildApplier:
 
     def ensure(
         self,
-        current: Pass,
+        current: ReconcileContext,
         resource: Resource,
         desired: Mapping[str, Any],
         *,
@@ -116,14 +122,14 @@ class ChildApplier:
         """Apply an object if it is not as desired, and return it as it is then.
 
         Args:
-            current: The pass.
+            current: The reconcile.
             resource: Its resource.
             desired: The object as it should be.
             changed: Whether the caller knows that it is not so, in what the cache does not hold.
 
         Raises:
             InvalidInput: Its name is taken by an object that the resource does not own.
-            Unsettled: It belongs to a deleted namesake of the resource.
+            RetryLater: It belongs to a deleted namesake of the resource.
             ClientError: The API server did not take it.
         """
         cache = self._cache(resource)
@@ -134,23 +140,25 @@ class ChildApplier:
         if observed is not None:
             self.refuse_foreign(current, resource, observed)
             is_so = not compare.differs(comparable, observed)
-            if not changed and (is_so or self._is_overruled(current, resource, wanted, observed)):
+            if not changed and (
+                is_so or self._is_mutated_by_admission(current, resource, wanted, observed)
+            ):
                 return observed
         applied = self._apply(current, resource, wanted, comparable.get("spec"))
         if compare.differs(comparable, applied):
             _log.warning("changed as it was applied: a webhook?", kind=resource.kind, child=name)
-            until = self._clock.monotonic() + OVERRULED_SECONDS
-            overruled = Overruled(mark_of(wanted), _version(applied), until)
-            current.memory.overruled[resource] = overruled
+            until = self._clock.monotonic() + MUTATED_SECONDS
+            mutated = MutatedByAdmission(mark_of(wanted), _version(applied), until)
+            current.memory.mutated[resource] = mutated
         # With the same mark as before it is not our wish that has changed.
         if observed is not None and mark_of(observed) == mark_of(wanted):
             note = CHILD_RESTORED.format(kind=resource.kind, name=name)
-            self._tell(current, EVENT_CHILD_RESTORED, note, "Apply")
+            self._record_event(current, EVENT_CHILD_RESTORED, note, "Apply")
         return applied
 
     def _apply(
         self,
-        current: Pass,
+        current: ReconcileContext,
         resource: Resource,
         wanted: dict[str, Any],
         spec: Mapping[str, Any] | None,
@@ -167,7 +175,7 @@ class ChildApplier:
         )
 
     def create(
-        self, current: Pass, resource: Resource, desired: Mapping[str, Any]
+        self, current: ReconcileContext, resource: Resource, desired: Mapping[str, Any]
     ) -> dict[str, Any]:
         """Create an object that the cache does not have, and return it.
 
@@ -182,7 +190,7 @@ class ChildApplier:
             deadline=current.deadline,
         )
 
-    def has_pods(self, current: Pass) -> bool:
+    def has_pods(self, current: ReconcileContext) -> bool:
         """Return whether a server has pods, be they of a deleted resource of the same name."""
         label = names.selector(current.server)[names.LABEL_INSTANCE]
         return any(
@@ -191,12 +199,12 @@ class ChildApplier:
         )
 
     def ensure_revision(
-        self, current: Pass, inputs: ServerInputs | None, digest: str
+        self, current: ReconcileContext, inputs: ServerInputs | None, digest: str
     ) -> dict[str, Any] | None:
         """Create snapshot and ReplicaSet if they are missing.
 
         Args:
-            current: The pass.
+            current: The reconcile.
             inputs: What they are made of; None if both are known to be there.
             digest: Names them.
 
@@ -205,7 +213,7 @@ class ChildApplier:
 
         Raises:
             InvalidInput: As for `ensure`, or what the resource says of the pod makes none.
-            Unsettled: As for `ensure`.
+            RetryLater: As for `ensure`.
             ClientError: As for `ensure`.
         """
         server = current.server
@@ -230,11 +238,11 @@ class ChildApplier:
             raise InvalidInput(REASON_POD_REFUSED, message) from error
         if observed is None:
             note = REVISION_CREATED.format(name=name)
-            self._tell(current, EVENT_REVISION_CREATED, note, "Create")
+            self._record_event(current, EVENT_REVISION_CREATED, note, "Create")
         return replica_set
 
     def ensure_pod_metadata(
-        self, current: Pass, replica_set: Mapping[str, Any], pod: Mapping[str, Any]
+        self, current: ReconcileContext, replica_set: Mapping[str, Any], pod: Mapping[str, Any]
     ) -> None:
         """Write the labels and annotations of a ReplicaSet's template on a pod that it has made.
 
@@ -251,7 +259,7 @@ class ChildApplier:
 
     def scale(
         self,
-        current: Pass,
+        current: ReconcileContext,
         replica_set: Mapping[str, Any],
         replicas: int,
         annotations: Mapping[str, str | None] | None = None,
@@ -259,7 +267,7 @@ class ChildApplier:
         """Set the number of pods that a ReplicaSet keeps.
 
         Args:
-            current: The pass.
+            current: The reconcile.
             replica_set: The ReplicaSet.
             replicas: 0 or 1.
             annotations: What to write on it along with that; None takes one off.
@@ -273,11 +281,11 @@ class ChildApplier:
             change["metadata"] = {"annotations": dict(annotations)}
         self._patch(current, resources.REPLICA_SETS, replica_set, change)
 
-    def retire(self, current: Pass, replica_set: Mapping[str, Any], why: str) -> None:
+    def retire(self, current: ReconcileContext, replica_set: Mapping[str, Any], why: str) -> None:
         """Take a ReplicaSet its pod away.
 
         Args:
-            current: The pass.
+            current: The reconcile.
             replica_set: The ReplicaSet.
             why: For the event.
 
@@ -287,11 +295,11 @@ class ChildApplier:
         """
         self.scale(current, replica_set, 0)
         note = REVISION_RETIRED.format(name=replica_set["metadata"]["name"], why=why)
-        self._tell(current, EVENT_REVISION_RETIRED, note, "Retire")
+        self._record_event(current, EVENT_REVISION_RETIRED, note, "Retire")
 
     def _patch(
         self,
-        current: Pass,
+        current: ReconcileContext,
         resource: Resource,
         obj: Mapping[str, Any],
         change: Mapping[str, Any],
@@ -309,7 +317,7 @@ class ChildApplier:
 
     def delete(
         self,
-        current: Pass,
+        current: ReconcileContext,
         resource: Resource,
         obj: Mapping[str, Any],
         why: str,
@@ -319,7 +327,7 @@ class ChildApplier:
         """Delete this very object; it is no error if it is gone.
 
         Args:
-            current: The pass.
+            current: The reconcile.
             resource: Its resource.
             obj: The object; another of the same name is left alone.
             why: For the event, after "deleted pod NAME: ".
@@ -342,9 +350,9 @@ class ChildApplier:
             return
         if resource == resources.PODS:
             note = f"deleted pod {metadata['name']}: {why}"
-            self._tell(current, EVENT_POD_DELETED, note, "Delete")
+            self._record_event(current, EVENT_POD_DELETED, note, "Delete")
 
-    def drain(self, current: Pass, pod: Mapping[str, Any], until: datetime) -> None:
+    def drain(self, current: ReconcileContext, pod: Mapping[str, Any], until: datetime) -> None:
         """Write on a pod until when it is left to its sessions, and tell so.
 
         Raises:
@@ -353,10 +361,10 @@ class ChildApplier:
         when = timestamp(until)
         self.annotate(current, pod, {names.ANNOTATION_DRAIN_UNTIL: when})
         note = POD_DRAINS.format(pod=pod["metadata"]["name"], until=when)
-        self._tell(current, EVENT_POD_DRAINS, note, "Drain")
+        self._record_event(current, EVENT_POD_DRAINS, note, "Drain")
 
     def annotate(
-        self, current: Pass, pod: Mapping[str, Any], annotations: Mapping[str, str]
+        self, current: ReconcileContext, pod: Mapping[str, Any], annotations: Mapping[str, str]
     ) -> None:
         """Write annotations on this very pod.
 
@@ -367,7 +375,9 @@ class ChildApplier:
         change = {"metadata": {"annotations": dict(annotations)}}
         self._patch(current, resources.PODS, pod, change)
 
-    def nudge(self, current: Pass, replica_set: Mapping[str, Any], now: datetime) -> None:
+    def nudge(
+        self, current: ReconcileContext, replica_set: Mapping[str, Any], now: datetime
+    ) -> None:
         """Nudge the ReplicaSet controller to try again now to make a pod.
 
         By itself it waits ever longer after each refusal, up to a quarter of an hour. Any change of
@@ -381,7 +391,7 @@ class ChildApplier:
         change = {"metadata": {"annotations": annotations}}
         self._patch(current, resources.REPLICA_SETS, replica_set, change)
 
-    def ensure_recorded(self, current: Pass, name: str) -> bool:
+    def ensure_recorded(self, current: ReconcileContext, name: str) -> bool:
         """Record on a ReplicaSet what is known of its Secrets, if it does not say so already.
 
         Returns:
@@ -402,11 +412,11 @@ class ChildApplier:
         self._patch(current, resources.REPLICA_SETS, replica_set, change)
         return True
 
-    def prune_snapshots(self, current: Pass, keep: Collection[str]) -> None:
+    def prune_snapshots(self, current: ReconcileContext, keep: Collection[str]) -> None:
         """Delete the snapshot Secrets that no pod uses.
 
         Args:
-            current: The pass.
+            current: The reconcile.
             keep: Names of those that stay.
 
         Raises:
@@ -419,7 +429,7 @@ class ChildApplier:
             "no pod uses it",
         )
 
-    def prune_certificate(self, current: Pass) -> None:
+    def prune_certificate(self, current: ReconcileContext) -> None:
         """Delete the certificate that the controller made, once the resource names another one.
 
         Raises:
@@ -436,7 +446,7 @@ class ChildApplier:
             "another certificate is in use",
         )
 
-    def prune_former_services(self, current: Pass) -> None:
+    def prune_former_services(self, current: ReconcileContext) -> None:
         """Delete the Services that the removed controller made.
 
         Raises:
@@ -451,7 +461,7 @@ class ChildApplier:
 
     def _prune(
         self,
-        current: Pass,
+        current: ReconcileContext,
         resource: Resource,
         superfluous: Callable[[Mapping[str, Any]], bool],
         why: str,
@@ -461,13 +471,13 @@ class ChildApplier:
                 self.delete(current, resource, obj, why)
 
     def refuse_foreign(
-        self, current: Pass, resource: Resource, observed: Mapping[str, Any]
+        self, current: ReconcileContext, resource: Resource, observed: Mapping[str, Any]
     ) -> None:
         """Refuse to touch an object that the resource does not own.
 
         Raises:
             InvalidInput: It belongs to something else.
-            Unsettled: It belongs to a deleted namesake of the resource.
+            RetryLater: It belongs to a deleted namesake of the resource.
         """
         if current.server.uid in owner_uids(observed):
             return
@@ -475,7 +485,7 @@ class ChildApplier:
         if current.server.name in (reference["name"] for reference in owners(observed)):
             # The garbage collector is about to delete what a deleted namesake has left.
             words = {"kind": resource.kind, "name": metadata["name"]}
-            raise Unsettled(WAITING_OWNER.format(**words))
+            raise RetryLater(WAITING_OWNER.format(**words))
         raise InvalidInput(
             REASON_FOREIGN_CHILD,
             FOREIGN_CHILD.format(
@@ -483,15 +493,15 @@ class ChildApplier:
             ),
         )
 
-    def _is_overruled(
+    def _is_mutated_by_admission(
         self,
-        current: Pass,
+        current: ReconcileContext,
         resource: Resource,
         wanted: Mapping[str, Any],
         observed: Mapping[str, Any],
     ) -> bool:
         """Return whether an object is what has lately become of the one that is wanted."""
-        known = current.memory.overruled.get(resource)
+        known = current.memory.mutated.get(resource)
         if known is None or self._clock.monotonic() >= known.until:
             return False
         return (known.wish, known.version) == (mark_of(wanted), _version(observed))
@@ -514,7 +524,7 @@ def _comparable(resource: Resource, wanted: Mapping[str, Any]) -> dict[str, Any]
         # The specification of its pods, which the digest stands for, is not in the cache.
         template = {"metadata": wanted["spec"]["template"]["metadata"]}
         spec = {"replicas": wanted["spec"]["replicas"], "template": template}
-        return {"metadata": compare.wishes(wanted["metadata"]), "spec": spec}
+        return {"metadata": compare.desired_metadata(wanted["metadata"]), "spec": spec}
     # The API server writes quantities in a template in its own way; the mark tells of changes.
     spec = {name: value for name, value in wanted["spec"].items() if name != "jobTemplate"}
     return {"metadata": wanted["metadata"], "spec": spec}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from reconcilers.pods.strategicmerge import Path
 
 # What was known, and what has happened: no wishes.
-_TOLD: Final = frozenset(
+_BOOKKEEPING: Final = frozenset(
     {
         names.ANNOTATION_CHANGED,
         names.ANNOTATION_GAVE_BACK,
@@ -44,7 +44,7 @@ def with_applied(desired: Mapping[str, Any]) -> dict[str, Any]:
     cannot see.
     """
     metadata = desired["metadata"]
-    wished = {**desired, "metadata": wishes(metadata)}
+    wished = {**desired, "metadata": desired_metadata(metadata)}
     if "replicas" in desired.get("spec", {}):
         # The rollout changes it, and nobody has to be told of that.
         wished["spec"] = {**desired["spec"], "replicas": None}
@@ -54,10 +54,10 @@ def with_applied(desired: Mapping[str, Any]) -> dict[str, Any]:
     return {**desired, "metadata": {**metadata, "annotations": annotations}}
 
 
-def wishes(metadata: Mapping[str, Any]) -> dict[str, Any]:
+def desired_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Return the metadata of a desired object without the annotations that only tell of it."""
     annotations = metadata.get("annotations", {})
-    kept = {key: value for key, value in annotations.items() if key not in _TOLD}
+    kept = {key: value for key, value in annotations.items() if key not in _BOOKKEEPING}
     return {**metadata, "annotations": kept}
 
 

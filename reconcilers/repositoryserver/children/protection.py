@@ -15,7 +15,7 @@ from reconcilers.repositoryserver.verdict import SERVER_SETUP, Problem
 if TYPE_CHECKING:
     from reconcilers.repositoryserver.caches import Cache, Caches
     from reconcilers.repositoryserver.children.applier import ChildApplier
-    from reconcilers.repositoryserver.context import Pass
+    from reconcilers.repositoryserver.context import ReconcileContext
 
 REASON_NETWORK_POLICY: Final = "NetworkPolicyInvalid"
 REFUSED: Final = (
@@ -38,7 +38,7 @@ class Protection:
         self._caches = caches
         self._applier = applier
 
-    def ensure(self, current: Pass) -> Problem | None:
+    def ensure(self, current: ReconcileContext) -> Problem | None:
         """Apply the NetworkPolicy that the resource asks for.
 
         One that the API server finds invalid is not sent again before its peers change. Without it
@@ -52,7 +52,7 @@ class Protection:
 
         Raises:
             InvalidInput: The name is taken by an object that the resource does not own.
-            Unsettled: It belongs to a deleted namesake of the resource.
+            RetryLater: It belongs to a deleted namesake of the resource.
             ClientError: The API server could not be reached, or refused for another reason.
         """
         server, memory = current.server, current.memory

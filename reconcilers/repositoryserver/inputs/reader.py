@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from controller.clock import Clock
     from reconcilers.repositoryserver import api
     from reconcilers.repositoryserver.caches import Cache, Caches
-    from reconcilers.repositoryserver.context import Pass
+    from reconcilers.repositoryserver.context import ReconcileContext
     from reconcilers.repositoryserver.inputs.issuer import CertificateIssuer
     from reconcilers.repositoryserver.inputs.permissions import Permissions
     from reconcilers.secrets.reader import SecretReader, Versions
@@ -62,7 +62,7 @@ class InputReader:
         self._clock = clock
         self._settings = settings
 
-    def known_inputs(self, current: Pass) -> KnownInputs | None:
+    def known_inputs(self, current: ReconcileContext) -> KnownInputs | None:
         """Return what is known of a server's inputs; None if they are to be read.
 
         Raises:
@@ -80,12 +80,12 @@ class InputReader:
         return known
 
     def server_inputs(
-        self, current: Pass, known: KnownInputs | None
+        self, current: ReconcileContext, known: KnownInputs | None
     ) -> tuple[KnownInputs, ServerInputs | None]:
         """Return what is known of a server's inputs, and themselves if they had to be read.
 
         Args:
-            current: The pass.
+            current: The reconcile.
             known: What `known_inputs` returned.
 
         Raises:
@@ -111,7 +111,7 @@ class InputReader:
         self._check_expiry(current, known)
         return known, full
 
-    def read(self, current: Pass) -> ServerInputs:
+    def read(self, current: ReconcileContext) -> ServerInputs:
         """Read all inputs of a server.
 
         Raises:
@@ -174,11 +174,11 @@ class InputReader:
             fingerprint=full.certificate.fingerprint,
         )
 
-    def _is_due(self, current: Pass, known: KnownInputs) -> bool:
+    def _is_due(self, current: ReconcileContext, known: KnownInputs) -> bool:
         due = selfsigned.is_due(known.not_after, self._clock.now())
         return current.server.self_signed and due and not self._issuer.is_put_off(current)
 
-    def _check_expiry(self, current: Pass, known: KnownInputs) -> None:
+    def _check_expiry(self, current: ReconcileContext, known: KnownInputs) -> None:
         """Set what to report of the certificate's end, and look again when that changes."""
         tls, now = _tls(current.server), self._clock.now()
         self_signed = current.server.self_signed
@@ -204,7 +204,7 @@ class InputReader:
     def _input_versions(self, server: api.RepositoryServer) -> Versions:
         return self._secrets.versions((*server.inputs, _tls(server)), str(server.generation))
 
-    def _secret(self, current: Pass, ref: secrets.SecretRef) -> dict[str, Any] | None:
+    def _secret(self, current: ReconcileContext, ref: secrets.SecretRef) -> dict[str, Any] | None:
         return self._secrets.get(current.reads, ref.namespace, ref.name)
 
 

@@ -22,7 +22,7 @@ from reconcilers.repositoryserver.children import maintenance as desired
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.maintenance import runs
 from reconcilers.repositoryserver.serverexec import CommandError
-from reconcilers.repositoryserver.verdict import Unsettled
+from reconcilers.repositoryserver.verdict import RetryLater
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.api import Maintenance
     from reconcilers.repositoryserver.caches import Cache, Caches
     from reconcilers.repositoryserver.children.applier import ChildApplier
-    from reconcilers.repositoryserver.context import Pass
+    from reconcilers.repositoryserver.context import ReconcileContext
     from reconcilers.repositoryserver.inputs.reader import InputReader
     from reconcilers.repositoryserver.serverexec import ServerCommands
 
@@ -121,7 +121,7 @@ class Maintainer:
 
     def ensure(
         self,
-        current: Pass,
+        current: ReconcileContext,
         digest: str,
         serving: Mapping[str, Any] | None,
         setting: failures.Setting,
@@ -148,7 +148,7 @@ class Maintainer:
         try:
             if digest:
                 self._ensure_children(current, wanted, digest)
-        except Unsettled:
+        except RetryLater:
             current.look_again(REFUSED_SECONDS)
         except (InvalidInput, Invalid, BadRequest, Forbidden, WebhookFailed) as error:
             current.look_again(REFUSED_SECONDS)
@@ -156,7 +156,7 @@ class Maintainer:
             return Maintained(REFUSED.format(name=name, message=error.message), status)
         return Maintained(runs.warning(status), status)
 
-    def _ensure_children(self, current: Pass, wanted: Maintenance, digest: str) -> None:
+    def _ensure_children(self, current: ReconcileContext, wanted: Maintenance, digest: str) -> None:
         key = desired.key(wanted, digest)
         children = list(self._children(current))
         if len(children) == len(_KINDS) and all(_key_of(child) == key for _, child in children):
@@ -165,7 +165,7 @@ class Maintainer:
         for resource, make in _KINDS.items():
             self._applier.ensure(current, resource, make(server, wanted, full, key))
 
-    def _children(self, current: Pass) -> Iterator[tuple[Resource, Object]]:
+    def _children(self, current: ReconcileContext) -> Iterator[tuple[Resource, Object]]:
         """Yield the children that are there; one of the same name may be somebody else's."""
         server = current.server
         for resource, cache, name in (
@@ -176,12 +176,12 @@ class Maintainer:
             if child is not None and server.uid in owner_uids(child):
                 yield resource, child
 
-    def _prune(self, current: Pass) -> None:
+    def _prune(self, current: ReconcileContext) -> None:
         for resource, child in self._children(current):
             if not child["metadata"].get("deletionTimestamp"):
                 self._applier.delete(current, resource, child, NO_LONGER_WANTED)
 
-    def _last_result(self, current: Pass, setting: failures.Setting) -> dict[str, Any]:
+    def _last_result(self, current: ReconcileContext, setting: failures.Setting) -> dict[str, Any]:
         known = (current.obj.get("status") or {}).get("maintenance") or {}
         server = current.server
         job = self._caches.cron_jobs.get(server.namespace, names.maintenance_name(server))
@@ -191,7 +191,9 @@ class Maintainer:
         pods = [] if run is None else self._caches.pods.by_index(INDEX_OWNER, run.uid)
         return runs.status_of(known, run, "" if run is None else runs.message(run, pods, setting))
 
-    def _who_maintains(self, current: Pass, serving: Mapping[str, Any] | None) -> str | None:
+    def _who_maintains(
+        self, current: ReconcileContext, serving: Mapping[str, Any] | None
+    ) -> str | None:
         """Return a warning if nobody maintains the repository; None while that is not known."""
         server = current.server
         if server.read_only or server.has_default_identity:
@@ -212,7 +214,7 @@ class Maintainer:
             return None
         return UNMAINTAINED.format(owner=known.owner) if known.owner == server.identity else ""
 
-    def _ask(self, current: Pass, serving: Mapping[str, Any], known: _Known) -> _Known:
+    def _ask(self, current: ReconcileContext, serving: Mapping[str, Any], known: _Known) -> _Known:
         """Ask the server in a pod for the owner; return what is known, with when to ask again."""
         now = self._clock.monotonic()
         try:

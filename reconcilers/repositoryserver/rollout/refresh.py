@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from controller.clock import Clock
-    from reconcilers.repositoryserver.context import Pass
+    from reconcilers.repositoryserver.context import ReconcileContext
     from reconcilers.repositoryserver.serverexec import ServerCommands
 
 #: Bounds of the seconds between two refreshes, which are otherwise a tenth of the time to drain.
@@ -47,7 +47,10 @@ class Refresher:
         self._clock = clock
 
     def ensure_caught_up(
-        self, current: Pass, serving: Mapping[str, Any], others: Iterable[Mapping[str, Any]]
+        self,
+        current: ReconcileContext,
+        serving: Mapping[str, Any],
+        others: Iterable[Mapping[str, Any]],
     ) -> None:
         """Refresh the server in a pod if it may lack what other pods have written.
 
@@ -91,7 +94,9 @@ class Refresher:
         if not complete:
             current.look_again(pause)
 
-    def _refresh(self, current: Pass, pod: Mapping[str, Any], since: float) -> bool | None:
+    def _refresh(
+        self, current: ReconcileContext, pod: Mapping[str, Any], since: float
+    ) -> bool | None:
         """Return whether the server has read the index again; None while that is under way."""
         try:
             result = self._commands.ensure(

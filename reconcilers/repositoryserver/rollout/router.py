@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from controller.rest.client import Client
     from reconcilers.repositoryserver import api
     from reconcilers.repositoryserver.caches import Cache, Caches
-    from reconcilers.repositoryserver.children.applier import ChildApplier, Teller
-    from reconcilers.repositoryserver.context import Pass
+    from reconcilers.repositoryserver.children.applier import ChildApplier, RecordEvent
+    from reconcilers.repositoryserver.context import ReconcileContext
     from reconcilers.repositoryserver.rollout.plan import Newest
 
 EVENT_REPLACED_IN_PLACE: Final = "ReplacedInPlace"
@@ -48,7 +48,7 @@ class ServiceRouter:
         client: Reads claims.
         caches: What is there.
         applier: Writes the Service, marks pods, scales and deletes ReplicaSets.
-        tell: Records the events of a replacement in place.
+        record_event: Records the events of a replacement in place.
         clock: The time.
     """
 
@@ -58,13 +58,13 @@ class ServiceRouter:
         client: Client,
         caches: Caches[Cache],
         applier: ChildApplier,
-        tell: Teller,
+        record_event: RecordEvent,
         clock: Clock,
     ) -> None:
         self._client = client
         self._caches = caches
         self._applier = applier
-        self._tell = tell
+        self._record_event = record_event
         self._clock = clock
 
     def place(self, server: api.RepositoryServer, newest: Newest, users: str) -> Rollout:
@@ -126,7 +126,7 @@ class ServiceRouter:
         pods = [*self.pods(server), *self._former_pods(server)]
         return [other for other in pods if other["metadata"]["uid"] != uid]
 
-    def ensure_intact(self, current: Pass) -> None:
+    def ensure_intact(self, current: ReconcileContext) -> None:
         """Put back what others have changed of ReplicaSets and pods, and bring pods up to date.
 
         What a template says by now is written on the pods that have been made of it before.
@@ -153,7 +153,9 @@ class ServiceRouter:
                 if not plan.is_over(pod):
                     self._applier.ensure_pod_metadata(current, revision.replica_set, pod)
 
-    def roll_out(self, current: Pass, newest: Newest, place: Rollout) -> Mapping[str, Any] | None:
+    def roll_out(
+        self, current: ReconcileContext, newest: Newest, place: Rollout
+    ) -> Mapping[str, Any] | None:
         """Route to the pod that serves best, and retire the others.
 
         Returns:
@@ -200,7 +202,7 @@ class ServiceRouter:
         self._prune(current, newest, settled=settled, former=bool(former))
         return serving
 
-    def _delete(self, current: Pass, retirement: plan.Retirement) -> None:
+    def _delete(self, current: ReconcileContext, retirement: plan.Retirement) -> None:
         """Delete pods that nobody makes again: those that have ended, and the removed controller's.
 
         Those of a ReplicaSet go with it.
@@ -212,7 +214,12 @@ class ServiceRouter:
             current.look_again(retirement.wait)
 
     def _retire(
-        self, current: Pass, revision: Revision, retirement: plan.Retirement, *, settled: bool
+        self,
+        current: ReconcileContext,
+        revision: Revision,
+        retirement: plan.Retirement,
+        *,
+        settled: bool,
     ) -> None:
         """Take a revision's pod away, and the ReplicaSet once that has ended."""
         if revision.is_deleted:
@@ -224,7 +231,9 @@ class ServiceRouter:
         elif not revision.pods and (settled or not revision.time(names.ANNOTATION_YIELDED)):
             self._applier.delete(current, resources.REPLICA_SETS, revision.replica_set, why)
 
-    def _prune(self, current: Pass, newest: Newest, *, settled: bool, former: bool) -> None:
+    def _prune(
+        self, current: ReconcileContext, newest: Newest, *, settled: bool, former: bool
+    ) -> None:
         """Delete what no revision uses any more."""
         server = current.server
         if newest.digest:
@@ -236,11 +245,13 @@ class ServiceRouter:
         if settled and not former:
             self._applier.prune_former_services(current)
 
-    def reached(self, current: Pass, serving: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    def reached(
+        self, current: ReconcileContext, serving: Mapping[str, Any] | None
+    ) -> Mapping[str, Any] | None:
         """Return the pod that clients reach through the Service.
 
         Args:
-            current: The pass.
+            current: The reconcile.
             serving: The pod that the Service selects; None if there is none.
 
         Returns:
@@ -261,7 +272,7 @@ class ServiceRouter:
         former = (pod for pod in self.pods(server) if endpoints.is_routed_to(slices, pod))
         return next(former, None)
 
-    def ensure_wanted(self, current: Pass, replica_set: Mapping[str, Any]) -> None:
+    def ensure_wanted(self, current: ReconcileContext, replica_set: Mapping[str, Any]) -> None:
         """Scale the newest revision to one pod, unless it could not make use of a claim lately.
 
         Raises:
@@ -277,7 +288,9 @@ class ServiceRouter:
         annotations = {names.ANNOTATION_YIELDED: None, names.ANNOTATION_GAVE_BACK: None}
         self._applier.scale(current, replica_set, 1, annotations)
 
-    def _yields(self, current: Pass, newest: Newest, holder: Mapping[str, Any] | None) -> bool:
+    def _yields(
+        self, current: ReconcileContext, newest: Newest, holder: Mapping[str, Any] | None
+    ) -> bool:
         """Take away a pod that serves if its successor waits for the claim that it holds."""
         if holder is None or not newest.claim:
             return False
@@ -300,7 +313,7 @@ class ServiceRouter:
         if not plan.one_node(claim["spec"].get("accessModes") or ()):
             return False
         note = REPLACED_IN_PLACE.format(pod=holder["metadata"]["name"], why=plan.WHY_IN_PLACE)
-        self._tell(current, EVENT_REPLACED_IN_PLACE, note, "Replace")
+        self._record_event(current, EVENT_REPLACED_IN_PLACE, note, "Replace")
         if former is None:
             # Nobody makes the removed controller's pods again.
             self._applier.delete(current, resources.PODS, holder, plan.WHY_IN_PLACE)
@@ -312,7 +325,7 @@ class ServiceRouter:
 
     def _give_back(
         self,
-        current: Pass,
+        current: ReconcileContext,
         newest: Newest,
         revisions: Sequence[Revision],
         serving: Mapping[str, Any] | None,
@@ -327,7 +340,7 @@ class ServiceRouter:
             current.look_again(left)
             return
         note = GAVE_BACK.format(former=former.name, seconds=handover.GIVE_BACK_SECONDS)
-        self._tell(current, EVENT_GAVE_BACK, note, "Replace")
+        self._record_event(current, EVENT_GAVE_BACK, note, "Replace")
         for other in others:
             annotations = {names.ANNOTATION_GAVE_BACK: timestamp(now)}
             self._applier.scale(current, other.replica_set, 0, annotations)

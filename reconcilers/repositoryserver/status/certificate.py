@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from controller.rest.client import Client
-    from reconcilers.repositoryserver.context import Pass
+    from reconcilers.repositoryserver.context import ReconcileContext
 
 
 class ShownCertificates:
@@ -33,7 +33,7 @@ class ShownCertificates:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def of(self, current: Pass, pod: Mapping[str, Any]) -> ShownCertificate | None:
+    def of(self, current: ReconcileContext, pod: Mapping[str, Any]) -> ShownCertificate | None:
         """Return the certificate that a pod shows.
 
         Args:
@@ -65,7 +65,7 @@ class ShownCertificates:
             memory.certificates[digest] = read
         return memory.certificates[digest]
 
-    def _read(self, current: Pass, digest: str) -> ShownCertificate | None:
+    def _read(self, current: ReconcileContext, digest: str) -> ShownCertificate | None:
         server = current.server
         name = names.versioned_name(server, digest)
         try:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from controller.clock import Clock, Deadline
     from controller.rest.client import Client
     from reconcilers.repositoryserver.caches import Cache
-    from reconcilers.repositoryserver.context import Pass
+    from reconcilers.repositoryserver.context import ReconcileContext
 
 EVENT_NOT_AVAILABLE: Final = "NotAvailable"
 
@@ -53,7 +53,7 @@ class StatusWriter:
         self._recorder = recorder
         self._clock = clock
 
-    def tell(self, current: Pass, reason: str, note: str, action: str) -> None:
+    def record_event(self, current: ReconcileContext, reason: str, note: str, action: str) -> None:
         """Record something that was done, in a Normal event and in the log.
 
         Args:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from controller.clock import Clock
     from controller.rest.podexec import ExecResult
-    from reconcilers.repositoryserver.children.applier import Teller
-    from reconcilers.repositoryserver.context import Pass
+    from reconcilers.repositoryserver.children.applier import RecordEvent
+    from reconcilers.repositoryserver.context import ReconcileContext
     from reconcilers.repositoryserver.serverexec import ServerCommands
     from reconcilers.repositoryserver.users.sync import UserRegistrar
 
@@ -43,8 +43,8 @@ FAILED_SEARCH_SECONDS: Final = 600.0
 #: event tells of that.
 NEXT_SEARCH_SECONDS: Final = 86400.0
 
-EVENT_USERS_FORGOTTEN: Final = "UsersForgotten"
-FORGOTTEN: Final = "deleted old user entries from the repository: {names}"
+EVENT_USERS_PURGED: Final = "LegacyUsersPurged"
+PURGED: Final = "deleted old user entries from the repository: {names}"
 
 #: How many users a message names.
 NAMED: Final = 3
@@ -87,19 +87,26 @@ class RepositoryUserSearch:
     Args:
         commands: Runs Kopia in the server's container.
         registrar: Remembers which entries are still to be deleted.
-        tell: Records the event of a deletion.
+        record_event: Records the event of a deletion.
         clock: The time.
     """
 
     def __init__(
-        self, *, commands: ServerCommands, registrar: UserRegistrar, tell: Teller, clock: Clock
+        self,
+        *,
+        commands: ServerCommands,
+        registrar: UserRegistrar,
+        record_event: RecordEvent,
+        clock: Clock,
     ) -> None:
         self._commands = commands
         self._registrar = registrar
-        self._tell = tell
+        self._record_event = record_event
         self._clock = clock
 
-    def ensure_searched(self, current: Pass, pod: Mapping[str, Any]) -> RepositoryUsers | None:
+    def ensure_searched(
+        self, current: ReconcileContext, pod: Mapping[str, Any]
+    ) -> RepositoryUsers | None:
         """Search the repository for users if that is due, and delete the entries of legacy users.
 
         It is due once for each server, as long as there are entries to be deleted, and from time to
@@ -144,14 +151,14 @@ class RepositoryUserSearch:
         if users is None:
             return None
         if legacy:
-            self._registrar.forget_legacy(current)
+            self._registrar.clear_pending_purge(current)
         memory.search_at = None
         if users:
             current.look_again(NEXT_SEARCH_SECONDS, priority=LOW_PRIORITY)
         return RepositoryUsers.of(users)
 
     def _search(
-        self, current: Pass, pod: Mapping[str, Any], legacy: frozenset[str]
+        self, current: ReconcileContext, pod: Mapping[str, Any], legacy: frozenset[str]
     ) -> frozenset[str] | None:
         """Return the users that stay in the repository; None while a command is under way."""
         memory = current.memory
@@ -166,15 +173,15 @@ class RepositoryUserSearch:
             memory.purge = Purge(users & legacy, users - legacy)
         purge = memory.purge
         if purge.found:
-            stdin = servercommands.forget_users_input(purge.found)
+            stdin = servercommands.purge_users_input(purge.found)
             result = self._commands.ensure(
-                current, pod, serverexec.PURGE_USERS, servercommands.FORGET_USERS, stdin=stdin
+                current, pod, serverexec.PURGE_USERS, servercommands.PURGE_USERS, stdin=stdin
             )
             if result is None:
                 return None
             _check(result)
-            note = FORGOTTEN.format(names=", ".join(sorted(purge.found)))
-            self._tell(current, EVENT_USERS_FORGOTTEN, note, "ForgetUsers")
+            note = PURGED.format(names=", ".join(sorted(purge.found)))
+            self._record_event(current, EVENT_USERS_PURGED, note, "PurgeUsers")
         memory.purge = None
         return purge.others
 

@@ -38,14 +38,14 @@ if TYPE_CHECKING:
 
     from controller.clock import Clock
     from reconcilers.errors import InvalidInput
-    from reconcilers.repositoryserver.children.applier import ChildApplier, Teller
-    from reconcilers.repositoryserver.context import Pass
+    from reconcilers.repositoryserver.children.applier import ChildApplier, RecordEvent
+    from reconcilers.repositoryserver.context import ReconcileContext
     from reconcilers.repositoryserver.serverexec import ServerCommands
     from reconcilers.repositoryserver.users.source import StoredUsers, UserSource
 
 #: Seconds between two tries while the kubelet has not copied the changed Secret into the pod. That
 #: mostly takes milliseconds.
-TAKE_UP_PAUSE_SECONDS: Final = 1.0
+LOAD_PAUSE_SECONDS: Final = 1.0
 #: Value of a pod's annotation while its server loads the users.
 AWAITED: Final = "{version} awaited since {since}"
 WAITING_USERS: Final = "the kubelet has not yet copied the changed users into pod {pod}"
@@ -82,7 +82,7 @@ class UserRegistrar:
         commands: Runs Kopia in the server's container.
         reader: Reads the access Secrets, and the users as they are.
         applier: Writes the users, and which of them a pod has loaded.
-        tell: Records the events about users.
+        record_event: Records the events about users.
         clock: The time.
     """
 
@@ -92,16 +92,16 @@ class UserRegistrar:
         commands: ServerCommands,
         reader: UserSource,
         applier: ChildApplier,
-        tell: Teller,
+        record_event: RecordEvent,
         clock: Clock,
     ) -> None:
         self._commands = commands
         self._reader = reader
         self._applier = applier
-        self._tell = tell
+        self._record_event = record_event
         self._clock = clock
 
-    def ensure_known(self, current: Pass) -> Problem | None:
+    def ensure_known(self, current: ReconcileContext) -> Problem | None:
         """Write the users for the server if they are not as the access Secrets have them.
 
         Returns:
@@ -110,7 +110,7 @@ class UserRegistrar:
 
         Raises:
             InvalidInput: The name of the Secret is taken.
-            Unsettled: It belongs to a deleted namesake of the resource.
+            RetryLater: It belongs to a deleted namesake of the resource.
             AlreadyExists: It is there, and the cache does not show it yet.
             ClientError: The API server refused or could not be reached.
         """
@@ -142,7 +142,7 @@ class UserRegistrar:
         )
         return problem
 
-    def forget_legacy(self, current: Pass) -> None:
+    def clear_pending_purge(self, current: ReconcileContext) -> None:
         """Record that no entry in the repository is to be deleted any more.
 
         If somebody else has changed the users meanwhile, nothing is recorded: the next reconcile
@@ -160,7 +160,7 @@ class UserRegistrar:
 
     def ensure_loaded(
         self,
-        current: Pass,
+        current: ReconcileContext,
         pods: Sequence[Mapping[str, Any]],
         others: Sequence[Mapping[str, Any]],
         setting: failures.Setting,
@@ -206,7 +206,11 @@ class UserRegistrar:
         return verdict
 
     def _ensure_loaded(
-        self, current: Pass, pod: Mapping[str, Any], version: str, setting: failures.Setting
+        self,
+        current: ReconcileContext,
+        pod: Mapping[str, Any],
+        version: str,
+        setting: failures.Setting,
     ) -> Problem | Waiting | None:
         memory, uid = current.memory, pod["metadata"]["uid"]
         failed = memory.attempts.get(uid)
@@ -240,13 +244,17 @@ class UserRegistrar:
         return self._pause(current, memory.attempts[uid])
 
     def _load(
-        self, current: Pass, pod: Mapping[str, Any], version: str, setting: failures.Setting
+        self,
+        current: ReconcileContext,
+        pod: Mapping[str, Any],
+        version: str,
+        setting: failures.Setting,
     ) -> _End | None:
         """Return what came of loading the users into a server; None while it is under way."""
         name = pod["metadata"]["name"]
         try:
             result = self._commands.ensure(
-                current, pod, serverexec.LOAD_USERS, servercommands.take_up_users(version)
+                current, pod, serverexec.LOAD_USERS, servercommands.load_users(version)
             )
         except Unanswered:
             message = failures.STORAGE_UNAVAILABLE.format(storage=setting.storage, cause=UNANSWERED)
@@ -261,18 +269,22 @@ class UserRegistrar:
         if result.exit_code == servercommands.NOT_THERE_YET:
             message = WAITING_USERS.format(pod=name)
             waiting = Waiting(SERVER_REFRESHED, REASON_LOADING_USERS, message)
-            return _End(waiting, TAKE_UP_PAUSE_SECONDS)
+            return _End(waiting, LOAD_PAUSE_SECONDS)
         output = result.stderr.decode(errors="replace")
         explanation = failures.explain(output, result.exit_code, setting)
         return _End(Problem(SERVER_REFRESHED, explanation.reason, explanation.message))
 
-    def _pause(self, current: Pass, failed: Attempt) -> Problem | Waiting:
+    def _pause(self, current: ReconcileContext, failed: Attempt) -> Problem | Waiting:
         """Ask for the next try, and return what came of the last one."""
         current.look_again(failed.until - self._clock.monotonic())
         return failed.verdict
 
     def _write(
-        self, current: Pass, stored: StoredUsers | None, users: UserFile, known: KnownUsers
+        self,
+        current: ReconcileContext,
+        stored: StoredUsers | None,
+        users: UserFile,
+        known: KnownUsers,
     ) -> KnownUsers:
         """Write the users, and return what is known of them then."""
         text = users.text()
@@ -294,10 +306,10 @@ class UserRegistrar:
             written = self._applier.ensure(current, resources.SECRETS, secret, changed=changed)
             change = access.Change.between(htpasswd.entries(stored.users), users.entries())
             if change.summary():
-                self._tell(current, EVENT_USERS_CHANGED, change.summary(), "ChangeUsers")
+                self._record_event(current, EVENT_USERS_CHANGED, change.summary(), "ChangeUsers")
         return evolve(known, stored=version_of(written), version=version)
 
-    def _mark(self, current: Pass, pod: Mapping[str, Any], value: str) -> None:
+    def _mark(self, current: ReconcileContext, pod: Mapping[str, Any], value: str) -> None:
         self._applier.annotate(current, pod, {names.ANNOTATION_USERS: value})
 
 
@@ -306,7 +318,7 @@ def _loading(pod: Mapping[str, Any]) -> Waiting:
     return Waiting(SERVER_REFRESHED, REASON_LOADING_USERS, message)
 
 
-def _legacy(current: Pass, resolved: access.Resolved) -> frozenset[str]:
+def _legacy(current: ReconcileContext, resolved: access.Resolved) -> frozenset[str]:
     """Return the users of a resource whom the removed controller has written to the repository.
 
     Of the accesses it knew `spec.server.userAccess` alone.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 STARTED_AGAIN = (0.5, 20.0)
 
 #: How many servers may be replaced at the same time.
-TURNS = 1
+SLOTS = 1
 
 
 class Cluster:
@@ -74,7 +74,7 @@ class Cluster:
             recorder=self.recorder,
             namespace=objects.NAMESPACE,
             image=self.image,
-            turns=TURNS,
+            slots=SLOTS,
             on_pass=self._on_pass,
         )
         process.client.observers.append(self._on_request)

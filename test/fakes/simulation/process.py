@@ -94,7 +94,7 @@ class Process:
         recorder: FakeRecorder,
         namespace: str,
         image: str,
-        turns: int,
+        slots: int,
         on_pass: Callable[[], None],
     ) -> None:
         #: With which it starts servers.
@@ -121,7 +121,7 @@ class Process:
             self._operator,  # type: ignore[arg-type]  # the fake has what is called
             settings=Settings(image=image),
             workers=1,
-            max_replacements=turns,
+            max_replacements=slots,
         )
         for informer in self.informers:
             agenda.advance(random.uniform(*LIST_SECONDS))

@@ -11,7 +11,7 @@ from fakes.apiclient import Action
 from fakes.world import READ_INPUTS, READ_USERS, SERVICE, WRITE_STATUS
 from reconcilers import resources
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.children.applier import OVERRULED_SECONDS
+from reconcilers.repositoryserver.children.applier import MUTATED_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -172,7 +172,7 @@ class TestWebhook:
 
         assert world.api.taken() == []
         # It may be gone by now.
-        world.clock.step(OVERRULED_SECONDS)
+        world.clock.step(MUTATED_SECONDS)
         world.reconcile()
         assert policy[0] in world.api.taken()
         world.edit({"server": {"networkPolicy": {"from": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}}})

@@ -235,4 +235,4 @@ def test_the_users_of_a_pod_whose_server_had_a_namesake(
     (pod,) = [pod for pod in world.pods() if names.digest_of(pod)]
     world.kubelet(pod, objects.serving())
     world.reconcile()
-    assert world.kopia.ran() == (["take up"] if told else [])
+    assert world.kopia.ran() == (["load users"] if told else [])

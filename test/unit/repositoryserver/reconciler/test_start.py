@@ -80,7 +80,7 @@ def test_a_server_without_users_starts_and_lets_nobody_in(world: World) -> None:
     world.change_secret(objects.users_secret())
     world.reconcile()
 
-    assert world.kopia.ran() == ["take up"]
+    assert world.kopia.ran() == ["load users"]
     assert world.may_connect() == {USER: objects.USER_PASSWORD_VALUE}
     assert world.selected() == names.digest_of(world.pod())
     world.reconcile()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from controller.conditions import get_condition, is_true
 from fakes import objects
-from fakes.simulation.cluster import TURNS
+from fakes.simulation.cluster import SLOTS
 from fakes.simulation.kubelet import STRANGER
 from fakes.simulation.user import MAILS
 from reconcilers import resources
@@ -116,8 +116,8 @@ def moves_to_what_works(history: History, sent: Sent) -> str:
     return "" if right else f"{name_of(wanted[0])} has users of before: {mark}"
 
 
-def takes_turns(history: History, sent: Sent) -> str:
-    """Of servers that serve no more are replaced at once than have a turn."""
+def keeps_to_slots(history: History, sent: Sent) -> str:
+    """Of servers that serve no more are replaced at once than have a slot."""
     cluster = history.cluster
     if (sent.verb, sent.resource) != ("apply", resources.REPLICA_SETS):
         return ""
@@ -139,7 +139,7 @@ def takes_turns(history: History, sent: Sent) -> str:
     ]
     assert cluster.process is not None
     history.replaced[uid] = Replacement(sent.name, history.now, cluster.process)
-    return "" if len(others) < TURNS else f"{sent.name} is made beside {others}"
+    return "" if len(others) < SLOTS else f"{sent.name} is made beside {others}"
 
 
 def keeps_secrets(history: History, sent: Sent) -> str:
@@ -189,7 +189,7 @@ OF_EACH_REQUEST: tuple[Callable[[History, Sent], str], ...] = (
     keeps_what_serves,
     lets_sessions_end,
     moves_to_what_works,
-    takes_turns,
+    keeps_to_slots,
     keeps_secrets,
     tells_of_its_own,
     tells_available_of_what_works,
@@ -407,7 +407,7 @@ def _taken_away(history: History, sent: Sent) -> list[Object]:
 def _is_under_way(history: History, uid: str, replacement: Replacement) -> bool:
     """Return whether the pod of a replacement is certainly still to take over.
 
-    A turn is given back as soon as something goes wrong, however briefly.
+    A slot is released as soon as something goes wrong, however briefly.
     """
     servers = history.cluster.api.list(api.REPOSITORY_SERVERS)
     if uid not in {server["metadata"]["uid"] for server in servers}:

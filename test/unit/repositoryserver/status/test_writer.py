@@ -189,7 +189,7 @@ def test_nor_what_was_deleted_meanwhile(world: World) -> None:
 
 
 def test_what_was_done_is_told_in_a_normal_event(world: World) -> None:
-    world.writer.tell(passes.begin(world.clock), "PodCreated", "created pod p", "Create")
+    world.writer.record_event(passes.begin(world.clock), "PodCreated", "created pod p", "Create")
 
     assert world.recorder.events == [Event("Normal", "PodCreated", "created pod p", "Create")]
 
