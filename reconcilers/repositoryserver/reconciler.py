@@ -31,14 +31,16 @@ from reconcilers.repositoryserver.children import names, record
 from reconcilers.repositoryserver.children.adoption import Adoption
 from reconcilers.repositoryserver.children.applier import ChildApplier
 from reconcilers.repositoryserver.children.protection import Protection
+from reconcilers.repositoryserver.children.pruner import ChildPruner
 from reconcilers.repositoryserver.children.record import Records
+from reconcilers.repositoryserver.children.workload import WorkloadWriter
 from reconcilers.repositoryserver.context import Memory, ReconcileContext
 from reconcilers.repositoryserver.inputs.issuer import CertificateIssuer
 from reconcilers.repositoryserver.inputs.permissions import Permissions
 from reconcilers.repositoryserver.inputs.reader import InputReader
 from reconcilers.repositoryserver.maintenance.maintainer import Maintainer
-from reconcilers.repositoryserver.newest import NewestRevision, unfinished
 from reconcilers.repositoryserver.rollout import plan, podstatus, retry
+from reconcilers.repositoryserver.rollout.newest import NewestRevision, unfinished
 from reconcilers.repositoryserver.rollout.refresh import Refresher
 from reconcilers.repositoryserver.rollout.router import ServiceRouter
 from reconcilers.repositoryserver.rollout.throttle import RolloutSlots
@@ -148,11 +150,13 @@ class RepositoryServerReconciler:
         self._adoption = Adoption(client=client, caches=caches)
         self._records = Records(record.program(settings.digest()))
         self._applier = ChildApplier(
-            client=client,
+            client=client, caches=caches, record_event=self._writer.record_event, clock=clock
+        )
+        self._workload = WorkloadWriter(
             caches=caches,
+            applier=self._applier,
             records=self._records,
             record_event=self._writer.record_event,
-            clock=clock,
         )
         self._protection = Protection(caches=caches, applier=self._applier)
         self._certificates = ShownCertificates(client)
@@ -181,6 +185,7 @@ class RepositoryServerReconciler:
             commands=self._commands,
             reader=UserSource(secrets),
             applier=self._applier,
+            workload=self._workload,
             record_event=self._writer.record_event,
             clock=clock,
         )
@@ -202,6 +207,8 @@ class RepositoryServerReconciler:
             client=client,
             caches=caches,
             applier=self._applier,
+            workload=self._workload,
+            pruner=ChildPruner(caches=caches, applier=self._applier),
             record_event=self._writer.record_event,
             clock=clock,
         )
@@ -209,7 +216,7 @@ class RepositoryServerReconciler:
             reader=self._reader,
             repositories=self._repositories,
             router=self._router,
-            applier=self._applier,
+            workload=self._workload,
             slots=self._slots,
             clock=clock,
         )
@@ -420,7 +427,7 @@ class RepositoryServerReconciler:
         now, memory = self._clock.monotonic(), current.memory
         if memory.recorded_at is not None and now < memory.recorded_at + RECORD_PAUSE_SECONDS:
             return
-        if self._applier.ensure_recorded(current, replica_set["metadata"]["name"]):
+        if self._workload.ensure_recorded(current, replica_set["metadata"]["name"]):
             memory.recorded_at = now
 
     def _replace_crashing(

@@ -38,13 +38,13 @@ from reconcilers.repositoryserver.caches import (
 from reconcilers.repositoryserver.children import names, record
 from reconcilers.repositoryserver.children.secrets import KEY_CERTIFICATE
 from reconcilers.repositoryserver.informers import instance, released
-from reconcilers.repositoryserver.newest import QUIET_SECONDS
 from reconcilers.repositoryserver.reconciler import (
     POD_FIRST_SECONDS,
     STAGE_PAUSE_SECONDS,
 )
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler as Reconciler
 from reconcilers.repositoryserver.rollout import endpoints
+from reconcilers.repositoryserver.rollout.newest import QUIET_SECONDS
 from reconcilers.repositoryserver.rollout.throttle import RolloutSlots
 from reconcilers.settings import Settings
 

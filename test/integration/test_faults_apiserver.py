@@ -34,13 +34,13 @@ from integration.running import Kubelet, create, pods_of
 from reconcilers import resources
 from reconcilers.repositoryserver import api, setup
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.newest import REASON_OUT_OF_TIME, REASON_REFUSED
 from reconcilers.repositoryserver.reconciler import (
     REASON_PANICKED,
     STATUS_GRACE_SECONDS,
     PodFirst,
     RepositoryServerReconciler,
 )
+from reconcilers.repositoryserver.rollout.newest import REASON_OUT_OF_TIME, REASON_REFUSED
 from reconcilers.repositoryserver.status import conditions as status
 from reconcilers.repositoryserver.status import reasons
 

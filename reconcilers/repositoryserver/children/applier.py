@@ -1,4 +1,4 @@
-"""Acting on children: server-side apply of what differs, deletion of what is superfluous."""
+"""Acting on children: server-side apply of what differs, and deletion."""
 
 from __future__ import annotations
 
@@ -6,31 +6,22 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
-from controller.conditions import timestamp
-from controller.errors import BadRequest, Invalid, NotFound
+from controller.errors import NotFound
 from reconcilers import resources
 from reconcilers.errors import InvalidInput
-from reconcilers.repositoryserver.caches import INDEX_INSTANCE, INDEX_OWNER, owner_uids
-from reconcilers.repositoryserver.children import compare, names, revision
-from reconcilers.repositoryserver.children.owners import (
-    is_of_removed_controller,
-    mark_of,
-    owners,
-)
-from reconcilers.repositoryserver.children.pod import metadata_patch
+from reconcilers.repositoryserver.caches import owner_uids
+from reconcilers.repositoryserver.children import compare
+from reconcilers.repositoryserver.children.owners import mark_of, owners
 from reconcilers.repositoryserver.context import MutatedByAdmission
 from reconcilers.repositoryserver.verdict import RetryLater
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
-    from datetime import datetime
+    from collections.abc import Mapping
 
     from controller.clock import Clock
     from controller.resource import Resource
     from controller.rest.client import Client
     from reconcilers.repositoryserver.caches import Cache, Caches
-    from reconcilers.repositoryserver.children.record import Records
-    from reconcilers.repositoryserver.children.secrets import ServerInputs
     from reconcilers.repositoryserver.context import ReconcileContext
 
 REASON_FOREIGN_CHILD = "NameTaken"
@@ -44,19 +35,7 @@ WAITING_OWNER = (
     "{kind} {name} still belongs to a deleted RepositoryServer of this name; it is being deleted"
 )
 
-REASON_POD_REFUSED = "PodRefused"
-POD_REFUSED = (
-    "the API server rejects ReplicaSet {name}: {message}; correct this in spec.server, for example "
-    "in podOverride"
-)
-
-EVENT_REVISION_CREATED = "RevisionCreated"
-REVISION_CREATED = "created ReplicaSet {name}"
-EVENT_REVISION_RETIRED = "RevisionRetired"
-REVISION_RETIRED = "ReplicaSet {name} gets no pod any more: {why}"
 EVENT_POD_DELETED = "PodDeleted"
-EVENT_POD_DRAINS = "PodDrains"
-POD_DRAINS = "pod {pod} drains: its connections may continue until {until}"
 EVENT_CHILD_RESTORED = "ChildRestored"
 CHILD_RESTORED = "{kind} {name} was not as it should be and has been restored"
 
@@ -69,7 +48,7 @@ _log = structlog.get_logger()
 
 
 class RecordEvent(Protocol):
-    """Tells of what was done, in an event and in the log."""
+    """Records what was done, in an event and in the log."""
 
     def __call__(self, current: ReconcileContext, reason: str, note: str, action: str) -> None:
         """Record an event about the resource of a reconcile."""
@@ -80,26 +59,17 @@ class ChildApplier:
     """Writes the children of RepositoryServers, each only if it is not as it should be."""
 
     def __init__(
-        self,
-        *,
-        client: Client,
-        caches: Caches[Cache],
-        records: Records,
-        record_event: RecordEvent,
-        clock: Clock,
+        self, *, client: Client, caches: Caches[Cache], record_event: RecordEvent, clock: Clock
     ) -> None:
         """Take the dependencies.
 
         Args:
             client: Writes.
             caches: What is there; they are told what was written.
-            records: What is recorded on pods.
-            record_event: Tells of pods made and deleted, and of children restored.
+            record_event: Records the events of pods deleted, and of children restored.
             clock: The time.
         """
         self._client = client
-        self._caches = caches
-        self._records = records
         self._record_event = record_event
         self._clock = clock
         self._by_resource = {
@@ -190,121 +160,25 @@ class ChildApplier:
             deadline=current.deadline,
         )
 
-    def has_pods(self, current: ReconcileContext) -> bool:
-        """Return whether a server has pods, be they of a deleted resource of the same name."""
-        label = names.selector(current.server)[names.LABEL_INSTANCE]
-        return any(
-            pod["metadata"]["namespace"] == current.server.namespace
-            for pod in self._caches.pods.by_index(INDEX_INSTANCE, label)
-        )
-
-    def ensure_revision(
-        self, current: ReconcileContext, inputs: ServerInputs | None, digest: str
-    ) -> dict[str, Any] | None:
-        """Create snapshot and ReplicaSet if they are missing.
-
-        Args:
-            current: The reconcile.
-            inputs: What they are made of; None if both are known to be there.
-            digest: Names them.
-
-        Returns:
-            The ReplicaSet as it is then.
-
-        Raises:
-            InvalidInput: As for `ensure`, or what the resource says of the pod makes none.
-            RetryLater: As for `ensure`.
-            ClientError: As for `ensure`.
-        """
-        server = current.server
-        name = names.versioned_name(server, digest)
-        observed = self._caches.replica_sets.get(server.namespace, name)
-        if observed is not None:
-            self.refuse_foreign(current, resources.REPLICA_SETS, observed)
-            if observed["metadata"].get("deletionTimestamp"):
-                return observed
-        if inputs is None:
-            return observed
-        self.ensure(current, resources.SECRETS, revision.snapshot_secret(server, inputs, digest))
-        # How many pods one that is there has is for the rollout to say.
-        replicas = 1 if observed is None else observed["spec"].get("replicas", 1)
-        desired = revision.replica_set(server, inputs, digest, replicas=replicas)
-        desired["metadata"]["annotations"] = self._records.annotations(current.memory, desired)
-        try:
-            replica_set = self.ensure(current, resources.REPLICA_SETS, desired)
-        # A webhook's denial without a code is a bad request.
-        except (BadRequest, Invalid) as error:
-            message = POD_REFUSED.format(name=name, message=error.message)
-            raise InvalidInput(REASON_POD_REFUSED, message) from error
-        if observed is None:
-            note = REVISION_CREATED.format(name=name)
-            self._record_event(current, EVENT_REVISION_CREATED, note, "Create")
-        return replica_set
-
-    def ensure_pod_metadata(
-        self, current: ReconcileContext, replica_set: Mapping[str, Any], pod: Mapping[str, Any]
-    ) -> None:
-        """Write the labels and annotations of a ReplicaSet's template on a pod that it has made.
-
-        The ReplicaSet controller does that for new pods only.
-
-        Raises:
-            Conflict: Another pod has the name.
-            ClientError: The API server refused or could not be reached.
-        """
-        template = replica_set["spec"]["template"]["metadata"]
-        patch = metadata_patch(template, pod["metadata"])
-        if patch:
-            self._patch(current, resources.PODS, pod, {"metadata": patch})
-
-    def scale(
-        self,
-        current: ReconcileContext,
-        replica_set: Mapping[str, Any],
-        replicas: int,
-        annotations: Mapping[str, str | None] | None = None,
-    ) -> None:
-        """Set the number of pods that a ReplicaSet keeps.
-
-        Args:
-            current: The reconcile.
-            replica_set: The ReplicaSet.
-            replicas: 0 or 1.
-            annotations: What to write on it along with that; None takes one off.
-
-        Raises:
-            Conflict: Another ReplicaSet has the name.
-            ClientError: The API server refused or could not be reached.
-        """
-        change: dict[str, Any] = {"spec": {"replicas": replicas}}
-        if annotations:
-            change["metadata"] = {"annotations": dict(annotations)}
-        self._patch(current, resources.REPLICA_SETS, replica_set, change)
-
-    def retire(self, current: ReconcileContext, replica_set: Mapping[str, Any], why: str) -> None:
-        """Take a ReplicaSet its pod away.
-
-        Args:
-            current: The reconcile.
-            replica_set: The ReplicaSet.
-            why: For the event.
-
-        Raises:
-            Conflict: As for `scale`.
-            ClientError: As for `scale`.
-        """
-        self.scale(current, replica_set, 0)
-        note = REVISION_RETIRED.format(name=replica_set["metadata"]["name"], why=why)
-        self._record_event(current, EVENT_REVISION_RETIRED, note, "Retire")
-
-    def _patch(
+    def patch(
         self,
         current: ReconcileContext,
         resource: Resource,
         obj: Mapping[str, Any],
         change: Mapping[str, Any],
     ) -> None:
-        """Merge a change into this very object."""
+        """Merge a change into this very object.
+
+        Args:
+            current: The reconcile.
+            resource: Its resource.
+            obj: The object.
+            change: A merge patch.
+
+        Raises:
+            Conflict: Another has its name.
+            ClientError: The API server refused or could not be reached.
+        """
         metadata = obj["metadata"]
         bound = {**change.get("metadata", {}), "uid": metadata["uid"]}
         self._client.merge_patch(
@@ -351,124 +225,6 @@ class ChildApplier:
         if resource == resources.PODS:
             note = f"deleted pod {metadata['name']}: {why}"
             self._record_event(current, EVENT_POD_DELETED, note, "Delete")
-
-    def drain(self, current: ReconcileContext, pod: Mapping[str, Any], until: datetime) -> None:
-        """Write on a pod until when it is left to its sessions, and tell so.
-
-        Raises:
-            ClientError: The API server refused or could not be reached.
-        """
-        when = timestamp(until)
-        self.annotate(current, pod, {names.ANNOTATION_DRAIN_UNTIL: when})
-        note = POD_DRAINS.format(pod=pod["metadata"]["name"], until=when)
-        self._record_event(current, EVENT_POD_DRAINS, note, "Drain")
-
-    def annotate(
-        self, current: ReconcileContext, pod: Mapping[str, Any], annotations: Mapping[str, str]
-    ) -> None:
-        """Write annotations on this very pod.
-
-        Raises:
-            Conflict: Another has its name.
-            ClientError: The API server refused or could not be reached.
-        """
-        change = {"metadata": {"annotations": dict(annotations)}}
-        self._patch(current, resources.PODS, pod, change)
-
-    def nudge(
-        self, current: ReconcileContext, replica_set: Mapping[str, Any], now: datetime
-    ) -> None:
-        """Nudge the ReplicaSet controller to try again now to make a pod.
-
-        By itself it waits ever longer after each refusal, up to a quarter of an hour. Any change of
-        the object makes it look at once (kubernetes pkg/controller/replicaset, updateRS).
-
-        Raises:
-            Conflict: Another has its name.
-            ClientError: The API server refused or could not be reached.
-        """
-        annotations = {names.ANNOTATION_NUDGED: timestamp(now)}
-        change = {"metadata": {"annotations": annotations}}
-        self._patch(current, resources.REPLICA_SETS, replica_set, change)
-
-    def ensure_recorded(self, current: ReconcileContext, name: str) -> bool:
-        """Record on a ReplicaSet what is known of its Secrets, if it does not say so already.
-
-        Returns:
-            Whether that was written.
-
-        Raises:
-            Conflict: Another has its name.
-            ClientError: The API server refused or could not be reached.
-        """
-        replica_set = self._caches.replica_sets.get(current.server.namespace, name)
-        if replica_set is None or replica_set["metadata"].get("deletionTimestamp"):
-            return False
-        told = replica_set["metadata"].get("annotations") or {}
-        record = self._records.annotations(current.memory, replica_set)
-        if record.items() <= told.items():
-            return False
-        change = {"metadata": {"annotations": record}}
-        self._patch(current, resources.REPLICA_SETS, replica_set, change)
-        return True
-
-    def prune_snapshots(self, current: ReconcileContext, keep: Collection[str]) -> None:
-        """Delete the snapshot Secrets that no pod uses.
-
-        Args:
-            current: The reconcile.
-            keep: Names of those that stay.
-
-        Raises:
-            ClientError: As for `delete`.
-        """
-        self._prune(
-            current,
-            resources.SECRETS,
-            lambda secret: bool(names.digest_of(secret)) and secret["metadata"]["name"] not in keep,
-            "no pod uses it",
-        )
-
-    def prune_certificate(self, current: ReconcileContext) -> None:
-        """Delete the certificate that the controller made, once the resource names another one.
-
-        Raises:
-            ClientError: As for `delete`.
-        """
-        server = current.server
-        name = names.certificate_name(server)
-        if server.tls is None or server.tls.name == name:
-            return
-        self._prune(
-            current,
-            resources.SECRETS,
-            lambda secret: secret["metadata"]["name"] == name,
-            "another certificate is in use",
-        )
-
-    def prune_former_services(self, current: ReconcileContext) -> None:
-        """Delete the Services that the removed controller made.
-
-        Raises:
-            ClientError: As for `delete`.
-        """
-        self._prune(
-            current,
-            resources.SERVICES,
-            lambda service: is_of_removed_controller(resources.SERVICES, service),
-            "its pods are gone",
-        )
-
-    def _prune(
-        self,
-        current: ReconcileContext,
-        resource: Resource,
-        superfluous: Callable[[Mapping[str, Any]], bool],
-        why: str,
-    ) -> None:
-        for obj in self._cache(resource).by_index(INDEX_OWNER, current.server.uid):
-            if superfluous(obj) and not obj["metadata"].get("deletionTimestamp"):
-                self.delete(current, resource, obj, why)
 
     def refuse_foreign(
         self, current: ReconcileContext, resource: Resource, observed: Mapping[str, Any]

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver import api
     from reconcilers.repositoryserver.caches import Cache, Caches
     from reconcilers.repositoryserver.children.applier import ChildApplier, RecordEvent
+    from reconcilers.repositoryserver.children.pruner import ChildPruner
+    from reconcilers.repositoryserver.children.workload import WorkloadWriter
     from reconcilers.repositoryserver.context import ReconcileContext
     from reconcilers.repositoryserver.rollout.plan import Newest
 
@@ -47,7 +49,9 @@ class ServiceRouter:
     Args:
         client: Reads claims.
         caches: What is there.
-        applier: Writes the Service, marks pods, scales and deletes ReplicaSets.
+        applier: Writes the Service, and deletes.
+        workload: Marks pods, and scales ReplicaSets.
+        pruner: Deletes what no revision uses.
         record_event: Records the events of a replacement in place.
         clock: The time.
     """
@@ -58,12 +62,16 @@ class ServiceRouter:
         client: Client,
         caches: Caches[Cache],
         applier: ChildApplier,
+        workload: WorkloadWriter,
+        pruner: ChildPruner,
         record_event: RecordEvent,
         clock: Clock,
     ) -> None:
         self._client = client
         self._caches = caches
         self._applier = applier
+        self._workload = workload
+        self._pruner = pruner
         self._record_event = record_event
         self._clock = clock
 
@@ -142,7 +150,7 @@ class ServiceRouter:
                 continue
             if revision.replica_set["spec"].get("replicas", 1) > 1:
                 # Two pods of one revision would drain and fail together.
-                self._applier.scale(current, revision.replica_set, 1)
+                self._workload.scale(current, revision.replica_set, 1)
             owned = self._caches.pods.by_index(INDEX_OWNER, revision.replica_set["metadata"]["uid"])
             released = [
                 pod
@@ -151,7 +159,7 @@ class ServiceRouter:
             ]
             for pod in (*owned, *released):
                 if not plan.is_over(pod):
-                    self._applier.ensure_pod_metadata(current, revision.replica_set, pod)
+                    self._workload.ensure_pod_metadata(current, revision.replica_set, pod)
 
     def roll_out(
         self, current: ReconcileContext, newest: Newest, place: Rollout
@@ -186,7 +194,7 @@ class ServiceRouter:
         # Before the Service moves: who dies between the two must not leave a pod behind that looks
         # as if it had never served.
         for pod in retirement.drain:
-            self._applier.drain(current, pod, now + timedelta(seconds=server.drain_seconds))
+            self._workload.drain(current, pod, now + timedelta(seconds=server.drain_seconds))
         selected = place.selects(serving, now)
         if place.routed and selected != place.routed:
             # Endpoints of a Service that is made before its pod follow the pod alone.
@@ -227,7 +235,7 @@ class ServiceRouter:
         reasons = {names.digest_of(pod): why for pod, why in retirement.delete}
         why = reasons.get(revision.digest, plan.WHY_SUPERSEDED)
         if revision.is_kept:
-            self._applier.retire(current, revision.replica_set, why)
+            self._workload.retire(current, revision.replica_set, why)
         elif not revision.pods and (settled or not revision.time(names.ANNOTATION_YIELDED)):
             self._applier.delete(current, resources.REPLICA_SETS, revision.replica_set, why)
 
@@ -239,11 +247,11 @@ class ServiceRouter:
         if newest.digest:
             used = {names.versioned_name(server, newest.digest)}
             used |= {revision.name for revision in self.revisions(server)}
-            self._applier.prune_snapshots(current, used)
+            self._pruner.snapshots(current, used)
         if settled:
-            self._applier.prune_certificate(current)
+            self._pruner.certificate(current)
         if settled and not former:
-            self._applier.prune_former_services(current)
+            self._pruner.services_of_removed_controller(current)
 
     def reached(
         self, current: ReconcileContext, serving: Mapping[str, Any] | None
@@ -286,7 +294,7 @@ class ServiceRouter:
             current.look_again(left)
             return
         annotations = {names.ANNOTATION_YIELDED: None, names.ANNOTATION_GAVE_BACK: None}
-        self._applier.scale(current, replica_set, 1, annotations)
+        self._workload.scale(current, replica_set, 1, annotations)
 
     def _yields(
         self, current: ReconcileContext, newest: Newest, holder: Mapping[str, Any] | None
@@ -319,7 +327,7 @@ class ServiceRouter:
             self._applier.delete(current, resources.PODS, holder, plan.WHY_IN_PLACE)
         else:
             annotations = {names.ANNOTATION_YIELDED: timestamp(self._clock.now())}
-            self._applier.scale(current, former.replica_set, 0, annotations)
+            self._workload.scale(current, former.replica_set, 0, annotations)
             current.look_again(handover.GIVE_BACK_SECONDS)
         return True
 
@@ -343,9 +351,9 @@ class ServiceRouter:
         self._record_event(current, EVENT_GAVE_BACK, note, "Replace")
         for other in others:
             annotations = {names.ANNOTATION_GAVE_BACK: timestamp(now)}
-            self._applier.scale(current, other.replica_set, 0, annotations)
+            self._workload.scale(current, other.replica_set, 0, annotations)
         annotations_off = {names.ANNOTATION_YIELDED: None}
-        self._applier.scale(current, former.replica_set, 1, annotations_off)
+        self._workload.scale(current, former.replica_set, 1, annotations_off)
 
     def _former_pods(self, server: api.RepositoryServer) -> list[dict[str, Any]]:
         """Return the pods that the removed controller has left."""

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from controller.clock import Clock
     from reconcilers.errors import InvalidInput
     from reconcilers.repositoryserver.children.applier import ChildApplier, RecordEvent
+    from reconcilers.repositoryserver.children.workload import WorkloadWriter
     from reconcilers.repositoryserver.context import ReconcileContext
     from reconcilers.repositoryserver.serverexec import ServerCommands
     from reconcilers.repositoryserver.users.source import StoredUsers, UserSource
@@ -81,7 +82,8 @@ class UserRegistrar:
     Args:
         commands: Runs Kopia in the server's container.
         reader: Reads the access Secrets, and the users as they are.
-        applier: Writes the users, and which of them a pod has loaded.
+        applier: Writes the users.
+        workload: Marks the pods that have loaded them.
         record_event: Records the events about users.
         clock: The time.
     """
@@ -92,12 +94,14 @@ class UserRegistrar:
         commands: ServerCommands,
         reader: UserSource,
         applier: ChildApplier,
+        workload: WorkloadWriter,
         record_event: RecordEvent,
         clock: Clock,
     ) -> None:
         self._commands = commands
         self._reader = reader
         self._applier = applier
+        self._workload = workload
         self._record_event = record_event
         self._clock = clock
 
@@ -290,7 +294,7 @@ class UserRegistrar:
         text = users.text()
         version = _version(stored, users, known.problem)
         if stored is None:
-            others, since = self._applier.has_pods(current), ""
+            others, since = self._workload.has_pods(current), ""
         else:
             others, since = stored.version != version, stored.changed
         # A file that Kopia reads the same is no change of the users.
@@ -310,7 +314,7 @@ class UserRegistrar:
         return evolve(known, stored=version_of(written), version=version)
 
     def _mark(self, current: ReconcileContext, pod: Mapping[str, Any], value: str) -> None:
-        self._applier.annotate(current, pod, {names.ANNOTATION_USERS: value})
+        self._workload.annotate(current, pod, {names.ANNOTATION_USERS: value})
 
 
 def _loading(pod: Mapping[str, Any]) -> Waiting:

@@ -11,7 +11,7 @@ from fakes import objects
 from fakes.world import SLOTS
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.newest import QUIET_SECONDS
+from reconcilers.repositoryserver.rollout.newest import QUIET_SECONDS
 from reconcilers.repositoryserver.rollout.throttle import MIN_PAUSE_SECONDS
 
 if TYPE_CHECKING:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from controller.clock import Clock
     from controller.errors import ApiError
-    from reconcilers.repositoryserver.children.applier import ChildApplier
     from reconcilers.repositoryserver.children.secrets import ServerInputs
+    from reconcilers.repositoryserver.children.workload import WorkloadWriter
     from reconcilers.repositoryserver.context import KnownInputs, Memory, ReconcileContext
     from reconcilers.repositoryserver.inputs.reader import InputReader
     from reconcilers.repositoryserver.rollout.revisions import Revision
@@ -57,7 +57,7 @@ class NewestRevision:
         reader: Reads what it is made of.
         repositories: Is told which repository each server has.
         router: Knows the revisions that there are.
-        applier: Writes snapshot and ReplicaSet.
+        workload: Writes snapshot and ReplicaSet.
         slots: Limits how many servers are replaced at the same time.
         clock: The time.
     """
@@ -68,14 +68,14 @@ class NewestRevision:
         reader: InputReader,
         repositories: Repositories,
         router: ServiceRouter,
-        applier: ChildApplier,
+        workload: WorkloadWriter,
         slots: RolloutSlots,
         clock: Clock,
     ) -> None:
         self._reader = reader
         self._repositories = repositories
         self._router = router
-        self._applier = applier
+        self._workload = workload
         self._slots = slots
         self._clock = clock
 
@@ -139,7 +139,7 @@ class NewestRevision:
         self, current: ReconcileContext, full: ServerInputs | None, digest: str
     ) -> None:
         try:
-            replica_set = self._applier.ensure_revision(current, full, digest)
+            replica_set = self._workload.ensure_revision(current, full, digest)
         except Exception:
             # What a ReplicaSet that is there lacks, a label say, the next pass sees only if it
             # reads all.
@@ -172,7 +172,7 @@ class NewestRevision:
         now, nudged = self._clock.now(), revision.time(names.ANNOTATION_NUDGED)
         left = refusals.nudge_after(refusal, nudged, now)
         if left <= 0:
-            self._applier.nudge(current, revision.replica_set, now)
+            self._workload.nudge(current, revision.replica_set, now)
             left = retry.MIN_SECONDS
         current.look_again(left)
 
