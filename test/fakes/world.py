@@ -38,14 +38,12 @@ from reconcilers.repositoryserver.caches import (
 from reconcilers.repositoryserver.children import names, record
 from reconcilers.repositoryserver.children.secrets import KEY_CERTIFICATE
 from reconcilers.repositoryserver.informers import instance, released
-from reconcilers.repositoryserver.reconciler import (
-    POD_FIRST_SECONDS,
-    STAGE_PAUSE_SECONDS,
-)
+from reconcilers.repositoryserver.reconciler import POD_FIRST_SECONDS
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler as Reconciler
 from reconcilers.repositoryserver.rollout import endpoints
-from reconcilers.repositoryserver.rollout.newest import QUIET_SECONDS
 from reconcilers.repositoryserver.rollout.throttle import RolloutSlots
+from reconcilers.repositoryserver.rollout.update import QUIET_SECONDS
+from reconcilers.repositoryserver.status.stages import STAGE_PAUSE_SECONDS
 from reconcilers.settings import Settings
 
 if TYPE_CHECKING:
@@ -53,7 +51,7 @@ if TYPE_CHECKING:
 
     from controller.cache.store import IndexFunction
     from controller.resource import Object, Resource
-    from reconcilers.repositoryserver.context import Memory
+    from reconcilers.repositoryserver.users import sync
 
 REQUEST = Request(objects.NAMESPACE, objects.NAME)
 SERVICE = f"repo-server-{objects.NAME}"
@@ -287,9 +285,10 @@ class World:
         change = {"metadata": {"annotations": {names.ANNOTATION_RECORD: text}}}
         self.api.put(resources.REPLICA_SETS, objects.merged(self.replica_set(), change))
 
-    def memory(self) -> Memory:
-        """Return what the reconciler remembers of the server."""
-        return self.reconciler._memories[REQUEST][1]  # noqa: SLF001 - nothing else shows it
+    def users_state(self) -> sync._State:
+        """Return what the reconciler remembers of the server's users."""
+        users = self.reconciler._parts.users  # noqa: SLF001 - nothing else shows it
+        return users._state._states[REQUEST][1]  # noqa: SLF001
 
     def server(self) -> Object:
         """Return the resource."""

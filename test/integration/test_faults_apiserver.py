@@ -40,7 +40,7 @@ from reconcilers.repositoryserver.reconciler import (
     PodFirst,
     RepositoryServerReconciler,
 )
-from reconcilers.repositoryserver.rollout.newest import REASON_OUT_OF_TIME, REASON_REFUSED
+from reconcilers.repositoryserver.rollout.update import REASON_OUT_OF_TIME, REASON_REFUSED
 from reconcilers.repositoryserver.status import conditions as status
 from reconcilers.repositoryserver.status import reasons
 

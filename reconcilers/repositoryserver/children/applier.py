@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
+from attrs import frozen
 
 from controller.errors import NotFound
 from reconcilers import resources
@@ -12,7 +13,6 @@ from reconcilers.errors import InvalidInput
 from reconcilers.repositoryserver.caches import owner_uids
 from reconcilers.repositoryserver.children import compare
 from reconcilers.repositoryserver.children.owners import mark_of, owners
-from reconcilers.repositoryserver.context import MutatedByAdmission
 from reconcilers.repositoryserver.verdict import RetryLater
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from controller.rest.client import Client
     from reconcilers.repositoryserver.caches import Cache, Caches
     from reconcilers.repositoryserver.context import ReconcileContext
+    from reconcilers.repositoryserver.perobject import States
 
 REASON_FOREIGN_CHILD = "NameTaken"
 FOREIGN_CHILD = (
@@ -55,23 +56,47 @@ class RecordEvent(Protocol):
         ...
 
 
+@frozen
+class _MutatedByAdmission:
+    """A child that a webhook has changed as it was applied.
+
+    Args:
+        desired: Mark of the child as it was applied.
+        version: Of the object that came of it.
+        until: When to try again, in monotonic seconds.
+    """
+
+    desired: str
+    version: str
+    until: float
+
+
 class ChildApplier:
-    """Writes the children of RepositoryServers, each only if it is not as it should be."""
+    """Writes the children of RepositoryServers, each only if it is not as it should be.
+
+    Args:
+        client: Writes.
+        caches: What is there; they show at once what was written.
+        record_event: Records the events of pods deleted, and of children restored.
+        states: Holds which children of each resource were mutated by admission.
+        clock: The time.
+    """
 
     def __init__(
-        self, *, client: Client, caches: Caches[Cache], record_event: RecordEvent, clock: Clock
+        self,
+        *,
+        client: Client,
+        caches: Caches[Cache],
+        record_event: RecordEvent,
+        states: States,
+        clock: Clock,
     ) -> None:
-        """Take the dependencies.
-
-        Args:
-            client: Writes.
-            caches: What is there; they are told what was written.
-            record_event: Records the events of pods deleted, and of children restored.
-            clock: The time.
-        """
         self._client = client
         self._record_event = record_event
         self._clock = clock
+        # By resource what became of the child of it that was applied last, if it was not taken as
+        # it was.
+        self._mutated = states.per_object(_none)
         self._by_resource = {
             resources.PODS: caches.pods,
             resources.REPLICA_SETS: caches.replica_sets,
@@ -118,8 +143,8 @@ class ChildApplier:
         if compare.differs(comparable, applied):
             _log.warning("changed as it was applied: a webhook?", kind=resource.kind, child=name)
             until = self._clock.monotonic() + MUTATED_SECONDS
-            mutated = MutatedByAdmission(mark_of(wanted), _version(applied), until)
-            current.memory.mutated[resource] = mutated
+            mutated = _MutatedByAdmission(mark_of(wanted), _version(applied), until)
+            self._mutated.of(current)[resource] = mutated
         # With the same mark as before it is not our wish that has changed.
         if observed is not None and mark_of(observed) == mark_of(wanted):
             note = CHILD_RESTORED.format(kind=resource.kind, name=name)
@@ -166,8 +191,8 @@ class ChildApplier:
         resource: Resource,
         obj: Mapping[str, Any],
         change: Mapping[str, Any],
-    ) -> None:
-        """Merge a change into this very object.
+    ) -> dict[str, Any]:
+        """Merge a change into this very object, and return it as it is then.
 
         Args:
             current: The reconcile.
@@ -181,7 +206,7 @@ class ChildApplier:
         """
         metadata = obj["metadata"]
         bound = {**change.get("metadata", {}), "uid": metadata["uid"]}
-        self._client.merge_patch(
+        return self._client.merge_patch(
             resource,
             metadata["namespace"],
             metadata["name"],
@@ -257,13 +282,17 @@ class ChildApplier:
         observed: Mapping[str, Any],
     ) -> bool:
         """Return whether an object is what has lately become of the one that is wanted."""
-        known = current.memory.mutated.get(resource)
+        known = self._mutated.of(current).get(resource)
         if known is None or self._clock.monotonic() >= known.until:
             return False
-        return (known.wish, known.version) == (mark_of(wanted), _version(observed))
+        return (known.desired, known.version) == (mark_of(wanted), _version(observed))
 
     def _cache(self, resource: Resource) -> Cache:
         return self._by_resource[resource]
+
+
+def _none(_: ReconcileContext) -> dict[Resource, _MutatedByAdmission]:
+    return {}
 
 
 def _version(obj: Mapping[str, Any]) -> str:

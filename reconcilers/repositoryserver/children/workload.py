@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from reconcilers.repositoryserver.caches import Cache, Caches
     from reconcilers.repositoryserver.children.applier import ChildApplier, RecordEvent
-    from reconcilers.repositoryserver.children.record import Records
+    from reconcilers.repositoryserver.children.known import Known
+    from reconcilers.repositoryserver.children.recordkeeper import RecordKeeper
     from reconcilers.repositoryserver.children.secrets import ServerInputs
     from reconcilers.repositoryserver.context import ReconcileContext
 
@@ -51,7 +52,7 @@ class WorkloadWriter:
         *,
         caches: Caches[Cache],
         applier: ChildApplier,
-        records: Records,
+        records: RecordKeeper,
         record_event: RecordEvent,
     ) -> None:
         self._caches = caches
@@ -68,7 +69,11 @@ class WorkloadWriter:
         )
 
     def ensure_revision(
-        self, current: ReconcileContext, inputs: ServerInputs | None, digest: str
+        self,
+        current: ReconcileContext,
+        inputs: ServerInputs | None,
+        digest: str,
+        known: Known,
     ) -> dict[str, Any] | None:
         """Create snapshot and ReplicaSet if they are missing.
 
@@ -76,6 +81,7 @@ class WorkloadWriter:
             current: The reconcile.
             inputs: What they are made of; None if both are known to be there.
             digest: Names them.
+            known: What is known of the server, for the record.
 
         Returns:
             The ReplicaSet as it is then.
@@ -100,7 +106,7 @@ class WorkloadWriter:
         # How many pods one that is there has is for the rollout to say.
         replicas = 1 if observed is None else observed["spec"].get("replicas", 1)
         desired = revision.replica_set(server, inputs, digest, replicas=replicas)
-        desired["metadata"]["annotations"] = self._records.annotations(current.memory, desired)
+        desired["metadata"]["annotations"] = self._records.annotations(known, desired)
         try:
             replica_set = self._applier.ensure(current, resources.REPLICA_SETS, desired)
         # A webhook's denial without a code is a bad request.
@@ -114,10 +120,13 @@ class WorkloadWriter:
 
     def ensure_pod_metadata(
         self, current: ReconcileContext, replica_set: Mapping[str, Any], pod: Mapping[str, Any]
-    ) -> None:
+    ) -> Mapping[str, Any]:
         """Write the labels and annotations of a ReplicaSet's template on a pod that it has made.
 
         The ReplicaSet controller does that for new pods only.
+
+        Returns:
+            The pod as it is then.
 
         Raises:
             Conflict: Another pod has the name.
@@ -125,8 +134,9 @@ class WorkloadWriter:
         """
         template = replica_set["spec"]["template"]["metadata"]
         patch = metadata_patch(template, pod["metadata"])
-        if patch:
-            self._applier.patch(current, resources.PODS, pod, {"metadata": patch})
+        if not patch:
+            return pod
+        return self._applier.patch(current, resources.PODS, pod, {"metadata": patch})
 
     def scale(
         self,
@@ -134,8 +144,8 @@ class WorkloadWriter:
         replica_set: Mapping[str, Any],
         replicas: int,
         annotations: Mapping[str, str | None] | None = None,
-    ) -> None:
-        """Set the number of pods that a ReplicaSet keeps.
+    ) -> dict[str, Any]:
+        """Set the number of pods that a ReplicaSet keeps, and return it as it is then.
 
         Args:
             current: The reconcile.
@@ -150,7 +160,7 @@ class WorkloadWriter:
         change: dict[str, Any] = {"spec": {"replicas": replicas}}
         if annotations:
             change["metadata"] = {"annotations": dict(annotations)}
-        self._applier.patch(current, resources.REPLICA_SETS, replica_set, change)
+        return self._applier.patch(current, resources.REPLICA_SETS, replica_set, change)
 
     def retire(self, current: ReconcileContext, replica_set: Mapping[str, Any], why: str) -> None:
         """Take a ReplicaSet its pod away.
@@ -168,33 +178,36 @@ class WorkloadWriter:
         note = REVISION_RETIRED.format(name=replica_set["metadata"]["name"], why=why)
         self._record_event(current, EVENT_REVISION_RETIRED, note, "Retire")
 
-    def drain(self, current: ReconcileContext, pod: Mapping[str, Any], until: datetime) -> None:
-        """Write on a pod until when it is left to its sessions, and tell so.
+    def drain(
+        self, current: ReconcileContext, pod: Mapping[str, Any], until: datetime
+    ) -> dict[str, Any]:
+        """Write on a pod until when it is left to its sessions, and return it as it is then.
 
         Raises:
             ClientError: The API server refused or could not be reached.
         """
         when = timestamp(until)
-        self.annotate(current, pod, {names.ANNOTATION_DRAIN_UNTIL: when})
+        drained = self.annotate(current, pod, {names.ANNOTATION_DRAIN_UNTIL: when})
         note = POD_DRAINS.format(pod=pod["metadata"]["name"], until=when)
         self._record_event(current, EVENT_POD_DRAINS, note, "Drain")
+        return drained
 
     def annotate(
         self, current: ReconcileContext, pod: Mapping[str, Any], annotations: Mapping[str, str]
-    ) -> None:
-        """Write annotations on this very pod.
+    ) -> dict[str, Any]:
+        """Write annotations on this very pod, and return it as it is then.
 
         Raises:
             Conflict: Another has its name.
             ClientError: The API server refused or could not be reached.
         """
         change = {"metadata": {"annotations": dict(annotations)}}
-        self._applier.patch(current, resources.PODS, pod, change)
+        return self._applier.patch(current, resources.PODS, pod, change)
 
     def nudge(
         self, current: ReconcileContext, replica_set: Mapping[str, Any], now: datetime
-    ) -> None:
-        """Nudge the ReplicaSet controller to try again now to make a pod.
+    ) -> dict[str, Any]:
+        """Nudge the ReplicaSet controller to try again now, and return the ReplicaSet then.
 
         By itself it waits ever longer after each refusal, up to a quarter of an hour. Any change of
         the object makes it look at once (kubernetes pkg/controller/replicaset, updateRS).
@@ -205,25 +218,4 @@ class WorkloadWriter:
         """
         annotations = {names.ANNOTATION_NUDGED: timestamp(now)}
         change = {"metadata": {"annotations": annotations}}
-        self._applier.patch(current, resources.REPLICA_SETS, replica_set, change)
-
-    def ensure_recorded(self, current: ReconcileContext, name: str) -> bool:
-        """Record on a ReplicaSet what is known of its Secrets, if it does not say so already.
-
-        Returns:
-            Whether that was written.
-
-        Raises:
-            Conflict: Another has its name.
-            ClientError: The API server refused or could not be reached.
-        """
-        replica_set = self._caches.replica_sets.get(current.server.namespace, name)
-        if replica_set is None or replica_set["metadata"].get("deletionTimestamp"):
-            return False
-        told = replica_set["metadata"].get("annotations") or {}
-        record = self._records.annotations(current.memory, replica_set)
-        if record.items() <= told.items():
-            return False
-        change = {"metadata": {"annotations": record}}
-        self._applier.patch(current, resources.REPLICA_SETS, replica_set, change)
-        return True
+        return self._applier.patch(current, resources.REPLICA_SETS, replica_set, change)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.caches import Cache, Caches
     from reconcilers.repositoryserver.children.applier import ChildApplier, RecordEvent
     from reconcilers.repositoryserver.context import ReconcileContext
+    from reconcilers.repositoryserver.perobject import States
 
 EVENT_ISSUED: Final = "CertificateIssued"
 ISSUED: Final = "created a certificate that is valid until {when}, in Secret {name}: {why}"
@@ -39,6 +40,7 @@ class CertificateIssuer:
         caches: The resources and their children.
         applier: Refuses Secrets of others.
         record_event: Records the events about certificates.
+        states: Holds when a renewal that was refused is tried again.
         clock: The time.
     """
 
@@ -49,6 +51,7 @@ class CertificateIssuer:
         caches: Caches[Cache],
         applier: ChildApplier,
         record_event: RecordEvent,
+        states: States,
         clock: Clock,
     ) -> None:
         self._client = client
@@ -56,6 +59,8 @@ class CertificateIssuer:
         self._applier = applier
         self._record_event = record_event
         self._clock = clock
+        # In monotonic seconds; None if no renewal was refused.
+        self._next_try = states.per_object(_at_once)
 
     def ensure(self, current: ReconcileContext) -> None:
         """Make a certificate if there is none that will do for some time.
@@ -85,7 +90,7 @@ class CertificateIssuer:
         Args:
             current: The reconcile, which is asked to be followed by one at that time.
         """
-        at = current.memory.renew_at
+        at = self._next_try.of(current)
         left = 0.0 if at is None else at - self._clock.monotonic()
         if left > 0:
             current.look_again(left)
@@ -133,10 +138,10 @@ class CertificateIssuer:
             raise
         except ApiError as error:
             _log.warning("certificate not renewed", secret_name=metadata["name"], error=str(error))
-            current.memory.renew_at = self._clock.monotonic() + RETRY_SECONDS
+            self._next_try.set(current, self._clock.monotonic() + RETRY_SECONDS)
             current.look_again(RETRY_SECONDS)
             return
-        current.memory.renew_at = None
+        self._next_try.set(current, None)
         self._written(current, renewed, timestamp(issued.not_after), why)
 
     def _written(
@@ -144,3 +149,7 @@ class CertificateIssuer:
     ) -> None:
         note = ISSUED.format(when=when, name=secret["metadata"]["name"], why=why)
         self._record_event(current, EVENT_ISSUED, note, "Issue")
+
+
+def _at_once(_: ReconcileContext) -> float | None:
+    return None

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from attrs import frozen
+from attrs import evolve, frozen
 
 from controller.errors import BadRequest, Forbidden, Invalid, WebhookFailed
 from reconcilers import resources
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from controller.clock import Clock
-    from controller.reconcile import Request
     from controller.resource import Object, Resource
     from reconcilers.kopia import failures
     from reconcilers.repositoryserver.api import Maintenance
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.children.applier import ChildApplier
     from reconcilers.repositoryserver.context import ReconcileContext
     from reconcilers.repositoryserver.inputs.reader import InputReader
+    from reconcilers.repositoryserver.perobject import States
     from reconcilers.repositoryserver.serverexec import ServerCommands
 
 #: Seconds from the time when a server is first seen to serve until it is asked for the owner.
@@ -78,14 +78,12 @@ class _Known:
     """What a server has said of the owner.
 
     Args:
-        uid: Of the resource.
         owner: Who owns the maintenance; None while that is not known.
-        ask_at: When to ask, in monotonic seconds.
+        ask_at: When to ask, in monotonic seconds; None before a pod has served.
     """
 
-    uid: str
-    owner: str | None
-    ask_at: float
+    owner: str | None = None
+    ask_at: float | None = None
 
 
 class Maintainer:
@@ -96,6 +94,7 @@ class Maintainer:
         reader: Reads what they are made of.
         commands: Runs Kopia in the server's container.
         caches: What is there.
+        states: Holds who owns the maintenance of each repository.
         clock: The time.
     """
 
@@ -106,6 +105,7 @@ class Maintainer:
         reader: InputReader,
         commands: ServerCommands,
         caches: Caches[Cache],
+        states: States,
         clock: Clock,
     ) -> None:
         self._applier = applier
@@ -113,11 +113,7 @@ class Maintainer:
         self._commands = commands
         self._caches = caches
         self._clock = clock
-        self._known: dict[Request, _Known] = {}
-
-    def forget(self, request: Request) -> None:
-        """Drop what is known of a resource that is gone."""
-        self._known.pop(request, None)
+        self._known = states.per_object(lambda _: _Known())
 
     def ensure(
         self,
@@ -202,13 +198,13 @@ class Maintainer:
         if serving is None:
             return None
         now = self._clock.monotonic()
-        known = self._known.get(current.request)
-        if known is None or known.uid != server.uid:
-            known = _Known(server.uid, None, now + ASK_AFTER_SECONDS)
-        if known.ask_at <= now:
+        known = self._known.of(current)
+        ask_at = now + ASK_AFTER_SECONDS if known.ask_at is None else known.ask_at
+        known = evolve(known, ask_at=ask_at)
+        if ask_at <= now:
             known = self._ask(current, serving, known)
-        self._known[current.request] = known
-        if known.ask_at > now:
+        self._known.set(current, known)
+        if known.ask_at is not None and known.ask_at > now:
             current.look_again(known.ask_at - now)
         if known.owner is None:
             return None
@@ -226,11 +222,11 @@ class Maintainer:
             owner = servercommands.maintenance_owner(result.exit_code, result.stdout)
         except (CommandError, ValueError) as error:
             _log.warning("the owner of the maintenance is not known", cause=str(error))
-            return _Known(known.uid, known.owner, now + ASK_AGAIN_SOON_SECONDS)
+            return _Known(known.owner, now + ASK_AGAIN_SOON_SECONDS)
         again = ASK_AGAIN_SECONDS
         if owner == current.server.identity:
             again = ASK_AGAIN_SOON_SECONDS
-        return _Known(known.uid, owner, now + again)
+        return _Known(owner, now + again)
 
 
 _KINDS: Final = {resources.SECRETS: desired.secret, resources.CRON_JOBS: desired.cron_job}

@@ -27,7 +27,7 @@ def service_of(endpoint_slice: Mapping[str, Any]) -> list[str]:
     return [name] if name else []
 
 
-def is_routed_to(slices: Iterable[Mapping[str, Any]], pod: Mapping[str, Any]) -> bool:
+def is_ready(slices: Iterable[Mapping[str, Any]], pod: Mapping[str, Any]) -> bool:
     """Return whether one of a Service's slices has a ready endpoint for a pod."""
     uid = pod["metadata"]["uid"]
     return any(

@@ -1,7 +1,7 @@
 """A claim that only one node can mount goes from one revision to the next: pure functions.
 
-The former revision has no pod meanwhile. Where the new one does not come up within a minute it gets
-its pod back, and the new one waits before it tries again.
+The previous revision has no pod meanwhile. Where the new one does not come up within a minute it
+gets its pod back, and the new one waits before it tries again.
 """
 
 from __future__ import annotations
@@ -44,30 +44,30 @@ def not_ready(revision: Revision) -> Problem:
     return Problem(SERVER_SETUP, REASON_NOT_READY, message)
 
 
-def yielded(revisions: Iterable[Revision], newest: str) -> Revision | None:
-    """Return the revision that has given up its pod for the newest one; None if none has.
+def yielded(revisions: Iterable[Revision], update: str) -> Revision | None:
+    """Return the revision that has given up its pod for the update revision; None if none has.
 
     Args:
         revisions: Those of a server.
-        newest: Digest of the newest one.
+        update: Digest of the update revision.
     """
     found = (
         one
         for one in revisions
-        if one.digest != newest and not one.is_kept and one.time(names.ANNOTATION_YIELDED)
+        if one.digest != update and not one.is_kept and one.time(names.ANNOTATION_YIELDED)
     )
     return next(found, None)
 
 
-def seconds_left(former: Revision, others: Iterable[Revision], now: datetime) -> float:
+def seconds_left(previous: Revision, others: Iterable[Revision], now: datetime) -> float:
     """Return the seconds that those which may have the claim now have to come up.
 
     Args:
-        former: The revision that has given up its pod.
+        previous: The revision that has given up its pod.
         others: Those that get a pod.
         now: The time.
     """
-    since = former.time(names.ANNOTATION_YIELDED)
+    since = previous.time(names.ANNOTATION_YIELDED)
     if since is None:
         return 0.0
     # One that has become the newest meanwhile has its time as well.
@@ -77,9 +77,9 @@ def seconds_left(former: Revision, others: Iterable[Revision], now: datetime) ->
     return min((end - now).total_seconds(), GIVE_BACK_SECONDS)
 
 
-def seconds_until_next_try(newest: Revision, now: datetime) -> float:
-    """Return the seconds for which the newest revision is to have no pod; 0 if it may have one."""
-    since = newest.time(names.ANNOTATION_GAVE_BACK)
+def seconds_until_next_try(update: Revision, now: datetime) -> float:
+    """Return the seconds for which the update revision is to have no pod; 0 if it may have one."""
+    since = update.time(names.ANNOTATION_GAVE_BACK)
     if since is None:
         return 0.0
     left = TRY_AGAIN_SECONDS - (now - since).total_seconds()

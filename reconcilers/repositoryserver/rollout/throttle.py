@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 from attrs import frozen
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from controller.clock import Clock
     from controller.reconcile import Request
 
@@ -26,6 +28,14 @@ EXPIRY_SECONDS: Final = 600.0
 MIN_PAUSE_SECONDS: Final = 2.0
 MAX_PAUSE_SECONDS: Final = 60.0
 _ASKS_A_SECOND: Final = 50
+
+WAITING: Final = "waiting until fewer servers are being replaced at the same time"
+HELD_BACK: Final = (
+    "no replacement is begun, because the last {count} in a row have failed ({names}): this one is "
+    "when one of them succeeds, or when its own inputs change again"
+)
+#: How many of those are named.
+_NAMED: Final = 5
 
 
 @frozen
@@ -135,8 +145,8 @@ class RolloutSlots:
                 self._failed.clear()
                 self._held_back.clear()
 
-    def forget(self, request: Request) -> None:
-        """Forget a resource that is gone."""
+    def drop(self, request: Request) -> None:
+        """Drop a resource that is gone."""
         self.release(request)
         with self._lock:
             self._failed.pop(request, None)
@@ -153,3 +163,15 @@ class RolloutSlots:
             if now - slot.since >= EXPIRY_SECONDS:
                 del self._holders[holder]
                 self._failed[holder] = slot.digest
+
+
+def why_held(failed: Sequence[str]) -> str:
+    """Return what a server waits for that has got no slot.
+
+    Args:
+        failed: Names of the resources whose failures hold it back; empty if none do.
+    """
+    if not failed:
+        return WAITING
+    names = ", ".join([*failed[:_NAMED], *(["..."] if len(failed) > _NAMED else [])])
+    return HELD_BACK.format(count=len(failed), names=names)

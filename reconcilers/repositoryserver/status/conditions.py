@@ -30,7 +30,7 @@ from reconcilers.repositoryserver.verdict import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from datetime import datetime
 
 AVAILABLE: Final = "Available"
@@ -89,14 +89,6 @@ NOT_IN_REPOSITORY: Final = "the repository has no users any more beside those of
 # A change is under way or has failed, and who reads it wants to know whether backups go on.
 FORMER_SERVES: Final = "{message} (meanwhile pod {pod} still serves)"
 
-WAITING_TURN: Final = "waiting until fewer servers are being replaced at the same time"
-WAITING_QUIET: Final = "waiting a moment for further changes before another pod is created"
-HELD_BACK: Final = (
-    "no replacement is begun, because the last {count} in a row have failed ({names}): this one is "
-    "when one of them succeeds, or when its own inputs change again"
-)
-#: How many of those are named.
-_NAMED: Final = 5
 WAITING_ENDPOINT: Final = "the Service is about to route to the newest pod"
 
 #: As the API server writes it to a resource that no controller has seen, see the CRD.
@@ -165,16 +157,6 @@ class _Summary:
     reason: str
     message: str
     keeps_ready: bool = False
-
-
-def held_back(failed: Sequence[str]) -> str:
-    """Return what a server waits for that others' failures hold back.
-
-    Args:
-        failed: Names of the resources whose replacement has failed.
-    """
-    names = ", ".join([*failed[:_NAMED], *(["..."] if len(failed) > _NAMED else [])])
-    return HELD_BACK.format(count=len(failed), names=names)
 
 
 def desired_status(

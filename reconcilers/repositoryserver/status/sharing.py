@@ -5,10 +5,16 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
+from controller.conditions import TRUE, conditions_of, get_condition
+from controller.reconcile import Request
+from reconcilers.repositoryserver.status import conditions as status
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from controller.reconcile import Request
+    from reconcilers.repositoryserver.caches import Cache
+    from reconcilers.repositoryserver.children.known import KnownInputs
+    from reconcilers.repositoryserver.context import ReconcileContext
 
 SHARED: Final = (
     "the repository at {storage} is also served by RepositoryServer {others}, and backups made "
@@ -19,6 +25,10 @@ SHARED: Final = (
 #: How many others a message names. Their number would change for all of them with each new one.
 NAMED: Final = 3
 MORE: Final = "{named} and others"
+
+#: Seconds until a server that shares its repository is looked at again: another one that moves away
+#: wakes nobody.
+RECHECK_SECONDS: Final = 30.0
 
 
 def words(storage: str, others: Sequence[Request]) -> str:
@@ -58,7 +68,7 @@ class Repositories:
         with self._lock:
             if self._examined.get(request) == repository:
                 return
-            self._forget(request)
+            self._drop(request)
             self._examined[request] = repository
             if repository:
                 self._writers.setdefault(repository, set()).add(request)
@@ -68,10 +78,10 @@ class Repositories:
         with self._lock:
             self._examined.setdefault(request, "")
 
-    def forget(self, request: Request) -> None:
+    def drop(self, request: Request) -> None:
         """Drop a server that is gone."""
         with self._lock:
-            self._forget(request)
+            self._drop(request)
 
     def sharing(self, request: Request) -> list[Request]:
         """Return the other servers that write to the repository of one, by namespace and name."""
@@ -84,9 +94,65 @@ class Repositories:
         with self._lock:
             return all(request in self._examined for request in requests)
 
-    def _forget(self, request: Request) -> None:
+    def _drop(self, request: Request) -> None:
         repository = self._examined.pop(request, "")
         writers = self._writers.get(repository, set())
         writers.discard(request)
         if not writers:
             self._writers.pop(repository, None)
+
+
+class Sharing:
+    """Finds out who else serves the repository of a server.
+
+    Args:
+        repositories: Which repository each server has.
+        servers: The RepositoryServers.
+    """
+
+    def __init__(self, *, repositories: Repositories, servers: Cache) -> None:
+        self._repositories = repositories
+        self._servers = servers
+
+    def ensure_known(self, current: ReconcileContext, inputs: KnownInputs | None) -> None:
+        """Record which repository a server writes to.
+
+        Args:
+            current: The reconcile.
+            inputs: What is known of its inputs; None if they are refused.
+        """
+        if inputs is None:
+            self._repositories.failed(current.request)
+        else:
+            repository = "" if current.server.read_only else inputs.repository
+            self._repositories.examined(current.request, repository)
+
+    def warning(self, current: ReconcileContext, storage: str) -> str | None:
+        """Return what to say of others that serve the repository of a server.
+
+        Args:
+            current: The reconcile.
+            storage: Where the repository is, in words.
+
+        Returns:
+            The words; empty if there are no others, None if that is not known.
+        """
+        others = [
+            other
+            for other in self._repositories.sharing(current.request)
+            if self._servers.get(other.namespace, other.name) is not None
+        ]
+        found = words(storage, others) if others else ""
+        condition = get_condition(conditions_of(current.obj), status.REPOSITORY_SHARED)
+        is_warned = condition is not None and condition["status"] == TRUE
+        before = condition["message"] if condition is not None and is_warned else ""
+        if found or before:
+            current.look_again(RECHECK_SECONDS)
+        if before not in ("", found) and not self._have_all_been_examined():
+            # This process has just started: what it says would change with each of the others.
+            return None
+        return found
+
+    def _have_all_been_examined(self) -> bool:
+        keys = self._servers.keys()
+        return self._repositories.have_examined(Request(*key) for key in keys)

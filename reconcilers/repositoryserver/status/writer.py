@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from controller.rest.client import Client
     from reconcilers.repositoryserver.caches import Cache
     from reconcilers.repositoryserver.context import ReconcileContext
+    from reconcilers.repositoryserver.status.stages import Stages
 
 EVENT_NOT_AVAILABLE: Final = "NotAvailable"
 
@@ -44,13 +45,23 @@ class StatusWriter:
         client: Writes.
         servers: The latest known status.
         recorder: Takes events.
+        stages: Says how often the stages of a server that comes up are reported.
         clock: The time of transitions.
     """
 
-    def __init__(self, *, client: Client, servers: Cache, recorder: Recorder, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        client: Client,
+        servers: Cache,
+        recorder: Recorder,
+        stages: Stages,
+        clock: Clock,
+    ) -> None:
         self._client = client
         self._servers = servers
         self._recorder = recorder
+        self._stages = stages
         self._clock = clock
 
     def record_event(self, current: ReconcileContext, reason: str, note: str, action: str) -> None:
@@ -64,6 +75,27 @@ class StatusWriter:
         """
         _log.info(note, reason=reason)
         self._recorder.event(current.obj, NORMAL, reason, note, action)
+
+    def report(
+        self, current: ReconcileContext, outcome: status.Outcome, deadline: Deadline
+    ) -> None:
+        """Write the status, unless it is a stage that need not be reported yet.
+
+        Args:
+            current: The reconcile, which is followed by one when it has to be reported.
+            outcome: What was found.
+            deadline: Until when.
+
+        Raises:
+            Conflict: As for `write`.
+            ClientError: As for `write`.
+        """
+        left = self._stages.seconds_left(current, outcome)
+        if left > 0:
+            current.look_again(left)
+            return
+        self.write(current.obj, outcome, deadline)
+        self._stages.reported(current)
 
     def write(self, obj: Mapping[str, Any], outcome: status.Outcome, deadline: Deadline) -> None:
         """Write the status that reports an outcome, if it differs from the present one.

@@ -10,13 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from attrs import frozen
+from attrs import define, frozen
 
 from controller.conditions import conditions_of, is_true
 from controller.workqueue.queue import LOW_PRIORITY
 from reconcilers.kopia import failures
 from reconcilers.repositoryserver import servercommands, serverexec
-from reconcilers.repositoryserver.context import Purge
 from reconcilers.repositoryserver.serverexec import CommandError
 from reconcilers.repositoryserver.status import conditions as status
 from reconcilers.repositoryserver.users import access
@@ -27,7 +26,9 @@ if TYPE_CHECKING:
     from controller.clock import Clock
     from controller.rest.podexec import ExecResult
     from reconcilers.repositoryserver.children.applier import RecordEvent
+    from reconcilers.repositoryserver.children.known import KnownUsers
     from reconcilers.repositoryserver.context import ReconcileContext
+    from reconcilers.repositoryserver.perobject import States
     from reconcilers.repositoryserver.serverexec import ServerCommands
     from reconcilers.repositoryserver.users.sync import UserRegistrar
 
@@ -81,6 +82,32 @@ class RepositoryUsers:
         return cls(len(users), IN_REPOSITORY.format(number=len(users), named=named))
 
 
+@frozen
+class _Purge:
+    """A search of the repository for users whose result is being acted on.
+
+    Args:
+        found: The users whose entries are to be deleted.
+        others: The users with an entry that stays.
+    """
+
+    found: frozenset[str]
+    others: frozenset[str]
+
+
+@define
+class _State:
+    """What is remembered of one resource.
+
+    Args:
+        search_at: When to search the repository, in monotonic seconds; None if that is not planned.
+        purge: The entries that are being deleted; None if none are.
+    """
+
+    search_at: float | None = None
+    purge: _Purge | None = None
+
+
 class RepositoryUserSearch:
     """Finds the users of the repository, and deletes those that the removed controller has left.
 
@@ -88,6 +115,7 @@ class RepositoryUserSearch:
         commands: Runs Kopia in the server's container.
         registrar: Remembers which entries are still to be deleted.
         record_event: Records the event of a deletion.
+        states: Holds when each repository is searched.
         clock: The time.
     """
 
@@ -97,15 +125,17 @@ class RepositoryUserSearch:
         commands: ServerCommands,
         registrar: UserRegistrar,
         record_event: RecordEvent,
+        states: States,
         clock: Clock,
     ) -> None:
         self._commands = commands
         self._registrar = registrar
         self._record_event = record_event
         self._clock = clock
+        self._state = states.per_object(lambda _: _State())
 
     def ensure_searched(
-        self, current: ReconcileContext, pod: Mapping[str, Any]
+        self, current: ReconcileContext, pod: Mapping[str, Any], known: KnownUsers
     ) -> RepositoryUsers | None:
         """Search the repository for users if that is due, and delete the entries of legacy users.
 
@@ -116,6 +146,7 @@ class RepositoryUserSearch:
         Args:
             current: The reconcile.
             pod: The pod that clients reach, which is Ready.
+            known: What is known of the server's users.
 
         Returns:
             The users that were found and stay; None if no search has just been completed.
@@ -123,19 +154,17 @@ class RepositoryUserSearch:
         Raises:
             ClientError: The API server refused or could not be reached.
         """
-        memory, known = current.memory, current.memory.users
-        if known is None:
-            return None
+        state, now = self._state.of(current), self._clock.monotonic()
         found = is_true(conditions_of(current.obj), status.USERS_IN_REPOSITORY)
         is_first = "repositoryUsers" not in (current.obj.get("status") or {})
         # Kopia cannot delete from a repository that it opens for reading only.
         legacy = frozenset() if current.server.read_only else known.legacy
         if not (found or is_first or legacy):
             return None
-        if memory.search_at is None:
+        if state.search_at is None:
             pause = FIRST_SEARCH_SECONDS if is_first or legacy else NEXT_SEARCH_SECONDS
-            memory.search_at = self._clock.monotonic() + pause
-        left = memory.search_at - self._clock.monotonic()
+            state.search_at = now + pause
+        left = state.search_at - now
         if left > 0:
             # Servers that are not up yet come first.
             current.look_again(left, priority=LOW_PRIORITY)
@@ -144,15 +173,15 @@ class RepositoryUserSearch:
             users = self._search(current, pod, legacy)
         except (access.UserListError, CommandError) as error:
             _log.warning("previous users may still connect", cause=str(error))
-            memory.purge = None
-            memory.search_at = self._clock.monotonic() + FAILED_SEARCH_SECONDS
+            state.purge = None
+            state.search_at = now + FAILED_SEARCH_SECONDS
             current.look_again(FAILED_SEARCH_SECONDS)
             return None
         if users is None:
             return None
         if legacy:
             self._registrar.clear_pending_purge(current)
-        memory.search_at = None
+        state.search_at = None
         if users:
             current.look_again(NEXT_SEARCH_SECONDS, priority=LOW_PRIORITY)
         return RepositoryUsers.of(users)
@@ -161,8 +190,8 @@ class RepositoryUserSearch:
         self, current: ReconcileContext, pod: Mapping[str, Any], legacy: frozenset[str]
     ) -> frozenset[str] | None:
         """Return the users that stay in the repository; None while a command is under way."""
-        memory = current.memory
-        if memory.purge is None:
+        state = self._state.of(current)
+        if state.purge is None:
             listed = self._commands.ensure(
                 current, pod, serverexec.LIST_USERS, servercommands.LIST_USERS
             )
@@ -170,8 +199,8 @@ class RepositoryUserSearch:
                 return None
             _check(listed)
             users = access.parse_names(listed.stdout)
-            memory.purge = Purge(users & legacy, users - legacy)
-        purge = memory.purge
+            state.purge = _Purge(users & legacy, users - legacy)
+        purge = state.purge
         if purge.found:
             stdin = servercommands.purge_users_input(purge.found)
             result = self._commands.ensure(
@@ -182,7 +211,7 @@ class RepositoryUserSearch:
             _check(result)
             note = PURGED.format(names=", ".join(sorted(purge.found)))
             self._record_event(current, EVENT_USERS_PURGED, note, "PurgeUsers")
-        memory.purge = None
+        state.purge = None
         return purge.others
 
 

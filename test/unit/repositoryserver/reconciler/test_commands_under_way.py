@@ -170,14 +170,14 @@ class TestLoadingUsers:
         loading.kopia.failures["load users"] = FakeResult(1)
         assert loading.run_commands() == [REQUEST]
         loading.kopia.failures.clear()
-        known = loading.memory().users
+        known = loading.users_state().users
         assert known is not None
         # The kubelet was asked at once, though the server cannot be yet.
         assert names.users_of(loading.pod()).startswith(known.version)
 
         loading.reconcile()
 
-        assert loading.memory().attempts == {}
+        assert loading.users_state().attempts == {}
         assert loading.run_commands() == [REQUEST]
         loading.reconcile()
         assert loading.kopia.ran() == ["load users", "load users"]
@@ -240,7 +240,7 @@ class TestServersThatAreGone:
 
         loading.reconcile()
 
-        assert loading.memory().loading == {}
+        assert loading.users_state().loading == {}
 
 
 class TestPurge:

@@ -135,6 +135,19 @@ def test_children_without_an_owner_are_adopted_and_the_pod_goes_on(
     assert settled.api.taken() == []
 
 
+def test_the_record_of_an_adopted_child_says_nothing_of_the_resource_that_is_made_again(
+    settled: World,
+) -> None:
+    """Both have the same generation, and name the same Secrets."""
+    _orphan(settled)
+    settled.change_server({"spec": {"repository": {"rootPath": "elsewhere"}}})
+    settled.restart()
+
+    settled.begin_revision()
+
+    assert len(settled.revisions()) == 2
+
+
 def test_nothing_is_adopted_by_a_resource_that_the_api_server_does_not_have_any_more(
     settled: World,
 ) -> None:

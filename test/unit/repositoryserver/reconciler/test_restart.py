@@ -13,7 +13,7 @@ from fakes import objects
 from fakes.apiclient import Action
 from fakes.world import READ_INPUTS, READ_USERS, USERS_SECRET, WRITE_STATUS, World
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.reconciler import RECORD_PAUSE_SECONDS
+from reconcilers.repositoryserver.children.recordkeeper import PAUSE_SECONDS
 from reconcilers.repositoryserver.status import patience
 from reconcilers.repositoryserver.users.purge import FIRST_SEARCH_SECONDS
 
@@ -169,7 +169,7 @@ def test_a_secret_that_is_written_often_is_recorded_seldom(settled: World) -> No
         settled.reconcile()
     assert settled.api.taken() == [*READ_USERS, settled.write_record, *READ_USERS * 2]
 
-    settled.clock.step(RECORD_PAUSE_SECONDS)
+    settled.clock.step(PAUSE_SECONDS)
     settled.reconcile()
 
     assert settled.api.taken() == [settled.write_record]

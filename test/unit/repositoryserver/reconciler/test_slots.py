@@ -11,8 +11,8 @@ from fakes import objects
 from fakes.world import SLOTS
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.rollout.newest import QUIET_SECONDS
 from reconcilers.repositoryserver.rollout.throttle import MIN_PAUSE_SECONDS
+from reconcilers.repositoryserver.rollout.update import QUIET_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

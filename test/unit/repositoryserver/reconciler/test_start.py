@@ -11,13 +11,10 @@ from fakes.apiclient import Action
 from fakes.world import READ_INPUTS, READ_PASSWORDS, SERVICE, USER, USERS_SECRET, WRITE_STATUS
 from reconcilers import resources
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.reconciler import (
-    NEXT_STAGE_PAUSE_SECONDS,
-    POD_FIRST_SECONDS,
-    STAGE_PAUSE_SECONDS,
-)
+from reconcilers.repositoryserver.reconciler import POD_FIRST_SECONDS
 from reconcilers.repositoryserver.rollout import endpoints
 from reconcilers.repositoryserver.status import patience
+from reconcilers.repositoryserver.status.stages import NEXT_STAGE_PAUSE_SECONDS, STAGE_PAUSE_SECONDS
 from reconcilers.repositoryserver.verdict import STEPS
 
 if TYPE_CHECKING:

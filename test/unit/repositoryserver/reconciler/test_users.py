@@ -420,10 +420,10 @@ def test_a_failed_try_is_remembered_for_as_long_as_its_pod_is_there(settled: Wor
     settled.kopia.failures["load users"] = FakeResult(1)
     settled.change_secret(objects.users_secret({"new": "n"}))
     settled.reconcile()
-    (uid,) = settled.memory().attempts
+    (uid,) = settled.users_state().attempts
     assert uid == settled.pod()["metadata"]["uid"]
     settled.drop_pod(settled.pod())
 
     settled.reconcile()
 
-    assert settled.memory().attempts == {}
+    assert settled.users_state().attempts == {}

@@ -12,11 +12,11 @@ from controller.commands import Commands
 from controller.conditions import timestamp
 from controller.errors import TransportError
 from controller.metrics import Metrics
-from fakes import objects, passes
+from fakes import contexts, objects
 from fakes.clock import FakeClock
 from fakes.kopia import FakeKopia, FakeResult
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.context import Memory
+from reconcilers.repositoryserver.perobject import States
 from reconcilers.repositoryserver.rollout.refresh import Refresher
 from reconcilers.repositoryserver.serverexec import ServerCommands
 
@@ -56,8 +56,10 @@ class World:
             metrics=Metrics(CollectorRegistry()),
             spawn=lambda work: work() if self.at_once else self.threads.append(work),
         )
-        self.refresher = Refresher(commands=ServerCommands(commands), clock=self.clock)
-        self.memory = Memory()
+        states = States()
+        self.refresher = Refresher(
+            commands=ServerCommands(commands, states=states), states=states, clock=self.clock
+        )
 
     def end_commands(self) -> None:
         """Run the commands that were asked for."""
@@ -73,8 +75,7 @@ class World:
             What ran, and when to look again.
         """
         self.clock.step(after)
-        current = passes.begin(self.clock, {"spec": {"server": {"drainSeconds": drain_seconds}}})
-        current.memory = self.memory
+        current = contexts.begin(self.clock, {"spec": {"server": {"drainSeconds": drain_seconds}}})
         self.refresher.ensure_caught_up(current, serving, others)
         return self.kopia.ran(), current.requeue_after
 

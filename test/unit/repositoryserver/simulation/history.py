@@ -113,7 +113,7 @@ class History:
         self.began_with = self.pods_seen()
         slices = [one for name in NAMES for one in self.slices_seen(f"repo-server-{name}")]
         self.began_routed = {
-            name for name, pod in self.began_with.items() if endpoints.is_routed_to(slices, pod)
+            name for name, pod in self.began_with.items() if endpoints.is_ready(slices, pod)
         }
 
     def look_around(self) -> None:

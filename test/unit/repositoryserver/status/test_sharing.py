@@ -58,7 +58,7 @@ def test_two_that_only_read_share_nothing(repositories: Repositories) -> None:
 
 
 def test_a_server_that_is_gone_is_forgotten(repositories: Repositories) -> None:
-    repositories.forget(SECOND)
+    repositories.drop(SECOND)
 
     assert repositories.sharing(FIRST) == []
     assert repositories.sharing(SECOND) == []

@@ -10,12 +10,14 @@ from attrs import evolve
 from controller.cache.mutationcache import MutationCache
 from controller.cache.store import Store
 from controller.errors import Conflict, Forbidden, NotFound
-from fakes import objects, passes
+from fakes import contexts, objects
 from fakes.apiclient import Action, FakeClient
 from fakes.clock import FakeClock
 from fakes.recorder import Event, FakeRecorder
 from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver.perobject import States
 from reconcilers.repositoryserver.status.conditions import Outcome
+from reconcilers.repositoryserver.status.stages import Stages
 from reconcilers.repositoryserver.status.writer import StatusWriter
 from reconcilers.repositoryserver.verdict import (
     REPOSITORY_CONNECTED,
@@ -61,6 +63,7 @@ class World:
             client=self.api,  # type: ignore[arg-type]  # the fake has what is called
             servers=servers,
             recorder=self.recorder,
+            stages=Stages(states=States(), clock=self.clock),
             clock=self.clock,
         )
         self.seen = self.api.put(api.REPOSITORY_SERVERS, objects.repository_server())
@@ -68,7 +71,7 @@ class World:
 
     def write(self, outcome: Outcome) -> list[Event]:
         """Write the status of the resource as it was seen first; return the events of it."""
-        self.writer.write(self.seen, outcome, passes.begin(self.clock).deadline)
+        self.writer.write(self.seen, outcome, contexts.begin(self.clock).deadline)
         events, self.recorder.events = self.recorder.events, []
         return events
 
@@ -189,7 +192,7 @@ def test_nor_what_was_deleted_meanwhile(world: World) -> None:
 
 
 def test_what_was_done_is_told_in_a_normal_event(world: World) -> None:
-    world.writer.record_event(passes.begin(world.clock), "PodCreated", "created pod p", "Create")
+    world.writer.record_event(contexts.begin(world.clock), "PodCreated", "created pod p", "Create")
 
     assert world.recorder.events == [Event("Normal", "PodCreated", "created pod p", "Create")]
 

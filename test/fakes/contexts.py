@@ -1,4 +1,4 @@
-"""Passes, for tests of what is called within one."""
+"""Contexts of reconciles, for tests of what is called within one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from controller.clock import Deadline
 from controller.reconcile import Request
 from fakes import objects
 from reconcilers.repositoryserver import api
-from reconcilers.repositoryserver.context import Memory, ReconcileContext
+from reconcilers.repositoryserver.context import ReconcileContext
 
 if TYPE_CHECKING:
     from controller.clock import Clock
@@ -19,7 +19,7 @@ SECONDS = 60.0
 
 
 def begin(clock: Clock, change: Object | None = None) -> ReconcileContext:
-    """Begin a pass of a resource that this process sees for the first time.
+    """Begin a reconcile.
 
     Args:
         clock: The time.
@@ -28,8 +28,7 @@ def begin(clock: Clock, change: Object | None = None) -> ReconcileContext:
     obj = objects.repository_server(change)
     return ReconcileContext(
         obj=obj,
-        request=Request(objects.NAMESPACE, objects.NAME),
+        request=Request(obj["metadata"]["namespace"], obj["metadata"]["name"]),
         server=api.parse(obj),
-        memory=Memory(),
         deadline=Deadline.after(clock, SECONDS),
     )
