@@ -363,6 +363,7 @@ class RepositoryServerReconciler:
             nobody_named=_users_warning(current.memory),
             repository_users=None if in_repository is None else in_repository.number,
             in_repository=None if in_repository is None else in_repository.warning,
+            expired=current.expired,
             unmaintained=maintained.warning,
             maintenance=maintained.status,
         )

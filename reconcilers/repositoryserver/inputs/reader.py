@@ -183,6 +183,7 @@ class InputReader:
         tls, now = _tls(current.server), self._clock.now()
         self_signed = current.server.self_signed
         current.expiring = certificates.expiring(tls, known.not_after, now, self_signed=self_signed)
+        current.expired = known.not_after <= now
         turns = [known.not_after, known.not_after - certificates.NOTICE]
         if self_signed:
             turns.append(known.not_after - selfsigned.RENEW_BEFORE)
