@@ -392,15 +392,13 @@ class RepositoryServerReconciler:
         words = sharing.words(setting.storage, others) if others and setting is not None else ""
         told = get_condition(conditions_of(current.obj), status.REPOSITORY_SHARED)
         before = told["message"] if told is not None and told["status"] == TRUE else ""
-        if words or before:
-            # Another one that moves away wakes nobody.
-            current.look_again(UNREADY_RECHECK_SECONDS)
         if before not in ("", words) and not self._have_all_been_examined():
             # This process has just started: what it says would change with each of the others.
             return None
         return words
 
     def _have_all_been_examined(self) -> bool:
+            current.look_again(UNREADY_RECHECK_SECONDS)
         keys = self._caches.servers.keys()
         return self._repositories.have_examined(Request(*key) for key in keys)
 

@@ -81,6 +81,7 @@ def made(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Set
     )
     for shared in (FILES, TWIN):
         found.made["repositories"].examined(shared, "one and the same")
+    found.woken_by(api.REPOSITORY_SERVERS)
     return found
 
 
@@ -114,7 +115,7 @@ def test_no_more_are_at_work_at_once_than_the_flags_say(made: SetUp) -> None:
 
 
 def test_the_status_that_a_reconcile_has_written_wakes_nobody(made: SetUp) -> None:
-    assert made.woken_by(api.REPOSITORY_SERVERS, server(1)) == {FILES, TWIN}
+    assert made.woken_by(api.REPOSITORY_SERVERS, server(1)) == {FILES}
     made.operator.informers.written(api.REPOSITORY_SERVERS, server(2))
 
     assert made.woken_by(api.REPOSITORY_SERVERS, server(2)) == set()
@@ -140,17 +141,15 @@ def test_an_account_wakes_the_servers_that_run_as_it(made: SetUp, default: str) 
     assert made.woken_by(resources.SERVICE_ACCOUNTS, obj(3, "other")) == set()
 
 
-def test_who_shares_a_repository_is_woken_when_another_one_has_found_so_or_is_gone(
-    made: SetUp,
-) -> None:
-    condition = {"type": "RepositoryShared", "status": "True", "reason": "x", "message": "x"}
-    found = server(2, conditions=[{**condition, "lastTransitionTime": "2026-01-01T00:00:00Z"}])
-    made.woken_by(api.REPOSITORY_SERVERS, server(1))
-    made.operator.informers.written(api.REPOSITORY_SERVERS, found)
+def test_who_shares_a_repository_is_woken_when_another_one_comes_or_goes(made: SetUp) -> None:
+    repositories = made.made["repositories"]
 
-    assert made.woken_by(api.REPOSITORY_SERVERS, found) == {TWIN}
-    made.operator.shown(api.REPOSITORY_SERVERS).show_deletion(found)
+    repositories.examined(USER, "one and the same")
     assert made.woken_by(api.REPOSITORY_SERVERS) == {FILES, TWIN}
+    repositories.examined(USER, "another")
+    assert made.woken_by(api.REPOSITORY_SERVERS) == {FILES, TWIN}
+    repositories.forget(TWIN)
+    assert made.woken_by(api.REPOSITORY_SERVERS) == {FILES}
 
 
 @pytest.mark.parametrize(
