@@ -41,6 +41,7 @@ from reconcilers.repositoryserver.newest import NewestRevision, unfinished
 from reconcilers.repositoryserver.rollout import plan, podstatus, retry
 from reconcilers.repositoryserver.rollout.refresh import Refresher
 from reconcilers.repositoryserver.rollout.router import ServiceRouter
+from reconcilers.repositoryserver.rollout.strays import Strays
 from reconcilers.repositoryserver.rollout.throttle import Turns
 from reconcilers.repositoryserver.serverexec import ServerCommands
 from reconcilers.repositoryserver.status import conditions as status
@@ -198,9 +199,11 @@ class RepositoryServerReconciler:
             clock=clock,
         )
         self._refresher = Refresher(commands=self._commands, clock=clock)
+        self._strays = Strays(client=client, caches=caches)
         self._router = ServiceRouter(
             client=client,
             caches=caches,
+            strays=self._strays,
             applier=self._applier,
             tell=self._writer.tell,
             clock=clock,
@@ -231,12 +234,13 @@ class RepositoryServerReconciler:
         """
         obj = self._caches.servers.get(request.namespace, request.name)
         if obj is None or obj["metadata"].get("deletionTimestamp"):
-            # The owner references do the rest.
+            # The owner references do the rest, but for pods that have lost theirs.
             self._memories.pop(request, None)
             self._commands.forget(request)
             self._turns.forget(request)
             self._repositories.forget(request)
             self._maintainer.forget(request)
+            self._strays.ensure_gone(request, deadline)
             return Result()
         try:
             return self._reconcile(request, obj, deadline)
@@ -359,11 +363,11 @@ class RepositoryServerReconciler:
             fingerprint="" if certificate is None else certificate.fingerprint,
             not_after="" if certificate is None else timestamp(certificate.not_after),
             expiring=current.expiring,
+            expired=current.expired,
             shared=self._shared(current),
             nobody_named=_users_warning(current.memory),
             repository_users=None if in_repository is None else in_repository.number,
             in_repository=None if in_repository is None else in_repository.warning,
-            expired=current.expired,
             unmaintained=maintained.warning,
             maintenance=maintained.status,
         )
@@ -394,11 +398,11 @@ class RepositoryServerReconciler:
         before = told["message"] if told is not None and told["status"] == TRUE else ""
         if before not in ("", words) and not self._have_all_been_examined():
             # This process has just started: what it says would change with each of the others.
+            current.look_again(UNREADY_RECHECK_SECONDS)
             return None
         return words
 
     def _have_all_been_examined(self) -> bool:
-            current.look_again(UNREADY_RECHECK_SECONDS)
         keys = self._caches.servers.keys()
         return self._repositories.have_examined(Request(*key) for key in keys)
 

@@ -11,7 +11,12 @@ from controller.workqueue.queue import LOW_PRIORITY
 from controller.workqueue.ratelimit import ExponentialRateLimiter
 from reconcilers.pods import allowed
 from reconcilers.repositoryserver import api
-from reconcilers.repositoryserver.caches import INDEX_ACCOUNT, INDEX_INSTANCE, INDEX_SECRET
+from reconcilers.repositoryserver.caches import (
+    INDEX_ACCOUNT,
+    INDEX_INSTANCE,
+    INDEX_RELEASED,
+    INDEX_SECRET,
+)
 from reconcilers.repositoryserver.informers import follow, instance, released
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
 from reconcilers.repositoryserver.rollout import endpoints
@@ -133,6 +138,7 @@ class _Wakes:
 
         The ReplicaSet between the two may be gone, or not be known yet, so the label counts. A pod
         of the removed controller, and one whose label somebody has taken off, are found by owner.
+        One that nobody owns may outlive the resource.
         """
         namespace = pod["metadata"]["namespace"]
         yield from self._owners(pod)
@@ -140,11 +146,15 @@ class _Wakes:
             for server in self._caches.servers.by_index(INDEX_INSTANCE, label):
                 if server["metadata"]["namespace"] == namespace:
                     yield _request(server)
-        owners = (one["name"] for one in pod["metadata"].get("ownerReferences") or ())
-        for name in (*owners, *released(pod)):
-            replica_set = self._caches.replica_sets.get(namespace, name)
+        for owner in pod["metadata"].get("ownerReferences") or ():
+            replica_set = self._caches.replica_sets.get(namespace, owner["name"])
             if replica_set is not None:
                 yield from self._owners(replica_set)
+        for prefix in released(pod):
+            servers = self._caches.servers.by_index(INDEX_RELEASED, prefix)
+            found = [one for one in servers if one["metadata"]["namespace"] == namespace]
+            # Nobody knows the name of a resource that is gone. This one leads to the same pods.
+            yield from map(_request, found) if found else [Request(namespace, prefix)]
 
     def servers_that_name(self, secret: Object) -> Iterable[Request]:
         """Name the resources that refer to a Secret."""

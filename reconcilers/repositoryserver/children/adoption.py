@@ -109,12 +109,10 @@ def is_orphan(server: RepositoryServer, obj: Mapping[str, Any]) -> bool:
         names.maintenance_name(server),
         names.maintenance_secret_name(server),
     }
-    if digest := labels.get(names.LABEL_DIGEST):
-        known.add(names.versioned_name(server, digest))
     return (
         metadata["namespace"] == server.namespace
         and labels.get(names.LABEL_MANAGED_BY) == names.MANAGER
-        and metadata["name"] in known
+        and (metadata["name"] in known or names.versioned_digest(server, obj) != "")
         and not metadata.get("ownerReferences")
         and "deletionTimestamp" not in metadata
     )

@@ -59,11 +59,33 @@ DIGEST_LENGTH: Final = 10
 # A reconcile asks for the names of one server again and again, and few run at the same time.
 _NAMES_AT_WORK: Final = 64
 
+_VERSIONED: Final = re.compile(rf"(?P<prefix>.+)-(?P<digest>[0-9a-f]{{{DIGEST_LENGTH}}})")
+
 
 def versioned_name(server: RepositoryServer, digest_: str) -> str:
     """Return the name of the Secret and the ReplicaSet with a digest."""
-    length = _LABEL_LENGTH - _POD_SUFFIX_LENGTH - DIGEST_LENGTH - 1
-    return f"{_label(server.name, length)}-{digest_}"
+    return f"{versioned_prefix(server.name)}-{digest_}"
+
+
+def versioned_prefix(name: str) -> str:
+    """Return what the names of the Secrets and ReplicaSets of a server begin with.
+
+    Args:
+        name: Of the RepositoryServer.
+    """
+    return _label(name, _LABEL_LENGTH - _POD_SUFFIX_LENGTH - DIGEST_LENGTH - 1)
+
+
+def split_versioned(name: str) -> tuple[str, str]:
+    """Return prefix and digest of a name that `versioned_name` has made; both empty for others.
+
+    A name stays where somebody takes labels off.
+
+    Args:
+        name: Of a Secret or a ReplicaSet.
+    """
+    found = _VERSIONED.fullmatch(name)
+    return ("", "") if found is None else (found["prefix"], found["digest"])
 
 
 def stable_name(server: RepositoryServer) -> str:
@@ -114,6 +136,35 @@ def digest_of(obj: Mapping[str, Any]) -> str:
     """Return the digest of an observed Pod, ReplicaSet or Secret; empty if it is none of ours."""
     digest_: str = (obj["metadata"].get("labels") or {}).get(LABEL_DIGEST, "")
     return digest_
+
+
+def versioned_digest(server: RepositoryServer, obj: Mapping[str, Any]) -> str:
+    """Return the digest in the name of an observed Secret or ReplicaSet; empty if it has none.
+
+    Args:
+        server: The resource.
+        obj: The Secret or ReplicaSet.
+    """
+    prefix, digest = split_versioned(obj["metadata"]["name"])
+    return digest if prefix == versioned_prefix(server.name) else ""
+
+
+def maker_of(pod_: Mapping[str, Any]) -> str:
+    """Return the name of the ReplicaSet that has made an observed pod; empty if none has."""
+    generated: str = pod_["metadata"].get("generateName") or ""
+    return generated.removesuffix("-")
+
+
+def is_marked(obj: Mapping[str, Any]) -> bool:
+    """Return whether an observed pod has any mark of a ReplicaSet that this controller makes."""
+    metadata_ = obj["metadata"]
+    labels_, annotations = metadata_.get("labels") or {}, metadata_.get("annotations") or {}
+    return (
+        labels_.get(LABEL_MANAGED_BY) == MANAGER
+        or LABEL_INSTANCE in labels_
+        or LABEL_DIGEST in labels_
+        or ANNOTATION_FROM_TEMPLATE in annotations
+    )
 
 
 def is_found(server: RepositoryServer, obj: Mapping[str, Any], digest_: str) -> bool:
