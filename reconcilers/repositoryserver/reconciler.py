@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from controller.clock import Deadline, DeadlineExceeded
 from controller.conditions import TRUE, conditions_of, get_condition, parse_time, timestamp
@@ -305,6 +305,7 @@ class RepositoryServerReconciler:
 
     def _begin(self, request: Request, obj: dict[str, Any], deadline: Deadline) -> Pass:
         server = api.parse(obj)
+        server = evolve(server, own_secrets=self._adoption.secrets_of(server))
         uid, memory = self._memories.get(request, ("", Memory()))
         if uid != server.uid:
             self._commands.forget(request)

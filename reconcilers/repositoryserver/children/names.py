@@ -96,12 +96,12 @@ def stable_name(server: RepositoryServer) -> str:
 
 def users_name(server: RepositoryServer) -> str:
     """Return the name of the Secret with the users, as the server reads them."""
-    return _not_referred_to(server, f"{stable_name(server)}-users")
+    return _own_secret(server, f"{stable_name(server)}-users")
 
 
 def certificate_name(server: RepositoryServer) -> str:
     """Return the name of the Secret with the certificate that the controller makes."""
-    return _not_referred_to(server, f"{stable_name(server)}-tls")
+    return _own_secret(server, f"{stable_name(server)}-tls")
 
 
 def is_ours(obj: Mapping[str, Any]) -> bool:
@@ -118,7 +118,7 @@ def maintenance_name(server: RepositoryServer) -> str:
 
 def maintenance_secret_name(server: RepositoryServer) -> str:
     """Return the name of the Secret that the CronJob's pods are started with."""
-    return _not_referred_to(server, maintenance_name(server))
+    return _own_secret(server, maintenance_name(server))
 
 
 def maintenance_labels(server: RepositoryServer) -> dict[str, str]:
@@ -179,16 +179,17 @@ def is_found(server: RepositoryServer, obj: Mapping[str, Any], digest_: str) -> 
     return labels.items() >= {**selector(server), LABEL_DIGEST: digest_}.items()
 
 
-def _not_referred_to(server: RepositoryServer, name: str) -> str:
+def _own_secret(server: RepositoryServer, name: str) -> str:
     """Return the name, or a longer one if a Secret that the resource refers to has it.
 
-    Such a Secret is the user's, who may have found the name in a list of Secrets.
+    Such a Secret is the user's, who may have found the name in a list of Secrets. One of ours that
+    is there keeps its name: pods mount it.
     """
     referred_to = {ref.name for ref in server.inputs}
     referred_to |= {one.secret.name for one in server.accesses}
-    while name in referred_to:
-        name += "-own"
-    return name
+    candidates = [name + "-own" * count for count in range(len(referred_to) + 1)]
+    there = (one for one in candidates if one in server.own_secrets)
+    return next(there, None) or next(one for one in candidates if one not in referred_to)
 
 
 @functools.lru_cache(maxsize=_NAMES_AT_WORK)

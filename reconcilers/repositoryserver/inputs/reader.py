@@ -203,7 +203,9 @@ class InputReader:
         )
 
     def _input_versions(self, server: api.RepositoryServer) -> Versions:
-        return self._secrets.versions((*server.inputs, _tls(server)), str(server.generation))
+        # Pods mount the users by name.
+        besides = (str(server.generation), names.users_name(server))
+        return self._secrets.versions((*server.inputs, _tls(server)), *besides)
 
     def _secret(self, current: Pass, ref: secrets.SecretRef) -> dict[str, Any] | None:
         return self._secrets.get(current.reads, ref.namespace, ref.name)
