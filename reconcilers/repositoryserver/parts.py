@@ -22,6 +22,7 @@ from reconcilers.repositoryserver.rollout.crashes import CrashReplacer
 from reconcilers.repositoryserver.rollout.observed import Observer
 from reconcilers.repositoryserver.rollout.refresh import Refresher
 from reconcilers.repositoryserver.rollout.router import ServiceRouter
+from reconcilers.repositoryserver.rollout.strays import Strays
 from reconcilers.repositoryserver.rollout.update import RevisionUpdater
 from reconcilers.repositoryserver.status.certificate import ShownCertificates
 from reconcilers.repositoryserver.status.faults import Faults
@@ -53,6 +54,7 @@ class Parts:
         users: Keeps the users as the access Secrets have them.
         observer: Gathers the children.
         updater: Makes the revision that the inputs ask for.
+        strays: Deletes pods that no ReplicaSet has any more.
         router: Moves the Service, and retires revisions.
         crashes: Replaces pods that crash.
         refresher: Has a server read its repository's index again.
@@ -70,6 +72,7 @@ class Parts:
     users: UserRegistrar
     observer: Observer
     updater: RevisionUpdater
+    strays: Strays
     router: ServiceRouter
     crashes: CrashReplacer
     refresher: Refresher
@@ -144,7 +147,6 @@ def assemble(
         clock=clock,
         settings=settings,
     )
-    observer = Observer(caches)
     users = UserRegistrar(
         commands=commands,
         reader=UserSource(secrets),
@@ -159,15 +161,15 @@ def assemble(
         adoption=Adoption(client=client, caches=caches),
         protection=Protection(caches=caches, applier=applier, states=states),
         users=users,
-        observer=observer,
+        observer=Observer(caches),
         updater=RevisionUpdater(
             reader=reader,
-            observer=observer,
             workload=workload,
             slots=slots,
             states=states,
             clock=clock,
         ),
+        strays=Strays(client=client, caches=caches),
         router=ServiceRouter(
             client=client,
             applier=applier,

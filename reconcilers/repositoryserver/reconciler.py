@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from controller.clock import Deadline, DeadlineExceeded
 from controller.conditions import timestamp
@@ -147,9 +147,10 @@ class RepositoryServerReconciler:
         """
         obj = self._servers.get(request.namespace, request.name)
         if obj is None or obj["metadata"].get("deletionTimestamp"):
-            # The owner references do the rest.
+            # The owner references do the rest, but for pods that have lost theirs.
             for part in (self._states, self._commands, self._slots, self._repositories):
                 part.drop(request)
+            self._parts.strays.ensure_gone(request, deadline)
             return Result()
         try:
             return self._reconcile(request, obj, deadline)
@@ -160,10 +161,11 @@ class RepositoryServerReconciler:
     def _reconcile(self, request: Request, obj: dict[str, Any], deadline: Deadline) -> Result:
         """Reconcile a resource that is there, and report whatever ends that early."""
         try:
+            server = api.parse(obj)
             current = ReconcileContext(
                 obj=obj,
                 request=request,
-                server=api.parse(obj),
+                server=evolve(server, own_secrets=self._parts.adoption.secrets_of(server)),
                 deadline=Deadline(self._clock, deadline.at - STATUS_GRACE_SECONDS),
             )
             self._commands.begin(current)
@@ -229,6 +231,7 @@ class RepositoryServerReconciler:
         observed = observed.with_pods(loaded.pods)
 
         # 8. Move the Service to the pod that serves best, and retire the others.
+        do.strays.ensure_pruned(current, update.digest)
         routed = do.router.roll_out(current, observed, update, state)
         observed, active = routed.observed, routed.active
 
@@ -259,6 +262,7 @@ class RepositoryServerReconciler:
         # 13. Sum up.
         shown, inputs = reached or active, update.inputs
         certificate = None if shown is None else do.certificates.of(current, shown, inputs)
+        expiry = None if inputs is None else do.reader.expiry(current, inputs)
         return status.Outcome(
             verdicts=verdicts,
             serving=reached is not None,
@@ -268,7 +272,8 @@ class RepositoryServerReconciler:
             network_policy_name=names.stable_name(server),
             fingerprint="" if certificate is None else certificate.fingerprint,
             not_after="" if certificate is None else timestamp(certificate.not_after),
-            expiring=None if inputs is None else do.reader.expiring(current, inputs),
+            expiring=None if expiry is None else expiry.warning,
+            expired=expiry is not None and expiry.is_over,
             shared=do.sharing.warning(current, setting.storage),
             nobody_named=users.warning,
             repository_users=None if found is None else found.number,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from reconcilers import resources
 from reconcilers.repositoryserver.caches import INDEX_OWNER
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.children.owners import is_of_removed_controller
+from reconcilers.repositoryserver.children.owners import is_of_removed_controller, mark_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -43,12 +43,13 @@ class ChildPruner:
         Raises:
             ClientError: As for `delete`.
         """
-        self._prune(
-            current,
-            resources.SECRETS,
-            lambda secret: bool(names.digest_of(secret)) and secret["metadata"]["name"] not in keep,
-            "no pod uses it",
-        )
+        server = current.server
+
+        def is_unused(secret: Mapping[str, Any]) -> bool:
+            is_snapshot = names.versioned_digest(server, secret) != "" and mark_of(secret) != ""
+            return is_snapshot and secret["metadata"]["name"] not in keep
+
+        self._prune(current, resources.SECRETS, is_unused, "no pod uses it")
 
     def certificate(self, current: ReconcileContext) -> None:
         """Delete the certificate that the controller made, once the resource names another one.

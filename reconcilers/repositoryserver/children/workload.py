@@ -8,7 +8,7 @@ from controller.conditions import timestamp
 from controller.errors import BadRequest, Invalid
 from reconcilers import resources
 from reconcilers.errors import InvalidInput
-from reconcilers.repositoryserver.caches import INDEX_INSTANCE
+from reconcilers.repositoryserver.caches import INDEX_INSTANCE, INDEX_RELEASED
 from reconcilers.repositoryserver.children import names, revision
 from reconcilers.repositoryserver.children.pod import metadata_patch
 
@@ -62,11 +62,13 @@ class WorkloadWriter:
 
     def has_pods(self, current: ReconcileContext) -> bool:
         """Return whether a server has pods, be they of a deleted resource of the same name."""
-        label = names.selector(current.server)[names.LABEL_INSTANCE]
-        return any(
-            pod["metadata"]["namespace"] == current.server.namespace
-            for pod in self._caches.pods.by_index(INDEX_INSTANCE, label)
+        server = current.server
+        label = names.selector(server)[names.LABEL_INSTANCE]
+        pods = (
+            *self._caches.pods.by_index(INDEX_INSTANCE, label),
+            *self._caches.pods.by_index(INDEX_RELEASED, names.versioned_prefix(server.name)),
         )
+        return any(pod["metadata"]["namespace"] == server.namespace for pod in pods)
 
     def ensure_revision(
         self,

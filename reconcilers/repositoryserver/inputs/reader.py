@@ -67,6 +67,19 @@ class _State:
     setting: failures.Setting = UNKNOWN_SETTING
 
 
+@frozen
+class Expiry:
+    """What to report of the end of a certificate.
+
+    Args:
+        warning: What to say of one that is about to expire, or has expired; empty if neither.
+        is_over: Whether it has expired.
+    """
+
+    warning: str
+    is_over: bool
+
+
 class InputReader:
     """Reads and checks what a RepositoryServer refers to.
 
@@ -159,8 +172,8 @@ class InputReader:
         """Return what messages about Kopia name, also of a server whose inputs are wrong by now."""
         return self._state.of(current).setting
 
-    def expiring(self, current: ReconcileContext, known: KnownInputs) -> str:
-        """Return what to report of the certificate's end; empty if there is no need to.
+    def expiry(self, current: ReconcileContext, known: KnownInputs) -> Expiry:
+        """Return what to report of the certificate's end.
 
         Args:
             current: The reconcile, which is followed by one when that changes.
@@ -174,7 +187,10 @@ class InputReader:
         ahead = [(change - now).total_seconds() for change in changes if change > now]
         if ahead:
             current.look_again(min(ahead))
-        return certificates.expiring(tls, known.not_after, now, self_signed=self_signed)
+        return Expiry(
+            certificates.expiring(tls, known.not_after, now, self_signed=self_signed),
+            is_over=known.not_after <= now,
+        )
 
     def read(self, current: ReconcileContext) -> ServerInputs:
         """Read all inputs of a server.
@@ -255,8 +271,9 @@ class InputReader:
         )
 
     def _versions(self, server: api.RepositoryServer) -> Versions:
-        # A namesake begins with the same generation, and may take the ReplicaSet over.
-        besides = (server.uid, str(server.generation))
+        # A namesake begins with the same generation, and may take the ReplicaSet over. Pods mount
+        # the users by name.
+        besides = (server.uid, str(server.generation), names.users_name(server))
         return self._secrets.versions((*server.inputs, _tls(server)), *besides)
 
     def _secret(self, current: ReconcileContext, ref: secrets.SecretRef) -> dict[str, Any] | None:

@@ -130,19 +130,20 @@ class Observer:
         owned = caches.replica_sets.by_index(INDEX_OWNER, server.uid)
         # Whoever owns them: a cache may not show yet that one was adopted.
         labelled = caches.replica_sets.by_index(INDEX_INSTANCE, names.instance_label(server.name))
+        revisions = (
+            Revision(one) for one in labelled if one["metadata"]["namespace"] == server.namespace
+        )
         return Observed(
-            revisions=tuple(self.revision(one) for one in owned if names.digest_of(one)),
+            revisions=tuple(
+                self.revision(one) for one in owned if names.versioned_digest(server, one)
+            ),
             legacy_pods=tuple(
                 pod
                 for pod in caches.pods.by_index(INDEX_OWNER, server.uid)
                 if is_of_removed_controller(resources.PODS, pod)
             ),
             selected=self._selector(server.namespace, service).get(names.LABEL_DIGEST, ""),
-            kept=frozenset(
-                names.digest_of(one)
-                for one in labelled
-                if one["metadata"]["namespace"] == server.namespace and Revision(one).is_kept
-            ),
+            kept=frozenset(one.digest for one in revisions if one.is_kept),
             users=caches.secrets.get(server.namespace, names.users_name(server)),
             endpoint_slices=tuple(caches.endpoint_slices.by_index(INDEX_SERVICE, service)),
         )
@@ -172,12 +173,16 @@ class Observer:
     def revision(self, replica_set: Mapping[str, Any]) -> Revision:
         """Return a ReplicaSet with its pods."""
         metadata, pods = replica_set["metadata"], self._caches.pods
-        released = pods.by_index(INDEX_RELEASED, metadata["name"])
+        prefix, _ = names.split_versioned(metadata["name"])
+        released = pods.by_index(INDEX_RELEASED, prefix)
         return Revision(
             replica_set,
             owned=tuple(pods.by_index(INDEX_OWNER, metadata["uid"])),
             released=tuple(
-                pod for pod in released if pod["metadata"]["namespace"] == metadata["namespace"]
+                pod
+                for pod in released
+                if pod["metadata"]["namespace"] == metadata["namespace"]
+                and names.maker_of(pod) == metadata["name"]
             ),
         )
 

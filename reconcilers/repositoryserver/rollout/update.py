@@ -12,6 +12,7 @@ from reconcilers.errors import InvalidInput
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.children.known import Known
 from reconcilers.repositoryserver.rollout import handover, podstatus, refusals, retry, throttle
+from reconcilers.repositoryserver.rollout.revisions import Revision
 from reconcilers.repositoryserver.verdict import (
     REASON_CHANGES_SETTLING,
     REASON_WAITING_FOR_SLOT,
@@ -32,8 +33,7 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.context import ReconcileContext
     from reconcilers.repositoryserver.inputs.reader import InputReader
     from reconcilers.repositoryserver.perobject import States
-    from reconcilers.repositoryserver.rollout.observed import Observed, Observer
-    from reconcilers.repositoryserver.rollout.revisions import Revision
+    from reconcilers.repositoryserver.rollout.observed import Observed
     from reconcilers.repositoryserver.rollout.throttle import RolloutSlots
 
 #: Who rotates two Secrets, or edits twice, wants one new pod. A server that serves waits until its
@@ -130,7 +130,6 @@ class RevisionUpdater:
 
     Args:
         reader: Reads what it is made of.
-        observer: Gathers the pods of a ReplicaSet that was not known for its own.
         workload: Writes snapshot and ReplicaSet.
         slots: Limits how many servers are replaced at the same time.
         states: Holds what is waited for, and what has failed, of each resource.
@@ -141,14 +140,12 @@ class RevisionUpdater:
         self,
         *,
         reader: InputReader,
-        observer: Observer,
         workload: WorkloadWriter,
         slots: RolloutSlots,
         states: States,
         clock: Clock,
     ) -> None:
         self._reader = reader
-        self._observer = observer
         self._workload = workload
         self._slots = slots
         self._clock = clock
@@ -231,10 +228,8 @@ class RevisionUpdater:
             raise
         if replica_set is None:
             return revision
-        if revision is None:
-            # It may have lost the label by which it is found.
-            revision = self._observer.revision(replica_set)
-        return self._ensure_scaled(current, evolve(revision, replica_set=replica_set))
+        known_pods = Revision(replica_set) if revision is None else revision
+        return self._ensure_scaled(current, evolve(known_pods, replica_set=replica_set))
 
     def _ensure_scaled(self, current: ReconcileContext, revision: Revision) -> Revision:
         """Scale the revision to one pod, unless it could not make use of a claim lately."""
