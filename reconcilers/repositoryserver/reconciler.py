@@ -38,6 +38,8 @@ from reconcilers.repositoryserver.inputs.permissions import Permissions
 from reconcilers.repositoryserver.inputs.reader import InputReader
 from reconcilers.repositoryserver.maintenance.maintainer import Maintainer
 from reconcilers.repositoryserver.newest import NewestRevision, unfinished
+from reconcilers.repositoryserver.publish import address
+from reconcilers.repositoryserver.publish.publisher import Publisher
 from reconcilers.repositoryserver.rollout import plan, podstatus, retry
 from reconcilers.repositoryserver.rollout.refresh import Refresher
 from reconcilers.repositoryserver.rollout.router import ServiceRouter
@@ -177,9 +179,10 @@ class RepositoryServerReconciler:
             settings=settings,
         )
         self._commands = ServerCommands(commands)
+        users = UserSource(secrets)
         self._registrar = UserRegistrar(
             commands=self._commands,
-            reader=UserSource(secrets),
+            reader=users,
             applier=self._applier,
             tell=self._writer.tell,
             clock=clock,
@@ -196,6 +199,9 @@ class RepositoryServerReconciler:
             commands=self._commands,
             caches=caches,
             clock=clock,
+        )
+        self._publisher = Publisher(
+            applier=self._applier, secret_reader=secrets, users=users, caches=caches
         )
         self._refresher = Refresher(commands=self._commands, clock=clock)
         self._router = ServiceRouter(
@@ -237,6 +243,7 @@ class RepositoryServerReconciler:
             self._turns.forget(request)
             self._repositories.forget(request)
             self._maintainer.forget(request)
+            self._publisher.forget(request)
             return Result()
         try:
             return self._reconcile(request, obj, deadline)
@@ -340,14 +347,16 @@ class RepositoryServerReconciler:
             self._refresher.ensure_caught_up(current, reached, others)
             if newest.is_(reached):
                 in_repository = self._user_search.ensure_searched(current, reached)
-        found = (unprotected, newest.verdict, unknown, untold)
+        shown = reached or serving
+        in_effect = shown is not None and newest.is_(shown)
+        published = self._publisher.ensure(current, shown, in_effect=in_effect)
+        found = (unprotected, newest.verdict, published.problem, unknown, untold)
         verdicts = self._judge(current, tuple(v for v in found if v is not None))
         if newest.replica_set is not None and not verdicts:
             self._ensure_recorded(current, newest.replica_set)
         maintained = self._maintainer.ensure(
             current, newest.digest, reached, current.memory.setting or UNKNOWN_SETTING
         )
-        shown = reached or serving
         certificate = None if shown is None else self._certificates.of(current, shown)
         return status.Outcome(
             verdicts=verdicts,
@@ -356,6 +365,9 @@ class RepositoryServerReconciler:
             pod_name="" if shown is None else shown["metadata"]["name"],
             service_name=names.stable_name(server),
             network_policy_name=names.stable_name(server),
+            url=address.url(server.namespace, names.stable_name(server)),
+            published=published.names,
+            unpublished=published.warning,
             fingerprint="" if certificate is None else certificate.fingerprint,
             not_after="" if certificate is None else timestamp(certificate.not_after),
             expiring=current.expiring,

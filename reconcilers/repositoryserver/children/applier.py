@@ -96,13 +96,14 @@ class ChildApplier:
         self._records = records
         self._tell = tell
         self._clock = clock
-        self._by_resource = {
+        self._by_resource: dict[Resource, Cache] = {
             resources.PODS: caches.pods,
             resources.REPLICA_SETS: caches.replica_sets,
             resources.SERVICES: caches.services,
             resources.NETWORK_POLICIES: caches.network_policies,
             resources.SECRETS: caches.secrets,
             resources.CRON_JOBS: caches.cron_jobs,
+            resources.PROFILES: caches.profiles,
         }
 
     def ensure(
@@ -515,6 +516,8 @@ def _comparable(resource: Resource, wanted: Mapping[str, Any]) -> dict[str, Any]
         template = {"metadata": wanted["spec"]["template"]["metadata"]}
         spec = {"replicas": wanted["spec"]["replicas"], "template": template}
         return {"metadata": compare.wishes(wanted["metadata"]), "spec": spec}
+    if resource == resources.PROFILES:
+        return {name: wanted[name] for name in wanted.keys() - {"apiVersion", "kind"}}
     # The API server writes quantities in a template in its own way; the mark tells of changes.
     spec = {name: value for name, value in wanted["spec"].items() if name != "jobTemplate"}
     return {"metadata": wanted["metadata"], "spec": spec}
