@@ -178,6 +178,8 @@ class RepositoryServer:
         refresh_seconds: Seconds between two looks at the storage; None for Kopia's own.
         pod: What is said of the pod.
         publish: What is published for clients.
+        own_secrets: Names of the Secrets that the controller has made for it, as far as they are
+            known: of these the names stay whatever the resource refers to since.
     """
 
     namespace: str
@@ -207,6 +209,7 @@ class RepositoryServer:
     refresh_seconds: int | None = None
     pod: PodSettings = field(factory=PodSettings)
     publish: Publish = field(factory=Publish)
+    own_secrets: frozenset[str] = frozenset()
 
     @property
     def self_signed(self) -> bool:

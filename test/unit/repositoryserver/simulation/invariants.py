@@ -355,8 +355,8 @@ def publishes_what_is_asked_for(cluster: Cluster, server: Object) -> str:
         return "" if (profile is None) == ("profile" not in wanted) else f"{profile}"
     known = profile["credential"]["kopiaServerSecret"]
     reference = known["userPassphrase"]
-    secret = cluster.api.get(resources.SECRETS, objects.NAMESPACE, reference["secret"]["name"])
-    password = clear(secret)[reference["key"]]
+    access = cluster.api.get(resources.SECRETS, objects.NAMESPACE, reference["secret"]["name"])
+    password = clear(access)[reference["key"]]
     user = f"{known['username']}@{known['hostname']}"
     right = cluster.user.passwords(name).get(user) == password
     endpoint = f"https://repo-server-{name}.{objects.NAMESPACE}.svc:{api.PORT}"
