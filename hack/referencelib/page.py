@@ -29,6 +29,7 @@ value of a Secret.
 - [spec.storage](#specstorage)
 - [spec.repository](#specrepository)
 - [spec.server](#specserver)
+- [spec.publish](#specpublish)
 - [status](#status)
 - [conditions](#conditions)
 - [Secrets](#secrets)

@@ -18,6 +18,7 @@ from reconcilers.repositoryserver.inputs.issuer import CertificateIssuer
 from reconcilers.repositoryserver.inputs.permissions import Permissions
 from reconcilers.repositoryserver.inputs.reader import InputReader
 from reconcilers.repositoryserver.maintenance.maintainer import Maintainer
+from reconcilers.repositoryserver.publish.publisher import Publisher
 from reconcilers.repositoryserver.rollout.crashes import CrashReplacer
 from reconcilers.repositoryserver.rollout.observed import Observer
 from reconcilers.repositoryserver.rollout.refresh import Refresher
@@ -59,6 +60,7 @@ class Parts:
         crashes: Replaces pods that crash.
         refresher: Has a server read its repository's index again.
         user_search: Searches the repository for users.
+        publisher: Publishes how clients connect.
         records: Keeps what the next process needs to know.
         maintainer: Keeps the repository maintained, and knows who owns that.
         reader: Knows what the inputs say of messages and of the certificate's end.
@@ -77,6 +79,7 @@ class Parts:
     crashes: CrashReplacer
     refresher: Refresher
     user_search: RepositoryUserSearch
+    publisher: Publisher
     records: RecordKeeper
     maintainer: Maintainer
     reader: InputReader
@@ -147,9 +150,10 @@ def assemble(
         clock=clock,
         settings=settings,
     )
+    user_source = UserSource(secrets)
     users = UserRegistrar(
         commands=commands,
-        reader=UserSource(secrets),
+        reader=user_source,
         applier=applier,
         workload=workload,
         records=records,
@@ -187,6 +191,13 @@ def assemble(
             record_event=record_event,
             states=states,
             clock=clock,
+        ),
+        publisher=Publisher(
+            applier=applier,
+            secret_reader=secrets,
+            users=user_source,
+            caches=caches,
+            states=states,
         ),
         records=records,
         maintainer=Maintainer(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from controller.clock import Deadline, DeadlineExceeded
 from controller.conditions import timestamp
@@ -24,7 +24,7 @@ from controller.errors import (
 from controller.reconcile import Request, Result
 from reconcilers.errors import InvalidInput
 from reconcilers.pods import allowed
-from reconcilers.repositoryserver import api, parts
+from reconcilers.repositoryserver import api, connection, parts
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.children.known import Known
 from reconcilers.repositoryserver.context import ReconcileContext
@@ -67,15 +67,6 @@ PANICKED: Final = (
     "a bug in the controller ended the reconcile, which will be retried: {type}; report the "
     "traceback from the controller's log"
 )
-
-
-@frozen
-class PodFirst:
-    """How a reconcile ends that has given a new server its pod, and nothing after it yet.
-
-    A pod takes the longest by far, so the others that are new get theirs before this server's
-    Service is made.
-    """
 
 
 class RepositoryServerReconciler:
@@ -188,7 +179,7 @@ class RepositoryServerReconciler:
             message = PANICKED.format(type=type(error).__name__)
             self._break_off(obj, Problem(SERVER_SETUP, REASON_PANICKED, message), deadline)
             raise
-        if isinstance(outcome, PodFirst):
+        if outcome is None:
             # Keep this object ahead of the start-up backlog.
             return Result(requeue_after=POD_FIRST_SECONDS, priority=0)
         self._writer.report(current, outcome, deadline)
@@ -196,8 +187,13 @@ class RepositoryServerReconciler:
             current.look_again(UNREADY_RECHECK_SECONDS)
         return Result(requeue_after=current.requeue_after, priority=current.requeue_priority)
 
-    def _bring_about(self, current: ReconcileContext) -> status.Outcome | PodFirst:
-        """Act on children and users, each step on what the ones before returned, and sum up."""
+    def _bring_about(self, current: ReconcileContext) -> status.Outcome | None:
+        """Act on children and users, each step on what the ones before returned.
+
+        Returns:
+            The sum; None if the reconcile has given a new server its pod, and nothing after it yet.
+            A pod takes the longest by far, so the others that are new get theirs first.
+        """
         do, server = self._parts, current.server
 
         # 1. Take over children that have lost their owner.
@@ -216,16 +212,14 @@ class RepositoryServerReconciler:
         update = do.updater.ensure(current, observed, users)
         do.sharing.ensure_known(current, update.inputs)
         if update.revision is not None and not observed.is_begun:
-            return PodFirst()
+            return None
 
         # 6. Put back what others have changed of ReplicaSets and pods.
         observed = do.router.ensure_intact(current, observed.with_revision(update.revision))
 
         # 7. Load changed users: whoever was removed must not come in, whatever else is wrong.
         state = observed.rollout_state(update.digest, users.version)
-        active = state.active(observed.pods)
-        matter = [pod for pod in observed.pods if pod is active or update.is_of(pod)]
-        others = [pod for pod in observed.pods if pod not in matter]
+        matter, others = state.split(observed.pods)
         setting = do.reader.setting(current)
         loaded = do.users.ensure_loaded(current, users, matter, others, setting)
         observed = observed.with_pods(loaded.pods)
@@ -236,8 +230,7 @@ class RepositoryServerReconciler:
         observed, active = routed.observed, routed.active
 
         # 9. Replace pods that crash, and release the slot of a server that is replaced.
-        pods = {pod["metadata"]["uid"]: pod for pod in (update.pod, active) if pod is not None}
-        do.crashes.ensure_replaced(current, pods.values())
+        do.crashes.ensure_replaced(current, (update.pod, active))
         do.updater.settle_slot(current, update, active)
 
         # 10. Have the server that clients reach read what others write to the repository.
@@ -248,28 +241,35 @@ class RepositoryServerReconciler:
             if update.is_of(reached):
                 found = do.user_search.ensure_searched(current, reached, users)
 
-        # 11. Keep what the next process needs to know of a server that is as it should be.
-        verdicts = do.faults.judge(
-            current, (unprotected, update.verdict, users.problem, loaded.fault)
-        )
+        # 11. Publish how clients connect to the server that they see.
+        shown = reached or active
+        in_effect = shown is not None and update.is_of(shown)
+        published = do.publisher.ensure(current, shown, in_effect=in_effect)
+
+        # 12. Keep what the next process needs to know of a server that is as it should be.
+        problems = (unprotected, update.verdict, published.problem, users.problem, loaded.fault)
+        verdicts = do.faults.judge(current, problems)
         if update.revision is not None and not verdicts:
             known = Known(update.inputs, users)
             do.records.ensure_kept(current, known, update.revision.replica_set)
 
-        # 12. Keep the repository maintained, and find out who does it.
+        # 13. Keep the repository maintained, and find out who does it.
         maintained = do.maintainer.ensure(current, update.digest, reached, setting)
 
-        # 13. Sum up.
-        shown, inputs = reached or active, update.inputs
+        # 14. Sum up.
+        inputs = update.inputs
         certificate = None if shown is None else do.certificates.of(current, shown, inputs)
         expiry = None if inputs is None else do.reader.expiry(current, inputs)
         return status.Outcome(
             verdicts=verdicts,
             serving=reached is not None,
-            in_effect=reached is not None and update.is_of(reached),
+            in_effect=reached is not None and in_effect,
             pod_name="" if shown is None else shown["metadata"]["name"],
             service_name=names.stable_name(server),
             network_policy_name=names.stable_name(server),
+            url=connection.url(server.namespace, names.stable_name(server)),
+            published=published.names,
+            unpublished=published.warning,
             fingerprint="" if certificate is None else certificate.fingerprint,
             not_after="" if certificate is None else timestamp(certificate.not_after),
             expiring=None if expiry is None else expiry.warning,

@@ -9,6 +9,7 @@ from controller.handler import enqueue_owner, not_own_creation, not_own_write
 from controller.reconcile import Request
 from controller.workqueue.queue import LOW_PRIORITY
 from controller.workqueue.ratelimit import ExponentialRateLimiter
+from reconcilers import resources
 from reconcilers.pods import allowed
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.caches import (
@@ -87,6 +88,7 @@ def setup(
         .owns(caches.network_policies, predicate=not_own_creation)
         .owns(caches.secrets, predicate=not_own_creation)
         .owns(caches.cron_jobs, predicate=not_own_creation)
+        .owns(operator.informer(resources.PROFILES), predicate=not_own_creation)
         .watches(caches.jobs, wakes.owners_of_cron_job)
         # Its EndpointSlices may have been seen before it: it says whom they concern.
         .owns(caches.services)

@@ -21,6 +21,7 @@ from fakes import objects
 from fakes.apiclient import Action, FakeClient
 from fakes.clock import FakeClock
 from fakes.kopia import FakeKopia
+from fakes.ondemand import OnDemand
 from fakes.recorder import FakeRecorder
 from fakes.replicasets import ReplicaSets
 from reconcilers import resources
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from controller.cache.store import IndexFunction
+    from controller.errors import ClientError
     from controller.resource import Object, Resource
     from reconcilers.repositoryserver.users import sync
 
@@ -100,6 +102,8 @@ class World:
         users_secret: Name of the Secret that the running server reads its users from.
         commands_wait: Commands run when `run_commands` says so, and not at once.
         woken: The servers that the end of a command has woken.
+        profiles: What the controller sees of Kanister's Profiles.
+        profiles_refused: What a list of these is answered with after the next start.
         endpoints_lag: The endpoints do not follow the Service by themselves.
         reconciler: The subject.
     """
@@ -117,6 +121,7 @@ class World:
         self.endpoints_lag = False
         self.commands_wait = False
         self.woken: list[Request] = []
+        self.profiles_refused: ClientError | None = None
         self._threads: list[Callable[[], None]] = []
         self.restart()
         for secret in objects.all_secrets():
@@ -152,6 +157,7 @@ class World:
                 store.add(secret)
             secrets = MutationCache(store, clock=self.clock, indexers=_BY_OWNER)
             self.api.caches.setdefault(resources.SECRETS, []).append(secrets)
+        self.profiles = OnDemand(self._cache(resources.PROFILES), self.profiles_refused)
         self.reconciler = Reconciler(
             client=self.api,  # type: ignore[arg-type]  # the fake has what is called
             commands=Commands(
@@ -173,6 +179,7 @@ class World:
                 jobs=self._cache(resources.JOBS),
                 endpoint_slices=self._cache(resources.ENDPOINT_SLICES, _BY_SERVICE),
                 service_accounts=self._cache(resources.SERVICE_ACCOUNTS),
+                profiles=self.profiles,
             ),
             recorder=self.recorder,
             clock=self.clock,

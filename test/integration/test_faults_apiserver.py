@@ -37,7 +37,6 @@ from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.reconciler import (
     REASON_PANICKED,
     STATUS_GRACE_SECONDS,
-    PodFirst,
     RepositoryServerReconciler,
 )
 from reconcilers.repositoryserver.rollout.update import REASON_OUT_OF_TIME, REASON_REFUSED
@@ -470,7 +469,7 @@ class Failing(RepositoryServerReconciler):
 
     fail: Callable[[ReconcileContext], NoReturn] | None = None
 
-    def _bring_about(self, current: ReconcileContext) -> status.Outcome | PodFirst:
+    def _bring_about(self, current: ReconcileContext) -> status.Outcome | None:
         if current.request.name == FIRST and Failing.fail is not None:
             Failing.fail(current)
         return super()._bring_about(current)

@@ -20,6 +20,7 @@ from reconcilers.repositoryserver.children import names
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from controller.resource import Resource
     from controller.rest.client import Client
     from reconcilers.repositoryserver.api import RepositoryServer
     from reconcilers.repositoryserver.caches import Cache, Caches
@@ -38,12 +39,13 @@ class Adoption:
 
     def __init__(self, *, client: Client, caches: Caches[Cache]) -> None:
         self._client = client
-        self._caches = {
+        self._caches: dict[Resource, Cache] = {
             resources.SECRETS: caches.secrets,
             resources.REPLICA_SETS: caches.replica_sets,
             resources.SERVICES: caches.services,
             resources.NETWORK_POLICIES: caches.network_policies,
             resources.CRON_JOBS: caches.cron_jobs,
+            resources.PROFILES: caches.profiles,
         }
 
     def ensure(self, current: ReconcileContext) -> None:
@@ -123,6 +125,8 @@ def is_orphan(server: RepositoryServer, obj: Mapping[str, Any]) -> bool:
         names.certificate_name(server),
         names.maintenance_name(server),
         names.maintenance_secret_name(server),
+        names.connection_name(server),
+        names.profile_certificate_name(server),
     }
     return (
         metadata["namespace"] == server.namespace

@@ -97,13 +97,14 @@ class ChildApplier:
         # By resource what became of the child of it that was applied last, if it was not taken as
         # it was.
         self._mutated = states.per_object(_none)
-        self._by_resource = {
+        self._by_resource: dict[Resource, Cache] = {
             resources.PODS: caches.pods,
             resources.REPLICA_SETS: caches.replica_sets,
             resources.SERVICES: caches.services,
             resources.NETWORK_POLICIES: caches.network_policies,
             resources.SECRETS: caches.secrets,
             resources.CRON_JOBS: caches.cron_jobs,
+            resources.PROFILES: caches.profiles,
         }
 
     def ensure(
@@ -310,6 +311,8 @@ def _comparable(resource: Resource, wanted: Mapping[str, Any]) -> dict[str, Any]
         template = {"metadata": wanted["spec"]["template"]["metadata"]}
         spec = {"replicas": wanted["spec"]["replicas"], "template": template}
         return {"metadata": compare.desired_metadata(wanted["metadata"]), "spec": spec}
+    if resource == resources.PROFILES:
+        return {name: wanted[name] for name in wanted.keys() - {"apiVersion", "kind"}}
     # The API server writes quantities in a template in its own way; the mark tells of changes.
     spec = {name: value for name, value in wanted["spec"].items() if name != "jobTemplate"}
     return {"metadata": wanted["metadata"], "spec": spec}

@@ -41,6 +41,8 @@ ANNOTATION_RECORD: Final = "cr.kanister.io/record"
 LABEL_MAINTENANCE: Final = "cr.kanister.io/maintenance"
 #: What the CronJob and its Secret were made of.
 ANNOTATION_MAINTENANCE: Final = "cr.kanister.io/maintenance"
+#: On a Secret that is published: what it was made of.
+ANNOTATION_PUBLISHED: Final = "cr.kanister.io/published"
 ANNOTATION_DRAIN_UNTIL: Final = "cr.kanister.io/drain-until"
 
 #: What the Service selects as long as there is no pod that clients may reach.
@@ -89,7 +91,7 @@ def split_versioned(name: str) -> tuple[str, str]:
 
 
 def stable_name(server: RepositoryServer) -> str:
-    """Return the name of the Service and the NetworkPolicy."""
+    """Return the name of the Service, the NetworkPolicy and the Profile."""
     prefix = "repo-server-"
     return prefix + _label(server.name, _LABEL_LENGTH - len(prefix))
 
@@ -102,6 +104,16 @@ def users_name(server: RepositoryServer) -> str:
 def certificate_name(server: RepositoryServer) -> str:
     """Return the name of the Secret with the certificate that the controller makes."""
     return _own_secret(server, f"{stable_name(server)}-tls")
+
+
+def connection_name(server: RepositoryServer) -> str:
+    """Return the name of the Secret that tells clients how to connect."""
+    return _own_secret(server, f"{stable_name(server)}-connection")
+
+
+def profile_certificate_name(server: RepositoryServer) -> str:
+    """Return the name of the Secret with the certificate for Kanister's Profile."""
+    return _own_secret(server, f"{stable_name(server)}-profile")
 
 
 def is_ours(obj: Mapping[str, Any]) -> bool:

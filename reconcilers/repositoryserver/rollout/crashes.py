@@ -30,18 +30,20 @@ class CrashReplacer:
         self._applier = applier
         self._clock = clock
 
-    def ensure_replaced(self, current: ReconcileContext, pods: Iterable[Mapping[str, Any]]) -> None:
+    def ensure_replaced(
+        self, current: ReconcileContext, pods: Iterable[Mapping[str, Any] | None]
+    ) -> None:
         """Delete those of the pods whose last crash is long enough ago.
 
         Args:
             current: The reconcile.
-            pods: The pods that matter to the server.
+            pods: The pods that matter to the server, one of them twice maybe; None for none.
 
         Raises:
             ClientError: The API server refused or could not be reached.
         """
         pause = retry.pause(self._not_ready_seconds(current))
-        for pod in pods:
+        for pod in {pod["metadata"]["uid"]: pod for pod in pods if pod is not None}.values():
             crashed = podstatus.failed_since(pod)
             if crashed is None or plan.is_over(pod):
                 continue

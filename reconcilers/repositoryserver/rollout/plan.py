@@ -84,6 +84,18 @@ class RolloutState:
                 return found
         return None
 
+    def split(
+        self, pods: Sequence[Mapping[str, Any]]
+    ) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+        """Return the pods that matter to the server, and the others.
+
+        Args:
+            pods: The server's pods.
+        """
+        active = self.active(pods)
+        matter = [pod for pod in pods if pod is active or self._is_update(pod)]
+        return matter, [pod for pod in pods if not (pod is active or self._is_update(pod))]
+
     def selects(self, active: Mapping[str, Any] | None, now: datetime) -> str:
         """Return the digest that the Service is to select.
 

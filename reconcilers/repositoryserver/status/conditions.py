@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from controller.conditions import get_condition, is_true, remove_condition, set_condition
+from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.status import reasons
 from reconcilers.repositoryserver.status.reasons import Kind
 from reconcilers.repositoryserver.verdict import (
@@ -42,6 +43,7 @@ REPOSITORY_SHARED: Final = "RepositoryShared"
 ACCESS_SECRET_EMPTY: Final = "AccessSecretEmpty"  # noqa: S105 - a condition's type
 USERS_IN_REPOSITORY: Final = "UsersInRepository"
 REPOSITORY_UNMAINTAINED: Final = "RepositoryUnmaintained"
+CONNECTION_UNPUBLISHED: Final = "ConnectionUnpublished"
 
 #: Warnings: True changes nothing of Ready.
 WARNINGS: Final = (
@@ -50,6 +52,7 @@ WARNINGS: Final = (
     ACCESS_SECRET_EMPTY,
     USERS_IN_REPOSITORY,
     REPOSITORY_UNMAINTAINED,
+    CONNECTION_UNPUBLISHED,
 )
 
 # These steps are those of one process, and are unknown of the next. The users stay in their Secret.
@@ -69,6 +72,8 @@ REASON_IN_REPOSITORY: Final = "UsersInRepository"
 REASON_NOT_IN_REPOSITORY: Final = "NoUsersInRepository"
 REASON_UNMAINTAINED: Final = "RepositoryUnmaintained"
 REASON_MAINTAINED: Final = "RepositoryMaintained"
+REASON_UNPUBLISHED: Final = "ConnectionUnpublished"
+REASON_PUBLISHED: Final = "ConnectionPublished"
 
 # apimachinery pkg/apis/meta/v1, Condition. The API server repeats what a webhook says in full.
 MESSAGE_LENGTH: Final = 32768
@@ -84,6 +89,7 @@ WAITS: Final = "waiting for {step}"
 RENEWED: Final = "a renewed certificate has replaced the one that was about to expire, or had"
 NOT_SHARED: Final = "no other RepositoryServer in the namespace writes to the repository any more"
 MAINTAINED: Final = "the maintenance is scheduled and has not failed, or somebody else owns it"
+PUBLISHED: Final = "what spec.publish asks for is in place"
 USERS_NAMED: Final = "each access Secret has users"
 NOT_IN_REPOSITORY: Final = "the repository has no users any more beside those of the access Secrets"
 
@@ -108,6 +114,7 @@ class Outcome:
         pod_name: Pod that the Service routes to.
         service_name: The Service; empty before there is one.
         network_policy_name: The NetworkPolicy; empty before there is one.
+        url: Where clients connect to; empty leaves what is written.
         fingerprint: Of the certificate that the Service's pod shows; empty leaves what is written.
         not_after: When that certificate expires, as Kubernetes writes times; empty as before.
         expiring: What to say of the certificate of the newest server if it is about to expire, or
@@ -119,6 +126,10 @@ class Outcome:
             empty if there is nothing to say, None if that is not known.
         maintenance: What came of the maintenance; empty without a schedule, None leaves what is
             recorded.
+        published: Names of what is published, by field of `status.serverInfo`; empty for what is
+            not. What is left out stays as it is written.
+        unpublished: What to say of what should be published and is not; empty if everything is,
+            None if that is not known.
         nobody_named: What to say of access Secrets that have no keys; empty if there are none, None
             if that is not known.
         repository_users: How many users have an entry in the repository; None leaves what is
@@ -133,6 +144,7 @@ class Outcome:
     pod_name: str = ""
     service_name: str = ""
     network_policy_name: str = ""
+    url: str = ""
     fingerprint: str = ""
     not_after: str = ""
     expiring: str | None = None
@@ -140,6 +152,8 @@ class Outcome:
     shared: str | None = None
     unmaintained: str | None = None
     maintenance: Mapping[str, Any] | None = None
+    published: Mapping[str, str] = field(factory=dict)
+    unpublished: str | None = None
     nobody_named: str | None = None
     repository_users: int | None = None
     in_repository: str | None = None
@@ -192,6 +206,8 @@ def desired_status(
         "podName": outcome.pod_name,
         "serviceName": outcome.service_name,
         "networkPolicyName": outcome.network_policy_name,
+        "url": outcome.url,
+        "port": api.PORT if outcome.url else 0,
         "tlsFingerprint": outcome.fingerprint,
         "tlsNotAfter": outcome.not_after,
     }
@@ -211,7 +227,11 @@ def desired_status(
     status["serverInfo"] = {
         **(current.get("serverInfo") or {}),
         **{key: value for key, value in info.items() if value},
+        **outcome.published,
     }
+    for name, value in outcome.published.items():
+        if not value:
+            del status["serverInfo"][name]
     return status
 
 
@@ -286,6 +306,12 @@ def _conditions(
             outcome.unmaintained,
             REASON_UNMAINTAINED,
             (REASON_MAINTAINED, MAINTAINED),
+        ),
+        (
+            CONNECTION_UNPUBLISHED,
+            outcome.unpublished,
+            REASON_UNPUBLISHED,
+            (REASON_PUBLISHED, PUBLISHED),
         ),
     )
     for type_, warning, reason, over in warnings:

@@ -152,6 +152,7 @@ REASONS: Final[Mapping[str, Kind]] = {
             "PriorityClassMissing",
             "RuntimeClassMissing",
             "NetworkPolicyInvalid",
+            "ProfileUserInvalid",
             "NameTaken",
             "RepositoryPasswordWrong",
             "RepositoryMissing",

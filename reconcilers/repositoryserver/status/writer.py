@@ -123,9 +123,7 @@ class StatusWriter:
             before, outcome, generation=metadata.get("generation", 0), now=self._clock.now()
         )
         if after != before:
-            # In a merge patch only null removes a field.
-            gone = dict.fromkeys(before.keys() - after.keys())
-            self._patch(latest, {**after, **gone}, deadline)
+            self._patch(latest, _with_removals(before, after), deadline)
             self._record_transition(obj, before, after)
             self._record_warnings(obj, before, after)
 
@@ -181,6 +179,17 @@ class StatusWriter:
             reason, message = warning["reason"], warning["message"]
             _log.warning("warned", reason=reason, cause=message)
             self._recorder.event(obj, WARNING, reason, message, "Reconcile")
+
+
+def _with_removals(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a merge patch makes of one object another one by: null removes a field."""
+    changed = {
+        name: _with_removals(before[name], value)
+        if isinstance(value, dict) and isinstance(before.get(name), dict)
+        else value
+        for name, value in after.items()
+    }
+    return {**dict.fromkeys(before.keys() - after.keys()), **changed}
 
 
 def _kind(condition: Mapping[str, Any]) -> tuple[str, str]:

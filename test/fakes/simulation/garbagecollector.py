@@ -25,6 +25,7 @@ RESOURCES = (
     resources.SERVICES,
     resources.NETWORK_POLICIES,
     resources.ENDPOINT_SLICES,
+    resources.PROFILES,
 )
 
 

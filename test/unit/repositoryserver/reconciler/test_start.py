@@ -92,6 +92,8 @@ def test_a_pod_that_is_ready_makes_the_server_ready(world: World) -> None:
         "podName": world.pod()["metadata"]["name"],
         "serviceName": SERVICE,
         "networkPolicyName": SERVICE,
+        "url": f"https://{SERVICE}.{objects.NAMESPACE}.svc:51515",
+        "port": 51515,
         "tlsFingerprint": world.fingerprint(world.pod()),
         "tlsNotAfter": "2027-01-01T00:00:00Z",
     }

@@ -315,6 +315,7 @@ def has_its_children(cluster: Cluster, server: Object) -> str:
         if server["metadata"]["uid"] in owner_uids(one)
     }
     wanted |= {f"repo-server-{name}-tls"} if name == MAILS else set()
+    wanted |= {f"repo-server-{name}-{suffix}" for suffix in _published(server)}
     found = {
         name_of(obj)
         for resource in (resources.SERVICES, resources.NETWORK_POLICIES, resources.SECRETS)
@@ -337,6 +338,36 @@ def _replica_sets(cluster: Cluster, server: Object) -> list[Object]:
         and pod["spec"].get("nodeName") in cluster.nodes.silent
     }
     return [one for one in owned if one["spec"]["replicas"] or one["metadata"]["uid"] not in lost]
+
+
+def publishes_what_is_asked_for(cluster: Cluster, server: Object) -> str:
+    """What is published is the certificate of its pod, and a user with a password."""
+    name, wanted = name_of(server), _published(server)
+    (pod,) = _pods_of(cluster, server)
+    certificate = _made_of(cluster, pod)[0]
+    for suffix in wanted:
+        secret = f"repo-server-{name}-{suffix}"
+        published = clear(cluster.api.get(resources.SECRETS, objects.NAMESPACE, secret))
+        if published["tls.crt"] != certificate:
+            return f"{secret} holds another certificate"
+    profile = cluster.api.find(resources.PROFILES, objects.NAMESPACE, f"repo-server-{name}")
+    if profile is None or "profile" not in wanted:
+        return "" if (profile is None) == ("profile" not in wanted) else f"{profile}"
+    known = profile["credential"]["kopiaServerSecret"]
+    reference = known["userPassphrase"]
+    access = cluster.api.get(resources.SECRETS, objects.NAMESPACE, reference["secret"]["name"])
+    password = clear(access)[reference["key"]]
+    user = f"{known['username']}@{known['hostname']}"
+    right = cluster.user.passwords(name).get(user) == password
+    endpoint = f"https://repo-server-{name}.{objects.NAMESPACE}.svc:{api.PORT}"
+    return "" if right and profile["location"]["endpoint"] == endpoint else str(profile)
+
+
+def _published(server: Object) -> list[str]:
+    """Return how the names of the Secrets end that a server publishes."""
+    asked = server["spec"].get("publish") or {}
+    ends = {"connection": "connection", "kanisterProfile": "profile"}
+    return [end for field, end in ends.items() if asked.get(field) is not None]
 
 
 def protects_its_pods(cluster: Cluster, server: Object) -> str:
@@ -364,6 +395,7 @@ IN_THE_END: tuple[Callable[[Cluster, Object], str], ...] = (
     lets_in_its_users,
     bears_its_labels,
     has_its_children,
+    publishes_what_is_asked_for,
     protects_its_pods,
     leaves_the_users_of_others,
 )

@@ -40,6 +40,8 @@ OF_OTHERS = {
     status.REASON_NOT_IN_REPOSITORY,
     status.REASON_UNMAINTAINED,
     status.REASON_MAINTAINED,
+    status.REASON_UNPUBLISHED,
+    status.REASON_PUBLISHED,
 }
 
 ROWS = [
