@@ -25,7 +25,7 @@ EXIT_USAGE = 2
 
 @frozen
 class Options:
-    """What the command was told.
+    """What the command line asks for.
 
     Attributes:
         namespace: Namespace whose RepositoryServers are served; empty for the controller's own.

@@ -183,7 +183,7 @@ class RepositoryServerReconciler:
             # Keep this object ahead of the start-up backlog.
             return Result(requeue_after=POD_FIRST_SECONDS, priority=0)
         self._writer.report(current, outcome, deadline)
-        if outcome.verdicts or not outcome.serving:
+        if outcome.verdicts or not outcome.available:
             current.look_again(UNREADY_RECHECK_SECONDS)
         return Result(requeue_after=current.requeue_after, priority=current.requeue_priority)
 
@@ -262,7 +262,7 @@ class RepositoryServerReconciler:
         expiry = None if inputs is None else do.reader.expiry(current, inputs)
         return status.Outcome(
             verdicts=verdicts,
-            serving=reached is not None,
+            available=reached is not None,
             in_effect=reached is not None and in_effect,
             pod_name="" if shown is None else shown["metadata"]["name"],
             service_name=names.stable_name(server),
@@ -293,7 +293,7 @@ class RepositoryServerReconciler:
         pod = self._parts.observer.selected_pod(metadata, service)
         outcome = status.Outcome(
             verdicts=(verdict,),
-            serving=pod is not None,
+            available=pod is not None,
             pod_name=info.get("podName", "") if pod is None else pod["metadata"]["name"],
             service_name=service,
         )

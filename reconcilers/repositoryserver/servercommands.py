@@ -64,7 +64,7 @@ def ready_check(directory: str) -> tuple[str, ...]:
 
 
 def load_users(version: str) -> tuple[str, ...]:
-    """Return the command that lets a running server take up its users.
+    """Return the command that loads the users into a running server.
 
     It ends with `NOT_THERE_YET` if the kubelet has not brought them into the pod.
 

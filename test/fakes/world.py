@@ -78,7 +78,7 @@ WRITE_STATUS = Action("patch", "repositoryservers/status", objects.NAME)
 
 # Those of the tests, so that they can be told from their hashes.
 _PASSWORDS = (objects.USER_PASSWORD_VALUE, "other", "n", "p")
-_PASS_SECONDS = 120
+_RECONCILE_SECONDS = 120
 _BY_OWNER: Mapping[str, IndexFunction] = {
     INDEX_OWNER: owner_uids,
     INDEX_INSTANCE: instance,
@@ -198,10 +198,10 @@ class World:
 
     def reconcile(self) -> Result:
         """Reconcile, and once more if a new server has got its pod before its Service."""
-        result = self.pass_()
-        return self.pass_() if result.requeue_after == POD_FIRST_SECONDS else result
+        result = self.reconcile_once()
+        return self.reconcile_once() if result.requeue_after == POD_FIRST_SECONDS else result
 
-    def pass_(self) -> Result:
+    def reconcile_once(self) -> Result:
         """Let the endpoints follow the Service, unless they lag, and reconcile once."""
         service = self.api.store(resources.SERVICES).get(objects.NAMESPACE, SERVICE)
         if service is not None and not self.endpoints_lag:
@@ -209,17 +209,19 @@ class World:
             for pod in self.pods():
                 if names.digest_of(pod) == digest:
                     self.route_to(pod)
-        return self.pass_of(REQUEST)
+        return self.reconcile_of(REQUEST)
 
-    def pass_of(self, request: Request) -> Result:
+    def reconcile_of(self, request: Request) -> Result:
         """Reconcile a server once, be it another one."""
         try:
-            return self.reconciler.reconcile(request, Deadline.after(self.clock, _PASS_SECONDS))
+            return self.reconciler.reconcile(
+                request, Deadline.after(self.clock, _RECONCILE_SECONDS)
+            )
         finally:
             self.replica_sets.sync()
 
-    def tell(self) -> None:
-        """Reconcile until a stage is told."""
+    def report(self) -> None:
+        """Reconcile until a stage is reported."""
         self.reconcile()
         self.clock.step(STAGE_PAUSE_SECONDS)
         self.reconcile()

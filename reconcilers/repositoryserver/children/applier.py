@@ -313,6 +313,6 @@ def _comparable(resource: Resource, wanted: Mapping[str, Any]) -> dict[str, Any]
         return {"metadata": compare.desired_metadata(wanted["metadata"]), "spec": spec}
     if resource == resources.PROFILES:
         return {name: wanted[name] for name in wanted.keys() - {"apiVersion", "kind"}}
-    # The API server writes quantities in a template in its own way; the mark tells of changes.
+    # The API server writes quantities in a template in its own way; the mark shows changes.
     spec = {name: value for name, value in wanted["spec"].items() if name != "jobTemplate"}
     return {"metadata": wanted["metadata"], "spec": spec}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from reconcilers.pods.strategicmerge import Path
 
-# What was known, and what has happened: no wishes.
+# What is known, and what has happened: not what is desired.
 _BOOKKEEPING: Final = frozenset(
     {
         names.ANNOTATION_CHANGED,
@@ -46,7 +46,7 @@ def with_applied(desired: Mapping[str, Any]) -> dict[str, Any]:
     metadata = desired["metadata"]
     wished = {**desired, "metadata": desired_metadata(metadata)}
     if "replicas" in desired.get("spec", {}):
-        # The rollout changes it, and nobody has to be told of that.
+        # The rollout changes it, and no event is due for that.
         wished["spec"] = {**desired["spec"], "replicas": None}
     canonical = json.dumps(wished, sort_keys=True, separators=(",", ":"))
     applied = hashlib.sha256(canonical.encode()).hexdigest()[: names.DIGEST_LENGTH]
@@ -55,7 +55,7 @@ def with_applied(desired: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def desired_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the metadata of a desired object without the annotations that only tell of it."""
+    """Return the metadata of a desired object without its bookkeeping annotations."""
     annotations = metadata.get("annotations", {})
     kept = {key: value for key, value in annotations.items() if key not in _BOOKKEEPING}
     return {**metadata, "annotations": kept}

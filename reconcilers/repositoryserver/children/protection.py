@@ -24,7 +24,7 @@ REFUSED: Final = (
     "spec.server.networkPolicy makes no NetworkPolicy: {message}; correct it (until then "
     "{meanwhile})"
 )
-FORMER_STAYS: Final = "the NetworkPolicy of before stays in effect"
+PREVIOUS_STAYS: Final = "the NetworkPolicy of before stays in effect"
 NAMESPACE_ONLY: Final = "only pods of namespace {namespace} can connect"
 
 
@@ -91,7 +91,7 @@ class Protection:
             meanwhile = NAMESPACE_ONLY.format(namespace=server.namespace)
             self._applier.ensure(current, resources.NETWORK_POLICIES, bare)
         else:
-            meanwhile = FORMER_STAYS
+            meanwhile = PREVIOUS_STAYS
         message = REFUSED.format(message=refused.message, meanwhile=meanwhile)
         return Problem(SERVER_SETUP, REASON_NETWORK_POLICY, message, blocks=False)
 

@@ -1,4 +1,4 @@
-"""A revision of a server: all that a running one cannot take up.
+"""A revision of a server: all that a running one cannot load.
 
 Its digest names two children: the snapshot of the inputs, and the ReplicaSet that keeps one pod
 with it at work, also while no controller runs.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def digest(server: RepositoryServer, inputs: ServerInputs) -> str:
-    """Return the digest over all that a running server cannot take up.
+    """Return the digest over all that a running server cannot load.
 
     The private key is part of it, so that nothing can be learnt from it about a weak password.
 

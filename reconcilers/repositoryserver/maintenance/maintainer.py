@@ -119,7 +119,7 @@ class Maintainer:
         self,
         current: ReconcileContext,
         digest: str,
-        serving: Mapping[str, Any] | None,
+        pod: Mapping[str, Any] | None,
         setting: failures.Setting,
     ) -> Maintained:
         """Bring the CronJob about, and return what is known of the maintenance.
@@ -130,7 +130,7 @@ class Maintainer:
             current: The reconcile.
             digest: Of the revision that this reconcile wants; empty if its inputs are refused. What
                 is refused to the server is not given to the CronJob either.
-            serving: The pod that clients reach; None if there is none.
+            pod: The pod that clients reach; None if there is none.
             setting: What messages about Kopia name.
 
         Raises:
@@ -139,7 +139,7 @@ class Maintainer:
         wanted = current.server.maintenance
         if wanted is None:
             self._prune(current)
-            return Maintained(self._who_maintains(current, serving), {})
+            return Maintained(self._who_maintains(current, pod), {})
         status = self._last_result(current, setting)
         try:
             if digest:
@@ -188,21 +188,21 @@ class Maintainer:
         return runs.status_of(known, run, "" if run is None else runs.message(run, pods, setting))
 
     def _who_maintains(
-        self, current: ReconcileContext, serving: Mapping[str, Any] | None
+        self, current: ReconcileContext, pod: Mapping[str, Any] | None
     ) -> str | None:
         """Return a warning if nobody maintains the repository; None while that is not known."""
         server = current.server
         if server.read_only or server.has_default_identity:
             # Who makes a repository has another identity unless the resource was given that one.
             return ""
-        if serving is None:
+        if pod is None:
             return None
         now = self._clock.monotonic()
         known = self._known.of(current)
         ask_at = now + ASK_AFTER_SECONDS if known.ask_at is None else known.ask_at
         known = evolve(known, ask_at=ask_at)
         if ask_at <= now:
-            known = self._ask(current, serving, known)
+            known = self._ask(current, pod, known)
         self._known.set(current, known)
         if known.ask_at is not None and known.ask_at > now:
             current.look_again(known.ask_at - now)
@@ -210,12 +210,12 @@ class Maintainer:
             return None
         return UNMAINTAINED.format(owner=known.owner) if known.owner == server.identity else ""
 
-    def _ask(self, current: ReconcileContext, serving: Mapping[str, Any], known: _Known) -> _Known:
+    def _ask(self, current: ReconcileContext, pod: Mapping[str, Any], known: _Known) -> _Known:
         """Ask the server in a pod for the owner; return what is known, with when to ask again."""
         now = self._clock.monotonic()
         try:
             result = self._commands.ensure(
-                current, serving, serverexec.MAINTENANCE_OWNER, servercommands.MAINTENANCE_INFO
+                current, pod, serverexec.MAINTENANCE_OWNER, servercommands.MAINTENANCE_INFO
             )
             if result is None:
                 return known

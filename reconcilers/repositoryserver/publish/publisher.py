@@ -160,8 +160,8 @@ class Publisher:
             current: The reconcile.
             shown: The pod whose certificate clients see; None if there is none. What was published
                 stays then.
-            in_effect: Whether it is the newest, whose certificate is in the Secret that the
-                resource names.
+            in_effect: Whether it is of the update revision, whose certificate is in the Secret that
+                the resource names.
 
         Raises:
             Conflict: Somebody was faster.
@@ -374,7 +374,7 @@ class Publisher:
         return found
 
     def _has_profile(self, current: ReconcileContext) -> bool:
-        """Return whether there is a Profile by the status, which also a former process wrote."""
+        """Return whether there is a Profile by the status, whichever process wrote that."""
         info = (current.obj.get("status") or {}).get("serverInfo") or {}
         return bool(info.get(PROFILE))
 

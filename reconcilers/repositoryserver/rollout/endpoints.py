@@ -1,4 +1,4 @@
-"""Whether the Service routes to a pod, as the EndpointSlices tell it: pure functions.
+"""Whether the Service routes to a pod, as the EndpointSlices have it: pure functions.
 
 The endpoints follow a pod that has become Ready a moment later, and until then a client is refused.
 """

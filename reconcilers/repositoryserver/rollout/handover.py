@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from reconcilers.repositoryserver.rollout.revisions import Revision
 
-#: Seconds for which clients reach nobody while the newest revision comes up with the claim.
+#: Seconds for which clients reach nobody while the update revision comes up with the claim.
 GIVE_BACK_SECONDS: Final = 60.0
 #: Seconds until a revision that has not come up with the claim tries again. Each try is an outage.
 TRY_AGAIN_SECONDS: Final = 600.0
@@ -27,7 +27,7 @@ TRY_AGAIN_SECONDS: Final = 600.0
 REASON_NOT_READY: Final = "ReplacementNotReady"
 NOT_READY: Final = (
     "the pod of ReplicaSet {name} has not become Ready within {seconds:.0f} s of getting the "
-    "claim, which only one node can mount, so the former one has it again; another try is made "
+    "claim, which only one node can mount, so the previous one has it again; another try is made "
     "every {minutes:.0f} minutes, and when something is changed"
 )
 
@@ -70,7 +70,7 @@ def seconds_left(previous: Revision, others: Iterable[Revision], now: datetime) 
     since = previous.time(names.ANNOTATION_YIELDED)
     if since is None:
         return 0.0
-    # One that has become the newest meanwhile has its time as well.
+    # One that has become the update revision meanwhile has its time as well.
     begun = max([since, *(one.created for one in others)])
     end = begun + timedelta(seconds=GIVE_BACK_SECONDS)
     # A clock that was set back makes nobody wait for longer.

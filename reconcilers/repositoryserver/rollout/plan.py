@@ -246,30 +246,30 @@ def drain_until(pod: Mapping[str, Any]) -> datetime | None:
 
 
 def in_each_others_way(
-    newest: Mapping[str, Any] | None, holder: Mapping[str, Any], now: datetime
+    update: Mapping[str, Any] | None, holder: Mapping[str, Any], now: datetime
 ) -> bool:
-    """Return whether the newest pod seems to wait for what another one holds.
+    """Return whether the pod of the update revision seems to wait for what another one holds.
 
     That is so for a claim that only one node can mount. Whether the claim is one, see `one_node`.
 
     Args:
-        newest: The newest pod; None while there is none.
+        update: That pod; None while there is none.
         holder: The pod that serves, or one of the removed controller's.
         now: The time.
     """
-    if newest is None or is_over(newest) or is_over(holder):
+    if update is None or is_over(update) or is_over(holder):
         return False
-    if newest["metadata"]["uid"] == holder["metadata"]["uid"]:
+    if update["metadata"]["uid"] == holder["metadata"]["uid"]:
         return False
-    created = parse_time(newest["metadata"]["creationTimestamp"])
+    created = parse_time(update["metadata"]["creationTimestamp"])
     if now - created < timedelta(seconds=IN_PLACE_AFTER_SECONDS):
         return False
-    scheduled = get_condition(conditions_of(newest), "PodScheduled")
+    scheduled = get_condition(conditions_of(update), "PodScheduled")
     if scheduled is not None and scheduled["status"] == "False":
         # In the scheduler's words; a wish that no node fulfils is not the holder's fault.
         return bool(_VOLUME_CONFLICT.search(scheduled.get("message", "")))
-    elsewhere = newest["spec"].get("nodeName") != holder["spec"].get("nodeName")
-    return elsewhere and podstatus.container_is_being_created(newest)
+    elsewhere = update["spec"].get("nodeName") != holder["spec"].get("nodeName")
+    return elsewhere and podstatus.container_is_being_created(update)
 
 
 def one_node(access_modes: Collection[str]) -> bool:

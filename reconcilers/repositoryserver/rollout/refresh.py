@@ -1,4 +1,4 @@
-"""Acting on what another pod has written: a server that takes over catches up with the former one.
+"""Acting on what other pods have written: a server that takes over catches up with the last one.
 
 Kopia reads the index of a repository when it opens it, and again after a quarter of an hour. A
 backup that ends in a draining pod, after its successor has started, cannot be restored through the
@@ -80,7 +80,7 @@ class Refresher:
     def ensure_caught_up(
         self,
         current: ReconcileContext,
-        serving: Mapping[str, Any],
+        pod: Mapping[str, Any],
         others: Iterable[Mapping[str, Any]],
     ) -> None:
         """Refresh the server in a pod if it may lack what other pods have written.
@@ -92,7 +92,7 @@ class Refresher:
 
         Args:
             current: The reconcile.
-            serving: The Ready pod that clients reach.
+            pod: The Ready pod that clients reach.
             others: The other pods of the server.
 
         Raises:
@@ -105,7 +105,7 @@ class Refresher:
                 return
             state.refreshed_at = now
         pause = min(max(current.server.drain_seconds / 10, PAUSE_MIN_SECONDS), PAUSE_MAX_SECONDS)
-        uid = serving["metadata"]["uid"]
+        uid = pod["metadata"]["uid"]
         if state.under_way is not None and state.under_way.pod != uid:
             # What it finds says nothing of the pod that serves now.
             state.under_way = None
@@ -117,7 +117,7 @@ class Refresher:
             state.under_way = _Refresh(uid, now, written)
         elif written:
             state.under_way = evolve(state.under_way, written=True)
-        refreshed = self._refresh(current, serving, state.under_way.since)
+        refreshed = self._refresh(current, pod, state.under_way.since)
         if refreshed is None:
             return
         complete = refreshed and not state.under_way.written

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 EVENT_REPLACED_IN_PLACE: Final = "ReplacedInPlace"
 REPLACED_IN_PLACE: Final = "pod {pod} is deleted before its replacement is up: {why}"
-EVENT_GAVE_BACK: Final = "FormerRevisionRestored"
+EVENT_GAVE_BACK: Final = "PreviousRevisionRestored"
 GAVE_BACK: Final = (
     "ReplicaSet {previous} gets its pod back: the one that took its claim has not become Ready "
     "within {seconds:.0f} s"

@@ -171,10 +171,10 @@ class StatusWriter:
         """Record an event for each warning that was not there before, or has another reason."""
         for type_ in status.WARNINGS:
             warning = get_condition(after["conditions"], type_)
-            former = get_condition(before.get("conditions") or [], type_)
+            known = get_condition(before.get("conditions") or [], type_)
             if warning is None or warning["status"] != TRUE:
                 continue
-            if former is not None and _kind(former) == _kind(warning):
+            if known is not None and _kind(known) == _kind(warning):
                 continue
             reason, message = warning["reason"], warning["message"]
             _log.warning("warned", reason=reason, cause=message)

@@ -41,7 +41,7 @@ FIRST_SEARCH_SECONDS: Final = 30.0
 FAILED_SEARCH_SECONDS: Final = 600.0
 
 #: Seconds until a search that has found users is repeated: somebody may have deleted them. No
-#: event tells of that.
+#: event shows that.
 NEXT_SEARCH_SECONDS: Final = 86400.0
 
 EVENT_USERS_PURGED: Final = "LegacyUsersPurged"

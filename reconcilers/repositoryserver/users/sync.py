@@ -183,12 +183,12 @@ class UserRegistrar:
         ):
             return known
         stored = self._reader.stored_users(current)
-        former = UserFile.parse("" if stored is None else stored.users)
-        resolved = access.resolve(self._reader.accesses(current), former)
-        marked = former.legacy if stored is not None else _legacy(current, resolved)
+        present = UserFile.parse("" if stored is None else stored.users)
+        resolved = access.resolve(self._reader.accesses(current), present)
+        marked = present.legacy if stored is not None else _legacy(current, resolved)
         users = UserFile(resolved.sections, marked)
         if len(users.text()) > access.MAX_FILE_BYTES:
-            # Users who may connect go first: entries that stay are told of.
+            # Users who may connect go first: entries that stay are reported.
             users = evolve(users, legacy=frozenset())
         known = KnownUsers(
             sources,

@@ -52,7 +52,7 @@ class Cluster:
         #: Told of each request of the controller before it is carried out.
         self.on_request: Callable[[Sent], None] = lambda _: None
         #: Told of each reconcile before it begins.
-        self.on_pass: Callable[[], None] = lambda: None
+        self.on_reconcile: Callable[[], None] = lambda: None
         self._requests = 0
 
     @property
@@ -75,7 +75,7 @@ class Cluster:
             namespace=objects.NAMESPACE,
             image=self.image,
             slots=SLOTS,
-            on_pass=self._on_pass,
+            on_reconcile=self._on_reconcile,
         )
         process.client.observers.append(self._on_request)
         self.process = process
@@ -127,8 +127,8 @@ class Cluster:
         except Killed:
             return None
 
-    def _on_pass(self) -> None:
-        self.on_pass()
+    def _on_reconcile(self) -> None:
+        self.on_reconcile()
 
     def _on_request(self, sent: Sent) -> None:
         self._requests += 1

@@ -230,7 +230,7 @@ class TestServersThatAreGone:
     def test_a_namesake_starts_its_own(self, loading: World) -> None:
         recreated = objects.merged(loading.server(), {"metadata": {"uid": "another"}})
         loading.api.put(api.REPOSITORY_SERVERS, recreated)
-        loading.pass_()
+        loading.reconcile_once()
 
         assert loading.run_commands() == []
         assert loading.kopia.ran() == []
@@ -269,7 +269,7 @@ class TestPurge:
         assert searching.kopia.ran() == ["forget"]
         assert searching.kopia.users == {"somebody@else"}
         assert searching.server()["status"]["repositoryUsers"] == 1
-        assert [one.partition(":")[0] for one in searching.recorder.told()] == [
+        assert [one.partition(":")[0] for one in searching.recorder.lines()] == [
             "Normal LegacyUsersPurged",
             "Warning UsersInRepository",
         ]

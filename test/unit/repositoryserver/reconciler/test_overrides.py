@@ -26,7 +26,7 @@ def test_a_label_for_the_pod_reaches_it_without_a_restart(settled: World) -> Non
     assert after["metadata"]["labels"] == {**before["metadata"]["labels"], "team": "a"}
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
     assert after["spec"] == before["spec"]
-    assert settled.recorder.told() == []
+    assert settled.recorder.lines() == []
 
 
 def test_a_label_that_is_called_as_a_list_of_a_pod_is_a_label(settled: World) -> None:

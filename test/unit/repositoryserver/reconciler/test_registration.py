@@ -53,7 +53,7 @@ class TestEntriesOfTheRemovedController:
 
         assert taken_over.kopia.ran() == ["list", "forget"]
         assert taken_over.kopia.users == {STRANGER}
-        assert taken_over.recorder.told()[0] == (
+        assert taken_over.recorder.lines()[0] == (
             f"Normal LegacyUsersPurged: deleted old user entries from the repository: {USER}"
         )
         assert taken_over.server()["status"]["repositoryUsers"] == 1

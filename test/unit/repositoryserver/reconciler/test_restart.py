@@ -28,7 +28,7 @@ def test_a_steady_server_costs_no_request(settled: World) -> None:
 
     assert settled.api.taken() == []
     assert settled.kopia.ran() == []
-    assert settled.recorder.told() == []
+    assert settled.recorder.lines() == []
 
 
 def test_a_restarted_controller_sends_no_request(settled: World) -> None:
@@ -38,7 +38,7 @@ def test_a_restarted_controller_sends_no_request(settled: World) -> None:
 
     assert settled.api.taken() == []
     assert settled.kopia.ran() == []
-    assert settled.recorder.told() == []
+    assert settled.recorder.lines() == []
 
 
 def _label(secret: Object) -> Callable[[World], None]:
@@ -80,7 +80,7 @@ def test_what_changed_while_no_controller_ran_is_read_and_recorded_once(
     settled.restart()
     settled.reconcile()
     assert settled.api.taken() == []
-    assert settled.recorder.told() == []
+    assert settled.recorder.lines() == []
 
 
 def test_a_resource_that_was_edited_while_no_controller_ran_is_acted_on(settled: World) -> None:

@@ -206,7 +206,7 @@ def test_a_pod_that_waits_for_the_claim_of_the_former_one_takes_its_place(
     settled.reconcile()
 
     assert settled.pod()["metadata"]["name"] == new["metadata"]["name"]
-    (told,) = [event for event in settled.recorder.told() if "ReplacedInPlace" in event]
+    (told,) = [event for event in settled.recorder.lines() if "ReplacedInPlace" in event]
     assert old["metadata"]["name"] in told
     settled.kubelet(settled.pod(), objects.serving())
     settled.reconcile()

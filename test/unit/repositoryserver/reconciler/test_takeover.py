@@ -96,11 +96,11 @@ def test_a_pod_that_waits_for_the_claim_of_the_removed_controllers(
 def test_a_child_of_ours_is_none_of_the_removed_controllers(world: World, name: str) -> None:
     request = Request(objects.NAMESPACE, name)
     world.api.put(api.REPOSITORY_SERVERS, objects.repository_server({"metadata": {"name": name}}))
-    world.pass_of(request)
+    world.reconcile_of(request)
     world.kubelet(world.pod(), objects.serving())
 
     for _ in range(2):
-        world.pass_of(request)
+        world.reconcile_of(request)
 
     assert [action for action in world.api.taken() if action.verb == "delete"] == []
     assert plan.drain_until(world.pod()) is None

@@ -59,7 +59,7 @@ def test_a_changed_access_secret_changes_users_and_restarts_nothing(
     settled.reconcile()
 
     assert settled.may_connect() == accepted
-    assert settled.recorder.told() == [event]
+    assert settled.recorder.lines() == [event]
     assert settled.pod()["metadata"]["uid"] == pod["metadata"]["uid"]
     assert settled.progress() == "Ready"
 

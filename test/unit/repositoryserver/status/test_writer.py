@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 WRITE = Action("patch", "repositoryservers/status", objects.NAME)
 
-READY = Outcome(verdicts=(), serving=True, service_name="s")
+READY = Outcome(verdicts=(), available=True, service_name="s")
 PENDING = Outcome(
-    (Waiting(REPOSITORY_CONNECTED, "OpeningRepository", "Kopia opens it"),), serving=False
+    (Waiting(REPOSITORY_CONNECTED, "OpeningRepository", "Kopia opens it"),), available=False
 )
-AWAY = Outcome((Waiting(SERVER_INITIALIZED, "WaitingForAnswer", "no answer"),), serving=False)
-FAILED = Outcome((Problem(SERVER_SETUP, "SecretMissing", "no Secret"),), serving=False)
-FAILED_OTHERWISE = Outcome((Problem(SERVER_SETUP, "SecretTypeWrong", "a type"),), serving=False)
+AWAY = Outcome((Waiting(SERVER_INITIALIZED, "WaitingForAnswer", "no answer"),), available=False)
+FAILED = Outcome((Problem(SERVER_SETUP, "SecretMissing", "no Secret"),), available=False)
+FAILED_OTHERWISE = Outcome((Problem(SERVER_SETUP, "SecretTypeWrong", "a type"),), available=False)
 EXPIRING = evolve(READY, expiring="it expires")
 EXPIRED = evolve(READY, expiring="it has expired", expired=True)
 
@@ -140,17 +140,17 @@ def test_nor_is_it_written_to_a_namesake(world: World) -> None:
         ),
         pytest.param([FAILED, PENDING], [[IS_MISSING], []], id="it fails no longer"),
         pytest.param(
-            [evolve(FAILED, serving=True), FAILED],
+            [evolve(FAILED, available=True), FAILED],
             [[IS_MISSING_MEANWHILE], [IS_MISSING]],
             id="the former pod serves no longer either",
         ),
         pytest.param(
-            [READY, evolve(PENDING, serving=True), READY],
+            [READY, evolve(PENDING, available=True), READY],
             [[IS_READY], [], []],
             id="a change that takes its course is no news",
         ),
         pytest.param(
-            [READY, evolve(FAILED, serving=True), READY],
+            [READY, evolve(FAILED, available=True), READY],
             [[IS_READY], [IS_MISSING_MEANWHILE], [IS_READY]],
             id="one that failed and has been mended is",
         ),
