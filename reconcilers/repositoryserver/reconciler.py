@@ -218,14 +218,14 @@ class RepositoryServerReconciler:
         observed = do.router.ensure_intact(current, observed.with_revision(update.revision))
 
         # 7. Load changed users: whoever was removed must not come in, whatever else is wrong.
-        state = observed.rollout_state(update.digest, users.version)
+        state = observed.rollout_state(update.hash, users.version)
         matter, others = state.split(observed.pods)
         setting = do.reader.setting(current)
         loaded = do.users.ensure_loaded(current, users, matter, others, setting)
         observed = observed.with_pods(loaded.pods)
 
         # 8. Move the Service to the pod that serves best, and retire the others.
-        do.strays.ensure_pruned(current, update.digest)
+        do.strays.ensure_pruned(current, update.hash)
         routed = do.router.roll_out(current, observed, update, state)
         observed, active = routed.observed, routed.active
 
@@ -254,7 +254,7 @@ class RepositoryServerReconciler:
             do.records.ensure_kept(current, known, update.revision.replica_set)
 
         # 13. Keep the repository maintained, and find out who does it.
-        maintained = do.maintainer.ensure(current, update.digest, reached, setting)
+        maintained = do.maintainer.ensure(current, update.hash, reached, setting)
 
         # 14. Sum up.
         inputs = update.inputs

@@ -119,7 +119,7 @@ IMPOSSIBLE = [
     pytest.param(
         {"podLabels": {"app.kubernetes.io/name": CONTROLLER}}, id="the controller's own label"
     ),
-    pytest.param({"podLabels": {names.LABEL_DIGEST: "x"}}, id="a label of a server's"),
+    pytest.param({"podLabels": {names.LABEL_HASH: "x"}}, id="a label of a server's"),
     pytest.param(
         {"serviceAccountToken": {"audience": "https://kubernetes.default.svc"}},
         id="a token for the API by the field",

@@ -205,9 +205,9 @@ class World:
         """Let the endpoints follow the Service, unless they lag, and reconcile once."""
         service = self.api.store(resources.SERVICES).get(objects.NAMESPACE, SERVICE)
         if service is not None and not self.endpoints_lag:
-            digest = service["spec"]["selector"].get(names.LABEL_DIGEST)
+            digest = service["spec"]["selector"].get(names.LABEL_HASH)
             for pod in self.pods():
-                if names.digest_of(pod) == digest:
+                if names.hash_of(pod) == digest:
                     self.route_to(pod)
         return self.reconcile_of(REQUEST)
 
@@ -319,7 +319,7 @@ class World:
     def selected(self) -> str:
         """Return the digest that the Service selects."""
         service = self._one(resources.SERVICES, SERVICE)
-        digest: str = service["spec"]["selector"][names.LABEL_DIGEST]
+        digest: str = service["spec"]["selector"][names.LABEL_HASH]
         return digest
 
     def secret(self, name: str) -> Object:

@@ -347,7 +347,7 @@ def test_a_resource_that_is_edited_while_it_is_reconciled_ends_as_the_last_edit_
     for resource in (resources.REPLICA_SETS, resources.SECRETS):
         wait_for(
             f"the {resource.plural} of former edits to be gone",
-            functools.partial(client.list, resource, namespace, label_selector=names.LABEL_DIGEST),
+            functools.partial(client.list, resource, namespace, label_selector=names.LABEL_HASH),
             lambda found: [one["metadata"]["name"] for one in found["items"]] == [owner["name"]],
         )
 

@@ -131,7 +131,7 @@ def is_orphan(server: RepositoryServer, obj: Mapping[str, Any]) -> bool:
     return (
         metadata["namespace"] == server.namespace
         and labels.get(names.LABEL_MANAGED_BY) == names.MANAGER
-        and (metadata["name"] in known or names.versioned_digest(server, obj) != "")
+        and (metadata["name"] in known or names.versioned_hash(server, obj) != "")
         and not metadata.get("ownerReferences")
         and "deletionTimestamp" not in metadata
     )

@@ -307,7 +307,7 @@ def _comparable(resource: Resource, wanted: Mapping[str, Any]) -> dict[str, Any]
         # Data are never in the cache, and an immutable Secret's cannot change.
         return {"metadata": wanted["metadata"]}
     if resource == resources.REPLICA_SETS:
-        # The specification of its pods, which the digest stands for, is not in the cache.
+        # The specification of its pods, which the hash stands for, is not in the cache.
         template = {"metadata": wanted["spec"]["template"]["metadata"]}
         spec = {"replicas": wanted["spec"]["replicas"], "template": template}
         return {"metadata": compare.desired_metadata(wanted["metadata"]), "spec": spec}

@@ -49,7 +49,7 @@ def with_applied(desired: Mapping[str, Any]) -> dict[str, Any]:
         # The rollout changes it, and no event is due for that.
         wished["spec"] = {**desired["spec"], "replicas": None}
     canonical = json.dumps(wished, sort_keys=True, separators=(",", ":"))
-    applied = hashlib.sha256(canonical.encode()).hexdigest()[: names.DIGEST_LENGTH]
+    applied = hashlib.sha256(canonical.encode()).hexdigest()[: names.HASH_LENGTH]
     annotations = {**metadata.get("annotations", {}), names.ANNOTATION_APPLIED: applied}
     return {**desired, "metadata": {**metadata, "annotations": annotations}}
 

@@ -19,7 +19,7 @@ class KnownInputs:
 
     Args:
         versions: Generation of the resource and versions of the Secrets.
-        digest: Names the revision: the snapshot and the ReplicaSet.
+        hash: Names the revision: the snapshot and the ReplicaSet.
         not_after: When the certificate expires.
         pod: What messages about the pod name.
         repository: What tells the repository from all others, see `kopia.storage.identity`.
@@ -27,7 +27,7 @@ class KnownInputs:
     """
 
     versions: Versions
-    digest: str
+    hash: str
     not_after: datetime
     pod: PodContext
     repository: str

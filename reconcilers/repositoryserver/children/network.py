@@ -16,7 +16,7 @@ def service(server: RepositoryServer, selected: str) -> dict[str, Any]:
 
     Args:
         server: The resource.
-        selected: Digest of the Pod that it routes to; `NO_DIGEST` where there is none.
+        selected: Hash of the Pod that it routes to; `NO_HASH` where there is none.
     """
     return {
         "apiVersion": "v1",
@@ -24,7 +24,7 @@ def service(server: RepositoryServer, selected: str) -> dict[str, Any]:
         "metadata": names.metadata(server, names.stable_name(server)),
         "spec": {
             "type": "ClusterIP",
-            "selector": {**names.selector(server), names.LABEL_DIGEST: selected},
+            "selector": {**names.selector(server), names.LABEL_HASH: selected},
             "ports": [{"name": "https", "port": PORT, "protocol": "TCP", "targetPort": PORT}],
         },
     }

@@ -46,7 +46,7 @@ class ChildPruner:
         server = current.server
 
         def is_unused(secret: Mapping[str, Any]) -> bool:
-            is_snapshot = names.versioned_digest(server, secret) != "" and mark_of(secret) != ""
+            is_snapshot = names.versioned_hash(server, secret) != "" and mark_of(secret) != ""
             return is_snapshot and secret["metadata"]["name"] not in keep
 
         self._prune(current, resources.SECRETS, is_unused, "no pod uses it")

@@ -84,7 +84,7 @@ class Records:
             return {}
         if not (inputs.versions.complete and users.sources.complete):
             return {}
-        if inputs.digest != names.digest_of(replica_set):
+        if inputs.hash != names.hash_of(replica_set):
             return {}
         text = render(
             Record(
@@ -128,7 +128,7 @@ def _known(server: RepositoryServer, replica_set: Mapping[str, Any], found: Reco
     return Known(
         inputs=KnownInputs(
             versions=Versions(found.inputs, complete=True),
-            digest=names.digest_of(replica_set),
+            hash=names.hash_of(replica_set),
             not_after=found.not_after,
             pod=PodContext.of(server, storage=found.storage, claim=found.claim),
             repository=found.repository,

@@ -54,7 +54,7 @@ class RecordKeeper:
     def recall(self, current: ReconcileContext) -> Known:
         """Return what a process that is new to a server can know of it."""
         owned = self._replica_sets.by_index(INDEX_OWNER, current.server.uid)
-        made = (one for one in owned if names.versioned_digest(current.server, one))
+        made = (one for one in owned if names.versioned_hash(current.server, one))
         return self._records.recall(current.server, made)
 
     def annotations(self, known: Known, replica_set: Mapping[str, Any]) -> dict[str, str]:

@@ -74,7 +74,7 @@ class WorkloadWriter:
         self,
         current: ReconcileContext,
         inputs: ServerInputs | None,
-        digest: str,
+        hash_: str,
         known: Known,
     ) -> dict[str, Any] | None:
         """Create snapshot and ReplicaSet if they are missing.
@@ -82,7 +82,7 @@ class WorkloadWriter:
         Args:
             current: The reconcile.
             inputs: What they are made of; None if both are known to be there.
-            digest: Names them.
+            hash_: Names them.
             known: What is known of the server, for the record.
 
         Returns:
@@ -94,7 +94,7 @@ class WorkloadWriter:
             ClientError: As for `ensure`.
         """
         server = current.server
-        name = names.versioned_name(server, digest)
+        name = names.versioned_name(server, hash_)
         observed = self._caches.replica_sets.get(server.namespace, name)
         if observed is not None:
             self._applier.refuse_foreign(current, resources.REPLICA_SETS, observed)
@@ -103,11 +103,11 @@ class WorkloadWriter:
         if inputs is None:
             return observed
         self._applier.ensure(
-            current, resources.SECRETS, revision.snapshot_secret(server, inputs, digest)
+            current, resources.SECRETS, revision.snapshot_secret(server, inputs, hash_)
         )
         # How many pods one that is there has is for the rollout to say.
         replicas = 1 if observed is None else observed["spec"].get("replicas", 1)
-        desired = revision.replica_set(server, inputs, digest, replicas=replicas)
+        desired = revision.replica_set(server, inputs, hash_, replicas=replicas)
         desired["metadata"]["annotations"] = self._records.annotations(known, desired)
         try:
             replica_set = self._applier.ensure(current, resources.REPLICA_SETS, desired)

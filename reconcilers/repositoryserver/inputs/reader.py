@@ -148,7 +148,7 @@ class InputReader:
         """
         server, state = current.server, self._state.of(current)
         full = None
-        if known is None or not self._snapshot_stands(server, known.digest):
+        if known is None or not self._snapshot_stands(server, known.hash):
             # First, so that a refusal leaves no inputs of before for the next reconcile.
             state.inputs = state.refusal = None
             if server.self_signed:
@@ -248,7 +248,7 @@ class InputReader:
     ) -> KnownInputs:
         return KnownInputs(
             versions=versions,
-            digest=revision.digest(server, full),
+            hash=revision.revision_hash(server, full),
             not_after=full.certificate.not_after,
             pod=PodContext.of(server, storage=full.storage.label, claim=full.storage.claim),
             repository=identity(full.storage, server.namespace),
@@ -259,11 +259,11 @@ class InputReader:
         due = selfsigned.is_due(known.not_after, self._clock.now())
         return current.server.self_signed and due and not self._issuer.is_put_off(current)
 
-    def _snapshot_stands(self, server: api.RepositoryServer, digest: str) -> bool:
+    def _snapshot_stands(self, server: api.RepositoryServer, hash_: str) -> bool:
         """Return whether snapshot and ReplicaSet are there and found: neither is written then."""
-        name = names.versioned_name(server, digest)
+        name = names.versioned_name(server, hash_)
         return all(
-            obj is not None and names.is_found(server, obj, digest)
+            obj is not None and names.is_found(server, obj, hash_)
             for obj in (
                 self._caches.replica_sets.get(server.namespace, name),
                 self._caches.secrets.get(server.namespace, name),

@@ -118,7 +118,7 @@ class Maintainer:
     def ensure(
         self,
         current: ReconcileContext,
-        digest: str,
+        hash_: str,
         pod: Mapping[str, Any] | None,
         setting: failures.Setting,
     ) -> Maintained:
@@ -128,7 +128,7 @@ class Maintainer:
 
         Args:
             current: The reconcile.
-            digest: Of the revision that this reconcile wants; empty if its inputs are refused. What
+            hash_: Of the revision that this reconcile wants; empty if its inputs are refused. What
                 is refused to the server is not given to the CronJob either.
             pod: The pod that clients reach; None if there is none.
             setting: What messages about Kopia name.
@@ -142,8 +142,8 @@ class Maintainer:
             return Maintained(self._who_maintains(current, pod), {})
         status = self._last_result(current, setting)
         try:
-            if digest:
-                self._ensure_children(current, wanted, digest)
+            if hash_:
+                self._ensure_children(current, wanted, hash_)
         except RetryLater:
             current.look_again(REFUSED_SECONDS)
         except (InvalidInput, Invalid, BadRequest, Forbidden, WebhookFailed) as error:
@@ -152,8 +152,8 @@ class Maintainer:
             return Maintained(REFUSED.format(name=name, message=error.message), status)
         return Maintained(runs.warning(status), status)
 
-    def _ensure_children(self, current: ReconcileContext, wanted: Maintenance, digest: str) -> None:
-        key = desired.key(wanted, digest)
+    def _ensure_children(self, current: ReconcileContext, wanted: Maintenance, hash_: str) -> None:
+        key = desired.key(wanted, hash_)
         children = list(self._children(current))
         if len(children) == len(_KINDS) and all(_key_of(child) == key for _, child in children):
             return

@@ -171,10 +171,10 @@ class Publisher:
         if wanted.profile or self._has_profile(current):
             self._caches.profiles.demand()
         # Empty also while the removed controller's pod serves.
-        digest = "" if shown is None else names.digest_of(shown)
+        hash_ = "" if shown is None else names.hash_of(shown)
         steps = [*self._superfluous(current)]
-        if digest:
-            steps += self._wanted(current, digest, in_effect=in_effect)
+        if hash_:
+            steps += self._wanted(current, hash_, in_effect=in_effect)
         problem: Problem | None = None
         warnings: list[str] = []
         for step in steps:
@@ -190,24 +190,22 @@ class Publisher:
         warning = "; besides, ".join(filter(None, warnings))
         if warning:
             current.look_again(AGAIN_SECONDS)
-        is_known = digest or not wanted
+        is_known = hash_ or not wanted
         return Published(problem, warning if is_known else None, self._names(current))
 
-    def _wanted(
-        self, current: ReconcileContext, digest: str, *, in_effect: bool
-    ) -> Iterator[_Step]:
+    def _wanted(self, current: ReconcileContext, hash_: str, *, in_effect: bool) -> Iterator[_Step]:
         """Yield how each object that the resource asks for is published.
 
         Args:
             current: The reconcile.
-            digest: Of the revision that clients see.
+            hash_: Of the revision that clients see.
             in_effect: As for `ensure`.
         """
         server = current.server
 
         def secret(name: str, field_: str, make: _Make) -> _Step:
             act = functools.partial(
-                self._ensure_secret, current, name, digest, make, in_effect=in_effect
+                self._ensure_secret, current, name, hash_, make, in_effect=in_effect
             )
             return _Step(act, REFUSED, resources.SECRETS, name, field_)
 
@@ -243,7 +241,7 @@ class Publisher:
         return ""
 
     def _ensure_secret(
-        self, current: ReconcileContext, name: str, digest: str, make: _Make, *, in_effect: bool
+        self, current: ReconcileContext, name: str, hash_: str, make: _Make, *, in_effect: bool
     ) -> str:
         """Apply a Secret, unless it is known to be as it should be.
 
@@ -251,7 +249,7 @@ class Publisher:
         left once it has another version.
         """
         server, known = current.server, self._known.of(current)
-        mark = self._mark(current, digest)
+        mark = self._mark(current, hash_)
         observed = self._caches.secrets.get(server.namespace, name)
         if observed is not None:
             self._applier.refuse_foreign(current, resources.SECRETS, observed)
@@ -259,13 +257,13 @@ class Publisher:
             as_left = version == version_of(observed)
             wanted = names.metadata(server, name)
             # The Secret that the certificate came from may have the next one by now.
-            fits = _mark_of(observed).startswith(mark if in_effect else desired.mark(digest))
+            fits = _mark_of(observed).startswith(mark if in_effect else desired.mark(hash_))
             if as_left and fits and not compare.differs(wanted, observed["metadata"]):
                 return ""
         refusal = known.refused.get(name)
         if refusal is not None and refusal[0] == mark:
             raise InvalidInput(refusal[1].reason, refusal[1].message)
-        certificate = self._certificate(current, digest)
+        certificate = self._certificate(current, hash_)
         if certificate is None:
             return ""
         try:
@@ -318,20 +316,20 @@ class Publisher:
             raise InvalidInput(known.user.reason, known.user.message)
         return known.user
 
-    def _mark(self, current: ReconcileContext, digest: str) -> str:
+    def _mark(self, current: ReconcileContext, hash_: str) -> str:
         """Return what a Secret is marked with that is made now."""
         tls = current.server.tls
         version = "" if tls is None else self._secrets.version(tls.namespace, tls.name)
-        return desired.mark(digest, versions([version]))
+        return desired.mark(hash_, versions([version]))
 
-    def _certificate(self, current: ReconcileContext, digest: str) -> ServerCertificate | None:
+    def _certificate(self, current: ReconcileContext, hash_: str) -> ServerCertificate | None:
         """Return the certificate of a revision; None if it cannot be known.
 
         Raises:
             ClientError: The Secret of the revision could not be read.
         """
         server = current.server
-        ref = secrets.SecretRef("", server.namespace, names.versioned_name(server, digest))
+        ref = secrets.SecretRef("", server.namespace, names.versioned_name(server, hash_))
         obj = self._secrets.get(current.reads, ref.namespace, ref.name)
         try:
             return certificates.server_certificate(secrets.read(ref, obj, (secrets.TYPE_OPAQUE,)))

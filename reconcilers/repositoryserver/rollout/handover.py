@@ -49,12 +49,12 @@ def yielded(revisions: Iterable[Revision], update: str) -> Revision | None:
 
     Args:
         revisions: Those of a server.
-        update: Digest of the update revision.
+        update: Hash of the update revision.
     """
     found = (
         one
         for one in revisions
-        if one.digest != update and not one.is_kept and one.time(names.ANNOTATION_YIELDED)
+        if one.hash != update and not one.is_kept and one.time(names.ANNOTATION_YIELDED)
     )
     return next(found, None)
 

@@ -37,8 +37,8 @@ class Observed:
     Args:
         revisions: Its ReplicaSets with their pods.
         legacy_pods: The pods that the removed controller has left.
-        selected: Digest that the Service selects; empty if there is no Service.
-        kept: Digests of the revisions that have a pod, or get one, whoever owns them.
+        selected: Hash that the Service selects; empty if there is no Service.
+        kept: Hashes of the revisions that have a pod, or get one, whoever owns them.
         users: The Secret with the users, without its data; None if there is none.
         endpoint_slices: Those of the Service.
     """
@@ -60,9 +60,9 @@ class Observed:
         """The pods of its revisions."""
         return [pod for revision in self.revisions for pod in revision.pods]
 
-    def revision(self, digest: str) -> Revision | None:
-        """Return the revision with a digest; None if there is none."""
-        return next((one for one in self.revisions if one.digest == digest), None)
+    def revision(self, hash_: str) -> Revision | None:
+        """Return the revision with a hash; None if there is none."""
+        return next((one for one in self.revisions if one.hash == hash_), None)
 
     def beside(self, pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         """Return the other pods of the server, those of the removed controller among them."""
@@ -77,10 +77,10 @@ class Observed:
         """
         if revision is None:
             return self
-        revisions = [one for one in self.revisions if one.digest != revision.digest]
-        kept = self.kept - {revision.digest}
+        revisions = [one for one in self.revisions if one.hash != revision.hash]
+        kept = self.kept - {revision.hash}
         if revision.is_kept:
-            kept |= {revision.digest}
+            kept |= {revision.hash}
         return evolve(self, revisions=(*revisions, revision), kept=kept)
 
     def with_pods(self, pods: Iterable[Mapping[str, Any]]) -> Observed:
@@ -108,7 +108,7 @@ class Observed:
         """Return where the server stands between two revisions.
 
         Args:
-            update: Digest of the update revision; empty while that is not known.
+            update: Hash of the update revision; empty while that is not known.
             users: Version of the users that a pod must have.
         """
         return RolloutState(update, self.selected, WrittenUsers.of(users, self.users), self.kept)
@@ -135,15 +135,15 @@ class Observer:
         )
         return Observed(
             revisions=tuple(
-                self.revision(one) for one in owned if names.versioned_digest(server, one)
+                self.revision(one) for one in owned if names.versioned_hash(server, one)
             ),
             legacy_pods=tuple(
                 pod
                 for pod in caches.pods.by_index(INDEX_OWNER, server.uid)
                 if is_of_removed_controller(resources.PODS, pod)
             ),
-            selected=self._selector(server.namespace, service).get(names.LABEL_DIGEST, ""),
-            kept=frozenset(one.digest for one in revisions if one.is_kept),
+            selected=self._selector(server.namespace, service).get(names.LABEL_HASH, ""),
+            kept=frozenset(one.hash for one in revisions if one.is_kept),
             users=caches.secrets.get(server.namespace, names.users_name(server)),
             endpoint_slices=tuple(caches.endpoint_slices.by_index(INDEX_SERVICE, service)),
         )

@@ -48,11 +48,11 @@ class RolloutState:
     """Where a server stands between two revisions.
 
     Args:
-        update: Digest of the update revision, which the server should be; empty while that is not
+        update: Hash of the update revision, which the server should be; empty while that is not
             known.
-        selected: Digest that the Service selects; empty if there is no Service.
+        selected: Hash that the Service selects; empty if there is no Service.
         users: The users that a pod must have.
-        kept: Digests of the revisions that have a pod, or get one.
+        kept: Hashes of the revisions that have a pod, or get one.
     """
 
     update: str
@@ -97,21 +97,21 @@ class RolloutState:
         return matter, [pod for pod in pods if not (pod is active or self._is_update(pod))]
 
     def selects(self, active: Mapping[str, Any] | None, now: datetime) -> str:
-        """Return the digest that the Service is to select.
+        """Return the hash that the Service is to select.
 
         Args:
             active: What `active` returned.
             now: The time.
         """
         if active is not None:
-            return names.digest_of(active)
-        # Whoever deletes a pod, its ReplicaSet makes another one with its digest.
+            return names.hash_of(active)
+        # Whoever deletes a pod, its ReplicaSet makes another one with its hash.
         if self.selected in self.kept:
             return self.selected
         # The endpoint then follows the kubelet without our help.
         if self.update in self.kept and self.users.have_settled(now):
             return self.update
-        return names.NO_DIGEST
+        return names.NO_HASH
 
     def has_clients(self, pod: Mapping[str, Any]) -> bool:
         """Return whether the Service has let clients reach a pod until now."""
@@ -120,10 +120,10 @@ class RolloutState:
         return unknown or self._is_selected(pod)
 
     def _is_update(self, pod: Mapping[str, Any]) -> bool:
-        return names.digest_of(pod) == self.update
+        return names.hash_of(pod) == self.update
 
     def _is_selected(self, pod: Mapping[str, Any]) -> bool:
-        return names.digest_of(pod) == self.selected
+        return names.hash_of(pod) == self.selected
 
     def _has_users(self, pod: Mapping[str, Any]) -> bool:
         """Return whether a pod has the users of now."""
@@ -170,8 +170,8 @@ def retire(
     delete: list[tuple[Mapping[str, Any], str]] = []
     stays: list[Mapping[str, Any]] = []
     waits: list[float] = []
-    stay = {state.update, "" if active is None else names.digest_of(active)}
-    leaves = [pod for pod in pods if names.digest_of(pod) not in stay]
+    stay = {state.update, "" if active is None else names.hash_of(active)}
+    leaves = [pod for pod in pods if names.hash_of(pod) not in stay]
     for pod in [*leaves, *legacy]:
         if is_over(pod):
             continue
@@ -206,15 +206,15 @@ def _of_no_use(pods: Sequence[Mapping[str, Any]], update: str) -> Iterable[Mappi
 
     Args:
         pods: All pods.
-        update: Digest of the revision whose last end is reported until it has another pod.
+        update: Hash of the revision whose last end is reported until it has another pod.
     """
-    live = {names.digest_of(pod) for pod in pods if not is_over(pod)}
+    live = {names.hash_of(pod) for pod in pods if not is_over(pod)}
     for pod in pods:
         has_ended = pod.get("status", {}).get("phase") in podstatus.ENDED_PHASES
         if not has_ended or pod["metadata"].get("deletionTimestamp"):
             continue
-        digest = names.digest_of(pod)
-        if digest in live or digest != update:
+        hash_ = names.hash_of(pod)
+        if hash_ in live or hash_ != update:
             yield pod
 
 

@@ -35,11 +35,11 @@ class Revision:
     @property
     def pods(self) -> tuple[Mapping[str, Any], ...]:
         """Its pods: those that it owns but for such as have lost its label."""
-        return tuple(pod for pod in self.owned if names.digest_of(pod))
+        return tuple(pod for pod in self.owned if names.hash_of(pod))
 
     @property
-    def digest(self) -> str:
-        """Its digest. By its name: labels can be taken off."""
+    def hash(self) -> str:
+        """Its hash. By its name: labels can be taken off."""
         return names.split_versioned(self.name)[1]
 
     @property

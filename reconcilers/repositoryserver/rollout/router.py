@@ -154,14 +154,14 @@ class ServiceRouter:
             self._moved_at.set(current, self._clock.monotonic())
         self._applier.ensure(current, resources.SERVICES, network.service(server, selected))
         self._delete(current, retirement)
-        if update.digest:
-            stay = {update.digest, selected} | {names.digest_of(pod) for pod in retirement.stay}
-            used = {update.digest}
+        if update.hash:
+            stay = {update.hash, selected} | {names.hash_of(pod) for pod in retirement.stay}
+            used = {update.hash}
             for revision in observed.revisions:
-                gone = revision.digest not in stay and self._retire(
+                gone = revision.hash not in stay and self._retire(
                     current, revision, retirement, settled=settled
                 )
-                used |= set() if gone else {revision.digest}
+                used |= set() if gone else {revision.hash}
             self._pruner.snapshots(current, {names.versioned_name(server, one) for one in used})
         if settled:
             self._pruner.certificate(current)
@@ -175,7 +175,7 @@ class ServiceRouter:
         Those of a ReplicaSet go with it.
         """
         for pod, why in retirement.delete:
-            if why == plan.WHY_ENDED or not names.digest_of(pod):
+            if why == plan.WHY_ENDED or not names.hash_of(pod):
                 self._applier.delete(current, resources.PODS, pod, why)
         if retirement.wait is not None:
             current.look_again(retirement.wait)
@@ -195,8 +195,8 @@ class ServiceRouter:
         """
         if revision.is_deleted:
             return False
-        reasons = {names.digest_of(pod): why for pod, why in retirement.delete}
-        why = reasons.get(revision.digest, plan.WHY_SUPERSEDED)
+        reasons = {names.hash_of(pod): why for pod, why in retirement.delete}
+        why = reasons.get(revision.hash, plan.WHY_SUPERSEDED)
         if revision.is_kept:
             self._workload.retire(current, revision.replica_set, why)
         elif not revision.pods and (settled or not revision.time(names.ANNOTATION_YIELDED)):
@@ -241,7 +241,7 @@ class ServiceRouter:
             return False
         if not plan.in_each_others_way(update.pod, holder, self._clock.now()):
             return False
-        previous = observed.revision(names.digest_of(holder))
+        previous = observed.revision(names.hash_of(holder))
         if previous is not None and not previous.is_kept:
             # Its pod is about to go.
             return False
@@ -276,7 +276,7 @@ class ServiceRouter:
         active: Mapping[str, Any] | None,
     ) -> None:
         """Scale the previous revision back to one pod if none has come up in its place."""
-        previous, now = handover.yielded(observed.revisions, update.digest), self._clock.now()
+        previous, now = handover.yielded(observed.revisions, update.hash), self._clock.now()
         if previous is None or (active is not None and podstatus.is_ready(active)):
             return
         others = [one for one in observed.revisions if one.is_kept]

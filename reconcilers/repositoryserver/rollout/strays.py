@@ -56,7 +56,7 @@ class Strays:
 
         Args:
             current: The reconcile.
-            update: Digest of that revision; empty while it is not known.
+            update: Hash of that revision; empty while it is not known.
 
         Raises:
             ClientError: As for `ensure_gone`.
@@ -70,7 +70,7 @@ class Strays:
         Args:
             request: The server, which may be gone.
             deadline: Until when.
-            update: Digest of the revision that is about to be made again, and takes its pod back;
+            update: Hash of the revision that is about to be made again, and takes its pod back;
                 empty for none.
 
         Raises:
@@ -78,9 +78,9 @@ class Strays:
         """
         for pod in self.released(request):
             metadata, maker = pod["metadata"], names.maker_of(pod)
-            _, digest = names.split_versioned(maker)
+            _, hash_ = names.split_versioned(maker)
             is_kept = self._caches.replica_sets.get(request.namespace, maker) is not None
-            if is_kept or digest == update or "deletionTimestamp" in metadata:
+            if is_kept or hash_ == update or "deletionTimestamp" in metadata:
                 continue
             try:
                 self._client.delete(

@@ -43,11 +43,11 @@ class _Slot:
     """A replacement under way.
 
     Args:
-        digest: Of the new revision.
+        hash: Of the new revision.
         since: When it began, in monotonic seconds.
     """
 
-    digest: str
+    hash: str
     since: float
 
 
@@ -66,45 +66,45 @@ class RolloutSlots:
         self._holders: dict[Request, _Slot] = {}
         # Invariant: a resource is never both waiting and holding a slot.
         self._waiting: set[Request] = set()
-        # The replacements that have failed since one succeeded, by resource, with their digests.
+        # The replacements that have failed since one succeeded, by resource, with their hashes.
         self._failed: dict[Request, str] = {}
-        # Those that were held back for that, with their digests.
+        # Those that were held back for that, with their hashes.
         self._held_back: dict[Request, str] = {}
 
-    def acquire(self, request: Request, digest: str = "") -> bool:
+    def acquire(self, request: Request, hash_: str = "") -> bool:
         """Return whether a resource has a slot, or gets one now.
 
         Args:
             request: The resource.
-            digest: Of the revision that it would begin. Another one than the one that failed, or
+            hash_: Of the revision that it would begin. Another one than the one that failed, or
                 was held back, means that somebody has changed its inputs since.
         """
         with self._lock:
             self._expire()
-            if self._failed.get(request, digest) != digest:
+            if self._failed.get(request, hash_) != hash_:
                 del self._failed[request]
             if request in self._holders:
                 return True
             # One that has failed, and of which nothing is there, would wait for itself for ever.
             held = len(self._failed) >= self._limit and request not in self._failed
-            if held and self._held_back.setdefault(request, digest) != digest:
+            if held and self._held_back.setdefault(request, hash_) != hash_:
                 held = False
             if held or len(self._holders) >= self._limit:
                 self._waiting.add(request)
                 return False
-            self._begin(request, digest)
+            self._begin(request, hash_)
             return True
 
-    def resume(self, request: Request, digest: str) -> None:
+    def resume(self, request: Request, hash_: str) -> None:
         """Count a replacement that another process has begun, whatever the limit.
 
         Args:
             request: The resource.
-            digest: Of the revision.
+            hash_: Of the revision.
         """
         with self._lock:
-            if request not in self._holders and self._failed.get(request) != digest:
-                self._begin(request, digest)
+            if request not in self._holders and self._failed.get(request) != hash_:
+                self._begin(request, hash_)
 
     def holds(self, request: Request) -> list[Request]:
         """Return the resources whose failures hold a resource back; empty if it waits for a slot.
@@ -134,7 +134,7 @@ class RolloutSlots:
             self._waiting.discard(request)
             slot = self._holders.pop(request, None)
             if slot is not None:
-                self._failed[request] = slot.digest
+                self._failed[request] = slot.hash
 
     def succeed(self, request: Request) -> None:
         """Free the slot of a resource whose replacement serves, or has failed and works now."""
@@ -152,17 +152,17 @@ class RolloutSlots:
             self._failed.pop(request, None)
             self._held_back.pop(request, None)
 
-    def _begin(self, request: Request, digest: str) -> None:
+    def _begin(self, request: Request, hash_: str) -> None:
         self._waiting.discard(request)
         self._held_back.pop(request, None)
-        self._holders[request] = _Slot(digest, self._clock.monotonic())
+        self._holders[request] = _Slot(hash_, self._clock.monotonic())
 
     def _expire(self) -> None:
         now = self._clock.monotonic()
         for holder, slot in list(self._holders.items()):
             if now - slot.since >= EXPIRY_SECONDS:
                 del self._holders[holder]
-                self._failed[holder] = slot.digest
+                self._failed[holder] = slot.hash
 
 
 def why_held(failed: Sequence[str]) -> str:

@@ -67,9 +67,9 @@ class UpdateRevision:
     verdict: Problem | Waiting | None = None
 
     @property
-    def digest(self) -> str:
+    def hash(self) -> str:
         """Names the revision; empty while that is not known."""
-        return "" if self.inputs is None else self.inputs.digest
+        return "" if self.inputs is None else self.inputs.hash
 
     @property
     def claim(self) -> str:
@@ -83,7 +83,7 @@ class UpdateRevision:
 
     def is_of(self, pod: Mapping[str, Any]) -> bool:
         """Return whether an observed pod is of this revision."""
-        return names.digest_of(pod) == self.digest
+        return names.hash_of(pod) == self.hash
 
 
 @frozen
@@ -91,11 +91,11 @@ class _Change:
     """A revision that is not begun yet.
 
     Args:
-        digest: Names it.
+        hash: Names it.
         since: Since when it is the one that is wanted, in monotonic seconds.
     """
 
-    digest: str
+    hash: str
     since: float
 
 
@@ -104,11 +104,11 @@ class _Failure:
     """The fault that the pod of a revision had last.
 
     Args:
-        digest: Of the revision: that of another one does not count.
+        hash: Of the revision: that of another one does not count.
         problem: The fault.
     """
 
-    digest: str
+    hash: str
     problem: Problem
 
 
@@ -197,7 +197,7 @@ class RevisionUpdater:
             full: The inputs, if they had to be read.
             users: What is known of the users.
         """
-        revision = observed.revision(inputs.digest)
+        revision = observed.revision(inputs.hash)
         try:
             revision = self._write(current, revision, inputs, full, users)
         except (InvalidInput, Forbidden, WebhookFailed) as error:
@@ -205,10 +205,10 @@ class RevisionUpdater:
             # ReplicaSets of before: the rest of the reconcile deletes them.
             return UpdateRevision(inputs, revision, unfinished(error))
         if revision is None:
-            name = names.versioned_name(current.server, inputs.digest)
+            name = names.versioned_name(current.server, inputs.hash)
             return UpdateRevision(inputs, verdict=podstatus.examine(None, name, inputs.pod))
         found = self._examine(current, observed, revision, inputs)
-        return UpdateRevision(inputs, revision, self._lasting(current, inputs.digest, found))
+        return UpdateRevision(inputs, revision, self._lasting(current, inputs.hash, found))
 
     def _write(
         self,
@@ -220,7 +220,7 @@ class RevisionUpdater:
     ) -> Revision | None:
         known = Known(inputs, users)
         try:
-            replica_set = self._workload.ensure_revision(current, full, inputs.digest, known)
+            replica_set = self._workload.ensure_revision(current, full, inputs.hash, known)
         except Exception:
             # What a ReplicaSet that is there lacks, a label say, the next reconcile sees only if
             # it reads all.
@@ -281,24 +281,24 @@ class RevisionUpdater:
 
         One that replaces another waits until nothing has changed for a while, and for a slot.
         """
-        request, digest, state = current.request, inputs.digest, self._state.of(current)
-        revision = observed.revision(digest)
+        request, hash_, state = current.request, inputs.hash, self._state.of(current)
+        revision = observed.revision(hash_)
         ready = [pod for pod in observed.pods if podstatus.is_ready(pod)]
         if revision is not None:
             state.change = None
             if ready and not any(map(podstatus.is_ready, revision.pods)):
-                self._slots.resume(request, digest)
+                self._slots.resume(request, hash_)
             return None
         if not ready:
             return None
         now = self._clock.monotonic()
-        if state.change is None or state.change.digest != digest:
-            state.change = _Change(digest, now)
+        if state.change is None or state.change.hash != hash_:
+            state.change = _Change(hash_, now)
         left = state.change.since + QUIET_SECONDS - now
         if left > 0:
             current.look_again(left)
             return Waiting(SERVER_SETUP, REASON_CHANGES_SETTLING, WAITING_QUIET)
-        if self._slots.acquire(request, digest):
+        if self._slots.acquire(request, hash_):
             return None
         current.look_again(self._slots.pause())
         failed = [one.name for one in self._slots.holds(request)]
@@ -315,7 +315,7 @@ class RevisionUpdater:
             active: The pod that clients reach; None if there is none.
         """
         is_update = active is not None and update.is_of(active)
-        if isinstance(update.verdict, Problem) and update.digest:
+        if isinstance(update.verdict, Problem) and update.hash:
             self._slots.fail(current.request)
         elif active is not None and is_update and podstatus.is_ready(active):
             self._slots.succeed(current.request)
@@ -323,14 +323,14 @@ class RevisionUpdater:
             self._slots.release(current.request)
 
     def _lasting(
-        self, current: ReconcileContext, digest: str, verdict: Problem | Waiting | None
+        self, current: ReconcileContext, hash_: str, verdict: Problem | Waiting | None
     ) -> Problem | Waiting | None:
         """Return the fault of a pod, that of the last try while the same pod is tried again."""
         state = self._state.of(current)
         known = state.failure
-        failure = known.problem if known is not None and known.digest == digest else None
+        failure = known.problem if known is not None and known.hash == hash_ else None
         verdict = podstatus.lasting_problem(failure, verdict)
-        state.failure = _Failure(digest, verdict) if isinstance(verdict, Problem) else None
+        state.failure = _Failure(hash_, verdict) if isinstance(verdict, Problem) else None
         return verdict
 
 

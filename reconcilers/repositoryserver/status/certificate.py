@@ -45,7 +45,7 @@ class ShownCertificates:
 
     Args:
         client: Reads the Secret of a revision.
-        states: Holds the certificates of the revisions of each resource, by digest.
+        states: Holds the certificates of the revisions of each resource, by hash.
     """
 
     def __init__(self, *, client: Client, states: States) -> None:
@@ -68,26 +68,26 @@ class ShownCertificates:
         Raises:
             ClientError: The Secret could not be read.
         """
-        found, digest = self._found.of(current), names.digest_of(pod)
+        found, hash_ = self._found.of(current), names.hash_of(pod)
         if inputs is not None and inputs.fingerprint:
             # Of others but these two no pod is left that could be shown.
-            for other in found.keys() - {digest, inputs.digest}:
+            for other in found.keys() - {hash_, inputs.hash}:
                 del found[other]
-            found[inputs.digest] = ShownCertificate(inputs.fingerprint, inputs.not_after)
-        if digest not in found:
+            found[inputs.hash] = ShownCertificate(inputs.fingerprint, inputs.not_after)
+        if hash_ not in found:
             info = (current.obj.get("status") or {}).get("serverInfo") or {}
             if info.get("tlsFingerprint") and info.get("podName") == pod["metadata"]["name"]:
                 # A controller that starts with thousands of servers reads nothing for this.
                 return None
-            read = self._read(current, digest)
+            read = self._read(current, hash_)
             if read is None:
                 return None
-            found[digest] = read
-        return found[digest]
+            found[hash_] = read
+        return found[hash_]
 
-    def _read(self, current: ReconcileContext, digest: str) -> ShownCertificate | None:
+    def _read(self, current: ReconcileContext, hash_: str) -> ShownCertificate | None:
         server = current.server
-        name = names.versioned_name(server, digest)
+        name = names.versioned_name(server, hash_)
         try:
             obj = self._client.get(
                 resources.SECRETS, server.namespace, name, deadline=current.deadline

@@ -43,7 +43,7 @@ PROGRAM = Records("p")
 SERVER = api.parse(objects.repository_server())
 KNOWN_INPUTS = KnownInputs(
     versions=Versions("i", complete=True),
-    digest=objects.DIGEST,
+    hash=objects.DIGEST,
     not_after=RECORD.not_after,
     pod=PodContext.of(SERVER, storage=RECORD.storage, claim=""),
     repository="r",
@@ -119,7 +119,7 @@ def test_the_same_users_make_the_same_record_in_any_order() -> None:
             with_users(sources=Versions("s", complete=False)),
             id="the cache lacked an access Secret",
         ),
-        pytest.param(with_inputs(digest="9876543210"), id="what is known is of another pod"),
+        pytest.param(with_inputs(hash="9876543210"), id="what is known is of another pod"),
         pytest.param(
             with_users(legacy=frozenset({"x" * record.MAX_LENGTH})), id="it would be too long"
         ),

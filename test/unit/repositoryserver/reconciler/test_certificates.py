@@ -234,7 +234,7 @@ class TestCertificateOfTheControllersOwn:
 
         assert settled.secret(self.SECRET)["data"] != former["data"]
         assert len(settled.pods()) == 2
-        assert settled.selected() == names.digest_of(pod)
+        assert settled.selected() == names.hash_of(pod)
 
     def test_is_renewed_when_a_third_of_its_life_is_left(self, settled: World) -> None:
         before = settled.server()["status"]["serverInfo"]

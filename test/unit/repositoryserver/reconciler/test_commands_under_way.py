@@ -94,7 +94,7 @@ class TestLoadingUsers:
         # The former pod serves, without the change.
         assert slow.condition("Available")[0] == "True"
         assert slow.condition("Ready")[:2] == ("False", "LoadingUsers")
-        slow.drop_pod(next(pod for pod in slow.pods() if names.digest_of(pod) == slow.selected()))
+        slow.drop_pod(next(pod for pod in slow.pods() if names.hash_of(pod) == slow.selected()))
         slow.reconcile()
         message = LOADING_USERS.format(pod=new["metadata"]["name"])
         assert slow.condition("ServerRefreshed") == ("Unknown", "LoadingUsers", message)

@@ -148,7 +148,7 @@ def test_bad_input_leaves_a_running_server_alone(settled: World) -> None:
     assert settled.condition("Stalled")[:2] == ("True", "SecretKeyMissing")
     assert settled.pod() == pod
     assert settled.condition("ServerInitialized")[0] == "True"
-    assert settled.selected() == pod["metadata"]["labels"][names.LABEL_DIGEST]
+    assert settled.selected() == pod["metadata"]["labels"][names.LABEL_HASH]
 
 
 def test_a_reference_into_another_namespace_is_refused(world: World) -> None:

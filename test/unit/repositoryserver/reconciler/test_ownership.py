@@ -289,7 +289,7 @@ def test_what_a_deleted_namesake_has_left_is_waited_for(world: World) -> None:
 
 def test_a_server_is_not_ready_by_the_service_of_a_deleted_namesake(world: World) -> None:
     former = api.parse(objects.repository_server({"metadata": {"uid": "uid-of-a-namesake"}}))
-    world.api.put(resources.SERVICES, network.service(former, names.NO_DIGEST))
+    world.api.put(resources.SERVICES, network.service(former, names.NO_HASH))
     world.reconcile_once()
     world.kubelet(world.pod(), objects.serving())
 
@@ -331,7 +331,7 @@ def test_the_users_of_a_pod_whose_server_had_a_namesake(
 
     world.reconcile()
 
-    (pod,) = [pod for pod in world.pods() if names.digest_of(pod)]
+    (pod,) = [pod for pod in world.pods() if names.hash_of(pod)]
     world.kubelet(pod, objects.serving())
     world.reconcile()
     assert world.kopia.ran() == (["load users"] if told else [])

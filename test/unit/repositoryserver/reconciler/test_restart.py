@@ -129,7 +129,7 @@ CHANGES: dict[str, Callable[[World], object]] = {
 def _outcome(world: World) -> dict[str, Any]:
     """Return what users see of a server, in the end."""
     return {
-        "pods": {names.digest_of(pod): pod["metadata"]["labels"] for pod in world.pods()},
+        "pods": {names.hash_of(pod): pod["metadata"]["labels"] for pod in world.pods()},
         "serves": world.selected(),
         "users": world.may_connect(),
         "in repository": world.server()["status"].get("repositoryUsers"),

@@ -159,7 +159,7 @@ class TestBrake:
         settled.reconcile()
         assert not settled.slots.acquire(waiting, "any")
 
-        (again,) = [pod for pod in settled.pods() if names.digest_of(pod) == names.digest_of(new)]
+        (again,) = [pod for pod in settled.pods() if names.hash_of(pod) == names.hash_of(new)]
         settled.kubelet(again, objects.serving())
         settled.reconcile()
 

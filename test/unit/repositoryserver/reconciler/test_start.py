@@ -34,7 +34,7 @@ def test_a_new_server_gets_its_children_in_the_order_of_their_need(world: World)
         Action("apply", "replicasets", revision),
         Action("apply", "services", SERVICE),
     ]
-    assert world.selected() == names.digest_of(world.pod())
+    assert world.selected() == names.hash_of(world.pod())
     assert world.recorder.lines() == [f"Normal RevisionCreated: created ReplicaSet {revision}"]
 
 
@@ -70,7 +70,7 @@ def test_a_server_without_users_starts_and_lets_nobody_in(world: World) -> None:
     world.reconcile()
 
     assert world.may_connect() == {}
-    assert world.selected() == names.NO_DIGEST
+    assert world.selected() == names.NO_HASH
     assert world.condition("ServerInitialized")[0] == "True"
     assert world.condition("Ready")[:2] == ("False", "SecretMissing")
 
@@ -79,7 +79,7 @@ def test_a_server_without_users_starts_and_lets_nobody_in(world: World) -> None:
 
     assert world.kopia.ran() == ["load users"]
     assert world.may_connect() == {USER: objects.USER_PASSWORD_VALUE}
-    assert world.selected() == names.digest_of(world.pod())
+    assert world.selected() == names.hash_of(world.pod())
     world.reconcile()
     assert world.progress() == "Ready"
 

@@ -204,7 +204,7 @@ class TestTwoAccessSecrets:
         world.settle()
 
         assert world.may_connect() == {"restorer@a": "n"}
-        assert world.selected() == names.digest_of(world.pod())
+        assert world.selected() == names.hash_of(world.pod())
 
     def test_a_password_of_one_leaves_the_lines_of_the_other_alone(self, both: World) -> None:
         before = htpasswd.entries(both.volume())[USER]
@@ -224,7 +224,7 @@ class TestAccessSecretWithoutKeys:
         world.settle()
 
         assert world.progress() == "Ready"
-        assert world.selected() == names.digest_of(world.pod())
+        assert world.selected() == names.hash_of(world.pod())
         value, reason, message = world.condition("AccessSecretEmpty")
         assert (value, reason) == ("True", "NoUsers")
         assert "only users in the repository can connect" in message
@@ -370,7 +370,7 @@ class TestWhoMayConnectNoMore:
         old, new = settled.renew()
         settled.kubelet(new, objects.serving())
         settled.reconcile()
-        assert settled.selected() == names.digest_of(new)
+        assert settled.selected() == names.hash_of(new)
         settled.change_secret(objects.users_secret({"new": "n"}))
 
         settled.reconcile()
@@ -409,11 +409,11 @@ class TestWhoMayConnectNoMore:
 
         settled.reconcile()
 
-        assert settled.selected() == names.digest_of(new)
+        assert settled.selected() == names.hash_of(new)
         settled.kopia.on_pod.clear()
         settled.clock.step(LOAD_PAUSE_SECONDS)
         settled.reconcile()
-        assert settled.selected() == names.digest_of(old)
+        assert settled.selected() == names.hash_of(old)
 
 
 def test_a_failed_try_is_remembered_for_as_long_as_its_pod_is_there(settled: World) -> None:

@@ -67,10 +67,8 @@ def name(obj: Mapping[str, Any] | None) -> str | None:
 
 
 V2, NO_USERS = WrittenUsers("v2"), WrittenUsers(names.NO_USERS)
-FIRST_START = RolloutState("new", selected=names.NO_DIGEST, users=V2, kept=frozenset({"new"}))
-WITHOUT_USERS = RolloutState(
-    "new", selected=names.NO_DIGEST, users=NO_USERS, kept=frozenset({"new"})
-)
+FIRST_START = RolloutState("new", selected=names.NO_HASH, users=V2, kept=frozenset({"new"}))
+WITHOUT_USERS = RolloutState("new", selected=names.NO_HASH, users=NO_USERS, kept=frozenset({"new"}))
 STEADY = RolloutState("new", selected="new", users=V2, kept=frozenset({"new"}))
 CHANGING = RolloutState("new", selected="old", users=V2, kept=frozenset({"old", "new"}))
 BACK = CHANGING
@@ -101,7 +99,7 @@ CHANGED = WrittenUsers("v2", NOW)
             id="nor has one that is being told of them",
         ),
         pytest.param(
-            RolloutState("new", selected=names.NO_DIGEST, users=CHANGED),
+            RolloutState("new", selected=names.NO_HASH, users=CHANGED),
             [pod("new", users="", age=60)],
             None,
             id="nor has one that was made before they changed, as far as anybody knows",
@@ -113,7 +111,7 @@ CHANGED = WrittenUsers("v2", NOW)
             FIRST_START, [pod("old", objects.started())], None, id="one that is not wanted any more"
         ),
         pytest.param(
-            RolloutState("new", selected=names.NO_DIGEST, users=WrittenUsers("")),
+            RolloutState("new", selected=names.NO_HASH, users=WrittenUsers("")),
             [pod("new", users="")],
             None,
             id="nobody knows who may connect",
@@ -239,14 +237,14 @@ def test_the_service_routes_to(state: RolloutState, pods: list[Object], serves: 
         pytest.param(
             evolve(FIRST_START, users=CHANGED),
             None,
-            names.NO_DIGEST,
+            names.NO_HASH,
             id="unless it may start with users of before",
         ),
-        pytest.param(WITHOUT_USERS, None, names.NO_DIGEST, id="or with none"),
+        pytest.param(WITHOUT_USERS, None, names.NO_HASH, id="or with none"),
         pytest.param(
             evolve(FIRST_START, kept=frozenset()),
             None,
-            names.NO_DIGEST,
+            names.NO_HASH,
             id="nothing before the first revision",
         ),
         pytest.param(
@@ -263,7 +261,7 @@ def test_the_service_routes_to(state: RolloutState, pods: list[Object], serves: 
         pytest.param(
             RolloutState("", selected="", users=V2),
             None,
-            names.NO_DIGEST,
+            names.NO_HASH,
             id="nothing where nobody ever knew what should be",
         ),
     ],
@@ -479,7 +477,7 @@ def places(draw: st.DrawFn) -> tuple[RolloutState, list[Object]]:
         for digest in DIGESTS
     ]
     update = draw(st.sampled_from(["", *DIGESTS]))
-    selected = draw(st.sampled_from(["", names.NO_DIGEST, *DIGESTS]))
+    selected = draw(st.sampled_from(["", names.NO_HASH, *DIGESTS]))
     return RolloutState(update, selected, V2), [
         draw(st.sampled_from([one, objects.terminating(one)])) for one in pods
     ]
@@ -496,7 +494,7 @@ def test_no_pod_of_use_is_retired(found: tuple[RolloutState, list[Object]]) -> N
     gone = [one for one, why in retired.delete if why != plan.WHY_ENDED]
     for one in [*retired.drain, *gone]:
         assert one is not serving
-        assert names.digest_of(one) != state.update
+        assert names.hash_of(one) != state.update
         assert serving is not None or name(one) != state.selected
 
 

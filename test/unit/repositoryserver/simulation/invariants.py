@@ -102,9 +102,9 @@ def moves_to_what_works(history: History, sent: Sent) -> str:
     before, now = _ready(history.began_with), _ready(history.pods_seen())
     left = [pod for pod in selected_by(service, before.values()) if name_of(pod) in now]
     # By its digest: a label that somebody takes off meanwhile is no matter here.
-    digest = sent.body["spec"]["selector"][names.LABEL_DIGEST]
+    digest = sent.body["spec"]["selector"][names.LABEL_HASH]
     ready = {**before, **now}.values()
-    wanted = [pod for pod in ready if names.digest_of(pod) == digest]
+    wanted = [pod for pod in ready if names.hash_of(pod) == digest]
     if not left or selected_by(sent.body, left):
         return ""
     if not wanted:
