@@ -26,7 +26,7 @@ from reconcilers import resources
 from reconcilers.errors import InvalidInput
 from reconcilers.kopia import failures
 from reconcilers.pods import allowed
-from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver import api, connection
 from reconcilers.repositoryserver.children import names, record
 from reconcilers.repositoryserver.children.adoption import Adoption
 from reconcilers.repositoryserver.children.applier import ChildApplier
@@ -38,7 +38,6 @@ from reconcilers.repositoryserver.inputs.permissions import Permissions
 from reconcilers.repositoryserver.inputs.reader import InputReader
 from reconcilers.repositoryserver.maintenance.maintainer import Maintainer
 from reconcilers.repositoryserver.newest import NewestRevision, unfinished
-from reconcilers.repositoryserver.publish import address
 from reconcilers.repositoryserver.publish.publisher import Publisher
 from reconcilers.repositoryserver.rollout import plan, podstatus, retry
 from reconcilers.repositoryserver.rollout.refresh import Refresher
@@ -370,7 +369,7 @@ class RepositoryServerReconciler:
             pod_name="" if shown is None else shown["metadata"]["name"],
             service_name=names.stable_name(server),
             network_policy_name=names.stable_name(server),
-            url=address.url(server.namespace, names.stable_name(server)),
+            url=connection.url(server.namespace, names.stable_name(server)),
             published=published.names,
             unpublished=published.warning,
             fingerprint="" if certificate is None else certificate.fingerprint,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from reconcilers import resources
+from reconcilers.repositoryserver import connection
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.children.secrets import encoded
-from reconcilers.repositoryserver.publish import address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,7 +51,7 @@ def connection_data(
         authority: Who has signed it, in PEM; empty if that is not known.
     """
     return {
-        KEY_URL: address.url(server.namespace, names.stable_name(server)),
+        KEY_URL: connection.url(server.namespace, names.stable_name(server)),
         KEY_FINGERPRINT: certificate.fingerprint,
         **profile_data(certificate),
         **({KEY_AUTHORITY: authority} if authority else {}),
@@ -106,7 +106,7 @@ def profile(server: RepositoryServer, user: ProfileUser) -> dict[str, Any]:
         "metadata": names.metadata(server, names.stable_name(server)),
         "location": {
             "type": PROFILE_TYPE,
-            "endpoint": address.url(server.namespace, names.stable_name(server)),
+            "endpoint": connection.url(server.namespace, names.stable_name(server)),
         },
         "credential": {
             "type": PROFILE_TYPE,
