@@ -156,7 +156,12 @@ def test_who_shares_a_repository_is_woken_when_another_one_comes_or_goes(made: S
 
 @pytest.mark.parametrize(
     "resource",
-    [resources.REPLICA_SETS, resources.NETWORK_POLICIES, resources.SECRETS],
+    [
+        resources.REPLICA_SETS,
+        resources.NETWORK_POLICIES,
+        resources.SECRETS,
+        resources.PROFILES,
+    ],
     ids=lambda resource: resource.plural,
 )
 def test_a_child_that_a_reconcile_has_made_wakes_nobody_until_it_changes(

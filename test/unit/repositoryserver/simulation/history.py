@@ -67,6 +67,7 @@ class History:
         pods: The names of the pods that each of these has had, by uid.
         selected: When a Service last selected a Ready pod, in monotonic seconds, by the pod's uid.
             One that does not answer any more has no sessions to speak of.
+        took_over: The uids of pods that a Service has selected while they were Ready.
         owners: The uid of the resource that owns each ReplicaSet, by the uid of that.
         versions: The lines of each version of users, in their order.
         users_changed: When a server was last given other users, in monotonic seconds by its name.
@@ -86,6 +87,7 @@ class History:
     servers: set[str] = field(factory=set)
     pods: dict[str, set[str]] = field(factory=dict)
     selected: dict[str, float] = field(factory=dict)
+    took_over: set[str] = field(factory=set)
     owners: dict[str, str] = field(factory=dict)
     versions: dict[str, str] = field(factory=dict)
     users_changed: dict[str, float] = field(factory=dict)
@@ -222,6 +224,7 @@ class History:
         for service in (*services, *former):
             for pod in filter(podstatus.is_ready, selected_by(service, pods)):
                 self.selected[pod["metadata"]["uid"]] = self.now
+                self.took_over.add(pod["metadata"]["uid"])
 
 
 def name_of(obj: Mapping[str, Any]) -> str:

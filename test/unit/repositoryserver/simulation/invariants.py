@@ -454,6 +454,9 @@ def _is_under_way(history: History, uid: str, replacement: Replacement) -> bool:
     if len(made) != 1 or podstatus.is_ready(made[0]) or plan.is_over(made[0]):
         return False
     (pod,) = made
+    if pod["metadata"]["uid"] in history.took_over:
+        # It has succeeded. What becomes of it since is no replacement of its server.
+        return False
     began_well = replacement.since > max(history.disturbed, history.spoilt)
     young = history.now - replacement.since < throttle.EXPIRY_SECONDS
     alone = podstatus.failed_since(pod) is None and bool(_reached(history.cluster, server_of(pod)))
