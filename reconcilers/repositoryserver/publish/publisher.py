@@ -59,8 +59,8 @@ NOT_SERVED: Final = (
     "Kanister, or its CRD profiles.cr.kanister.io alone, or remove the field"
 )
 NOT_ALLOWED: Final = (
-    "spec.publish.kanisterProfile asks for a Profile, which the controller may not write: `kubectl "
-    "apply -k manifests/kanister-profiles`, or remove the field"
+    "spec.publish.kanisterProfile asks for a Profile, which the controller may not write: add "
+    "manifests/kanister-profiles to the components of your kustomization, or remove the field"
 )
 NO_LONGER_WANTED: Final = "spec.publish does not ask for it any more"
 

@@ -195,7 +195,8 @@ class TestProfilesThatAreNotThere:
             pytest.param(
                 NO_RIGHT,
                 "spec.publish.kanisterProfile asks for a Profile, which the controller may not "
-                "write: `kubectl apply -k manifests/kanister-profiles`, or remove the field",
+                "write: add manifests/kanister-profiles to the components of your kustomization, "
+                "or remove the field",
                 id="the right to write Profiles was not given",
             ),
         ],
