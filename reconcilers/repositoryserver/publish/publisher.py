@@ -290,7 +290,11 @@ class Publisher:
             current.look_again(UNLISTED_SECONDS)
             return ""
         obj = desired.profile(current.server, self._user(current))
-        self._applier.ensure(current, resources.PROFILES, obj)
+        try:
+            self._applier.ensure(current, resources.PROFILES, obj)
+        except NotFound:
+            # The CRD has gone, and the watch has not shown it yet.
+            return NOT_SERVED
         return ""
 
     def _connection(self, current: Pass, certificate: ServerCertificate) -> dict[str, str]:
