@@ -11,7 +11,8 @@ from fakes import objects
 from fakes.simulation.user import NAMES
 from reconcilers import resources
 from reconcilers.repositoryserver import api, servercommands
-from reconcilers.repositoryserver.caches import INDEX_OWNER, INDEX_SERVICE
+from reconcilers.repositoryserver.caches import INDEX_INSTANCE, INDEX_OWNER, INDEX_SERVICE
+from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.rollout import endpoints, podstatus
 
 if TYPE_CHECKING:
@@ -137,13 +138,24 @@ class History:
         )
 
     def pods_seen(self) -> dict[str, Object]:
-        """Return the pods by name, as the controller's caches have them."""
+        """Return the pods by name, as the controller's caches have them.
+
+        Those of a ReplicaSet that has lost its owner are among them: the pass that adopts it goes
+        on from them.
+        """
         caches = self._caches
-        uids = (
-            one["metadata"]["uid"]
+        owned = [
+            one
             for server in self.servers
             for one in caches.replica_sets.by_index(INDEX_OWNER, server)
+        ]
+        labelled = (
+            one
+            for name in NAMES
+            for one in caches.replica_sets.by_index(INDEX_INSTANCE, names.instance_label(name))
         )
+        orphans = [one for one in labelled if not owner_of(one)]
+        uids = (one["metadata"]["uid"] for one in (*owned, *orphans))
         found = (pod for uid in uids for pod in caches.pods.by_index(INDEX_OWNER, uid))
         return {name_of(pod): pod for pod in found}
 
