@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from controller.conditions import get_condition, is_true
 from fakes import objects
 from fakes.simulation.cluster import TURNS
-from fakes.simulation.kubelet import STRANGER
-from fakes.simulation.user import MAILS
+from fakes.simulation.repositories import ENTRIES
+from fakes.simulation.user import FILES, MIRROR, NAMES, SELF_SIGNED, USERNAMES
 from reconcilers import resources
 from reconcilers.kopia import htpasswd
 from reconcilers.repositoryserver import api, servercommands
@@ -273,7 +273,8 @@ def is_made_of_its_inputs(cluster: Cluster, server: Object) -> str:
     """Its pod is made of the Secrets, the specification and the image of now."""
     pods = _pods_of(cluster, server)
     found = [_made_of(cluster, pod) for pod in pods]
-    tls = f"repo-server-{MAILS}-tls" if name_of(server) == MAILS else objects.TLS
+    name = name_of(server)
+    tls = f"repo-server-{name}-tls" if name in SELF_SIGNED else objects.TLS
     secret = cluster.api.get(resources.SECRETS, objects.NAMESPACE, tls)
     admin = cluster.user.inputs[objects.ADMIN].values["password"]
     assert cluster.process is not None
@@ -305,8 +306,16 @@ def bears_its_labels(cluster: Cluster, server: Object) -> str:
     return "" if found == [wanted] else f"{found}, and not {wanted}"
 
 
+OWNED = (
+    resources.SERVICES,
+    resources.NETWORK_POLICIES,
+    resources.SECRETS,
+    resources.CRON_JOBS,
+)
+
+
 def has_its_children(cluster: Cluster, server: Object) -> str:
-    """It has one ReplicaSet, its Service, its NetworkPolicy and Secrets, and nothing else."""
+    """It has one ReplicaSet, Service, NetworkPolicy, its Secrets and CronJob, and nothing else."""
     name = name_of(server)
     wanted = {f"repo-server-{name}", f"repo-server-{name}-users"}
     wanted |= {
@@ -314,10 +323,12 @@ def has_its_children(cluster: Cluster, server: Object) -> str:
         for one in cluster.api.list(resources.REPLICA_SETS)
         if server["metadata"]["uid"] in owner_uids(one)
     }
-    wanted |= {f"repo-server-{name}-tls"} if name == MAILS else set()
+    wanted |= {f"repo-server-{name}-tls"} if name in SELF_SIGNED else set()
+    maintained = "maintenance" in server["spec"]["repository"]
+    wanted |= {f"repo-server-{name}-maintenance"} if maintained else set()
     found = {
         name_of(obj)
-        for resource in (resources.SERVICES, resources.NETWORK_POLICIES, resources.SECRETS)
+        for resource in OWNED
         for obj in cluster.api.list(resource)
         if server["metadata"]["uid"] in owner_uids(obj)
     }
@@ -350,11 +361,36 @@ def protects_its_pods(cluster: Cluster, server: Object) -> str:
 
 
 def leaves_the_users_of_others(cluster: Cluster, server: Object) -> str:
-    """It has counted the users in the repository, and the strangers among them are still there."""
+    """It has counted the users in its repository, where all but its legacy user are still there."""
     found = (server.get("status") or {}).get("repositoryUsers")
-    entries = cluster.nodes.repository.users
-    right = found in (1, 2) and STRANGER in entries
+    lives = [cluster.nodes.life(pod) for pod in _pods_of(cluster, server)]
+    opened = [life.repository for life in lives if life is not None]
+    entries = set() if opened[:1] in ([], [None]) else opened[0].users
+    # Two servers are taken over from the removed controller, one of them beside another server.
+    legacy = USERNAMES[FILES if name_of(server) == FILES else MIRROR]
+    right = found in (len(ENTRIES), len(ENTRIES) - 1) and entries >= ENTRIES - {f"{legacy}@app"}
     return "" if right else f"{found} counted, and {entries} in the repository"
+
+
+def tells_of_its_repository(cluster: Cluster, server: Object) -> str:
+    """It names the other servers on its repository, and warns of no lack of maintenance."""
+    conditions = (server.get("status") or {}).get("conditions") or []
+    name, place = name_of(server), _place(cluster, name_of(server))
+    others = [other for other in NAMES if other != name and _place(cluster, other) == place]
+    shared = get_condition(conditions, status.REPOSITORY_SHARED) or {"status": "", "message": ""}
+    told = shared["status"] == "True" and all(other in shared["message"] for other in others)
+    if told != bool(others):
+        return f"shared with {others}, and {shared}"
+    if is_true(conditions, status.REPOSITORY_UNMAINTAINED):
+        return "it warns of no maintenance"
+    return ""
+
+
+def _place(cluster: Cluster, name: str) -> tuple[str, ...]:
+    """Return what tells the repository of a server from others."""
+    location = cluster.user.inputs[f"{name}-location"].values
+    root_path = cluster.user.specs[name]["repository"]["rootPath"]
+    return location.get("bucket", ""), location.get("claimName", ""), root_path
 
 
 IN_THE_END: tuple[Callable[[Cluster, Object], str], ...] = (
@@ -366,6 +402,7 @@ IN_THE_END: tuple[Callable[[Cluster, Object], str], ...] = (
     has_its_children,
     protects_its_pods,
     leaves_the_users_of_others,
+    tells_of_its_repository,
 )
 
 
@@ -429,13 +466,12 @@ def _is_under_way(history: History, uid: str, replacement: Replacement) -> bool:
 
 
 def _pods_of(cluster: Cluster, server: Object) -> list[Object]:
-    """Return the pods of a server, but for what a lost node has left."""
+    """Return the pods of a server, whoever owns them, but for what a lost node has left."""
     nodes = cluster.nodes
-    uids = {one["metadata"]["uid"] for one in _replica_sets(cluster, server)}
     return [
         pod
         for pod in cluster.api.list(resources.PODS)
-        if uids & set(owner_uids(pod))
+        if server_of(pod) == name_of(server)
         and not ("deletionTimestamp" in pod["metadata"] and pod["spec"]["nodeName"] in nodes.silent)
     ]
 

@@ -24,7 +24,7 @@ from structlog.testing import capture_logs
 from fakes import objects
 from fakes.simulation.cluster import Cluster
 from fakes.simulation.kubelet import NODES
-from fakes.simulation.user import FILES
+from fakes.simulation.user import FILES, MIRROR
 from reconcilers.repositoryserver import api
 from unit.repositoryserver.simulation.actions import ACTIONS, PAUSES
 from unit.repositoryserver.simulation.history import History, name_of
@@ -103,14 +103,15 @@ class Simulation:
     def _live(self) -> None:
         cluster = self._cluster
         cluster.user.mend()
-        # What is to be deleted from the repository is known by its first status alone.
-        cluster.api.merge_patch(
-            api.REPOSITORY_SERVERS,
-            objects.NAMESPACE,
-            FILES,
-            {"status": objects.REMOVED_STATUS},
-            subresource="status",
-        )
+        # What is to be deleted from a repository is known by the first status alone.
+        for name in (FILES, MIRROR):
+            cluster.api.merge_patch(
+                api.REPOSITORY_SERVERS,
+                objects.NAMESPACE,
+                name,
+                {"status": objects.REMOVED_STATUS},
+                subresource="status",
+            )
         cluster.start_controller()
         # Where all may happen little happens twice: a seed has some of the actions.
         some = cluster.random.sample(ACTIONS, cluster.random.randint(FEWEST_ACTIONS, len(ACTIONS)))
