@@ -365,7 +365,7 @@ def leaves_the_users_of_others(cluster: Cluster, server: Object) -> str:
     found = (server.get("status") or {}).get("repositoryUsers")
     lives = [cluster.nodes.life(pod) for pod in _pods_of(cluster, server)]
     opened = [life.repository for life in lives if life is not None]
-    entries = set() if opened[:1] in ([], [None]) else opened[0].users
+    entries = {user for repository in opened if repository is not None for user in repository.users}
     # Two servers are taken over from the removed controller, one of them beside another server.
     legacy = USERNAMES[FILES if name_of(server) == FILES else MIRROR]
     right = found in (len(ENTRIES), len(ENTRIES) - 1) and entries >= ENTRIES - {f"{legacy}@app"}
