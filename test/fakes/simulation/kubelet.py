@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from attrs import define, frozen
+from attrs import define
 
 from controller.clock import PASSED, DeadlineExceeded
 from controller.conditions import conditions_of, get_condition, timestamp
 from controller.errors import ServerUnavailable
 from fakes import objects
 from fakes.kopia import FakeResult, unbounded
-from fakes.simulation.repositories import STRANGER, Repositories, Repository, decoded, opens
+from fakes.simulation.repositories import STRANGER, Repositories, Repository, opens
+from fakes.simulation.volumes import Users, claim_of, users_in
 from reconcilers import resources
 from reconcilers.repositoryserver import servercommands
 
@@ -55,14 +56,6 @@ ANSWERED = (0.05, 3.0)
 TAKE_UP_SECONDS = 4.0
 
 ENDED_WITH_ITS_CONTAINER = "the container has ended"
-
-
-@frozen
-class Users:
-    """The Secret with the users, as it stands in a volume."""
-
-    version: str
-    lines: str
 
 
 @define
@@ -344,7 +337,7 @@ class Nodes:
     def _learn(self, namespace: str, name: str) -> None:
         secret = self._api.find(resources.SECRETS, namespace, name)
         if secret is not None:
-            self._known[namespace, name] = _users_in(secret)
+            self._known[namespace, name] = users_in(secret)
 
     def _look_at_volume(self, life: Life) -> None:
         users = self._known.get((life.namespace, self._users_secret(life)))
@@ -365,7 +358,7 @@ class Nodes:
         if any(others):
             return self._known.get((life.namespace, name))
         secret = self._api.find(resources.SECRETS, life.namespace, name)
-        return None if secret is None else _users_in(secret)
+        return None if secret is None else users_in(secret)
 
     def _users_secret(self, life: Life) -> str:
         volumes = self._pod(life)["spec"]["volumes"]
@@ -453,16 +446,3 @@ class Nodes:
                 action(life)
 
         self._agenda.after(self._random.uniform(*seconds), act)
-
-
-def claim_of(pod: Object) -> str:
-    """Return the claim that a pod mounts; empty if none."""
-    claims = (one.get("persistentVolumeClaim") for one in pod["spec"].get("volumes") or ())
-    return next((claim["claimName"] for claim in claims if claim), "")
-
-
-def _users_in(secret: Object) -> Users:
-    return Users(
-        decoded(secret, servercommands.USERS_VERSION_FILE),
-        decoded(secret, servercommands.USERS_FILE),
-    )

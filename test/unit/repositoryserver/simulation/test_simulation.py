@@ -3,7 +3,7 @@
 A seed decides on what the user does, what breaks, and when, down to the moment within a request.
 The controller is the real one, from its informers and its queue to its reconciler; around it is
 `fakes.simulation`. What may happen is in `actions`, what must hold all the time in `invariants`. In
-the end all is mended, and every server must be as its resource says.
+the end all is mended, and every server must be as its resource says: `ending`.
 
     SIMULATION_SEEDS=4711 pytest test/unit/repositoryserver/simulation         # one, again
     SIMULATION_SEEDS=0-5000 pytest -q test/unit/repositoryserver/simulation    # many
@@ -27,10 +27,10 @@ from fakes.simulation.kubelet import NODES
 from fakes.simulation.user import FILES, MIRROR
 from reconcilers.repositoryserver import api
 from unit.repositoryserver.simulation.actions import ACTIONS, PAUSES
+from unit.repositoryserver.simulation.ending import IN_THE_END
 from unit.repositoryserver.simulation.history import History, name_of
 from unit.repositoryserver.simulation.invariants import (
     AT_ANY_TIME,
-    IN_THE_END,
     OF_EACH_REQUEST,
     confidential_in,
 )
