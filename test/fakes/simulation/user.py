@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 #: store, with a certificate of the controller's; and another one on the same repository as that.
 FILES, MAILS, MIRROR = "files", "mails", "mirror"
 NAMES = (FILES, MAILS, MIRROR)
+#: Those that the removed controller has served.
+TAKEN_OVER = (FILES, MIRROR)
 #: Those with a certificate of the controller's.
 SELF_SIGNED = (MAILS, MIRROR)
 ROOT_PATHS = {FILES: FILES, MAILS: MAILS, MIRROR: MAILS}

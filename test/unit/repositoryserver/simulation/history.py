@@ -11,7 +11,12 @@ from fakes import objects
 from fakes.simulation.user import NAMES
 from reconcilers import resources
 from reconcilers.repositoryserver import api, servercommands
-from reconcilers.repositoryserver.caches import INDEX_INSTANCE, INDEX_OWNER, INDEX_SERVICE
+from reconcilers.repositoryserver.caches import (
+    INDEX_INSTANCE,
+    INDEX_OWNER,
+    INDEX_SERVICE,
+    owner_uids,
+)
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.rollout import endpoints, podstatus
 
@@ -20,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from controller.cache.shared import SharedInformer
-    from controller.resource import Object
+    from controller.resource import Object, Resource
     from fakes.simulation.apiserver import Change
     from fakes.simulation.cluster import Cluster
     from fakes.simulation.process import Process
@@ -158,6 +163,19 @@ class History:
         uids = (one["metadata"]["uid"] for one in (*owned, *orphans))
         found = (pod for uid in uids for pod in caches.pods.by_index(INDEX_OWNER, uid))
         return {name_of(pod): pod for pod in found}
+
+    def owner_uids_seen(self, resource: Resource, name: str) -> list[str]:
+        """Return the uids of an object's owners, as the controller's caches have it."""
+        caches = self._caches
+        cache = {
+            resources.PODS: caches.pods,
+            resources.REPLICA_SETS: caches.replica_sets,
+            resources.SERVICES: caches.services,
+            resources.SECRETS: caches.secrets,
+            resources.CRON_JOBS: caches.cron_jobs,
+        }[resource]
+        found = cache.get(objects.NAMESPACE, name)
+        return [] if found is None else owner_uids(found)
 
     def service_seen(self, name: str) -> Object | None:
         """Return a Service as the controller's caches have it."""

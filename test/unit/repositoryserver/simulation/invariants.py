@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from controller.conditions import is_true
+from controller.conditions import is_true, parse_time
 from fakes import objects
 from fakes.simulation.cluster import TURNS
+from fakes.simulation.replicasets import SECONDS as REPLICA_SET_SECONDS
+from fakes.simulation.user import TAKEN_OVER
+from fakes.simulation.volumes import claim_of
 from reconcilers import resources
 from reconcilers.repositoryserver import api, servercommands
 from reconcilers.repositoryserver.caches import owner_uids
@@ -58,11 +61,13 @@ def deletes_its_own(history: History, sent: Sent) -> str:
         return ""
     labels = obj["metadata"].get("labels") or {}
     ours = labels.get(names.LABEL_MANAGED_BY) == names.MANAGER
-    owners = {history.owners.get(uid, uid) for uid in owner_uids(obj)}
-    # One that has lost its owner this very moment is ours by its labels.
-    return (
-        "" if ours and (not owners or history.servers & owners) else f"{sent.name} is none of ours"
-    )
+    # It may have lost its owner this very moment.
+    uids = {*owner_uids(obj), *history.owner_uids_seen(sent.resource, sent.name)}
+    owners = {history.owners.get(uid, uid) for uid in uids}
+    # A pod that its ReplicaSet has released, or has left behind, is ours by its labels.
+    stray = sent.resource == resources.PODS and not owner_uids(obj)
+    right = ours and (stray or bool(history.servers & owners))
+    return "" if right else f"{sent.name} is none of ours"
 
 
 def keeps_what_serves(history: History, sent: Sent) -> str:
@@ -157,8 +162,8 @@ def tells_of_its_own(history: History, sent: Sent) -> str:
     told = sent.body["status"]
     pod = (told.get("serverInfo") or {}).get("podName")
     # The removed controller's until there is another one.
-    before = objects.REMOVED_STATUS["serverInfo"]["podName"]
-    if pod and pod not in {before, *history.pods.get(server["metadata"]["uid"], ())}:
+    before = {objects.REMOVED_STATUS["serverInfo"]["podName"]} if sent.name in TAKEN_OVER else set()
+    if pod and pod not in before | history.pods.get(server["metadata"]["uid"], set()):
         return f"{pod} is not of {sent.name}"
     late = told["observedGeneration"] > server["metadata"]["generation"]
     return f"{sent.name} has no generation {told['observedGeneration']}" if late else ""
@@ -254,7 +259,8 @@ def _ready(pods: Mapping[str, Object]) -> dict[str, Object]:
 def _taken_away(history: History, sent: Sent) -> list[Object]:
     """Return the pods that a request takes away whose time has to be waited for.
 
-    That is so if the controller has seen that they are Ready, and not for the claim that they hold.
+    That is so if the controller has seen that they are Ready, and not for the claim that they hold
+    while another one waits for it.
     """
     seen = _ready(history.pods_seen())
     began = _ready(history.began_with)
@@ -264,12 +270,33 @@ def _taken_away(history: History, sent: Sent) -> list[Object]:
     if sent.resource != resources.REPLICA_SETS:
         return []
     annotations = sent.body.get("metadata", {}).get("annotations") or {}
-    if {names.ANNOTATION_YIELDED, names.ANNOTATION_GAVE_BACK} & annotations.keys():
-        return []
+    if names.ANNOTATION_YIELDED in annotations:
+        pods = [pod for pod in pods if not _is_waited_for(history, pod)]
     if sent.verb == "delete" or sent.body.get("spec", {}).get("replicas") == 0:
         uid = sent.uid or sent.body["metadata"].get("uid")
         return [pod for pod in pods if owner_of(pod) == uid]
     return []
+
+
+def _is_waited_for(history: History, pod: Object) -> bool:
+    """Return whether another pod of a server has waited long for the claim that a pod holds."""
+    now = history.cluster.clock.now()
+    waiting = (
+        other
+        for other in history.pods_seen().values()
+        if server_of(other) == server_of(pod) and not podstatus.is_ready(other)
+    )
+    return bool(_claim(history, pod)) and any(
+        (now - parse_time(other["metadata"]["creationTimestamp"])).total_seconds()
+        >= plan.IN_PLACE_AFTER_SECONDS
+        for other in waiting
+    )
+
+
+def _claim(history: History, pod: Object) -> str:
+    """Return the claim of a pod of which the caches keep the node only."""
+    found = history.cluster.api.find(resources.PODS, objects.NAMESPACE, name_of(pod))
+    return "" if found is None else claim_of(found)
 
 
 def _is_under_way(history: History, uid: str, replacement: Replacement) -> bool:
@@ -287,6 +314,9 @@ def _is_under_way(history: History, uid: str, replacement: Replacement) -> bool:
         return False
     pods = history.cluster.api.list(resources.PODS)
     made = [pod for pod in pods if owner_of(pod) == found["metadata"]["uid"]]
+    if not made:
+        # Its pod is about to be made.
+        return history.now - replacement.since < max(REPLICA_SET_SECONDS)
     if len(made) != 1 or podstatus.is_ready(made[0]) or plan.is_over(made[0]):
         return False
     (pod,) = made

@@ -24,7 +24,7 @@ from structlog.testing import capture_logs
 from fakes import objects
 from fakes.simulation.cluster import Cluster
 from fakes.simulation.kubelet import NODES
-from fakes.simulation.user import FILES, MIRROR
+from fakes.simulation.user import FILES, TAKEN_OVER
 from reconcilers.repositoryserver import api
 from unit.repositoryserver.simulation.actions import ACTIONS, PAUSES
 from unit.repositoryserver.simulation.ending import IN_THE_END
@@ -104,7 +104,7 @@ class Simulation:
         cluster = self._cluster
         cluster.user.mend()
         # What is to be deleted from a repository is known by the first status alone.
-        for name in (FILES, MIRROR):
+        for name in TAKEN_OVER:
             cluster.api.merge_patch(
                 api.REPOSITORY_SERVERS,
                 objects.NAMESPACE,
