@@ -26,6 +26,7 @@ from reconcilers.errors import InvalidInput
 from reconcilers.pods import allowed
 from reconcilers.repositoryserver import api, connection, parts
 from reconcilers.repositoryserver.children import names
+from reconcilers.repositoryserver.children.adoption import Outdated
 from reconcilers.repositoryserver.children.known import Known
 from reconcilers.repositoryserver.context import ReconcileContext
 from reconcilers.repositoryserver.perobject import States
@@ -34,15 +35,8 @@ from reconcilers.repositoryserver.rollout.update import unfinished
 from reconcilers.repositoryserver.serverexec import ServerCommands
 from reconcilers.repositoryserver.status import conditions as status
 from reconcilers.repositoryserver.status.sharing import Repositories
-from reconcilers.repositoryserver.status.stages import Stages
 from reconcilers.repositoryserver.status.writer import StatusWriter
-from reconcilers.repositoryserver.verdict import (
-    REASON_WAITING_FOR_DELETION,
-    SERVER_SETUP,
-    Problem,
-    RetryLater,
-    Waiting,
-)
+from reconcilers.repositoryserver.verdict import SERVER_SETUP, Problem, RetryLater
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +46,7 @@ if TYPE_CHECKING:
     from controller.rest.client import Client
     from reconcilers.repositoryserver.caches import Cache, Caches
     from reconcilers.repositoryserver.status.writer import Recorder
+    from reconcilers.repositoryserver.verdict import Waiting
     from reconcilers.settings import Settings
 
 #: Seconds kept back for the status: that of a reconcile that fails must still be written.
@@ -101,13 +96,13 @@ class RepositoryServerReconciler:
         self._clock = clock
         self._slots = slots or RolloutSlots(clock=clock)
         self._repositories = repositories or Repositories()
-        self._states = States()
-        self._commands = ServerCommands(commands, states=self._states)
+        self._states = states = States()
+        self._commands = ServerCommands(commands, states=states)
         self._writer = StatusWriter(
             client=client,
-            servers=caches.servers,
+            servers=self._servers,
             recorder=recorder,
-            stages=Stages(states=self._states, clock=clock),
+            states=states,
             clock=clock,
         )
         self._parts = parts.assemble(
@@ -115,7 +110,7 @@ class RepositoryServerReconciler:
             commands=self._commands,
             caches=caches,
             record_event=self._writer.record_event,
-            states=self._states,
+            states=states,
             clock=clock,
             settings=settings,
             slots=self._slots,
@@ -161,13 +156,12 @@ class RepositoryServerReconciler:
             )
             self._commands.begin(current)
             outcome = self._bring_about(current)
-        except InvalidInput as error:
-            self._repositories.failed(request)
-            self._break_off(obj, Problem.of(error, SERVER_SETUP), deadline)
+        except Outdated:
+            # The cache is about to show it.
             return Result(requeue_after=UNREADY_RECHECK_SECONDS)
-        except RetryLater as error:
-            waiting = Waiting(SERVER_SETUP, REASON_WAITING_FOR_DELETION, str(error))
-            self._break_off(obj, waiting, deadline)
+        except (InvalidInput, RetryLater) as error:
+            self._repositories.failed(request)
+            self._break_off(obj, unfinished(error), deadline)
             return Result(requeue_after=UNREADY_RECHECK_SECONDS)
         except (Forbidden, Invalid, BadRequest, WebhookFailed, DeadlineExceeded) as error:
             self._break_off(obj, unfinished(error), deadline)

@@ -239,5 +239,5 @@ def test_without_kanister_a_warning_says_so_and_clients_connect(
     found = get_condition(conditions_of(ready), "ConnectionUnpublished")
     assert found is not None
     assert found["status"] == "True"
-    assert "kubectl apply -k manifests/kanister-profiles" in found["message"]
+    assert "add manifests/kanister-profiles to the components" in found["message"]
     assert client.connect(server.name, login(ready, server.password_of())).code == 0

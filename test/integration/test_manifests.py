@@ -47,7 +47,8 @@ patches:
 """
 
 PROFILES_OVERLAY = """
-resources: [{manifests}, {manifests}/kanister-profiles]
+resources: [{manifests}]
+components: [{manifests}/kanister-profiles]
 namespace: backup
 """
 

@@ -59,8 +59,8 @@ NOT_SERVED: Final = (
     "Kanister, or its CRD profiles.cr.kanister.io alone, or remove the field"
 )
 NOT_ALLOWED: Final = (
-    "spec.publish.kanisterProfile asks for a Profile, which the controller may not write: `kubectl "
-    "apply -k manifests/kanister-profiles`, or remove the field"
+    "spec.publish.kanisterProfile asks for a Profile, which the controller may not write: add "
+    "manifests/kanister-profiles to the components of your kustomization, or remove the field"
 )
 NO_LONGER_WANTED: Final = "spec.publish does not ask for it any more"
 
@@ -286,7 +286,11 @@ class Publisher:
             current.look_again(UNLISTED_SECONDS)
             return ""
         obj = desired.profile(current.server, self._user(current))
-        self._applier.ensure(current, resources.PROFILES, obj)
+        try:
+            self._applier.ensure(current, resources.PROFILES, obj)
+        except NotFound:
+            # The CRD has gone, and the watch has not shown it yet.
+            return NOT_SERVED
         return ""
 
     def _connection(

@@ -15,6 +15,7 @@ from controller.errors import Conflict, NotFound
 from reconcilers import resources
 from reconcilers.repositoryserver.caches import INDEX_RELEASED
 from reconcilers.repositoryserver.children import names
+from reconcilers.repositoryserver.rollout import podstatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +66,10 @@ class Strays:
             self.ensure_gone(current.request, current.deadline, update=update)
 
     def ensure_gone(self, request: Request, deadline: Deadline, *, update: str = "") -> None:
-        """Delete the pods of a server whose ReplicaSet is gone.
+        """Delete the pods of a server that no ReplicaSet takes back.
+
+        That is so if their ReplicaSet is gone, which would have taken them along, or they have
+        ended.
 
         Args:
             request: The server, which may be gone.
@@ -80,7 +84,10 @@ class Strays:
             metadata, maker = pod["metadata"], names.maker_of(pod)
             _, hash_ = names.split_versioned(maker)
             is_kept = self._caches.replica_sets.get(request.namespace, maker) is not None
-            if is_kept or hash_ == update or "deletionTimestamp" in metadata:
+            # What has ended is taken back by no ReplicaSet (kubernetes
+            # pkg/controller/replicaset/replica_set.go, FilterActivePods).
+            has_ended = pod.get("status", {}).get("phase") in podstatus.ENDED_PHASES
+            if "deletionTimestamp" in metadata or (not has_ended and (is_kept or hash_ == update)):
                 continue
             try:
                 self._client.delete(

@@ -15,9 +15,11 @@ from reconcilers.repositoryserver.rollout import handover, podstatus, refusals, 
 from reconcilers.repositoryserver.rollout.revisions import Revision
 from reconcilers.repositoryserver.verdict import (
     REASON_CHANGES_SETTLING,
+    REASON_WAITING_FOR_DELETION,
     REASON_WAITING_FOR_SLOT,
     SERVER_SETUP,
     Problem,
+    RetryLater,
     Waiting,
 )
 
@@ -334,14 +336,18 @@ class RevisionUpdater:
         return verdict
 
 
-def unfinished(error: InvalidInput | ApiError | DeadlineExceeded) -> Problem:
-    """Return the fault that ends a reconcile, or a part of it.
+def unfinished(
+    error: InvalidInput | RetryLater | ApiError | DeadlineExceeded,
+) -> Problem | Waiting:
+    """Return the fault or the wait that ends a reconcile, or a part of it.
 
     Args:
         error: What was raised.
     """
     if isinstance(error, InvalidInput):
         return Problem.of(error, SERVER_SETUP)
+    if isinstance(error, RetryLater):
+        return Waiting(SERVER_SETUP, REASON_WAITING_FOR_DELETION, str(error))
     if isinstance(error, DeadlineExceeded):
         message = OUT_OF_TIME.format(message=error)
         return Problem(SERVER_SETUP, REASON_OUT_OF_TIME, message)

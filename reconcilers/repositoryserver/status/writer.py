@@ -13,6 +13,7 @@ from controller.events import NORMAL, WARNING
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.status import conditions as status
 from reconcilers.repositoryserver.status import reasons
+from reconcilers.repositoryserver.status.stages import Stages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from controller.rest.client import Client
     from reconcilers.repositoryserver.caches import Cache
     from reconcilers.repositoryserver.context import ReconcileContext
-    from reconcilers.repositoryserver.status.stages import Stages
+    from reconcilers.repositoryserver.perobject import States
 
 EVENT_NOT_AVAILABLE: Final = "NotAvailable"
 
@@ -45,7 +46,7 @@ class StatusWriter:
         client: Writes.
         servers: The latest known status.
         recorder: Takes events.
-        stages: Says how often the stages of a server that comes up are reported.
+        states: Holds when the status of each resource was written.
         clock: The time of transitions.
     """
 
@@ -55,13 +56,13 @@ class StatusWriter:
         client: Client,
         servers: Cache,
         recorder: Recorder,
-        stages: Stages,
+        states: States,
         clock: Clock,
     ) -> None:
         self._client = client
         self._servers = servers
         self._recorder = recorder
-        self._stages = stages
+        self._stages = Stages(states=states, clock=clock)
         self._clock = clock
 
     def record_event(self, current: ReconcileContext, reason: str, note: str, action: str) -> None:

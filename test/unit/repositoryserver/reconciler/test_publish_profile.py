@@ -195,7 +195,8 @@ class TestProfilesThatAreNotThere:
             pytest.param(
                 NO_RIGHT,
                 "spec.publish.kanisterProfile asks for a Profile, which the controller may not "
-                "write: `kubectl apply -k manifests/kanister-profiles`, or remove the field",
+                "write: add manifests/kanister-profiles to the components of your kustomization, "
+                "or remove the field",
                 id="the right to write Profiles was not given",
             ),
         ],
@@ -217,6 +218,18 @@ class TestProfilesThatAreNotThere:
         settled.api.taken()
         settled.reconcile()
         assert settled.api.taken() == []
+
+    def test_a_crd_that_has_just_gone_is_told_as_well(self, settled: World) -> None:
+        """The watch shows it a moment later."""
+        settled.api.failures[WRITE_PROFILE] = NO_CRD
+
+        publish(settled, connection={}, kanisterProfile={})
+
+        assert settled.condition(CONDITION)[2].startswith(
+            "spec.publish.kanisterProfile asks for a Profile, which the API server does not know"
+        )
+        assert settled.condition("Ready")[0] == "True"
+        assert there(settled, CONNECTION)
 
     def test_it_is_published_once_they_are_there(self, settled: World) -> None:
         settled.profiles.refused = NO_CRD

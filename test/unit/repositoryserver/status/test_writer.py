@@ -17,7 +17,6 @@ from fakes.recorder import Event, FakeRecorder
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.perobject import States
 from reconcilers.repositoryserver.status.conditions import Outcome
-from reconcilers.repositoryserver.status.stages import Stages
 from reconcilers.repositoryserver.status.writer import StatusWriter
 from reconcilers.repositoryserver.verdict import (
     REPOSITORY_CONNECTED,
@@ -65,7 +64,7 @@ class World:
             client=self.api,  # type: ignore[arg-type]  # the fake has what is called
             servers=servers,
             recorder=self.recorder,
-            stages=Stages(states=States(), clock=self.clock),
+            states=States(),
             clock=self.clock,
         )
         self.seen = self.api.put(api.REPOSITORY_SERVERS, objects.repository_server())
