@@ -83,10 +83,14 @@ class RolloutSlots:
             self._expire()
             if self._failed.get(request, hash_) != hash_:
                 del self._failed[request]
-            if request in self._holders:
+            slot = self._holders.get(request)
+            if slot is not None and slot.hash == hash_:
                 return True
+            # With its slot it begins another revision, unless it was counted beyond the limit.
+            self._holders.pop(request, None)
             # One that has failed, and of which nothing is there, would wait for itself for ever.
-            held = len(self._failed) >= self._limit and request not in self._failed
+            others_failed = len(self._failed) >= self._limit and request not in self._failed
+            held = others_failed and slot is None
             if held and self._held_back.setdefault(request, hash_) != hash_:
                 held = False
             if held or len(self._holders) >= self._limit:

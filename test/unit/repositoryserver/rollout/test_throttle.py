@@ -112,3 +112,30 @@ def test_who_has_failed_is_not_held_back_by_its_own_failure(slots: RolloutSlots)
     assert slots.holds(server(0)) == []
     assert not slots.acquire(server(2), "new")
     assert slots.holds(server(2)) == [server(0), server(1)]
+
+
+def test_who_was_counted_beyond_the_limit_waits_before_it_begins_another_revision(
+    slots: RolloutSlots,
+) -> None:
+    """It needed no slot when it began: it did not serve. Now it does, and changes again."""
+    for number in range(2):
+        slots.acquire(server(number), "new")
+    slots.resume(server(2), "new")
+
+    assert slots.acquire(server(2), "new")
+    assert not slots.acquire(server(2), "newer")
+    slots.release(server(0))
+    assert slots.acquire(server(2), "newer")
+
+
+def test_a_slot_is_for_the_revision_that_was_asked_for_last(slots: RolloutSlots) -> None:
+    """Its failure would not count otherwise: it would be that of a revision of before."""
+    for number in range(2):
+        slots.acquire(server(number), "old")
+        slots.acquire(server(number), "new")
+        slots.fail(server(number))
+
+    assert not slots.acquire(server(2), "new")
+    assert slots.acquire(server(0), "new")
+    assert not slots.acquire(server(2), "new")
+    assert slots.holds(server(2)) == [server(0), server(1)]
