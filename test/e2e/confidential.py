@@ -42,6 +42,10 @@ class Confidential:
                 self.remember(what, line)
         return pem
 
+    def values(self) -> dict[str, str]:
+        """Return a copy of them, by what they are."""
+        return dict(self._values)
+
     def found_in(self, text: str) -> list[str]:
         """Return what of it is in a text, plain or encoded, never the value itself."""
         return [
