@@ -30,7 +30,7 @@ ENVIRONMENT = "environment"
 
 # Options of the runs of pytest that make a stage, one after the other. Tests against a cluster
 # mostly wait, so more of them run side by side than there are cores; those marked `alone` do not.
-_SIDE_BY_SIDE = "--dist=loadgroup"
+_SIDE_BY_SIDE = "--dist=loadscope"
 RUNS: dict[str, tuple[tuple[str, ...], ...]] = {
     "unit": (("--numprocesses=2", _SIDE_BY_SIDE),),
     "integration": (("--numprocesses=3", _SIDE_BY_SIDE),),

@@ -45,9 +45,6 @@ RULES = [
     }
 ]
 
-# They share the attacker's controller.
-pytestmark = pytest.mark.xdist_group("attacker")
-
 #: The victim's: what the attacker may name but not read.
 CREDENTIAL = "victims-credential"
 

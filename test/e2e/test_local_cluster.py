@@ -28,8 +28,6 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="a cluster with a node needs root"),
     # The first run builds Kubernetes.
     pytest.mark.timeout(1800),
-    # They share it.
-    pytest.mark.xdist_group("local cluster"),
 ]
 
 COMPONENTS = components.load()

@@ -28,12 +28,8 @@ if TYPE_CHECKING:
     from fakes.tcpproxy import TcpProxy
     from integration.container import Container, Run
 
-pytestmark = [
-    # They wait for minutes: what is promised is measured with the times that it is promised for.
-    pytest.mark.timeout(400),
-    # They share the control plane.
-    pytest.mark.xdist_group("outages"),
-]
+# They wait for minutes: what is promised is measured with the times that it is promised for.
+pytestmark = pytest.mark.timeout(400)
 
 API_SERVER = "kube-apiserver"
 
