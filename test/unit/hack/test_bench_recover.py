@@ -1,0 +1,108 @@
+"""What is said of a server that was taken away, and how its client is listened to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchlib import recover
+from benchlib.recover import ACCEPTED, FAILS, TRIES, Recovery
+from clusterlib.errors import ClusterError
+
+if TYPE_CHECKING:
+    from demolib.objects import Object
+
+
+def pod(uid: str = "1", restarts: int | None = 0, *, ready: bool = True) -> Object:
+    condition = {"type": "Ready", "status": "True" if ready else "False"}
+    status: Object = {"conditions": [condition]}
+    if restarts is not None:
+        status["containerStatuses"] = [{"restartCount": restarts}]
+    return {"metadata": {"uid": uid}, "status": status}
+
+
+@pytest.mark.parametrize(
+    ("seen", "another"),
+    [
+        pytest.param(pod(), False, id="the same process"),
+        pytest.param(pod(ready=False), False, id="which has just ended"),
+        pytest.param(pod(restarts=1, ready=False), False, id="the next one, as it starts"),
+        pytest.param(pod(restarts=1), True, id="the next one, which is Ready"),
+        pytest.param(pod("2", None, ready=False), False, id="another pod, which nobody has seen"),
+        pytest.param(pod("2"), True, id="another pod, which is Ready"),
+    ],
+)
+def test_another_pod_or_another_process_of_the_same_is_waited_for(
+    seen: Object, *, another: bool
+) -> None:
+    assert recover.is_another(seen, pod()) is another
+
+
+@pytest.mark.parametrize(
+    ("said", "at"),
+    [
+        pytest.param([TRIES, FAILS, TRIES, ACCEPTED], 3.0, id="refused, then accepted"),
+        pytest.param(
+            [TRIES, ACCEPTED, TRIES, FAILS, TRIES, FAILS, TRIES, ACCEPTED],
+            7.0,
+            id="accepted by the pod that is about to end, which does not count",
+        ),
+        pytest.param(
+            [TRIES, FAILS, TRIES, ACCEPTED, TRIES, ACCEPTED], 3.0, id="the first time counts"
+        ),
+    ],
+)
+def test_a_client_is_back_when_it_is_accepted_after_it_was_refused(
+    said: list[str], at: float
+) -> None:
+    assert recover.accepted_again((float(when), word) for when, word in enumerate(said)) == at
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        pytest.param([], "reached all the time", id="nothing"),
+        pytest.param([TRIES, ACCEPTED], "reached all the time", id="never refused"),
+        pytest.param([TRIES, FAILS], "ended, having said 'fails'", id="never accepted again"),
+    ],
+)
+def test_a_client_that_does_not_see_the_server_go_and_come_back_is_an_error(
+    said: list[str], message: str
+) -> None:
+    with pytest.raises(ClusterError, match=message):
+        recover.accepted_again((float(when), word) for when, word in enumerate(said))
+
+
+def test_the_median_and_the_worst_of_each_case_are_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = {
+        "deleted": [Recovery(2.0, 2.5, 0.25), Recovery(1.0, 9.0, 8.0), Recovery(3.0, 3.5, 0.5)],
+        "deleted_alone": [Recovery(2.0, 2.25, 0.25)],
+    }
+
+    told = recover.report(found)
+
+    assert told["cases"]["deleted"] == {
+        "ready": {"median": 2.0, "worst": 3.0},
+        "connects": {"median": 3.5, "worst": 9.0},
+        "begun_at_ready": {"median": 0.5, "worst": 8.0},
+        "rounds": [2.5, 9.0, 3.5],
+    }
+    printed = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "pod deleted 2.00 3.00 3.50 9.00 0.50 8.00" in printed
+    assert "pod deleted, no controller 2.00 2.00 2.25 2.25 0.25 0.25" in printed
+
+
+@pytest.mark.parametrize(
+    ("seconds", "within"),
+    [
+        pytest.param([4.0, 4.99], True, id="each in less than five seconds"),
+        pytest.param([1.0, 1.0, 5.0], False, id="the worst counts"),
+    ],
+)
+def test_what_kubernetes_does_alone_is_limited(seconds: list[float], *, within: bool) -> None:
+    found = {"deleted_alone": [Recovery(1.0, one, 0.1) for one in seconds]}
+
+    assert recover.report(found)["within_limits"] is within
