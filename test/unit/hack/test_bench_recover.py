@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from benchlib import recover
+from benchlib.client import Server
 from benchlib.recover import ACCEPTED, FAILS, TRIES, Recovery
 from clusterlib.errors import ClusterError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from demolib.objects import Object
 
 
@@ -106,3 +111,61 @@ def test_what_kubernetes_does_alone_is_limited(seconds: list[float], *, within: 
     found = {"deleted_alone": [Recovery(1.0, one, 0.1) for one in seconds]}
 
     assert recover.report(found)["within_limits"] is within
+
+
+# Stands for what is in the image: nobody listens, or somebody does, as a file says line by line;
+# Kopia takes whoever has the password.
+PROGRAMS = {
+    "nc": """\
+read -r listens <"$STEPS"
+sed -i 1d "$STEPS"
+exit "$listens"
+""",
+    "kopia": """\
+echo "$@" >"$STEPS.arguments"
+[ "$KOPIA_PASSWORD" = right ]
+""",
+    "usleep": "",
+}
+
+
+def run_client(folder: Path, script: str, steps: list[int], text: str) -> list[str]:
+    for name, program in PROGRAMS.items():
+        (folder / name).write_text(f"#!/bin/sh\n{program}")
+        (folder / name).chmod(0o700)
+    (folder / "steps").write_text("".join(f"{step}\n" for step in steps))
+    server = Server("server-00", "service.bench.svc", "ab" * 32, "backup")
+    path = os.pathsep.join([str(folder), os.environ["PATH"]])
+    ran = subprocess.run(  # noqa: S603 - a script of ours
+        ["/bin/sh", "-c", script, "sh", *server.arguments("here", "client-0")],
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+        env={"PATH": path, "STEPS": str(folder / "steps")},
+    )
+    return ran.stdout.split()
+
+
+def test_the_restless_client_ends_once_it_is_accepted_after_it_was_refused(tmp_path: Path) -> None:
+    said = run_client(tmp_path, recover.RESTLESS, [1, 0, 0, 1, 1, 0], "right\n")
+
+    assert said == [
+        *(TRIES, FAILS, TRIES, ACCEPTED),
+        *(TRIES, ACCEPTED, TRIES, FAILS),
+        *(TRIES, FAILS, TRIES, ACCEPTED),
+    ]
+
+
+def test_the_patient_client_begins_when_it_is_told_to_with_the_password_off_its_arguments(
+    tmp_path: Path,
+) -> None:
+    assert run_client(tmp_path, recover.PATIENT, [], "right\n\n") == [ACCEPTED]
+    assert (tmp_path / "steps.arguments").read_text().split() == [
+        *("--log-level=error", "repository", "connect", "server"),
+        "--url=https://service.bench.svc:51515",
+        f"--server-cert-fingerprint={'ab' * 32}",
+        "--override-username=backup",
+        "--override-hostname=client-0",
+    ]
