@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 # From the deletion of a pod until a client connects, at worst, with no controller running.
 LIMIT_SECONDS = 5.0
 
-TRIES, FAILS, ACCEPTED = "tries", "fails", "accepted"
+TRIES, REACHED, FAILS, ACCEPTED = "tries", "reached", "fails", "accepted"
+# The restless client waits for an answer for a second. An attempt that took nearly so long got none.
+HANGING_SECONDS = 0.9
 # A server that is away for longer does not come back.
 PATIENCE_SECONDS = 120
 AWAY = "no client was accepted within {seconds:.0f} s"
@@ -49,6 +51,7 @@ RESTLESS = f"""\
 attempt() {{
   echo {TRIES}
   nc -w 1 "$service" {client.PORT} </dev/null >/dev/null 2>&1 || return 1
+  echo {REACHED}
   timeout 5 {client.CONNECT}
 }}
 until attempt; do echo {FAILS}; done
@@ -92,25 +95,40 @@ CASES = (
 )
 
 
+# What is told of each case.
+COLUMNS = {
+    "ready": "Ready",
+    "reached": "reached",
+    "connects": "a client connects",
+    "hanging": "unanswered",
+    "patient": "begun at Ready",
+}
+
+
 @dataclass(frozen=True)
 class Recovery:
     """What came of one round, in seconds from the deletion or the kill.
 
     Attributes:
         ready: until the new pod, or the new process of the same pod, was Ready.
-        connects: until the client that tries again and again was accepted.
-        patient: from Ready until the other one was accepted.
+        reached: until the client that tries again and again came through to somebody.
+        connects: until it was accepted.
+        hanging: how long its attempts were neither taken nor refused.
+        patient: from Ready until the other client was accepted.
     """
 
     ready: float
+    reached: float
     connects: float
+    hanging: float
     patient: float
 
     def __str__(self) -> str:
         """Return it in words."""
         return (
-            f"Ready after {self.ready:.2f} s, a client connects after {self.connects:.2f} s, "
-            f"one that begins at Ready after {self.patient:.2f} s more"
+            f"Ready after {self.ready:.2f} s, reached after {self.reached:.2f} s "
+            f"({self.hanging:.2f} s unanswered), a client connects after {self.connects:.2f} s, "
+            f"one that begins at Ready {self.patient:.2f} s after it"
         )
 
 
@@ -162,9 +180,9 @@ def report(found: Mapping[str, Sequence[Recovery]]) -> dict[str, Any]:
     titles = {case.key: case.title for case in CASES}
     rounds = len(next(iter(found.values())))
     print(f"\nSeconds from the deletion, or the kill; median and worst of {rounds} rounds:\n")
-    columns = ["Ready", "worst", "a client connects", "worst", "begun at Ready", "worst"]
+    titles_of_columns = [part for name in COLUMNS.values() for part in (name, "worst")]
     rows = [(titles[key], _cells(recoveries)) for key, recoveries in found.items()]
-    print(figures.columns(columns, rows))
+    print(figures.columns(titles_of_columns, rows))
     worst = max(one.connects for one in found["deleted_alone"])
     print(
         f"\nWith no controller running a client connects {worst:.2f} s after the deletion of a "
@@ -181,11 +199,7 @@ def report(found: Mapping[str, Sequence[Recovery]]) -> dict[str, Any]:
 
 
 def _spreads(recoveries: Sequence[Recovery]) -> dict[str, Spread]:
-    return {
-        "ready": Spread.of(one.ready for one in recoveries),
-        "connects": Spread.of(one.connects for one in recoveries),
-        "begun_at_ready": Spread.of(one.patient for one in recoveries),
-    }
+    return {name: Spread.of(getattr(one, name) for one in recoveries) for name in COLUMNS}
 
 
 def _cells(recoveries: Sequence[Recovery]) -> list[str]:
@@ -194,17 +208,31 @@ def _cells(recoveries: Sequence[Recovery]) -> list[str]:
 
 
 def _json(recoveries: Sequence[Recovery]) -> dict[str, Any]:
-    spreads = _spreads(recoveries)
     return {
         **{
             name: {"median": round(spread.median, 2), "worst": round(spread.last, 2)}
-            for name, spread in spreads.items()
+            for name, spread in _spreads(recoveries).items()
         },
         "rounds": [round(one.connects, 2) for one in recoveries],
     }
 
 
-def accepted_again(said: Iterable[tuple[float, str]]) -> float:
+@dataclass(frozen=True)
+class Again:
+    """When a client was accepted again, after it had been refused.
+
+    Attributes:
+        reached: when it came through to somebody, in the attempt that succeeded.
+        accepted: when it was accepted.
+        hanging: seconds of attempts meanwhile that were neither taken nor refused.
+    """
+
+    reached: float
+    accepted: float
+    hanging: float
+
+
+def accepted_again(said: Iterable[tuple[float, str]]) -> Again:
     """Return when a client was accepted again, after it had been refused.
 
     Args:
@@ -213,11 +241,19 @@ def accepted_again(said: Iterable[tuple[float, str]]) -> float:
     Raises:
         ClusterError: it ended before; or it never was refused.
     """
-    lost, last = False, ""
+    lost, hanging, last = False, 0.0, ""
+    tried, reached = 0.0, None
     for at, last in said:
-        lost = lost or last == FAILS
-        if lost and last == ACCEPTED:
-            return at
+        if last == TRIES:
+            tried, reached = at, None
+        elif last == REACHED:
+            reached = at
+        elif last == FAILS:
+            lost = True
+            if reached is None and at - tried >= HANGING_SECONDS:
+                hanging += at - tried
+        elif lost and reached is not None:
+            return Again(reached, at, hanging)
     raise ClusterError(ENDED.format(said=last) if lost else NEVER_LOST)
 
 
@@ -258,7 +294,13 @@ class _Bench:
                 self.stage.proxy.delete(f"{scene.PODS}/{before['metadata']['name']}")
             again = accepted_again(_said(restless))
             ready_at = ready()
-            return Recovery(ready_at - at, again - at, connected.result() - ready_at)
+            return Recovery(
+                ready=ready_at - at,
+                reached=again.reached - at,
+                connects=again.accepted - at,
+                hanging=again.hanging,
+                patient=connected.result() - ready_at,
+            )
 
     @contextmanager
     def _client(self, folder: str, script: str) -> Iterator[subprocess.Popen[str]]:

@@ -10,7 +10,7 @@ import pytest
 
 from benchlib import recover
 from benchlib.client import Server
-from benchlib.recover import ACCEPTED, FAILS, TRIES, Recovery
+from benchlib.recover import ACCEPTED, FAILS, REACHED, TRIES, Again, Recovery
 from clusterlib.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -44,60 +44,100 @@ def test_another_pod_or_another_process_of_the_same_is_waited_for(
     assert recover.is_another(seen, pod()) is another
 
 
+GONE = [(0.0, TRIES), (0.1, FAILS)]
+
+
 @pytest.mark.parametrize(
-    ("said", "at"),
+    ("said", "again"),
     [
-        pytest.param([TRIES, FAILS, TRIES, ACCEPTED], 3.0, id="refused, then accepted"),
         pytest.param(
-            [TRIES, ACCEPTED, TRIES, FAILS, TRIES, FAILS, TRIES, ACCEPTED],
-            7.0,
+            [*GONE, (0.2, TRIES), (0.3, REACHED), (0.5, ACCEPTED)],
+            Again(0.3, 0.5, 0.0),
+            id="refused, then accepted",
+        ),
+        pytest.param(
+            [
+                *((0.0, TRIES), (0.1, REACHED), (0.2, ACCEPTED), (1.0, TRIES), (1.1, FAILS)),
+                *((2.0, TRIES), (2.1, REACHED), (2.2, ACCEPTED)),
+            ],
+            Again(2.1, 2.2, 0.0),
             id="accepted by the pod that is about to end, which does not count",
         ),
         pytest.param(
-            [TRIES, FAILS, TRIES, ACCEPTED, TRIES, ACCEPTED], 3.0, id="the first time counts"
+            [
+                *(*GONE, (0.2, TRIES), (1.2, FAILS), (1.3, TRIES), (2.3, FAILS)),
+                *((2.4, TRIES), (2.5, REACHED), (2.6, ACCEPTED)),
+            ],
+            Again(2.5, 2.6, 2.0),
+            id="two attempts without an answer, which take a second each",
+        ),
+        pytest.param(
+            [
+                *((0.0, TRIES), (0.1, REACHED), (5.1, FAILS)),
+                *((5.2, TRIES), (5.3, REACHED), (5.4, ACCEPTED)),
+            ],
+            Again(5.3, 5.4, 0.0),
+            id="a server that answers, but slowly, is not without an answer",
+        ),
+        pytest.param(
+            [*GONE, (0.2, TRIES), (0.3, REACHED), (0.5, ACCEPTED), (9.0, TRIES), (9.1, FAILS)],
+            Again(0.3, 0.5, 0.0),
+            id="the first time counts",
         ),
     ],
 )
 def test_a_client_is_back_when_it_is_accepted_after_it_was_refused(
-    said: list[str], at: float
+    said: list[tuple[float, str]], again: Again
 ) -> None:
-    assert recover.accepted_again((float(when), word) for when, word in enumerate(said)) == at
+    found = recover.accepted_again(said)
+
+    assert (found.reached, found.accepted) == (again.reached, again.accepted)
+    assert found.hanging == pytest.approx(again.hanging)
 
 
 @pytest.mark.parametrize(
     ("said", "message"),
     [
         pytest.param([], "reached all the time", id="nothing"),
-        pytest.param([TRIES, ACCEPTED], "reached all the time", id="never refused"),
-        pytest.param([TRIES, FAILS], "ended, having said 'fails'", id="never accepted again"),
+        pytest.param(
+            [(0.0, TRIES), (0.1, REACHED), (0.2, ACCEPTED)],
+            "reached all the time",
+            id="never refused",
+        ),
+        pytest.param(GONE, "ended, having said 'fails'", id="never accepted again"),
     ],
 )
 def test_a_client_that_does_not_see_the_server_go_and_come_back_is_an_error(
-    said: list[str], message: str
+    said: list[tuple[float, str]], message: str
 ) -> None:
     with pytest.raises(ClusterError, match=message):
-        recover.accepted_again((float(when), word) for when, word in enumerate(said))
+        recover.accepted_again(said)
+
+
+def a_recovery(connects: float = 2.0, patient: float = 0.25, hanging: float = 0.0) -> Recovery:
+    return Recovery(ready=1.0, reached=1.5, connects=connects, hanging=hanging, patient=patient)
 
 
 def test_the_median_and_the_worst_of_each_case_are_told(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     found = {
-        "deleted": [Recovery(2.0, 2.5, 0.25), Recovery(1.0, 9.0, 8.0), Recovery(3.0, 3.5, 0.5)],
-        "deleted_alone": [Recovery(2.0, 2.25, 0.25)],
+        "deleted": [a_recovery(2.5), a_recovery(9.0, 8.0, 6.0), a_recovery(3.5, 0.5)],
+        "deleted_alone": [a_recovery(2.25)],
     }
 
     told = recover.report(found)
 
     assert told["cases"]["deleted"] == {
-        "ready": {"median": 2.0, "worst": 3.0},
+        "ready": {"median": 1.0, "worst": 1.0},
+        "reached": {"median": 1.5, "worst": 1.5},
         "connects": {"median": 3.5, "worst": 9.0},
-        "begun_at_ready": {"median": 0.5, "worst": 8.0},
+        "hanging": {"median": 0.0, "worst": 6.0},
+        "patient": {"median": 0.5, "worst": 8.0},
         "rounds": [2.5, 9.0, 3.5],
     }
     printed = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert "pod deleted 2.00 3.00 3.50 9.00 0.50 8.00" in printed
-    assert "pod deleted, no controller 2.00 2.00 2.25 2.25 0.25 0.25" in printed
+    assert "pod deleted 1.00 1.00 1.50 1.50 3.50 9.00 0.00 6.00 0.50 8.00" in printed
 
 
 @pytest.mark.parametrize(
@@ -108,7 +148,7 @@ def test_the_median_and_the_worst_of_each_case_are_told(
     ],
 )
 def test_what_kubernetes_does_alone_is_limited(seconds: list[float], *, within: bool) -> None:
-    found = {"deleted_alone": [Recovery(1.0, one, 0.1) for one in seconds]}
+    found = {"deleted_alone": [a_recovery(one) for one in seconds]}
 
     assert recover.report(found)["within_limits"] is within
 
@@ -152,9 +192,9 @@ def test_the_restless_client_ends_once_it_is_accepted_after_it_was_refused(tmp_p
     said = run_client(tmp_path, recover.RESTLESS, [1, 0, 0, 1, 1, 0], "right\n")
 
     assert said == [
-        *(TRIES, FAILS, TRIES, ACCEPTED),
-        *(TRIES, ACCEPTED, TRIES, FAILS),
-        *(TRIES, FAILS, TRIES, ACCEPTED),
+        *(TRIES, FAILS, TRIES, REACHED, ACCEPTED),
+        *(TRIES, REACHED, ACCEPTED, TRIES, FAILS),
+        *(TRIES, FAILS, TRIES, REACHED, ACCEPTED),
     ]
 
 
