@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 LIMIT_SECONDS = 5.0
 
 TRIES, REACHED, FAILS, ACCEPTED = "tries", "reached", "fails", "accepted"
-# The restless client waits for an answer for a second. An attempt that took nearly so long got none.
+# The restless client waits a second for an answer. An attempt that took nearly so long got none.
 HANGING_SECONDS = 0.9
 # A server that is away for longer does not come back.
 PATIENCE_SECONDS = 120
