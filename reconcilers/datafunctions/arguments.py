@@ -27,7 +27,7 @@ EMPTY: Final = "argument {name} is empty; it is {description}"
 MISTYPED: Final = "argument {name} must be {type_}"
 
 _METADATA: Final = "argument"
-# Go: strconv.ParseBool
+# What strconv.ParseBool of Go reads.
 _TRUE: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _FALSE: Final = frozenset({"", "0", "f", "F", "false", "FALSE", "False"})
 
@@ -37,9 +37,9 @@ class Need(Enum):
 
     #: Everybody.
     ALWAYS = "required"
-    #: Whoever makes the pod that the function runs in, as Kanister does. The program, which runs in
-    #: a pod that somebody has made, can do without.
-    TO_PLACE = "required where the function makes its pod"
+    #: A phase of a Blueprint, as with Kanister's own functions. The program runs without it: it is
+    #: in its pod already, and knows its server.
+    IN_PHASE = "required in a phase"
     #: Nobody.
     NEVER = "optional"
 
@@ -51,6 +51,7 @@ class Type(Enum):
     FLAG = "true or false"
     WORDS = "a list of words, apart by white space"
     MAPPING = "a map from texts to texts, as JSON where it is a text"
+    TREE = "a map, as JSON where it is a text"
 
 
 @frozen
@@ -75,9 +76,7 @@ class Argument:
 A = TypeVar("A", bound=attrs.AttrsInstance)
 
 
-def text(
-    name: str, description: str, *, need: Need = Need.NEVER, default: str = ""
-) -> Any:  # noqa: ANN401 - attrs takes it for the field's default
+def text(name: str, description: str, *, need: Need = Need.NEVER, default: str = "") -> Any:  # noqa: ANN401 - attrs takes it for the field's default
     """Return a field for a text."""
     argument = Argument(name, Type.TEXT, need, description, default)
     return attrs.field(default=default, metadata={_METADATA: argument})
@@ -101,6 +100,12 @@ def mapping(name: str, description: str) -> Any:  # noqa: ANN401 - as text
     return attrs.field(factory=dict, metadata={_METADATA: argument})
 
 
+def tree(name: str, description: str) -> Any:  # noqa: ANN401 - as text
+    """Return a field for a map of anything, empty where it is not given."""
+    argument = Argument(name, Type.TREE, Need.NEVER, description)
+    return attrs.field(factory=dict, metadata={_METADATA: argument})
+
+
 def arguments_of(kind: type[attrs.AttrsInstance]) -> dict[str, Argument]:
     """Return the arguments of a class by the names of its fields, in their order."""
     return {one.name: one.metadata[_METADATA] for one in attrs.fields(kind)}
@@ -120,7 +125,7 @@ class Decoded(Generic[A]):
 
 
 def decode(
-    kind: type[A], given: Mapping[str, object], *, function: str, placing: bool = False
+    kind: type[A], given: Mapping[str, object], *, function: str, phase: bool = False
 ) -> Decoded[A]:
     """Return an object of the class with what was given.
 
@@ -128,7 +133,8 @@ def decode(
         kind: A class whose fields were made by the functions of this module.
         given: Values by the arguments' names; from a Blueprint, or texts.
         function: Name of the function, for messages.
-        placing: Whether the caller makes the pod that the function runs in.
+        phase: Whether it runs as a phase of an ActionSet, in a pod that is made for it. Default: by
+            the program, in a pod that runs already.
 
     Raises:
         Refused: Some arguments are unknown, missing, empty or mistyped; the message names all.
@@ -138,7 +144,7 @@ def decode(
     problems = [_unknown(name, names, function) for name in given if name not in names]
     values: dict[str, Any] = {}
     for field_name, argument in declared.items():
-        needed = argument.need is Need.ALWAYS or (placing and argument.need is Need.TO_PLACE)
+        needed = argument.need is Need.ALWAYS or (phase and argument.need is Need.IN_PHASE)
         try:
             value = _DECODERS[argument.type_](given.get(argument.name))
         except ValueError:
@@ -190,11 +196,15 @@ def _words(value: object) -> tuple[str, ...]:
     return tuple(_text(value).split())
 
 
-def _mapping(value: object) -> dict[str, str]:
+def _tree(value: object) -> dict[Any, Any]:
     content = json.loads(value) if isinstance(value, str) and value.strip() else value or {}
     if not isinstance(content, dict):
         raise ValueError  # noqa: TRY004 - the caller's one error
-    return {_text(key): _text(one) for key, one in content.items()}
+    return content
+
+
+def _mapping(value: object) -> dict[str, str]:
+    return {_text(key): _text(one) for key, one in _tree(value).items()}
 
 
 _DECODERS: Final[Mapping[Type, Callable[[object], Any]]] = {
@@ -202,4 +212,5 @@ _DECODERS: Final[Mapping[Type, Callable[[object], Any]]] = {
     Type.FLAG: _flag,
     Type.WORDS: _words,
     Type.MAPPING: _mapping,
+    Type.TREE: _tree,
 }

@@ -1,11 +1,11 @@
-"""What is refused or has failed before Kopia is asked, in words for who called."""
+"""What is refused or has failed, in words for who called."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 
 class Refused(Exception):
@@ -16,16 +16,22 @@ class Refused(Exception):
 
 
 class PartlyFailed(Exception):
-    """Of several pods' data some could be handled and some not.
+    """Of several pods some could be handled and some not.
 
     Args:
         outputs: The function's outputs, with what succeeded.
+        done: Names of the pods that could be handled.
         failures: Why the others failed, by the pod's name.
     """
 
-    def __init__(self, outputs: Mapping[str, str], failures: Mapping[str, BaseException]) -> None:
-        """Keep both."""
-        reasons = "; ".join(f"{pod}: {failure}" for pod, failure in sorted(failures.items()))
-        super().__init__(f"failed for {len(failures)} of the pods: {reasons}")
+    def __init__(
+        self, outputs: Mapping[str, str], done: Collection[str], failures: Mapping[str, Exception]
+    ) -> None:
+        """Keep them."""
+        reasons = "; ".join(f"{pod}: {failure}" for pod, failure in failures.items())
+        succeeded = f"; done for {', '.join(done)}" if done else ""
+        super().__init__(f"failed for {', '.join(failures)} ({reasons}){succeeded}")
+        #: The function's outputs, with what succeeded.
         self.outputs = outputs
+        #: Why the others failed, by the pod's name.
         self.failures = failures

@@ -85,18 +85,19 @@ OLD_ARGUMENTS: Final = (
 )
 
 
-def warnings(given: Iterable[str], *, placing: bool = False) -> list[str]:
+def warnings(given: Iterable[str], *, phase: bool = False) -> list[str]:
     """Return what to say of arguments that have no effect.
 
     Args:
         given: The names of the arguments that were given, and are not empty or false.
-        placing: Whether the caller makes the pod that the function runs in.
+        phase: Whether it runs as a phase, in a pod that is made for it. Default: by the program, in
+            a pod that runs already.
 
     Raises:
         Refused: One would mislead who gave it.
     """
     names = frozenset(given)
-    found = [old for old in OLD_ARGUMENTS if old.name in names and not (placing and old.pod)]
+    found = [old for old in OLD_ARGUMENTS if old.name in names and not (phase and old.pod)]
     refused = [_sentence(old) for old in found if old.fate is Fate.REFUSED]
     if refused:
         raise Refused("; ".join(refused))

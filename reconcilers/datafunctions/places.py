@@ -87,6 +87,6 @@ def target(backed_up: str, *, restore_path: str, backup_path: str) -> Target:
         within = wanted.relative_to(of).as_posix()
         return Target("" if within == "." else within, into)
     if of.is_relative_to(wanted):
-        # A folder that holds the one that was backed up: all of it goes, below the rest of the path.
+        # A folder above the one that was backed up: all goes, below the rest of the path.
         return Target("", absolute("restorePath", f"{into}/{of.relative_to(wanted)}"))
     raise Refused(OUTSIDE.format(path=backup_path, of=backed_up))

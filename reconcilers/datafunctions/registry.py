@@ -109,9 +109,7 @@ class Registry(Generic[F]):
         if wanted in versions:
             return Found(versions[wanted])
         if DEFAULT_VERSION not in versions:
-            raise FunctionUnknown(
-                UNKNOWN_VERSION.format(name=name, version=wanted, versions=known)
-            )
+            raise FunctionUnknown(UNKNOWN_VERSION.format(name=name, version=wanted, versions=known))
         warning = FALLEN_BACK.format(
             name=name, version=wanted, default=DEFAULT_VERSION, versions=known
         )

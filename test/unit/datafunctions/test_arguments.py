@@ -1,5 +1,6 @@
 """Arguments as Blueprints and command lines give them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -12,11 +13,11 @@ from reconcilers.datafunctions.errors import Refused
 @frozen
 class Arguments:
     include_path: str = text("includePath", "the path", need=Need.ALWAYS)
-    pod: str = text("pod", "the pod", need=Need.TO_PLACE)
+    pod: str = text("pod", "the pod", need=Need.IN_PHASE)
     restore_path: str = text("restorePath", "where to", default="/")
     insecure: bool = flag("insecureTLS", "whether")
     backup_id: tuple[str, ...] = words("backupID", "the ids")
-    volumes: dict[str, str] = mapping("volumes", "the claims")
+    volumes: Mapping[str, str] = mapping("volumes", "the claims")
 
 
 NEEDED = {"includePath": "/data"}
@@ -39,9 +40,7 @@ def decoded(**given: object) -> Arguments:
         pytest.param({"insecureTLS": "F"}, {"insecure": False}, id="as Go reads it"),
         pytest.param({"backupID": "a b"}, {"backup_id": ("a", "b")}, id="words"),
         pytest.param({"backupID": ["a", "b c"]}, {"backup_id": ("a", "b", "c")}, id="a list"),
-        pytest.param(
-            {"volumes": {"claim": "/data"}}, {"volumes": {"claim": "/data"}}, id="a map"
-        ),
+        pytest.param({"volumes": {"claim": "/data"}}, {"volumes": {"claim": "/data"}}, id="a map"),
         pytest.param(
             {"volumes": '{"claim":"/data"}'}, {"volumes": {"claim": "/data"}}, id="a map as JSON"
         ),
@@ -120,7 +119,7 @@ def test_all_that_does_not_fit_is_said_at_once() -> None:
 
 def test_who_makes_the_pod_must_know_where() -> None:
     with pytest.raises(Refused, match="argument pod is missing; it is the pod"):
-        decode(Arguments, NEEDED, function="Move", placing=True)
+        decode(Arguments, NEEDED, function="Move", phase=True)
 
 
 def test_what_was_given_is_known_by_the_names_that_users_write() -> None:

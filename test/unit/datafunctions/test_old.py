@@ -30,11 +30,11 @@ def test_what_would_mislead_is_refused(argument: str) -> None:
 
 @pytest.mark.parametrize("argument", ["podOverride", "podLabels", "podAnnotations", "image"])
 def test_who_makes_the_pod_uses_what_is_about_it(argument: str) -> None:
-    assert warnings({argument}, placing=True) == []
+    assert warnings({argument}, phase=True) == []
 
 
 def test_who_makes_the_pod_is_told_of_the_rest() -> None:
-    assert len(warnings({"encryptionKey", "reclaimSpace"}, placing=True)) == 2
+    assert len(warnings({"encryptionKey", "reclaimSpace"}, phase=True)) == 2
 
 
 def test_what_has_its_old_meaning_is_silent() -> None:

@@ -45,4 +45,7 @@ def test_two_backups_have_two_tags_in_the_form_of_kanister_s() -> None:
 
 
 def test_what_is_not_known_is_no_tag() -> None:
-    assert tags.of_backup(path="/data", namespace="", pod="db-0") == {"path": "/data", "pod": "db-0"}
+    assert tags.of_backup(path="/data", namespace="", pod="db-0") == {
+        "path": "/data",
+        "pod": "db-0",
+    }

@@ -24,5 +24,5 @@ def test_one_version_has_one_form(text: str, version: str) -> None:
 
 @pytest.mark.parametrize("text", ["latest", "v", "1.0.0.0", "v1.0.0-", "v1.0.0 ", "V1.0.0", "²"])
 def test_what_is_no_version(text: str) -> None:
-    with pytest.raises(ValueError, match="is not a version, such as v1.0.0-alpha"):
+    with pytest.raises(ValueError, match=r"is not a version, such as v1\.0\.0-alpha"):
         normalized(text)
