@@ -1,0 +1,192 @@
+"""The commands that need a server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from attrs import evolve, frozen
+
+from reconcilers.datafunctions import old, snapshots, units
+from reconcilers.datafunctions.arguments import Need, decode, text
+from reconcilers.datafunctions.catalogue import FUNCTIONS
+from reconcilers.datafunctions.function import Run
+from reconcilers.datafunctions.program import streams
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from reconcilers.datafunctions.connect.wanted import Wanted
+    from reconcilers.datafunctions.program.options import Options
+    from reconcilers.datafunctions.program.progress import Reporter
+    from reconcilers.kopia.client.session import KopiaClient
+
+#: Of the removed functions: which of the users to connect as.
+USER_HOSTNAME: Final = "repositoryServerUserHostname"
+
+VERIFIED: Final = (
+    "verified {id}: the repository has all {objects} files, folders and links of it, {size}; "
+    "{read_files} files, {read_size}, were read back, decrypted, and are as their hashes say. That "
+    "they are what was on the disk is not proved"
+)
+
+
+@frozen
+class Verify:
+    """The arguments of `verify`."""
+
+    backup_id: str = text("backupID", "the id of the snapshot", need=Need.NEVER)
+    backup_tag: str = text("backupTag", "its tag, in place of the id")
+
+
+@frozen
+class Command:
+    """A command that is ready to run: what can be known to be wrong with it has been looked for.
+
+    Args:
+        wanted: What is said of the server.
+        run: Runs it over a client, and returns the outputs.
+    """
+
+    wanted: Wanted
+    run: Callable[[KopiaClient], Mapping[str, str]]
+
+
+@frozen
+class Surroundings:
+    """What a command uses beside the server.
+
+    Args:
+        reporter: Shows how far it is.
+        say: Prints a sentence to the user.
+        stdin: What `push` backs up.
+        stdout: Where `pull` writes to.
+    """
+
+    reporter: Reporter
+    say: Callable[[str], object]
+    stdin: BinaryIO
+    stdout: BinaryIO
+
+
+def prepare(options: Options, around: Surroundings) -> Command:
+    """Return the command that the options ask for.
+
+    Args:
+        options: What the program was told.
+        around: What it uses.
+
+    Raises:
+        FunctionUnknown: There is no such function.
+        Refused: An argument cannot be as it was given.
+    """
+    return _COMMANDS[options.command](options, around)
+
+
+def _run(options: Options, around: Surroundings) -> Command:
+    found = FUNCTIONS.find(options.function, options.function_version)
+    if found.warning:
+        around.say(f"warning: {found.warning}")
+    function = found.function
+    decoded = decode(function.arguments, options.arguments, function=function.name)
+    for warning in old.warnings(decoded.given):
+        around.say(f"warning: {warning}")
+
+    def run(client: KopiaClient) -> Mapping[str, str]:
+        return function.run(
+            Run(
+                client,
+                root=options.root,
+                source=options.source,
+                parallel=options.parallel,
+                sparse=options.sparse,
+                on_progress=around.reporter.update,
+                warn=lambda sentence: around.say(f"warning: {sentence}"),
+            ),
+            decoded.arguments,
+        )
+
+    hostname = options.arguments.get(USER_HOSTNAME, "")
+    wanted = evolve(options.wanted, hostname=hostname) if hostname else options.wanted
+    return Command(wanted, run)
+
+
+def _verify(options: Options, around: Surroundings) -> Command:
+    arguments = decode(Verify, options.arguments, function="verify").arguments
+    snapshots.check_one_of(backupID=arguments.backup_id, backupTag=arguments.backup_tag)
+
+    def run(client: KopiaClient) -> Mapping[str, str]:
+        snapshot = snapshots.find(
+            client, "backupID", snapshot=arguments.backup_id, tag=arguments.backup_tag
+        )
+        verified = client.verify(
+            snapshot.id,
+            share=options.share,
+            on_progress=lambda progress: around.reporter.update(snapshot.id, progress),
+        )
+        around.say(
+            VERIFIED.format(
+                id=snapshot.id,
+                objects=verified.objects,
+                size=units.decimal(verified.size),
+                read_files=verified.read_files,
+                read_size=units.decimal(verified.read_size),
+            )
+        )
+        return {
+            "backupID": snapshot.id,
+            "fileCount": str(snapshot.files),
+            "readFileCount": str(verified.read_files),
+            "readSize": units.binary(verified.read_size),
+        }
+
+    return Command(options.wanted, run)
+
+
+def _push(options: Options, around: Surroundings) -> Command:
+    path = streams.path_of(options.path)
+
+    def run(client: KopiaClient) -> Mapping[str, str]:
+        snapshot = client.back_up_stream(
+            around.stdin,
+            directory=path.directory,
+            name=path.name,
+            on_progress=lambda progress: around.reporter.update(path.name, progress),
+        )
+        return {options.output_name: streams.render(snapshot)}
+
+    return Command(options.wanted, run)
+
+
+def _pull(options: Options, around: Surroundings) -> Command:
+    path = streams.path_of(options.path)
+    snapshot = streams.snapshot_id(options.snapshot)
+
+    def run(client: KopiaClient) -> Mapping[str, str]:
+        client.restore_stream(
+            snapshot,
+            path.name,
+            around.stdout,
+            on_progress=lambda progress: around.reporter.update(path.name, progress),
+        )
+        return {}
+
+    return Command(options.wanted, run)
+
+
+def _delete(options: Options, _around: Surroundings) -> Command:
+    snapshot = streams.snapshot_id(options.snapshot)
+
+    def run(client: KopiaClient) -> Mapping[str, str]:
+        client.delete([snapshot])
+        return {}
+
+    return Command(options.wanted, run)
+
+
+_COMMANDS: Final[Mapping[str, Callable[[Options, Surroundings], Command]]] = {
+    "run": _run,
+    "verify": _verify,
+    "push": _push,
+    "pull": _pull,
+    "delete": _delete,
+}
