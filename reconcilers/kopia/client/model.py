@@ -51,6 +51,7 @@ class ServerConnection:
     ca: str = ""
 
     def __attrs_post_init__(self) -> None:
+        """Check the fields."""
         parts = urlsplit(self.url)
         if parts.scheme != "https" or not parts.hostname or not _has_port(self.url):
             raise InvalidRequest(f"the server's URL is {self.url!r}; give https://HOST:PORT")
@@ -232,6 +233,25 @@ class Verification:
     size: int
     read_files: int
     read_size: int
+
+
+@frozen
+class Ended:
+    """What came of a command of Kopia.
+
+    Args:
+        code: Its exit code; negative for the signal that killed it.
+        output: What it printed on standard output, unless that was passed on.
+        lines: The end of its log, without lines of progress.
+        progress: The last that it showed.
+        passed_on: Bytes of standard output that were passed on.
+    """
+
+    code: int
+    output: bytes
+    lines: tuple[str, ...]
+    progress: Progress
+    passed_on: int = 0
 
 
 def _has_port(url: str) -> bool:
