@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from attrs import evolve, frozen
 
-from reconcilers.datafunctions import old, snapshots, units
+from reconcilers.datafunctions import old, outputs, snapshots, units
 from reconcilers.datafunctions.arguments import Need, decode, text
 from reconcilers.datafunctions.catalogue import FUNCTIONS
+from reconcilers.datafunctions.errors import Refused
 from reconcilers.datafunctions.function import Run
 from reconcilers.datafunctions.program import streams
 
@@ -144,6 +145,10 @@ def _verify(options: Options, around: Surroundings) -> Command:
 
 def _push(options: Options, around: Surroundings) -> Command:
     path = streams.path_of(options.path)
+    try:
+        outputs.check_key(options.output_name)
+    except ValueError as error:
+        raise Refused(f"--output-name: {error}") from None
 
     def run(client: KopiaClient) -> Mapping[str, str]:
         snapshot = client.back_up_stream(

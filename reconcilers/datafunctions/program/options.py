@@ -105,7 +105,8 @@ class _Flags:
             default=self.environment.get(variable) or default,
             type=type_,
             metavar=name.rpartition("-")[2].upper(),
-            help=text + (f" (default {default})" if default else ""),
+            # argparse formats it once more.
+            help=text + (f" (default {default})" if default else "").replace("%", "%%"),
         )
 
 

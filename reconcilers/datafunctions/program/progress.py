@@ -146,6 +146,11 @@ class Bar:
             # A retry begins anew.
             self._bar.update(self._pieces.size - self._bar.n)
 
+    def refresh(self) -> None:
+        """Draw it now, not when it is next due."""
+        with self._lock:
+            self._bar.refresh()
+
     def close(self) -> None:
         """Take the bar away."""
         with self._lock:
