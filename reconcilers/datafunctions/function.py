@@ -39,6 +39,7 @@ class Run:
         parallel: For how many pods at the same time.
         sparse: Whether a restore leaves holes in files in place of zeros.
         on_progress: Called with what is worked on, a pod for example, and how far it is.
+        say: Called with what was done, in a sentence.
         warn: Called with what the user should know although nothing has failed.
     """
 
@@ -48,6 +49,7 @@ class Run:
     parallel: int = DEFAULT_PARALLEL
     sparse: bool = False
     on_progress: Callable[[str, Progress], object] = _ignore
+    say: Callable[[str], object] = _ignore
     warn: Callable[[str], object] = _ignore
 
     def progress_of(self, what: str) -> Callable[[Progress], object]:

@@ -11,6 +11,8 @@ from reconcilers.kopia.client.errors import ClientFailed, Kind
 from reconcilers.kopia.client.model import SNAPSHOT_ID
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from reconcilers.kopia.client.model import Snapshot
     from reconcilers.kopia.client.session import KopiaClient
 
@@ -29,6 +31,10 @@ NOT_AN_ID: Final = (
 NO_TAG: Final = (
     "there is no snapshot with the tag {tag} among those of this user; correct argument backupTag, "
     "or connect as the user who made the backup"
+)
+NONE_OF: Final = (
+    "there is no snapshot with the tags {tags} among those of this user; the command `snapshots` "
+    "lists what there is"
 )
 ONE_OF: Final = "give exactly one of the arguments {one} and {other}"
 
@@ -90,6 +96,23 @@ def find(client: KopiaClient, argument: str, *, snapshot: str, tag: str) -> Snap
     found = client.snapshots(tags={tags.BACKUP_TAG: tag})
     if not found:
         raise ClientFailed(Kind.NO_SUCH_SNAPSHOT, NO_TAG.format(tag=tag))
+    return found[-1]
+
+
+def last_of(client: KopiaClient, wanted: Mapping[str, str]) -> Snapshot:
+    """Return the last snapshot with tags.
+
+    Args:
+        client: Of the repository server.
+        wanted: The tags.
+
+    Raises:
+        ClientFailed: There is none, or the server could not be asked.
+    """
+    found = client.snapshots(tags=wanted)
+    if not found:
+        words = ", ".join(f"{name}={value}" for name, value in wanted.items())
+        raise ClientFailed(Kind.NO_SUCH_SNAPSHOT, NONE_OF.format(tags=words))
     return found[-1]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from reconcilers.datafunctions import places
+from reconcilers.datafunctions import places, units
 from reconcilers.datafunctions.errors import Refused
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ NOT_THERE: Final = (
     "argument {argument}: there is no {path} in this pod; mount the volume there, or give the "
     "folder below which it is mounted as --root"
 )
+BACKED_UP: Final = "backed up {path}: {files} files, {size}, as snapshot {id}"
+RESTORED: Final = "restored {path}: {files} files, {size}, of snapshot {id}"
 LEFT_OUT: Final = (
     "{files} files and {directories} folders of {path} are not in the snapshot: a policy of the "
     "repository, a .kopiaignore file or a CACHEDIR.TAG leaves them out"
@@ -60,6 +62,8 @@ def back_up(
         force_hash=source.force_hash,
         on_progress=run.progress_of(what or path),
     )
+    words = {"path": path, "id": snapshot.id, "size": units.decimal(snapshot.size)}
+    run.say(BACKED_UP.format(files=snapshot.files, **words))
     if snapshot.excluded_files or snapshot.excluded_directories:
         run.warn(
             LEFT_OUT.format(
@@ -91,13 +95,16 @@ def restore(
     Raises:
         ClientFailed: It cannot be restored.
     """
-    run.client.restore(
+    folder = places.in_pod(root or run.root, target.path)
+    restored = run.client.restore(
         snapshot,
-        places.in_pod(root or run.root, target.path),
+        folder,
         path=target.within,
         sparse=run.sparse,
         on_progress=run.progress_of(what or target.path),
     )
+    words = {"path": folder, "id": snapshot, "size": units.decimal(restored.size)}
+    run.say(RESTORED.format(files=restored.files, **words))
 
 
 def check_mounted(run: Run, paths: Iterable[str], *, argument: str) -> None:

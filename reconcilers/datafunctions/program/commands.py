@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from attrs import evolve, frozen
 
 from reconcilers.datafunctions import old, outputs, snapshots, units
-from reconcilers.datafunctions.arguments import Need, decode, text
+from reconcilers.datafunctions.arguments import Need, arguments_of, decode, text
 from reconcilers.datafunctions.catalogue import FUNCTIONS
 from reconcilers.datafunctions.errors import Refused
 from reconcilers.datafunctions.function import Run
-from reconcilers.datafunctions.program import streams
+from reconcilers.datafunctions.program import listing, streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,8 +21,18 @@ if TYPE_CHECKING:
     from reconcilers.datafunctions.program.progress import Reporter
     from reconcilers.kopia.client.session import KopiaClient
 
+#: The argument with the id of the snapshot to restore, whose place `--of` can take.
+BACKUP_IDENTIFIER: Final = "backupIdentifier"
+
+NOT_FOR: Final = "--of is for functions that restore one snapshot; {function} is not one"
+BOTH_ID_AND_TAGS: Final = "give one of --of and the argument {argument}, not both"
+PRUNED: Final = "deleted {deleted} of {found} snapshots"
+
 #: Of the removed functions: which of the users to connect as.
 USER_HOSTNAME: Final = "repositoryServerUserHostname"
+
+#: Stands for the id of a snapshot that is not known yet.
+ANY_ID: Final = "0" * 32
 
 VERIFIED: Final = (
     "verified {id}: the repository has all {objects} files, folders and links of it, {size}; "
@@ -88,11 +98,21 @@ def _run(options: Options, around: Surroundings) -> Command:
     if found.warning:
         around.say(f"warning: {found.warning}")
     function = found.function
-    decoded = decode(function.arguments, options.arguments, function=function.name)
+    given = dict(options.arguments)
+    if options.of:
+        if BACKUP_IDENTIFIER not in {one.name for one in arguments_of(function.arguments).values()}:
+            raise Refused(NOT_FOR.format(function=function.name))
+        # For the checks; the real one is known when the server has been asked.
+        given = _with_id(given, BACKUP_IDENTIFIER, ANY_ID)
+    decoded = decode(function.arguments, given, function=function.name)
     for warning in old.warnings(decoded.given):
         around.say(f"warning: {warning}")
 
     def run(client: KopiaClient) -> Mapping[str, str]:
+        arguments = decoded.arguments
+        if options.of:
+            given[BACKUP_IDENTIFIER] = snapshots.last_of(client, options.of).id
+            arguments = decode(function.arguments, given, function=function.name).arguments
         return function.run(
             Run(
                 client,
@@ -101,9 +121,10 @@ def _run(options: Options, around: Surroundings) -> Command:
                 parallel=options.parallel,
                 sparse=options.sparse,
                 on_progress=around.reporter.update,
+                say=around.say,
                 warn=lambda sentence: around.say(f"warning: {sentence}"),
             ),
-            decoded.arguments,
+            arguments,
         )
 
     hostname = options.arguments.get(USER_HOSTNAME, "")
@@ -112,13 +133,17 @@ def _run(options: Options, around: Surroundings) -> Command:
 
 
 def _verify(options: Options, around: Surroundings) -> Command:
-    arguments = decode(Verify, options.arguments, function="verify").arguments
+    given = _with_id(options.arguments, "backupID", ANY_ID) if options.of else options.arguments
+    arguments = decode(Verify, given, function="verify").arguments
     snapshots.check_one_of(backupID=arguments.backup_id, backupTag=arguments.backup_tag)
 
     def run(client: KopiaClient) -> Mapping[str, str]:
-        snapshot = snapshots.find(
-            client, "backupID", snapshot=arguments.backup_id, tag=arguments.backup_tag
-        )
+        if options.of:
+            snapshot = snapshots.last_of(client, options.of)
+        else:
+            snapshot = snapshots.find(
+                client, "backupID", snapshot=arguments.backup_id, tag=arguments.backup_tag
+            )
         verified = client.verify(
             snapshot.id,
             share=options.share,
@@ -141,6 +166,31 @@ def _verify(options: Options, around: Surroundings) -> Command:
         }
 
     return Command(options.wanted, run)
+
+
+def _snapshots(options: Options, around: Surroundings) -> Command:
+    def run(client: KopiaClient) -> Mapping[str, str]:
+        around.stdout.write(listing.snapshots(client.snapshots(tags=options.of)).encode())
+        around.stdout.flush()
+        return {}
+
+    return Command(options.wanted, run)
+
+
+def _prune(options: Options, around: Surroundings) -> Command:
+    def run(client: KopiaClient) -> Mapping[str, str]:
+        found = client.snapshots(tags=options.of)
+        deleted = client.delete([one.id for one in found[: -options.keep]])
+        around.say(PRUNED.format(deleted=len(deleted), found=len(found)))
+        return {}
+
+    return Command(options.wanted, run)
+
+
+def _with_id(given: Mapping[str, str], argument: str, snapshot: str) -> dict[str, str]:
+    if argument in given:
+        raise Refused(BOTH_ID_AND_TAGS.format(argument=argument))
+    return {**given, argument: snapshot}
 
 
 def _push(options: Options, around: Surroundings) -> Command:
@@ -190,7 +240,9 @@ def _delete(options: Options, _around: Surroundings) -> Command:
 
 _COMMANDS: Final[Mapping[str, Callable[[Options, Surroundings], Command]]] = {
     "run": _run,
+    "snapshots": _snapshots,
     "verify": _verify,
+    "prune": _prune,
     "push": _push,
     "pull": _pull,
     "delete": _delete,

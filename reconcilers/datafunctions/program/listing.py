@@ -6,6 +6,7 @@ import shlex
 import textwrap
 from typing import TYPE_CHECKING, Final
 
+from reconcilers.datafunctions import units
 from reconcilers.datafunctions.arguments import Need, arguments_of
 from reconcilers.datafunctions.old import OLD_ARGUMENTS
 from reconcilers.datafunctions.program.options import PROGRAM
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from reconcilers.datafunctions.arguments import Argument
     from reconcilers.datafunctions.function import AnyFunction
     from reconcilers.datafunctions.registry import Registry
+    from reconcilers.kopia.client.model import Snapshot
 
 _WIDTH: Final = 100
 
@@ -24,6 +26,20 @@ def listed(functions: Registry[AnyFunction]) -> str:
     """Return a line for each function: name, version and what it does."""
     rows = [(one.name, one.version, one.summary) for one in functions]
     return _table(rows)
+
+
+def snapshots(found: Iterable[Snapshot]) -> str:
+    """Return a line for each snapshot: its id, when it was begun, its size and its tags."""
+    rows = [
+        (
+            one.id,
+            one.start.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            units.decimal(one.size),
+            " ".join(f"{name}={value}" for name, value in sorted(one.tags.items())),
+        )
+        for one in found
+    ]
+    return "".join(f"{'  '.join(row)}\n" for row in rows)
 
 
 def described(function: AnyFunction) -> str:

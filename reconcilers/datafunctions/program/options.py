@@ -39,11 +39,13 @@ class Options:
     """What the program was told.
 
     Args:
-        command: run, list, describe, verify, push, pull or delete.
+        command: run, list, describe, snapshots, verify, prune, push, pull or delete.
         wanted: What is said of the server.
         function: Name of the function to run or describe.
         function_version: Its version.
         arguments: Values of arguments, by name.
+        of: Tags, by name, of the snapshots that are meant.
+        keep: How many of them `prune` keeps, the last ones.
         source: Name for what is backed up, where nothing else says whose it is.
         root: Folder below which the workload's volumes are mounted in this pod.
         parallel: For how many pods at the same time.
@@ -61,6 +63,8 @@ class Options:
     function: str = ""
     function_version: str = VERSION
     arguments: Mapping[str, str] = field(factory=dict, repr=False)
+    of: Mapping[str, str] = field(factory=dict)
+    keep: int = 0
     source: str = ""
     root: Path = Path("/")
     parallel: int = DEFAULT_PARALLEL
@@ -126,12 +130,19 @@ def parse_options(arguments: Sequence[str], environment: Mapping[str, str]) -> O
         **{name: values.pop(name) for name in _WANTED if name in values},
         password=environment.get(PASSWORD_VARIABLE, ""),
     )
-    pairs: list[tuple[str, str]] = values.pop("arguments", [])
+    for name, flag in (("arguments", "--arg"), ("of", "--of")):
+        values[name] = _unique(parser, flag, values.pop(name, []))
+    return Options(wanted=wanted, **values)
+
+
+def _unique(
+    parser: argparse.ArgumentParser, flag: str, pairs: Sequence[tuple[str, str]]
+) -> dict[str, str]:
     names = [name for name, _ in pairs]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        parser.error(f"argument --arg: {', '.join(twice)} is given twice")
-    return Options(wanted=wanted, arguments=dict(pairs), **values)
+        parser.error(f"argument {flag}: {', '.join(twice)} is given twice")
+    return dict(pairs)
 
 
 _WANTED: Final = (
@@ -168,6 +179,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     run = command("run", "run a data function")
     _function(run)
     _arguments(run)
+    _of(run, "restore the last snapshot with this tag, in place of backupIdentifier")
     run.add("source", "", "name for what is backed up, where the arguments do not say whose it is")
     run.add("root", "/", "folder below which the workload's volumes are mounted", _folder)
     run.add("parallel", str(DEFAULT_PARALLEL), "pods at once, for the functions for all", _count)
@@ -178,11 +190,23 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     command("list", "list the functions")
     _function(command("describe", "show a function's arguments and outputs, and an example"))
 
+    found = command("snapshots", "list snapshots: id, time, size and tags")
+    _of(found, "those with this tag only")
+    _server(found)
+
     verify = command("verify", "read a snapshot back")
     _arguments(verify)
+    _of(verify, "the last snapshot with this tag, in place of backupID")
     verify.add("share", "100%", "of the files to read, which ones is left to chance", _share)
     _server(verify)
     _outputs(verify)
+
+    prune = command("prune", "delete all but the last snapshots")
+    _of(prune, "of those with this tag", required=True)
+    prune.parser.add_argument(
+        "--keep", required=True, type=_kept, metavar="N", help="how many, the last ones, to keep"
+    )
+    _server(prune)
 
     push = command("push", "back up standard input, in kando's shape")
     push.parser.add_argument("--path", required=True, help="path of the file, as kando takes it")
@@ -215,6 +239,18 @@ def _arguments(flags: _Flags) -> None:
         metavar="NAME=VALUE",
         dest="arguments",
         help="an argument; a map is JSON; may be given several times",
+    )
+
+
+def _of(flags: _Flags, text: str, *, required: bool = False) -> None:
+    flags.parser.add_argument(
+        "--of",
+        action="append",
+        default=[],
+        required=required,
+        type=_pair,
+        metavar="TAG=VALUE",
+        help=f"{text}; may be given several times",
     )
 
 
@@ -273,6 +309,12 @@ def _file(text: str) -> Path | None:
 def _count(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= _HIGHEST_PARALLEL:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {_HIGHEST_PARALLEL}")
+    return int(text)
+
+
+def _kept(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,6}", text) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
     return int(text)
 
 

@@ -125,6 +125,21 @@ def test_the_share_to_read_back(text: str, share: float) -> None:
             "argument --share: '0.1' is not a share such as 10%",
             id="a share without a percent sign",
         ),
+        pytest.param(
+            ["prune", "--of=volume=data"],
+            "the following arguments are required: --keep",
+            id="to prune without a number",
+        ),
+        pytest.param(
+            ["prune", "--of=volume=data", "--keep=0"],
+            "argument --keep: '0' is not a number from 1",
+            id="to keep none",
+        ),
+        pytest.param(
+            ["prune", "--keep=1"],
+            "the following arguments are required: --of",
+            id="to prune all that there is",
+        ),
         pytest.param(["run", "X", "--par=2"], "unrecognized arguments: --par=2", id="cut short"),
         pytest.param(
             ["push"], "the following arguments are required: --path", id="a stream of no path"
@@ -144,7 +159,9 @@ def test_a_wrong_option_is_refused_in_one_line(
     assert "hunter2" not in said
 
 
-@pytest.mark.parametrize("command", ["run", "describe", "verify", "push", "pull", "delete"])
+@pytest.mark.parametrize(
+    "command", ["run", "describe", "snapshots", "verify", "prune", "push", "pull", "delete"]
+)
 def test_each_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         parse_options([command, "--help"], {})

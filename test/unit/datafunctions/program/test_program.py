@@ -96,7 +96,9 @@ def test_outputs_are_lines_and_a_file(console: Console, backup: list[str], tmp_p
 
     assert console.outputs["backupID"] in console.repository.snapshots
     assert json.loads(file.read_text()) == console.outputs
-    assert console.said == ""
+    assert console.last_line == (
+        f"{PROGRAM}backed up /data: 1 files, 8 B, as snapshot {console.outputs['backupID']}"
+    )
 
 
 def test_old_arguments_are_warned_of_and_their_values_are_not_printed(
@@ -106,7 +108,8 @@ def test_old_arguments_are_warned_of_and_their_values_are_not_printed(
 
     assert console.run(*backup, *given) == 0
 
-    assert [line.partition(" has no effect")[0] for line in console.said.splitlines()] == [
+    warnings = console.said.splitlines()[:-1]
+    assert [line.partition(" has no effect")[0] for line in warnings] == [
         f"{PROGRAM}warning: argument encryptionKey",
         f"{PROGRAM}warning: argument insecureTLS",
     ]
@@ -128,7 +131,7 @@ def test_a_function_that_is_only_where_it_always_was_runs_without_a_word(
     arguments = ["--arg=includePath=/", "--source=db", f"--root={tmp_path}"]
 
     assert console.run("run", "BackupDataUsingKopiaServer", *arguments) == 0
-    assert console.said == ""
+    assert "warning" not in console.said
 
 
 @pytest.mark.parametrize(
@@ -271,6 +274,91 @@ class TestVerify:
 
         assert code == Kind.NO_SUCH_SNAPSHOT.exit_code
         assert "there is no snapshot with the tag none" in console.last_line
+
+
+class TestByTags:
+    """Who runs it by a CronJob knows whose data it is, and no id."""
+
+    @pytest.fixture(autouse=True)
+    def snapshots(self, console: Console) -> None:
+        for number, volume in enumerate(("data", "data", "other", "data"), start=1):
+            tags = {"path": "/data", "namespace": "shop", "volume": volume}
+            files = {"file": Content(f"{number}".encode(), 0)}
+            console.repository.add(f"/claim/shop/{volume}", tags, files)
+
+    @pytest.mark.parametrize("function", ["RestoreData", "RestoreDataUsingKopiaServer"])
+    def test_the_last_one_is_restored(
+        self, console: Console, tmp_path: Path, function: str
+    ) -> None:
+        arguments = ["--of=namespace=shop", "--of=volume=data", "--arg=restorePath=/restored"]
+
+        assert console.run("run", function, *arguments, f"--root={tmp_path}") == 0
+
+        (file,) = tmp_path.rglob("file")
+        assert file.read_text() == "4"
+
+    def test_the_last_one_is_verified(self, console: Console) -> None:
+        assert console.run("verify", "--of=volume=other") == 0
+        assert console.outputs["backupID"] == f"{3:032x}"
+
+    def test_they_are_listed(self, console: Console) -> None:
+        assert console.run("snapshots", "--of=volume=other") == 0
+
+        assert console.stdout.decode() == (
+            f"{3:032x}  2026-01-01T00:03:00Z  1 B  namespace=shop path=/data volume=other\n"
+        )
+
+    @pytest.mark.parametrize(
+        ("keep", "left"),
+        [
+            pytest.param(1, [3, 4], id="the last one"),
+            pytest.param(2, [2, 3, 4], id="the last two"),
+            pytest.param(7, [1, 2, 3, 4], id="more than there are"),
+        ],
+    )
+    def test_the_last_ones_are_kept_and_others_are_left_alone(
+        self, console: Console, keep: int, left: list[int]
+    ) -> None:
+        assert console.run("prune", "--of=volume=data", f"--keep={keep}") == 0
+
+        assert [int(one, 16) for one in console.repository.snapshots] == left
+        assert console.last_line == f"{PROGRAM}deleted {4 - len(left)} of 3 snapshots"
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "message"),
+        [
+            pytest.param(
+                ["verify", "--of=volume=none"],
+                Kind.NO_SUCH_SNAPSHOT.exit_code,
+                "there is no snapshot with the tags volume=none",
+                id="none",
+            ),
+            pytest.param(
+                ["verify", "--of=volume=data", f"--arg=backupID={1:032x}"],
+                2,
+                "give one of --of and the argument backupID, not both",
+                id="tags and an id",
+            ),
+            pytest.param(
+                ["run", "RestoreData", "--of=volume=data", "--arg=backupTag=x"],
+                2,
+                "give exactly one of the arguments backupIdentifier and backupTag",
+                id="tags and a tag",
+            ),
+            pytest.param(
+                ["run", "DeleteData", "--of=volume=data"],
+                2,
+                "--of is for functions that restore one snapshot; DeleteData is not one",
+                id="nothing is deleted by tags but by prune",
+            ),
+        ],
+    )
+    def test_what_is_not_clear_is_refused(
+        self, console: Console, arguments: list[str], code: int, message: str
+    ) -> None:
+        assert console.run(*arguments) == code
+        assert message in console.last_line
+        assert len(console.repository.snapshots) == 4
 
 
 class TestStreams:
