@@ -1,7 +1,8 @@
-"""A RepositoryServer by its name: address and certificate from its status, users from its Secrets.
+"""A RepositoryServer by its name: address and certificate from its status.
 
-It needs the right to get that one resource and the Secrets with its users, nothing else:
-manifests/functions/.
+The user is that of the environment or of a mounted Secret. Then the right to get this one resource
+is all that it needs, as in manifests/samples/functions. Otherwise it reads the Secrets with the
+resource's users, and needs the right to get those.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from controller.rest.client import Client
 from controller.rest.kubeconfig import current_namespace, load_api_client
 from controller.rest.transport import Transport
 from reconcilers import resources
-from reconcilers.datafunctions.connect import users
+from reconcilers.datafunctions.connect import folders, users
+from reconcilers.datafunctions.connect.wanted import PASSWORD_VARIABLE
 from reconcilers.datafunctions.errors import Refused
 from reconcilers.kopia.client.errors import ClientFailed, Kind
 from reconcilers.kopia.client.model import ServerConnection
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 MISSING: Final = "--repository-server: there is no {kind} {namespace}/{name}"
 FORBIDDEN: Final = (
     "--repository-server: this service account may not get {kind} {namespace}/{name}; apply "
-    "manifests/functions with its name in it"
+    "a Role as in manifests/samples/functions"
 )
 NOT_ANSWERED: Final = "--repository-server: the API server has not answered: {reason}"
 NO_API_SERVER: Final = "--repository-server: {reason}"
@@ -96,15 +98,17 @@ def read(client: Api, wanted: Wanted, own_namespace: str) -> ServerConnection:
     if not info.get("serviceName") or not info.get("tlsFingerprint"):
         message = NO_ADDRESS.format(namespace=namespace, name=name)
         raise ClientFailed(Kind.CANNOT_CONNECT, message)
-    values: dict[str, str] = {}
-    for secret, username in _accesses(server):
-        values |= _passwords(client, secret, username, namespace)
-    user = users.choose(
-        values,
-        where=f"RepositoryServer {namespace}/{name}",
-        username=wanted.username,
-        hostname=wanted.hostname,
-    )
+    user = folders.user_of(wanted, variable=PASSWORD_VARIABLE)
+    if user is None:
+        values: dict[str, str] = {}
+        for secret, username in _accesses(server):
+            values |= _passwords(client, secret, username, namespace)
+        user = users.choose(
+            values,
+            where=f"RepositoryServer {namespace}/{name}",
+            username=wanted.username,
+            hostname=wanted.hostname,
+        )
     return ServerConnection(
         url=wanted.url or f"https://{info['serviceName']}.{namespace}.svc:{api.PORT}",
         username=user.username,

@@ -55,7 +55,9 @@ def connection_of(wanted: Wanted, *, variable: str) -> ServerConnection:
     for key, value in ((KEY_URL, url), (KEY_FINGERPRINT, fingerprint)):
         if not value:
             raise Refused(NO_KEY.format(folder=wanted.connection, key=key))
-    user = _user(wanted, variable)
+    user = user_of(wanted, variable=variable)
+    if user is None:
+        raise Refused(NO_USER.format(folder=wanted.user, variable=variable))
     return ServerConnection(
         url=url,
         username=user.username,
@@ -65,13 +67,22 @@ def connection_of(wanted: Wanted, *, variable: str) -> ServerConnection:
     )
 
 
-def _user(wanted: Wanted, variable: str) -> users.User:
+def user_of(wanted: Wanted, *, variable: str) -> users.User | None:
+    """Return the user that the environment or a mounted Secret says, None if neither does.
+
+    Args:
+        wanted: The options.
+        variable: Name of the variable that the password comes from, for messages.
+
+    Raises:
+        Refused: A name is missing, several users fit, or a file cannot be read.
+    """
     if wanted.password:
         if not wanted.username or not wanted.hostname:
             raise Refused(NO_NAMES.format(variable=variable))
         return users.User(wanted.username, wanted.hostname, wanted.password)
     if not wanted.user.is_dir():
-        raise Refused(NO_USER.format(folder=wanted.user, variable=variable))
+        return None
     return users.choose(
         _values(wanted.user),
         where=f"folder {wanted.user}",

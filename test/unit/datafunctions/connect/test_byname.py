@@ -16,6 +16,8 @@ from reconcilers.kopia.client.errors import ClientFailed, Kind
 from reconcilers.kopia.client.model import ServerConnection
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from controller.resource import Object, Resource
 
 PASSWORD = "hunter2"
@@ -75,6 +77,27 @@ def test_it_reads_the_resource_and_the_secret_with_its_users_and_nothing_else() 
     ]
 
 
+def test_with_a_password_of_its_own_it_reads_the_resource_alone() -> None:
+    asked = api(server(), Forbidden(403, "Forbidden", "forbidden"))
+    wanted = Wanted(
+        repository_server="kanister/files",
+        username="backup",
+        hostname="client",
+        password=PASSWORD,
+    )
+
+    assert read(asked, wanted, "shop") == EXPECTED
+    assert asked.asked == [("RepositoryServer", "kanister", "files")]
+
+
+def test_a_user_that_is_mounted_counts_more_than_the_resource_s(tmp_path: Path) -> None:
+    (tmp_path / "client").write_text(PASSWORD)
+    asked = api(server(), Forbidden(403, "Forbidden", "forbidden"))
+    wanted = Wanted(repository_server="kanister/files", username="backup", user=tmp_path)
+
+    assert read(asked, wanted, "shop") == EXPECTED
+
+
 def test_without_a_namespace_it_is_in_that_of_the_pod() -> None:
     found = read(api(server(), secret(client=PASSWORD)), Wanted(repository_server="files"), "own")
 
@@ -132,7 +155,7 @@ def test_which_user(spec: dict[str, Any], users: Object, wanted: dict[str, Any])
         pytest.param(
             server(),
             Forbidden(403, "Forbidden", "forbidden"),
-            "may not get Secret kanister/users; apply manifests/functions",
+            "may not get Secret kanister/users; apply a Role as in manifests/samples/functions",
             id="no right",
         ),
         pytest.param(
