@@ -30,7 +30,7 @@ class Kind(Enum):
     SERVER_GONE = 23
     #: The server has trouble with its repository: storage away, object missing.
     REPOSITORY = 24
-    #: A file or folder could not be read.
+    #: A file or folder could not be read, or has a name that Kopia would not keep.
     SOURCE_UNREADABLE = 30
     #: A file or folder changed or went while it was read, so that it could not be kept.
     SOURCE_CHANGED = 31

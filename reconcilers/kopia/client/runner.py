@@ -29,6 +29,7 @@ RETRIED: Final = frozenset({Kind.SERVER_GONE})
 #: Seconds before the first retry; twice as long each time.
 _FIRST_PAUSE: Final = 1.0
 
+NOT_BACK: Final = "{gone}; it did not come back: {cause}"
 NO_FOLDER: Final = "this client is not open; use it inside of `with`"
 
 _log = structlog.get_logger()
@@ -124,14 +125,19 @@ class Runner:
         """
         pause = _FIRST_PAUSE
         left = self.limits.retries
+        gone: ClientFailed | None = None
         while True:
             try:
                 self.reach()
                 return operation()
             except ClientFailed as error:
+                if gone is not None and error.kind is Kind.CANNOT_CONNECT:
+                    message = NOT_BACK.format(gone=gone.message, cause=error.message)
+                    raise ClientFailed(Kind.SERVER_GONE, message, gone.output) from error
                 if error.kind not in RETRIED or not left or unless():
                     raise
                 _log.warning("the server has gone, trying again", error=error.message, left=left)
+                gone = error
             left -= 1
             self.clock.wait_event(self.stop or threading.Event(), pause)
             pause *= 2

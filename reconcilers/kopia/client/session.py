@@ -13,7 +13,7 @@ from attrs import define, field
 
 from controller.clock import SystemClock
 from reconcilers.kopia import cli
-from reconcilers.kopia.client import child, commands, failures, output
+from reconcilers.kopia.client import child, commands, failures, names, output
 from reconcilers.kopia.client.attempts import Attempts, listed
 from reconcilers.kopia.client.errors import ClientFailed, InvalidRequest, Kind
 from reconcilers.kopia.client.model import Limits, Restored
@@ -44,6 +44,10 @@ IDENTICAL: Final = (
     "{source}`"
 )
 INCOMPLETE: Final = "snapshot {id} is not complete ({reason}); give the id of another one"
+FEWER: Final = (
+    "{found} files of snapshot {id} were restored to {target}, but it should have {expected}; it "
+    "may have been made of names that are not UTF-8; look at what is there, and at other snapshots"
+)
 SHORT: Final = (
     "{name} of snapshot {id} has {expected} bytes, but {found} came: what was written is not "
     "complete; try again"
@@ -139,6 +143,7 @@ class KopiaClient:
         absolute = _absolute(path)
         of = self._runner.source(source or absolute)
         tags = commands.checked_tags(tags or {})
+        names.check(absolute, self._runner.stop)
 
         def arguments(attempt: str) -> list[str]:
             return commands.create(
@@ -214,8 +219,7 @@ class KopiaClient:
         """
         absolute = _absolute(target)
         inner = _relative(path)
-        if not _OBJECT_ID.fullmatch(snapshot):
-            self._complete(snapshot)
+        found = None if _OBJECT_ID.fullmatch(snapshot) else self._complete(snapshot)
         of = f"{snapshot}/{inner}" if inner else snapshot
         setting = self._runner.setting(failures.RESTORE, f"snapshot {of}", target=absolute)
         try:
@@ -225,7 +229,12 @@ class KopiaClient:
         arguments = commands.restore(of, absolute, sparse=sparse)
         streams = child.Streams(on_progress=on_progress)
         ended = self._runner.retried(lambda: self._runner.checked(arguments, setting, streams))
-        return _restored(ended)
+        restored = _restored(ended)
+        if found is not None and not inner and restored.files != found.files:
+            counts = {"found": restored.files, "expected": found.files}
+            message = FEWER.format(id=snapshot, target=absolute, **counts)
+            raise ClientFailed(Kind.DAMAGED, message)
+        return restored
 
     def restore_stream(
         self,
