@@ -158,6 +158,8 @@ class RepositoryServer:
         drain_seconds: Seconds that a replaced pod goes on serving its sessions.
         refresh_seconds: Seconds between two looks at the storage; None for Kopia's own.
         pod: What is said of the pod.
+        own_secrets: Names of the Secrets that the controller has made for it, as far as they are
+            known: of these the names stay whatever the resource refers to since.
     """
 
     namespace: str
@@ -186,6 +188,7 @@ class RepositoryServer:
     drain_seconds: int = DEFAULT_DRAIN_SECONDS
     refresh_seconds: int | None = None
     pod: PodSettings = field(factory=PodSettings)
+    own_secrets: frozenset[str] = frozenset()
 
     @property
     def self_signed(self) -> bool:

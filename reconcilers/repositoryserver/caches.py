@@ -44,12 +44,12 @@ class Caches(Generic[CacheT_co]):
     """What the informers hold.
 
     Args:
-        servers: RepositoryServers, indexed by the Secrets and the account that they name, and by
-            the label of their children.
+        servers: RepositoryServers, indexed by the Secrets and the account that they name, by the
+            label of their children, and by what the names of their ReplicaSets begin with.
         replica_sets: ReplicaSets without the specification of their pods, indexed by owner, and by
             the server that their label names.
-        pods: Pods, indexed by the same, and by the ReplicaSet that has made them where it has
-            released them.
+        pods: Pods, indexed by the same, and those that nobody owns by what the name of the
+            ReplicaSet that has made them begins with.
         services: Services, indexed by owner and label.
         network_policies: NetworkPolicies, indexed by owner and label.
         secrets: Secrets without their data, indexed by owner and label.

@@ -245,8 +245,9 @@ class Pass:
         server: The same, parsed.
         memory: What earlier passes remember.
         deadline: Until when work may go on.
-        expiring: What is to be said of a certificate that is about to expire; empty if there is no
-            need to, None while it is not known.
+        expiring: What is to be said of a certificate that is about to expire, or has expired; empty
+            if there is no need to, None while it is not known.
+        expired: Whether it has expired.
         reads: Holds the Secrets that it reads.
         requeue_after: Seconds after which to look again, the shortest that was asked for.
         requeue_priority: Priority of that pass; None for the one that this pass has.
@@ -258,6 +259,7 @@ class Pass:
     memory: Memory
     deadline: Deadline
     expiring: str | None = None
+    expired: bool = False
     reads: ReadScope = field(init=False)
     requeue_after: float | None = field(default=None)
     requeue_priority: int | None = None

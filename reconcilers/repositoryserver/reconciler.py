@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from controller.clock import Deadline, DeadlineExceeded
 from controller.conditions import TRUE, conditions_of, get_condition, parse_time, timestamp
@@ -41,6 +41,7 @@ from reconcilers.repositoryserver.newest import NewestRevision, unfinished
 from reconcilers.repositoryserver.rollout import plan, podstatus, retry
 from reconcilers.repositoryserver.rollout.refresh import Refresher
 from reconcilers.repositoryserver.rollout.router import ServiceRouter
+from reconcilers.repositoryserver.rollout.strays import Strays
 from reconcilers.repositoryserver.rollout.throttle import Turns
 from reconcilers.repositoryserver.serverexec import ServerCommands
 from reconcilers.repositoryserver.status import conditions as status
@@ -198,9 +199,11 @@ class RepositoryServerReconciler:
             clock=clock,
         )
         self._refresher = Refresher(commands=self._commands, clock=clock)
+        self._strays = Strays(client=client, caches=caches)
         self._router = ServiceRouter(
             client=client,
             caches=caches,
+            strays=self._strays,
             applier=self._applier,
             tell=self._writer.tell,
             clock=clock,
@@ -231,12 +234,13 @@ class RepositoryServerReconciler:
         """
         obj = self._caches.servers.get(request.namespace, request.name)
         if obj is None or obj["metadata"].get("deletionTimestamp"):
-            # The owner references do the rest.
+            # The owner references do the rest, but for pods that have lost theirs.
             self._memories.pop(request, None)
             self._commands.forget(request)
             self._turns.forget(request)
             self._repositories.forget(request)
             self._maintainer.forget(request)
+            self._strays.ensure_gone(request, deadline)
             return Result()
         try:
             return self._reconcile(request, obj, deadline)
@@ -301,6 +305,7 @@ class RepositoryServerReconciler:
 
     def _begin(self, request: Request, obj: dict[str, Any], deadline: Deadline) -> Pass:
         server = api.parse(obj)
+        server = evolve(server, own_secrets=self._adoption.secrets_of(server))
         uid, memory = self._memories.get(request, ("", Memory()))
         if uid != server.uid:
             self._commands.forget(request)
@@ -359,6 +364,7 @@ class RepositoryServerReconciler:
             fingerprint="" if certificate is None else certificate.fingerprint,
             not_after="" if certificate is None else timestamp(certificate.not_after),
             expiring=current.expiring,
+            expired=current.expired,
             shared=self._shared(current),
             nobody_named=_users_warning(current.memory),
             repository_users=None if in_repository is None else in_repository.number,
@@ -391,11 +397,9 @@ class RepositoryServerReconciler:
         words = sharing.words(setting.storage, others) if others and setting is not None else ""
         told = get_condition(conditions_of(current.obj), status.REPOSITORY_SHARED)
         before = told["message"] if told is not None and told["status"] == TRUE else ""
-        if words or before:
-            # Another one that moves away wakes nobody.
-            current.look_again(UNREADY_RECHECK_SECONDS)
         if before not in ("", words) and not self._have_all_been_examined():
             # This process has just started: what it says would change with each of the others.
+            current.look_again(UNREADY_RECHECK_SECONDS)
             return None
         return words
 

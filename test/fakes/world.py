@@ -99,6 +99,7 @@ class World:
         settings: With which the next controller starts.
         turns: Those of the servers that are being replaced.
         pod_override: Which overrides of a pod the controller takes from its next start on.
+        users_secret: Name of the Secret that the running server reads its users from.
         commands_wait: Commands run when `run_commands` says so, and not at once.
         woken: The servers that the end of a command has woken.
         endpoints_lag: The endpoints do not follow the Service by themselves.
@@ -114,6 +115,7 @@ class World:
         self.settings = Settings(image=objects.IMAGE)
         self.turns = Turns(TURNS, clock=self.clock)
         self.pod_override = allowed.RESTRICTED
+        self.users_secret = USERS_SECRET
         self.endpoints_lag = False
         self.commands_wait = False
         self.woken: list[Request] = []
@@ -363,7 +365,7 @@ class World:
 
     def volume(self) -> str:
         """Return the users as the kubelet brings them into the pod."""
-        return base64.b64decode(self.secret(USERS_SECRET)["data"]["htpasswd"]).decode()
+        return base64.b64decode(self.secret(self.users_secret)["data"]["htpasswd"]).decode()
 
     def may_connect(self) -> dict[str, str]:
         """Return the users that the running server accepts, with their password."""

@@ -144,6 +144,7 @@ def test_every_event_reason_is_told() -> None:
         applier.EVENT_CHILD_RESTORED,
         issuer.EVENT_ISSUED,
         status.REASON_EXPIRING,
+        status.REASON_EXPIRED,
         router.EVENT_REPLACED_IN_PLACE,
         router.EVENT_GAVE_BACK,
         sync.EVENT_USERS_CHANGED,

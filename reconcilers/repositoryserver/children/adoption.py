@@ -14,7 +14,7 @@ import structlog
 from controller.errors import NotFound
 from reconcilers import resources
 from reconcilers.repositoryserver import api
-from reconcilers.repositoryserver.caches import INDEX_INSTANCE
+from reconcilers.repositoryserver.caches import INDEX_INSTANCE, INDEX_OWNER, owner_uids
 from reconcilers.repositoryserver.children import names
 
 if TYPE_CHECKING:
@@ -76,6 +76,21 @@ class Adoption:
                     deadline=current.deadline,
                 )
 
+    def secrets_of(self, server: RepositoryServer) -> frozenset[str]:
+        """Return the names of the Secrets of ours that a resource owns, or is about to adopt.
+
+        Args:
+            server: The resource.
+        """
+        secrets = self._caches[resources.SECRETS]
+        orphans = (
+            one
+            for one in secrets.by_index(INDEX_INSTANCE, names.instance_label(server.name))
+            if one["metadata"]["namespace"] == server.namespace and not owner_uids(one)
+        )
+        found = (*secrets.by_index(INDEX_OWNER, server.uid), *orphans)
+        return frozenset(one["metadata"]["name"] for one in found if names.is_ours(one))
+
     def _may_adopt(self, current: Pass) -> bool:
         """Return whether the resource is there, by the API server's word and not the cache's.
 
@@ -109,12 +124,10 @@ def is_orphan(server: RepositoryServer, obj: Mapping[str, Any]) -> bool:
         names.maintenance_name(server),
         names.maintenance_secret_name(server),
     }
-    if digest := labels.get(names.LABEL_DIGEST):
-        known.add(names.versioned_name(server, digest))
     return (
         metadata["namespace"] == server.namespace
         and labels.get(names.LABEL_MANAGED_BY) == names.MANAGER
-        and metadata["name"] in known
+        and (metadata["name"] in known or names.versioned_digest(server, obj) != "")
         and not metadata.get("ownerReferences")
         and "deletionTimestamp" not in metadata
     )

@@ -10,7 +10,12 @@ from controller.conditions import timestamp
 from controller.errors import BadRequest, Invalid, NotFound
 from reconcilers import resources
 from reconcilers.errors import InvalidInput
-from reconcilers.repositoryserver.caches import INDEX_INSTANCE, INDEX_OWNER, owner_uids
+from reconcilers.repositoryserver.caches import (
+    INDEX_INSTANCE,
+    INDEX_OWNER,
+    INDEX_RELEASED,
+    owner_uids,
+)
 from reconcilers.repositoryserver.children import compare, names, revision
 from reconcilers.repositoryserver.children.owners import (
     is_of_removed_controller,
@@ -184,11 +189,14 @@ class ChildApplier:
 
     def has_pods(self, current: Pass) -> bool:
         """Return whether a server has pods, be they of a deleted resource of the same name."""
-        label = names.selector(current.server)[names.LABEL_INSTANCE]
-        return any(
-            pod["metadata"]["namespace"] == current.server.namespace
-            for pod in self._caches.pods.by_index(INDEX_INSTANCE, label)
+        server = current.server
+        label = names.selector(server)[names.LABEL_INSTANCE]
+        prefix = names.versioned_prefix(server.name)
+        pods = (
+            *self._caches.pods.by_index(INDEX_INSTANCE, label),
+            *self._caches.pods.by_index(INDEX_RELEASED, prefix),
         )
+        return any(pod["metadata"]["namespace"] == server.namespace for pod in pods)
 
     def ensure_revision(
         self, current: Pass, inputs: ServerInputs | None, digest: str
@@ -412,10 +420,16 @@ class ChildApplier:
         Raises:
             ClientError: As for `delete`.
         """
+        server = current.server
+
+        def is_unused(secret: Mapping[str, Any]) -> bool:
+            is_snapshot = names.versioned_digest(server, secret) != "" and mark_of(secret) != ""
+            return is_snapshot and secret["metadata"]["name"] not in keep
+
         self._prune(
             current,
             resources.SECRETS,
-            lambda secret: bool(names.digest_of(secret)) and secret["metadata"]["name"] not in keep,
+            is_unused,
             "no pod uses it",
         )
 

@@ -59,11 +59,33 @@ DIGEST_LENGTH: Final = 10
 # A reconcile asks for the names of one server again and again, and few run at the same time.
 _NAMES_AT_WORK: Final = 64
 
+_VERSIONED: Final = re.compile(rf"(?P<prefix>.+)-(?P<digest>[0-9a-f]{{{DIGEST_LENGTH}}})")
+
 
 def versioned_name(server: RepositoryServer, digest_: str) -> str:
     """Return the name of the Secret and the ReplicaSet with a digest."""
-    length = _LABEL_LENGTH - _POD_SUFFIX_LENGTH - DIGEST_LENGTH - 1
-    return f"{_label(server.name, length)}-{digest_}"
+    return f"{versioned_prefix(server.name)}-{digest_}"
+
+
+def versioned_prefix(name: str) -> str:
+    """Return what the names of the Secrets and ReplicaSets of a server begin with.
+
+    Args:
+        name: Of the RepositoryServer.
+    """
+    return _label(name, _LABEL_LENGTH - _POD_SUFFIX_LENGTH - DIGEST_LENGTH - 1)
+
+
+def split_versioned(name: str) -> tuple[str, str]:
+    """Return prefix and digest of a name that `versioned_name` has made; both empty for others.
+
+    A name stays where somebody takes labels off.
+
+    Args:
+        name: Of a Secret or a ReplicaSet.
+    """
+    found = _VERSIONED.fullmatch(name)
+    return ("", "") if found is None else (found["prefix"], found["digest"])
 
 
 def stable_name(server: RepositoryServer) -> str:
@@ -74,12 +96,12 @@ def stable_name(server: RepositoryServer) -> str:
 
 def users_name(server: RepositoryServer) -> str:
     """Return the name of the Secret with the users, as the server reads them."""
-    return _not_referred_to(server, f"{stable_name(server)}-users")
+    return _own_secret(server, f"{stable_name(server)}-users")
 
 
 def certificate_name(server: RepositoryServer) -> str:
     """Return the name of the Secret with the certificate that the controller makes."""
-    return _not_referred_to(server, f"{stable_name(server)}-tls")
+    return _own_secret(server, f"{stable_name(server)}-tls")
 
 
 def is_ours(obj: Mapping[str, Any]) -> bool:
@@ -96,7 +118,7 @@ def maintenance_name(server: RepositoryServer) -> str:
 
 def maintenance_secret_name(server: RepositoryServer) -> str:
     """Return the name of the Secret that the CronJob's pods are started with."""
-    return _not_referred_to(server, maintenance_name(server))
+    return _own_secret(server, maintenance_name(server))
 
 
 def maintenance_labels(server: RepositoryServer) -> dict[str, str]:
@@ -116,6 +138,35 @@ def digest_of(obj: Mapping[str, Any]) -> str:
     return digest_
 
 
+def versioned_digest(server: RepositoryServer, obj: Mapping[str, Any]) -> str:
+    """Return the digest in the name of an observed Secret or ReplicaSet; empty if it has none.
+
+    Args:
+        server: The resource.
+        obj: The Secret or ReplicaSet.
+    """
+    prefix, digest = split_versioned(obj["metadata"]["name"])
+    return digest if prefix == versioned_prefix(server.name) else ""
+
+
+def maker_of(pod_: Mapping[str, Any]) -> str:
+    """Return the name of the ReplicaSet that has made an observed pod; empty if none has."""
+    generated: str = pod_["metadata"].get("generateName") or ""
+    return generated.removesuffix("-")
+
+
+def is_marked(obj: Mapping[str, Any]) -> bool:
+    """Return whether an observed pod has any mark of a ReplicaSet that this controller makes."""
+    metadata_ = obj["metadata"]
+    labels_, annotations = metadata_.get("labels") or {}, metadata_.get("annotations") or {}
+    return (
+        labels_.get(LABEL_MANAGED_BY) == MANAGER
+        or LABEL_INSTANCE in labels_
+        or LABEL_DIGEST in labels_
+        or ANNOTATION_FROM_TEMPLATE in annotations
+    )
+
+
 def is_found(server: RepositoryServer, obj: Mapping[str, Any], digest_: str) -> bool:
     """Return whether an observed ReplicaSet or Secret has the labels by which it is found.
 
@@ -128,16 +179,17 @@ def is_found(server: RepositoryServer, obj: Mapping[str, Any], digest_: str) -> 
     return labels.items() >= {**selector(server), LABEL_DIGEST: digest_}.items()
 
 
-def _not_referred_to(server: RepositoryServer, name: str) -> str:
+def _own_secret(server: RepositoryServer, name: str) -> str:
     """Return the name, or a longer one if a Secret that the resource refers to has it.
 
-    Such a Secret is the user's, who may have found the name in a list of Secrets.
+    Such a Secret is the user's, who may have found the name in a list of Secrets. One of ours that
+    is there keeps its name: pods mount it.
     """
     referred_to = {ref.name for ref in server.inputs}
     referred_to |= {one.secret.name for one in server.accesses}
-    while name in referred_to:
-        name += "-own"
-    return name
+    candidates = [name + "-own" * count for count in range(len(referred_to) + 1)]
+    there = (one for one in candidates if one in server.own_secrets)
+    return next(there, None) or next(one for one in candidates if one not in referred_to)
 
 
 @functools.lru_cache(maxsize=_NAMES_AT_WORK)

@@ -183,6 +183,7 @@ class InputReader:
         tls, now = _tls(current.server), self._clock.now()
         self_signed = current.server.self_signed
         current.expiring = certificates.expiring(tls, known.not_after, now, self_signed=self_signed)
+        current.expired = known.not_after <= now
         turns = [known.not_after, known.not_after - certificates.NOTICE]
         if self_signed:
             turns.append(known.not_after - selfsigned.RENEW_BEFORE)
@@ -202,7 +203,9 @@ class InputReader:
         )
 
     def _input_versions(self, server: api.RepositoryServer) -> Versions:
-        return self._secrets.versions((*server.inputs, _tls(server)), str(server.generation))
+        # Pods mount the users by name.
+        besides = (str(server.generation), names.users_name(server))
+        return self._secrets.versions((*server.inputs, _tls(server)), *besides)
 
     def _secret(self, current: Pass, ref: secrets.SecretRef) -> dict[str, Any] | None:
         return self._secrets.get(current.reads, ref.namespace, ref.name)

@@ -32,8 +32,8 @@ class Revision:
 
     @property
     def digest(self) -> str:
-        """Its digest."""
-        return names.digest_of(self.replica_set)
+        """Its digest. By its name: labels can be taken off."""
+        return names.split_versioned(self.name)[1]
 
     @property
     def name(self) -> str:

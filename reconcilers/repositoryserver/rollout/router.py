@@ -11,7 +11,6 @@ from reconcilers import resources
 from reconcilers.repositoryserver.caches import (
     INDEX_INSTANCE,
     INDEX_OWNER,
-    INDEX_RELEASED,
     INDEX_SERVICE,
 )
 from reconcilers.repositoryserver.children import names, network
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.children.applier import ChildApplier, Teller
     from reconcilers.repositoryserver.context import Pass
     from reconcilers.repositoryserver.rollout.plan import Newest
+    from reconcilers.repositoryserver.rollout.strays import Strays
 
 EVENT_REPLACED_IN_PLACE: Final = "ReplacedInPlace"
 REPLACED_IN_PLACE: Final = "pod {pod} is deleted before its replacement is up: {why}"
@@ -47,6 +47,7 @@ class ServiceRouter:
     Args:
         client: Reads claims.
         caches: What is there.
+        strays: Finds pods that nobody owns.
         applier: Writes the Service, marks pods, scales and deletes ReplicaSets.
         tell: Records the events of a replacement in place.
         clock: The time.
@@ -57,12 +58,14 @@ class ServiceRouter:
         *,
         client: Client,
         caches: Caches[Cache],
+        strays: Strays,
         applier: ChildApplier,
         tell: Teller,
         clock: Clock,
     ) -> None:
         self._client = client
         self._caches = caches
+        self._strays = strays
         self._applier = applier
         self._tell = tell
         self._clock = clock
@@ -80,17 +83,18 @@ class ServiceRouter:
         labelled = self._caches.replica_sets.by_index(
             INDEX_INSTANCE, names.instance_label(server.name)
         )
-        kept = frozenset(
-            names.digest_of(one)
+        revisions = (
+            Revision(one, ())
             for one in labelled
-            if one["metadata"]["namespace"] == server.namespace and Revision(one, ()).is_kept
+            if one["metadata"]["namespace"] == server.namespace
         )
+        kept = frozenset(one.digest for one in revisions if one.is_kept)
         return Rollout(newest.digest, self._routed(server), WrittenUsers.of(users, secret), kept)
 
     def revisions(self, server: api.RepositoryServer) -> list[Revision]:
         """Return the revisions of a server."""
         owned = self._caches.replica_sets.by_index(INDEX_OWNER, server.uid)
-        return [self._revision(one) for one in owned if names.digest_of(one)]
+        return [self._revision(one) for one in owned if names.versioned_digest(server, one)]
 
     def _revision(self, replica_set: Mapping[str, Any]) -> Revision:
         owned = self._caches.pods.by_index(INDEX_OWNER, replica_set["metadata"]["uid"])
@@ -146,8 +150,8 @@ class ServiceRouter:
             owned = self._caches.pods.by_index(INDEX_OWNER, revision.replica_set["metadata"]["uid"])
             released = [
                 pod
-                for pod in self._caches.pods.by_index(INDEX_RELEASED, revision.name)
-                if pod["metadata"]["namespace"] == current.server.namespace
+                for pod in self._strays.released(current.request)
+                if names.maker_of(pod) == revision.name
             ]
             for pod in (*owned, *released):
                 if not plan.is_over(pod):
@@ -163,6 +167,9 @@ class ServiceRouter:
             ClientError: The API server refused or could not be reached.
         """
         server, now = current.server, self._clock.now()
+        if newest.digest:
+            # One of them may hold the claim that the newest waits for.
+            self._strays.ensure_gone(current.request, current.deadline, newest=newest.digest)
         revisions = self.revisions(server)
         pods = [pod for revision in revisions for pod in revision.pods]
         serving = place.serves(pods)

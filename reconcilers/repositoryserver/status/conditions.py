@@ -59,6 +59,7 @@ _OF_THE_PROCESS: Final = frozenset({REPOSITORY_CONNECTED, SERVER_INITIALIZED})
 REASON_PENDING: Final = "Pending"
 REASON_SERVING: Final = "Serving"
 REASON_EXPIRING: Final = "CertificateExpiring"
+REASON_EXPIRED: Final = "CertificateExpired"
 REASON_RENEWED: Final = "CertificateRenewed"
 REASON_SHARED: Final = "RepositoryShared"
 REASON_NOT_SHARED: Final = "RepositoryNotShared"
@@ -80,7 +81,7 @@ MESSAGES: Final = {
 }
 READY_MESSAGE: Final = "clients can connect to service {service}"
 WAITS: Final = "waiting for {step}"
-RENEWED: Final = "a renewed certificate has replaced the one that was about to expire"
+RENEWED: Final = "a renewed certificate has replaced the one that was about to expire, or had"
 NOT_SHARED: Final = "no other RepositoryServer in the namespace writes to the repository any more"
 MAINTAINED: Final = "the maintenance is scheduled and has not failed, or somebody else owns it"
 USERS_NAMED: Final = "each access Secret has users"
@@ -117,8 +118,9 @@ class Outcome:
         network_policy_name: The NetworkPolicy; empty before there is one.
         fingerprint: Of the certificate that the Service's pod shows; empty leaves what is written.
         not_after: When that certificate expires, as Kubernetes writes times; empty as before.
-        expiring: What to say of the certificate of the newest server if it is about to expire;
-            empty if it is not, None if that is not known.
+        expiring: What to say of the certificate of the newest server if it is about to expire, or
+            has expired; empty if neither, None if that is not known.
+        expired: Whether it has expired.
         shared: What to say of other servers that have the same repository; empty if there are none,
             None if that is not known.
         unmaintained: What to say of a repository that nobody maintains, or whose maintenance fails;
@@ -142,6 +144,7 @@ class Outcome:
     fingerprint: str = ""
     not_after: str = ""
     expiring: str | None = None
+    expired: bool = False
     shared: str | None = None
     unmaintained: str | None = None
     maintenance: Mapping[str, Any] | None = None
@@ -280,8 +283,9 @@ def _conditions(
         **_steps(current, outcome),
         **_summed_up(current, outcome, generation),
     }
+    expiring = REASON_EXPIRED if outcome.expired else REASON_EXPIRING
     warnings = (
-        (CERTIFICATE_EXPIRING, outcome.expiring, REASON_EXPIRING, (REASON_RENEWED, RENEWED)),
+        (CERTIFICATE_EXPIRING, outcome.expiring, expiring, (REASON_RENEWED, RENEWED)),
         (REPOSITORY_SHARED, outcome.shared, REASON_SHARED, (REASON_NOT_SHARED, NOT_SHARED)),
         (
             ACCESS_SECRET_EMPTY,

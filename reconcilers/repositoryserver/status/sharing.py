@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
 import threading
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from controller.reconcile import Request
 
@@ -40,9 +41,14 @@ class Repositories:
     Two servers on one repository do each other no harm, so nothing keeps them apart. But what a
     client backs up through one is not seen through the other before that refreshes, and what one
     user is granted at one is not granted at the other: hardly ever is it meant.
+
+    Args:
+        wake: Called with each server of which something else is to be said, since another one has
+            come to its repository, or has left it. Default: nobody is woken.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, wake: Callable[[Request], None] = lambda _request: None) -> None:
+        self._wake = wake
         self._lock = threading.Lock()
         # Invariant: the second has exactly those of the first that write, by repository.
         self._examined: dict[Request, str] = {}
@@ -58,10 +64,13 @@ class Repositories:
         with self._lock:
             if self._examined.get(request) == repository:
                 return
-            self._forget(request)
+            concerned = self._forget(request)
             self._examined[request] = repository
             if repository:
-                self._writers.setdefault(repository, set()).add(request)
+                writers = self._writers.setdefault(repository, set())
+                concerned |= _concerned(writers, {*writers, request})
+                writers.add(request)
+        self._wake_all(concerned - {request})
 
     def failed(self, request: Request) -> None:
         """Record that nothing shows what a server writes to; what is known of it stays."""
@@ -71,22 +80,56 @@ class Repositories:
     def forget(self, request: Request) -> None:
         """Drop a server that is gone."""
         with self._lock:
-            self._forget(request)
+            concerned = self._forget(request)
+        self._wake_all(concerned)
 
     def sharing(self, request: Request) -> list[Request]:
         """Return the other servers that write to the repository of one, by namespace and name."""
         with self._lock:
             writers = self._writers.get(self._examined.get(request, ""), set())
-            return sorted(writers - {request}, key=lambda one: (one.namespace, one.name))
+            return sorted(writers - {request}, key=_order)
 
     def have_examined(self, requests: Iterable[Request]) -> bool:
         """Return whether all of these have been examined, so that nothing more is found."""
         with self._lock:
             return all(request in self._examined for request in requests)
 
-    def _forget(self, request: Request) -> None:
+    def _forget(self, request: Request) -> set[Request]:
+        """Drop a server, and return those of which something else is to be said then."""
         repository = self._examined.pop(request, "")
         writers = self._writers.get(repository, set())
+        concerned = _concerned(writers, writers - {request})
         writers.discard(request)
         if not writers:
             self._writers.pop(repository, None)
+        return concerned
+
+    def _wake_all(self, requests: Iterable[Request]) -> None:
+        for request in sorted(requests, key=_order):
+            self._wake(request)
+
+
+def _order(request: Request) -> tuple[str, str]:
+    return request.namespace, request.name
+
+
+def _concerned(before: Collection[Request], after: Collection[Request]) -> set[Request]:
+    """Return the servers of which `words` says something else after a change.
+
+    A hundred on one repository would otherwise wake each other a hundred times as they come up.
+
+    Args:
+        before: The servers that wrote to a repository.
+        after: Those that write to it since.
+    """
+    first = [heapq.nsmallest(NAMED + 1, writers, key=_order) for writers in (before, after)]
+    more = [len(writers) > NAMED + 1 for writers in (before, after)]
+
+    def named(number: int, request: Request) -> list[Request]:
+        return [one for one in first[number] if one != request][:NAMED]
+
+    return {
+        one
+        for one in set(before) & set(after)
+        if more[0] != more[1] or named(0, one) != named(1, one)
+    }

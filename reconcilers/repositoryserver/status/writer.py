@@ -138,15 +138,22 @@ class StatusWriter:
     def _record_warnings(
         self, obj: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[str, Any]
     ) -> None:
-        """Record an event for each warning that was not there before."""
+        """Record an event for each warning that was not there before, or has another reason."""
         for type_ in status.WARNINGS:
             warning = get_condition(after["conditions"], type_)
-            known = is_true(before.get("conditions") or [], type_)
-            if known or warning is None or warning["status"] != TRUE:
+            former = get_condition(before.get("conditions") or [], type_)
+            if warning is None or warning["status"] != TRUE:
+                continue
+            if former is not None and _kind(former) == _kind(warning):
                 continue
             reason, message = warning["reason"], warning["message"]
             _log.warning("warned", reason=reason, cause=message)
             self._recorder.event(obj, WARNING, reason, message, "Reconcile")
+
+
+def _kind(condition: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what tells a warning from another one: words may change."""
+    return condition["status"], condition["reason"]
 
 
 def _content(condition: Mapping[str, Any]) -> tuple[str, str, str]:

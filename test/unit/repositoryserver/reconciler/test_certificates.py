@@ -68,6 +68,22 @@ class TestCertificateThatExpires:
         assert expiring.recorder.told() == [f"Warning CertificateExpiring: {self.SOON}"]
         assert expiring.progress() == "Ready"
 
+    def test_is_told_once_more_when_it_has_expired(self, expiring: World) -> None:
+        expiring.clock.step(timedelta(days=30).total_seconds())
+        expiring.reconcile()
+        result = expiring.reconcile()
+        expiring.recorder.events.clear()
+
+        expiring.clock.step(result.requeue_after or 0.0)
+        expiring.reconcile()
+
+        value, reason, message = expiring.condition("CertificateExpiring")
+        assert (value, reason) == ("True", "CertificateExpired")
+        assert "expired at 2026-02-01T00:00:00Z" in message
+        assert expiring.recorder.told() == [f"Warning CertificateExpired: {message}"]
+        assert expiring.progress() == "Ready"
+        assert expiring.condition("Ready")[0] == "True"
+
     def test_is_over_when_it_is_replaced(self, expiring: World) -> None:
         expiring.clock.step(timedelta(days=1).total_seconds())
         expiring.reconcile()
@@ -99,7 +115,7 @@ class TestCertificateThatHasExpired:
         assert expired.progress() == "Ready"
         assert expired.condition("CertificateExpiring") == (
             "True",
-            "CertificateExpiring",
+            "CertificateExpired",
             self.EXPIRED,
         )
 

@@ -30,6 +30,7 @@ OF_OTHERS = {
     status.REASON_PENDING,
     status.REASON_SERVING,
     status.REASON_EXPIRING,
+    status.REASON_EXPIRED,
     status.REASON_RENEWED,
     status.REASON_SHARED,
     status.REASON_NOT_SHARED,

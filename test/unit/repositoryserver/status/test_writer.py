@@ -38,6 +38,7 @@ AWAY = Outcome((Waiting(SERVER_INITIALIZED, "WaitingForAnswer", "no answer"),), 
 FAILED = Outcome((Problem(SERVER_SETUP, "SecretMissing", "no Secret"),), serving=False)
 FAILED_OTHERWISE = Outcome((Problem(SERVER_SETUP, "SecretTypeWrong", "a type"),), serving=False)
 EXPIRING = evolve(READY, expiring="it expires")
+EXPIRED = evolve(READY, expiring="it has expired", expired=True)
 
 IS_READY = Event("Normal", "ServerReady", "clients can connect to service s")
 IS_AWAY = Event("Warning", "NotAvailable", "no answer")
@@ -45,6 +46,7 @@ IS_MISSING = Event("Warning", "SecretMissing", "no Secret")
 IS_MISSING_MEANWHILE = evolve(IS_MISSING, note="no Secret (meanwhile pod  still serves)")
 IS_WRONG = Event("Warning", "SecretTypeWrong", "a type")
 EXPIRES = Event("Warning", "CertificateExpiring", "it expires")
+HAS_EXPIRED = Event("Warning", "CertificateExpired", "it has expired")
 
 
 class World:
@@ -154,6 +156,11 @@ def test_nor_is_it_written_to_a_namesake(world: World) -> None:
             [EXPIRING, evolve(READY, expiring="it expires soon")],
             [[IS_READY, EXPIRES], []],
             id="a warning in other words is no other one",
+        ),
+        pytest.param(
+            [EXPIRING, EXPIRED],
+            [[IS_READY, EXPIRES], [HAS_EXPIRED]],
+            id="a warning with another reason is",
         ),
         pytest.param(
             [EXPIRING, evolve(READY, expiring=""), EXPIRING],
