@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 from attrs import evolve, frozen
 
@@ -12,6 +12,7 @@ from reconcilers.datafunctions.catalogue import FUNCTIONS
 from reconcilers.datafunctions.errors import Refused
 from reconcilers.datafunctions.function import Run
 from reconcilers.datafunctions.program import listing, streams
+from reconcilers.datafunctions.program.producer import Producer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -200,14 +201,20 @@ def _push(options: Options, around: Surroundings) -> Command:
     except ValueError as error:
         raise Refused(f"--output-name: {error}") from None
 
-    def run(client: KopiaClient) -> Mapping[str, str]:
+    def back_up(client: KopiaClient, content: BinaryIO) -> Mapping[str, str]:
         snapshot = client.back_up_stream(
-            around.stdin,
+            content,
             directory=path.directory,
             name=path.name,
             on_progress=lambda progress: around.reporter.update(path.name, progress),
         )
         return {options.output_name: streams.render(snapshot)}
+
+    def run(client: KopiaClient) -> Mapping[str, str]:
+        if not options.producer:
+            return back_up(client, around.stdin)
+        with Producer(options.producer) as content:
+            return back_up(client, cast("BinaryIO", content))
 
     return Command(options.wanted, run)
 

@@ -161,4 +161,7 @@ def main() -> None:
         With `exits`, or the exit code of a `Kind` of reconcilers.kopia.client.errors.
     """
     streams = Streams(sys.stdin.buffer, sys.stdout.buffer, sys.stderr)
-    sys.exit(Program(streams, stop_on_signals()).run(sys.argv[1:], os.environ))
+    code = Program(streams, stop_on_signals()).run(sys.argv[1:], os.environ)
+    # A thread of the client may still wait for standard input, with a lock that Python takes when it
+    # ends by itself: it would abort. Everything has been flushed.
+    os._exit(code)

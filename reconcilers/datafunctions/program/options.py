@@ -54,6 +54,7 @@ class Options:
         share: Which share of the files is read back, above 0 and up to 1.
         path: Of the stream, as kando takes it.
         output_name: Of the output with the stream's snapshot.
+        producer: Command whose output is the stream; empty for standard input.
         snapshot: Of the stream: an id, or kando's JSON.
         kopia: Kopia's executable.
     """
@@ -73,6 +74,7 @@ class Options:
     share: float = 1.0
     path: str = ""
     output_name: str = KANDO_OUTPUT
+    producer: tuple[str, ...] = ()
     snapshot: str = ""
     kopia: str = ""
 
@@ -132,6 +134,7 @@ def parse_options(arguments: Sequence[str], environment: Mapping[str, str]) -> O
     )
     for name, flag in (("arguments", "--arg"), ("of", "--of")):
         values[name] = _unique(parser, flag, values.pop(name, []))
+    values["producer"] = tuple(values.get("producer", ()))
     return Options(wanted=wanted, **values)
 
 
@@ -208,9 +211,15 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     )
     _server(prune)
 
-    push = command("push", "back up standard input, in kando's shape")
+    push = command("push", "back up standard input, or what a command prints, in kando's shape")
     push.parser.add_argument("--path", required=True, help="path of the file, as kando takes it")
     push.add("output-name", KANDO_OUTPUT, "name of the output")
+    push.parser.add_argument(
+        "producer",
+        nargs="*",
+        metavar="-- COMMAND",
+        help="whose output it is; if it fails, no backup is left",
+    )
     _server(push)
     _outputs(push)
 

@@ -377,6 +377,19 @@ class TestStreams:
         assert console.run("delete", f"--kopia-snapshot={pushed[1]}") == 0
         assert console.repository.snapshots == {}
 
+    def test_what_a_command_prints_is_pushed(self, console: Console) -> None:
+        assert console.run("push", "--path=dump", "--", "printf", "a %s", "dump") == 0
+
+        (content,) = console.repository.contents.values()
+        assert content["dump"].data == b"a dump"
+
+    def test_a_command_that_cannot_be_started_is_refused(self, console: Console) -> None:
+        assert console.run("push", "--path=dump", "--", "/none/dump") == 2
+
+        assert console.last_line == (
+            f"{PROGRAM}the command /none/dump cannot be started: No such file or directory"
+        )
+
     def test_the_output_has_the_name_that_is_asked_for(self, console: Console) -> None:
         console.run("push", "--path=dump.gz", "--output-name=snapshot")
 
