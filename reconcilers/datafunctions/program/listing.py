@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from reconcilers.datafunctions import units
 from reconcilers.datafunctions.arguments import Need, arguments_of
-from reconcilers.datafunctions.old import OLD_ARGUMENTS
+from reconcilers.datafunctions.old import OLD_ARGUMENTS, Fate
 from reconcilers.datafunctions.program.options import PROGRAM
 
 if TYPE_CHECKING:
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from reconcilers.kopia.client.model import Snapshot
 
 _WIDTH: Final = 100
+
+_OLD: Final = {
+    Fate.WARNED: "has no effect; accepted with a warning",
+    Fate.REFUSED: "refused: the pod runs already",
+}
 
 
 def listed(functions: Registry[AnyFunction]) -> str:
@@ -69,7 +74,7 @@ def example(function: AnyFunction) -> str:
 def _described(argument: Argument) -> str:
     old = {one.name: one for one in OLD_ARGUMENTS}.get(argument.name)
     if old is not None:
-        return f"{old.fate.value}: {old.reason}"
+        return _OLD[old.fate]
     needed = f" ({argument.need.value})" if argument.need is not Need.NEVER else ""
     default = f" (default {argument.default})" if argument.default else ""
     return f"{argument.description}{needed}{default}"

@@ -162,6 +162,6 @@ def main() -> None:
     """
     streams = Streams(sys.stdin.buffer, sys.stdout.buffer, sys.stderr)
     code = Program(streams, stop_on_signals()).run(sys.argv[1:], os.environ)
-    # A thread of the client may still wait for standard input, with a lock that Python takes when it
-    # ends by itself: it would abort. Everything has been flushed.
+    # A thread of the client may still wait for standard input, with a lock that Python takes when
+    # it ends by itself: it would abort. Everything has been flushed.
     os._exit(code)

@@ -62,6 +62,6 @@ def test_what_has_no_effect_is_described_so() -> None:
     (function,) = (one for one in ALL if one.name == "DeleteData")
 
     text = " ".join(described(function).split())
-    assert "encryptionKey accepted with a warning: has no effect" in text
-    assert "podOverride refused: cannot be applied to a pod that runs already" in text
+    assert "encryptionKey has no effect; accepted with a warning" in text
+    assert "podOverride refused: the pod runs already" in text
     assert "Outputs: spaceFreed `0 B`" in text
