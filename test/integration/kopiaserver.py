@@ -10,6 +10,7 @@ import signal
 import socket
 import ssl
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -65,6 +66,7 @@ class KopiaServer:
     _kept: socket.socket = field(init=False)
     _certificate: Path = field(init=False)
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    _starter: ThreadPoolExecutor = field(factory=lambda: ThreadPoolExecutor(1), init=False)
 
     def __enter__(self) -> Self:
         self._kept = reserved()
@@ -85,6 +87,7 @@ class KopiaServer:
 
     def __exit__(self, *_: object) -> None:
         self.kill()
+        self._starter.shutdown()
         self._kept.close()
 
     @property
@@ -106,6 +109,10 @@ class KopiaServer:
         self.wait_until_it_answers()
 
     def begin_to_start(self) -> None:
+        """Start it, from whatever thread: it ends with the one that has started it."""
+        self._starter.submit(self._begin).result()
+
+    def _begin(self) -> None:
         log = (self.folder / "server.log").open("ab")
         with log:
             self._process = subprocess.Popen(  # noqa: S603 - a program of this project
@@ -132,12 +139,16 @@ class KopiaServer:
         self._process.send_signal(with_)
         self._process.wait(START_SECONDS)
 
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def pause(self) -> None:
         """Let it hang."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        os.kill(self.pid, signal.SIGCONT)
+        if self.is_running():
+            os.kill(self.pid, signal.SIGCONT)
 
     def forget_contents(self) -> None:
         """Restart it without what it has read before."""
