@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import traceback
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from reconcilers.kopia.client.model import ServerConnection
 
 DEFECT: Final = "failed by a defect of this program; report it with the lines above"
+NO_FOLDER: Final = (
+    "no folder for Kopia's configuration can be made: {reason}; mount an emptyDir at /tmp, or name "
+    "another folder in variable TMPDIR"
+)
 NOT_WRITTEN: Final = "done, but --output-file {file} cannot be written: {reason}"
 
 
@@ -123,11 +128,17 @@ class Program:
         )
         try:
             command = commands.prepare(options, around)
-            with self._client(options, command) as client:
-                found = command.run(client)
+            with contextlib.ExitStack() as stack:
+                found = command.run(self._entered(stack, self._client(options, command)))
         finally:
             reporter.close()
         return self._put_out(options, found)
+
+    def _entered(self, stack: contextlib.ExitStack, client: KopiaClient) -> KopiaClient:
+        try:
+            return stack.enter_context(client)
+        except OSError as error:
+            raise Refused(NO_FOLDER.format(reason=error.strerror or error)) from None
 
     def _client(self, options: Options, command: Command) -> KopiaClient:
         def connection() -> ServerConnection:
