@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, TextIO
 
 from attrs import field, frozen
 
+from controller import log
 from controller.clock import SystemClock
 from reconcilers.datafunctions import outputs
 from reconcilers.datafunctions.catalogue import FUNCTIONS
@@ -94,6 +95,8 @@ class Program:
             With code 2 when an option is wrong.
         """
         options = parse_options(arguments, environment)
+        # By itself structlog prints to standard output.
+        log.configure("warning", log.FORMAT_CONSOLE, self.streams.stderr)
         try:
             return self._run(options)
         except (Refused, FunctionUnknown) as error:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 #: After these a whole command is tried again.
-RETRIED: Final = frozenset({Kind.SERVER_GONE})
+RETRIED: Final = frozenset({Kind.SERVER_GONE, Kind.CONFLICT})
 
 #: Seconds before the first retry; twice as long each time.
 _FIRST_PAUSE: Final = 1.0
@@ -136,8 +136,9 @@ class Runner:
                     raise ClientFailed(Kind.SERVER_GONE, message, gone.output) from error
                 if error.kind not in RETRIED or not left or unless():
                     raise
-                _log.warning("the server has gone, trying again", error=error.message, left=left)
-                gone = error
+                _log.warning("trying again", error=error.message, left=left)
+                if error.kind is Kind.SERVER_GONE:
+                    gone = error
             left -= 1
             self.clock.wait_event(self.stop or threading.Event(), pause)
             pause *= 2

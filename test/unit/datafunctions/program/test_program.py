@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog
 
 from fakes.kopiaclient import FakeClient
 from fakes.program import PASSWORD, PROGRAM, Console
@@ -15,6 +16,8 @@ from reconcilers.kopia.client.errors import ClientFailed, Kind
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from reconcilers.kopia.client.model import Snapshot
 
 
 @pytest.fixture
@@ -185,6 +188,23 @@ def test_a_value_of_the_connection_that_cannot_work_has_the_client_s_code(
 ) -> None:
     assert console.run(*backup, RSF_URL="http://x:1") == Kind.INVALID_REQUEST.exit_code
     assert "give https://HOST:PORT" in console.last_line
+
+
+def test_what_the_client_logs_is_none_of_the_outputs(
+    console: Console, backup: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By itself structlog prints to standard output, into what `pull` restores."""
+    real = FakeClient.back_up
+
+    def logged(client: FakeClient, *arguments: Any, **more: Any) -> Snapshot:
+        structlog.get_logger().warning("trying again", left=2)
+        return real(client, *arguments, **more)
+
+    monkeypatch.setattr(FakeClient, "back_up", logged)
+
+    assert console.run(*backup) == 0
+    assert "trying again" in console.said
+    assert set(console.outputs) >= {"backupID"}
 
 
 def test_a_root_file_system_that_is_read_only_needs_a_volume_for_the_client_s_folder(
