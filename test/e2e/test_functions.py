@@ -56,7 +56,7 @@ find . -type f -exec stat -c '%n|%a|%u|%g|%s|%Y' {} + | sort
 find . -type l -exec stat -c '%N|%u|%g' {} + | sort
 find . -type f -exec sha256sum {} + | sort
 """
-LOSE: Final = "find . -mindepth 1 -delete"
+LOSE: Final = "find . -mindepth 1 -maxdepth 1 -exec rm -rf {} +"
 
 
 @pytest.fixture(scope="module")
@@ -106,10 +106,10 @@ def on_volumes(node: Node, script: str, *names: str) -> str:
 def test_what_a_blueprint_has_backed_up_is_lost_and_restored(
     blueprint: Blueprint, kanister: Kanister, node: Node
 ) -> None:
-    # A stream of tar leaves out no byte of a hole: it gets the small files.
-    big = blueprint.name in ("folder", "kopia-server")
+    # Once is enough for what takes longest.
+    script = WRITE_FILES if blueprint.name == "folder" else WRITE_SMALL
     on_volumes(node, LOSE, *CLAIM_NAMES)
-    on_volumes(node, WRITE_FILES if big else WRITE_SMALL, *CLAIM_NAMES[:1])
+    on_volumes(node, script, *CLAIM_NAMES[:1])
     on_volumes(node, WRITE_SMALL, *CLAIM_NAMES[1:])
     names = CLAIM_NAMES if blueprint.name == "all" else CLAIM_NAMES[:1]
     written = on_volumes(node, DESCRIBE, *names)
