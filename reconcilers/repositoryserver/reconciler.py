@@ -28,7 +28,7 @@ from reconcilers.kopia import failures
 from reconcilers.pods import allowed
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import names, record
-from reconcilers.repositoryserver.children.adoption import Adoption
+from reconcilers.repositoryserver.children.adoption import Adoption, Outdated
 from reconcilers.repositoryserver.children.applier import ChildApplier
 from reconcilers.repositoryserver.children.protection import Protection
 from reconcilers.repositoryserver.children.record import Records
@@ -252,6 +252,9 @@ class RepositoryServerReconciler:
         try:
             current = self._begin(request, obj, deadline)
             outcome = self._bring_about(current)
+        except Outdated:
+            # The cache is about to show it.
+            return Result(requeue_after=UNREADY_RECHECK_SECONDS)
         except InvalidInput as error:
             self._repositories.failed(request)
             self._break_off(obj, Problem.of(error, SERVER_SETUP), deadline)

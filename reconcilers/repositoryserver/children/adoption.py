@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 
 
+class Outdated(Exception):
+    """The cache shows a resource that is gone or being deleted: nothing is to be done for it."""
+
+
 class Adoption:
     """Makes a resource the owner of what was made for one of its name.
 
@@ -52,6 +56,7 @@ class Adoption:
         Pods are adopted by their ReplicaSet.
 
         Raises:
+            Outdated: There are some, and the API server does not have the resource any more.
             Conflict: One has changed meanwhile.
             ClientError: The API server refused or could not be reached.
         """
@@ -63,18 +68,19 @@ class Adoption:
             for obj in cache.by_index(INDEX_INSTANCE, label)
             if is_orphan(server, obj)
         ]
-        if orphans and self._may_adopt(current):
-            for resource, obj in orphans:
-                metadata = obj["metadata"]
-                _log.info("adopted", kind=resource.kind, child=metadata["name"])
-                owners = {"ownerReferences": [server.owner_reference()]}
-                self._client.merge_patch(
-                    resource,
-                    metadata["namespace"],
-                    metadata["name"],
-                    {"metadata": {"resourceVersion": metadata["resourceVersion"], **owners}},
-                    deadline=current.deadline,
-                )
+        if orphans and not self._may_adopt(current):
+            raise Outdated
+        for resource, obj in orphans:
+            metadata = obj["metadata"]
+            _log.info("adopted", kind=resource.kind, child=metadata["name"])
+            owners = {"ownerReferences": [server.owner_reference()]}
+            self._client.merge_patch(
+                resource,
+                metadata["namespace"],
+                metadata["name"],
+                {"metadata": {"resourceVersion": metadata["resourceVersion"], **owners}},
+                deadline=current.deadline,
+            )
 
     def secrets_of(self, server: RepositoryServer) -> frozenset[str]:
         """Return the names of the Secrets of ours that a resource owns, or is about to adopt.

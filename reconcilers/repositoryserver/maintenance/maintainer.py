@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from attrs import frozen
 
+from controller.conditions import conditions_of, is_true
 from controller.errors import BadRequest, Forbidden, Invalid, WebhookFailed
 from reconcilers import resources
 from reconcilers.errors import InvalidInput
@@ -22,6 +23,7 @@ from reconcilers.repositoryserver.children import maintenance as desired
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.maintenance import runs
 from reconcilers.repositoryserver.serverexec import CommandError
+from reconcilers.repositoryserver.status.conditions import REPOSITORY_UNMAINTAINED
 from reconcilers.repositoryserver.verdict import Unsettled
 
 if TYPE_CHECKING:
@@ -194,8 +196,7 @@ class Maintainer:
     def _who_maintains(self, current: Pass, serving: Mapping[str, Any] | None) -> str | None:
         """Return a warning if nobody maintains the repository; None while that is not known."""
         server = current.server
-        if server.read_only or server.has_default_identity:
-            # Who makes a repository has another identity unless the resource was given that one.
+        if server.read_only or not self._may_be_the_owner(current):
             return ""
         if serving is None:
             return None
@@ -211,6 +212,19 @@ class Maintainer:
         if known.owner is None:
             return None
         return UNMAINTAINED.format(owner=known.owner) if known.owner == server.identity else ""
+
+    def _may_be_the_owner(self, current: Pass) -> bool:
+        """Return whether the server's own identity may own the maintenance.
+
+        Who makes a repository has another identity unless the resource was given that one. Who had
+        a schedule has made the server the owner.
+        """
+        server, status = current.server, current.obj.get("status") or {}
+        if not server.has_default_identity or status.get("maintenance"):
+            return True
+        known = self._known.get(current.request)
+        was_asked = known is not None and known.uid == server.uid
+        return was_asked or is_true(conditions_of(current.obj), REPOSITORY_UNMAINTAINED)
 
     def _ask(self, current: Pass, serving: Mapping[str, Any], known: _Known) -> _Known:
         """Ask the server in a pod for the owner; return what is known, with when to ask again."""

@@ -15,6 +15,7 @@ from controller.errors import Conflict, NotFound
 from reconcilers import resources
 from reconcilers.repositoryserver.caches import INDEX_RELEASED
 from reconcilers.repositoryserver.children import names
+from reconcilers.repositoryserver.rollout import podstatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,7 +50,10 @@ class Strays:
         return [pod for pod in found if pod["metadata"]["namespace"] == request.namespace]
 
     def ensure_gone(self, request: Request, deadline: Deadline, *, newest: str = "") -> None:
-        """Delete the pods of a server whose ReplicaSet is gone.
+        """Delete the pods of a server that no ReplicaSet takes back.
+
+        That is so if their ReplicaSet is gone, which would have taken them along, or they have
+        ended.
 
         Args:
             request: The server, which may be gone.
@@ -64,7 +68,10 @@ class Strays:
             metadata, maker = pod["metadata"], names.maker_of(pod)
             _, digest = names.split_versioned(maker)
             is_kept = self._caches.replica_sets.get(request.namespace, maker) is not None
-            if is_kept or digest == newest or "deletionTimestamp" in metadata:
+            # What has ended is taken back by no ReplicaSet (kubernetes
+            # pkg/controller/replicaset/replica_set.go, FilterActivePods).
+            has_ended = pod.get("status", {}).get("phase") in podstatus.ENDED_PHASES
+            if "deletionTimestamp" in metadata or (not has_ended and (is_kept or digest == newest)):
                 continue
             try:
                 self._client.delete(

@@ -24,6 +24,7 @@ RESOURCES = (
     resources.SECRETS,
     resources.SERVICES,
     resources.NETWORK_POLICIES,
+    resources.CRON_JOBS,
     resources.ENDPOINT_SLICES,
 )
 

@@ -161,6 +161,22 @@ class TestStray:
 
         assert former["metadata"]["name"] not in {pod["metadata"]["name"] for pod in settled.pods()}
 
+    @pytest.mark.parametrize("is_kept", [False, True])
+    def test_of_the_newest_revision_is_deleted_once_it_has_ended(
+        self, settled: World, *, is_kept: bool
+    ) -> None:
+        """A ReplicaSet takes back no pod that has ended (replica_set.go, FilterActivePods)."""
+        pod = settled.pod()
+        settled.kubelet(pod, objects.evicted())
+        change = {"metadata": {"ownerReferences": None}}
+        settled.api.put(resources.PODS, objects.merged(settled.stored(pod), change))
+        if not is_kept:
+            settled.api.drop(resources.REPLICA_SETS, objects.NAMESPACE, names.maker_of(pod))
+
+        settled.reconcile()
+
+        assert pod["metadata"]["name"] not in {one["metadata"]["name"] for one in settled.pods()}
+
     def test_of_the_newest_revision_goes_on_and_is_taken_back(self, settled: World) -> None:
         pod = settled.pod()
         _lose(settled, pod, names.LABEL_INSTANCE)

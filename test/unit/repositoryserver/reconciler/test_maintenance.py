@@ -372,6 +372,27 @@ class TestNobodyMaintains:
 
         assert "maintenance info" not in world.kopia.ran()
 
+    @pytest.mark.parametrize("restarted", [False, True])
+    def test_is_told_of_one_that_was_maintained_and_is_no_more(
+        self, scheduled: World, *, restarted: bool
+    ) -> None:
+        """Whoever had a schedule has made the server the owner, which nobody is by default."""
+        end_run(scheduled, "Complete", "2026-01-01T03:00:05Z")
+        scheduled.reconcile()
+        scheduled.kopia.owner = api.parse(scheduled.server()).identity
+        scheduled.edit({"repository": {"maintenance": None}})
+        scheduled.reconcile()
+
+        self.ask(scheduled)
+        if restarted:
+            scheduled.restart()
+            self.ask(scheduled)
+
+        assert scheduled.condition(CONDITION)[0] == "True"
+        scheduled.kopia.owner = "admin@laptop"
+        self.ask(scheduled, ASK_AGAIN_SOON_SECONDS)
+        assert scheduled.condition(CONDITION)[0] == "False"
+
     def test_a_server_that_does_not_say_is_asked_again(self, owner: World) -> None:
         owner.kopia.owner = ""
         self.ask(owner)

@@ -11,7 +11,13 @@ from fakes import objects
 from fakes.simulation.user import NAMES
 from reconcilers import resources
 from reconcilers.repositoryserver import api, servercommands
-from reconcilers.repositoryserver.caches import INDEX_OWNER, INDEX_SERVICE
+from reconcilers.repositoryserver.caches import (
+    INDEX_INSTANCE,
+    INDEX_OWNER,
+    INDEX_SERVICE,
+    owner_uids,
+)
+from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.rollout import endpoints, podstatus
 
 if TYPE_CHECKING:
@@ -19,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from controller.cache.shared import SharedInformer
-    from controller.resource import Object
+    from controller.resource import Object, Resource
     from fakes.simulation.apiserver import Change
     from fakes.simulation.cluster import Cluster
     from fakes.simulation.process import Process
@@ -137,15 +143,39 @@ class History:
         )
 
     def pods_seen(self) -> dict[str, Object]:
-        """Return the pods by name, as the controller's caches have them."""
+        """Return the pods by name, as the controller's caches have them.
+
+        Those of a ReplicaSet that has lost its owner are among them: the pass that adopts it goes
+        on from them.
+        """
         caches = self._caches
-        uids = (
-            one["metadata"]["uid"]
+        owned = [
+            one
             for server in self.servers
             for one in caches.replica_sets.by_index(INDEX_OWNER, server)
+        ]
+        labelled = (
+            one
+            for name in NAMES
+            for one in caches.replica_sets.by_index(INDEX_INSTANCE, names.instance_label(name))
         )
+        orphans = [one for one in labelled if not owner_of(one)]
+        uids = (one["metadata"]["uid"] for one in (*owned, *orphans))
         found = (pod for uid in uids for pod in caches.pods.by_index(INDEX_OWNER, uid))
         return {name_of(pod): pod for pod in found}
+
+    def owner_uids_seen(self, resource: Resource, name: str) -> list[str]:
+        """Return the uids of an object's owners, as the controller's caches have it."""
+        caches = self._caches
+        cache = {
+            resources.PODS: caches.pods,
+            resources.REPLICA_SETS: caches.replica_sets,
+            resources.SERVICES: caches.services,
+            resources.SECRETS: caches.secrets,
+            resources.CRON_JOBS: caches.cron_jobs,
+        }[resource]
+        found = cache.get(objects.NAMESPACE, name)
+        return [] if found is None else owner_uids(found)
 
     def service_seen(self, name: str) -> Object | None:
         """Return a Service as the controller's caches have it."""

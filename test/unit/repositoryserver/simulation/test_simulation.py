@@ -3,7 +3,7 @@
 A seed decides on what the user does, what breaks, and when, down to the moment within a request.
 The controller is the real one, from its informers and its queue to its reconciler; around it is
 `fakes.simulation`. What may happen is in `actions`, what must hold all the time in `invariants`. In
-the end all is mended, and every server must be as its resource says.
+the end all is mended, and every server must be as its resource says: `ending`.
 
     SIMULATION_SEEDS=4711 pytest test/unit/repositoryserver/simulation         # one, again
     SIMULATION_SEEDS=0-5000 pytest -q test/unit/repositoryserver/simulation    # many
@@ -24,13 +24,13 @@ from structlog.testing import capture_logs
 from fakes import objects
 from fakes.simulation.cluster import Cluster
 from fakes.simulation.kubelet import NODES
-from fakes.simulation.user import FILES
+from fakes.simulation.user import FILES, TAKEN_OVER
 from reconcilers.repositoryserver import api
 from unit.repositoryserver.simulation.actions import ACTIONS, PAUSES
+from unit.repositoryserver.simulation.ending import IN_THE_END
 from unit.repositoryserver.simulation.history import History, name_of
 from unit.repositoryserver.simulation.invariants import (
     AT_ANY_TIME,
-    IN_THE_END,
     OF_EACH_REQUEST,
     confidential_in,
 )
@@ -103,14 +103,15 @@ class Simulation:
     def _live(self) -> None:
         cluster = self._cluster
         cluster.user.mend()
-        # What is to be deleted from the repository is known by its first status alone.
-        cluster.api.merge_patch(
-            api.REPOSITORY_SERVERS,
-            objects.NAMESPACE,
-            FILES,
-            {"status": objects.REMOVED_STATUS},
-            subresource="status",
-        )
+        # What is to be deleted from a repository is known by the first status alone.
+        for name in TAKEN_OVER:
+            cluster.api.merge_patch(
+                api.REPOSITORY_SERVERS,
+                objects.NAMESPACE,
+                name,
+                {"status": objects.REMOVED_STATUS},
+                subresource="status",
+            )
         cluster.start_controller()
         # Where all may happen little happens twice: a seed has some of the actions.
         some = cluster.random.sample(ACTIONS, cluster.random.randint(FEWEST_ACTIONS, len(ACTIONS)))
