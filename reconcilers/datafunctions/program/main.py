@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 import traceback
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, BinaryIO, Final, TextIO
 
 from attrs import field, frozen
 
-from controller import log
 from controller.clock import SystemClock
 from reconcilers.datafunctions import outputs
 from reconcilers.datafunctions.catalogue import FUNCTIONS
@@ -95,8 +95,9 @@ class Program:
             With code 2 when an option is wrong.
         """
         options = parse_options(arguments, environment)
-        # By itself structlog prints to standard output.
-        log.configure("warning", log.FORMAT_CONSOLE, self.streams.stderr)
+        logging.basicConfig(
+            stream=self.streams.stderr, format=f"{PROGRAM}: %(message)s", force=True
+        )
         try:
             return self._run(options)
         except (Refused, FunctionUnknown) as error:

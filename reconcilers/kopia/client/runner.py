@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeVar
-
-import structlog
 
 from reconcilers.kopia.client import child, commands, failures
 from reconcilers.kopia.client.errors import ClientFailed, InvalidRequest, Kind
@@ -32,7 +31,9 @@ _FIRST_PAUSE: Final = 1.0
 NOT_BACK: Final = "{gone}; it did not come back: {cause}"
 NO_FOLDER: Final = "this client is not open; use it inside of `with`"
 
-_log = structlog.get_logger()
+# Not structlog, which takes longer to import than a small backup takes. `controller.log` gives the
+# lines of both the same form.
+_log = logging.getLogger(__name__)
 
 
 class Runner:
@@ -136,7 +137,7 @@ class Runner:
                     raise ClientFailed(Kind.SERVER_GONE, message, gone.output) from error
                 if error.kind not in RETRIED or not left or unless():
                     raise
-                _log.warning("trying again", error=error.message, left=left)
+                _log.warning("trying again, at most %d times: %s", left, error.message)
                 if error.kind is Kind.SERVER_GONE:
                     gone = error
             left -= 1

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import structlog
 
 from fakes.kopiaclient import FakeClient
 from fakes.program import PASSWORD, PROGRAM, Console
@@ -193,17 +193,17 @@ def test_a_value_of_the_connection_that_cannot_work_has_the_client_s_code(
 def test_what_the_client_logs_is_none_of_the_outputs(
     console: Console, backup: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By itself structlog prints to standard output, into what `pull` restores."""
+    """Standard output has what a program reads, or what `pull` restores."""
     real = FakeClient.back_up
 
     def logged(client: FakeClient, *arguments: Any, **more: Any) -> Snapshot:
-        structlog.get_logger().warning("trying again", left=2)
+        logging.getLogger("reconcilers.kopia.client").warning("trying again")
         return real(client, *arguments, **more)
 
     monkeypatch.setattr(FakeClient, "back_up", logged)
 
     assert console.run(*backup) == 0
-    assert "trying again" in console.said
+    assert f"{PROGRAM}trying again\n" in console.said
     assert set(console.outputs) >= {"backupID"}
 
 
