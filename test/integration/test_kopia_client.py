@@ -450,7 +450,7 @@ def test_a_consumer_that_has_gone_ends_the_restore_of_a_stream(client: KopiaClie
         os.fdopen(writer, "wb", buffering=0) as to,
         pytest.raises(ClientFailed, match=os.strerror(errno.EPIPE)) as caught,
     ):
-        client.restore_stream(snapshot, "file", to)  # type: ignore[arg-type] # as BinaryIO
+        client.restore_stream(snapshot, "file", to)
 
     assert caught.value.kind is Kind.CONSUMER
 

@@ -130,8 +130,12 @@ def test_a_backup_begins_anew_when_its_connection_was_cut(
 def test_a_backup_takes_the_connection_of_a_server_that_has_come_back(
     server: KopiaServer, path: SlowPath, large: Path
 ) -> None:
-    # As if the server had come back with another certificate, or elsewhere.
-    fault = path.once(lambda: (path.proxy.refuse(), path.proxy.cut()))
+    def move() -> None:
+        # As if the server had come back with another certificate, or elsewhere.
+        path.proxy.refuse()
+        path.proxy.cut()
+
+    fault = path.once(move)
 
     with server.client(path.connection, limits=PATIENT, reconnect=server.connection) as client:
         snapshot = client.back_up(large, source="/elsewhere", on_progress=fault)
@@ -335,9 +339,9 @@ def test_a_process_that_is_told_to_end_leaves_nothing(
 ) -> None:
     connection = path.connection
     fields = (connection.url, connection.username, connection.hostname, connection.password)
-    arguments = [*fields, connection.fingerprint, str(server.executable), tmp_path, large]
+    arguments = [connection.fingerprint, str(server.executable), str(tmp_path), str(large)]
     process = subprocess.Popen(  # noqa: S603 - a program of ours
-        [*kopiaserver.ENDS_WITH_US, sys.executable, "-c", PROGRAM, *arguments],
+        [*kopiaserver.ENDS_WITH_US, sys.executable, "-c", PROGRAM, *fields, *arguments],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         text=True,
@@ -376,7 +380,7 @@ def test_a_stream_whose_producer_has_failed_is_not_kept(server: KopiaServer) -> 
         server.client() as client,
         pytest.raises(ClientFailed, match="pg_dump ended with code 1") as caught,
     ):
-        client.back_up_stream(Producer(failing), directory="/produced", name="dump")  # type: ignore[arg-type] # as a BinaryIO reads
+        client.back_up_stream(Producer(failing), directory="/produced", name="dump")
 
     assert caught.value.kind is Kind.PRODUCER
     assert server.snapshots("/produced") == []
@@ -391,7 +395,7 @@ def test_a_stream_is_not_begun_anew(server: KopiaServer) -> None:
         server.client(limits=evolve(IMPATIENT, retries=3)) as client,
         pytest.raises(ClientFailed, match="went away") as caught,
     ):
-        client.back_up_stream(Producer(kill), directory="/streamed", name="dump")  # type: ignore[arg-type] # as above
+        client.back_up_stream(Producer(kill), directory="/streamed", name="dump")
     server.start()
 
     assert caught.value.kind is Kind.SERVER_GONE
@@ -406,7 +410,7 @@ def test_a_producer_may_be_silent_for_longer_than_kopia_may(server: KopiaServer)
         return b""
 
     with server.client(limits=IMPATIENT) as client:
-        snapshot = client.back_up_stream(Producer(silent), directory="/silent", name="dump")  # type: ignore[arg-type] # as above
+        snapshot = client.back_up_stream(Producer(silent), directory="/silent", name="dump")
 
     assert [one["id"] for one in server.snapshots("/silent")] == [snapshot.id]
 

@@ -79,7 +79,8 @@ class Attempts:
                     self.runner.clock.wait_event(threading.Event(), _SECOND_LOOK)
                     self._remove(name, None, deadline)
             except ClientFailed as cause:
-                left += LEFT.format(cause=cause.message, tag=commands.ATTEMPT_TAG, attempt=name)
+                kind = cause.kind.name.lower().replace("_", " ")
+                left += LEFT.format(cause=kind, tag=commands.ATTEMPT_TAG, attempt=name)
         if not left:
             return error
         return ClientFailed(error.kind, error.message + left, error.output)

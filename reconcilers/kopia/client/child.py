@@ -13,7 +13,7 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final, Protocol
+from typing import IO, TYPE_CHECKING, Final
 
 from attrs import define, evolve, field, frozen
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from controller.clock import Clock
     from controller.stop import Stop
+    from reconcilers.kopia.client.model import Sink, Source
 
 #: Bytes that are read from a pipe at once: what a pipe holds.
 _CHUNK: Final = 65536
@@ -73,13 +74,6 @@ class Patience:
     stalled_seconds: float
 
 
-class Sink(Protocol):
-    """What is written to, as a BinaryIO is."""
-
-    def write(self, content: Any, /) -> int:  # noqa: ANN401 - any buffer
-        """Write some bytes, and return how many."""
-
-
 @frozen
 class Streams:
     """The streams and callbacks of a child.
@@ -90,7 +84,7 @@ class Streams:
         on_progress: Called with each new progress. Default: nobody is.
     """
 
-    stdin: BinaryIO | None = None
+    stdin: Source | None = None
     stdout: Sink | None = None
     on_progress: Callable[[Progress], object] | None = None
 
@@ -177,8 +171,8 @@ def run(
         clock: The time.
         stop: Kills it. Default: nothing does.
         streams: Its streams. Default: none.
-        connected_to: A port that it keeps a connection to: without one it is killed. Default: that
-            is not looked at.
+        connected_to: A port that it keeps a connection to from its first sign of life: without one
+            it is killed. Default: that is not looked at.
 
     Raises:
         ClientFailed: It cannot be started, was killed for want of progress or of its connection, by
@@ -191,18 +185,15 @@ def run(
 
 @define
 class _Connection:
-    """The connection of a process to its server, from when it was first seen."""
+    """The connection of a process to its server, which it has had before the first look."""
 
     pid: int
     port: int
-    seen: bool = False
     missed: int = 0
 
     def is_lost(self) -> bool:
-        """Return whether there was one, and was none at the last looks."""
-        found = is_connected(self.pid, self.port)
-        self.seen = self.seen or found is True
-        self.missed = self.missed + 1 if found is False and self.seen else 0
+        """Return whether there was none at the last looks."""
+        self.missed = self.missed + 1 if is_connected(self.pid, self.port) is False else 0
         return self.missed >= _LOOKS
 
 
@@ -289,7 +280,7 @@ class _Child:
                 if left is not None and left <= 0.0:
                     watch.error = _without_life(seconds, began=watch.signs > 0)
                     return
-                if connection is not None and connection.is_lost():
+                if connection is not None and watch.signs and connection.is_lost():
                     watch.error = ClientFailed(Kind.SERVER_GONE, LOST)
                     return
                 look = None if connection is None else _LOOK_SECONDS

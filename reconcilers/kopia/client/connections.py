@@ -30,9 +30,12 @@ def is_connected(pid: int, port: int, proc: Path = PROC) -> bool | None:
         folder.
     """
     try:
-        names = [str(link.readlink()) for link in (proc / str(pid) / "fd").iterdir()]
-        tables = [(proc / str(pid) / "net" / table).read_text() for table in ("tcp", "tcp6")]
+        links = list((proc / str(pid) / "fd").iterdir())
     except OSError:
+        return None
+    names = {_target(link) for link in links}
+    tables = [_read(proc / str(pid) / "net" / table) for table in ("tcp", "tcp6")]
+    if not any(tables):
         return None
     remote = f":{port:04X}"
     rows = [row.split() for table in tables for row in table.splitlines()[1:]]
@@ -43,3 +46,19 @@ def is_connected(pid: int, port: int, proc: Path = PROC) -> bool | None:
         for row in rows
         if len(row) > _INODE
     )
+
+
+def _target(link: Path) -> str:
+    """Return what a descriptor is; empty if it was closed meanwhile."""
+    try:
+        return str(link.readlink())
+    except OSError:
+        return ""
+
+
+def _read(table: Path) -> str:
+    """Return a table of connections; empty if there is none, of IPv6 for example."""
+    try:
+        return table.read_text()
+    except OSError:
+        return ""

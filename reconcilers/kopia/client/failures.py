@@ -90,14 +90,19 @@ OUT_OF_MEMORY: Final = (
 )
 UNKNOWN: Final = "Kopia cannot {doing} {what} and ended with code {code}: {cause}"
 
+#: Characters of a cause, and of the line that it is taken from.
 _CAUSE_LENGTH: Final = 300
+_LINE_LENGTH: Final = 3000
 
 # What Kopia names before the cause, from the outside in.
 _PASSED_ON: Final = re.compile(
     r"^(?:(?:failed to open repository|open repository|unable to open repository|error restoring|"
     r"restore error|error copying|copy file|copy directory contents|finish directory|"
     r"create directory|create symlink|error creating directory|error creating file|"
-    r"error setting attributes|flush error|upload error|error flushing writer): )+"
+    r"error setting attributes|flush error|upload error|error flushing writer|"
+    r"error waiting for async writes|unable to establish session for purpose=[^:]*|"
+    r"error establishing session|unable to initialize session|Session\(\)): |"
+    r'rpc error: code = \w+ desc = |connection error: desc = "transport: )+'
 )
 
 
@@ -362,7 +367,7 @@ def _found(lines: Iterable[str], doing: str) -> tuple[_Rule, str] | None:
 
 
 def _cause(text: str) -> str:
-    return _PASSED_ON.sub("", last_line(text)).rstrip(".")[:_CAUSE_LENGTH]
+    return _PASSED_ON.sub("", last_line(text, _LINE_LENGTH)).rstrip(".")[:_CAUSE_LENGTH]
 
 
 def _without(secret: str, line: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from attrs import field, frozen
@@ -19,6 +19,26 @@ SNAPSHOT_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
 _ALL: Final = 100.0
+
+
+class Source(Protocol):
+    """A stream to read, as a BinaryIO is."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return some bytes, at most so many; none at the end.
+
+        If there is a method `read1`, that is called: it does not wait until there are so many.
+        """
+
+
+class Sink(Protocol):
+    """A stream to write, as a BinaryIO is."""
+
+    def write(self, content: Any, /) -> int:  # noqa: ANN401 - any buffer
+        """Write some bytes, and return how many."""
+
+    def flush(self) -> object:
+        """Pass on what was written."""
 
 
 def _normalised(fingerprint: str) -> str:

@@ -7,7 +7,7 @@ import math
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from attrs import define, field
 
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
         Ended,
         Progress,
         ServerConnection,
+        Sink,
         Snapshot,
+        Source,
         Verification,
     )
 
@@ -155,7 +157,7 @@ class KopiaClient:
 
     def back_up_stream(
         self,
-        content: BinaryIO,
+        content: Source,
         *,
         directory: str,
         name: str,
@@ -240,7 +242,7 @@ class KopiaClient:
         self,
         snapshot: str,
         name: str,
-        to: BinaryIO,
+        to: Sink,
         *,
         on_progress: Callable[[Progress], object] | None = None,
     ) -> int:
@@ -423,19 +425,20 @@ class KopiaClient:
 
 @define(eq=False)
 class _Counted:
-    """A stream to write to that counts.
+    """A stream to write that counts."""
 
-    It stands for a BinaryIO as far as `child` uses one.
-    """
-
-    to: child.Sink
+    to: Sink
     written: int = field(default=0, init=False)
 
-    def write(self, content: bytes) -> int:
+    def write(self, content: Any, /) -> int:  # noqa: ANN401 - any buffer
         """Write as the stream does."""
         written = self.to.write(content)
         self.written += written
         return written
+
+    def flush(self) -> None:
+        """Flush as the stream does."""
+        self.to.flush()
 
 
 def _judged(ended: Ended, what: str, source: str) -> Snapshot:
