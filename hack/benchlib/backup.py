@@ -274,7 +274,11 @@ def _ours(server: _Server, environment: Environment, folder: Path) -> Side:
         "RSF_KOPIA": str(server.executable),
         "KOPIA_PASSWORD": PASSWORD,
     }
-    return Side(OURS, back_up, restore, variables(dict(os.environ), environment) | given)
+    told = variables(dict(os.environ), environment) | given
+    # As in the image, which has the bytecode.
+    told.pop("PYTHONDONTWRITEBYTECODE", None)
+    run([*program[:-1], "list"], told)
+    return Side(OURS, back_up, restore, told)
 
 
 def _kopia(server: _Server, _environment: Environment, folder: Path) -> Side:
