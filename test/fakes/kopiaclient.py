@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from attrs import define, evolve, field, frozen
 
@@ -16,7 +16,7 @@ from reconcilers.kopia.client.session import KopiaClient
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from reconcilers.kopia.client.model import ServerConnection
+    from reconcilers.kopia.client.model import ServerConnection, Sink, Source
 
 USER = "backup@client"
 
@@ -123,7 +123,7 @@ class FakeClient(KopiaClient):
 
     def back_up_stream(
         self,
-        content: BinaryIO,
+        content: Source,
         *,
         directory: str,
         name: str,
@@ -132,7 +132,8 @@ class FakeClient(KopiaClient):
         on_progress: Callable[[Progress], object] | None = None,
     ) -> Snapshot:
         self._called("back_up_stream", f"{directory}/{name}")
-        files = {name: Content(content.read(), 0)}
+        data = b"".join(iter(lambda: content.read(65536), b""))
+        files = {name: Content(data, 0)}
         return self.repository.add(source or directory, tags or {}, files)
 
     def restore(
@@ -161,7 +162,7 @@ class FakeClient(KopiaClient):
         self,
         snapshot: str,
         name: str,
-        to: BinaryIO,
+        to: Sink,
         *,
         on_progress: Callable[[Progress], object] | None = None,
     ) -> int:
