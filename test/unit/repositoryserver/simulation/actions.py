@@ -24,7 +24,7 @@ from reconcilers.repositoryserver.children import names
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from controller.resource import Object
+    from controller.resource import Object, Resource
     from fakes.simulation.cluster import Cluster
 
 CERTIFICATES = [objects.key_pair(f"{FILES}-{number}") for number in range(3)]
@@ -42,6 +42,8 @@ RIGHTS = (
     ("delete", resources.PODS),
     ("apply", resources.SERVICES),
     ("apply", resources.NETWORK_POLICIES),
+    ("apply", resources.PROFILES),
+    ("delete", resources.PROFILES),
     ("apply", resources.CRON_JOBS),
     ("patch", api.REPOSITORY_SERVERS),
 )
@@ -51,6 +53,7 @@ CHILDREN = (
     resources.NETWORK_POLICIES,
     resources.SECRETS,
     resources.REPLICA_SETS,
+    resources.PROFILES,
     resources.CRON_JOBS,
 )
 
@@ -146,6 +149,20 @@ def edit_peers(cluster: Cluster) -> None:
     cluster.user.edit(cluster.random.choice(NAMES), change)
 
 
+def edit_publication(cluster: Cluster) -> None:
+    """Publish how to connect to a server, or a Profile, or do so no more."""
+    name = cluster.random.choice(NAMES)
+    match cluster.random.choice(("connection", "profile", "no connection", "no profile")):
+        case "connection":
+            cluster.user.edit(name, {"publish": {"connection": {}}})
+        case "profile":
+            cluster.user.publish_profile(name)
+        case "no connection":
+            cluster.user.edit(name, {"publish": {"connection": None}})
+        case _:
+            cluster.user.edit(name, {"publish": {"kanisterProfile": None}})
+
+
 def spoil_secret(cluster: Cluster) -> None:
     """Write a Secret wrong; it is put right some time later."""
     name = cluster.random.choice(list(cluster.user.inputs))
@@ -225,12 +242,14 @@ def leave_pods_behind(cluster: Cluster) -> None:
 
 
 def change_child(cluster: Cluster) -> None:
-    """Change a Service or a NetworkPolicy by hand."""
-    resource = cluster.random.choice((resources.SERVICES, resources.NETWORK_POLICIES))
+    """Change a Service, a NetworkPolicy or a Profile by hand."""
+    changes: dict[Resource, Object] = {
+        resources.SERVICES: {"spec": {"selector": {"by": "hand"}}},
+        resources.NETWORK_POLICIES: {"spec": {"podSelector": {"matchLabels": {"by": "hand"}}}},
+        resources.PROFILES: {"location": {"endpoint": "https://by-hand:51515"}},
+    }
+    resource, change = cluster.random.choice(list(changes.items()))
     for obj in cluster.api.list(resource)[:1]:
-        change: Object = {"spec": {"selector": {"by": "hand"}}}
-        if resource == resources.NETWORK_POLICIES:
-            change = {"spec": {"podSelector": {"matchLabels": {"by": "hand"}}}}
         cluster.api.merge_patch(resource, objects.NAMESPACE, obj["metadata"]["name"], change)
 
 
@@ -390,6 +409,7 @@ ACTIONS: tuple[Callable[[Cluster], None], ...] = (
     move_to_another_repository,
     edit_labels,
     edit_peers,
+    edit_publication,
     spoil_secret,
     mistake_repository_password,
     delete_secret,
