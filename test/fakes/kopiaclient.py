@@ -132,7 +132,8 @@ class FakeClient(KopiaClient):
         on_progress: Callable[[Progress], object] | None = None,
     ) -> Snapshot:
         self._called("back_up_stream", f"{directory}/{name}")
-        files = {name: Content(content.read(-1), 0)}
+        data = b"".join(iter(lambda: content.read(65536), b""))
+        files = {name: Content(data, 0)}
         return self.repository.add(source or directory, tags or {}, files)
 
     def restore(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, BinaryIO, Final, cast
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from attrs import evolve, frozen
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from reconcilers.datafunctions.connect.wanted import Wanted
     from reconcilers.datafunctions.program.options import Options
     from reconcilers.datafunctions.program.progress import Reporter
+    from reconcilers.kopia.client.model import Source
     from reconcilers.kopia.client.session import KopiaClient
 
 #: The argument with the id of the snapshot to restore, whose place `--of` can take.
@@ -201,7 +202,7 @@ def _push(options: Options, around: Surroundings) -> Command:
     except ValueError as error:
         raise Refused(f"--output-name: {error}") from None
 
-    def back_up(client: KopiaClient, content: BinaryIO) -> Mapping[str, str]:
+    def back_up(client: KopiaClient, content: Source) -> Mapping[str, str]:
         snapshot = client.back_up_stream(
             content,
             directory=path.directory,
@@ -214,7 +215,7 @@ def _push(options: Options, around: Surroundings) -> Command:
         if not options.producer:
             return back_up(client, around.stdin)
         with Producer(options.producer) as content:
-            return back_up(client, cast("BinaryIO", content))
+            return back_up(client, content)
 
     return Command(options.wanted, run)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import io
+import os
+import signal
 import subprocess
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, cast
 
 from reconcilers.datafunctions.errors import Refused
 from reconcilers.kopia.client.errors import ProducerFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from io import BufferedReader
 
 NOT_STARTED: Final = "the command {program} cannot be started: {reason}"
 FAILED: Final = "the command {program} has failed with exit code {code}"
@@ -18,7 +20,7 @@ FAILED: Final = "the command {program} has failed with exit code {code}"
 _END_SECONDS: Final = 5.0
 
 
-class Producer(io.RawIOBase):
+class Producer:
     """A stream of what a command prints, which fails if the command does.
 
     In a pipe of a shell a command that fails half way looks like one that is done: its output ends,
@@ -35,7 +37,11 @@ class Producer(io.RawIOBase):
         self._program = command[0]
         try:
             # Its standard error is that of this program.
-            self._process = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603 - the user's
+            self._process = subprocess.Popen(  # noqa: S603 - the user's
+                command, stdout=subprocess.PIPE, start_new_session=True
+            )
+            # There is one: it is a pipe.
+            self._printed = cast("BufferedReader", self._process.stdout)
         except OSError as error:
             words = {"program": self._program, "reason": error.strerror or error}
             raise Refused(NOT_STARTED.format(**words)) from None
@@ -45,34 +51,34 @@ class Producer(io.RawIOBase):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the command if it still runs: nobody reads it any more."""
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-        if self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(_END_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        """End the command and all that it has started, if it still runs: nobody reads it any more.
 
-    def readable(self) -> bool:
-        """Return True."""
-        return True
+        The pipe is not closed here: a thread may be reading it, and closing waits for that.
+        """
+        if self._process.poll() is not None:
+            return
+        self._end(signal.SIGTERM)
+        try:
+            self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._end(signal.SIGKILL)
+            self._process.wait()
 
-    def read(self, size: int = -1) -> bytes:
-        """Return what the command has printed, nothing at the end of one that has succeeded.
+    def _end(self, number: signal.Signals) -> None:
+        # It has not been waited for, so that the group is there.
+        os.killpg(self._process.pid, number)
+
+    def read(self, size: int, /) -> bytes:
+        """Return what the command has printed next, nothing at the end of one that has succeeded.
 
         Args:
-            size: How many bytes at most. Default: all that will come.
+            size: How many bytes at most. It does not wait until there are so many.
 
         Raises:
             ProducerFailed: The command has failed.
         """
-        if self._process.stdout is None:
-            return b""
-        content: bytes = self._process.stdout.read(size)
-        if not content or size < 0:
+        content = self._printed.read1(size)
+        if not content:
             code = self._process.wait()
             if code != 0:
                 raise ProducerFailed(FAILED.format(program=self._program, code=code))
