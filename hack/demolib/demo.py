@@ -26,7 +26,6 @@ CLIENT = MANIFESTS / "samples" / "client"
 # Names that the manifests give.
 NAMESPACE = "kanister"
 IN_NAMESPACE = [f"--namespace={NAMESPACE}"]
-CLIENT_NAMESPACE = "backup-client"
 CONTROLLER = "deployment/repository-server-controller"
 DEFINITION = "customresourcedefinition/repositoryservers.cr.kanister.io"
 CLIENT_POD = "client"
@@ -130,7 +129,6 @@ class Demo:
         self._evidence = [["get", "secrets", *IN_NAMESPACE]]
         with self._progress.step("making the passwords and the certificate"):
             client = self._kubectl.render(CLIENT)
-            self._kubectl.apply(objects.of_kind(client, "Namespace"))
             wanted = objects.of_kind([*self._sample(), *client], "Secret")
             existing = self._kubectl.existing(wanted)
             missing = objects.missing_secrets(wanted, existing, _generate_password)
@@ -196,25 +194,27 @@ class Demo:
         return self._kubectl.look("get", self._backend.server, *options)
 
     def _connect_client(self) -> None:
-        inside = f"--namespace={CLIENT_NAMESPACE}"
-        self._evidence = [["describe", "pod", CLIENT_POD, inside], ["logs", CLIENT_POD, inside]]
-        with self._progress.step(f"connecting a client in namespace {CLIENT_NAMESPACE}"):
+        self._evidence = [
+            ["describe", "pod", CLIENT_POD, *IN_NAMESPACE],
+            ["logs", CLIENT_POD, *IN_NAMESPACE],
+        ]
+        with self._progress.step("connecting a client by the published Secret"):
             server = self._kubectl.get("repositoryserver", self._backend.sample, NAMESPACE)
-            connection = objects.connection(server, CLIENT_NAMESPACE)
-            outcome = self._kubectl.apply([connection])
-            if outcome.changed:
-                # A pod reads its environment once.
-                options = [inside, "--ignore-not-found"]
-                what = "deleting the client of the former server"
-                self._kubectl.run("delete", "pod", CLIENT_POD, *options, what=what)
+            info = server["status"]["serverInfo"]
+            secret = info["connectionSecretName"]
             client = objects.with_images(self._kubectl.render(CLIENT), self._images)
-            self._kubectl.apply(objects.of_kind(client, "Pod"))
-            self._wait("condition=Ready", f"pod/{CLIENT_POD}", CLIENT_NAMESPACE)
-        note(connection["data"]["url"])
-        note(f"certificate {connection['data']['fingerprint']}")
+            pods = objects.of_kind(objects.connected_by(client, secret), "Pod")
+            if not all(objects.reads(pod, secret) for pod in self._kubectl.existing(pods)):
+                # A pod's volumes do not change.
+                what = "deleting the client of another server"
+                self._in_namespace("delete", "pod", CLIENT_POD, what=what)
+            self._kubectl.apply(pods)
+            self._wait("condition=Ready", f"pod/{CLIENT_POD}")
+        note(info["url"])
+        note(f"certificate {info['tlsFingerprint']}")
 
     def _back_up_and_restore(self) -> None:
-        client = Client(self._kubectl, CLIENT_NAMESPACE, CLIENT_POD)
+        client = Client(self._kubectl, NAMESPACE, CLIENT_POD)
         with self._progress.step("writing a folder of random files in the client"):
             client.write_folder()
         with self._progress.step("backing it up through the server"):
@@ -226,8 +226,8 @@ class Demo:
             client.compare(snapshot)
         note("the same, byte for byte")
 
-    def _wait(self, condition: str, resource: str, namespace: str = NAMESPACE) -> None:
-        options = [f"--for={condition}", f"--namespace={namespace}", TIMEOUT]
+    def _wait(self, condition: str, resource: str) -> None:
+        options = [f"--for={condition}", *IN_NAMESPACE, TIMEOUT]
         self._kubectl.run("wait", resource, *options, what=f"waiting for {resource}")
 
     def _in_namespace(self, *arguments: str, what: str) -> str:

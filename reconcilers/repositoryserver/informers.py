@@ -49,6 +49,7 @@ def follow(operator: Operator) -> Caches[SharedInformer]:
                 INDEX_SECRET: api.secret_names,
                 INDEX_ACCOUNT: api.service_account_names,
                 INDEX_INSTANCE: instance_of_server,
+                INDEX_RELEASED: versioned_prefix_of_server,
             },
             trim=trim_server,
         ),
@@ -71,6 +72,10 @@ def follow(operator: Operator) -> Caches[SharedInformer]:
             resources.ENDPOINT_SLICES, OF_SERVERS, indexers=by_service, trim=trim_slice
         ),
         service_accounts=operator.informer(resources.SERVICE_ACCOUNTS, NAMES_AND_VERSIONS),
+        # All of them: one of somebody else's may have the name of ours.
+        profiles=operator.informer(
+            resources.PROFILES, optional=True, on_demand=True, indexers=by_owner
+        ),
     )
 
 
@@ -86,15 +91,24 @@ def instance_of_server(obj: Mapping[str, Any]) -> list[str]:
 
 
 def released(obj: Mapping[str, Any]) -> list[str]:
-    """Return the ReplicaSet that has made a pod which nobody owns, for the index `INDEX_RELEASED`.
+    """Return of which server a pod was made that nobody owns, for the index `INDEX_RELEASED`.
 
     The ReplicaSet controller releases a pod that has lost a label of the selector, and makes
-    another one (kubernetes pkg/controller/controller_ref_manager.go, ClaimPods).
+    another one (kubernetes pkg/controller/controller_ref_manager.go, ClaimPods). Whoever deletes a
+    ReplicaSet may leave its pods behind. Labels can be gone, so the name of the ReplicaSet counts.
+
+    Returns:
+        What the names of the server's ReplicaSets begin with.
     """
-    metadata = obj["metadata"]
-    if metadata.get("ownerReferences") or not metadata.get("generateName"):
+    if obj["metadata"].get("ownerReferences") or not names.is_marked(obj):
         return []
-    return [metadata["generateName"].removesuffix("-")]
+    prefix, _ = names.split_versioned(names.maker_of(obj))
+    return [prefix] if prefix else []
+
+
+def versioned_prefix_of_server(obj: Mapping[str, Any]) -> list[str]:
+    """Return what the names of a server's ReplicaSets begin with, for `INDEX_RELEASED`."""
+    return [names.versioned_prefix(obj["metadata"]["name"])]
 
 
 def trim_server(obj: Object) -> Object:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Final
 
-from controller.conditions import conditions_of, get_condition
 from controller.handler import enqueue_owner, not_own_creation, not_own_write
 from controller.reconcile import Request
+from controller.workqueue.queue import LOW_PRIORITY
 from controller.workqueue.ratelimit import ExponentialRateLimiter
+from reconcilers import resources
 from reconcilers.pods import allowed
 from reconcilers.repositoryserver import api
-from reconcilers.repositoryserver.caches import INDEX_ACCOUNT, INDEX_INSTANCE, INDEX_SECRET
+from reconcilers.repositoryserver.caches import (
+    INDEX_ACCOUNT,
+    INDEX_INSTANCE,
+    INDEX_RELEASED,
+    INDEX_SECRET,
+)
 from reconcilers.repositoryserver.informers import follow, instance, released
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
 from reconcilers.repositoryserver.rollout import endpoints
-from reconcilers.repositoryserver.rollout.throttle import Turns
-from reconcilers.repositoryserver.status import conditions as status
+from reconcilers.repositoryserver.rollout.throttle import RolloutSlots
 from reconcilers.repositoryserver.status.metrics import RepositoryServerCollector
 from reconcilers.repositoryserver.status.sharing import Repositories
 
@@ -23,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from controller.cache.shared import SharedInformer
-    from controller.handler import Change
     from controller.operator import Operator
     from controller.resource import Object
     from reconcilers.repositoryserver.caches import Caches
@@ -59,9 +64,11 @@ def setup(
     """
     caches = follow(operator)
     account = settings.pod.service_account_name or api.DEFAULT_ACCOUNT
-    wakes = _Wakes(caches, repositories := Repositories(), default_account=account)
+    wakes = _Wakes(caches, default_account=account)
     operator.registry.register(RepositoryServerCollector(caches.servers.objects))
     builder = operator.controller(NAME)
+    # After what users change: it is for their information only.
+    wake = functools.partial(builder.enqueue, priority=LOW_PRIORITY)
     reconciler = RepositoryServerReconciler(
         client=operator.client,
         commands=builder.commands,
@@ -69,8 +76,8 @@ def setup(
         recorder=operator.recorder,
         clock=operator.clock,
         settings=settings,
-        turns=Turns(max_replacements, clock=operator.clock),
-        repositories=repositories,
+        slots=RolloutSlots(max_replacements, clock=operator.clock),
+        repositories=Repositories(wake),
         pod_override=pod_override,
     )
     (
@@ -81,13 +88,13 @@ def setup(
         .owns(caches.network_policies, predicate=not_own_creation)
         .owns(caches.secrets, predicate=not_own_creation)
         .owns(caches.cron_jobs, predicate=not_own_creation)
+        .owns(operator.informer(resources.PROFILES), predicate=not_own_creation)
         .watches(caches.jobs, wakes.owners_of_cron_job)
         # Its EndpointSlices may have been seen before it: it says whom they concern.
         .owns(caches.services)
         .watches(caches.endpoint_slices, wakes.owners_of_service)
         .watches(caches.secrets, wakes.servers_that_name)
         .watches(caches.service_accounts, wakes.servers_that_run_as)
-        .watches(caches.servers, wakes.sharing, predicate=matters_to_sharing)
         .with_workers(workers)
         .with_rate_limiter(ExponentialRateLimiter(maximum=MAX_RETRY_SECONDS))
         .complete(reconciler)
@@ -100,19 +107,16 @@ class _Wakes:
 
     Args:
         caches: What the informers hold.
-        repositories: Which servers have the same repository.
         default_account: ServiceAccount of the servers that name none.
     """
 
     def __init__(
         self,
         caches: Caches[SharedInformer],
-        repositories: Repositories,
         *,
         default_account: str,
     ) -> None:
         self._caches = caches
-        self._repositories = repositories
         self._default_account = default_account
         self._owners = enqueue_owner(api.REPOSITORY_SERVERS)
 
@@ -136,6 +140,7 @@ class _Wakes:
 
         The ReplicaSet between the two may be gone, or not be known yet, so the label counts. A pod
         of the removed controller, and one whose label somebody has taken off, are found by owner.
+        One that nobody owns may outlive the resource.
         """
         namespace = pod["metadata"]["namespace"]
         yield from self._owners(pod)
@@ -143,11 +148,15 @@ class _Wakes:
             for server in self._caches.servers.by_index(INDEX_INSTANCE, label):
                 if server["metadata"]["namespace"] == namespace:
                     yield _request(server)
-        owners = (one["name"] for one in pod["metadata"].get("ownerReferences") or ())
-        for name in (*owners, *released(pod)):
-            replica_set = self._caches.replica_sets.get(namespace, name)
+        for owner in pod["metadata"].get("ownerReferences") or ():
+            replica_set = self._caches.replica_sets.get(namespace, owner["name"])
             if replica_set is not None:
                 yield from self._owners(replica_set)
+        for prefix in released(pod):
+            servers = self._caches.servers.by_index(INDEX_RELEASED, prefix)
+            found = [one for one in servers if one["metadata"]["namespace"] == namespace]
+            # Nobody knows the name of a resource that is gone. This one leads to the same pods.
+            yield from map(_request, found) if found else [Request(namespace, prefix)]
 
     def servers_that_name(self, secret: Object) -> Iterable[Request]:
         """Name the resources that refer to a Secret."""
@@ -161,24 +170,6 @@ class _Wakes:
         if name == self._default_account:
             found = [*found, *self._caches.servers.by_index(INDEX_ACCOUNT, "")]
         return map(_request, found)
-
-    def sharing(self, server: Object) -> Iterable[Request]:
-        """Name the resources that have the same repository as a server."""
-        return self._repositories.sharing(_request(server))
-
-
-def matters_to_sharing(change: Change) -> bool:
-    """Return whether a server has gone, or has found that others have its repository.
-
-    Each of a hundred on one repository would otherwise wake all others with each of its stages.
-    """
-    if change.old is None or change.new is None:
-        return True
-    before, after = (
-        get_condition(conditions_of(obj), status.REPOSITORY_SHARED)
-        for obj in (change.old, change.new)
-    )
-    return before != after
 
 
 def _request(obj: Object) -> Request:

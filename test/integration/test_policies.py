@@ -14,10 +14,11 @@ import yaml
 from controller.events import EVENTS
 from controller.resource import Resource
 from controller.rest.kubeconfig import load_api_client
+from e2e import profiles
 from e2e.waiting import wait_for
 from integration import running
 from integration.conftest import NAMESPACES
-from integration.running import install_definition
+from integration.running import DEFINITIONS, install_definition
 from integration.test_crd import REPOSITORY_SERVERS, SERVER
 from reconcilers import resources
 
@@ -41,7 +42,8 @@ SERVERS_ONLY: list[Object] = [
 ]
 PODS: Object = {"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]}
 CHILDREN: list[Object] = [
-    {"apiGroups": ["", "apps"], "resources": ["pods", "secrets", "replicasets"], "verbs": ["*"]}
+    {"apiGroups": ["", "apps"], "resources": ["pods", "secrets", "replicasets"], "verbs": ["*"]},
+    {"apiGroups": ["cr.kanister.io"], "resources": ["profiles"], "verbs": ["*"]},
 ]
 
 OVERRIDE: Object = {"podOverride": {"priorityClassName": "high"}}
@@ -70,6 +72,11 @@ OURS = owner("RepositoryServer", "cr.kanister.io/v1alpha1")
 
 def secret(name: str, **metadata: object) -> Object:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, **metadata}}
+
+
+def profile(name: str, **metadata: object) -> Object:
+    kind = {"apiVersion": resources.PROFILES.api_version, "kind": resources.PROFILES.kind}
+    return {**kind, "metadata": {"name": name, **metadata}, "location": {"type": "kopia"}}
 
 
 class Site:
@@ -347,6 +354,21 @@ class TestTheControllersAccount:
         assert "children of RepositoryServers only" in site.refusal(
             CONTROLLER, "delete", "secret/other"
         )
+
+    def test_writes_profiles_of_servers_only(self, client: Client, site: Site) -> None:
+        client.apply(DEFINITIONS, "", resources.PROFILES.full_name, profiles.DEFINITION)
+        wait_for("Profiles to be known", lambda: running.serves(client, resources.PROFILES))
+
+        ours = profile("files-x", labels=LABELS, ownerReferences=OURS)
+        assert site.refusal(CONTROLLER, "create", "--filename=-", obj=ours) == ""
+        client.create(resources.PROFILES, site.namespace, profile("other"))
+        change = {"location": {"endpoint": "https://elsewhere"}}
+        for said in (
+            site.refusal(CONTROLLER, "create", "--filename=-", obj=profile("another")),
+            site.patch(CONTROLLER, change, "profile/other"),
+            site.refusal(CONTROLLER, "delete", "profile/other"),
+        ):
+            assert "children of RepositoryServers only" in said
 
     def test_does_not_make_somebodys_object_its_own(self, client: Client, site: Site) -> None:
         client.create(resources.SECRETS, site.namespace, secret("other"))

@@ -14,18 +14,23 @@ import structlog
 from controller.errors import NotFound
 from reconcilers import resources
 from reconcilers.repositoryserver import api
-from reconcilers.repositoryserver.caches import INDEX_INSTANCE
+from reconcilers.repositoryserver.caches import INDEX_INSTANCE, INDEX_OWNER, owner_uids
 from reconcilers.repositoryserver.children import names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from controller.resource import Resource
     from controller.rest.client import Client
     from reconcilers.repositoryserver.api import RepositoryServer
     from reconcilers.repositoryserver.caches import Cache, Caches
-    from reconcilers.repositoryserver.context import Pass
+    from reconcilers.repositoryserver.context import ReconcileContext
 
 _log = structlog.get_logger()
+
+
+class Outdated(Exception):
+    """The cache shows a resource that is gone or being deleted: nothing is to be done for it."""
 
 
 class Adoption:
@@ -38,20 +43,22 @@ class Adoption:
 
     def __init__(self, *, client: Client, caches: Caches[Cache]) -> None:
         self._client = client
-        self._caches = {
+        self._caches: dict[Resource, Cache] = {
             resources.SECRETS: caches.secrets,
             resources.REPLICA_SETS: caches.replica_sets,
             resources.SERVICES: caches.services,
             resources.NETWORK_POLICIES: caches.network_policies,
             resources.CRON_JOBS: caches.cron_jobs,
+            resources.PROFILES: caches.profiles,
         }
 
-    def ensure(self, current: Pass) -> None:
+    def ensure(self, current: ReconcileContext) -> None:
         """Adopt the objects with our labels and names that nobody owns.
 
         Pods are adopted by their ReplicaSet.
 
         Raises:
+            Outdated: There are some, and the API server does not have the resource any more.
             Conflict: One has changed meanwhile.
             ClientError: The API server refused or could not be reached.
         """
@@ -63,20 +70,36 @@ class Adoption:
             for obj in cache.by_index(INDEX_INSTANCE, label)
             if is_orphan(server, obj)
         ]
-        if orphans and self._may_adopt(current):
-            for resource, obj in orphans:
-                metadata = obj["metadata"]
-                _log.info("adopted", kind=resource.kind, child=metadata["name"])
-                owners = {"ownerReferences": [server.owner_reference()]}
-                self._client.merge_patch(
-                    resource,
-                    metadata["namespace"],
-                    metadata["name"],
-                    {"metadata": {"resourceVersion": metadata["resourceVersion"], **owners}},
-                    deadline=current.deadline,
-                )
+        if orphans and not self._may_adopt(current):
+            raise Outdated
+        for resource, obj in orphans:
+            metadata = obj["metadata"]
+            _log.info("adopted", kind=resource.kind, child=metadata["name"])
+            owners = {"ownerReferences": [server.owner_reference()]}
+            self._client.merge_patch(
+                resource,
+                metadata["namespace"],
+                metadata["name"],
+                {"metadata": {"resourceVersion": metadata["resourceVersion"], **owners}},
+                deadline=current.deadline,
+            )
 
-    def _may_adopt(self, current: Pass) -> bool:
+    def secrets_of(self, server: RepositoryServer) -> frozenset[str]:
+        """Return the names of the Secrets of ours that a resource owns, or is about to adopt.
+
+        Args:
+            server: The resource.
+        """
+        secrets = self._caches[resources.SECRETS]
+        orphans = (
+            one
+            for one in secrets.by_index(INDEX_INSTANCE, names.instance_label(server.name))
+            if one["metadata"]["namespace"] == server.namespace and not owner_uids(one)
+        )
+        found = (*secrets.by_index(INDEX_OWNER, server.uid), *orphans)
+        return frozenset(one["metadata"]["name"] for one in found if names.is_ours(one))
+
+    def _may_adopt(self, current: ReconcileContext) -> bool:
         """Return whether the resource is there, by the API server's word and not the cache's.
 
         What gets an owner that has just been deleted is deleted by the garbage collector
@@ -108,13 +131,13 @@ def is_orphan(server: RepositoryServer, obj: Mapping[str, Any]) -> bool:
         names.certificate_name(server),
         names.maintenance_name(server),
         names.maintenance_secret_name(server),
+        names.connection_name(server),
+        names.profile_certificate_name(server),
     }
-    if digest := labels.get(names.LABEL_DIGEST):
-        known.add(names.versioned_name(server, digest))
     return (
         metadata["namespace"] == server.namespace
         and labels.get(names.LABEL_MANAGED_BY) == names.MANAGER
-        and metadata["name"] in known
+        and (metadata["name"] in known or names.versioned_hash(server, obj) != "")
         and not metadata.get("ownerReferences")
         and "deletionTimestamp" not in metadata
     )

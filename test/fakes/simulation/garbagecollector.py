@@ -24,7 +24,9 @@ RESOURCES = (
     resources.SECRETS,
     resources.SERVICES,
     resources.NETWORK_POLICIES,
+    resources.CRON_JOBS,
     resources.ENDPOINT_SLICES,
+    resources.PROFILES,
 )
 
 

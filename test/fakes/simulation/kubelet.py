@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from typing import TYPE_CHECKING
 
-from attrs import define, field, frozen
+from attrs import define
 
 from controller.clock import PASSED, DeadlineExceeded
 from controller.conditions import conditions_of, get_condition, timestamp
 from controller.errors import ServerUnavailable
 from fakes import objects
 from fakes.kopia import FakeResult, unbounded
+from fakes.simulation.repositories import STRANGER, Repositories, Repository, opens
+from fakes.simulation.volumes import Users, claim_of, users_in
 from reconcilers import resources
 from reconcilers.repositoryserver import servercommands
-from reconcilers.repositoryserver.children.secrets import KEY_PASSWORD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,21 +52,10 @@ NODE_EVICTS = 300.0
 #: Seconds that Kopia takes for a command.
 ANSWERED = (0.05, 3.0)
 
-#: For how long the script of `kopia.take_up_users` waits for the volume.
+#: For how long the script of `kopia.load_users` waits for the volume.
 TAKE_UP_SECONDS = 4.0
 
 ENDED_WITH_ITS_CONTAINER = "the container has ended"
-
-#: Somebody with an entry in the repository that is no business of the controller's.
-STRANGER = "somebody@elsewhere"
-
-
-@frozen
-class Users:
-    """The Secret with the users, as it stands in a volume."""
-
-    version: str
-    lines: str
 
 
 @define
@@ -78,6 +67,7 @@ class Life:
         namespace: Of the pod.
         name: Of the pod.
         volume: What is mounted; None before.
+        repository: What Kopia has opened last; None before.
         served: The lines that Kopia has read; None while it does not run.
         ends: How often Kopia has ended.
         run: Counts its starts: what was planned for one does not count for the next.
@@ -87,24 +77,10 @@ class Life:
     namespace: str
     name: str
     volume: Users | None = None
+    repository: Repository | None = None
     served: str | None = None
     ends: int = 0
     run: int = 0
-
-
-@define
-class Repository:
-    """What all servers open.
-
-    Attributes:
-        password: Opens it.
-        away: Whether its storage answers nobody.
-        users: Who has an entry in it.
-    """
-
-    password: str = objects.REPOSITORY_PASSWORD_VALUE
-    away: bool = False
-    users: set[str] = field(factory=lambda: {"backup@app", STRANGER})
 
 
 class Nodes:
@@ -118,7 +94,7 @@ class Nodes:
         self._lives: dict[str, Life] = {}
         # The Secrets with users as the kubelets know them, by namespace and name.
         self._known: dict[tuple[str, str], Users] = {}
-        self.repository = Repository()
+        self.repositories = Repositories()
         #: How many commands were run.
         self.commands = 0
         #: Nodes of which nothing is heard.
@@ -134,15 +110,17 @@ class Nodes:
     @property
     def are_well(self) -> bool:
         """Whether each node, the registry and the storage answer."""
-        return not (self.silent or self.registry_away or self.repository.away)
+        return not (self.silent or self.registry_away or self.repositories.away)
 
     def mend(self, *, lost: str = "") -> None:
-        """Let the registry, the storage and each node answer.
+        """Let the registry, the storage and each node answer, and the stranger maintain all.
 
         Args:
             lost: A node that does not.
         """
-        self.registry_away = self.repository.away = False
+        self.registry_away = self.repositories.away = False
+        for repository in self.repositories.all():
+            repository.owner = STRANGER
         for node in sorted(self.silent):
             self.find_again(node)
         if lost:
@@ -170,6 +148,8 @@ class Nodes:
         life = self._lives[pod["metadata"]["uid"]]
         if pod["spec"].get("nodeName") and self._answers(life):
             self._stop(life)
+            # The node gives up the volumes of a pod that has ended.
+            life.volume = None
             self._write(life, objects.evicted())
 
     def lose(self, node: str) -> None:
@@ -219,14 +199,17 @@ class Nodes:
         pause(self._random.uniform(*ANSWERED))
         if life.served is None:
             raise ServerUnavailable(500, "", ENDED_WITH_ITS_CONTAINER)
+        assert life.repository is not None
         if command == servercommands.LIST_USERS:
-            names = [{"username": user} for user in sorted(self.repository.users)]
+            names = [{"username": user} for user in sorted(life.repository.users)]
             return FakeResult(stdout=json.dumps(names).encode())
-        if command == servercommands.FORGET_USERS:
-            self.repository.users -= set(stdin.decode().splitlines())
+        if command == servercommands.MAINTENANCE_INFO:
+            return FakeResult(stdout=json.dumps({"owner": life.repository.owner}).encode())
+        if command == servercommands.PURGE_USERS:
+            life.repository.users -= set(stdin.decode().splitlines())
         elif command != servercommands.REFRESH:
             version = command[-1]
-            assert command == servercommands.take_up_users(version)
+            assert command == servercommands.load_users(version)
             if not self._await_volume(life, version, pause):
                 return FakeResult(servercommands.NOT_THERE_YET)
         self._refresh(life, deadline, pause)
@@ -240,7 +223,7 @@ class Nodes:
         return False
 
     def _refresh(self, life: Life, deadline: Deadline, pause: Callable[[float], None]) -> None:
-        if self.repository.away or not self._answers(life):
+        if self.repositories.away or not self._answers(life):
             # Kopia waits for its storage, with the lock that the readiness probe needs.
             if self._answers(life):
                 self._write(life, objects.started())
@@ -307,10 +290,10 @@ class Nodes:
 
     def _open(self, life: Life) -> None:
         snapshot = self._snapshot(life)
-        password = "" if snapshot is None else _decoded(snapshot, KEY_PASSWORD)
-        if self.repository.away:
+        life.repository = None if snapshot is None else self.repositories.of(snapshot)
+        if self.repositories.away:
             self._crash(life, "can't connect to storage: it is away")
-        elif password != self.repository.password:
+        elif not opens(snapshot, life.repository):
             self._crash(life, "open repository: unable to decrypt: invalid repository password")
         else:
             assert life.volume is not None
@@ -319,7 +302,7 @@ class Nodes:
             self._plan(life, READY, self._pass_probe)
 
     def _pass_probe(self, life: Life) -> None:
-        if self.repository.away or not self._answers(life):
+        if self.repositories.away or not self._answers(life):
             self._plan(life, LOOKED_AGAIN, self._pass_probe)
         else:
             self._write(life, objects.serving())
@@ -354,7 +337,7 @@ class Nodes:
     def _learn(self, namespace: str, name: str) -> None:
         secret = self._api.find(resources.SECRETS, namespace, name)
         if secret is not None:
-            self._known[namespace, name] = _users_in(secret)
+            self._known[namespace, name] = users_in(secret)
 
     def _look_at_volume(self, life: Life) -> None:
         users = self._known.get((life.namespace, self._users_secret(life)))
@@ -375,7 +358,7 @@ class Nodes:
         if any(others):
             return self._known.get((life.namespace, name))
         secret = self._api.find(resources.SECRETS, life.namespace, name)
-        return None if secret is None else _users_in(secret)
+        return None if secret is None else users_in(secret)
 
     def _users_secret(self, life: Life) -> str:
         volumes = self._pod(life)["spec"]["volumes"]
@@ -463,20 +446,3 @@ class Nodes:
                 action(life)
 
         self._agenda.after(self._random.uniform(*seconds), act)
-
-
-def claim_of(pod: Object) -> str:
-    """Return the claim that a pod mounts; empty if none."""
-    claims = (one.get("persistentVolumeClaim") for one in pod["spec"].get("volumes") or ())
-    return next((claim["claimName"] for claim in claims if claim), "")
-
-
-def _users_in(secret: Object) -> Users:
-    return Users(
-        _decoded(secret, servercommands.USERS_VERSION_FILE),
-        _decoded(secret, servercommands.USERS_FILE),
-    )
-
-
-def _decoded(secret: Object, key: str) -> str:
-    return base64.b64decode((secret.get("data") or {}).get(key, "")).decode()

@@ -1,4 +1,4 @@
-"""The user: two resources with their Secrets, as they should be, and as he writes them."""
+"""The user: three resources with their Secrets, as they should be, and as he writes them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,21 @@ if TYPE_CHECKING:
     from fakes.simulation.apiserver import ApiServer
 
 #: A server on a claim that one node can mount, with a certificate of the user's; one on an object
-#: store, with a certificate of the controller's.
-FILES, MAILS = "files", "mails"
-NAMES = (FILES, MAILS)
+#: store, with a certificate of the controller's; and another one on the same repository as that.
+FILES, MAILS, MIRROR = "files", "mails", "mirror"
+NAMES = (FILES, MAILS, MIRROR)
+#: Those that the removed controller has served.
+TAKEN_OVER = (FILES, MIRROR)
+#: Those with a certificate of the controller's.
+SELF_SIGNED = (MAILS, MIRROR)
+ROOT_PATHS = {FILES: FILES, MAILS: MAILS, MIRROR: MAILS}
+#: The identity that a server has in its repository, where the resource names one.
+IDENTITIES = {MIRROR: "mirror@store.example"}
 
 #: How long a pod of each drains at first.
-DRAIN_SECONDS = {FILES: 120, MAILS: 0}
+DRAIN_SECONDS = {FILES: 120, MAILS: 0, MIRROR: 30}
 
-USERNAME = "backup"
+USERNAMES = {FILES: "backup", MAILS: "backup", MIRROR: "copy"}
 #: Further users that a server may have, of a Secret of their own.
 RESTORER = "restore"
 #: Who may be among the users.
@@ -34,7 +41,9 @@ HOSTS = ("app", "database", "mail", "web")
 # Keys of Secrets whose values must be nowhere else.
 _CONFIDENTIAL = {"repo-password", "password", "tls.key", "aws_secret_access_key", *HOSTS}
 
-_BUCKET = {"type": "s3", "bucket": "backups", "region": "eu-central-1", "prefix": "kopia"}
+BUCKET = {"type": "s3", "bucket": "backups", "region": "eu-central-1", "prefix": "kopia"}
+#: Where the second server on one repository is for a while.
+OTHER_BUCKET = {**BUCKET, "bucket": "copies"}
 _STORE_KEY = {"aws_access_key_id": "AKIA", "aws_secret_access_key": "store-key-2b7c"}
 
 
@@ -54,7 +63,7 @@ class User:
         #: Of each resource, by name.
         self.specs: dict[str, Object] = {name: _spec(name) for name in NAMES}
         #: Of each Secret, by name.
-        self.inputs: dict[str, Input] = {**_inputs(FILES), **_inputs(MAILS)}
+        self.inputs = {secret: held for name in NAMES for secret, held in _inputs(name).items()}
         #: All that was ever in a Secret and must be nowhere else.
         self.confidential: set[str] = set()
         api.create(resources.PERSISTENT_VOLUME_CLAIMS, _claim())
@@ -64,7 +73,14 @@ class User:
         for name in self.inputs:
             self.write_secret(name)
         for name in NAMES:
+            if (self.specs[name].get("publish") or {}).get("kanisterProfile") is not None:
+                self.publish_profile(name)
             self.write_server(name)
+
+    def publish_profile(self, name: str) -> None:
+        """Ask for a Profile, of a user that the server should have."""
+        profile = {"user": min(self.passwords(name))}
+        self.edit(name, {"publish": {"kanisterProfile": profile}})
 
     def edit(self, name: str, change: Object) -> None:
         """Change a resource for good, by a merge patch of its specification."""
@@ -128,7 +144,7 @@ class User:
         """Return the name of each Secret with users of a server, by the name of its users."""
         further = self.specs[name]["server"].get("additionalUserAccess") or ()
         others = {one["username"]: one["userAccessSecretRef"]["name"] for one in further}
-        return {USERNAME: f"{name}-users", **others}
+        return {USERNAMES[name]: f"{name}-users", **others}
 
     def passwords(self, name: str) -> dict[str, str]:
         """Return the password of each user who should be let in by a server."""
@@ -143,18 +159,26 @@ def _spec(name: str) -> Object:
     def reference(suffix: str) -> Object:
         return {"name": f"{name}-{suffix}", "namespace": objects.NAMESPACE}
 
-    credential = {"credentialSecretRef": reference("credential")} if name == MAILS else {}
-    tls = {"tls": {"selfSigned": {}}} if name == MAILS else {"tlsSecretRef": reference("tls")}
+    credential = {} if name == FILES else {"credentialSecretRef": reference("credential")}
+    self_signed = name in SELF_SIGNED
+    tls = {"tls": {"selfSigned": {}}} if self_signed else {"tlsSecretRef": reference("tls")}
+    username, _, hostname = IDENTITIES.get(name, "").partition("@")
+    identity = {"username": username, "hostname": hostname} if username else {}
     return {
         "storage": {"secretRef": reference("location"), **credential},
-        "repository": {"rootPath": name, "passwordSecretRef": reference("repository-password")},
+        "repository": {
+            "rootPath": ROOT_PATHS[name],
+            "passwordSecretRef": reference("repository-password"),
+            **identity,
+        },
         "server": {
-            # One for both: a change of it concerns two servers at once.
+            # One for all: a change of it concerns several servers at once.
             "adminSecretRef": {"name": objects.ADMIN, "namespace": objects.NAMESPACE},
             **tls,
-            "userAccess": {"username": USERNAME, "userAccessSecretRef": reference("users")},
+            "userAccess": {"username": USERNAMES[name], "userAccessSecretRef": reference("users")},
             "drainSeconds": DRAIN_SECONDS[name],
         },
+        "publish": {"connection": {}},
     }
 
 
@@ -163,7 +187,7 @@ def _inputs(name: str) -> dict[str, Input]:
     location = (
         {"type": "filestore", "prefix": "backups", "claimName": objects.CLAIM}
         if name == FILES
-        else _BUCKET
+        else BUCKET
     )
     admin = {"username": "admin", "password": objects.ADMIN_PASSWORD_VALUE}
     inputs = {
@@ -178,7 +202,7 @@ def _inputs(name: str) -> dict[str, Input]:
     if name == FILES:
         pem = {"tls.crt": pair.certificate, "tls.key": pair.key}
         inputs[objects.TLS] = Input(secrets.TYPE_TLS, pem)
-    if name == MAILS:
+    if name != FILES:
         inputs[f"{name}-credential"] = Input(secrets.TYPE_AWS, _STORE_KEY)
     return inputs
 

@@ -16,6 +16,7 @@ from fakes.recorder import FakeRecorder
 from reconcilers import resources
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver import setup as subject
+from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
 from reconcilers.settings import PodDefaults, Settings
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from controller.resource import Object, Resource
 
 OURS = {"apiVersion": "cr.kanister.io/v1alpha1", "kind": api.KIND, "name": "files", "uid": "1"}
+REVISION = "files-0123456789"
 FILES, TWIN, USER = (Request("backup", name) for name in ("files", "twin", "user"))
 
 
@@ -81,6 +83,7 @@ def made(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Set
     )
     for shared in (FILES, TWIN):
         found.made["repositories"].examined(shared, "one and the same")
+    found.woken_by(api.REPOSITORY_SERVERS)
     return found
 
 
@@ -109,12 +112,12 @@ def test_what_is_refused_is_tried_again_within_a_minute(made: SetUp) -> None:
 
 def test_no_more_are_at_work_at_once_than_the_flags_say(made: SetUp) -> None:
     assert made.made["workers"] == 3
-    turns = [made.made["turns"].take(one) for one in (FILES, TWIN, USER)]
-    assert turns == [True, True, False]
+    granted = [made.made["slots"].acquire(one) for one in (FILES, TWIN, USER)]
+    assert granted == [True, True, False]
 
 
 def test_the_status_that_a_reconcile_has_written_wakes_nobody(made: SetUp) -> None:
-    assert made.woken_by(api.REPOSITORY_SERVERS, server(1)) == {FILES, TWIN}
+    assert made.woken_by(api.REPOSITORY_SERVERS, server(1)) == {FILES}
     made.operator.informers.written(api.REPOSITORY_SERVERS, server(2))
 
     assert made.woken_by(api.REPOSITORY_SERVERS, server(2)) == set()
@@ -140,22 +143,25 @@ def test_an_account_wakes_the_servers_that_run_as_it(made: SetUp, default: str) 
     assert made.woken_by(resources.SERVICE_ACCOUNTS, obj(3, "other")) == set()
 
 
-def test_who_shares_a_repository_is_woken_when_another_one_has_found_so_or_is_gone(
-    made: SetUp,
-) -> None:
-    condition = {"type": "RepositoryShared", "status": "True", "reason": "x", "message": "x"}
-    found = server(2, conditions=[{**condition, "lastTransitionTime": "2026-01-01T00:00:00Z"}])
-    made.woken_by(api.REPOSITORY_SERVERS, server(1))
-    made.operator.informers.written(api.REPOSITORY_SERVERS, found)
+def test_who_shares_a_repository_is_woken_when_another_one_comes_or_goes(made: SetUp) -> None:
+    repositories = made.made["repositories"]
 
-    assert made.woken_by(api.REPOSITORY_SERVERS, found) == {TWIN}
-    made.operator.shown(api.REPOSITORY_SERVERS).show_deletion(found)
+    repositories.examined(USER, "one and the same")
     assert made.woken_by(api.REPOSITORY_SERVERS) == {FILES, TWIN}
+    repositories.examined(USER, "another")
+    assert made.woken_by(api.REPOSITORY_SERVERS) == {FILES, TWIN}
+    repositories.drop(TWIN)
+    assert made.woken_by(api.REPOSITORY_SERVERS) == {FILES}
 
 
 @pytest.mark.parametrize(
     "resource",
-    [resources.REPLICA_SETS, resources.NETWORK_POLICIES, resources.SECRETS],
+    [
+        resources.REPLICA_SETS,
+        resources.NETWORK_POLICIES,
+        resources.SECRETS,
+        resources.PROFILES,
+    ],
     ids=lambda resource: resource.plural,
 )
 def test_a_child_that_a_reconcile_has_made_wakes_nobody_until_it_changes(
@@ -171,12 +177,20 @@ def test_a_child_that_a_reconcile_has_made_wakes_nobody_until_it_changes(
 
 
 def pod(version: int, **metadata: Any) -> Object:
-    """Return a pod of the ReplicaSet `files-1`."""
-    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "files-1", "uid": "files-1"}
-    labels = {"cr.kanister.io/repository-server": "files"}
-    found = {"generateName": "files-1-", "labels": labels, "ownerReferences": [owner], **metadata}
-    result: Object = objects.merged(obj(version, "files-1-abcde"), {"metadata": found})
+    """Return a pod of the ReplicaSet `REVISION`."""
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": REVISION, "uid": REVISION}
+    found = {
+        "generateName": f"{REVISION}-",
+        "labels": {names.LABEL_MANAGED_BY: names.MANAGER, names.LABEL_INSTANCE: "files"},
+        "ownerReferences": [owner],
+        **metadata,
+    }
+    result: Object = objects.merged(obj(version, f"{REVISION}-abcde"), {"metadata": found})
     return result
+
+
+#: Of a pod without the label of its server.
+UNNAMED = {names.LABEL_MANAGED_BY: names.MANAGER}
 
 
 @pytest.mark.parametrize(
@@ -185,7 +199,7 @@ def pod(version: int, **metadata: Any) -> Object:
         pytest.param(pod(3), id="whose label names it"),
         pytest.param(pod(3, labels=None), id="whose ReplicaSet it owns"),
         pytest.param(
-            pod(3, labels=None, ownerReferences=None), id="that its ReplicaSet has released"
+            pod(3, labels=UNNAMED, ownerReferences=None), id="that its ReplicaSet has released"
         ),
         pytest.param(
             pod(3, labels=None, ownerReferences=[OURS]), id="that the removed controller has made"
@@ -194,10 +208,26 @@ def pod(version: int, **metadata: Any) -> Object:
 )
 def test_a_pod_wakes_the_resource(made: SetUp, shown: Object) -> None:
     made.woken_by(api.REPOSITORY_SERVERS, server(1))
-    made.operator.informers.written(resources.REPLICA_SETS, obj(2, "files-1"))
-    made.woken_by(resources.REPLICA_SETS, obj(2, "files-1"))
+    made.operator.informers.written(resources.REPLICA_SETS, obj(2, REVISION))
+    made.woken_by(resources.REPLICA_SETS, obj(2, REVISION))
 
     assert made.woken_by(resources.PODS, shown) == {FILES}
+
+
+@pytest.mark.parametrize("name", ["files", "files.backup.example", "f" * 60])
+def test_a_pod_that_nobody_owns_wakes_whoever_can_delete_it(made: SetUp, name: str) -> None:
+    """The resource while it is there, and then a request that leads to the same pods."""
+    prefix = names.versioned_prefix(name)
+    generated = f"{prefix}-0123456789-"
+    left = pod(3, labels=UNNAMED, ownerReferences=None, generateName=generated)
+    made.woken_by(api.REPOSITORY_SERVERS, server(1, name))
+
+    assert made.woken_by(resources.PODS, left) == {Request("backup", name)}
+    made.operator.shown(api.REPOSITORY_SERVERS).show_deletion(server(4, name))
+    made.woken_by(api.REPOSITORY_SERVERS)
+    left = objects.merged(left, {"metadata": {"resourceVersion": "5"}})
+    (request,) = made.woken_by(resources.PODS, left)
+    assert names.versioned_prefix(request.name) == prefix
 
 
 def test_a_service_that_a_reconcile_has_made_wakes_its_owner(made: SetUp) -> None:

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from fakes.children import DIGEST, named, server
 from reconcilers.repositoryserver.children import names, network
@@ -77,6 +78,24 @@ class TestNames:
         of = server({"spec": change})
 
         assert (names.users_name(of), names.certificate_name(of)) == (users, certificate)
+
+    @pytest.mark.parametrize(
+        ("referred_to", "there", "name"),
+        [
+            pytest.param("", {USERS}, USERS, id="one by its first name"),
+            pytest.param(USERS, {f"{USERS}-own"}, f"{USERS}-own", id="one by a longer name"),
+            pytest.param("", {f"{USERS}-own"}, f"{USERS}-own", id="a longer name is kept"),
+            pytest.param(USERS, {USERS}, USERS, id="the first name is kept, and then refused"),
+        ],
+    )
+    def test_a_secret_of_ours_that_is_there_keeps_its_name(
+        self, referred_to: str, there: set[str], name: str
+    ) -> None:
+        """Pods mount it by its name."""
+        ref = {"userAccess": {"userAccessSecretRef": {"name": referred_to or "others"}}}
+        of = evolve(server({"spec": {"server": ref}}), own_secrets=frozenset(there))
+
+        assert names.users_name(of) == name
 
     @pytest.mark.parametrize(
         ("first", "second"),

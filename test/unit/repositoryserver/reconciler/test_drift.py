@@ -10,8 +10,10 @@ from fakes import objects
 from fakes.apiclient import Action
 from fakes.world import READ_INPUTS, READ_USERS, SERVICE, WRITE_STATUS
 from reconcilers import resources
+from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver.caches import owner_uids
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.children.applier import OVERRULED_SECONDS
+from reconcilers.repositoryserver.children.applier import MUTATED_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +72,7 @@ def test_what_is_changed_by_hand_is_put_back(
     ],
 )
 def test_a_label_that_is_taken_away_is_put_back(settled: World, resource: Resource) -> None:
-    label, name = names.LABEL_DIGEST, settled.replica_set()["metadata"]["name"]
+    label, name = names.LABEL_HASH, settled.replica_set()["metadata"]["name"]
     store = settled.api.store(resource)
     before = store.get(objects.NAMESPACE, name)
     assert before is not None
@@ -88,7 +90,7 @@ def test_a_label_that_is_taken_away_is_put_back(settled: World, resource: Resour
     assert settled.api.taken() == []
 
 
-@pytest.mark.parametrize("label", [names.LABEL_DIGEST, names.LABEL_INSTANCE])
+@pytest.mark.parametrize("label", [names.LABEL_HASH, names.LABEL_INSTANCE])
 @pytest.mark.parametrize(
     "released",
     [
@@ -111,6 +113,134 @@ def test_a_label_by_which_clients_reach_a_pod_is_put_back(
     restored = settled.stored(before)["metadata"]
     assert Action("patch", "pods", restored["name"]) in settled.api.taken()
     assert restored["labels"] == before["metadata"]["labels"]
+
+
+LABELS = (names.LABEL_MANAGED_BY, names.LABEL_INSTANCE, names.LABEL_HASH)
+
+
+def _lose(world: World, pod: Object, *labels: str) -> None:
+    """Take labels off a pod that drains, so that its ReplicaSet releases it, and delete that."""
+    change = {"labels": dict.fromkeys(labels), "ownerReferences": None}
+    world.api.put(resources.PODS, objects.merged(pod, {"metadata": change}))
+    world.api.drop(resources.REPLICA_SETS, objects.NAMESPACE, names.maker_of(pod))
+
+
+class TestStray:
+    """A pod that nobody owns and whose ReplicaSet is gone: nobody else would ever delete it."""
+
+    @pytest.fixture
+    def former(self, settled: World) -> Object:
+        """Give the former pod of a server, which drains beside the newest one."""
+        former, new = settled.renew()
+        settled.kubelet(new, objects.serving())
+        settled.reconcile()
+        return settled.stored(former)
+
+    @pytest.mark.parametrize(
+        "labels",
+        [
+            pytest.param((), id="left behind with all labels as its ReplicaSet was deleted"),
+            pytest.param((names.LABEL_INSTANCE,), id="without the label of its server"),
+            pytest.param((names.LABEL_HASH,), id="without that of its revision"),
+            pytest.param(LABELS, id="without any label, known by an annotation"),
+        ],
+    )
+    def test_is_deleted(self, settled: World, former: Object, labels: tuple[str, ...]) -> None:
+        _lose(settled, former, *labels)
+
+        settled.reconcile()
+
+        assert former["metadata"]["name"] not in {pod["metadata"]["name"] for pod in settled.pods()}
+        assert settled.progress() == "Ready"
+
+    def test_is_deleted_after_the_resource_is(self, settled: World, former: Object) -> None:
+        _lose(settled, former, names.LABEL_INSTANCE)
+        settled.api.drop(api.REPOSITORY_SERVERS, objects.NAMESPACE, objects.NAME)
+
+        settled.reconcile()
+
+        assert former["metadata"]["name"] not in {pod["metadata"]["name"] for pod in settled.pods()}
+
+    @pytest.mark.parametrize("is_kept", [False, True])
+    def test_of_the_newest_revision_is_deleted_once_it_has_ended(
+        self, settled: World, *, is_kept: bool
+    ) -> None:
+        """A ReplicaSet takes back no pod that has ended (replica_set.go, FilterActivePods)."""
+        pod = settled.pod()
+        settled.kubelet(pod, objects.evicted())
+        change = {"metadata": {"ownerReferences": None}}
+        settled.api.put(resources.PODS, objects.merged(settled.stored(pod), change))
+        if not is_kept:
+            settled.api.drop(resources.REPLICA_SETS, objects.NAMESPACE, names.maker_of(pod))
+
+        settled.reconcile()
+
+        assert pod["metadata"]["name"] not in {one["metadata"]["name"] for one in settled.pods()}
+
+    def test_of_the_newest_revision_goes_on_and_is_taken_back(self, settled: World) -> None:
+        pod = settled.pod()
+        _lose(settled, pod, names.LABEL_INSTANCE)
+
+        settled.reconcile()
+
+        assert settled.stored(pod)["metadata"]["uid"] == pod["metadata"]["uid"]
+
+    @pytest.mark.parametrize(
+        "metadata",
+        [
+            pytest.param({"generateName": "files-web-"}, id="made by something else"),
+            pytest.param({"generateName": None}, id="made by hand"),
+            pytest.param({"namespace": "other"}, id="of another namespace"),
+            pytest.param(
+                {
+                    "labels": dict.fromkeys(LABELS),
+                    "annotations": {names.ANNOTATION_FROM_TEMPLATE: None},
+                },
+                id="with nothing that is ours",
+            ),
+        ],
+    )
+    def test_of_somebody_else_stays(self, settled: World, former: Object, metadata: Object) -> None:
+        strange = {"name": "strange", "uid": "strange", "ownerReferences": None, **metadata}
+        settled.api.put(resources.PODS, objects.merged(former, {"metadata": strange}))
+        settled.api.drop(resources.REPLICA_SETS, objects.NAMESPACE, names.maker_of(former))
+
+        settled.reconcile()
+
+        assert "strange" in {pod["metadata"]["name"] for pod in settled.pods()}
+
+
+class TestFormerRevision:
+    """A ReplicaSet or snapshot of before is known by its name, whoever takes its label off."""
+
+    @pytest.mark.parametrize("resource", [resources.REPLICA_SETS, resources.SECRETS])
+    def test_goes_with_its_time(self, settled: World, resource: Resource) -> None:
+        former, new = settled.renew()
+        name = names.maker_of(former)
+        obj = settled.api.store(resource).get(objects.NAMESPACE, name)
+        assert obj is not None
+        change = {"metadata": {"labels": {names.LABEL_HASH: None}}}
+        settled.api.put(resource, objects.merged(obj, change))
+        settled.edit({"server": {"drainSeconds": 0}})
+        settled.kubelet(new, objects.serving())
+
+        for _ in range(3):
+            settled.reconcile()
+
+        assert settled.api.store(resource).get(objects.NAMESPACE, name) is None
+
+    def test_without_owner_and_label_is_adopted(self, settled: World) -> None:
+        """Its name was taken else, and the server would never be Ready again."""
+        change = {"labels": {names.LABEL_HASH: None}, "ownerReferences": None}
+        settled.api.put(
+            resources.REPLICA_SETS, objects.merged(settled.replica_set(), {"metadata": change})
+        )
+
+        settled.reconcile()
+        settled.reconcile()
+
+        assert settled.progress() == "Ready"
+        assert owner_uids(settled.replica_set()) == [settled.server()["metadata"]["uid"]]
 
 
 class TestWebhook:
@@ -172,7 +302,7 @@ class TestWebhook:
 
         assert world.api.taken() == []
         # It may be gone by now.
-        world.clock.step(OVERRULED_SECONDS)
+        world.clock.step(MUTATED_SECONDS)
         world.reconcile()
         assert policy[0] in world.api.taken()
         world.edit({"server": {"networkPolicy": {"from": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}}})

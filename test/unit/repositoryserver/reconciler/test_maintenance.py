@@ -281,7 +281,7 @@ class TestRuns:
         assert (
             "failed at 2026-01-01T03:00:05Z: the maintenance of the repository is owned" in message
         )
-        assert scheduled.recorder.told().count(f"Warning {CONDITION}: {message}") == 1
+        assert scheduled.recorder.lines().count(f"Warning {CONDITION}: {message}") == 1
         assert scheduled.progress() == "Ready"
 
         end_run(scheduled, "Complete", "2026-01-02T03:00:05Z")
@@ -312,7 +312,7 @@ class TestNobodyMaintains:
         assert (value, reason) == ("True", CONDITION)
         assert f"the owner of its maintenance is {OWNER}, which is this server" in message
         assert "set spec.repository.maintenance.schedule, or make the owner somebody" in message
-        assert owner.recorder.told().count(f"Warning {CONDITION}: {message}") == 1
+        assert owner.recorder.lines().count(f"Warning {CONDITION}: {message}") == 1
         assert owner.progress() == "Ready"
 
     def test_servers_that_come_up_go_first(self, owner: World) -> None:
@@ -371,6 +371,27 @@ class TestNobodyMaintains:
         self.ask(world)
 
         assert "maintenance info" not in world.kopia.ran()
+
+    @pytest.mark.parametrize("restarted", [False, True])
+    def test_is_told_of_one_that_was_maintained_and_is_no_more(
+        self, scheduled: World, *, restarted: bool
+    ) -> None:
+        """Whoever had a schedule has made the server the owner, which nobody is by default."""
+        end_run(scheduled, "Complete", "2026-01-01T03:00:05Z")
+        scheduled.reconcile()
+        scheduled.kopia.owner = api.parse(scheduled.server()).identity
+        scheduled.edit({"repository": {"maintenance": None}})
+        scheduled.reconcile()
+
+        self.ask(scheduled)
+        if restarted:
+            scheduled.restart()
+            self.ask(scheduled)
+
+        assert scheduled.condition(CONDITION)[0] == "True"
+        scheduled.kopia.owner = "admin@laptop"
+        self.ask(scheduled, ASK_AGAIN_SOON_SECONDS)
+        assert scheduled.condition(CONDITION)[0] == "False"
 
     def test_a_server_that_does_not_say_is_asked_again(self, owner: World) -> None:
         owner.kopia.owner = ""

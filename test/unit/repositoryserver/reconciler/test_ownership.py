@@ -10,10 +10,11 @@ from controller.errors import NotFound
 from controller.reconcile import Result
 from fakes import objects
 from fakes.apiclient import Action
+from fakes.kopia import FakeResult
 from fakes.world import SERVICE, USER, USERS_SECRET
 from reconcilers import resources
 from reconcilers.kopia import htpasswd
-from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver import api, servercommands
 from reconcilers.repositoryserver.caches import owner_uids
 from reconcilers.repositoryserver.children import names, network
 from reconcilers.secrets import data as secrets
@@ -63,30 +64,115 @@ def test_a_name_that_is_taken_is_not_taken_over(world: World) -> None:
     assert Action("apply", "services", SERVICE) not in world.api.taken()
 
 
-def test_an_access_secret_that_has_the_name_of_ours_works_and_stays(world: World) -> None:
-    """Deleting it, as the message once said, would have deleted the passwords of the user's."""
-    theirs = objects.merged(objects.users_secret(), {"metadata": {"name": USERS_SECRET}})
-    world.change_secret(theirs)
-    ref = {"name": USERS_SECRET, "namespace": objects.NAMESPACE}
-    world.edit({"server": {"userAccess": {"username": "backup", "userAccessSecretRef": ref}}})
+class TestAccessSecretWithTheNameOfOurs:
+    """`userAccessSecretRef` names a Secret as the controller's own is called by default."""
 
-    world.settle()
+    OURS = f"{USERS_SECRET}-own"
 
-    assert world.progress() == "Ready"
-    assert world.secret(USERS_SECRET)["data"] == theirs["data"]
-    ours = world.secret(f"{USERS_SECRET}-own")
-    assert htpasswd.entries(secrets.decoded(ours["data"]["htpasswd"])).keys() == {USER}
+    @staticmethod
+    def refer_to(world: World, name: str) -> None:
+        ref = {"name": name, "namespace": objects.NAMESPACE}
+        world.edit({"server": {"userAccess": {"username": "backup", "userAccessSecretRef": ref}}})
+
+    @staticmethod
+    def theirs() -> Object:
+        theirs: Object = objects.merged(
+            objects.users_secret({"app": "other"}), {"metadata": {"name": USERS_SECRET}}
+        )
+        return theirs
+
+    def test_works_and_stays(self, world: World) -> None:
+        """Deleting it, as the message once said, would have deleted the user's passwords."""
+        world.change_secret(self.theirs())
+        self.refer_to(world, USERS_SECRET)
+
+        world.settle()
+
+        assert world.progress() == "Ready"
+        assert world.secret(USERS_SECRET)["data"] == self.theirs()["data"]
+        ours = world.secret(self.OURS)
+        assert htpasswd.entries(secrets.decoded(ours["data"]["htpasswd"])).keys() == {USER}
+
+    def test_is_refused_if_it_is_ours_and_no_pod_is_replaced(self, settled: World) -> None:
+        """Its keys would pass for host names. Whom no Secret names any more is let in no more."""
+        pod = settled.pod()
+        self.refer_to(settled, USERS_SECRET)
+
+        settled.begin_revision()
+
+        assert settled.condition("ClientUserInitialized")[0] == "False"
+        assert "is written by the controller" in settled.condition("ClientUserInitialized")[2]
+        assert settled.pod()["metadata"]["uid"] == pod["metadata"]["uid"]
+        assert settled.may_connect() == {}
+
+    def test_takes_the_place_of_ours(self, settled: World) -> None:
+        former = settled.pod()
+        settled.edit({"server": {"drainSeconds": 0}})
+        settled.drop_secret(USERS_SECRET)
+        settled.change_secret(self.theirs())
+        self.refer_to(settled, USERS_SECRET)
+        # The former pod still mounts what has the name now.
+        settled.kopia.failures["load users"] = FakeResult(servercommands.NOT_THERE_YET)
+
+        settled.begin_revision()
+        (new,) = [
+            pod for pod in settled.pods() if pod["metadata"]["uid"] != former["metadata"]["uid"]
+        ]
+        settled.users_secret = self.OURS
+        settled.kopia.failures.clear()
+        settled.kubelet(new, objects.serving())
+        for _ in range(3):
+            settled.reconcile()
+
+        assert settled.progress() == "Ready"
+        assert settled.pod()["metadata"]["uid"] == new["metadata"]["uid"]
+        assert users_volume(settled.pod()) == self.OURS
+        assert settled.secret(USERS_SECRET)["data"] == self.theirs()["data"]
+
+    def test_and_back_again(self, world: World) -> None:
+        """The name that ours has by now is kept: no pod is replaced, and nothing is left over."""
+        world.change_secret(self.theirs())
+        self.refer_to(world, USERS_SECRET)
+        world.settle()
+        pod, world.users_secret = world.pod(), self.OURS
+
+        self.refer_to(world, objects.USERS)
+        for _ in range(2):
+            world.begin_revision()
+
+        assert world.condition("Ready")[:2] == ("True", "ServerReady")
+        assert world.pod()["metadata"]["uid"] == pod["metadata"]["uid"]
+        assert world.secret(USERS_SECRET)["data"] == self.theirs()["data"]
+        text = secrets.decoded(world.secret(self.OURS)["data"]["htpasswd"])
+        assert htpasswd.verify(objects.USER_PASSWORD_VALUE, htpasswd.entries(text)[USER])
+        world.drop_secret(USERS_SECRET)
+        world.begin_revision()
+        assert world.pod()["metadata"]["uid"] == pod["metadata"]["uid"]
+
+    def test_and_back_again_without_an_owner(self, world: World) -> None:
+        """Ours is adopted with the name that it has."""
+        world.change_secret(self.theirs())
+        self.refer_to(world, USERS_SECRET)
+        world.settle()
+        world.users_secret = self.OURS
+        self.refer_to(world, objects.USERS)
+        spec = world.server()["spec"]
+        _orphan(world)
+        world.edit(spec)
+
+        for _ in range(2):
+            world.begin_revision()
+
+        assert world.progress() == "Ready"
+        assert owner_uids(world.secret(self.OURS)) == ["made-again"]
+        assert world.secret(USERS_SECRET)["data"] == self.theirs()["data"]
 
 
-def test_our_own_copy_of_the_users_is_no_access_secret(settled: World) -> None:
-    """Its keys would pass for host names."""
-    ref = {"name": USERS_SECRET, "namespace": objects.NAMESPACE}
-    settled.edit({"server": {"userAccess": {"username": "backup", "userAccessSecretRef": ref}}})
-
-    settled.reconcile()
-
-    assert settled.condition("ClientUserInitialized")[0] == "False"
-    assert "is written by the controller" in settled.condition("ClientUserInitialized")[2]
+def users_volume(pod: Object) -> str:
+    """Return the name of the Secret with the users that a pod mounts."""
+    volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
+    name: str = volumes["users"]["secret"]["secretName"]
+    return name
 
 
 def _orphan(world: World) -> None:
@@ -135,10 +221,26 @@ def test_children_without_an_owner_are_adopted_and_the_pod_goes_on(
     assert settled.api.taken() == []
 
 
-def test_nothing_is_adopted_by_a_resource_that_the_api_server_does_not_have_any_more(
+def test_the_record_of_an_adopted_child_says_nothing_of_the_resource_that_is_made_again(
     settled: World,
 ) -> None:
-    """The garbage collector would delete it."""
+    """Both have the same generation, and name the same Secrets."""
+    _orphan(settled)
+    settled.change_server({"spec": {"repository": {"rootPath": "elsewhere"}}})
+    settled.restart()
+
+    settled.begin_revision()
+
+    assert len(settled.revisions()) == 2
+
+
+def test_nothing_is_done_for_a_resource_that_the_api_server_does_not_have_any_more(
+    settled: World,
+) -> None:
+    """The garbage collector would delete what it adopts. The others of its children may be adopted.
+
+    A Service of which that is seen later would leave the pod that serves.
+    """
     read = Action("get", "repositoryservers", objects.NAME)
     settled.api.failures[read] = NotFound(404, "NotFound", "gone")
     policy = settled.api.store(resources.NETWORK_POLICIES).get(objects.NAMESPACE, SERVICE)
@@ -148,8 +250,7 @@ def test_nothing_is_adopted_by_a_resource_that_the_api_server_does_not_have_any_
 
     settled.reconcile()
 
-    assert settled.api.taken()[0] == read
-    assert Action("patch", "networkpolicies", SERVICE) not in settled.api.taken()
+    assert settled.api.taken() == [read]
 
 
 @pytest.mark.parametrize(
@@ -190,11 +291,11 @@ def test_what_a_deleted_namesake_has_left_is_waited_for(world: World) -> None:
 
 def test_a_server_is_not_ready_by_the_service_of_a_deleted_namesake(world: World) -> None:
     former = api.parse(objects.repository_server({"metadata": {"uid": "uid-of-a-namesake"}}))
-    world.api.put(resources.SERVICES, network.service(former, names.NO_DIGEST))
-    world.pass_()
+    world.api.put(resources.SERVICES, network.service(former, names.NO_HASH))
+    world.reconcile_once()
     world.kubelet(world.pod(), objects.serving())
 
-    world.pass_()
+    world.reconcile_once()
 
     assert world.condition("Ready")[0] == "False"
 
@@ -232,7 +333,7 @@ def test_the_users_of_a_pod_whose_server_had_a_namesake(
 
     world.reconcile()
 
-    (pod,) = [pod for pod in world.pods() if names.digest_of(pod)]
+    (pod,) = [pod for pod in world.pods() if names.hash_of(pod)]
     world.kubelet(pod, objects.serving())
     world.reconcile()
-    assert world.kopia.ran() == (["take up"] if told else [])
+    assert world.kopia.ran() == (["load users"] if told else [])

@@ -12,6 +12,7 @@ from fakes import objects
 from fakes.world import REQUEST
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.reconciler import UNREADY_RECHECK_SECONDS
+from reconcilers.repositoryserver.users.purge import FIRST_SEARCH_SECONDS
 
 if TYPE_CHECKING:
     from controller.reconcile import Result
@@ -54,7 +55,7 @@ class TestSharedRepository:
         assert (found is not None) == told
 
     def reconcile_second(self, world: World) -> Result:
-        return world.pass_of(self.SECOND)
+        return world.reconcile_of(self.SECOND)
 
     def test_each_names_the_other_in_one_event(self, shared: World) -> None:
         self.reconcile_second(shared)
@@ -69,8 +70,22 @@ class TestSharedRepository:
             "at once through another; let only one serve it, or set spec.repository.readOnly on "
             "all but one"
         )
-        assert shared.recorder.told().count(f"Warning RepositoryShared: {message}") == 1
+        assert shared.recorder.lines().count(f"Warning RepositoryShared: {message}") == 1
         assert shared.progress() == "Ready"
+
+    def test_a_steady_one_is_not_looked_at_again_for_that(self, shared: World) -> None:
+        """Another one that comes or goes wakes it."""
+        shared.clock.step(FIRST_SEARCH_SECONDS)
+        shared.reconcile()
+        alone = shared.reconcile()
+
+        self.reconcile_second(shared)
+        for _ in range(2):
+            result = shared.reconcile()
+
+        assert shared.condition("RepositoryShared")[0] == "True"
+        assert result.requeue_after == alone.requeue_after
+        assert alone.requeue_after is None or alone.requeue_after > UNREADY_RECHECK_SECONDS
 
     def test_it_is_over_when_the_other_is_deleted(self, shared: World) -> None:
         self.reconcile_second(shared)
@@ -106,7 +121,7 @@ class TestSharedRepository:
         shared.api.put(api.REPOSITORY_SERVERS, objects.repository_server({"metadata": metadata}))
         for _ in range(2):
             for request in (REQUEST, self.SECOND, third):
-                shared.pass_of(request)
+                shared.reconcile_of(request)
         told = shared.condition("RepositoryShared")
         assert "second, third" in told[2]
         shared.restart()

@@ -16,6 +16,8 @@ from reconcilers.repositoryserver.rollout.revisions import Revision
 if TYPE_CHECKING:
     from controller.resource import Object
 
+OLD, NEW = "0" * names.HASH_LENGTH, "1" * names.HASH_LENGTH
+
 
 def revision(
     digest: str, *, replicas: int = 1, age: float = 600, **ago: float | str | None
@@ -36,7 +38,7 @@ def revision(
     }
     metadata = {
         "name": f"files-{digest}",
-        "labels": {names.LABEL_DIGEST: digest},
+        "labels": {names.LABEL_HASH: digest},
         "creationTimestamp": before(age),
         "annotations": annotations,
     }
@@ -48,11 +50,11 @@ def before(seconds: float) -> str:
 
 
 def test_the_one_that_has_yielded_is_found() -> None:
-    former = revision("old", replicas=0, yielded=10)
+    former = revision(OLD, replicas=0, yielded=10)
 
-    assert handover.yielded([revision("new"), former], "new") is former
-    assert handover.yielded([revision("old", yielded=10)], "new") is None, "it has its pod again"
-    assert handover.yielded([former], "old") is None, "it is the newest by now"
+    assert handover.yielded([revision(NEW), former], NEW) is former
+    assert handover.yielded([revision(OLD, yielded=10)], NEW) is None, "it has its pod again"
+    assert handover.yielded([former], OLD) is None, "it is the newest by now"
 
 
 @pytest.mark.parametrize(
@@ -66,9 +68,9 @@ def test_the_one_that_has_yielded_is_found() -> None:
     ],
 )
 def test_the_newest_has_so_long(yielded: float | str, age: float, left: float) -> None:
-    former = revision("old", replicas=0, yielded=yielded)
+    former = revision(OLD, replicas=0, yielded=yielded)
 
-    found = handover.seconds_left(former, [revision("new", age=age)], NOW)
+    found = handover.seconds_left(former, [revision(NEW, age=age)], NOW)
 
     assert found == pytest.approx(left)
 
@@ -83,6 +85,6 @@ def test_the_newest_has_so_long(yielded: float | str, age: float, left: float) -
     ],
 )
 def test_it_is_tried_again_after(gave_back: float | None, left: float) -> None:
-    newest = revision("new", replicas=0, gave_back=gave_back)
+    newest = revision(NEW, replicas=0, gave_back=gave_back)
 
     assert handover.seconds_until_next_try(newest, NOW) == left

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING
 
 from fakes import objects
 from fakes.simulation.kubelet import NODES
-from fakes.simulation.user import FILES, HOSTS, NAMES, RESTORER
+from fakes.simulation.repositories import STRANGER
+from fakes.simulation.user import (
+    BUCKET,
+    FILES,
+    HOSTS,
+    IDENTITIES,
+    MIRROR,
+    NAMES,
+    OTHER_BUCKET,
+    RESTORER,
+)
 from reconcilers import resources
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import names
@@ -14,7 +24,7 @@ from reconcilers.repositoryserver.children import names
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from controller.resource import Object
+    from controller.resource import Object, Resource
     from fakes.simulation.cluster import Cluster
 
 CERTIFICATES = [objects.key_pair(f"{FILES}-{number}") for number in range(3)]
@@ -32,6 +42,9 @@ RIGHTS = (
     ("delete", resources.PODS),
     ("apply", resources.SERVICES),
     ("apply", resources.NETWORK_POLICIES),
+    ("apply", resources.PROFILES),
+    ("delete", resources.PROFILES),
+    ("apply", resources.CRON_JOBS),
     ("patch", api.REPOSITORY_SERVERS),
 )
 
@@ -40,6 +53,8 @@ CHILDREN = (
     resources.NETWORK_POLICIES,
     resources.SECRETS,
     resources.REPLICA_SETS,
+    resources.PROFILES,
+    resources.CRON_JOBS,
 )
 
 # Seconds between two of them: at once, within what a request or a pod takes, or when all is quiet.
@@ -81,7 +96,7 @@ def renew_certificate(cluster: Cluster) -> None:
 
 
 def change_administrator(cluster: Cluster) -> None:
-    """Change the password of the administrator of both servers."""
+    """Change the password of the administrator of all servers."""
     password = f"admin-pass-{cluster.random.randrange(3)}"
     cluster.user.change_input(objects.ADMIN, {"username": "admin", "password": password})
 
@@ -100,6 +115,25 @@ def edit_pod(cluster: Cluster) -> None:
     cluster.user.edit(cluster.random.choice(NAMES), {"server": {"podOverride": override}})
 
 
+def edit_maintenance(cluster: Cluster) -> None:
+    """Have the repository of two servers maintained by one of them, or do so no more."""
+    wanted = cluster.random.choice(({"schedule": "@daily"}, {"schedule": "@weekly"}, None))
+    cluster.user.edit(MIRROR, {"repository": {"maintenance": wanted}})
+
+
+def change_owner(cluster: Cluster) -> None:
+    """Make somebody the owner of a repository's maintenance, a server perhaps."""
+    owner = cluster.random.choice((STRANGER, *IDENTITIES.values()))
+    for repository in cluster.nodes.repositories.all():
+        repository.owner = owner
+
+
+def move_to_another_repository(cluster: Cluster) -> None:
+    """Give the second server on a repository one of its own, or bring it back."""
+    bucket = cluster.random.choice((BUCKET, OTHER_BUCKET))
+    cluster.user.change_input(f"{MIRROR}-location", bucket)
+
+
 def edit_labels(cluster: Cluster) -> None:
     """Edit what a running pod takes up."""
     value = cluster.random.choice((None, "one", "two"))
@@ -113,6 +147,20 @@ def edit_peers(cluster: Cluster) -> None:
     peers = [{"podSelector": {"matchLabels": label}}]
     change = {"server": {"networkPolicy": {"from": peers}}}
     cluster.user.edit(cluster.random.choice(NAMES), change)
+
+
+def edit_publication(cluster: Cluster) -> None:
+    """Publish how to connect to a server, or a Profile, or do so no more."""
+    name = cluster.random.choice(NAMES)
+    match cluster.random.choice(("connection", "profile", "no connection", "no profile")):
+        case "connection":
+            cluster.user.edit(name, {"publish": {"connection": {}}})
+        case "profile":
+            cluster.user.publish_profile(name)
+        case "no connection":
+            cluster.user.edit(name, {"publish": {"connection": None}})
+        case _:
+            cluster.user.edit(name, {"publish": {"kanisterProfile": None}})
 
 
 def spoil_secret(cluster: Cluster) -> None:
@@ -177,13 +225,31 @@ def delete_child(cluster: Cluster) -> None:
         cluster.api.delete(resource, objects.NAMESPACE, obj["metadata"]["name"])
 
 
+def leave_pods_behind(cluster: Cluster) -> None:
+    """Delete a ReplicaSet but not its pods."""
+    found = cluster.api.list(resources.REPLICA_SETS)
+    if not found:
+        return
+    replica_set = cluster.random.choice(found)
+    cluster.api.remove(resources.REPLICA_SETS, replica_set)
+    for pod in cluster.api.list(resources.PODS):
+        owners = pod["metadata"].get("ownerReferences") or ()
+        if replica_set["metadata"]["uid"] in [one["uid"] for one in owners]:
+            change = {"metadata": {"ownerReferences": None}}
+            cluster.api.merge_patch(
+                resources.PODS, objects.NAMESPACE, pod["metadata"]["name"], change
+            )
+
+
 def change_child(cluster: Cluster) -> None:
-    """Change a Service or a NetworkPolicy by hand."""
-    resource = cluster.random.choice((resources.SERVICES, resources.NETWORK_POLICIES))
+    """Change a Service, a NetworkPolicy or a Profile by hand."""
+    changes: dict[Resource, Object] = {
+        resources.SERVICES: {"spec": {"selector": {"by": "hand"}}},
+        resources.NETWORK_POLICIES: {"spec": {"podSelector": {"matchLabels": {"by": "hand"}}}},
+        resources.PROFILES: {"location": {"endpoint": "https://by-hand:51515"}},
+    }
+    resource, change = cluster.random.choice(list(changes.items()))
     for obj in cluster.api.list(resource)[:1]:
-        change: Object = {"spec": {"selector": {"by": "hand"}}}
-        if resource == resources.NETWORK_POLICIES:
-            change = {"spec": {"podSelector": {"matchLabels": {"by": "hand"}}}}
         cluster.api.merge_patch(resource, objects.NAMESPACE, obj["metadata"]["name"], change)
 
 
@@ -230,12 +296,12 @@ def lose_node(cluster: Cluster) -> None:
 
 def take_storage_away(cluster: Cluster) -> None:
     """Let the storage answer nobody for a while."""
-    cluster.nodes.repository.away = True
+    cluster.nodes.repositories.away = True
     cluster.agenda.after(cluster.random.choice((5.0, 60.0, 300.0)), lambda: _bring_back(cluster))
 
 
 def _bring_back(cluster: Cluster) -> None:
-    cluster.nodes.repository.away = False
+    cluster.nodes.repositories.away = False
 
 
 def take_registry_away(cluster: Cluster) -> None:
@@ -338,14 +404,19 @@ ACTIONS: tuple[Callable[[Cluster], None], ...] = (
     change_administrator,
     change_users_and_administrator,
     edit_pod,
+    edit_maintenance,
+    change_owner,
+    move_to_another_repository,
     edit_labels,
     edit_peers,
+    edit_publication,
     spoil_secret,
     mistake_repository_password,
     delete_secret,
     recreate_server,
     orphan_children,
     delete_child,
+    leave_pods_behind,
     change_child,
     delete_pod,
     take_label_off,

@@ -11,7 +11,13 @@ from fakes import objects
 from fakes.simulation.user import NAMES
 from reconcilers import resources
 from reconcilers.repositoryserver import api, servercommands
-from reconcilers.repositoryserver.caches import INDEX_OWNER, INDEX_SERVICE
+from reconcilers.repositoryserver.caches import (
+    INDEX_INSTANCE,
+    INDEX_OWNER,
+    INDEX_SERVICE,
+    owner_uids,
+)
+from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.rollout import endpoints, podstatus
 
 if TYPE_CHECKING:
@@ -19,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from controller.cache.shared import SharedInformer
-    from controller.resource import Object
+    from controller.resource import Object, Resource
     from fakes.simulation.apiserver import Change
     from fakes.simulation.cluster import Cluster
     from fakes.simulation.process import Process
@@ -61,12 +67,13 @@ class History:
     Attributes:
         cluster: The cluster.
         lines: All that has happened, for people.
-        passes: How many reconciles there were.
+        reconciles: How many reconciles there were.
         changes: How many writes of anybody there were.
         servers: The uids that resources have had.
         pods: The names of the pods that each of these has had, by uid.
         selected: When a Service last selected a Ready pod, in monotonic seconds, by the pod's uid.
             One that does not answer any more has no sessions to speak of.
+        took_over: The uids of pods that a Service has selected while they were Ready.
         owners: The uid of the resource that owns each ReplicaSet, by the uid of that.
         versions: The lines of each version of users, in their order.
         users_changed: When a server was last given other users, in monotonic seconds by its name.
@@ -81,11 +88,12 @@ class History:
 
     cluster: Cluster
     lines: list[str] = field(factory=list)
-    passes: int = 0
+    reconciles: int = 0
     changes: int = 0
     servers: set[str] = field(factory=set)
     pods: dict[str, set[str]] = field(factory=dict)
     selected: dict[str, float] = field(factory=dict)
+    took_over: set[str] = field(factory=set)
     owners: dict[str, str] = field(factory=dict)
     versions: dict[str, str] = field(factory=dict)
     users_changed: dict[str, float] = field(factory=dict)
@@ -109,11 +117,11 @@ class History:
         self.lines.append(f"{self.now:10.3f}  {line}")
 
     def begin_pass(self) -> None:
-        self.passes += 1
+        self.reconciles += 1
         self.began_with = self.pods_seen()
         slices = [one for name in NAMES for one in self.slices_seen(f"repo-server-{name}")]
         self.began_routed = {
-            name for name, pod in self.began_with.items() if endpoints.is_routed_to(slices, pod)
+            name for name, pod in self.began_with.items() if endpoints.is_ready(slices, pod)
         }
 
     def look_around(self) -> None:
@@ -137,15 +145,39 @@ class History:
         )
 
     def pods_seen(self) -> dict[str, Object]:
-        """Return the pods by name, as the controller's caches have them."""
+        """Return the pods by name, as the controller's caches have them.
+
+        Those of a ReplicaSet that has lost its owner are among them: the pass that adopts it goes
+        on from them.
+        """
         caches = self._caches
-        uids = (
-            one["metadata"]["uid"]
+        owned = [
+            one
             for server in self.servers
             for one in caches.replica_sets.by_index(INDEX_OWNER, server)
+        ]
+        labelled = (
+            one
+            for name in NAMES
+            for one in caches.replica_sets.by_index(INDEX_INSTANCE, names.instance_label(name))
         )
+        orphans = [one for one in labelled if not owner_of(one)]
+        uids = (one["metadata"]["uid"] for one in (*owned, *orphans))
         found = (pod for uid in uids for pod in caches.pods.by_index(INDEX_OWNER, uid))
         return {name_of(pod): pod for pod in found}
+
+    def owner_uids_seen(self, resource: Resource, name: str) -> list[str]:
+        """Return the uids of an object's owners, as the controller's caches have it."""
+        caches = self._caches
+        cache = {
+            resources.PODS: caches.pods,
+            resources.REPLICA_SETS: caches.replica_sets,
+            resources.SERVICES: caches.services,
+            resources.SECRETS: caches.secrets,
+            resources.CRON_JOBS: caches.cron_jobs,
+        }[resource]
+        found = cache.get(objects.NAMESPACE, name)
+        return [] if found is None else owner_uids(found)
 
     def service_seen(self, name: str) -> Object | None:
         """Return a Service as the controller's caches have it."""
@@ -222,6 +254,7 @@ class History:
         for service in (*services, *former):
             for pod in filter(podstatus.is_ready, selected_by(service, pods)):
                 self.selected[pod["metadata"]["uid"]] = self.now
+                self.took_over.add(pod["metadata"]["uid"])
 
 
 def name_of(obj: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What must hold: of each request, at any time, and in the end.
+"""What must hold of each request, and at any time; `ending` has what must hold in the end.
 
 Each invariant returns a complaint, which is empty if it holds; its docstring is what holds. The
 controller is judged by what it could know: a pass may go on from pods as they were when it began.
@@ -9,22 +9,21 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from controller.conditions import get_condition, is_true
+from controller.conditions import is_true, parse_time
 from fakes import objects
-from fakes.simulation.cluster import TURNS
-from fakes.simulation.kubelet import STRANGER
-from fakes.simulation.user import MAILS
+from fakes.simulation.cluster import SLOTS
+from fakes.simulation.replicasets import SECONDS as REPLICA_SET_SECONDS
+from fakes.simulation.user import TAKEN_OVER
+from fakes.simulation.volumes import claim_of
 from reconcilers import resources
-from reconcilers.kopia import htpasswd
 from reconcilers.repositoryserver import api, servercommands
 from reconcilers.repositoryserver.caches import owner_uids
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.children.loaded import WrittenUsers
-from reconcilers.repositoryserver.children.secrets import KEY_ADMIN_PASSWORD, KEY_CERTIFICATE
 from reconcilers.repositoryserver.rollout import plan, podstatus, throttle
 from reconcilers.repositoryserver.status import conditions as status
 from reconcilers.repositoryserver.users.userfile import kopia_reads_the_same
-from reconcilers.repositoryserver.verdict import STEPS
+from unit.repositoryserver.simulation.ending import lets_in, reached
 from unit.repositoryserver.simulation.history import (
     Replacement,
     clear,
@@ -51,9 +50,6 @@ TOLERANCE = 2.0
 BURST, REQUESTS_A_CHANGE, REQUESTS_A_SECOND = 100, 20, 3
 
 
-# Of each request.
-
-
 def deletes_its_own(history: History, sent: Sent) -> str:
     """Nothing is deleted but what the controller has made."""
     if sent.verb != "delete":
@@ -65,11 +61,13 @@ def deletes_its_own(history: History, sent: Sent) -> str:
         return ""
     labels = obj["metadata"].get("labels") or {}
     ours = labels.get(names.LABEL_MANAGED_BY) == names.MANAGER
-    owners = {history.owners.get(uid, uid) for uid in owner_uids(obj)}
-    # One that has lost its owner this very moment is ours by its labels.
-    return (
-        "" if ours and (not owners or history.servers & owners) else f"{sent.name} is none of ours"
-    )
+    # It may have lost its owner this very moment.
+    uids = {*owner_uids(obj), *history.owner_uids_seen(sent.resource, sent.name)}
+    owners = {history.owners.get(uid, uid) for uid in uids}
+    # A pod that its ReplicaSet has released, or has left behind, is ours by its labels.
+    stray = sent.resource == resources.PODS and not owner_uids(obj)
+    right = ours and (stray or bool(history.servers & owners))
+    return "" if right else f"{sent.name} is none of ours"
 
 
 def keeps_what_serves(history: History, sent: Sent) -> str:
@@ -102,9 +100,9 @@ def moves_to_what_works(history: History, sent: Sent) -> str:
     before, now = _ready(history.began_with), _ready(history.pods_seen())
     left = [pod for pod in selected_by(service, before.values()) if name_of(pod) in now]
     # By its digest: a label that somebody takes off meanwhile is no matter here.
-    digest = sent.body["spec"]["selector"][names.LABEL_DIGEST]
+    digest = sent.body["spec"]["selector"][names.LABEL_HASH]
     ready = {**before, **now}.values()
-    wanted = [pod for pod in ready if names.digest_of(pod) == digest]
+    wanted = [pod for pod in ready if names.hash_of(pod) == digest]
     if not left or selected_by(sent.body, left):
         return ""
     if not wanted:
@@ -116,8 +114,8 @@ def moves_to_what_works(history: History, sent: Sent) -> str:
     return "" if right else f"{name_of(wanted[0])} has users of before: {mark}"
 
 
-def takes_turns(history: History, sent: Sent) -> str:
-    """Of servers that serve no more are replaced at once than have a turn."""
+def keeps_to_slots(history: History, sent: Sent) -> str:
+    """Of servers that serve no more are replaced at once than have a slot."""
     cluster = history.cluster
     if (sent.verb, sent.resource) != ("apply", resources.REPLICA_SETS):
         return ""
@@ -139,7 +137,7 @@ def takes_turns(history: History, sent: Sent) -> str:
     ]
     assert cluster.process is not None
     history.replaced[uid] = Replacement(sent.name, history.now, cluster.process)
-    return "" if len(others) < TURNS else f"{sent.name} is made beside {others}"
+    return "" if len(others) < SLOTS else f"{sent.name} is made beside {others}"
 
 
 def keeps_secrets(history: History, sent: Sent) -> str:
@@ -164,8 +162,8 @@ def tells_of_its_own(history: History, sent: Sent) -> str:
     told = sent.body["status"]
     pod = (told.get("serverInfo") or {}).get("podName")
     # The removed controller's until there is another one.
-    before = objects.REMOVED_STATUS["serverInfo"]["podName"]
-    if pod and pod not in {before, *history.pods.get(server["metadata"]["uid"], ())}:
+    before = {objects.REMOVED_STATUS["serverInfo"]["podName"]} if sent.name in TAKEN_OVER else set()
+    if pod and pod not in before | history.pods.get(server["metadata"]["uid"], set()):
         return f"{pod} is not of {sent.name}"
     late = told["observedGeneration"] > server["metadata"]["generation"]
     return f"{sent.name} has no generation {told['observedGeneration']}" if late else ""
@@ -189,14 +187,11 @@ OF_EACH_REQUEST: tuple[Callable[[History, Sent], str], ...] = (
     keeps_what_serves,
     lets_sessions_end,
     moves_to_what_works,
-    takes_turns,
+    keeps_to_slots,
     keeps_secrets,
     tells_of_its_own,
     tells_available_of_what_works,
 )
-
-
-# At any time.
 
 
 def has_the_users_of_its_mark(history: History) -> str:
@@ -227,7 +222,7 @@ def lets_in_who_should(history: History) -> str:
             continue
         for pod in _answering(history.cluster, name):
             life, users = history.cluster.nodes.life(pod), user.passwords(name)
-            if life is not None and life.served is not None and not _lets_in(life.served, users):
+            if life is not None and life.served is not None and not lets_in(life.served, users):
                 return f"{name_of(pod)} lets in others than {', '.join(users)}"
     return ""
 
@@ -244,128 +239,6 @@ AT_ANY_TIME: tuple[Callable[[History], str], ...] = (
     has_the_users_of_its_mark,
     lets_in_who_should,
     is_in_no_loop,
-)
-
-
-# In the end, of each server.
-
-
-def is_ready(_cluster: Cluster, server: Object) -> str:
-    """It is Ready, as of its last edit."""
-    found = server.get("status") or {}
-    conditions = found.get("conditions") or []
-    if found.get("observedGeneration") != server["metadata"]["generation"]:
-        return "it tells of another generation"
-    missed = [type_ for type_ in (*STEPS, status.READY) if not is_true(conditions, type_)]
-    return "; ".join(f"{type_}: {get_condition(conditions, type_)}" for type_ in missed)
-
-
-def has_one_pod(cluster: Cluster, server: Object) -> str:
-    """It has one pod, which is Ready, and which the Service selects and the status names."""
-    pods = _pods_of(cluster, server)
-    named = (server.get("status") or {}).get("serverInfo", {}).get("podName")
-    names = [name_of(pod) for pod in pods]
-    right = pods == _reached(cluster, name_of(server)) and names == [named]
-    return "" if right else f"{names}, {named} in the status"
-
-
-def is_made_of_its_inputs(cluster: Cluster, server: Object) -> str:
-    """Its pod is made of the Secrets, the specification and the image of now."""
-    pods = _pods_of(cluster, server)
-    found = [_made_of(cluster, pod) for pod in pods]
-    tls = f"repo-server-{MAILS}-tls" if name_of(server) == MAILS else objects.TLS
-    secret = cluster.api.get(resources.SECRETS, objects.NAMESPACE, tls)
-    admin = cluster.user.inputs[objects.ADMIN].values["password"]
-    assert cluster.process is not None
-    wanted = (clear(secret)["tls.crt"], admin, cluster.process.image, _level(server))
-    return "" if found == [wanted] else f"of {found}, and not {wanted}"
-
-
-def lets_in_its_users(cluster: Cluster, server: Object) -> str:
-    """Its pod lets in the users of the access Secret, and nobody else."""
-    users = cluster.user.passwords(name_of(server))
-    lives = [cluster.nodes.life(pod) for pod in _pods_of(cluster, server)]
-    served = [life.served or "" for life in lives if life is not None]
-    return "" if all(_lets_in(lines, users) for lines in served) else str(served)
-
-
-def bears_its_labels(cluster: Cluster, server: Object) -> str:
-    """Its pod bears the labels and annotations of the specification, and no former ones."""
-    spec = server["spec"]["server"]
-    labels, annotations = spec.get("podLabels") or {}, spec.get("podAnnotations") or {}
-    wanted = (labels.get("team"), annotations.get("note"), name_of(server))
-    found = [
-        (
-            pod["metadata"]["labels"].get("team"),
-            pod["metadata"]["annotations"].get("note"),
-            pod["metadata"]["labels"].get(names.LABEL_INSTANCE),
-        )
-        for pod in _pods_of(cluster, server)
-    ]
-    return "" if found == [wanted] else f"{found}, and not {wanted}"
-
-
-def has_its_children(cluster: Cluster, server: Object) -> str:
-    """It has one ReplicaSet, its Service, its NetworkPolicy and Secrets, and nothing else."""
-    name = name_of(server)
-    wanted = {f"repo-server-{name}", f"repo-server-{name}-users"}
-    wanted |= {
-        name_of(one)
-        for one in cluster.api.list(resources.REPLICA_SETS)
-        if server["metadata"]["uid"] in owner_uids(one)
-    }
-    wanted |= {f"repo-server-{name}-tls"} if name == MAILS else set()
-    found = {
-        name_of(obj)
-        for resource in (resources.SERVICES, resources.NETWORK_POLICIES, resources.SECRETS)
-        for obj in cluster.api.list(resource)
-        if server["metadata"]["uid"] in owner_uids(obj)
-    }
-    # A snapshot that is left with the ReplicaSet of a lost node's pod is in both.
-    right = found == wanted and len(_replica_sets(cluster, server)) == 1
-    return "" if right else f"{sorted(found)}, and not {sorted(wanted)}"
-
-
-def _replica_sets(cluster: Cluster, server: Object) -> list[Object]:
-    """Return the ReplicaSets of a server, but for those whose pod ends on a lost node."""
-    found = cluster.api.list(resources.REPLICA_SETS)
-    owned = [one for one in found if server["metadata"]["uid"] in owner_uids(one)]
-    lost = {
-        owner_of(pod)
-        for pod in cluster.api.list(resources.PODS)
-        if "deletionTimestamp" in pod["metadata"]
-        and pod["spec"].get("nodeName") in cluster.nodes.silent
-    }
-    return [one for one in owned if one["spec"]["replicas"] or one["metadata"]["uid"] not in lost]
-
-
-def protects_its_pods(cluster: Cluster, server: Object) -> str:
-    """Its NetworkPolicy lets in the peers of the specification."""
-    name = name_of(server)
-    policy = cluster.api.find(resources.NETWORK_POLICIES, objects.NAMESPACE, f"repo-server-{name}")
-    spec = {} if policy is None else policy["spec"]
-    wanted = (server["spec"]["server"].get("networkPolicy") or {}).get("from", [])
-    right = spec.get("podSelector") == {"matchLabels": {names.LABEL_INSTANCE: name}}
-    return "" if right and spec["ingress"][0]["from"][1:] == wanted else str(spec)
-
-
-def leaves_the_users_of_others(cluster: Cluster, server: Object) -> str:
-    """It has counted the users in the repository, and the strangers among them are still there."""
-    found = (server.get("status") or {}).get("repositoryUsers")
-    entries = cluster.nodes.repository.users
-    right = found in (1, 2) and STRANGER in entries
-    return "" if right else f"{found} counted, and {entries} in the repository"
-
-
-IN_THE_END: tuple[Callable[[Cluster, Object], str], ...] = (
-    is_ready,
-    has_one_pod,
-    is_made_of_its_inputs,
-    lets_in_its_users,
-    bears_its_labels,
-    has_its_children,
-    protects_its_pods,
-    leaves_the_users_of_others,
 )
 
 
@@ -386,7 +259,8 @@ def _ready(pods: Mapping[str, Object]) -> dict[str, Object]:
 def _taken_away(history: History, sent: Sent) -> list[Object]:
     """Return the pods that a request takes away whose time has to be waited for.
 
-    That is so if the controller has seen that they are Ready, and not for the claim that they hold.
+    That is so if the controller has seen that they are Ready, and not for the claim that they hold
+    while another one waits for it.
     """
     seen = _ready(history.pods_seen())
     began = _ready(history.began_with)
@@ -396,18 +270,39 @@ def _taken_away(history: History, sent: Sent) -> list[Object]:
     if sent.resource != resources.REPLICA_SETS:
         return []
     annotations = sent.body.get("metadata", {}).get("annotations") or {}
-    if {names.ANNOTATION_YIELDED, names.ANNOTATION_GAVE_BACK} & annotations.keys():
-        return []
+    if names.ANNOTATION_YIELDED in annotations:
+        pods = [pod for pod in pods if not _is_waited_for(history, pod)]
     if sent.verb == "delete" or sent.body.get("spec", {}).get("replicas") == 0:
         uid = sent.uid or sent.body["metadata"].get("uid")
         return [pod for pod in pods if owner_of(pod) == uid]
     return []
 
 
+def _is_waited_for(history: History, pod: Object) -> bool:
+    """Return whether another pod of a server has waited long for the claim that a pod holds."""
+    now = history.cluster.clock.now()
+    waiting = (
+        other
+        for other in history.pods_seen().values()
+        if server_of(other) == server_of(pod) and not podstatus.is_ready(other)
+    )
+    return bool(_claim(history, pod)) and any(
+        (now - parse_time(other["metadata"]["creationTimestamp"])).total_seconds()
+        >= plan.IN_PLACE_AFTER_SECONDS
+        for other in waiting
+    )
+
+
+def _claim(history: History, pod: Object) -> str:
+    """Return the claim of a pod of which the caches keep the node only."""
+    found = history.cluster.api.find(resources.PODS, objects.NAMESPACE, name_of(pod))
+    return "" if found is None else claim_of(found)
+
+
 def _is_under_way(history: History, uid: str, replacement: Replacement) -> bool:
     """Return whether the pod of a replacement is certainly still to take over.
 
-    A turn is given back as soon as something goes wrong, however briefly.
+    A slot is released as soon as something goes wrong, however briefly.
     """
     servers = history.cluster.api.list(api.REPOSITORY_SERVERS)
     if uid not in {server["metadata"]["uid"] for server in servers}:
@@ -419,32 +314,19 @@ def _is_under_way(history: History, uid: str, replacement: Replacement) -> bool:
         return False
     pods = history.cluster.api.list(resources.PODS)
     made = [pod for pod in pods if owner_of(pod) == found["metadata"]["uid"]]
+    if not made:
+        # Its pod is about to be made.
+        return history.now - replacement.since < max(REPLICA_SET_SECONDS)
     if len(made) != 1 or podstatus.is_ready(made[0]) or plan.is_over(made[0]):
         return False
     (pod,) = made
+    if pod["metadata"]["uid"] in history.took_over:
+        # It has succeeded. What becomes of it since is no replacement of its server.
+        return False
     began_well = replacement.since > max(history.disturbed, history.spoilt)
     young = history.now - replacement.since < throttle.EXPIRY_SECONDS
-    alone = podstatus.failed_since(pod) is None and bool(_reached(history.cluster, server_of(pod)))
+    alone = podstatus.failed_since(pod) is None and bool(reached(history.cluster, server_of(pod)))
     return began_well and young and alone and replacement.by is history.cluster.process
-
-
-def _pods_of(cluster: Cluster, server: Object) -> list[Object]:
-    """Return the pods of a server, but for what a lost node has left."""
-    nodes = cluster.nodes
-    uids = {one["metadata"]["uid"] for one in _replica_sets(cluster, server)}
-    return [
-        pod
-        for pod in cluster.api.list(resources.PODS)
-        if uids & set(owner_uids(pod))
-        and not ("deletionTimestamp" in pod["metadata"] and pod["spec"]["nodeName"] in nodes.silent)
-    ]
-
-
-def _reached(cluster: Cluster, name: str) -> list[Object]:
-    """Return the pods that clients reach by the Service of a server."""
-    service = cluster.api.find(resources.SERVICES, objects.NAMESPACE, f"repo-server-{name}")
-    found = [] if service is None else selected_by(service, cluster.api.list(resources.PODS))
-    return [pod for pod in found if podstatus.is_ready(pod)]
 
 
 def _answering(cluster: Cluster, name: str) -> list[Object]:
@@ -454,27 +336,3 @@ def _answering(cluster: Cluster, name: str) -> list[Object]:
         for pod in cluster.api.list(resources.PODS)
         if server_of(pod) == name and podstatus.answers(pod)
     ]
-
-
-def _lets_in(served: str, passwords: Mapping[str, str]) -> bool:
-    """Return whether lines let in the users with their passwords, and nobody else."""
-    found = htpasswd.entries(served)
-    return found.keys() == passwords.keys() and all(
-        htpasswd.verify(passwords[user], hash_) for user, hash_ in found.items()
-    )
-
-
-def _made_of(cluster: Cluster, pod: Object) -> tuple[str, str, str, str | None]:
-    """Return certificate, administrator's password, image and override of a pod."""
-    (owner,) = pod["metadata"]["ownerReferences"]
-    secret = cluster.api.get(resources.SECRETS, objects.NAMESPACE, owner["name"])
-    snapshot = clear(secret)
-    (container,) = pod["spec"]["containers"]
-    level = next((one["value"] for one in container["env"] if one["name"] == "LEVEL"), None)
-    certificate = snapshot[KEY_CERTIFICATE]
-    return certificate, snapshot[KEY_ADMIN_PASSWORD], container["image"], level
-
-
-def _level(server: Object) -> str | None:
-    override = server["spec"]["server"].get("podOverride")
-    return override["containers"][0]["env"][0]["value"] if override else None

@@ -3,7 +3,7 @@
 A seed decides on what the user does, what breaks, and when, down to the moment within a request.
 The controller is the real one, from its informers and its queue to its reconciler; around it is
 `fakes.simulation`. What may happen is in `actions`, what must hold all the time in `invariants`. In
-the end all is mended, and every server must be as its resource says.
+the end all is mended, and every server must be as its resource says: `ending`.
 
     SIMULATION_SEEDS=4711 pytest test/unit/repositoryserver/simulation         # one, again
     SIMULATION_SEEDS=0-5000 pytest -q test/unit/repositoryserver/simulation    # many
@@ -24,13 +24,13 @@ from structlog.testing import capture_logs
 from fakes import objects
 from fakes.simulation.cluster import Cluster
 from fakes.simulation.kubelet import NODES
-from fakes.simulation.user import FILES
+from fakes.simulation.user import FILES, TAKEN_OVER
 from reconcilers.repositoryserver import api
 from unit.repositoryserver.simulation.actions import ACTIONS, PAUSES
+from unit.repositoryserver.simulation.ending import IN_THE_END
 from unit.repositoryserver.simulation.history import History, name_of
 from unit.repositoryserver.simulation.invariants import (
     AT_ANY_TIME,
-    IN_THE_END,
     OF_EACH_REQUEST,
     confidential_in,
 )
@@ -83,7 +83,7 @@ class Simulation:
         self._cluster = Cluster(seed)
         self.history = History(self._cluster)
         self._cluster.on_request = self._on_request
-        self._cluster.on_pass = self.history.begin_pass
+        self._cluster.on_reconcile = self.history.begin_pass
         # A node that stays lost, in some of the seeds.
         self._lost = self._cluster.random.choice(("", *NODES))
         #: What did not hold.
@@ -96,21 +96,22 @@ class Simulation:
             self._recover()
         self._look_at_servers()
         self._rest()
-        told = [*map(str, logs), *self._cluster.recorder.told()]
+        told = [*map(str, logs), *self._cluster.recorder.lines()]
         leaked = confidential_in(self._cluster, " ".join(told))
         self._report("No log and no event holds what a Secret does.", leaked)
 
     def _live(self) -> None:
         cluster = self._cluster
         cluster.user.mend()
-        # What is to be deleted from the repository is known by its first status alone.
-        cluster.api.merge_patch(
-            api.REPOSITORY_SERVERS,
-            objects.NAMESPACE,
-            FILES,
-            {"status": objects.REMOVED_STATUS},
-            subresource="status",
-        )
+        # What is to be deleted from a repository is known by the first status alone.
+        for name in TAKEN_OVER:
+            cluster.api.merge_patch(
+                api.REPOSITORY_SERVERS,
+                objects.NAMESPACE,
+                name,
+                {"status": objects.REMOVED_STATUS},
+                subresource="status",
+            )
         cluster.start_controller()
         # Where all may happen little happens twice: a seed has some of the actions.
         some = cluster.random.sample(ACTIONS, cluster.random.randint(FEWEST_ACTIONS, len(ACTIONS)))
@@ -150,12 +151,12 @@ class Simulation:
                 self._report(sentence, invariant(self._cluster, server))
 
     def _rest(self) -> None:
-        requests, passes = self._cluster.requests, self.history.passes
+        requests, reconciles = self._cluster.requests, self.history.reconciles
         self._cluster.run(AFTERWARDS)
-        asked, looked = self._cluster.requests - requests, self.history.passes - passes
+        asked, looked = self._cluster.requests - requests, self.history.reconciles - reconciles
         # A server that is not Ready is looked at now and then, without a request.
         right = not asked and (not looked or self._lost)
-        complaint = "" if right else f"{asked} requests, {looked} passes"
+        complaint = "" if right else f"{asked} requests, {looked} reconciles"
         self._report("Nothing is done where nothing happens.", complaint)
 
     def _look(self) -> None:

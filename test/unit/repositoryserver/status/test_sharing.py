@@ -58,7 +58,7 @@ def test_two_that_only_read_share_nothing(repositories: Repositories) -> None:
 
 
 def test_a_server_that_is_gone_is_forgotten(repositories: Repositories) -> None:
-    repositories.forget(SECOND)
+    repositories.drop(SECOND)
 
     assert repositories.sharing(FIRST) == []
     assert repositories.sharing(SECOND) == []
@@ -79,6 +79,58 @@ def test_nobody_is_left_alone_before_all_were_examined(repositories: Repositorie
     repositories.failed(THIRD)
 
     assert repositories.have_examined([FIRST, SECOND, THIRD])
+
+
+class TestWaking:
+    """Whoever has something else to say of its repository is woken, and nobody else."""
+
+    @pytest.mark.parametrize(
+        ("there", "comes", "woken"),
+        [
+            pytest.param("b", "a", "b", id="the second, and the first hears of it"),
+            pytest.param("", "a", "", id="the first, alone"),
+            pytest.param("bcd", "a", "bcd", id="one that all others name"),
+            pytest.param("abc", "d", "abc", id="one that all others name, as their last"),
+            pytest.param("abcd", "e", "abcd", id="the first that is no longer named"),
+            pytest.param("abcde", "f", "", id="another that nobody names"),
+            pytest.param("abdef", "c", "abdef", id="one in place of another"),
+            pytest.param("abcef", "d", "abc", id="one that only those name who are named"),
+        ],
+    )
+    def test_as_another_one_comes_and_goes(self, there: str, comes: str, woken: str) -> None:
+        heard: list[str] = []
+        known = Repositories(lambda request: heard.append(request.name))
+        for name in there:
+            known.examined(Request("backup", name), HERE)
+        heard.clear()
+
+        known.examined(Request("backup", comes), HERE)
+        assert "".join(heard) == woken
+        heard.clear()
+        known.examined(Request("backup", comes), THERE)
+        assert "".join(heard) == woken
+        known.examined(Request("backup", comes), HERE)
+        heard.clear()
+        known.drop(Request("backup", comes))
+        assert "".join(heard) == woken
+
+    def test_nobody_for_what_is_known(self) -> None:
+        heard: list[Request] = []
+        known = Repositories(heard.append)
+        for request in (FIRST, SECOND, FIRST, SECOND):
+            known.examined(request, HERE)
+        assert heard == [FIRST]
+
+    def test_both_sides_of_one_that_moves(self) -> None:
+        heard: list[Request] = []
+        known = Repositories(heard.append)
+        for request, place in ((FIRST, HERE), (SECOND, HERE), (THIRD, THERE)):
+            known.examined(request, place)
+        heard.clear()
+
+        known.examined(SECOND, THERE)
+
+        assert heard == [FIRST, THIRD]
 
 
 @pytest.mark.parametrize(
