@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 OTHERS = [Request(objects.NAMESPACE, f"other-{number}") for number in range(TURNS)]
 
 
-def test_no_more_servers_are_replaced_at_once_than_have_a_turn(settled: World) -> None:
+def test_no_more_servers_are_replaced_at_once_than_have_a_slot(settled: World) -> None:
     for other in OTHERS:
         settled.turns.take(other)
     settled.change_secret(objects.tls_secret(objects.key_pair("renewed")))
