@@ -71,7 +71,7 @@ _NO_STORAGE: Final = re.compile(r"cannot (?:open|access) storage|can't connect t
 
 # Kopia: cli/command_server_tls.go prints it once the repository has been opened.
 _STARTED: Final = "SERVER ADDRESS: "
-# What Kopia says on opening. What a server has said before of its clients tells nothing of it.
+# What Kopia says on opening. What a server has said before of its clients says nothing of it.
 _OPENING: Final = re.compile(r"open(?:ing)? repository: .*|can't connect to storage.*", re.DOTALL)
 
 # Azure's library prints a page; these lines of it say what is wrong.

@@ -21,7 +21,7 @@ from reconcilers.repositoryserver.caches import (
 from reconcilers.repositoryserver.informers import follow, instance, released
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
 from reconcilers.repositoryserver.rollout import endpoints
-from reconcilers.repositoryserver.rollout.throttle import Turns
+from reconcilers.repositoryserver.rollout.throttle import RolloutSlots
 from reconcilers.repositoryserver.status.metrics import RepositoryServerCollector
 from reconcilers.repositoryserver.status.sharing import Repositories
 
@@ -76,7 +76,7 @@ def setup(
         recorder=operator.recorder,
         clock=operator.clock,
         settings=settings,
-        turns=Turns(max_replacements, clock=operator.clock),
+        slots=RolloutSlots(max_replacements, clock=operator.clock),
         repositories=Repositories(wake),
         pod_override=pod_override,
     )

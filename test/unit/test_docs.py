@@ -14,7 +14,7 @@ from e2e.documented import PAGES as RUN_PAGES
 from e2e.documented import commands_of
 from e2e.faults import FAULTS, Fault
 from reconcilers.options import Options, parse_options
-from reconcilers.repositoryserver.children import applier
+from reconcilers.repositoryserver.children import applier, workload
 from reconcilers.repositoryserver.inputs import issuer
 from reconcilers.repositoryserver.rollout import router
 from reconcilers.repositoryserver.status import conditions as status
@@ -137,10 +137,10 @@ def test_every_condition_is_told() -> None:
 
 def test_every_event_reason_is_told() -> None:
     told = (
-        applier.EVENT_REVISION_CREATED,
-        applier.EVENT_REVISION_RETIRED,
+        workload.EVENT_REVISION_CREATED,
+        workload.EVENT_REVISION_RETIRED,
         applier.EVENT_POD_DELETED,
-        applier.EVENT_POD_DRAINS,
+        workload.EVENT_POD_DRAINS,
         applier.EVENT_CHILD_RESTORED,
         issuer.EVENT_ISSUED,
         status.REASON_EXPIRING,
@@ -148,7 +148,7 @@ def test_every_event_reason_is_told() -> None:
         router.EVENT_REPLACED_IN_PLACE,
         router.EVENT_GAVE_BACK,
         sync.EVENT_USERS_CHANGED,
-        purge.EVENT_USERS_FORGOTTEN,
+        purge.EVENT_USERS_PURGED,
         status.REASON_NO_USERS,
         status.REASON_IN_REPOSITORY,
         writer.EVENT_NOT_AVAILABLE,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from controller.rest.client import Client
     from reconcilers.repositoryserver.api import RepositoryServer
     from reconcilers.repositoryserver.caches import Cache, Caches
-    from reconcilers.repositoryserver.context import Pass
+    from reconcilers.repositoryserver.context import ReconcileContext
 
 _log = structlog.get_logger()
 
@@ -52,7 +52,7 @@ class Adoption:
             resources.PROFILES: caches.profiles,
         }
 
-    def ensure(self, current: Pass) -> None:
+    def ensure(self, current: ReconcileContext) -> None:
         """Adopt the objects with our labels and names that nobody owns.
 
         Pods are adopted by their ReplicaSet.
@@ -99,7 +99,7 @@ class Adoption:
         found = (*secrets.by_index(INDEX_OWNER, server.uid), *orphans)
         return frozenset(one["metadata"]["name"] for one in found if names.is_ours(one))
 
-    def _may_adopt(self, current: Pass) -> bool:
+    def _may_adopt(self, current: ReconcileContext) -> bool:
         """Return whether the resource is there, by the API server's word and not the cache's.
 
         What gets an owner that has just been deleted is deleted by the garbage collector
@@ -137,7 +137,7 @@ def is_orphan(server: RepositoryServer, obj: Mapping[str, Any]) -> bool:
     return (
         metadata["namespace"] == server.namespace
         and labels.get(names.LABEL_MANAGED_BY) == names.MANAGER
-        and (metadata["name"] in known or names.versioned_digest(server, obj) != "")
+        and (metadata["name"] in known or names.versioned_hash(server, obj) != "")
         and not metadata.get("ownerReferences")
         and "deletionTimestamp" not in metadata
     )

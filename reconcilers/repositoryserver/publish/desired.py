@@ -29,15 +29,15 @@ FORMAT: Final = "1"
 PROFILE_TYPE: Final = "kopia"
 
 
-def mark(digest: str, source: str = "") -> str:
+def mark(hash_: str, source: str = "") -> str:
     """Return the mark of a Secret that is published: what it was made of.
 
     Args:
-        digest: Of the revision whose pod shows the certificate.
+        hash_: Of the revision whose pod shows the certificate.
         source: State of the Secret that the certificate comes from. Default: what all marks with
-            the digest begin with.
+            the hash begin with.
     """
-    return f"{digest}.{FORMAT}.{source}"
+    return f"{hash_}.{FORMAT}.{source}"
 
 
 def connection_data(

@@ -19,7 +19,7 @@ from reconcilers.repositoryserver.caches import INDEX_OWNER, owner_uids
 from reconcilers.repositoryserver.children import compare, names
 from reconcilers.repositoryserver.publish import desired, profileuser
 from reconcilers.repositoryserver.users.userfile import UserFile
-from reconcilers.repositoryserver.verdict import SERVER_SETUP, Problem, Unsettled
+from reconcilers.repositoryserver.verdict import SERVER_SETUP, Problem, RetryLater
 from reconcilers.secrets import certificates
 from reconcilers.secrets import data as secrets
 from reconcilers.secrets.reader import version_of, versions
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from controller.errors import ApiError
-    from controller.reconcile import Request
     from controller.resource import Object, Resource
     from reconcilers.repositoryserver.caches import Cache, Caches
     from reconcilers.repositoryserver.children.applier import ChildApplier
-    from reconcilers.repositoryserver.context import Pass
+    from reconcilers.repositoryserver.context import ReconcileContext
+    from reconcilers.repositoryserver.perobject import States
     from reconcilers.repositoryserver.publish.profileuser import ProfileUser
     from reconcilers.repositoryserver.users.source import UserSource
     from reconcilers.secrets.certificates import ServerCertificate
     from reconcilers.secrets.reader import SecretReader
 
-    _Make = Callable[[Pass, ServerCertificate], dict[str, str]]
+    _Make = Callable[[ReconcileContext, ServerCertificate], dict[str, str]]
 
 #: Seconds until what was refused, or what the API server does not serve, is tried again.
 AGAIN_SECONDS: Final = 30.0
@@ -113,14 +113,12 @@ class _Known:
     """What is remembered of a resource, so that a steady one costs no request.
 
     Args:
-        uid: Of the resource.
         written: By name of a Secret its version as it was found or written.
         refused: By name of a Secret what it would be made of, and why that cannot be.
         users: What the user was chosen from: the state of the users, and the generation.
         user: Who was chosen, or why nobody could be.
     """
 
-    uid: str
     written: dict[str, str] = field(factory=dict)
     refused: dict[str, tuple[str, InvalidInput]] = field(factory=dict)
     users: tuple[str, int] = ("", 0)
@@ -135,6 +133,7 @@ class Publisher:
         secret_reader: Reads the Secret of a revision, and that of the user's certificate.
         users: Reads who may connect.
         caches: What is there.
+        states: Holds what is known of each resource.
     """
 
     def __init__(
@@ -144,19 +143,16 @@ class Publisher:
         secret_reader: SecretReader,
         users: UserSource,
         caches: Caches[Cache],
+        states: States,
     ) -> None:
         self._applier = applier
         self._secrets = secret_reader
         self._users = users
         self._caches = caches
-        self._known: dict[Request, _Known] = {}
-
-    def forget(self, request: Request) -> None:
-        """Drop what is known of a resource that is gone."""
-        self._known.pop(request, None)
+        self._known = states.per_object(lambda _: _Known())
 
     def ensure(
-        self, current: Pass, shown: Mapping[str, Any] | None, *, in_effect: bool
+        self, current: ReconcileContext, shown: Mapping[str, Any] | None, *, in_effect: bool
     ) -> Published:
         """Publish what the resource asks for, and take back what it does not ask for any more.
 
@@ -164,8 +160,8 @@ class Publisher:
             current: The reconcile.
             shown: The pod whose certificate clients see; None if there is none. What was published
                 stays then.
-            in_effect: Whether it is the newest, whose certificate is in the Secret that the
-                resource names.
+            in_effect: Whether it is of the update revision, whose certificate is in the Secret that
+                the resource names.
 
         Raises:
             Conflict: Somebody was faster.
@@ -175,10 +171,10 @@ class Publisher:
         if wanted.profile or self._has_profile(current):
             self._caches.profiles.demand()
         # Empty also while the removed controller's pod serves.
-        digest = "" if shown is None else names.digest_of(shown)
+        hash_ = "" if shown is None else names.hash_of(shown)
         steps = [*self._superfluous(current)]
-        if digest:
-            steps += self._wanted(current, digest, in_effect=in_effect)
+        if hash_:
+            steps += self._wanted(current, hash_, in_effect=in_effect)
         problem: Problem | None = None
         warnings: list[str] = []
         for step in steps:
@@ -189,27 +185,27 @@ class Publisher:
             except InvalidInput as error:
                 found = Problem(SERVER_SETUP, error.reason, error.message, blocks=False)
                 problem = problem or found
-            except Unsettled:
+            except RetryLater:
                 current.look_again(AGAIN_SECONDS)
         warning = "; besides, ".join(filter(None, warnings))
         if warning:
             current.look_again(AGAIN_SECONDS)
-        is_known = digest or not wanted
+        is_known = hash_ or not wanted
         return Published(problem, warning if is_known else None, self._names(current))
 
-    def _wanted(self, current: Pass, digest: str, *, in_effect: bool) -> Iterator[_Step]:
+    def _wanted(self, current: ReconcileContext, hash_: str, *, in_effect: bool) -> Iterator[_Step]:
         """Yield how each object that the resource asks for is published.
 
         Args:
             current: The reconcile.
-            digest: Of the revision that clients see.
+            hash_: Of the revision that clients see.
             in_effect: As for `ensure`.
         """
         server = current.server
 
         def secret(name: str, field_: str, make: _Make) -> _Step:
             act = functools.partial(
-                self._ensure_secret, current, name, digest, make, in_effect=in_effect
+                self._ensure_secret, current, name, hash_, make, in_effect=in_effect
             )
             return _Step(act, REFUSED, resources.SECRETS, name, field_)
 
@@ -221,7 +217,7 @@ class Publisher:
             name = names.stable_name(server)
             yield _Step(act, REFUSED, resources.PROFILES, name, FIELD_PROFILE)
 
-    def _superfluous(self, current: Pass) -> Iterator[_Step]:
+    def _superfluous(self, current: ReconcileContext) -> Iterator[_Step]:
         """Yield how each object goes that is published and not asked for any more."""
         server = current.server
         asked_for = {
@@ -240,20 +236,20 @@ class Publisher:
                 act = functools.partial(self._delete, current, resource, obj)
                 yield _Step(act, STAYS, resource, name)
 
-    def _delete(self, current: Pass, resource: Resource, obj: Object) -> str:
+    def _delete(self, current: ReconcileContext, resource: Resource, obj: Object) -> str:
         self._applier.delete(current, resource, obj, NO_LONGER_WANTED)
         return ""
 
     def _ensure_secret(
-        self, current: Pass, name: str, digest: str, make: _Make, *, in_effect: bool
+        self, current: ReconcileContext, name: str, hash_: str, make: _Make, *, in_effect: bool
     ) -> str:
         """Apply a Secret, unless it is known to be as it should be.
 
         Its content is not in the cache. It is marked with what it was made of, and is not as it was
         left once it has another version.
         """
-        server, known = current.server, self._known_of(current)
-        mark = self._mark(current, digest)
+        server, known = current.server, self._known.of(current)
+        mark = self._mark(current, hash_)
         observed = self._caches.secrets.get(server.namespace, name)
         if observed is not None:
             self._applier.refuse_foreign(current, resources.SECRETS, observed)
@@ -261,13 +257,13 @@ class Publisher:
             as_left = version == version_of(observed)
             wanted = names.metadata(server, name)
             # The Secret that the certificate came from may have the next one by now.
-            fits = _mark_of(observed).startswith(mark if in_effect else desired.mark(digest))
+            fits = _mark_of(observed).startswith(mark if in_effect else desired.mark(hash_))
             if as_left and fits and not compare.differs(wanted, observed["metadata"]):
                 return ""
         refusal = known.refused.get(name)
         if refusal is not None and refusal[0] == mark:
             raise InvalidInput(refusal[1].reason, refusal[1].message)
-        certificate = self._certificate(current, digest)
+        certificate = self._certificate(current, hash_)
         if certificate is None:
             return ""
         try:
@@ -279,7 +275,7 @@ class Publisher:
         known.written[name] = version_of(applied)
         return ""
 
-    def _ensure_profile(self, current: Pass) -> str:
+    def _ensure_profile(self, current: ReconcileContext) -> str:
         """Apply the Profile; return a warning if the API server knows of none."""
         profiles = self._caches.profiles
         refusal = profiles.refusal()
@@ -297,18 +293,20 @@ class Publisher:
             return NOT_SERVED
         return ""
 
-    def _connection(self, current: Pass, certificate: ServerCertificate) -> dict[str, str]:
+    def _connection(
+        self, current: ReconcileContext, certificate: ServerCertificate
+    ) -> dict[str, str]:
         authority = self._authority(current, certificate)
         return desired.connection_data(current.server, certificate, authority)
 
-    def _user(self, current: Pass) -> ProfileUser:
+    def _user(self, current: ReconcileContext) -> ProfileUser:
         """Return as whom the Profile connects.
 
         Raises:
             InvalidInput: Nobody can be chosen.
             ClientError: The users could not be read.
         """
-        server, known = current.server, self._known_of(current)
+        server, known = current.server, self._known.of(current)
         state = (self._users.users_version(server), server.generation)
         if known.user is None or known.users != state:
             stored = self._users.stored_users(current)
@@ -322,20 +320,20 @@ class Publisher:
             raise InvalidInput(known.user.reason, known.user.message)
         return known.user
 
-    def _mark(self, current: Pass, digest: str) -> str:
+    def _mark(self, current: ReconcileContext, hash_: str) -> str:
         """Return what a Secret is marked with that is made now."""
         tls = current.server.tls
         version = "" if tls is None else self._secrets.version(tls.namespace, tls.name)
-        return desired.mark(digest, versions([version]))
+        return desired.mark(hash_, versions([version]))
 
-    def _certificate(self, current: Pass, digest: str) -> ServerCertificate | None:
+    def _certificate(self, current: ReconcileContext, hash_: str) -> ServerCertificate | None:
         """Return the certificate of a revision; None if it cannot be known.
 
         Raises:
             ClientError: The Secret of the revision could not be read.
         """
         server = current.server
-        ref = secrets.SecretRef("", server.namespace, names.versioned_name(server, digest))
+        ref = secrets.SecretRef("", server.namespace, names.versioned_name(server, hash_))
         obj = self._secrets.get(current.reads, ref.namespace, ref.name)
         try:
             return certificates.server_certificate(secrets.read(ref, obj, (secrets.TYPE_OPAQUE,)))
@@ -343,7 +341,7 @@ class Publisher:
             # It was deleted by hand, and is made again.
             return None
 
-    def _authority(self, current: Pass, certificate: ServerCertificate) -> str:
+    def _authority(self, current: ReconcileContext, certificate: ServerCertificate) -> str:
         """Return who has signed a certificate, in PEM; empty if that is not known.
 
         Raises:
@@ -363,7 +361,7 @@ class Publisher:
         # The Secret may hold another certificate by now, of another authority.
         return certificates.authority(secret) if held.leaf == certificate.leaf else ""
 
-    def _names(self, current: Pass) -> dict[str, str]:
+    def _names(self, current: ReconcileContext) -> dict[str, str]:
         server, profiles = current.server, self._caches.profiles
         found = {}
         for field_, cache, name in (
@@ -377,19 +375,15 @@ class Publisher:
             del found[PROFILE]
         return found
 
-    def _has_profile(self, current: Pass) -> bool:
-        """Return whether there is a Profile by the status, which also a former process wrote."""
+    def _has_profile(self, current: ReconcileContext) -> bool:
+        """Return whether there is a Profile by the status, whichever process wrote that."""
         info = (current.obj.get("status") or {}).get("serverInfo") or {}
         return bool(info.get(PROFILE))
 
-    def _known_of(self, current: Pass) -> _Known:
-        known = self._known.get(current.request)
-        if known is None or known.uid != current.server.uid:
-            known = self._known[current.request] = _Known(current.server.uid)
-        return known
 
-
-def _certificate_alone(_current: Pass, certificate: ServerCertificate) -> dict[str, str]:
+def _certificate_alone(
+    _current: ReconcileContext, certificate: ServerCertificate
+) -> dict[str, str]:
     return desired.profile_data(certificate)
 
 

@@ -31,7 +31,7 @@ from reconcilers.repositoryserver.verdict import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from datetime import datetime
 
 AVAILABLE: Final = "Available"
@@ -94,16 +94,8 @@ USERS_NAMED: Final = "each access Secret has users"
 NOT_IN_REPOSITORY: Final = "the repository has no users any more beside those of the access Secrets"
 
 # A change is under way or has failed, and who reads it wants to know whether backups go on.
-FORMER_SERVES: Final = "{message} (meanwhile pod {pod} still serves)"
+STILL_SERVES: Final = "{message} (meanwhile pod {pod} still serves)"
 
-WAITING_TURN: Final = "waiting until fewer servers are being replaced at the same time"
-WAITING_QUIET: Final = "waiting a moment for further changes before another pod is created"
-HELD_BACK: Final = (
-    "no replacement is begun, because the last {count} in a row have failed ({names}): this one is "
-    "when one of them succeeds, or when its own inputs change again"
-)
-#: How many of those are named.
-_NAMED: Final = 5
 WAITING_ENDPOINT: Final = "the Service is about to route to the newest pod"
 
 #: As the API server writes it to a resource that no controller has seen, see the CRD.
@@ -117,7 +109,7 @@ class Outcome:
     Args:
         verdicts: What keeps the newest server from being Ready, in the order of `STEPS`; empty if
             nothing does.
-        serving: Whether a pod, be it the newest or the one before, serves clients.
+        available: Whether a pod, be it the newest or the one before, serves clients.
         in_effect: Whether that pod is the newest.
         pod_name: Pod that the Service routes to.
         service_name: The Service; empty before there is one.
@@ -147,7 +139,7 @@ class Outcome:
     """
 
     verdicts: tuple[Problem | Waiting, ...]
-    serving: bool
+    available: bool
     in_effect: bool = True
     pod_name: str = ""
     service_name: str = ""
@@ -182,16 +174,6 @@ class _Summary:
     reason: str
     message: str
     keeps_ready: bool = False
-
-
-def held_back(failed: Sequence[str]) -> str:
-    """Return what a server waits for that others' failures hold back.
-
-    Args:
-        failed: Names of the resources whose replacement has failed.
-    """
-    names = ", ".join([*failed[:_NAMED], *(["..."] if len(failed) > _NAMED else [])])
-    return HELD_BACK.format(count=len(failed), names=names)
 
 
 def desired_status(
@@ -255,7 +237,7 @@ def desired_status(
 
 def progress(outcome: Outcome) -> str:
     """Return the word of `status.progress`."""
-    return reasons.shown(_summary(outcome).kind, serving=outcome.serving).progress
+    return reasons.shown(_summary(outcome).kind, available=outcome.available).progress
 
 
 def is_stage(current: Mapping[str, Any], outcome: Outcome, generation: int) -> bool:
@@ -275,14 +257,14 @@ def is_stage(current: Mapping[str, Any], outcome: Outcome, generation: int) -> b
 
 def _summary(outcome: Outcome) -> _Summary:
     found = reasons.foremost(outcome.verdicts)
-    if found is None and outcome.serving and outcome.in_effect:
+    if found is None and outcome.available and outcome.in_effect:
         message = READY_MESSAGE.format(service=outcome.service_name)
         return _Summary(Kind.READY, reasons.REASON_READY, message)
     reason, message = REASON_WAITING_FOR_ENDPOINTS, WAITING_ENDPOINT
     if found is not None:
         reason, message = found.reason, found.message
-    if outcome.serving:
-        message = FORMER_SERVES.format(message=message, pod=outcome.pod_name)
+    if outcome.available:
+        message = STILL_SERVES.format(message=message, pod=outcome.pod_name)
     if found is None:
         return _Summary(Kind.WAIT, reason, message)
     keeps_ready = all(isinstance(one, Waiting) and one.keeps_ready for one in outcome.verdicts)
@@ -350,12 +332,12 @@ def _steps(current: list[dict[str, Any]], outcome: Outcome) -> dict[str, _Found]
         if isinstance(verdict, Problem):
             found[step] = ("False", failed, verdict.message)
         elif verdict is not None:
-            if not (outcome.serving and is_true(current, step)):
+            if not (outcome.available and is_true(current, step)):
                 found[step] = ("Unknown", verdict.reason, verdict.message)
         elif not blocker:
             found[step] = ("True", succeeded, MESSAGES[step])
         # A failure that no verdict repeats is not known to last.
-        elif not is_true(current, step) or (step in _OF_THE_PROCESS and not outcome.serving):
+        elif not is_true(current, step) or (step in _OF_THE_PROCESS and not outcome.available):
             found[step] = ("Unknown", REASON_PENDING, WAITS.format(step=blocker))
         if any(one.step == step and _blocks(one) for one in outcome.verdicts):
             blocker = blocker or step
@@ -370,11 +352,11 @@ def _summed_up(
     current: list[dict[str, Any]], outcome: Outcome, generation: int
 ) -> dict[str, _Found | None]:
     summary = _summary(outcome)
-    shown = reasons.shown(summary.kind, serving=outcome.serving)
+    shown = reasons.shown(summary.kind, available=outcome.available)
     why = (summary.reason, summary.message)
     serves = (REASON_SERVING, READY_MESSAGE.format(service=outcome.service_name))
     available = ("True", *serves) if shown.available else ("False", *why)
-    if summary.keeps_ready and outcome.serving and _is_ready(current, generation):
+    if summary.keeps_ready and outcome.available and _is_ready(current, generation):
         return {AVAILABLE: available}
     return {
         AVAILABLE: available,

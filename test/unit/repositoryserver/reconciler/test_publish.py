@@ -56,10 +56,10 @@ class TestNothing:
         """The certificate is the one that clients see."""
         world.edit({"publish": {"connection": {}, "kanisterProfile": {}}})
 
-        world.pass_()
+        world.reconcile_once()
         assert not there(world, CONNECTION)
 
-        world.pass_()
+        world.reconcile_once()
         assert there(world, CONNECTION)
         assert len(profiles(world)) == 1
 
@@ -190,7 +190,7 @@ class TestConnection:
         assert after["data"] == before["data"]
         assert after["metadata"]["labels"] == before["metadata"]["labels"]
         told = f"Normal ChildRestored: Secret {CONNECTION} was not as it should be and has been"
-        assert any(event.startswith(told) for event in connected.recorder.told())
+        assert any(event.startswith(told) for event in connected.recorder.lines())
 
     def test_one_that_was_deleted_is_made_again(self, connected: World) -> None:
         before = content(connected, CONNECTION)
@@ -293,4 +293,5 @@ def test_a_server_that_is_gone_is_forgotten(connected: World) -> None:
     connected.api.drop(api.REPOSITORY_SERVERS, objects.NAMESPACE, objects.NAME)
     connected.reconcile()
 
-    assert REQUEST not in connected.reconciler._publisher._known  # noqa: SLF001 - it shows nowhere
+    publisher = connected.reconciler._parts.publisher  # noqa: SLF001 - it shows nowhere
+    assert REQUEST not in publisher._known._states  # noqa: SLF001

@@ -210,7 +210,7 @@ class TestProfilesThatAreNotThere:
         result = settled.reconcile()
 
         assert settled.condition(CONDITION) == ("True", CONDITION, message)
-        assert settled.recorder.told().count(f"Warning {CONDITION}: {message}") == 1
+        assert settled.recorder.lines().count(f"Warning {CONDITION}: {message}") == 1
         assert settled.condition("Ready")[0] == "True"
         assert there(settled, CONNECTION)
         assert "kanisterProfileName" not in info(settled)

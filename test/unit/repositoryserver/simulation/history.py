@@ -67,7 +67,7 @@ class History:
     Attributes:
         cluster: The cluster.
         lines: All that has happened, for people.
-        passes: How many reconciles there were.
+        reconciles: How many reconciles there were.
         changes: How many writes of anybody there were.
         servers: The uids that resources have had.
         pods: The names of the pods that each of these has had, by uid.
@@ -88,7 +88,7 @@ class History:
 
     cluster: Cluster
     lines: list[str] = field(factory=list)
-    passes: int = 0
+    reconciles: int = 0
     changes: int = 0
     servers: set[str] = field(factory=set)
     pods: dict[str, set[str]] = field(factory=dict)
@@ -117,11 +117,11 @@ class History:
         self.lines.append(f"{self.now:10.3f}  {line}")
 
     def begin_pass(self) -> None:
-        self.passes += 1
+        self.reconciles += 1
         self.began_with = self.pods_seen()
         slices = [one for name in NAMES for one in self.slices_seen(f"repo-server-{name}")]
         self.began_routed = {
-            name for name, pod in self.began_with.items() if endpoints.is_routed_to(slices, pod)
+            name for name, pod in self.began_with.items() if endpoints.is_ready(slices, pod)
         }
 
     def look_around(self) -> None:

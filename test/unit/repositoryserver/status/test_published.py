@@ -18,7 +18,7 @@ BEFORE: Object = {"serverInfo": {"podName": "pod", "url": URL, "connectionSecret
 
 
 def written(current: Object, **found: Any) -> Object:
-    of = Outcome(verdicts=(), serving=True, **found)
+    of = Outcome(verdicts=(), available=True, **found)
     return desired_status(current, of, generation=1, now=objects.NOW)
 
 
