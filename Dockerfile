@@ -8,14 +8,19 @@ ARG PIP_NO_INDEX=
 ARG PIP_FIND_LINKS=
 ARG PIP_NO_CACHE_DIR=1
 WORKDIR /source
-COPY requirements/runtime.txt requirements/
+COPY requirements/runtime.txt requirements/build.txt requirements/
+# Nothing comes from an index but what requirements/ has the hash of.
 RUN python3 -m venv --without-pip /opt/controller \
     && python3 -m venv /opt/pip \
-    && /opt/pip/bin/pip --python /opt/controller/bin/python install -r requirements/runtime.txt
+    && /opt/pip/bin/pip install --require-hashes -r requirements/build.txt \
+    && /opt/pip/bin/pip --python /opt/controller/bin/python install --require-hashes \
+        -r requirements/runtime.txt
 COPY LICENSE README.md pyproject.toml setup.cfg ./
 COPY controller controller
 COPY reconcilers reconcilers
-RUN /opt/pip/bin/pip --python /opt/controller/bin/python install --no-deps --prefix /package .
+RUN /opt/pip/bin/pip wheel --no-build-isolation --no-deps --wheel-dir /wheel . \
+    && /opt/pip/bin/pip --python /opt/controller/bin/python install --no-index --no-deps \
+        --prefix /package /wheel/*.whl
 
 FROM ${BASE_IMAGE}
 # Apart, so that a changed line of code makes a small layer.

@@ -30,8 +30,6 @@ DOCKERFILES = paths.HACK / "images.d"
 BASE_PACKAGES = "python3,python3-venv,ca-certificates"
 # Of /usr/share, what nobody reads in a container.
 _UNREAD = ("doc", "man", "locale", "info")
-# What builds the package inside the image.
-BUILD_PACKAGES = ("setuptools>=80", "wheel")
 ROOT_NEEDED = "building images needs root"
 NO_MIRROR = "apt knows no Debian mirror, or not yet what it offers; try `apt-get update`"
 UNKNOWN = "no image {name!r}; there are: {names}"
@@ -72,6 +70,7 @@ CONTROLLER = Image(
         "pyproject.toml",
         "setup.cfg",
         "requirements/runtime.txt",
+        "requirements/build.txt",
         "controller",
         "reconcilers",
     ),
@@ -199,21 +198,20 @@ class Builder:
 
     def _wheels(self) -> Path:
         """Return the directory with the wheels of the pinned requirements; fetch them once."""
-        requirements = paths.CHECKOUT / "requirements" / "runtime.txt"
-        digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:16]
+        lists = [paths.CHECKOUT / "requirements" / f"{name}.txt" for name in ("runtime", "build")]
+        digest = hashlib.sha256(b"".join(file.read_bytes() for file in lists)).hexdigest()[:16]
         directory = paths.cache() / "wheels" / digest
         if directory.exists():
             return directory
         directory.parent.mkdir(parents=True, exist_ok=True)
-        what = "fetching the wheels of requirements/runtime.txt"
+        what = "fetching the wheels of requirements/"
         with tempfile.TemporaryDirectory(dir=directory.parent) as scratch:
             environment, fetched = Path(scratch) / "venv", Path(scratch) / "wheels"
             _logged([sys.executable, "-m", "venv", str(environment)], what, self._log)
             download = [str(environment / "bin" / "pip"), "download", "--quiet"]
-            # For the image's Python, whichever runs this. The package itself is built in the
-            # image, with setuptools.
-            download += ["--only-binary=:all:", "--python-version=3.11"]
-            download += [f"--dest={fetched}", f"--requirement={requirements}", *BUILD_PACKAGES]
+            # For the image's Python, whichever runs this.
+            download += ["--only-binary=:all:", "--python-version=3.11", "--require-hashes"]
+            download += [f"--dest={fetched}", *(f"--requirement={file}" for file in lists)]
             _logged(download, what, self._log)
             fetched.rename(directory)
         return directory

@@ -48,7 +48,7 @@ class Node:
     Attributes:
         cluster: Whose node.
         directory: On its disk, with a folder for each volume. Clusters on one machine may share
-            the disk.
+            the disk, and so do processes that run tests side by side.
     """
 
     cluster: Cluster
@@ -58,7 +58,7 @@ class Node:
     def _of_the_cluster(self) -> str:
         # As good as a name of the cluster, which has none.
         uid = self.cluster.client.get(NAMESPACES, "", "kube-system")["metadata"]["uid"]
-        return f"{TEMPORARY}/{DIRECTORY_PREFIX}{uid}"
+        return f"{TEMPORARY}/{DIRECTORY_PREFIX}{uid}-{NAMESPACE}"
 
     def start(self) -> None:
         """Start the pod, and remove what a run that was killed has left on the disk."""
@@ -120,7 +120,7 @@ class Node:
                 {
                     "apiVersion": "v1",
                     "kind": "PersistentVolume",
-                    "metadata": {"name": f"{NAMESPACE}-{name}", "labels": {LABEL: ""}},
+                    "metadata": {"name": f"{NAMESPACE}-{name}", "labels": {LABEL: NAMESPACE}},
                     "spec": {
                         **shared,
                         "capacity": size,

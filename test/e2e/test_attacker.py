@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from controller.resource import Resource
+from e2e import cluster as sessions
 from e2e.cluster import NAMESPACES
 from e2e.installation import MANIFESTS
 from e2e.server import condition
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from controller.resource import Object
     from e2e.cluster import Cluster
 
-NAMESPACE = "repository-server-test-attacker"
+NAMESPACE = f"{sessions.NAMESPACE}-attacker"
 ATTACKER = "attacker"
 CONTROLLER = "repository-server-controller"
 POLICIES = MANIFESTS / "policies"

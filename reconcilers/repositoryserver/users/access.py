@@ -34,7 +34,7 @@ REASON_TOO_MANY: Final = "TooManyUsers"
 
 BAD_NAME: Final = (
     "key {key} of Secret {ref}, named by {field}, makes the user {user}, which Kopia refuses; "
-    "user and host may hold lower-case letters, digits, `-`, `_` and `.` only"
+    "rename the key: user and host may hold lower-case letters, digits, `-`, `_` and `.` only"
 )
 BAD_USERNAME: Final = (
     "{field} {username!r} is refused by Kopia; "
