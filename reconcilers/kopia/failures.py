@@ -242,14 +242,18 @@ def _cause(output: str) -> str:
     return _PASSED_ON.sub("", _last_line(output)).rstrip(".")[:_CAUSE_LENGTH]
 
 
-def last_line(output: str) -> str:
-    """Return the line that says why, cut to 300 characters.
+def last_line(output: str, length: int = _CAUSE_LENGTH) -> str:
+    """Return the line that says why, cut to a length.
 
     The last one, unless Kopia panicked: then what follows is a trace of its stack. Nor is it the
     last one where Azure answered. It is without colours and queries of URLs, and without what is
     different each time that the same is wrong.
+
+    Args:
+        output: What Kopia printed.
+        length: Characters that are kept. Default: 300.
     """
-    return _last_line(output)[:_CAUSE_LENGTH]
+    return _last_line(output)[:length]
 
 
 def _last_line(output: str) -> str:
