@@ -8,8 +8,6 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
-import structlog
-
 from reconcilers.kopia.client import child, commands, failures
 from reconcilers.kopia.client.errors import ClientFailed, InvalidRequest, Kind
 from reconcilers.kopia.client.reach import wait_until_reached
@@ -32,8 +30,6 @@ _FIRST_PAUSE: Final = 1.0
 NOT_BACK: Final = "{gone}; it did not come back: {cause}"
 NO_FOLDER: Final = "this client is not open; use it inside of `with`"
 
-_log = structlog.get_logger()
-
 
 class Runner:
     """What all commands of a client share. A context manager: it has the temporary folder.
@@ -43,6 +39,7 @@ class Runner:
         limits: Times, tries and sizes.
         stop: Ends what runs; None if nothing does.
         reconnect: Returns the connection for a retry; None for the same.
+        on_retry: Called with the failure before each retry; None if nobody is told.
         clock: The time.
         executable: Kopia.
         directory: Where to make the temporary folder; None for where the system has such folders.
@@ -55,6 +52,7 @@ class Runner:
         *,
         stop: Stop | None,
         reconnect: Callable[[], ServerConnection] | None,
+        on_retry: Callable[[ClientFailed], object] | None,
         clock: Clock,
         executable: str,
         directory: Path | None,
@@ -67,6 +65,7 @@ class Runner:
         self.clock = clock
         self._connection = connection
         self._reconnect = reconnect
+        self._on_retry = on_retry
         self._executable = executable
         self._directory = directory
         self._folder: Path | None = None
@@ -136,8 +135,9 @@ class Runner:
                     raise ClientFailed(Kind.SERVER_GONE, message, gone.output) from error
                 if error.kind not in RETRIED or not left or unless():
                     raise
-                _log.warning("the server has gone, trying again", error=error.message, left=left)
                 gone = error
+                if self._on_retry is not None:
+                    self._on_retry(error)
             left -= 1
             self.clock.wait_event(self.stop or threading.Event(), pause)
             pause *= 2

@@ -264,6 +264,7 @@ def test_a_retry_takes_the_connection_of_then(script: Script, tmp_path: Path) ->
     script.answers(CREATE, manifest())
     script.answers(LIST, [])
     reached: list[ServerConnection] = []
+    told: list[Kind] = []
     other = evolve(CONNECTION, fingerprint="0b" * 32)
 
     with (
@@ -271,6 +272,7 @@ def test_a_retry_takes_the_connection_of_then(script: Script, tmp_path: Path) ->
         KopiaClient(
             CONNECTION,
             reconnect=lambda: other,
+            on_retry=lambda error: told.append(error.kind),
             clock=InstantClock(),
             executable=str(script.path),
             directory=tmp_path,
@@ -282,6 +284,7 @@ def test_a_retry_takes_the_connection_of_then(script: Script, tmp_path: Path) ->
         assert "0b" * 32 in config.read_text()
 
     assert reached == [CONNECTION, other]
+    assert told == [Kind.SERVER_GONE]
 
 
 def test_a_server_that_does_not_come_back_is_said_to_have_gone(
