@@ -15,6 +15,9 @@ from reconcilers.datafunctions.outputs import MARKER
 from reconcilers.datafunctions.program.main import Program, Streams
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reconcilers.kopia.client.errors import ClientFailed
     from reconcilers.kopia.client.model import ServerConnection
 
 PASSWORD = "hunter2"
@@ -50,9 +53,15 @@ class Console:
             self.stdout, self.said = stdout.getvalue(), stderr.getvalue()
         return self.code
 
-    def _client(self, connection: ServerConnection, **_: Any) -> FakeClient:
+    def _client(
+        self,
+        connection: ServerConnection,
+        *,
+        on_retry: Callable[[ClientFailed], object],
+        **_: Any,
+    ) -> FakeClient:
         self.connections.append(connection)
-        return FakeClient(self.repository)
+        return FakeClient(self.repository, on_retry=on_retry)
 
     @property
     def outputs(self) -> dict[str, str]:

@@ -38,6 +38,7 @@ NO_FOLDER: Final = (
     "no folder for Kopia's configuration can be made: {reason}; mount an emptyDir at /tmp, or name "
     "another folder in variable TMPDIR"
 )
+AGAIN: Final = "trying again: {reason}"
 NOT_WRITTEN: Final = "done, but --output-file {file} cannot be written: {reason}"
 
 
@@ -152,6 +153,7 @@ class Program:
             connection(),
             stop=self.stop,
             reconnect=connection,
+            on_retry=lambda error: self.streams.say(AGAIN.format(reason=error.message)),
             clock=self.clock,
             executable=options.kopia or cli.EXECUTABLE,
         )

@@ -207,6 +207,14 @@ def test_what_the_client_logs_is_none_of_the_outputs(
     assert set(console.outputs) >= {"backupID"}
 
 
+def test_a_retry_is_said_with_its_cause(console: Console, backup: list[str]) -> None:
+    gone = ClientFailed(Kind.SERVER_GONE, "the server has gone")
+    console.repository.retries["back_up"] = [gone]
+
+    assert console.run(*backup) == 0
+    assert f"{PROGRAM}trying again: the server has gone\n" in console.said
+
+
 def test_a_root_file_system_that_is_read_only_needs_a_volume_for_the_client_s_folder(
     console: Console, backup: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
