@@ -10,6 +10,7 @@ from xdist.scheduler import LoadScopeScheduling
 SHARING: Final = frozenset(
     {
         "test/e2e/test_attacker.py",
+        "test/e2e/test_functions.py",
         "test/e2e/test_local_cluster.py",
         "test/integration/test_outages.py",
     }
