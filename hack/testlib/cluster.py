@@ -51,6 +51,8 @@ def build_control_plane(given: Mapping[str, str], foreground: Foreground) -> Non
     if KUBECONFIG not in given:
         _take_down_orphans(foreground)
         _run(["cluster", "build", "--control-plane-only"], given, foreground)
+        # For a server of Kopia's, which some of them have a client talk to.
+        _run(["cluster", "build", "kopia"], given, foreground)
 
 
 @contextlib.contextmanager

@@ -64,6 +64,12 @@ def test_it_inherits_nothing_and_reads_nothing(monkeypatch: pytest.MonkeyPatch) 
     assert run('echo "$SOMETHING"; cat').output == b"\n"
 
 
+def test_a_signal_of_the_terminal_is_not_for_it() -> None:
+    group = run("cut -d' ' -f5 /proc/$$/stat").output
+
+    assert int(group) != os.getpgrp()
+
+
 def test_all_output_is_read_however_long() -> None:
     assert len(run("head -c 3000000 /dev/zero; echo last line >&2").output) == 3_000_000
 
@@ -171,6 +177,33 @@ def test_the_other_end_of_a_stream_takes_its_time() -> None:
     of.thread.join(STUCK_AFTER)
 
     assert [one.output for one in of.ended] == [b"x"]
+
+
+def test_a_consumer_takes_its_time() -> None:
+    shown, busy, done = threading.Event(), threading.Event(), threading.Event()
+
+    class Slow(io.BytesIO):
+        """Takes what it is given once it is told to."""
+
+        def write(self, content: Any, /) -> int:
+            busy.set()
+            done.wait(STUCK_AFTER)
+            return super().write(content)
+
+    to = Slow()
+    of = watched(
+        f"printf '\\r%s\\r' '{PROGRESS}' >&2; printf whole",
+        streams=Streams(stdout=to, on_progress=lambda _: shown.set()),
+    )
+
+    assert shown.wait(STUCK_AFTER)
+    assert busy.wait(STUCK_AFTER)
+    of.clock.step(10_000.0)
+    assert of.goes_on()
+    done.set()
+    of.thread.join(STUCK_AFTER)
+
+    assert [one.passed_on for one in of.ended] == [len(to.getvalue())]
 
 
 def test_the_stop_kills_it() -> None:

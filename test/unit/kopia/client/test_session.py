@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import json
+import os
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
@@ -281,6 +282,37 @@ def test_a_retry_takes_the_connection_of_then(script: Script, tmp_path: Path) ->
         assert "0b" * 32 in config.read_text()
 
     assert reached == [CONNECTION, other]
+
+
+def test_a_server_that_does_not_come_back_is_said_to_have_gone(
+    client: KopiaClient, script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([None, ClientFailed(Kind.CANNOT_CONNECT, "no answer")])
+
+    def reach(*_: object, **__: object) -> None:
+        if error := next(answers):
+            raise error
+
+    monkeypatch.setattr(runner, "wait_until_reached", reach)
+    script.answers(CREATE, log=GONE, code=1)
+    script.answers(LIST, [])
+
+    with pytest.raises(ClientFailed, match=r"went away .*; it did not come back: no") as caught:
+        client.back_up(tmp_path, source="/s")
+
+    assert caught.value.kind is Kind.SERVER_GONE
+
+
+def test_a_name_that_kopia_would_not_keep_is_refused_before_it_is_started(
+    client: KopiaClient, script: Script, tmp_path: Path
+) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / os.fsdecode(b"\xff")).touch()
+
+    with pytest.raises(ClientFailed, match="not UTF-8"):
+        client.back_up(tmp_path / "source", source="/s")
+
+    assert script.ran == []
 
 
 def test_a_stream_is_not_read_twice(client: KopiaClient, script: Script) -> None:
