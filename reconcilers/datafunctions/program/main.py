@@ -130,9 +130,12 @@ class Program:
 
     def _with_server(self, options: Options) -> int:
         reporter = progress.reporter(self.streams.stderr, self.clock)
-        around = commands.Surroundings(
-            reporter, self.streams.say, self.streams.stdin, self.streams.stdout
-        )
+
+        def say(sentence: str) -> None:
+            reporter.clear()
+            self.streams.say(sentence)
+
+        around = commands.Surroundings(reporter, say, self.streams.stdin, self.streams.stdout)
         try:
             command = commands.prepare(options, around)
             with contextlib.ExitStack() as stack:
