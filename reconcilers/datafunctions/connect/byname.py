@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from prometheus_client import CollectorRegistry
 
+from controller import log
 from controller.clock import SystemClock
 from controller.errors import ClientError, ConfigError, Forbidden, NotFound
 from controller.metrics import Metrics
@@ -61,6 +62,8 @@ def connection_of(wanted: Wanted) -> ServerConnection:
         ClientFailed: It has no server yet, or the API server has not answered.
         InvalidRequest: A value cannot work.
     """
+    # Of the client of the API server; by itself structlog prints to standard output.
+    log.configure("warning", log.FORMAT_CONSOLE)
     try:
         client = Client(
             Transport(

@@ -6,11 +6,12 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog
 from attrs import define, field
 
 from controller.errors import Forbidden, NotFound, TransportError
 from fakes import objects
-from reconcilers.datafunctions.connect.byname import read
+from reconcilers.datafunctions.connect.byname import connection_of, read
 from reconcilers.datafunctions.connect.wanted import Wanted
 from reconcilers.datafunctions.errors import Refused
 from reconcilers.kopia.client.errors import ClientFailed, Kind
@@ -200,3 +201,17 @@ def test_what_may_be_better_later_is_another_exit_code(
         read(api(resource, secret()), Wanted(repository_server="backup/files"), "own")
 
     assert failed.value.kind is Kind.CANNOT_CONNECT
+
+
+def test_what_the_client_of_the_api_server_logs_is_none_of_the_outputs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By itself structlog prints to standard output, into what `pull` restores."""
+    structlog.reset_defaults()
+    kubeconfig = str(tmp_path / "none")
+
+    with pytest.raises(Refused, match=r"--repository-server: .*none"):
+        connection_of(Wanted(repository_server="files", kubeconfig=kubeconfig))
+    structlog.get_logger().warning("retrying")
+
+    assert capsys.readouterr().out == ""
