@@ -42,11 +42,12 @@ class Console:
     stdout: bytes = b""
     said: str = ""
     connections: list[ServerConnection] = field(factory=list)
+    stop: Stop = field(factory=Stop)
 
     def run(self, *arguments: str, **environment: str) -> int:
         stdout, stderr = io.BytesIO(), io.StringIO()
         streams = Streams(io.BytesIO(self.stdin), stdout, stderr)
-        program = Program(streams, Stop(), clock=FakeClock(), make_client=self._client)
+        program = Program(streams, self.stop, clock=FakeClock(), make_client=self._client)
         try:
             self.code = program.run(arguments, ENVIRONMENT | environment)
         finally:

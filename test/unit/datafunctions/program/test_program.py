@@ -12,6 +12,7 @@ import pytest
 from fakes.kopiaclient import FakeClient
 from fakes.program import PASSWORD, PROGRAM, Console
 from reconcilers.datafunctions.backupinfo import PodBackup, render
+from reconcilers.datafunctions.program.main import Streams
 from reconcilers.kopia.client.errors import ClientFailed, Kind
 
 if TYPE_CHECKING:
@@ -156,6 +157,32 @@ def test_what_succeeded_of_several_pods_is_put_out(console: Console, tmp_path: P
     assert json.loads(file.read_text()) == console.outputs
     assert console.last_line.startswith(f"{PROGRAM}failed for db-1 (db-1: argument includePath:")
     assert console.last_line.endswith("; done for db-0")
+
+
+def test_a_pod_that_is_drained_among_several_is_told_by_the_exit_code(
+    console: Console, tmp_path: Path
+) -> None:
+    console.repository.failures["back_up"] = [ClientFailed(Kind.CANCELLED, "told to end")]
+    (tmp_path / "db-0").mkdir()
+    arguments = ["--arg=namespace=shop", "--arg=pods=db-0", "--arg=includePath=/"]
+    console.stop.set()
+
+    code = console.run("run", "BackupDataAll", *arguments, f"--root={tmp_path}")
+
+    assert code == Kind.CANCELLED.exit_code
+    assert console.outputs["BackupAllInfo"] == "{}"
+
+
+def test_who_reads_only_the_beginning_gets_no_traceback(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(_streams: Streams, _text: str) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(Streams, "put_out", closed)
+
+    assert console.run("list") == Kind.CONSUMER.exit_code
+    assert console.said == ""
 
 
 def test_outputs_that_cannot_be_written_are_still_printed(
