@@ -42,7 +42,7 @@ SERVERS_ONLY: list[Object] = [
 ]
 PODS: Object = {"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]}
 CHILDREN: list[Object] = [
-    {"apiGroups": ["", "apps"], "resources": ["pods", "secrets", "replicasets"], "verbs": ["*"]},
+    {"apiGroups": ["", "apps"], "resources": ["*"], "verbs": ["*"]},
     {"apiGroups": ["cr.kanister.io"], "resources": ["profiles"], "verbs": ["*"]},
 ]
 
@@ -67,6 +67,7 @@ def owner(kind: str, api_version: str) -> list[Object]:
     return [{"apiVersion": api_version, "kind": kind, "name": "files", "uid": "1"}]
 
 
+CONTAINER: Object = {"name": "other", "image": "localhost/other:1"}
 OURS = owner("RepositoryServer", "cr.kanister.io/v1alpha1")
 
 
@@ -354,6 +355,19 @@ class TestTheControllersAccount:
         assert "children of RepositoryServers only" in site.refusal(
             CONTROLLER, "delete", "secret/other"
         )
+
+    def test_writes_no_status_of_somebodys_replica_set(self, client: Client, site: Site) -> None:
+        labels = {"app": "other"}
+        template = {"metadata": {"labels": labels}, "spec": {"containers": [CONTAINER]}}
+        spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}
+        body: Object = {"metadata": {"name": "other"}, "spec": spec}
+        client.create(REPLICA_SETS, site.namespace, body)
+        change = json.dumps({"metadata": {"annotations": {"a": "b"}}, "status": {"replicas": 7}})
+        arguments = ("replicaset/other", "--subresource=status", "--type=merge")
+
+        said = site.refusal(CONTROLLER, "patch", *arguments, f"--patch={change}")
+
+        assert "the controller writes and deletes children of RepositoryServers only" in said
 
     def test_writes_profiles_of_servers_only(self, client: Client, site: Site) -> None:
         client.apply(DEFINITIONS, "", resources.PROFILES.full_name, profiles.DEFINITION)
