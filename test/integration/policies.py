@@ -111,6 +111,7 @@ def child(
     name: str = REVISION_NAME,
     labels: Object | None = None,
     ownerReferences: list[Object] | None = None,  # noqa: N803 - as the field
+    annotations: Object | None = None,
     **content: object,
 ) -> Object:
     """Return a child of a RepositoryServer, or what looks like one."""
@@ -118,6 +119,7 @@ def child(
         "name": name,
         "labels": BOTH if labels is None else labels,
         "ownerReferences": OURS if ownerReferences is None else ownerReferences,
+        "annotations": annotations or {},
     }
     return {"apiVersion": KINDS[kind].api_version, "kind": kind, "metadata": metadata, **content}
 

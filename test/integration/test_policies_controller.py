@@ -139,7 +139,11 @@ def test_writes_and_deletes_children(site: Site, obj: Object) -> None:
             id="a Service as the removed controller made them",
         ),
         pytest.param(
-            child("Secret", type="kubernetes.io/service-account-token"),
+            child(
+                "Secret",
+                annotations={"kubernetes.io/service-account.name": "default"},
+                type="kubernetes.io/service-account-token",
+            ),
             "types Opaque and kubernetes.io/tls only",
             id="the token of an account",
         ),
