@@ -80,6 +80,8 @@ class History:
         disturbed: When something was last amiss in the cluster, in monotonic seconds.
         spoilt: When a Secret of the user's was last not as it should be, in monotonic seconds.
         replaced: The last replacement of each server, by uid.
+        retired: Uids of the ReplicaSets that the controller has deleted.
+        lost: Names of the ReplicaSets that somebody else has deleted.
         began_with: The pods by name, as they were seen when the present pass began.
         began_routed: The names of those that the endpoints had then.
         looked: How much had happened when `since_last_look` was last called.
@@ -99,6 +101,8 @@ class History:
     disturbed: float = 0.0
     spoilt: float = 0.0
     replaced: dict[str, Replacement] = field(factory=dict)
+    retired: set[str] = field(factory=set)
+    lost: set[str] = field(factory=set)
     began_with: dict[str, Object] = field(factory=dict)
     began_routed: set[str] = field(factory=set)
     looked: Span = Span()
@@ -209,6 +213,8 @@ class History:
                 self.pods.setdefault(uid, set()).add(metadata["name"])
             self._note_pod(change)
         elif change.resource == resources.REPLICA_SETS:
+            if change.new is None and metadata["uid"] not in self.retired:
+                self.lost.add(metadata["name"])
             self.owners[metadata["uid"]] = owner = owner_of(change.obj)
             # One that was adopted brings its pods along.
             for pod in self.cluster.api.list(resources.PODS):

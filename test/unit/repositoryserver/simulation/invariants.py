@@ -54,6 +54,7 @@ def deletes_its_own(history: History, sent: Sent) -> str:
     """Nothing is deleted but what the controller has made."""
     if sent.verb != "delete":
         return ""
+    history.retired.add(sent.uid)
     obj = history.cluster.api.find(sent.resource, sent.namespace, sent.name)
     if not sent.uid:
         return f"the deletion of {sent.name} is bound to no uid"
@@ -120,6 +121,10 @@ def takes_turns(history: History, sent: Sent) -> str:
     if (sent.verb, sent.resource) != ("apply", resources.REPLICA_SETS):
         return ""
     if cluster.api.find(sent.resource, sent.namespace, sent.name) is not None:
+        return ""
+    if sent.name in history.lost:
+        # It has its turn, if it needs one, since it was first made.
+        history.lost.discard(sent.name)
         return ""
     (uid,) = owner_uids(sent.body)
     before, now = _ready(history.began_with), _ready(history.pods_seen())
