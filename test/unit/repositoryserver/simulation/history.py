@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from controller.cache.shared import SharedInformer
     from controller.resource import Object, Resource
     from fakes.simulation.apiserver import Change
+    from fakes.simulation.client import Sent
     from fakes.simulation.cluster import Cluster
     from fakes.simulation.process import Process
     from reconcilers.repositoryserver.caches import Caches
@@ -125,6 +126,12 @@ class History:
         self.began_routed = {
             name for name, pod in self.began_with.items() if endpoints.is_routed_to(slices, pod)
         }
+
+    def note_request(self, sent: Sent) -> None:
+        """Remember a request of the controller, before it is carried out."""
+        self.note(f"controller: {sent.verb} {sent.resource.plural} {sent.name}")
+        if (sent.verb, sent.resource) == ("delete", resources.REPLICA_SETS):
+            self.retired.add(sent.uid)
 
     def look_around(self) -> None:
         """Remember whether something is amiss."""

@@ -54,7 +54,6 @@ def deletes_its_own(history: History, sent: Sent) -> str:
     """Nothing is deleted but what the controller has made."""
     if sent.verb != "delete":
         return ""
-    history.retired.add(sent.uid)
     obj = history.cluster.api.find(sent.resource, sent.namespace, sent.name)
     if not sent.uid:
         return f"the deletion of {sent.name} is bound to no uid"
