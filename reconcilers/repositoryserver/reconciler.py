@@ -420,6 +420,9 @@ class RepositoryServerReconciler:
         serving = place.serves(pods)
         matter = [pod for pod in pods if pod is serving or newest.is_(pod)]
         others = [pod for pod in pods if pod not in matter]
+        if not newest.digest:
+            # Nobody can say yet whether these have to go.
+            others += self._strays.released(current.request)
         return self._registrar.ensure_loaded(current, matter, others, setting)
 
     def _ensure_recorded(self, current: Pass, replica_set: Mapping[str, Any]) -> None:
