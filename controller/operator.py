@@ -148,6 +148,7 @@ class Operator:
         *,
         name: str = "",
         optional: bool = False,
+        on_demand: bool = False,
         indexers: Mapping[str, IndexFunction] | None = None,
         trim: Callable[[Object], Object] | None = None,
     ) -> SharedInformer:
@@ -156,7 +157,13 @@ class Operator:
         Call it before `run`.
         """
         return self.informers.informer(
-            resource, selection, name=name, optional=optional, indexers=indexers, trim=trim
+            resource,
+            selection,
+            name=name,
+            optional=optional,
+            on_demand=on_demand,
+            indexers=indexers,
+            trim=trim,
         )
 
     def cached(self, resource: Resource, namespace: str, name: str) -> Object | None:

@@ -1,4 +1,4 @@
-"""What can be wrong with what a user has written, as the user is told of it."""
+"""What can be wrong with what a user has written, as it is reported to the user."""
 
 
 class InvalidInput(Exception):

@@ -85,7 +85,7 @@ def build(
     """Put the process together; nothing runs yet, but the ports are open.
 
     Args:
-        options: What the command was told.
+        options: What the command line asks for.
         namespace: The namespace to serve.
         api_client: A connection to the API server.
         settings: Defaults for all servers. Default: those that the options say.

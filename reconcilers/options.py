@@ -14,7 +14,7 @@ from controller import log
 from controller.leaderelection.lease import LeaseTerms
 from reconcilers import settings
 from reconcilers.pods import allowed
-from reconcilers.repositoryserver.rollout import throttle as turns
+from reconcilers.repositoryserver.rollout import throttle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +25,7 @@ EXIT_USAGE = 2
 
 @frozen
 class Options:
-    """What the command was told.
+    """What the command line asks for.
 
     Attributes:
         namespace: Namespace whose RepositoryServers are served; empty for the controller's own.
@@ -154,7 +154,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     flag("workers", "10", "reconciles at once", _workers, "N")
     flag(
         "max-concurrent-replacements",
-        str(turns.DEFAULT_LIMIT),
+        str(throttle.DEFAULT_LIMIT),
         "servers replaced at once",
         _replacements,
         "N",

@@ -12,3 +12,5 @@ PERSISTENT_VOLUME_CLAIMS = Resource("", "v1", "persistentvolumeclaims", "Persist
 CRON_JOBS = Resource("batch", "v1", "cronjobs", "CronJob")
 JOBS = Resource("batch", "v1", "jobs", "Job")
 ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
+#: Kanister's. Its CRD need not be installed.
+PROFILES = Resource("cr.kanister.io", "v1alpha1", "profiles", "Profile")

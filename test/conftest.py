@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from clusterlib.errors import ClusterError
+from sidebyside import OneByOne
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -31,6 +32,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         seconds = STUCK_AFTER.get(item.path.relative_to(Path(__file__).parent).parts[0])
         if seconds is not None and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(seconds))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> OneByOne | None:
+    """Have tests that share nothing go to whichever process is free."""
+    return OneByOne(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 @pytest.hookimpl(wrapper=True)

@@ -17,7 +17,7 @@ from controller.cache.reflector import READ_TIMEOUT, Reflector
 from controller.cache.store import IndexFunction, Store, key_of
 from controller.cache.trim import default_trim
 from controller.clock import Clock
-from controller.errors import ClientError, NotFound
+from controller.errors import ClientError, Forbidden, NotFound
 from controller.health import CheckFailed
 from controller.jsonvalue import interned
 from controller.metrics import INFORMER, Metrics
@@ -74,7 +74,8 @@ class Informer:
     the watch does. The client must report each write to `written`.
 
     A resource that the API server does not serve has no objects. The informer counts as synced, so
-    that nothing waits for it. It follows the resource once its CRD is installed.
+    that nothing waits for it. It follows the resource once its CRD is installed. An optional
+    resource that the process may not list is treated alike, until it may.
 
     Args:
         client: Lists and watches.
@@ -83,8 +84,10 @@ class Informer:
         clock: Times pauses and resyncs.
         metrics: Exports size, age and relists.
         name: The label of its series, unique in the process. Default: the name of the resource.
-        optional: Whether the process is ready while the API server does not serve the resource.
-            Default: False.
+        optional: Whether the process is ready while the API server does not serve the resource, or
+            does not let it list the resource. Default: False.
+        on_demand: Whether to send no request before `demand` is called. Until then the informer has
+            no objects and counts as synced. Default: False.
         metadata_only: Hold neither spec nor status nor data. Default: False.
         label_selector: Follow only the objects with these labels. Default: all.
         field_selector: Follow only the objects with these fields: `metadata.name=...` for a single
@@ -112,6 +115,7 @@ class Informer:
         metrics: Metrics,
         name: str = "",
         optional: bool = False,
+        on_demand: bool = False,
         metadata_only: bool = False,
         label_selector: str = "",
         field_selector: str = "",
@@ -162,8 +166,13 @@ class Informer:
             uniform=uniform,
             read_timeout=read_timeout,
         )
-        # Whether the last answer was that the API server does not serve the resource.
-        self._absent = False
+        # What the last answer was if there is nothing to follow: the API server does not serve the
+        # resource, or, where it is optional, does not let the process list it.
+        self._refusal: ClientError | None = None
+        # Whether the resource is to be followed. Never False again.
+        self._demanded = not on_demand
+        # Ends the wait for that.
+        self._wake = threading.Event()
         # Whether to drop the objects at the end of `run`.
         self._abandoned = False
         # When the server was last heard, in monotonic seconds. Written by the informer's thread.
@@ -200,11 +209,20 @@ class Informer:
             Exception: A handler or an index function failed. It has missed a change, so the process
                 must end.
         """
-        self._last_contact = self._clock.monotonic()
-        self._beat()
-        self._reflector.run(stop)
+        if self._wait_for_demand(stop):
+            self._last_contact = self._clock.monotonic()
+            self._beat()
+            self._reflector.run(stop)
         if self._abandoned:
             self._processor.replace([], "")
+
+    def demand(self) -> None:
+        """Begin to follow a resource that is followed on demand. A second call does nothing."""
+        if not self._demanded:
+            # A thread that has only waited so far is no thread that hangs.
+            self._beat()
+            self._demanded = True
+            self._wake.set()
 
     def abandon(self) -> None:
         """Remove the series and free their name now, and drop all objects at the end of `run`.
@@ -226,13 +244,22 @@ class Informer:
     def has_synced(self) -> bool:
         """Return whether the first list is in the store and the handlers were called with it.
 
-        Also True while the API server does not serve the resource.
+        Also True before a demand, and while there is nothing to follow, see `refusal`.
         """
-        return self._absent or self._processor.synced.is_set()
+        waits = not self._demanded or self._refusal is not None
+        return waits or self._processor.synced.is_set()
 
     def is_served(self) -> bool:
         """Return False if the last answer was that the API server does not serve the resource."""
-        return not self._absent
+        return not isinstance(self._refusal, NotFound)
+
+    def refusal(self) -> ClientError | None:
+        """Return the last answer if by it there is nothing to follow; None if there is.
+
+        That is `NotFound` if the API server does not serve the resource, and `Forbidden` if it does
+        not let the process list a resource that is optional.
+        """
+        return self._refusal
 
     def last_contact_age(self) -> float:
         """Return the seconds since the server was last heard.
@@ -249,6 +276,8 @@ class Informer:
         Raises:
             CheckFailed: The thread has shown no life for `HUNG_SILENCES` read timeouts.
         """
+        if not self._demanded:
+            return
         silence = self._clock.monotonic() - self._last_beat
         # A pause after a failure may be longer than a short read timeout.
         if silence > HUNG_SILENCES * max(READ_TIMEOUT, self._read_timeout):
@@ -261,7 +290,7 @@ class Informer:
             CheckFailed: It has not synced, or the API server does not serve the resource and the
                 informer is not optional.
         """
-        if self._absent and not self._optional:
+        if not self.is_served() and not self._optional:
             raise CheckFailed(NOT_SERVED.format(name=self.name, resource=self.resource.full_name))
         if not self.has_synced():
             raise CheckFailed(NOT_SYNCED.format(name=self.name))
@@ -271,7 +300,7 @@ class Informer:
 
         It is called every 90 s at least, which is precise enough for a period of hours.
         """
-        self._absent = False
+        self._refusal = None
         self._last_contact = self._clock.monotonic()
         self._beat()
         if self._last_contact >= self._next_resync:
@@ -280,16 +309,26 @@ class Informer:
 
     def _on_watch_error(self, error: ClientError) -> None:
         # This is the resource: a namespace that does not exist has an empty list.
-        if isinstance(error, NotFound):
-            if not self._absent:
-                _log.info("waiting for a CRD", resource=self.resource.full_name)
-            self._absent = True
+        absent = isinstance(error, NotFound)
+        if absent or (self._optional and isinstance(error, Forbidden)):
+            if type(error) is not type(self._refusal):
+                waiting = "waiting for a CRD" if absent else "waiting for the right to list"
+                _log.info(waiting, resource=self.resource.full_name)
+            self._refusal = error
             self._last_contact = self._clock.monotonic()
         self._report(error)
 
     def _log_watch_error(self, error: ClientError) -> None:
-        if not isinstance(error, NotFound):
+        if self._refusal is not error:
             _log.warning("list and watch failed", resource=self._label, error=str(error))
+
+    def _wait_for_demand(self, stop: Stop) -> bool:
+        """Wait until the resource is to be followed. Return False if the stop comes first."""
+        if not self._demanded:
+            forget = stop.call_back(self._wake.set)
+            self._clock.wait_event(self._wake, None)
+            forget()
+        return self._demanded and not stop.is_set()
 
     def _beat(self) -> None:
         self._last_beat = self._clock.monotonic()

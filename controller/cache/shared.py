@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from controller.cache.mutationcache import MutationCache
     from controller.cache.store import IndexFunction, Key
     from controller.clock import Clock
+    from controller.errors import ClientError
     from controller.metrics import Metrics
     from controller.resource import Object, Resource
     from controller.rest.client import Client
@@ -89,10 +90,11 @@ class SharedInformer:
         #: Which of its objects it follows.
         self.selection = selection
         self._make = make
-        # Guards the changes of the two fields below. Both are replaced and never changed, so that
-        # they can be read without the lock.
+        # Guards the changes of the fields below. They are replaced and never changed, so that they
+        # can be read without the lock.
         self._lock = threading.Lock()
         self._handlers: tuple[Handler, ...] = ()
+        self._demanded = False
         # By namespace. "" is that of a cluster-scoped resource, or of all namespaces.
         self._informers: Mapping[str, Informer] = {
             namespace: make(namespace)
@@ -129,6 +131,19 @@ class SharedInformer:
     def is_served(self) -> bool:
         """Return False if the last answer was that the API server does not serve the resource."""
         return all(informer.is_served() for informer in self.informers)
+
+    def refusal(self) -> ClientError | None:
+        """Return why there is nothing to follow in some namespace (see `Informer.refusal`)."""
+        refusals = (informer.refusal() for informer in self.informers)
+        return next((one for one in refusals if one is not None), None)
+
+    def demand(self) -> None:
+        """Begin to follow a resource that is followed on demand (see `Informer.demand`)."""
+        if not self._demanded:
+            with self._lock:
+                self._demanded = True
+                for informer in self.informers:
+                    informer.demand()
 
     def is_own_write(self, obj: Object) -> bool:
         """Return whether an object is exactly as a write of this process has left it.
@@ -186,6 +201,8 @@ class SharedInformer:
             informer = self._make(namespace)
             for handler in self._handlers:
                 informer.add_handler(handler)
+            if self._demanded:
+                informer.demand()
             self._informers = {**self._informers, namespace: informer}
         return informer
 
@@ -264,6 +281,7 @@ class Informers:
         *,
         name: str = "",
         optional: bool = False,
+        on_demand: bool = False,
         indexers: Mapping[str, IndexFunction] | None = None,
         trim: Callable[[Object], Object] | None = None,
     ) -> SharedInformer:
@@ -276,8 +294,10 @@ class Informers:
             selection: Which of its objects. Default: all, whole.
             name: Labels its series. A second selection of one resource needs a name. Default: the
                 name of the resource.
-            optional: Whether the process is ready while the API server does not serve the resource.
-                Default: False.
+            optional: Whether the process is ready while the API server does not serve the resource,
+                or does not let it list the resource. Default: False.
+            on_demand: Whether to send no request before `SharedInformer.demand` is called. Default:
+                False.
             indexers: The index functions by the name of the index. Default: none.
             trim: See `Informer`. Default: `default_trim`.
 
@@ -285,7 +305,13 @@ class Informers:
             ValueError: The informer was made with other options, or its name is taken.
         """
         key = (resource, selection or Selection())
-        wanted = {"name": name, "optional": optional, "indexers": indexers, "trim": trim}
+        wanted = {
+            "name": name,
+            "optional": optional,
+            "on_demand": on_demand,
+            "indexers": indexers,
+            "trim": trim,
+        }
         given: dict[str, Any] = {option: value for option, value in wanted.items() if value}
         if key in self._shared:
             shared, made_with = self._shared[key]

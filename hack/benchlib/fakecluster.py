@@ -1,7 +1,8 @@
 """A control plane with fake nodes: kube-apiserver, etcd, kube-scheduler, and kwok as the kubelets.
 
 Pods are scheduled, and Running and Ready as soon as kwok has seen them; nothing runs in them. Of
-the cluster's controllers there is the one that writes EndpointSlices.
+kube-controller-manager's controllers there are those that make the pods of ReplicaSets, write
+EndpointSlices and delete what has lost its owner.
 """
 
 from __future__ import annotations

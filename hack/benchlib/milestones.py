@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from benchlib.proxy import Proxy
+    from benchlib.requests import Stream
 
 READY = "Ready"
 
@@ -31,6 +32,9 @@ Seen = dict[str, dict[str, float]]
 
 NOT_ALL = (
     "{count} of {wanted} {what} are Ready; nothing new for {seconds:.0f} s, or the watch ended"
+)
+NOT_SEEN = (
+    "none of the {what} became what it should; nothing new for {seconds:.0f} s, or the watch ended"
 )
 
 
@@ -55,14 +59,7 @@ def watching(
     Raises:
         ClusterError: the API server refuses the watch.
     """
-    listed = proxy.get(f"{collection}?{urlencode({'labelSelector': selector})}")
-    parameters = {
-        "watch": "true",
-        "labelSelector": selector,
-        "resourceVersion": listed["metadata"]["resourceVersion"],
-    }
-    path = f"{collection}?{urlencode(parameters)}"
-    with proxy.stream(path, SILENCE_SECONDS) as lines, ThreadPoolExecutor(1) as pool:
+    with _changes(proxy, collection, selector) as lines, ThreadPoolExecutor(1) as pool:
         noting = pool.submit(note, lines, wanted)
 
         def wait() -> Seen:
@@ -74,6 +71,74 @@ def watching(
             return seen
 
         yield wait
+
+
+@contextmanager
+def awaiting(
+    proxy: Proxy,
+    collection: str,
+    selector: str,
+    holds: Callable[[Mapping[str, Any]], bool],
+    *,
+    then: Callable[[], None] = lambda: None,
+) -> Iterator[Callable[[], float]]:
+    """Watch a collection of objects in the background until one of them is as it should be.
+
+    The watch is open when the body begins. It is ended with the body.
+
+    Args:
+        proxy: asks the cluster.
+        collection: path of the objects.
+        selector: the label selector that finds them.
+        holds: tells whether an object that has changed is as it should be.
+        then: called at once when one is, by the thread that watches.
+
+    Yields:
+        Waits for it, and returns when that was, by `clusterlib.waiting.seconds`. It raises
+        ClusterError if nothing was seen.
+
+    Raises:
+        ClusterError: the API server refuses the watch.
+    """
+    with _changes(proxy, collection, selector) as lines, ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(_first, lines, holds, then)
+
+        def wait() -> float:
+            seen = looking.result()
+            if seen is None:
+                what = collection.rpartition("/")[2]
+                raise ClusterError(NOT_SEEN.format(what=what, seconds=SILENCE_SECONDS))
+            return seen
+
+        try:
+            yield wait
+        finally:
+            lines.end()
+
+
+def _first(
+    lines: Iterable[bytes], holds: Callable[[Mapping[str, Any]], bool], then: Callable[[], None]
+) -> float | None:
+    with suppress(TimeoutError):
+        for line in lines:
+            at = waiting.seconds()
+            if holds(json.loads(line)["object"]):
+                then()
+                return at
+    return None
+
+
+@contextmanager
+def _changes(proxy: Proxy, collection: str, selector: str) -> Iterator[Stream]:
+    """Watch a collection of objects from now on."""
+    listed = proxy.get(f"{collection}?{urlencode({'labelSelector': selector})}")
+    parameters = {
+        "watch": "true",
+        "labelSelector": selector,
+        "resourceVersion": listed["metadata"]["resourceVersion"],
+    }
+    with proxy.stream(f"{collection}?{urlencode(parameters)}", SILENCE_SECONDS) as lines:
+        yield lines
 
 
 def note(lines: Iterable[bytes], wanted: int, now: Callable[[], float] = waiting.seconds) -> Seen:

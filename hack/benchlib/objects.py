@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from demolib.objects import LABEL, LABEL_VALUE, local_volume, of_kind
@@ -15,13 +16,20 @@ if TYPE_CHECKING:
 
 # On what is made and removed in each round, with the side that it belongs to.
 BENCH_LABEL = "hack-bench/side"
-SERVERS, PODS = "servers", "pods"
+SERVERS, PODS, REPLICA_SETS = "servers", "pods", "replicasets"
+# By it a bare ReplicaSet finds its pod.
+NAME_LABEL = "hack-bench/name"
 
-# Given by the controller to a server's pod and Secret.
+# What all servers together may ask of a node, in thousandths of a CPU; what the controller has each
+# ask for where nothing else is said.
+CPU_FOR_ALL, CPU_EACH = 1200, 50
+
+# Given by the controller to a server's ReplicaSet, pod and Secrets.
 INSTANCE_LABEL = "cr.kanister.io/repository-server"
 
 # Where a server's children are.
 CHILDREN = (
+    "/apis/apps/v1/namespaces/{namespace}/replicasets",
     "/api/v1/namespaces/{namespace}/pods",
     "/api/v1/namespaces/{namespace}/services",
     "/api/v1/namespaces/{namespace}/secrets",
@@ -120,30 +128,61 @@ def server_name(index: int) -> str:
     return f"server-{index:02}"
 
 
-def bare(pods: Sequence[Object], secrets: Sequence[Object]) -> list[tuple[list[Object], Object]]:
-    """Return Secrets and a pod for each pod of a server: the same, but nobody's.
+def with_room(servers: Iterable[Object]) -> list[Object]:
+    """Return copies that a node with two CPUs can run all at once, however many they are.
 
     Args:
-        pods: of the controller's servers, as the cluster has them.
+        servers: RepositoryServers; few enough are as they were.
+    """
+    copies = copy.deepcopy(list(servers))
+    share = CPU_FOR_ALL // max(len(copies), 1)
+    if share < CPU_EACH:
+        for server in copies:
+            server["spec"]["server"]["resources"] = {"requests": {"cpu": f"{max(share, 1)}m"}}
+    return copies
+
+
+@dataclass(frozen=True)
+class Bare:
+    """What runs as a server does, and is nobody's: Kubernetes alone looks after it.
+
+    Attributes:
+        secrets: those that the pods mount; neither side's.
+        pod: a pod.
+        replica_set: a ReplicaSet with one such pod.
+    """
+
+    secrets: list[Object] = field(repr=False)
+    pod: Object
+    replica_set: Object
+
+
+def bare(replica_sets: Sequence[Object], secrets: Sequence[Object]) -> list[Bare]:
+    """Return the same as the ReplicaSet of each server, without its owner.
+
+    Args:
+        replica_sets: of the controller's servers, as the cluster has them.
         secrets: of the same namespace; among them those that the pods use.
     """
     by_name = {secret["metadata"]["name"]: secret for secret in secrets}
-    return [_bare(pod, by_name) for pod in pods]
+    return [_bare(one, by_name) for one in replica_sets]
 
 
-def _bare(pod: Object, secrets: Mapping[str, Object]) -> tuple[list[Object], Object]:
-    name = f"bare-{pod['metadata']['labels'][INSTANCE_LABEL]}"
-    metadata = {
-        "namespace": pod["metadata"]["namespace"],
-        "labels": {BENCH_LABEL: PODS},
-    }
-    text = json.dumps(pod["spec"])
+def _bare(replica_set: Object, secrets: Mapping[str, Object]) -> Bare:
+    namespace = replica_set["metadata"]["namespace"]
+    name = f"bare-{replica_set['metadata']['labels'][INSTANCE_LABEL]}"
+    template = replica_set["spec"]["template"]["spec"]
+    text = json.dumps(template)
     copies: list[Object] = []
     mounted = [
-        volume["secret"]["secretName"] for volume in pod["spec"]["volumes"] if "secret" in volume
+        volume["secret"]["secretName"] for volume in template["volumes"] if "secret" in volume
     ]
     for number, secret in enumerate(mounted):
-        copied: Object = {"name": f"{name}-{number}", **metadata}
+        copied = {
+            "name": f"{name}-{number}",
+            "namespace": namespace,
+            "labels": {BENCH_LABEL: PODS},
+        }
         # Wherever the pod refers to it, in its volumes and its environment.
         text = text.replace(json.dumps(secret), json.dumps(copied["name"]))
         content = {
@@ -153,11 +192,20 @@ def _bare(pod: Object, secrets: Mapping[str, Object]) -> tuple[list[Object], Obj
         }
         copies.append({"apiVersion": "v1", "kind": "Secret", "metadata": copied, **content})
     spec = json.loads(text)
-    # The scheduler's to decide.
-    del spec["nodeName"]
-    return copies, {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, **metadata},
-        "spec": spec,
-    }
+    labels = {BENCH_LABEL: REPLICA_SETS, NAME_LABEL: name}
+    of_the_pod = {"name": name, "namespace": namespace, "labels": {BENCH_LABEL: PODS}}
+    of_the_set = {"name": name, "namespace": namespace, "labels": labels}
+    return Bare(
+        copies,
+        {"apiVersion": "v1", "kind": "Pod", "metadata": of_the_pod, "spec": spec},
+        {
+            "apiVersion": "apps/v1",
+            "kind": "ReplicaSet",
+            "metadata": of_the_set,
+            "spec": {
+                "replicas": 1,
+                "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": spec},
+            },
+        },
+    )

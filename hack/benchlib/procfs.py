@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _KIB = 1024
+# Its ids in all process namespaces that it is in, the innermost last.
+_FIRST = re.compile(r"^NSpid:.*\t1$", re.MULTILINE)
 # Fields of /proc/PID/stat behind the name in parentheses, see proc(5): user and system time.
 _USER, _SYSTEM = 11, 12
 
@@ -37,6 +40,24 @@ def used(pid: int, proc: Path = Path("/proc")) -> Used:
         resident_bytes=_kib(status, "VmRSS") * _KIB,
         peak_bytes=_kib(status, "VmHWM") * _KIB,
     )
+
+
+def first_process_of(container: str, proc: Path = Path("/proc")) -> int | None:
+    """Return the process that a container was started with; None if there is none here.
+
+    Args:
+        container: its id, which its control group is named after.
+        proc: where the kernel shows processes.
+    """
+    for process in proc.iterdir():
+        if process.name.isdigit():
+            # It may end while it is looked at.
+            with contextlib.suppress(OSError):
+                status = (process / "status").read_text()
+                in_container = container in (process / "cgroup").read_text()
+                if in_container and _FIRST.search(status):
+                    return int(process.name)
+    return None
 
 
 def _kib(status: str, field: str) -> int:

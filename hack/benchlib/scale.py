@@ -67,7 +67,7 @@ class Pace:
     def cold(cls, servers: int) -> Pace:
         """Return that of a start with work for all."""
         # This controller looks once more at a server half a minute after it became Ready.
-        return cls(60 + 0.12 * servers, quiet=35.0, newcomers=max(0.5, servers / 500))
+        return cls(60 + 0.2 * servers, quiet=35.0, newcomers=max(0.5, servers / 500))
 
     @classmethod
     def warm(cls, servers: int) -> Pace:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from benchlib import objects
 from benchlib.exposition import Metrics
+from benchlib.milestones import READY, true_conditions
 from benchlib.proxy import Proxy
 from clusterlib import paths, processes, waiting
 from clusterlib.progress import Progress
@@ -31,19 +32,24 @@ SAMPLE = MANIFESTS / "samples" / "file-store"
 
 NAMESPACE = "repository-server-bench"
 IN_NAMESPACE = f"--namespace={NAMESPACE}"
-CONTROLLER = "deployment/repository-server-controller"
-LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/repository-server-controller"
+CONTROLLER_NAME = "repository-server-controller"
+CONTROLLER = f"deployment/{CONTROLLER_NAME}"
+LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/{CONTROLLER_NAME}"
 DEFINITION = "customresourcedefinition/repositoryservers.cr.kanister.io"
 KUBECTL_TIMEOUT = "--timeout=180s"
 
 CORE = f"/api/v1/namespaces/{NAMESPACE}"
 PODS = f"{CORE}/pods"
 SECRETS = f"{CORE}/secrets"
+APPS = f"/apis/apps/v1/namespaces/{NAMESPACE}"
+REPLICA_SETS = f"{APPS}/replicasets"
+DEPLOYMENT = f"{APPS}/deployments/{CONTROLLER_NAME}"
 SERVERS = f"/apis/cr.kanister.io/v1alpha1/namespaces/{NAMESPACE}/repositoryservers"
 
 STEPS = 3
 PASSWORD_BYTES = 24
 GONE_TIMEOUT_SECONDS = 120.0
+SCALED_TIMEOUT_SECONDS = 120.0
 
 # All begin as copies of one that is empty: making a repository takes a second, a copy none.
 MAKE_REPOSITORIES = """\
@@ -64,16 +70,20 @@ class Scene:
         kubectl: asks the cluster.
         proxy: asks it more quickly.
         sample: the objects of manifests/samples/file-store, in the bench's namespace.
+        is_local: whether its processes run on this machine.
     """
 
-    def __init__(self, kubectl: Kubectl, proxy: Proxy, sample: Sequence[Object]) -> None:
+    def __init__(
+        self, kubectl: Kubectl, proxy: Proxy, sample: Sequence[Object], *, is_local: bool
+    ) -> None:
         self._kubectl = kubectl
         self._sample = sample
         self.proxy = proxy
+        self.is_local = is_local
 
     def servers(self, count: int) -> list[Object]:
         """Return RepositoryServers that can be created."""
-        return objects.servers(self._sample, count)
+        return objects.with_room(objects.servers(self._sample, count))
 
     def make_repositories(self, servers: Sequence[Object]) -> None:
         """Give each server an empty repository, in place of the one that it had.
@@ -117,15 +127,49 @@ class Scene:
         Raises:
             ClusterError: something stays.
         """
-        for collection in (SERVERS, PODS, SECRETS):
+        # ReplicaSets before their pods, of which they would make others.
+        for collection in (SERVERS, REPLICA_SETS, PODS, SECRETS):
             self.proxy.delete(f"{collection}?labelSelector={objects.BENCH_LABEL}")
         waiting.until(
             lambda: not self._left(), what="the pods are gone", timeout_seconds=GONE_TIMEOUT_SECONDS
         )
 
+    @contextmanager
+    def no_controller(self) -> Iterator[None]:
+        """End the controller, and have as many replicas at work again in the end.
+
+        Raises:
+            ClusterError: it does not end, or does not come back.
+        """
+        replicas = self.proxy.get(DEPLOYMENT)["spec"]["replicas"]
+        self._scale_controller(0)
+        try:
+            yield
+        finally:
+            self._scale_controller(replicas)
+
+    def _scale_controller(self, replicas: int) -> None:
+        self.proxy.merge(DEPLOYMENT, {"spec": {"replicas": replicas}})
+        pods = f"{PODS}?labelSelector=app.kubernetes.io/name={CONTROLLER_NAME}"
+
+        def done() -> bool:
+            there = self.proxy.get(pods)["items"]
+            leader = self.proxy.get(LEASE)["spec"].get("holderIdentity") or ""
+            ready = [pod["metadata"]["name"] for pod in there if READY in true_conditions(pod)]
+            leads = leader.rpartition("_")[0] in ready
+            return len(there) == len(ready) == replicas and (leads or not replicas)
+
+        what = f"{replicas} replicas of the controller"
+        waiting.until(done, what=what, timeout_seconds=SCALED_TIMEOUT_SECONDS)
+
     def server_pods(self) -> list[Object]:
         """Return the pods that the controller has made."""
         return list(self.proxy.get(f"{PODS}?labelSelector={objects.INSTANCE_LABEL}")["items"])
+
+    def server_replica_sets(self) -> list[Object]:
+        """Return the ReplicaSets that the controller has made."""
+        path = f"{REPLICA_SETS}?labelSelector={objects.INSTANCE_LABEL}"
+        return list(self.proxy.get(path)["items"])
 
     def server_secrets(self) -> list[Object]:
         """Return the Secrets that the controller has made."""
@@ -142,7 +186,8 @@ class Scene:
 
     def _left(self) -> list[Object]:
         bare = self.proxy.get(f"{PODS}?labelSelector={objects.BENCH_LABEL}")["items"]
-        return [*bare, *self.server_pods(), *self.server_secrets()]
+        made = [*self.server_replica_sets(), *self.server_pods(), *self.server_secrets()]
+        return [*bare, *made]
 
 
 @contextmanager
@@ -173,7 +218,7 @@ def prepared(target: Target, users: int, *, keep: bool) -> Iterator[Scene]:
         with progress.step("starting a pod with the volume of the repositories"):
             _start_repositories(kubectl, target, sample)
         proxy = stack.enter_context(Proxy(kubectl))
-        scene = Scene(kubectl, proxy, sample)
+        scene = Scene(kubectl, proxy, sample, is_local=isinstance(target, OwnCluster))
         scene.clear()
         yield scene
 

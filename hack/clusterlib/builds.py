@@ -13,7 +13,7 @@ from clusterlib import locks, paths
 from clusterlib.errors import ClusterError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from clusterlib.components import Components, GoGroup
     from clusterlib.progress import Progress
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # Go asks for a module once, and a new machine fetches a thousand; what has come is kept.
 TRIES = 3
 
+NOT_BUILT = "{name} did not build; run the command again to go on"
 GO_MISSING = "`go` is not on PATH; install Go 1.26 or later and put its bin directory on PATH"
 
 
@@ -29,38 +30,47 @@ def missing(components: Components, programs: Iterable[str]) -> list[str]:
     return [name for name in programs if not components.program(name).exists()]
 
 
-def build_missing(components: Components, programs: Iterable[str], progress: Progress) -> None:
-    """Build what the cache does not hold, one step for each program.
+def steps(components: Components, programs: Iterable[str]) -> int:
+    """Return how many steps `build_missing` takes for these programs."""
+    return len({components.group_of(name).name for name in missing(components, programs)})
 
-    Safe to run concurrently: a group is locked while one of its programs is built, and a
-    program appears in the cache whole or not at all.
+
+def build_missing(components: Components, programs: Iterable[str], progress: Progress) -> None:
+    """Build what the cache does not hold, one step for each group of programs.
+
+    One run of Go builds all of a group: while it links one of them, it compiles for the others.
+
+    Safe to run concurrently: a group is locked while its programs are built, and a program
+    appears in the cache whole or not at all.
 
     Raises:
         ClusterError: Go is missing or a build failed.
     """
+    groups: dict[str, list[str]] = {}
     for name in missing(components, programs):
-        group = components.group_of(name)
-        log = paths.cache() / "logs" / f"build-{name}.log"
+        groups.setdefault(components.group_of(name).name, []).append(name)
+    for names in groups.values():
+        group = components.group_of(names[0])
+        log = paths.cache() / "logs" / f"build-{group.name}.log"
         with progress.step(
-            f"building {name} {group.version}",
+            f"building {', '.join(names)} {group.version}",
             lambda log=log: _compiled(log),  # type: ignore[misc]
         ):
-            _build(group, name, log)
+            _build(group, names, log)
 
 
-def _build(group: GoGroup, name: str, log: Path) -> None:
+def _build(group: GoGroup, names: Sequence[str], log: Path) -> None:
     if shutil.which("go") is None:
         raise ClusterError(GO_MISSING)
-    target = group.directory / name
     with locks.exclusive(paths.cache() / "locks" / f"build-{group.name}"):
-        if target.exists():
+        wanted = [name for name in names if not (group.directory / name).exists()]
+        if not wanted:
             return
-        target.parent.mkdir(parents=True, exist_ok=True)
+        group.directory.mkdir(parents=True, exist_ok=True)
         log.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-            unfinished = Path(scratch) / name
+        with tempfile.TemporaryDirectory(dir=group.directory) as scratch:
             command = ["go", "build", "-v", "-trimpath", "-ldflags", group.ldflags]
-            command += ["-o", str(unfinished), group.programs[name]]
+            command += ["-o", f"{scratch}/", *(group.programs[name] for name in wanted)]
             environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
             with log.open("w") as output:
                 for _ in range(TRIES):
@@ -74,9 +84,11 @@ def _build(group: GoGroup, name: str, log: Path) -> None:
                     )
                     if built.returncode == 0:
                         break
-            if not unfinished.exists():
-                raise ClusterError(f"{name} did not build; run the command again to go on", log)
-            unfinished.rename(target)
+            for name in wanted:
+                unfinished = Path(scratch) / group.built_as(name)
+                if not unfinished.exists():
+                    raise ClusterError(NOT_BUILT.format(name=name), log)
+                unfinished.rename(group.directory / name)
 
 
 def _compiled(log: Path) -> str:

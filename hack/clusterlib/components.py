@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,9 @@ from clusterlib import paths
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+_MAJOR = re.compile(r"v\d+")
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,12 @@ class GoGroup:
         for file in sorted(self.folder.glob("*")):
             digest.update(file.read_bytes())
         return paths.cache() / "bin" / f"{self.name}-{self.version}-{digest.hexdigest()[:8]}"
+
+    def built_as(self, program: str) -> str:
+        """Return the name that `go build` gives a program: the last of its package's, but no v3."""
+        package = self.programs[program]
+        path = self.module if package == "." else package
+        return next(word for word in reversed(path.split("/")) if not _MAJOR.fullmatch(word))
 
 
 @dataclass(frozen=True)

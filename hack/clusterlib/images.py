@@ -30,8 +30,6 @@ DOCKERFILES = paths.HACK / "images.d"
 BASE_PACKAGES = "python3,python3-venv,ca-certificates"
 # Of /usr/share, what nobody reads in a container.
 _UNREAD = ("doc", "man", "locale", "info")
-# What builds the package inside the image.
-BUILD_PACKAGES = ("setuptools>=80", "wheel")
 ROOT_NEEDED = "building images needs root"
 NO_MIRROR = "apt knows no Debian mirror, or not yet what it offers; try `apt-get update`"
 UNKNOWN = "no image {name!r}; there are: {names}"
@@ -50,6 +48,7 @@ class Image:
         program: the built program that it contains and has its version from, if any.
         sources: what of the checkout it contains, relative.
         python: whether it is built on the base image, with wheels at hand.
+        kopia: whether it has Kopia's program, out of Kopia's image.
     """
 
     name: str
@@ -57,6 +56,7 @@ class Image:
     program: str | None = None
     sources: tuple[str, ...] = ()
     python: bool = False
+    kopia: bool = False
 
 
 BASE = Image("base", DOCKERFILES / "base" / "Dockerfile")
@@ -72,10 +72,12 @@ CONTROLLER = Image(
         "pyproject.toml",
         "setup.cfg",
         "requirements/runtime.txt",
+        "requirements/build.txt",
         "controller",
         "reconcilers",
     ),
     python=True,
+    kopia=True,
 )
 
 # What a node needs to start, and what the project is about.
@@ -159,6 +161,9 @@ class Builder:
             digest.update(BASE_PACKAGES.encode())
         if image.python:
             digest.update(self.archive(BASE).name.encode())
+        if image.kopia:
+            # Where it is has its version in it, and a digest of what it is built from.
+            digest.update(self._components.program(str(KOPIA.program)).parent.name.encode())
         for name, source in sorted(context.items()):
             digest.update(f"{name}\0{_mode(source)}\0".encode())
             digest.update(source.read_bytes())
@@ -175,6 +180,8 @@ class Builder:
                 "--build-arg=PIP_NO_INDEX=1",
                 "--build-arg=PIP_FIND_LINKS=/wheels",
             ]
+        if image.kopia:
+            arguments.append(f"--build-arg=KOPIA_IMAGE=docker-archive:{self.archive(KOPIA)}")
         name = reference(image, self._components)
         what = f"building the image {name}"
         built = [*_buildah(), "build", f"--tag={name}", *arguments, str(context)]
@@ -199,21 +206,20 @@ class Builder:
 
     def _wheels(self) -> Path:
         """Return the directory with the wheels of the pinned requirements; fetch them once."""
-        requirements = paths.CHECKOUT / "requirements" / "runtime.txt"
-        digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:16]
+        lists = [paths.CHECKOUT / "requirements" / f"{name}.txt" for name in ("runtime", "build")]
+        digest = hashlib.sha256(b"".join(file.read_bytes() for file in lists)).hexdigest()[:16]
         directory = paths.cache() / "wheels" / digest
         if directory.exists():
             return directory
         directory.parent.mkdir(parents=True, exist_ok=True)
-        what = "fetching the wheels of requirements/runtime.txt"
+        what = "fetching the wheels of requirements/"
         with tempfile.TemporaryDirectory(dir=directory.parent) as scratch:
             environment, fetched = Path(scratch) / "venv", Path(scratch) / "wheels"
             _logged([sys.executable, "-m", "venv", str(environment)], what, self._log)
             download = [str(environment / "bin" / "pip"), "download", "--quiet"]
-            # For the image's Python, whichever runs this. The package itself is built in the
-            # image, with setuptools.
-            download += ["--only-binary=:all:", "--python-version=3.11"]
-            download += [f"--dest={fetched}", f"--requirement={requirements}", *BUILD_PACKAGES]
+            # For the image's Python, whichever runs this.
+            download += ["--only-binary=:all:", "--python-version=3.11", "--require-hashes"]
+            download += [f"--dest={fetched}", *(f"--requirement={file}" for file in lists)]
             _logged(download, what, self._log)
             fetched.rename(directory)
         return directory
@@ -226,8 +232,10 @@ class Builder:
 
 
 def with_base(images: Iterable[Image]) -> list[Image]:
-    """Return the images with the base image before them, if one of them needs it."""
+    """Return the images with those before them that they are built from."""
     wanted = list(images)
+    if KOPIA not in wanted and any(image.kopia for image in wanted):
+        wanted.insert(0, KOPIA)
     return [BASE, *wanted] if any(image.python for image in wanted) else wanted
 
 

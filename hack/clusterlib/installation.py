@@ -38,7 +38,8 @@ class Installation:
     @property
     def steps(self) -> int:
         """How many steps it takes; none if nothing is missing."""
-        return bool(self.packages) + len(self.programs) + len(self.images)
+        built = builds.steps(self.components, self.programs)
+        return bool(self.packages) + built + len(self.images)
 
     def carry_out(self, progress: Progress) -> None:
         """Install and build what is missing.

@@ -14,6 +14,7 @@ from clusterlib.progress import Progress
 from demolib import objects
 from demolib.backends import FILE_STORE, MANIFESTS, Backend
 from demolib.backup import Client
+from demolib.functions import POD, Functions, pod
 
 if TYPE_CHECKING:
     from demolib.kubectl import Kubectl
@@ -26,12 +27,12 @@ CLIENT = MANIFESTS / "samples" / "client"
 # Names that the manifests give.
 NAMESPACE = "kanister"
 IN_NAMESPACE = [f"--namespace={NAMESPACE}"]
-CLIENT_NAMESPACE = "backup-client"
 CONTROLLER = "deployment/repository-server-controller"
 DEFINITION = "customresourcedefinition/repositoryservers.cr.kanister.io"
 CLIENT_POD = "client"
 
 STEPS = 9
+FUNCTIONS_STEPS = 4
 PASSWORD_BYTES = 24
 EVIDENCE_LINES = 30
 TIMEOUT = "--timeout=180s"
@@ -45,16 +46,25 @@ class Demo:
         images: what the cluster has or can pull.
         target: the cluster.
         backend: where the repository is.
+        functions: whether the data functions lose a folder and restore it as well.
     """
 
     def __init__(
-        self, kubectl: Kubectl, images: Images, target: Target, backend: Backend = FILE_STORE
+        self,
+        kubectl: Kubectl,
+        images: Images,
+        target: Target,
+        backend: Backend = FILE_STORE,
+        *,
+        functions: bool = False,
     ) -> None:
         self._kubectl = kubectl
         self._images = images
         self._target = target
         self._backend = backend
-        self._progress = Progress(STEPS + bool(backend.store))
+        self._functions = functions
+        steps = STEPS + bool(backend.store) + FUNCTIONS_STEPS * functions
+        self._progress = Progress(steps)
         # What the cluster has to be told of the store; None for a volume.
         self._store: Store | None = None
         # What kubectl shows about the step that runs, should it fail.
@@ -74,6 +84,8 @@ class Demo:
         self._make_server()
         self._connect_client()
         self._back_up_and_restore()
+        if self._functions:
+            self._lose_and_restore()
 
     def describe(self) -> str:
         """Return how kubectl describes the RepositoryServer.
@@ -130,7 +142,6 @@ class Demo:
         self._evidence = [["get", "secrets", *IN_NAMESPACE]]
         with self._progress.step("making the passwords and the certificate"):
             client = self._kubectl.render(CLIENT)
-            self._kubectl.apply(objects.of_kind(client, "Namespace"))
             wanted = objects.of_kind([*self._sample(), *client], "Secret")
             existing = self._kubectl.existing(wanted)
             missing = objects.missing_secrets(wanted, existing, _generate_password)
@@ -196,25 +207,27 @@ class Demo:
         return self._kubectl.look("get", self._backend.server, *options)
 
     def _connect_client(self) -> None:
-        inside = f"--namespace={CLIENT_NAMESPACE}"
-        self._evidence = [["describe", "pod", CLIENT_POD, inside], ["logs", CLIENT_POD, inside]]
-        with self._progress.step(f"connecting a client in namespace {CLIENT_NAMESPACE}"):
+        self._evidence = [
+            ["describe", "pod", CLIENT_POD, *IN_NAMESPACE],
+            ["logs", CLIENT_POD, *IN_NAMESPACE],
+        ]
+        with self._progress.step("connecting a client by the published Secret"):
             server = self._kubectl.get("repositoryserver", self._backend.sample, NAMESPACE)
-            connection = objects.connection(server, CLIENT_NAMESPACE)
-            outcome = self._kubectl.apply([connection])
-            if outcome.changed:
-                # A pod reads its environment once.
-                options = [inside, "--ignore-not-found"]
-                what = "deleting the client of the former server"
-                self._kubectl.run("delete", "pod", CLIENT_POD, *options, what=what)
+            info = server["status"]["serverInfo"]
+            secret = info["connectionSecretName"]
             client = objects.with_images(self._kubectl.render(CLIENT), self._images)
-            self._kubectl.apply(objects.of_kind(client, "Pod"))
-            self._wait("condition=Ready", f"pod/{CLIENT_POD}", CLIENT_NAMESPACE)
-        note(connection["data"]["url"])
-        note(f"certificate {connection['data']['fingerprint']}")
+            pods = objects.of_kind(objects.connected_by(client, secret), "Pod")
+            if not all(objects.reads(pod, secret) for pod in self._kubectl.existing(pods)):
+                # A pod's volumes do not change.
+                what = "deleting the client of another server"
+                self._in_namespace("delete", "pod", CLIENT_POD, what=what)
+            self._kubectl.apply(pods)
+            self._wait("condition=Ready", f"pod/{CLIENT_POD}")
+        note(info["url"])
+        note(f"certificate {info['tlsFingerprint']}")
 
     def _back_up_and_restore(self) -> None:
-        client = Client(self._kubectl, CLIENT_NAMESPACE, CLIENT_POD)
+        client = Client(self._kubectl, NAMESPACE, CLIENT_POD)
         with self._progress.step("writing a folder of random files in the client"):
             client.write_folder()
         with self._progress.step("backing it up through the server"):
@@ -226,8 +239,31 @@ class Demo:
             client.compare(snapshot)
         note("the same, byte for byte")
 
-    def _wait(self, condition: str, resource: str, namespace: str = NAMESPACE) -> None:
-        options = [f"--for={condition}", f"--namespace={namespace}", TIMEOUT]
+    def _lose_and_restore(self) -> None:
+        self._evidence = [["describe", "pod", POD, *IN_NAMESPACE], ["logs", POD, *IN_NAMESPACE]]
+        functions = Functions(self._kubectl, NAMESPACE)
+        with self._progress.step("starting a pod with the data functions"):
+            server = self._kubectl.get("repositoryserver", self._backend.sample, NAMESPACE)
+            # A pod reads its environment once.
+            options = ["pod", POD, "--ignore-not-found", "--wait"]
+            self._in_namespace("delete", *options, what="deleting the pod of before")
+            image, users = self._images.controller, f"{self._backend.sample}-users"
+            started = pod(namespace=NAMESPACE, image=image, server=server, users=users)
+            self._kubectl.apply([started])
+            self._wait("condition=Ready", f"pod/{POD}")
+        with self._progress.step("writing a folder and backing it up by BackupData"):
+            before = functions.write_folder()
+            outputs = functions.back_up()
+        note(" ".join(f"{name}={value}" for name, value in outputs.items()))
+        with self._progress.step("losing it"):
+            functions.lose()
+        with self._progress.step("restoring it by RestoreData, and comparing"):
+            functions.restore(outputs["backupTag"])
+            functions.compare(before)
+        note("the same, byte for byte")
+
+    def _wait(self, condition: str, resource: str) -> None:
+        options = [f"--for={condition}", *IN_NAMESPACE, TIMEOUT]
         self._kubectl.run("wait", resource, *options, what=f"waiting for {resource}")
 
     def _in_namespace(self, *arguments: str, what: str) -> str:

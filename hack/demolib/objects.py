@@ -26,6 +26,9 @@ PLACEHOLDER = "placeholder-"
 SERVER_IMAGE_VARIABLE = "RSC_SERVER_IMAGE"
 POD_OVERRIDE_VARIABLE = "RSC_POD_OVERRIDE"
 
+# Of the sample's client: where the server is.
+CONNECTION_VOLUME = "connection"
+
 # Changes with the image's content where its name stays, so that a new build is rolled out.
 BUILD_ANNOTATION = "hack-demo/build"
 
@@ -276,21 +279,25 @@ def local_volume(claim: Mapping[str, Any], path: str) -> Object:
     }
 
 
-def connection(server: Mapping[str, Any], namespace: str) -> Object:
-    """Return the ConfigMap that tells the sample's client where the server is.
+def connected_by(client: Iterable[Object], secret: str) -> list[Object]:
+    """Return copies of the sample's client that read where the server is from a Secret.
 
     Args:
-        server: the RepositoryServer, which is Ready: its status names Service and fingerprint.
-        namespace: the client's.
+        client: the objects of the sample.
+        secret: the name of the Secret.
     """
-    info = server["status"]["serverInfo"]
-    url = f"https://{info['serviceName']}.{server['metadata']['namespace']}.svc:51515"
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": "repository-server", "namespace": namespace},
-        "data": {"url": url, "fingerprint": info["tlsFingerprint"]},
-    }
+    copies = copy.deepcopy(list(client))
+    for obj in of_kind(copies, "Pod"):
+        for volume in obj["spec"]["volumes"]:
+            if volume["name"] == CONNECTION_VOLUME:
+                volume["secret"]["secretName"] = secret
+    return copies
+
+
+def reads(pod: Mapping[str, Any], secret: str) -> bool:
+    """Tell whether a pod mounts a Secret."""
+    volumes = pod["spec"].get("volumes", [])
+    return any(volume.get("secret", {}).get("secretName") == secret for volume in volumes)
 
 
 def others(objects: Iterable[Object]) -> list[Identity]:

@@ -10,6 +10,7 @@ from reconcilers.pods import allowed, overrides, strategicmerge
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import pod
 from reconcilers.repositoryserver.inputs import permissions
+from reconcilers.repositoryserver.publish import profileuser
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -220,6 +221,15 @@ MEANINGS = {
             _metadata_refusal(permissions.ANNOTATIONS, why)
             for why in (permissions.WHY_SELECTED, permissions.WHY_CONFINED)
         ),
+    ),
+    "spec.publish.connection": Meaning(
+        "Secret `repo-server-NAME-connection` with `url`, `fingerprint`, `tls.crt` and `ca.crt`",
+        "there is no such Secret",
+    ),
+    "spec.publish.kanisterProfile.user": Meaning(
+        "`username`, `hostname` and `userPassphrase` of Profile `repo-server-NAME`",
+        "the only user of the server",
+        (profileuser.SEVERAL, profileuser.UNKNOWN, profileuser.NONE, profileuser.NONE_SUCH),
     ),
     "spec.server.podOverride": Meaning(
         "the pod's spec; applied after all other fields",

@@ -29,6 +29,7 @@ value of a Secret.
 - [spec.storage](#specstorage)
 - [spec.repository](#specrepository)
 - [spec.server](#specserver)
+- [spec.publish](#specpublish)
 - [status](#status)
 - [conditions](#conditions)
 - [Secrets](#secrets)
@@ -119,7 +120,7 @@ def _conditions() -> Iterator[str]:
 def _reason(reason: str, kind: reasons.Kind) -> str:
     """Return the row of a reason."""
     could = (True,) if kind is reasons.Kind.READY else (False, True)
-    rows = [reasons.shown(kind, serving=serving) for serving in could]
+    rows = [reasons.shown(kind, available=available) for available in could]
     cells = [
         " / ".join(dict.fromkeys(str(cell(row)) for row in rows))
         for cell in (

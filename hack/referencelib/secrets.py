@@ -310,6 +310,13 @@ SECRETS = (
                 "`--tls-key-file`: the private key of the first certificate, in PEM",
                 refusals=(certificates.NOT_PEM, certificates.MISMATCH),
             ),
+            Key(
+                ("ca.crt",),
+                "no",
+                "`ca.crt` of the Secret that `spec.publish.connection` makes, in PEM",
+                "that Secret has no such key",
+                (certificates.NOT_PEM,),
+            ),
         ),
     ),
     Secret(

@@ -57,8 +57,8 @@ class Software:
         """
         wanted = set(stores)
         programs = [name for store, name in GO_PROGRAMS.items() if store in wanted]
-        absent = builds.missing(self._components, programs)
-        builds.build_missing(self._components, absent, Progress(len(absent)))
+        steps = builds.steps(self._components, programs)
+        builds.build_missing(self._components, programs, Progress(steps))
         if wanted & PYTHON_STORES:
             self._python.make()
         if "azure" in wanted:

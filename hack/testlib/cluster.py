@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,10 +24,14 @@ CLUSTER = "RSC_TEST_CLUSTER"
 AUDIT_LOG = "RSC_TEST_AUDIT_LOG"
 CONTROLLER_IMAGE = "RSC_TEST_CONTROLLER_IMAGE"
 SERVER_IMAGE = "RSC_TEST_SERVER_IMAGE"
+EVIDENCE = "RSC_TEST_EVIDENCE"
 
 NAME = "test-e2e-{pid}"
 # This one, and those that tests make for themselves: the number is the process that takes it down.
 NAME_PATTERN = re.compile(r"test-(?:e2e|e2e-local|integration|outages)-(\d+)")
+
+# States of a process as proc(5) has them: a zombie, and one that is going.
+ENDED = frozenset("ZX")
 
 FAILED = "`{command}` failed; what it printed above says why"
 
@@ -46,6 +51,8 @@ def build_control_plane(given: Mapping[str, str], foreground: Foreground) -> Non
     if KUBECONFIG not in given:
         _take_down_orphans(foreground)
         _run(["cluster", "build", "--control-plane-only"], given, foreground)
+        # For a server of Kopia's, which some of them have a client talk to.
+        _run(["cluster", "build", "kopia"], given, foreground)
 
 
 @contextlib.contextmanager
@@ -63,9 +70,20 @@ def for_tests(given: Mapping[str, str], foreground: Foreground) -> Iterator[Mapp
     Raises:
         ClusterError: the cluster did not come up.
     """
-    if KUBECONFIG in given:
-        yield given
-        return
+    # What the processes that run tests side by side leave to the one that looks at all of it.
+    with tempfile.TemporaryDirectory(prefix="evidence-") as evidence:
+        told = {**given, EVIDENCE: evidence}
+        if KUBECONFIG in given:
+            yield told
+            return
+        with _made_for_tests(told, foreground) as all_told:
+            yield all_told
+
+
+@contextlib.contextmanager
+def _made_for_tests(
+    given: Mapping[str, str], foreground: Foreground
+) -> Iterator[Mapping[str, str]]:
     _take_down_orphans(foreground)
     state, known = State(NAME.format(pid=os.getpid())), components.load()
     _run(["stores", "build"], given, foreground)
@@ -84,6 +102,8 @@ def for_tests(given: Mapping[str, str], foreground: Foreground) -> Iterator[Mapp
         }
     finally:
         _take_down(state.name, foreground)
+        # Processes of tests that were ended have made some of their own.
+        _take_down_orphans(foreground)
 
 
 def orphans(names: Iterable[str], runs: Callable[[int], bool]) -> list[str]:
@@ -100,13 +120,14 @@ def orphans(names: Iterable[str], runs: Callable[[int], bool]) -> list[str]:
 def runs(pid: int) -> bool:
     """Tell whether there is a process of an id that has not ended.
 
-    One that was killed is there until who started it, or the machine's first process, looks at it;
-    it has no command line any more.
+    One that was killed is there until who started it, or the machine's first process, looks at it.
     """
     try:
-        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+        text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return False
+    # Its state follows its program's name, which may hold anything.
+    return text.rpartition(")")[2].split()[0] not in ENDED
 
 
 def _take_down_orphans(foreground: Foreground) -> None:

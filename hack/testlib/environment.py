@@ -79,12 +79,13 @@ class Environment:
     def _install(self, log: Path) -> None:
         # The list is whole: what it does not name must not come along.
         options = ["--disable-pip-version-check", "--progress-bar=off", "--no-deps"]
+        options.append("--require-hashes")
         command = [self.program("python"), "-m", "pip", "install", *options]
         failure = INSTALL_FAILED.format(file=self._name)
         _logged([*command, f"--requirement={self._requirements}"], log, failure)
 
     def _fetched(self, log: Path) -> str:
-        wanted = len(self._requirements.read_text().split())
+        wanted = self._requirements.read_text().count("==")
         fetched = sum(line.startswith("Collecting ") for line in log.read_text().splitlines())
         return f"({fetched} of {wanted} packages)"
 

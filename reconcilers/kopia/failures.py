@@ -71,7 +71,7 @@ _NO_STORAGE: Final = re.compile(r"cannot (?:open|access) storage|can't connect t
 
 # Kopia: cli/command_server_tls.go prints it once the repository has been opened.
 _STARTED: Final = "SERVER ADDRESS: "
-# What Kopia says on opening. What a server has said before of its clients tells nothing of it.
+# What Kopia says on opening. What a server has said before of its clients says nothing of it.
 _OPENING: Final = re.compile(r"open(?:ing)? repository: .*|can't connect to storage.*", re.DOTALL)
 
 # Azure's library prints a page; these lines of it say what is wrong.
@@ -242,14 +242,18 @@ def _cause(output: str) -> str:
     return _PASSED_ON.sub("", _last_line(output)).rstrip(".")[:_CAUSE_LENGTH]
 
 
-def last_line(output: str) -> str:
-    """Return the line that says why, cut to 300 characters.
+def last_line(output: str, length: int = _CAUSE_LENGTH) -> str:
+    """Return the line that says why, cut to a length.
 
     The last one, unless Kopia panicked: then what follows is a trace of its stack. Nor is it the
     last one where Azure answered. It is without colours and queries of URLs, and without what is
     different each time that the same is wrong.
+
+    Args:
+        output: What Kopia printed.
+        length: Characters that are kept. Default: 300.
     """
-    return _last_line(output)[:_CAUSE_LENGTH]
+    return _last_line(output)[:length]
 
 
 def _last_line(output: str) -> str:

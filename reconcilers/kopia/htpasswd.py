@@ -24,15 +24,17 @@ _HASH_BYTES = 20
 _LINE_BYTES = 1 + len(_SCHEME) + (_SALT_BYTES + _HASH_BYTES) // 3 * 4 + 1
 
 
-def hashes(passwords: Mapping[str, str], former: Mapping[str, str] | None = None) -> dict[str, str]:
+def hashes(
+    passwords: Mapping[str, str], present: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """Return a hash of each user's password.
 
     Args:
         passwords: By user.
-        former: The hashes of before. A user with the same password keeps the hash, so that the same
-            users make the same file. Default: none.
+        present: The hashes as they are. A user with the same password keeps the hash, so that the
+            same users make the same file. Default: none.
     """
-    before = former or {}
+    before = present or {}
     return {
         user: before[user] if user in before and verify(password, before[user]) else _hash(password)
         for user, password in passwords.items()

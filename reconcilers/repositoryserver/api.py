@@ -131,6 +131,25 @@ class TokenSettings:
 
 
 @frozen
+class Publish:
+    """What is published of a server for those who connect to it.
+
+    Args:
+        connection: Whether there is a Secret with what a client needs, but a user.
+        profile: Whether there is a Profile of Kanister's.
+        profile_user: As whom the Profile connects, `user@host`; empty for the only user.
+    """
+
+    connection: bool = False
+    profile: bool = False
+    profile_user: str = ""
+
+    def __bool__(self) -> bool:
+        """Return whether anything is published."""
+        return self.connection or self.profile
+
+
+@frozen
 class RepositoryServer:
     """The desired state of one repository server.
 
@@ -158,6 +177,7 @@ class RepositoryServer:
         drain_seconds: Seconds that a replaced pod goes on serving its sessions.
         refresh_seconds: Seconds between two looks at the storage; None for Kopia's own.
         pod: What is said of the pod.
+        publish: What is published for clients.
         own_secrets: Names of the Secrets that the controller has made for it, as far as they are
             known: of these the names stay whatever the resource refers to since.
     """
@@ -188,6 +208,7 @@ class RepositoryServer:
     drain_seconds: int = DEFAULT_DRAIN_SECONDS
     refresh_seconds: int | None = None
     pod: PodSettings = field(factory=PodSettings)
+    publish: Publish = field(factory=Publish)
     own_secrets: frozenset[str] = frozenset()
 
     @property
@@ -296,6 +317,7 @@ def parse(obj: Mapping[str, Any]) -> RepositoryServer:
         drain_seconds=_or_default(server.get("drainSeconds"), DEFAULT_DRAIN_SECONDS),
         refresh_seconds=server.get("refreshSeconds"),
         pod=_pod_settings(server),
+        publish=_publish(obj["spec"].get("publish") or {}),
     )
 
 
@@ -369,6 +391,16 @@ def _maintenance(value: Mapping[str, Any] | None, identity: str) -> Maintenance 
     if value is None:
         return None
     return Maintenance(value["schedule"], value.get("owner") or identity)
+
+
+def _publish(settings: Mapping[str, Any]) -> Publish:
+    # An empty object asks for it: what is left out, or null, does not.
+    profile = settings.get("kanisterProfile")
+    return Publish(
+        connection=settings.get("connection") is not None,
+        profile=profile is not None,
+        profile_user=(profile or {}).get("user", ""),
+    )
 
 
 def _token(settings: Mapping[str, Any] | None) -> TokenSettings | None:

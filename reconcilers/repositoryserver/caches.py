@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from controller.cache.store import Key
+    from controller.errors import ClientError
     from controller.resource import Object
 
 INDEX_OWNER: Final = "owner"
@@ -36,6 +37,22 @@ class Cache(Protocol):
         """Return the objects with a value in an index."""
 
 
+class CacheOnDemand(Cache, Protocol):
+    """What an informer holds of a resource that need not be there, and is followed on demand.
+
+    As `controller.cache.shared.SharedInformer`.
+    """
+
+    def demand(self) -> None:
+        """Begin to follow the resource."""
+
+    def has_synced(self) -> bool:
+        """Return whether it holds what there is; also True before a demand, and if refused."""
+
+    def refusal(self) -> ClientError | None:
+        """Return the API server's answer if by it there is nothing to follow."""
+
+
 CacheT_co = TypeVar("CacheT_co", bound=Cache, covariant=True)
 
 
@@ -58,6 +75,7 @@ class Caches(Generic[CacheT_co]):
         jobs: Jobs that maintain repositories, indexed by owner.
         endpoint_slices: EndpointSlices of the servers, indexed by the name of their Service.
         service_accounts: ServiceAccounts without their content.
+        profiles: Kanister's Profiles, indexed by owner and label.
     """
 
     servers: CacheT_co
@@ -70,6 +88,7 @@ class Caches(Generic[CacheT_co]):
     jobs: CacheT_co
     endpoint_slices: CacheT_co
     service_accounts: CacheT_co
+    profiles: CacheOnDemand
 
 
 def owner_uids(obj: Mapping[str, Any]) -> list[str]:

@@ -72,6 +72,10 @@ def follow(operator: Operator) -> Caches[SharedInformer]:
             resources.ENDPOINT_SLICES, OF_SERVERS, indexers=by_service, trim=trim_slice
         ),
         service_accounts=operator.informer(resources.SERVICE_ACCOUNTS, NAMES_AND_VERSIONS),
+        # All of them: one of somebody else's may have the name of ours.
+        profiles=operator.informer(
+            resources.PROFILES, optional=True, on_demand=True, indexers=by_owner
+        ),
     )
 
 

@@ -31,7 +31,7 @@ USERS_VERSION_FILE = "version"
 _GLOBAL = " ".join(GLOBAL_FLAGS)
 NOT_THERE_YET = 75
 # Waits for the kubelet at most four seconds: its next look at the pod may be a minute away.
-_TAKE_UP_SCRIPT = f"""
+_LOAD_SCRIPT = f"""
 tries=0
 until [ "$(cat {USERS_DIRECTORY}/{USERS_VERSION_FILE})" = "$1" ]; do
   tries=$((tries + 1))
@@ -44,14 +44,14 @@ exec {" ".join(REFRESH)}
 # Reads names up to a line `end`, which no user has for a name: an exec's standard input cannot be
 # closed in the protocol that every API server speaks. A name may begin with a dash, hence the `--`.
 # Each deletion has a limit: BusyBox's timeout, under which the script runs, ends the shell alone.
-_FORGET_SCRIPT = f"""
+_PURGE_SCRIPT = f"""
 while read -r user; do
   [ "$user" != end ] || exec {" ".join(REFRESH)}
   timeout -k 1 30 {EXECUTABLE} {_GLOBAL} server user delete -- "$user" >/dev/null || exit
 done
 exit 1
 """
-FORGET_USERS = ("/bin/sh", "-c", _FORGET_SCRIPT)
+PURGE_USERS = ("/bin/sh", "-c", _PURGE_SCRIPT)
 
 
 def ready_check(directory: str) -> tuple[str, ...]:
@@ -63,19 +63,19 @@ def ready_check(directory: str) -> tuple[str, ...]:
     return ("/bin/sh", "-c", _SEE_DIRECTORY, directory, *STATUS) if directory else STATUS
 
 
-def take_up_users(version: str) -> tuple[str, ...]:
-    """Return the command that lets a running server take up its users.
+def load_users(version: str) -> tuple[str, ...]:
+    """Return the command that loads the users into a running server.
 
     It ends with `NOT_THERE_YET` if the kubelet has not brought them into the pod.
 
     Args:
         version: Of the users, as it stands beside them.
     """
-    return ("/bin/sh", "-c", _TAKE_UP_SCRIPT, "take-up-users", version)
+    return ("/bin/sh", "-c", _LOAD_SCRIPT, "load-users", version)
 
 
-def forget_users_input(names: Iterable[str]) -> bytes:
-    """Return what `FORGET_USERS` reads from standard input.
+def purge_users_input(names: Iterable[str]) -> bytes:
+    """Return what `PURGE_USERS` reads from standard input.
 
     Args:
         names: Users to delete from the repository; one that is not there is no error.

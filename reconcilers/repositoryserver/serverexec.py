@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from controller.commands import Commands
     from controller.reconcile import Request
     from controller.rest.podexec import ExecResult
-    from reconcilers.repositoryserver.context import Pass
+    from reconcilers.repositoryserver.context import ReconcileContext
+    from reconcilers.repositoryserver.perobject import States
 
 #: Seconds for one command. A server whose storage is away answers a refresh when it is back.
 COMMAND_SECONDS: Final = 30.0
@@ -50,14 +51,20 @@ class ServerCommands:
 
     Args:
         commands: Runs them.
+        states: Holds for which resources commands may run.
     """
 
-    def __init__(self, commands: Commands) -> None:
+    def __init__(self, commands: Commands, *, states: States) -> None:
         self._commands = commands
+        self._begun = states.per_object(self._drop_those_of_namesake)
+
+    def begin(self, current: ReconcileContext) -> None:
+        """Drop what runs for a deleted resource of the same name."""
+        self._begun.of(current)
 
     def ensure(
         self,
-        current: Pass,
+        current: ReconcileContext,
         pod: Mapping[str, Any],
         kind: str,
         argv: Sequence[str],
@@ -107,6 +114,9 @@ class ServerCommands:
         except ClientError as error:
             raise Unreachable(str(error)) from error
 
-    def forget(self, request: Request) -> None:
-        """Drop the commands of a resource that is gone, or that has a namesake."""
+    def drop(self, request: Request) -> None:
+        """Drop the commands of a resource that is gone."""
         self._commands.forget(request)
+
+    def _drop_those_of_namesake(self, current: ReconcileContext) -> None:
+        self._commands.forget(current.request)

@@ -9,6 +9,7 @@ from controller.handler import enqueue_owner, not_own_creation, not_own_write
 from controller.reconcile import Request
 from controller.workqueue.queue import LOW_PRIORITY
 from controller.workqueue.ratelimit import ExponentialRateLimiter
+from reconcilers import resources
 from reconcilers.pods import allowed
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.caches import (
@@ -20,7 +21,7 @@ from reconcilers.repositoryserver.caches import (
 from reconcilers.repositoryserver.informers import follow, instance, released
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
 from reconcilers.repositoryserver.rollout import endpoints
-from reconcilers.repositoryserver.rollout.throttle import Turns
+from reconcilers.repositoryserver.rollout.throttle import RolloutSlots
 from reconcilers.repositoryserver.status.metrics import RepositoryServerCollector
 from reconcilers.repositoryserver.status.sharing import Repositories
 
@@ -75,7 +76,7 @@ def setup(
         recorder=operator.recorder,
         clock=operator.clock,
         settings=settings,
-        turns=Turns(max_replacements, clock=operator.clock),
+        slots=RolloutSlots(max_replacements, clock=operator.clock),
         repositories=Repositories(wake),
         pod_override=pod_override,
     )
@@ -87,6 +88,7 @@ def setup(
         .owns(caches.network_policies, predicate=not_own_creation)
         .owns(caches.secrets, predicate=not_own_creation)
         .owns(caches.cron_jobs, predicate=not_own_creation)
+        .owns(operator.informer(resources.PROFILES), predicate=not_own_creation)
         .watches(caches.jobs, wakes.owners_of_cron_job)
         # Its EndpointSlices may have been seen before it: it says whom they concern.
         .owns(caches.services)

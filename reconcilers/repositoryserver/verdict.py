@@ -134,5 +134,5 @@ class PodContext:
         return cls(claim, setting)
 
 
-class Unsettled(Exception):
+class RetryLater(Exception):
     """Something has to go before work can go on; nobody has to do anything about it."""

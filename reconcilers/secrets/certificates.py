@@ -91,6 +91,11 @@ class ServerCertificate:
     fingerprint: str
     not_after: datetime
 
+    @property
+    def leaf(self) -> str:
+        """The server's own certificate: one block of PEM, without the chain."""
+        return pem.certificates_text(pem.certificates(self.certificate)[:1])
+
 
 def server_certificate(secret: SecretData) -> ServerCertificate:
     """Return the certificate, whose first block is the server's, and its key.
@@ -127,6 +132,24 @@ def server_certificate(secret: SecretData) -> ServerCertificate:
         leaf.fingerprint(hashes.SHA256()).hex(),
         leaf.not_valid_after_utc,
     )
+
+
+def authority(secret: SecretData) -> str:
+    """Return the certificates of the authority that has signed the server's; empty without any.
+
+    Args:
+        secret: The Secret of the server's certificate. cert-manager writes the key `ca.crt`.
+
+    Raises:
+        InvalidInput: The key holds something else.
+    """
+    text = secret.optional("ca.crt")
+    if not text:
+        return ""
+    try:
+        return pem.certificates_text(pem.certificates(text))
+    except ValueError:
+        raise secret.refused(REASON_INVALID, NOT_PEM, "ca.crt", what="a certificate") from None
 
 
 def refuse_unreadable(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 from prometheus_client import CollectorRegistry
@@ -22,10 +23,13 @@ from reconcilers import resources
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Of the controller and the servers. Not that of the manifests: the tests must not touch what lives
-# on a cluster that somebody uses.
-NAMESPACE = "repository-server-test"
-CLIENTS = "repository-server-test-clients"
+#: Which of the processes this is that pytest-xdist runs side by side; "" where there is but one.
+WORKER: Final = os.environ.get("PYTEST_XDIST_WORKER", "")
+
+#: Of the controller and the servers, and so of each process. Not that of the manifests: the tests
+#: must not touch what lives on a cluster that somebody uses.
+NAMESPACE: Final = "-".join(filter(None, ("repository-server-test", WORKER)))
+CLIENTS: Final = f"{NAMESPACE}-clients"
 
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 NODES = Resource("", "v1", "nodes", "Node", namespaced=False)
@@ -34,8 +38,8 @@ CLAIMS = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
 EVENTS = Resource("events.k8s.io", "v1", "events", "Event")
 
-# On what has no namespace, so that it is found again.
-LABEL = "repository-server-test"
+#: On what has no namespace, with this one as its value, so that it is found again.
+LABEL: Final = "repository-server-test"
 
 # What the controller makes for a RepositoryServer.
 CHILDREN = (
@@ -123,7 +127,7 @@ def clear(cluster: Cluster) -> None:
     """Remove what a run, perhaps one that was killed, has left."""
     for namespace in (NAMESPACE, CLIENTS):
         cluster.delete(NAMESPACES, namespace, "")
-    for volume in cluster.client.list(VOLUMES, "", label_selector=LABEL)["items"]:
+    for volume in cluster.client.list(VOLUMES, "", label_selector=f"{LABEL}={NAMESPACE}")["items"]:
         cluster.delete(VOLUMES, volume["metadata"]["name"], "")
 
 

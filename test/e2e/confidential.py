@@ -7,6 +7,7 @@ import secrets
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from ahocorasick_rs import AhoCorasick
 from attrs import define, field
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ class Confidential:
     """The passwords and keys of one session, by what they are."""
 
     _values: dict[str, str] = field(factory=dict, repr=False)
+    # What finds all of them in one pass, with a word for each; made anew when there are others.
+    _finder: tuple[AhoCorasick, list[str]] | None = field(init=False, default=None, repr=False)
 
     def password(self, what: str) -> str:
         """Make a password and remember it."""
@@ -33,6 +36,7 @@ class Confidential:
     def remember(self, what: str, value: str) -> str:
         """Look for a value, too, and return it."""
         self._values[f"{what} ({len(self._values)})"] = value
+        self._finder = None
         return value
 
     def remember_key(self, what: str, pem: str) -> str:
@@ -42,14 +46,23 @@ class Confidential:
                 self.remember(what, line)
         return pem
 
+    def values(self) -> dict[str, str]:
+        """Return a copy of them, by what they are."""
+        return dict(self._values)
+
     def found_in(self, text: str) -> list[str]:
         """Return what of it is in a text, plain or encoded, never the value itself."""
-        return [
-            f"{what}, {encoding}"
-            for what, value in self._values.items()
-            for encoding, encoded in encodings(value)
-            if encoded in text
-        ]
+        if self._finder is None:
+            told = [
+                (encoded, f"{what}, {encoding}")
+                for what, value in self._values.items()
+                for encoding, encoded in encodings(value)
+            ]
+            self._finder = AhoCorasick([one for one, _ in told]), [words for _, words in told]
+        finder, words = self._finder
+        # Overlapping: one may begin with another.
+        matches = finder.find_matches_as_indexes(text, overlapping=True)
+        return [words[number] for number in sorted({match[0] for match in matches})]
 
     def __len__(self) -> int:
         """Return how many there are."""

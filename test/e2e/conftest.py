@@ -1,4 +1,9 @@
-"""One cluster, one controller, one pair of client pods for the session; a server for each test."""
+"""One controller and one pair of client pods for the session; a server of its own for each test.
+
+A session is a process. `hack/test` has several run side by side on one cluster, each with
+namespaces of its own, and then one more, for the tests marked `alone`: they take away what the
+others need, or look at what these have left.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from clusterlib import locks
 from controller.rest.kubeconfig import load_api_client
 from e2e import cluster as clusters
-from e2e import diagnosis
+from e2e import diagnosis, evidence
 from e2e.backup_client import Client
-from e2e.cluster import CLIENTS, NAMESPACE, NAMESPACES, Cluster
+from e2e.cluster import CLIENTS, NAMESPACE, NAMESPACES, WORKER, Cluster
 from e2e.descriptions import Description, document
 from e2e.installation import Controller
 from e2e.node import Node
@@ -31,20 +37,19 @@ SERVER_IMAGE = "RSC_TEST_SERVER_IMAGE"
 # A file for what `kubectl describe` prints of the servers that the tests see.
 DESCRIPTIONS = "RSC_TEST_DESCRIPTIONS"
 
+# Files whose tests take long. Side by side they come first: one that is begun late is waited for.
+LONG = ("test_rotation.py", "test_outages.py", "test_compatibility.py", "test_access.py")
 LAST = "test_confidentiality.py"
 
-RECORDED = pytest.StashKey[list[tuple[str, float]]]()
-DESCRIBED = pytest.StashKey[list[Description]]()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[RECORDED] = []
-    config.stash[DESCRIBED] = []
+# What a test adds to its report, which comes to the process that prints the summary.
+RECORDED = "seconds"
+DESCRIBED = "description"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # It looks at what all the others have left. The sort keeps the order of the rest.
-    items.sort(key=lambda item: item.path.name == LAST)
+    first = LONG if WORKER else ()
+    # The last looks at what all the others have left. The sort keeps the order of the rest.
+    items.sort(key=lambda item: (item.path.name == LAST, item.path.name not in first))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -61,20 +66,25 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+    terminalreporter: pytest.TerminalReporter, exitstatus: pytest.ExitCode
 ) -> None:
-    recorded = config.stash[RECORDED]
+    """Show the times that the tests recorded, and write the descriptions that they made."""
+    added = [
+        (report.nodeid, key, value)
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.stats.get(outcome, ())
+        if report.when == "call"
+        for key, value in report.user_properties
+    ]
+    recorded = [(node, *value) for node, key, value in added if key == RECORDED]
     if recorded:
         terminalreporter.section("times")
-        for what, seconds in recorded:
-            terminalreporter.write_line(f"{seconds:6.1f} s  {what}")
-
-
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+        for node, what, seconds in sorted(recorded):
+            terminalreporter.write_line(f"{seconds:6.1f} s  {node.rpartition('::')[2]}: {what}")
     path = os.environ.get(DESCRIPTIONS)
-    if path and exitstatus == pytest.ExitCode.OK:
-        seen = session.config.stash[DESCRIBED]
-        Path(path).write_text(document(seen))
+    described = [Description(*value) for _, key, value in added if key == DESCRIBED]
+    if path and described and exitstatus == pytest.ExitCode.OK:
+        Path(path).write_text(document(described))
 
 
 @pytest.fixture
@@ -82,7 +92,7 @@ def record_seconds(request: pytest.FixtureRequest) -> Callable[[str, float], Non
     """Give a function that has a time shown at the end of the run."""
 
     def record(what: str, seconds: float) -> None:
-        request.config.stash[RECORDED].append((f"{request.node.name}: {what}", seconds))
+        request.node.user_properties.append((RECORDED, (what, seconds)))
 
     return record
 
@@ -121,21 +131,27 @@ def witness(
 
 
 @pytest.fixture(scope="session")
-def definition(cluster: Cluster) -> None:
+def definition(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Install the CRD alone, so that its objects can be watched."""
-    cluster.kubectl.run("apply", "--kustomize=manifests/crd")
+    # kubectl fails where another one creates the same object at the same time.
+    shared = tmp_path_factory.getbasetemp().parent if WORKER else tmp_path_factory.getbasetemp()
+    with locks.exclusive(shared / "definition"):
+        cluster.kubectl.run("apply", "--kustomize=manifests/crd")
 
 
 @pytest.fixture(scope="session")
 def controller(
     cluster: Cluster,
-    witness: Witness,  # noqa: ARG001 - it sees the controller from its first line on
+    witness: Witness,  # it sees the controller from its first line on
     tmp_path_factory: pytest.TempPathFactory,
-) -> Controller:
+) -> Iterator[Controller]:
     """Give the controller, installed from the manifests."""
     installed = Controller(cluster)
     installed.install(tmp_path_factory.mktemp("overlay"))
-    return installed
+    yield installed
+    folder = os.environ.get(evidence.FOLDER)
+    if WORKER and folder:
+        evidence.keep(evidence.gather(cluster, witness, installed), Path(folder))
 
 
 @pytest.fixture(scope="session")
@@ -148,11 +164,9 @@ def node(cluster: Cluster) -> Iterator[Node]:
 
 
 @pytest.fixture(scope="session")
-def stores(cluster: Cluster) -> Iterator[ObjectStores]:
+def stores(cluster: Cluster) -> ObjectStores:
     """Give the object stores of this machine."""
-    started = ObjectStores(cluster)
-    yield started
-    started.remove()
+    return ObjectStores(cluster)
 
 
 @pytest.fixture(scope="session")
@@ -201,7 +215,7 @@ def describe(request: pytest.FixtureRequest, cluster: Cluster) -> Callable[[Serv
         text = cluster.kubectl.run(
             "describe", f"--namespace={NAMESPACE}", f"repositoryserver/{described.name}"
         )
-        shown = Description(f"{heading[0].upper()}{heading[1:]}", text)
-        request.config.stash[DESCRIBED].append(shown)
+        shown = (f"{heading[0].upper()}{heading[1:]}", text)
+        request.node.user_properties.append((DESCRIBED, shown))
 
     return keep

@@ -15,8 +15,9 @@ INTRODUCTION = """\
 
 What `kubectl describe repositoryserver` prints for a healthy server, and for one with each fault
 that the controller reports, as printed during the end-to-end tests. The message of the condition
-`Ready` is also that of the event. It names the object, the field or key, and the fix. Once the
-fault is fixed, the server becomes Ready by itself within seconds.
+`Ready` is also that of the event, and of `Stalled`, which is True because none of these faults
+passes by itself. It names the object, the field or key, and the fix. Once the fault is fixed, the
+server becomes Ready by itself within seconds.
 
 `hack/describe-failures` generates this file.
 

@@ -241,7 +241,8 @@ FAULTS = (
         "UserNameInvalid",
         "key CLIENT of Secret {namespace}/{server}-users, named by "
         "spec.server.userAccess.userAccessSecretRef, makes the user backup@CLIENT, which Kopia "
-        "refuses; user and host may hold lower-case letters, digits, `-`, `_` and `.` only",
+        "refuses; rename the key: user and host may hold lower-case letters, digits, `-`, `_` and "
+        "`.` only",
         _rename_host("CLIENT"),
     ),
     Fault(
@@ -251,7 +252,7 @@ FAULTS = (
         "UserNameInvalid",
         "key Backup_at_client of Secret {namespace}/{server}-users, named by "
         "spec.server.userAccessSecretRef, makes the user Backup@client, which Kopia refuses; "
-        "user and host may hold lower-case letters, digits, `-`, `_` and `.` only",
+        "rename the key: user and host may hold lower-case letters, digits, `-`, `_` and `.` only",
         _rename_host("Backup_at_client", "backup_at_client"),
     ),
     Fault(

@@ -86,6 +86,11 @@ class Kubectl:
         body = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
         self.run("create", "--filename=-", stdin=json.dumps(body))
 
+    def apply(self, objects: Iterable[Object]) -> None:
+        """Create objects or make them as they are given, whoever else does the same at the time."""
+        body = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+        self.run("apply", "--server-side", "--filename=-", stdin=json.dumps(body))
+
     def shell(self, namespace: str, pod: str, script: str) -> Ran:
         """Run a script in a pod; as it goes over standard input, it may hold a password."""
         return self.attempt(

@@ -48,7 +48,7 @@ class Node:
     Attributes:
         cluster: Whose node.
         directory: On its disk, with a folder for each volume. Clusters on one machine may share
-            the disk.
+            the disk, and so do processes that run tests side by side.
     """
 
     cluster: Cluster
@@ -58,7 +58,7 @@ class Node:
     def _of_the_cluster(self) -> str:
         # As good as a name of the cluster, which has none.
         uid = self.cluster.client.get(NAMESPACES, "", "kube-system")["metadata"]["uid"]
-        return f"{TEMPORARY}/{DIRECTORY_PREFIX}{uid}"
+        return f"{TEMPORARY}/{DIRECTORY_PREFIX}{uid}-{NAMESPACE}"
 
     def start(self) -> None:
         """Start the pod, and remove what a run that was killed has left on the disk."""
@@ -109,7 +109,7 @@ class Node:
         """Remove what is on the disk."""
         self.shell(f"rm -rf {self.directory}")
 
-    def make_volume(self, name: str) -> None:
+    def make_volume(self, name: str, namespace: str = NAMESPACE) -> None:
         """Make an empty volume on the disk, and the claim that is bound to it."""
         self.shell(f"mkdir -p {self.directory}/{name}")
         here = {"key": HOSTNAME, "operator": "In", "values": [self._hostname()]}
@@ -120,11 +120,11 @@ class Node:
                 {
                     "apiVersion": "v1",
                     "kind": "PersistentVolume",
-                    "metadata": {"name": f"{NAMESPACE}-{name}", "labels": {LABEL: ""}},
+                    "metadata": {"name": f"{NAMESPACE}-{name}", "labels": {LABEL: NAMESPACE}},
                     "spec": {
                         **shared,
                         "capacity": size,
-                        "claimRef": {"namespace": NAMESPACE, "name": name},
+                        "claimRef": {"namespace": namespace, "name": name},
                         "hostPath": {"path": f"{self.directory}/{name}", "type": "Directory"},
                         "persistentVolumeReclaimPolicy": "Retain",
                         "nodeAffinity": {
@@ -134,16 +134,16 @@ class Node:
                 }
             ]
         )
-        self.make_claim(name, name)
+        self.make_claim(name, name, namespace)
 
-    def make_claim(self, name: str, volume: str) -> None:
+    def make_claim(self, name: str, volume: str, namespace: str = NAMESPACE) -> None:
         """Make a claim for a volume."""
         self.cluster.kubectl.create(
             [
                 {
                     "apiVersion": "v1",
                     "kind": "PersistentVolumeClaim",
-                    "metadata": {"name": name, "namespace": NAMESPACE},
+                    "metadata": {"name": name, "namespace": namespace},
                     "spec": {
                         "accessModes": ["ReadWriteOnce"],
                         "storageClassName": "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -17,6 +17,10 @@ from e2e.server import PREFIX, ROOT_PATH
 from e2e.stores import CLUSTER
 from fakes.tcpproxy import TcpProxy
 from reconcilers.kopia.repository_config import CACHE_DIRECTORY
+
+CONTROLLERS: Final = "kube-controller-manager"
+# A kubelet renews its lease every 10 s; by itself Kubernetes waits for 50 s.
+GIVEN_UP_AFTER_SECONDS: Final = 22
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,11 +80,27 @@ def paused(component: str) -> Iterator[None]:
         outages.resume(component)
 
 
+@contextmanager
+def nodes_given_up_early() -> Iterator[None]:
+    """Have the cluster give a node up after two missed renewals of its lease, not after four."""
+    outages = of_local_cluster()
+    restart(outages, CONTROLLERS, f"--node-monitor-grace-period={GIVEN_UP_AFTER_SECONDS}s")
+    try:
+        yield
+    finally:
+        restart(outages, CONTROLLERS)
+
+
+def restart(outages: Outages, component: str, *flags: str) -> None:
+    """Kill a component of the cluster, and start it again with further flags."""
+    outages.kill(component)
+    outages.start(component, *flags)
+
+
 def restart_api_server() -> None:
     """Kill the API server, start it again, and return when it answers."""
     outages = of_local_cluster()
-    outages.kill("kube-apiserver")
-    outages.start("kube-apiserver")
+    restart(outages, "kube-apiserver")
     outages.wait_for_api()
 
 

@@ -13,7 +13,6 @@ from attrs import define, field
 
 from clusterlib import components
 from clusterlib.state import State
-from e2e.cluster import NAMESPACES
 from storelib.requests import sas_token
 from storelib.stores import Stores
 
@@ -33,6 +32,8 @@ TOKEN = "azure_storage_sas_token"
 class ObjectStores:
     """The stores of the cluster under test, each started when it is first asked for.
 
+    They and what the cluster has for them end with the cluster.
+
     Attributes:
         cluster: Whose pods use them.
     """
@@ -50,13 +51,6 @@ class ObjectStores:
         """Return what a store has logged."""
         return (State(os.environ[CLUSTER]).logs / f"store-{name}.log").read_text()
 
-    def remove(self) -> None:
-        """Delete what the cluster had for them; they end with it."""
-        for store in self._started.values():
-            for obj in store.objects:
-                if obj["kind"] == "Namespace":
-                    self.cluster.discard(NAMESPACES, obj["metadata"]["name"], "")
-
     def _start(self, name: str) -> Store:
         if name == AZURE_BY_TOKEN:
             return self._by_token(self.get("azure"))
@@ -65,7 +59,7 @@ class ObjectStores:
         store = Stores(State(os.environ[CLUSTER]), components.load()).up([name])[name]
         self._remember(store)
         if store.objects:
-            self.cluster.kubectl.create(dict(obj) for obj in store.objects)
+            self.cluster.kubectl.apply(dict(obj) for obj in store.objects)
         return store
 
     def _by_token(self, azure: Store) -> Store:

@@ -167,7 +167,7 @@ def test_users_whom_somebody_else_registered_are_left_alone(
 
     assert client.connect(server.name, somebody).code == 0
     assert server.users_in_repository() == ["somebody@else"]
-    assert events_of(cluster.events(ready), "UsersForgotten") == []
+    assert events_of(cluster.events(ready), "LegacyUsersPurged") == []
     assert told["status"]["repositoryUsers"] == 1
     warned = condition(told, "UsersInRepository")
     assert warned is not None

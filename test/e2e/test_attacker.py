@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from controller.resource import Resource
+from e2e import cluster as sessions
 from e2e.cluster import NAMESPACES
 from e2e.installation import MANIFESTS
 from e2e.server import condition
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from controller.resource import Object
     from e2e.cluster import Cluster
 
-NAMESPACE = "repository-server-test-attacker"
+NAMESPACE = f"{sessions.NAMESPACE}-attacker"
 ATTACKER = "attacker"
 CONTROLLER = "repository-server-controller"
 POLICIES = MANIFESTS / "policies"
@@ -120,7 +121,7 @@ IMPOSSIBLE = [
     pytest.param(
         {"podLabels": {"app.kubernetes.io/name": CONTROLLER}}, id="the controller's own label"
     ),
-    pytest.param({"podLabels": {names.LABEL_DIGEST: "x"}}, id="a label of a server's"),
+    pytest.param({"podLabels": {names.LABEL_HASH: "x"}}, id="a label of a server's"),
     pytest.param(
         {"serviceAccountToken": {"audience": "https://kubernetes.default.svc"}},
         id="a token for the API by the field",

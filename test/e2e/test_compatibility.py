@@ -230,7 +230,9 @@ def test_an_entry_that_the_removed_controller_made_opens_the_door_no_longer(
     no_controller.scale(REPLICAS)
     # The Ready of this controller: that one wrote none.
     ready = server.wait_ready()
-    wait_for("the entry to be removed", lambda: events_of(cluster.events(ready), "UsersForgotten"))
+    wait_for(
+        "the entry to be removed", lambda: events_of(cluster.events(ready), "LegacyUsersPurged")
+    )
 
     refused = client.connect(server.name, login(ready, former))
     assert refused.code != 0

@@ -1,7 +1,8 @@
-"""No password and no key of the session stands anywhere but in Secrets.
+"""No password and no key of any test stands anywhere but in Secrets.
 
-Runs last: it looks at what all the other tests have left. With `-k` it sees only what the tests
-chosen did; alone it fails, since nothing was there to be seen.
+Runs last: it looks at what all the other tests have left, in this session and in those that ran
+side by side before it. With `-k` it sees only what the tests chosen did; alone it fails, since
+nothing was there to be seen.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
+from e2e import evidence
 from e2e.cluster import NAMESPACE
 from e2e.confidential import Confidential
+from e2e.installation import DEPLOYMENT
 from e2e.waiting import wait_for
 from e2e.witness import CONFIG_MAPS
 from fakes.kopia import unbounded
@@ -29,12 +32,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from e2e.cluster import Cluster
+    from e2e.evidence import Evidence
     from e2e.installation import Controller
     from e2e.witness import Witness
 
 AUDIT_LOG = "RSC_TEST_AUDIT_LOG"
 
-CONTROLLER_USER = f"system:serviceaccount:{NAMESPACE}:repository-server-controller"
+CREATED = 201
+
+# In the namespace of any session.
+CONTROLLER_USER = re.compile(
+    r"system:serviceaccount:repository-server-test(-gw\d+)?:repository-server-controller"
+)
+
+pytestmark = pytest.mark.alone
 
 needs_audit_log = pytest.mark.skipif(
     AUDIT_LOG not in os.environ, reason="only a cluster of hack/cluster has its requests logged"
@@ -53,6 +64,24 @@ DISGUISES = [
 def leaks(texts: Iterable[tuple[str, str]], confidential: Confidential) -> list[str]:
     """Return where something confidential stands and what it is."""
     return [f"{where}: {what}" for where, text in texts for what in confidential.found_in(text)]
+
+
+@pytest.fixture(scope="module")
+def seen(cluster: Cluster, witness: Witness, controller: Controller) -> list[Evidence]:
+    """Give what this session and those before it have seen."""
+    folder = os.environ.get(evidence.FOLDER)
+    before = evidence.kept(Path(folder)) if folder else []
+    return [*before, evidence.gather(cluster, witness, controller)]
+
+
+@pytest.fixture(scope="module")
+def confidential(seen: list[Evidence]) -> Confidential:
+    """Give what is confidential in any of the sessions."""
+    found = Confidential()
+    for one in seen:
+        for what, value in one.confidential.items():
+            found.remember(f"{one.namespace}: {what}", value)
+    return found
 
 
 @pytest.fixture
@@ -124,34 +153,47 @@ def test_the_search_of_requests_finds_what_is_planted(
     )
 
 
-def test_no_object_holds_a_secret(cluster: Cluster, witness: Witness) -> None:
-    objects = dict(witness.objects())
+@needs_audit_log
+def test_each_namespace_that_had_a_server_has_been_watched(seen: list[Evidence]) -> None:
+    """But for that of the attacker, whose servers never run."""
+    had = {
+        request["objectRef"]["namespace"]
+        for request in map(json.loads, audited())
+        if request["verb"] == "create"
+        and request.get("objectRef", {}).get("resource") == "repositoryservers"
+        and request["responseStatus"]["code"] == CREATED
+    }
 
-    kinds = {where.split()[0] for where in objects}
-    assert kinds >= {"RepositoryServer", "Pod", "Service", "NetworkPolicy", "Event"}
-    assert len(cluster.confidential) > 0
-    assert leaks(objects.items(), cluster.confidential) == []
+    watched = {one.namespace for one in seen}
+    assert {name for name in had if not name.endswith("-attacker")} <= watched
+    assert had & watched
 
 
-def test_no_log_holds_a_secret(cluster: Cluster, witness: Witness, controller: Controller) -> None:
-    logs = witness.logs()
+def test_no_object_holds_a_secret(seen: list[Evidence], confidential: Confidential) -> None:
+    assert len(confidential) > 0
+    for one in seen:
+        kinds = {where.split()[0] for where in one.objects}
+        assert kinds >= {"RepositoryServer", "Pod", "Service", "NetworkPolicy", "Event"}
+        assert leaks(one.objects.items(), confidential) == []
 
-    assert any(where.startswith(controller.pod()["metadata"]["name"]) for where in logs)
-    assert any("SERVER ADDRESS" in text for text in logs.values())
-    assert leaks(logs.items(), cluster.confidential) == []
+
+def test_no_log_holds_a_secret(seen: list[Evidence], confidential: Confidential) -> None:
+    for one in seen:
+        assert any(where.startswith(DEPLOYMENT) for where in one.logs)
+        assert any("SERVER ADDRESS" in text for text in one.logs.values())
+        assert leaks(one.logs.items(), confidential) == []
 
 
-def test_no_metric_holds_a_secret(cluster: Cluster, controller: Controller) -> None:
-    metrics = controller.metrics()
-
-    assert "controller_runtime_reconcile_total" in metrics
-    assert leaks([("metrics", metrics)], cluster.confidential) == []
+def test_no_metric_holds_a_secret(seen: list[Evidence], confidential: Confidential) -> None:
+    for one in seen:
+        assert "controller_runtime_reconcile_total" in one.metrics
+        assert leaks([("metrics", one.metrics)], confidential) == []
 
 
 @needs_audit_log
-def test_no_request_to_the_api_server_holds_a_secret(cluster: Cluster) -> None:
+def test_no_request_to_the_api_server_holds_a_secret(confidential: Confidential) -> None:
     """Addresses of all requests, and the bodies of those that are not about Secrets."""
-    assert leaks(requests(), cluster.confidential) == []
+    assert leaks(requests(), confidential) == []
 
 
 @needs_audit_log
@@ -160,18 +202,18 @@ def test_the_controller_runs_no_other_commands_in_pods_than_these() -> None:
     commands = {
         unbounded(parse_qs(urlsplit(request["requestURI"]).query)["command"])
         for request in map(json.loads, audited())
-        if request["user"]["username"] == CONTROLLER_USER
+        if CONTROLLER_USER.fullmatch(request["user"]["username"])
         and request.get("objectRef", {}).get("subresource") == "exec"
     }
 
     assert commands, "the controller ran nothing"
     for command in commands - {
         servercommands.LIST_USERS,
-        servercommands.FORGET_USERS,
+        servercommands.PURGE_USERS,
         servercommands.REFRESH,
         servercommands.MAINTENANCE_INFO,
     }:
-        assert command == servercommands.take_up_users(command[-1])
+        assert command == servercommands.load_users(command[-1])
         assert command[-1] == names.NO_USERS or re.fullmatch("[0-9a-f]{10}", command[-1])
 
 

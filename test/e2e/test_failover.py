@@ -35,6 +35,8 @@ def kill(controller: Controller, node: Node) -> None:
     node.kill(controller.pod())
 
 
+# It measures, so it has the machine to itself.
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("take_away", "within"),
     [

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import pytest
+
 from e2e import outages
 from e2e.backup_client import login
 from e2e.cluster import NAMESPACE
@@ -215,6 +217,7 @@ def test_an_image_that_cannot_be_pulled_is_told_once(server: Server) -> None:
     assert len(warnings(server, "ImagePullFailed")) == 1
 
 
+@pytest.mark.alone
 def test_a_server_comes_back_from_a_drained_node(server: Server) -> None:
     server.start()
     pod, kubectl = server.pod(), server.cluster.kubectl
@@ -232,6 +235,7 @@ def test_a_server_comes_back_from_a_drained_node(server: Server) -> None:
     assert server.pod()["metadata"]["uid"] != pod["metadata"]["uid"]
 
 
+@pytest.mark.alone
 def test_a_lost_node_is_named_and_over_when_it_is_back(
     server: Server, record_seconds: RecordSeconds
 ) -> None:
@@ -240,7 +244,7 @@ def test_a_lost_node_is_named_and_over_when_it_is_back(
     name, node = pod["metadata"]["name"], pod["spec"]["nodeName"]
     cluster = server.cluster
 
-    with outages.paused("kubelet"):
+    with outages.nodes_given_up_early(), outages.paused("kubelet"):
         wait_for(
             "the cluster to give the node up",
             lambda: cluster.client.get(resources.PODS, NAMESPACE, name),
@@ -297,6 +301,7 @@ def test_a_backup_goes_on_while_its_service_is_deleted(server: Server, client: C
     assert client.restore("again", me, snapshot) == running.checksums()
 
 
+@pytest.mark.alone
 def test_a_backup_goes_on_while_the_api_server_is_away_and_nothing_is_missed(
     server: Server, client: Client, controller: Controller, record_seconds: RecordSeconds
 ) -> None:

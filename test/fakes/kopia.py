@@ -80,15 +80,15 @@ class FakeKopia:
         command = unbounded(command)
         if command == servercommands.LIST_USERS:
             name, act = "list", self._list
-        elif command == servercommands.FORGET_USERS:
+        elif command == servercommands.PURGE_USERS:
             name, act = "forget", lambda: self._forget(stdin.decode())
         elif command == servercommands.MAINTENANCE_INFO:
             name, act = "maintenance info", self._maintenance_info
         elif command == servercommands.REFRESH:
             name, act = "refresh", FakeResult
         else:
-            assert command == servercommands.take_up_users(command[-1])
-            name, act = "take up", self._take_up
+            assert command == servercommands.load_users(command[-1])
+            name, act = "load users", self._load_users
         self.commands.append(name)
         self.meanwhile()
         if name in self.errors:
@@ -117,6 +117,6 @@ class FakeKopia:
         self.users -= set(names)
         return FakeResult(0 if end == "end" else 1)
 
-    def _take_up(self) -> FakeResult:
+    def _load_users(self) -> FakeResult:
         self.served = self.volume()
         return FakeResult()

@@ -323,7 +323,7 @@ def pod(status: Object | None = None, *, name: str = POD, digest: str = DIGEST) 
             "metadata": {
                 "name": name,
                 "namespace": NAMESPACE,
-                "labels": {names.LABEL_DIGEST: digest},
+                "labels": {names.LABEL_HASH: digest},
                 "ownerReferences": [api.parse(repository_server()).owner_reference()],
             },
             "spec": {"containers": [{"name": names.CONTAINER, "image": IMAGE}]},

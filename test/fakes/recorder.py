@@ -35,10 +35,10 @@ class FakeRecorder:
     ) -> None:
         self.events.append(Event(type_, reason, note, action, obj["metadata"]["name"]))
 
-    def told(self) -> list[str]:
+    def lines(self) -> list[str]:
         """Return the events, each as `TYPE REASON: note`."""
         return [f"{event.type} {event.reason}: {event.note}" for event in self.events]
 
     def warnings(self) -> list[str]:
         """Return the warnings among them."""
-        return [line for line in self.told() if line.startswith("Warning")]
+        return [line for line in self.lines() if line.startswith("Warning")]

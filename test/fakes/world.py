@@ -21,6 +21,7 @@ from fakes import objects
 from fakes.apiclient import Action, FakeClient
 from fakes.clock import FakeClock
 from fakes.kopia import FakeKopia
+from fakes.ondemand import OnDemand
 from fakes.recorder import FakeRecorder
 from fakes.replicasets import ReplicaSets
 from reconcilers import resources
@@ -38,29 +39,28 @@ from reconcilers.repositoryserver.caches import (
 from reconcilers.repositoryserver.children import names, record
 from reconcilers.repositoryserver.children.secrets import KEY_CERTIFICATE
 from reconcilers.repositoryserver.informers import instance, released
-from reconcilers.repositoryserver.newest import QUIET_SECONDS
-from reconcilers.repositoryserver.reconciler import (
-    POD_FIRST_SECONDS,
-    STAGE_PAUSE_SECONDS,
-)
+from reconcilers.repositoryserver.reconciler import POD_FIRST_SECONDS
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler as Reconciler
 from reconcilers.repositoryserver.rollout import endpoints
-from reconcilers.repositoryserver.rollout.throttle import Turns
+from reconcilers.repositoryserver.rollout.throttle import RolloutSlots
+from reconcilers.repositoryserver.rollout.update import QUIET_SECONDS
+from reconcilers.repositoryserver.status.stages import STAGE_PAUSE_SECONDS
 from reconcilers.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from controller.cache.store import IndexFunction
+    from controller.errors import ClientError
     from controller.resource import Object, Resource
-    from reconcilers.repositoryserver.context import Memory
+    from reconcilers.repositoryserver.users import sync
 
 REQUEST = Request(objects.NAMESPACE, objects.NAME)
 SERVICE = f"repo-server-{objects.NAME}"
 USERS_SECRET = f"{SERVICE}-users"
 USER = "backup@app"
 #: How many servers may be replaced at once.
-TURNS = 5
+SLOTS = 5
 
 # The requests of a pass, in the words of `FakeClient.taken`.
 READ_INPUTS = [
@@ -78,7 +78,7 @@ WRITE_STATUS = Action("patch", "repositoryservers/status", objects.NAME)
 
 # Those of the tests, so that they can be told from their hashes.
 _PASSWORDS = (objects.USER_PASSWORD_VALUE, "other", "n", "p")
-_PASS_SECONDS = 120
+_RECONCILE_SECONDS = 120
 _BY_OWNER: Mapping[str, IndexFunction] = {
     INDEX_OWNER: owner_uids,
     INDEX_INSTANCE: instance,
@@ -97,11 +97,13 @@ class World:
         replica_sets: Makes and deletes pods after each reconcile.
         clock: Moves when a test says so.
         settings: With which the next controller starts.
-        turns: Those of the servers that are being replaced.
+        slots: Those of the servers that are being replaced.
         pod_override: Which overrides of a pod the controller takes from its next start on.
         users_secret: Name of the Secret that the running server reads its users from.
         commands_wait: Commands run when `run_commands` says so, and not at once.
         woken: The servers that the end of a command has woken.
+        profiles: What the controller sees of Kanister's Profiles.
+        profiles_refused: What a list of these is answered with after the next start.
         endpoints_lag: The endpoints do not follow the Service by themselves.
         reconciler: The subject.
     """
@@ -113,12 +115,13 @@ class World:
         self.replica_sets = ReplicaSets(self.api)
         self.clock = FakeClock(objects.NOW)
         self.settings = Settings(image=objects.IMAGE)
-        self.turns = Turns(TURNS, clock=self.clock)
+        self.slots = RolloutSlots(SLOTS, clock=self.clock)
         self.pod_override = allowed.RESTRICTED
         self.users_secret = USERS_SECRET
         self.endpoints_lag = False
         self.commands_wait = False
         self.woken: list[Request] = []
+        self.profiles_refused: ClientError | None = None
         self._threads: list[Callable[[], None]] = []
         self.restart()
         for secret in objects.all_secrets():
@@ -154,6 +157,7 @@ class World:
                 store.add(secret)
             secrets = MutationCache(store, clock=self.clock, indexers=_BY_OWNER)
             self.api.caches.setdefault(resources.SECRETS, []).append(secrets)
+        self.profiles = OnDemand(self._cache(resources.PROFILES), self.profiles_refused)
         self.reconciler = Reconciler(
             client=self.api,  # type: ignore[arg-type]  # the fake has what is called
             commands=Commands(
@@ -175,11 +179,12 @@ class World:
                 jobs=self._cache(resources.JOBS),
                 endpoint_slices=self._cache(resources.ENDPOINT_SLICES, _BY_SERVICE),
                 service_accounts=self._cache(resources.SERVICE_ACCOUNTS),
+                profiles=self.profiles,
             ),
             recorder=self.recorder,
             clock=self.clock,
             settings=self.settings,
-            turns=self.turns,
+            slots=self.slots,
             pod_override=self.pod_override,
         )
 
@@ -193,28 +198,30 @@ class World:
 
     def reconcile(self) -> Result:
         """Reconcile, and once more if a new server has got its pod before its Service."""
-        result = self.pass_()
-        return self.pass_() if result.requeue_after == POD_FIRST_SECONDS else result
+        result = self.reconcile_once()
+        return self.reconcile_once() if result.requeue_after == POD_FIRST_SECONDS else result
 
-    def pass_(self) -> Result:
+    def reconcile_once(self) -> Result:
         """Let the endpoints follow the Service, unless they lag, and reconcile once."""
         service = self.api.store(resources.SERVICES).get(objects.NAMESPACE, SERVICE)
         if service is not None and not self.endpoints_lag:
-            digest = service["spec"]["selector"].get(names.LABEL_DIGEST)
+            digest = service["spec"]["selector"].get(names.LABEL_HASH)
             for pod in self.pods():
-                if names.digest_of(pod) == digest:
+                if names.hash_of(pod) == digest:
                     self.route_to(pod)
-        return self.pass_of(REQUEST)
+        return self.reconcile_of(REQUEST)
 
-    def pass_of(self, request: Request) -> Result:
+    def reconcile_of(self, request: Request) -> Result:
         """Reconcile a server once, be it another one."""
         try:
-            return self.reconciler.reconcile(request, Deadline.after(self.clock, _PASS_SECONDS))
+            return self.reconciler.reconcile(
+                request, Deadline.after(self.clock, _RECONCILE_SECONDS)
+            )
         finally:
             self.replica_sets.sync()
 
-    def tell(self) -> None:
-        """Reconcile until a stage is told."""
+    def report(self) -> None:
+        """Reconcile until a stage is reported."""
         self.reconcile()
         self.clock.step(STAGE_PAUSE_SECONDS)
         self.reconcile()
@@ -289,9 +296,10 @@ class World:
         change = {"metadata": {"annotations": {names.ANNOTATION_RECORD: text}}}
         self.api.put(resources.REPLICA_SETS, objects.merged(self.replica_set(), change))
 
-    def memory(self) -> Memory:
-        """Return what the reconciler remembers of the server."""
-        return self.reconciler._memories[REQUEST][1]  # noqa: SLF001 - nothing else shows it
+    def users_state(self) -> sync._State:
+        """Return what the reconciler remembers of the server's users."""
+        users = self.reconciler._parts.users  # noqa: SLF001 - nothing else shows it
+        return users._state._states[REQUEST][1]  # noqa: SLF001
 
     def server(self) -> Object:
         """Return the resource."""
@@ -311,7 +319,7 @@ class World:
     def selected(self) -> str:
         """Return the digest that the Service selects."""
         service = self._one(resources.SERVICES, SERVICE)
-        digest: str = service["spec"]["selector"][names.LABEL_DIGEST]
+        digest: str = service["spec"]["selector"][names.LABEL_HASH]
         return digest
 
     def secret(self, name: str) -> Object:

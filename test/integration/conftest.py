@@ -20,6 +20,7 @@ from controller.rest.client import Client
 from controller.rest.kubeconfig import load_api_client
 from controller.rest.transport import Transport
 from fakes.tcpproxy import TcpProxy
+from integration.container import Container, Run
 from integration.replicasets import ReplicaSetController
 
 #: Names the kubeconfig of a cluster to use; its user must be an administrator.
@@ -77,6 +78,21 @@ def over_network(kubeconfig: str, network: TcpProxy, tmp_path: Path) -> str:
     path = tmp_path / "kubeconfig"
     path.write_text(yaml.safe_dump(content))
     return str(path)
+
+
+@pytest.fixture
+def run(namespace: str) -> Iterator[Run]:
+    """Give a function that runs a replica of the controller over a kubeconfig."""
+    started: list[Container] = []
+
+    def start(kubeconfig: str, *flags: str) -> Container:
+        arguments = (f"--kubeconfig={kubeconfig}", f"--namespace={namespace}", *flags)
+        started.append(Container(arguments))
+        return started[-1].__enter__()
+
+    yield start
+    for one in started:
+        one.__exit__()
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -33,6 +34,9 @@ FIRST_DELAY: Final = 10.0
 
 REQUEST_SECONDS = 5.0
 START_SECONDS = 30.0
+
+
+Run = Callable[..., "Container"]
 
 
 @frozen

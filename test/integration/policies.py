@@ -35,7 +35,8 @@ SERVERS_ONLY: list[Object] = [
 ]
 PODS: Object = {"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]}
 CHILDREN: list[Object] = [
-    {"apiGroups": ["", "apps", "batch", "networking.k8s.io"], "resources": ["*"], "verbs": ["*"]}
+    {"apiGroups": ["", "apps", "batch", "networking.k8s.io"], "resources": ["*"], "verbs": ["*"]},
+    {"apiGroups": ["cr.kanister.io"], "resources": ["profiles"], "verbs": ["*"]},
 ]
 
 # Merged as a change into what a row of a table starts with.
@@ -103,6 +104,11 @@ LACKS = "the controller writes and deletes children of RepositoryServers only"
 
 def secret(name: str, **metadata: object) -> Object:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, **metadata}}
+
+
+def profile(name: str, **metadata: object) -> Object:
+    kind = {"apiVersion": resources.PROFILES.api_version, "kind": resources.PROFILES.kind}
+    return {**kind, "metadata": {"name": name, **metadata}, "location": {"type": "kopia"}}
 
 
 def child(

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import yaml
 from attrs import define, field
 
+from controller.cache.reflector import READ_TIMEOUT
 from controller.clock import SystemClock
 from controller.errors import ClientError, NotFound, TooManyRequests
 from controller.resource import Resource
@@ -55,6 +56,9 @@ DEFINITIONS = Resource(
 STUCK_AFTER = 90.0
 
 KUBELET_SECONDS = 0.2
+
+#: From an API server that is back to work that is done, on a busy machine.
+BACK_SECONDS = 60.0
 
 
 @define
@@ -200,6 +204,24 @@ def wait_for_pods(client: Client, namespace: str, count: int) -> list[Object]:
         return list(client.list(resources.PODS, namespace, label_selector=selector)["items"])
 
     return wait_for("the pods", pods, lambda found: len(found) == count)
+
+
+def wait_for_pod(client: Client, namespace: str, name: str, *, other_than: str = "") -> str:
+    """Wait until a server has a pod, be it behind a watch that is half-open; return its uid."""
+    (pod,) = wait_for(
+        f"the pod of {name}",
+        lambda: pods_of(client, namespace, name),
+        lambda pods: pods and pods[0]["metadata"]["uid"] != other_than,
+        seconds=READ_TIMEOUT + BACK_SECONDS,
+    )
+    uid: str = pod["metadata"]["uid"]
+    return uid
+
+
+def delete_pod(client: Client, namespace: str, name: str) -> None:
+    """Delete the one pod of a server."""
+    (pod,) = pods_of(client, namespace, name)
+    client.delete(resources.PODS, namespace, pod["metadata"]["name"])
 
 
 def set_status(client: Client, namespace: str, pods: Collection[Object], value: Object) -> None:

@@ -248,6 +248,14 @@ SELF_SIGNED: Object = {
             id="maintenance on a schedule",
         ),
         pytest.param(changed(SERVER, {"spec.server.fsGroup": -1}), id="a volume left as it is"),
+        pytest.param(
+            changed(SERVER, {"spec.publish": {"connection": {}, "kanisterProfile": {}}}),
+            id="all that can be published",
+        ),
+        pytest.param(
+            changed(SERVER, {"spec.publish.kanisterProfile": {"user": "backup@app.example"}}),
+            id="a Profile of one of several users",
+        ),
         pytest.param(changed(SERVER, {NETWORK_POLICY: {}}), id="no further peers"),
         pytest.param(changed(SERVER, {NETWORK_POLICY: {"from": []}}), id="an empty list of peers"),
         pytest.param(
@@ -495,6 +503,18 @@ def test_accepts(client: Client, namespace: str, obj: Object) -> None:
             id="maintenance of a repository for reading only",
         ),
         pytest.param(
+            "spec.publish.kanisterProfile",
+            {"user": "backup"},
+            "write the user of the Profile as user@host",
+            id="the user of a Profile without a host",
+        ),
+        pytest.param(
+            "spec.publish.connection",
+            True,
+            'must be of type object: "boolean"',
+            id="a connection that is true",
+        ),
+        pytest.param(
             "spec.server.fsGroup",
             -2,
             "should be greater than or equal to -1",
@@ -727,6 +747,7 @@ def test_keeps(
         pytest.param(nested("spec.server.runAsUser", 1000), id="user id"),
         pytest.param(nested("spec.server.fsGroup", -1), id="group of volumes"),
         pytest.param(nested("spec.repository.maintenance", {"schedule": "@daily"}), id="schedule"),
+        pytest.param(nested("spec.publish.connection", {}), id="what is published"),
         pytest.param(
             nested("spec.server.userAccess.userAccessSecretRef.name", "new"), id="access Secret"
         ),

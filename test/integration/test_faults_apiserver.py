@@ -34,13 +34,12 @@ from integration.running import Kubelet, create, pods_of
 from reconcilers import resources
 from reconcilers.repositoryserver import api, setup
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.newest import REASON_OUT_OF_TIME, REASON_REFUSED
 from reconcilers.repositoryserver.reconciler import (
     REASON_PANICKED,
     STATUS_GRACE_SECONDS,
-    PodFirst,
     RepositoryServerReconciler,
 )
+from reconcilers.repositoryserver.rollout.update import REASON_OUT_OF_TIME, REASON_REFUSED
 from reconcilers.repositoryserver.status import conditions as status
 from reconcilers.repositoryserver.status import reasons
 
@@ -55,7 +54,7 @@ if TYPE_CHECKING:
     from controller.resource import Object
     from fakes.tcpproxy import TcpProxy
     from integration.running import Running
-    from reconcilers.repositoryserver.context import Pass
+    from reconcilers.repositoryserver.context import ReconcileContext
 
     Start = Callable[..., Running]
 
@@ -348,7 +347,7 @@ def test_a_resource_that_is_edited_while_it_is_reconciled_ends_as_the_last_edit_
     for resource in (resources.REPLICA_SETS, resources.SECRETS):
         wait_for(
             f"the {resource.plural} of former edits to be gone",
-            functools.partial(client.list, resource, namespace, label_selector=names.LABEL_DIGEST),
+            functools.partial(client.list, resource, namespace, label_selector=names.LABEL_HASH),
             lambda found: [one["metadata"]["name"] for one in found["items"]] == [owner["name"]],
         )
 
@@ -451,26 +450,26 @@ def test_nobody_notices_that_the_clock_was_set(
     assert [event["note"] for event in events if event["type"] == "Warning"] == []
 
 
-def panic(_current: Pass) -> NoReturn:
+def panic(_current: ReconcileContext) -> NoReturn:
     raise KeyError("spec")
 
 
-def hang(current: Pass) -> NoReturn:
+def hang(current: ReconcileContext) -> NoReturn:
     SystemClock().wait_event(threading.Event(), current.deadline.remaining())
     current.deadline.check()
     raise AssertionError
 
 
-def be_refused(_current: Pass) -> NoReturn:
+def be_refused(_current: ReconcileContext) -> NoReturn:
     raise Forbidden(403, "Forbidden", "exceeded quota: pods")
 
 
 class Failing(RepositoryServerReconciler):
     """A reconciler whose passes over one resource fail."""
 
-    fail: Callable[[Pass], NoReturn] | None = None
+    fail: Callable[[ReconcileContext], NoReturn] | None = None
 
-    def _bring_about(self, current: Pass) -> status.Outcome | PodFirst:
+    def _bring_about(self, current: ReconcileContext) -> status.Outcome | None:
         if current.request.name == FIRST and Failing.fail is not None:
             Failing.fail(current)
         return super()._bring_about(current)
@@ -519,7 +518,7 @@ def test_one_is_told_of_and_others_go_on_while_its_reconcile(
     namespace: str,
     start: Start,
     monkeypatch: pytest.MonkeyPatch,
-    fail: Callable[[Pass], NoReturn],
+    fail: Callable[[ReconcileContext], NoReturn],
     counter: str,
     told: Said,
 ) -> None:

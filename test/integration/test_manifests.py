@@ -46,6 +46,12 @@ patches:
                   - {{name: RSC_SERVER_IMAGE, value: registry.example/kopia:1.2.3}}
 """
 
+PROFILES_OVERLAY = """
+resources: [{manifests}]
+components: [{manifests}/kanister-profiles]
+namespace: backup
+"""
+
 SETTINGS_OVERLAY = """
 resources: [{manifests}]
 namespace: backup
@@ -123,6 +129,19 @@ class TestOverlay:
         assert namespaces == {None, "backup"}
         assert find(objects, "Namespace")["metadata"]["name"] == "backup"
         assert subject["namespace"] == "backup"
+
+    def test_moves_the_right_to_write_profiles_as_well(
+        self, tmp_path: Path, build: Callable[[Path], list[Object]]
+    ) -> None:
+        manifests = os.path.relpath(MANIFESTS, tmp_path.resolve())
+        text = PROFILES_OVERLAY.format(manifests=manifests)
+        (tmp_path / "kustomization.yaml").write_text(text)
+
+        bindings = [obj for obj in build(tmp_path) if obj["kind"] == "RoleBinding"]
+
+        subjects = [(obj["metadata"]["namespace"], obj["subjects"][0]) for obj in bindings]
+        assert [namespace for namespace, _ in subjects] == ["backup", "backup"]
+        assert [subject["namespace"] for _, subject in subjects] == ["backup", "backup"]
 
     def test_sets_both_images(self, objects: list[Object]) -> None:
         pod = find(objects, "Deployment")["spec"]["template"]["spec"]

@@ -15,22 +15,18 @@ import pytest
 from clusterlib import components
 from clusterlib.outages import Outages
 from clusterlib.state import State
-from controller.cache.reflector import READ_TIMEOUT
 from controller.leaderelection.elector import EXIT_LOST
 from e2e.waiting import CLOCK, wait_for
 from integration import running
 from integration.conftest import KUBECONFIG_VARIABLE, client_of, run_cluster
-from integration.container import Container
-from integration.running import create, pods_of
-from reconcilers import resources
+from integration.running import create, delete_pod, wait_for_pod
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from controller.rest.client import Client
     from fakes.tcpproxy import TcpProxy
-
-    Run = Callable[..., Container]
+    from integration.container import Container, Run
 
 # They wait for minutes: what is promised is measured with the times that it is promised for.
 pytestmark = pytest.mark.timeout(400)
@@ -71,38 +67,6 @@ def client(kubeconfig: str) -> Client:
     made = client_of(kubeconfig)
     running.install_definition(made)
     return made
-
-
-@pytest.fixture
-def run(namespace: str) -> Iterator[Run]:
-    """Give a function that runs a replica over a kubeconfig."""
-    started: list[Container] = []
-
-    def start(kubeconfig: str, *flags: str) -> Container:
-        arguments = (f"--kubeconfig={kubeconfig}", f"--namespace={namespace}", *flags)
-        started.append(Container(arguments))
-        return started[-1].__enter__()
-
-    yield start
-    for one in started:
-        one.__exit__()
-
-
-def wait_for_pod(client: Client, namespace: str, name: str, *, other_than: str = "") -> str:
-    """Wait until a server has a pod, and return the pod's uid."""
-    (pod,) = wait_for(
-        f"the pod of {name}",
-        lambda: pods_of(client, namespace, name),
-        lambda pods: pods and pods[0]["metadata"]["uid"] != other_than,
-        seconds=READ_TIMEOUT + 2 * BACK_SECONDS,
-    )
-    uid: str = pod["metadata"]["uid"]
-    return uid
-
-
-def delete_pod(client: Client, namespace: str, name: str) -> None:
-    (pod,) = pods_of(client, namespace, name)
-    client.delete(resources.PODS, namespace, pod["metadata"]["name"])
 
 
 def leads(replica: Container) -> bool:
@@ -193,31 +157,4 @@ def test_a_compaction_of_etcd_while_the_watches_are_broken_hides_nothing(
     }
     assert "pods" in expired
     assert "too old" in expired["pods"]
-    assert replica.ends == []
-
-
-def test_half_open_watches_are_noticed_by_their_silence(
-    over_network: str, client: Client, namespace: str, network: TcpProxy, run: Run
-) -> None:
-    running.create_secrets(client, namespace)
-    create(client, namespace, FIRST)
-    replica = run(over_network)
-    pod = wait_for_pod(client, namespace, FIRST)
-    before = replica.metric("informer_relists_total")
-
-    network.freeze()
-    frozen = CLOCK.monotonic()
-    create(client, namespace, SECOND)
-    delete_pod(client, namespace, FIRST)
-    wait_for(
-        "the silence to show",
-        lambda: replica.metric("informer_last_contact_seconds", resource="pods") > READ_TIMEOUT / 2,
-    )
-    assert replica.probe("/healthz") == 200
-
-    wait_for_pod(client, namespace, SECOND)
-    wait_for_pod(client, namespace, FIRST, other_than=pod)
-    assert CLOCK.monotonic() - frozen < READ_TIMEOUT + SLACK_SECONDS
-    # Nothing was fetched anew: the watches went on where they were.
-    assert replica.metric("informer_relists_total") == before
     assert replica.ends == []

@@ -12,6 +12,7 @@ import yaml
 
 from controller.events import EVENTS
 from controller.rest.kubeconfig import load_api_client
+from e2e import profiles
 from e2e.waiting import wait_for
 from integration import policies, running
 from integration.policies import (
@@ -41,8 +42,10 @@ from integration.policies import (
     leave_behind,
     legacy,
     owner,
+    profile,
     secret,
 )
+from integration.running import DEFINITIONS
 from integration.test_crd import REPOSITORY_SERVERS
 from reconcilers import resources
 
@@ -379,6 +382,22 @@ def test_runs_commands(site: Site, pod: str, container: str, *, allowed: bool) -
     # No kubelet answers here.
     assert ran.returncode != 0
     assert ("in the containers of servers only" in ran.stderr) is not allowed
+
+
+def test_writes_profiles_of_servers_only(client: Client, site: Site) -> None:
+    client.apply(DEFINITIONS, "", resources.PROFILES.full_name, profiles.DEFINITION)
+    wait_for("Profiles to be known", lambda: running.serves(client, resources.PROFILES))
+
+    ours = profile("files-x", labels=LABELS, ownerReferences=OURS)
+    assert site.refusal(CONTROLLER, "create", "--filename=-", obj=ours) == ""
+    client.create(resources.PROFILES, site.namespace, profile("other"))
+    change = {"location": {"endpoint": "https://elsewhere"}}
+    for said in (
+        site.refusal(CONTROLLER, "create", "--filename=-", obj=profile("another")),
+        site.patch(CONTROLLER, change, "profile/other"),
+        site.refusal(CONTROLLER, "delete", "profile/other"),
+    ):
+        assert "children of RepositoryServers only" in said
 
 
 def test_can_do_all_of_the_controllers_work(

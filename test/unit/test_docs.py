@@ -14,7 +14,7 @@ from e2e.documented import PAGES as RUN_PAGES
 from e2e.documented import commands_of
 from e2e.faults import FAULTS, Fault
 from reconcilers.options import Options, parse_options
-from reconcilers.repositoryserver.children import applier
+from reconcilers.repositoryserver.children import applier, workload
 from reconcilers.repositoryserver.inputs import issuer
 from reconcilers.repositoryserver.rollout import router
 from reconcilers.repositoryserver.status import conditions as status
@@ -97,13 +97,15 @@ def test_commands_of_the_checkout_exist(page: Path) -> None:
 # Whose commands `hack/demo` runs, in words of its own; and one that is cut short.
 RUN_BY_DEMO = {"README.md", "manifests/samples/README.md"}
 CUT_SHORT = {"docs/storage.md"}
+# Whose commands are for its sample: test/e2e/test_functions.py runs them.
+OF_A_SAMPLE = {"docs/functions.md"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)
 def test_every_command_for_an_operator_is_run_by_a_test(page: Path) -> None:
     name = ids(page)
 
-    assert not commands_of(name) or name in {*RUN_PAGES, *RUN_BY_DEMO, *CUT_SHORT}
+    assert not commands_of(name) or name in {*RUN_PAGES, *RUN_BY_DEMO, *CUT_SHORT, *OF_A_SAMPLE}
 
 
 def test_every_flag_is_told_with_its_default() -> None:
@@ -137,10 +139,10 @@ def test_every_condition_is_told() -> None:
 
 def test_every_event_reason_is_told() -> None:
     told = (
-        applier.EVENT_REVISION_CREATED,
-        applier.EVENT_REVISION_RETIRED,
+        workload.EVENT_REVISION_CREATED,
+        workload.EVENT_REVISION_RETIRED,
         applier.EVENT_POD_DELETED,
-        applier.EVENT_POD_DRAINS,
+        workload.EVENT_POD_DRAINS,
         applier.EVENT_CHILD_RESTORED,
         issuer.EVENT_ISSUED,
         status.REASON_EXPIRING,
@@ -148,7 +150,7 @@ def test_every_event_reason_is_told() -> None:
         router.EVENT_REPLACED_IN_PLACE,
         router.EVENT_GAVE_BACK,
         sync.EVENT_USERS_CHANGED,
-        purge.EVENT_USERS_FORGOTTEN,
+        purge.EVENT_USERS_PURGED,
         status.REASON_NO_USERS,
         status.REASON_IN_REPOSITORY,
         writer.EVENT_NOT_AVAILABLE,

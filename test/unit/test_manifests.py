@@ -18,6 +18,7 @@ from reconcilers import options, settings
 from reconcilers.kopia.storage import kinds
 from reconcilers.kopia.storage.paths import repository_path
 from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver.children import names
 from reconcilers.secrets import data as secrets
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ KUSTOMIZATION = "kustomization.yaml"
 SECRETS_MADE_ELSEWHERE = {"file-store-tls", "s3-tls", "gcs-tls", "azure-tls"}
 
 # Keys of Secrets that hold nothing confidential.
-PLAIN_KEYS = {"username", "gcp_project_id", "azure_storage_account_id"}
+PLAIN_KEYS = {"username", "hostname", "gcp_project_id", "azure_storage_account_id"}
 
 STORES = ["s3", "gcs", "azure"]
 
@@ -178,6 +179,17 @@ class TestRights:
     def test_are_given_by_name(self, role: Object) -> None:
         assert "*" not in str(role["rules"])
 
+    def test_on_profiles_are_given_apart_and_to_the_same_account(self, role: Object) -> None:
+        apart = resources(MANIFESTS / "kanister-profiles")
+        account = find(resources(CONTROLLER), "ServiceAccount")["metadata"]["name"]
+        binding = find(apart, "RoleBinding")
+
+        assert not [rule for rule in role["rules"] if "profiles" in rule["resources"]]
+        (rule,) = find(apart, "Role")["rules"]
+        assert rule["resources"] == ["profiles"]
+        assert binding["roleRef"]["name"] == find(apart, "Role")["metadata"]["name"]
+        assert [subject["name"] for subject in binding["subjects"]] == [account]
+
     def test_reach_the_service_account_of_the_pod(self, deployment: Object) -> None:
         (subject,) = find(resources(CONTROLLER), "RoleBinding")["subjects"]
         account = find(resources(CONTROLLER), "ServiceAccount")
@@ -279,7 +291,7 @@ class TestSamples:
 
         assert named <= there | SECRETS_MADE_ELSEWHERE
 
-    @pytest.mark.parametrize("sample", ["file-store", *STORES, "client"])
+    @pytest.mark.parametrize("sample", ["file-store", *STORES, "client", "functions"])
     def test_hold_no_password_but_placeholders(self, sample: str) -> None:
         confidential = {
             key: value
@@ -306,7 +318,7 @@ class TestSamples:
                 for key, value in obj["stringData"].items()
                 if "password" in key or key.startswith(("client", "backup_at"))
             ]
-            for sample in ("file-store", *STORES, "client")
+            for sample in ("file-store", *STORES, "client", "functions")
         }
         assert not [value for found in values.values() for value in found if "placeholder" in value]
         assert min(len(value) for found in values.values() for value in found) >= 32
@@ -369,14 +381,50 @@ class TestSamples:
 
         assert credential["type"] == kinds.KINDS[location["type"]].credential_type
 
-    def test_let_the_client_in(self, file_store: list[Object]) -> None:
-        client = resources(SAMPLES / "client")
-        (peer,) = find(file_store, api.KIND)["spec"]["server"]["networkPolicy"]["from"]
+    @pytest.mark.parametrize("sample", ["file-store", *STORES])
+    def test_let_in_the_clients_of_the_other_namespace(self, sample: str) -> None:
+        reader = resources(SAMPLES / "connection-reader")
+        (peer,) = find(resources(SAMPLES / sample), api.KIND)["spec"]["server"]["networkPolicy"][
+            "from"
+        ]
 
         assert peer["namespaceSelector"]["matchLabels"] == {
-            "kubernetes.io/metadata.name": find(client, "Namespace")["metadata"]["name"]
+            "kubernetes.io/metadata.name": find(reader, "Namespace")["metadata"]["name"]
         }
-        assert peer["podSelector"]["matchLabels"] == find(client, "Pod")["metadata"]["labels"]
+
+    def test_connect_the_client_by_two_secrets_alone(self, file_store: list[Object]) -> None:
+        server = api.parse(in_namespace(find(file_store, api.KIND)))
+        client = resources(SAMPLES / "client")
+        pod = find(client, "Pod")["spec"]
+        (connection,) = (one["secret"] for one in pod["volumes"] if "secret" in one)
+        references = [one["valueFrom"] for one in container(pod)["env"] if "valueFrom" in one]
+
+        assert server.publish.connection
+        assert connection["secretName"] == names.connection_name(server)
+        assert [one["secretKeyRef"]["name"] for one in references] == [
+            find(client, "Secret")["metadata"]["name"]
+        ]
+        assert {obj["kind"] for obj in client} == {"Pod", "Secret"}
+
+    def test_let_an_account_of_another_namespace_read_one_secret(
+        self, file_store: list[Object]
+    ) -> None:
+        server = api.parse(in_namespace(find(file_store, api.KIND)))
+        reader = resources(SAMPLES / "connection-reader")
+        account = find(reader, "ServiceAccount")["metadata"]
+        binding = find(reader, "RoleBinding")
+
+        assert find(reader, "Role")["rules"] == [
+            {
+                "apiGroups": [""],
+                "resources": ["secrets"],
+                "resourceNames": [names.connection_name(server)],
+                "verbs": ["get"],
+            }
+        ]
+        assert binding["roleRef"]["name"] == find(reader, "Role")["metadata"]["name"]
+        assert binding["subjects"] == [{"kind": "ServiceAccount", **account}]
+        assert account["namespace"] != server.namespace
 
     def test_give_the_client_the_password_of_its_user(self, file_store: list[Object]) -> None:
         users = find(file_store, "Secret", "file-store-users")["stringData"]

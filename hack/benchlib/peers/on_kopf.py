@@ -31,6 +31,7 @@ GROUP, VERSION, PLURAL = "cr.kanister.io", "v1alpha1", "repositoryservers"
 MANAGER = "bench-peer"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 INSTANCE = "cr.kanister.io/repository-server"
+DIGEST = "cr.kanister.io/digest"
 APPLIED = "cr.kanister.io/applied"
 STEPS = (
     "ServerSetup",
@@ -38,6 +39,7 @@ STEPS = (
     "ServerInitialized",
     "ClientUserInitialized",
     "ServerRefreshed",
+    "Available",
     "Ready",
 )
 
@@ -53,15 +55,16 @@ PATHS = {
     "networkPolicy": "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies/{}",
     "secret": "/api/v1/namespaces/{}/secrets/{}",
     "users": "/api/v1/namespaces/{}/secrets/{}",
-    "pod": "/api/v1/namespaces/{}/pods/{}",
+    "replicaSet": "/apis/apps/v1/namespaces/{}/replicasets/{}",
     "service": "/api/v1/namespaces/{}/services/{}",
 }
+PODS = "/api/v1/namespaces/{}/pods/"
 
 KINDS = {
     "networkPolicy": "NetworkPolicy",
     "users": "Secret",
     "secret": "Secret",
-    "pod": "Pod",
+    "replicaSet": "ReplicaSet",
     "service": "Service",
 }
 
@@ -150,26 +153,30 @@ class Cache:
     Attributes:
         servers: by name.
         versions: of the users' Secrets, by name.
-        children: how each was applied and whether it is Ready, by kind and name.
+        children: how each was applied, by kind and name.
+        pods: the name of the pod that is Ready, by that of its ReplicaSet.
     """
 
     def __init__(self) -> None:
         self.servers: dict[str, Object] = {}
         self.versions: dict[str, str] = {}
-        self.children: dict[tuple[str, str], tuple[str | None, bool]] = {}
+        self.children: dict[tuple[str, str], str | None] = {}
+        self.pods: dict[str, str] = {}
 
     async def fill(self, api: Api, namespace: str) -> None:
         """List the children and the Secrets."""
-        for template in ("networkPolicy", "secret", "service", "pod"):
+        for template in ("networkPolicy", "secret", "service", "replicaSet"):
             kind, path = KINDS[template], PATHS[template]
-            # Whether a pod is Ready is in its status.
-            accept = "application/json" if kind == "Pod" else METADATA_ONLY
-            for item in await api.list(path.format(namespace, ""), accept):
+            for item in await api.list(path.format(namespace, ""), METADATA_ONLY):
                 manager = item["metadata"].get("labels", {}).get(MANAGED_BY)
                 if manager == MANAGER:
                     self.keep_child(kind, item)
                 elif kind == "Secret" and manager is None:
                     self.keep_version(item)
+        # Whether a pod is Ready is in its status.
+        for item in await api.list(PODS.format(namespace), "application/json"):
+            if item["metadata"].get("labels", {}).get(MANAGED_BY) == MANAGER:
+                self.keep_pod(item)
 
     def keep_server(self, body: Mapping[str, Any]) -> None:
         """Keep a server."""
@@ -186,10 +193,19 @@ class Cache:
     def keep_child(self, kind: str, body: Mapping[str, Any]) -> None:
         """Keep a child."""
         metadata = body["metadata"]
+        self.children[kind, metadata["name"]] = metadata.get("annotations", {}).get(APPLIED)
+
+    def keep_pod(self, body: Mapping[str, Any], *, gone: bool = False) -> None:
+        """Keep a pod as long as it is Ready."""
+        metadata = body["metadata"]
+        name, labels = metadata["name"], metadata["labels"]
+        replica_set = f"{labels[INSTANCE]}-{labels[DIGEST]}"
         conditions = body.get("status", {}).get("conditions", [])
         ready = any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
-        applied = metadata.get("annotations", {}).get(APPLIED)
-        self.children[kind, metadata["name"]] = (applied, ready)
+        if ready and not gone and not metadata.get("deletionTimestamp"):
+            self.pods[replica_set] = name
+        elif self.pods.get(replica_set) == name:
+            del self.pods[replica_set]
 
 
 @kopf.on.startup()
@@ -238,6 +254,7 @@ async def reconcile(*, name: str, patch: kopf.Patch, memo: kopf.Memo, **_: objec
 @kopf.on.event("networkpolicies", labels=OURS)
 @kopf.on.event("secrets", labels=OURS)
 @kopf.on.event("services", labels=OURS)
+@kopf.on.event("replicasets", labels=OURS)
 @kopf.on.event("pods", labels=OURS)
 async def child_changed(
     *,
@@ -249,7 +266,9 @@ async def child_changed(
     **_: object,
 ) -> None:
     """Look at the server whose child has changed; what was there at the start needs no look."""
-    if type == "DELETED":
+    if resource.kind == "Pod":
+        memo.cache.keep_pod(body, gone=type == "DELETED")
+    elif type == "DELETED":
         memo.cache.children.pop((resource.kind, body["metadata"]["name"]), None)
     else:
         memo.cache.keep_child(resource.kind, body)
@@ -315,11 +334,12 @@ async def bring_about(server: Object, memo: kopf.Memo) -> Object | None:
         await ensure(memo, "secret", versioned, words | data)
         memo.known[name] = known
     words |= {key: value for key, value in known.items() if key.startswith("$")}
-    if await ensure(memo, "pod", versioned, words):
-        kopf.event(server, type="Normal", reason="PodCreated", message=f"created pod {versioned}")
+    if await ensure(memo, "replicaSet", versioned, words):
+        message = f"created ReplicaSet {versioned}"
+        kopf.event(server, type="Normal", reason="RevisionCreated", message=message)
     await ensure(memo, "service", stable, words)
-    _, ready = memo.cache.children.get(("Pod", versioned), (None, False))
-    status = new_status(server, known, ready=ready, pod=versioned, stable=stable)
+    pod = memo.cache.pods.get(versioned, "")
+    status = new_status(server, known, pod=pod, stable=stable)
     if status is not None:
         # Whoever looks next need not write it again.
         server["status"] = status
@@ -333,8 +353,7 @@ async def ensure(memo: kopf.Memo, template: str, name: str, words: dict[str, str
     for word in sorted(words, key=len, reverse=True):
         text = text.replace(word, words[word])
     applied = hashlib.sha256(text.encode()).hexdigest()[:10]
-    there, _ = memo.cache.children.get((KINDS[template], name), (None, False))
-    if there == applied:
+    if memo.cache.children.get((KINDS[template], name)) == applied:
         return False
     body = json.loads(text)
     body["metadata"].setdefault("annotations", {})[APPLIED] = applied
@@ -369,13 +388,10 @@ def secret_data(
     location, password, admin, tls, users = secrets
     text = {key: base64.b64decode(value).decode() for key, value in location.items()}
     metadata = server["metadata"]
+    root_path = server["spec"]["repository"]["rootPath"]
+    directory = f"/mnt/data/{text['prefix']}/{root_path}/"
     config = {
-        "storage": {
-            "type": "filesystem",
-            "config": {
-                "path": f"/mnt/data/{text['prefix']}/{server['spec']['repository']['rootPath']}/"
-            },
-        },
+        "storage": {"type": "filesystem", "config": {"path": directory}},
         "caching": {
             "cacheDirectory": "/cache",
             "maxCacheSize": 1,
@@ -403,6 +419,7 @@ def secret_data(
         "$DIGEST": hashlib.sha256("\0".join(data.values()).encode()).hexdigest()[:10],
         "$FINGERPRINT": hashlib.sha256(certificate).hexdigest(),
         "$CLAIM": text["claimName"],
+        "$DIRECTORY": directory,
         "$USERS": version,
         "$USERS_ENCODED": base64.b64encode(version.encode()).decode(),
     }
@@ -421,18 +438,23 @@ def users_file(server: Object, users: dict[str, str]) -> str:
     return "".join(lines)
 
 
-def new_status(
-    server: Object, known: dict[str, Any], *, ready: bool, pod: str, stable: str
-) -> Object | None:
-    """Return the status of a server, or None if it is the present one."""
-    progress = "Ready" if ready else "Pending"
+def new_status(server: Object, known: dict[str, Any], *, pod: str, stable: str) -> Object | None:
+    """Return the status of a server, or None if it is the present one.
+
+    Args:
+        server: The resource.
+        known: What is remembered of its Secrets.
+        pod: Its pod that is Ready; empty if there is none.
+        stable: Name of the Service and the NetworkPolicy.
+    """
+    progress = "Ready" if pod else "Pending"
     before = server.get("status", {})
     if before.get("progress") == progress:
         return None
     # The time of a condition: the API server asks for one, and a peer may take its own.
     condition = {
-        "status": "True" if ready else "Unknown",
-        "reason": "Succeeded" if ready else "Pending",
+        "status": "True" if pod else "Unknown",
+        "reason": "Succeeded" if pod else "Pending",
         "message": "the server's pod and what belongs to it are in place",
         "lastTransitionTime": "2026-01-01T00:00:00Z",
         "observedGeneration": server["metadata"]["generation"],

@@ -48,6 +48,7 @@ type known struct {
 	digest      string
 	fingerprint string
 	claim       string
+	directory   string
 	// What tells one state of the users from another.
 	users string
 }
@@ -68,6 +69,7 @@ func render(template string, server *RepositoryServer, in *known, image string, 
 		"$DIGEST", in.digest,
 		"$FINGERPRINT", in.fingerprint,
 		"$CLAIM", in.claim,
+		"$DIRECTORY", in.directory,
 		"$USERS_ENCODED", base64.StdEncoding.EncodeToString([]byte(in.users)),
 		"$USERS", in.users,
 		"$IMAGE", image,
@@ -100,13 +102,14 @@ func secretData(server *RepositoryServer, secrets []corev1.Secret) ([]string, *k
 		return nil, nil, errors.New("tls.crt holds no certificate")
 	}
 	fingerprint := sha256.Sum256(block.Bytes)
+	directory := fmt.Sprintf("/mnt/data/%s/%s/", location["prefix"], server.Spec.Repository.RootPath)
 	config := fmt.Sprintf(
-		`{"storage": {"type": "filesystem", "config": {"path": "/mnt/data/%s/%s/"}}, `+
+		`{"storage": {"type": "filesystem", "config": {"path": "%s"}}, `+
 			`"caching": {"cacheDirectory": "/cache", "maxCacheSize": 1, "contentCacheSizeLimitBytes": 1, `+
 			`"maxMetadataCacheSize": 500000000, "metadataCacheSizeLimitBytes": 500000000, `+
 			`"maxListCacheDuration": 30}, "hostname": "%s.%s", "username": "repository-server", `+
 			`"enableActions": false}`,
-		location["prefix"], server.Spec.Repository.RootPath, server.Name, server.Namespace)
+		directory, server.Name, server.Namespace)
 	data := []string{
 		"$CONFIG", base64.StdEncoding.EncodeToString([]byte(config)),
 		"$REPOSITORY_PASSWORD", base64.StdEncoding.EncodeToString(password["repo-password"]),
@@ -120,6 +123,7 @@ func secretData(server *RepositoryServer, secrets []corev1.Secret) ([]string, *k
 		digest:      hex.EncodeToString(sum[:])[:10],
 		fingerprint: hex.EncodeToString(fingerprint[:]),
 		claim:       string(location["claimName"]),
+		directory:   directory,
 	}
 	htpasswd := usersFile(server, users)
 	sum = sha256.Sum256([]byte(htpasswd))

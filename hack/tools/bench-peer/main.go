@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -67,7 +68,9 @@ func run(namespace, image string, workers int, metrics, probes string) error {
 	}
 	secret := &metav1.PartialObjectMetadata{}
 	secret.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
-	watched := []client.Object{&RepositoryServer{}, &corev1.Pod{}, &corev1.Service{}, &networkingv1.NetworkPolicy{}, secret}
+	watched := []client.Object{
+		&RepositoryServer{}, &appsv1.ReplicaSet{}, &corev1.Pod{}, &corev1.Service{}, &networkingv1.NetworkPolicy{}, secret,
+	}
 	informers := make([]cache.Informer, 0, len(watched))
 	for _, object := range watched {
 		informer, err := mgr.GetCache().GetInformer(ctx, object)

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"slices"
 	"sync"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -20,7 +22,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-const indexSecret = "secret"
+const (
+	indexSecret     = "secret"
+	indexReplicaSet = "replicaset"
+
+	labelManagedBy = "app.kubernetes.io/managed-by"
+	labelServer    = "cr.kanister.io/repository-server"
+	labelDigest    = "cr.kanister.io/digest"
+)
 
 // Reconciler keeps the children of a RepositoryServer as they should be.
 type Reconciler struct {
@@ -40,16 +49,32 @@ func (r *Reconciler) setup(ctx context.Context, mgr ctrl.Manager, workers int) e
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &RepositoryServer{}, indexSecret, index); err != nil {
 		return err
 	}
+	replicaSet := func(obj client.Object) []string {
+		return []string{obj.GetLabels()[labelServer] + "-" + obj.GetLabels()[labelDigest]}
+	}
+	if err := mgr.GetFieldIndexer().IndexField(ctx, &corev1.Pod{}, indexReplicaSet, replicaSet); err != nil {
+		return err
+	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("repositoryserver").
 		For(&RepositoryServer{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		Owns(&corev1.Pod{}).
+		Owns(&appsv1.ReplicaSet{}).
+		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(serverOf)).
 		Owns(&corev1.Service{}).
 		Owns(&networkingv1.NetworkPolicy{}).
 		Owns(&corev1.Secret{}, builder.OnlyMetadata).
 		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.referring)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(r)
+}
+
+// serverOf returns the server that a pod runs for: the owner of its owner.
+func serverOf(_ context.Context, pod client.Object) []reconcile.Request {
+	if pod.GetLabels()[labelManagedBy] != manager {
+		return nil
+	}
+	name := types.NamespacedName{Namespace: pod.GetNamespace(), Name: pod.GetLabels()[labelServer]}
+	return []reconcile.Request{{NamespacedName: name}}
 }
 
 // referring returns the servers that refer to a Secret.
@@ -85,7 +110,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	pod, err := r.ensurePod(ctx, &server, in)
+	pod, err := r.ensureReplicaSet(ctx, &server, in)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -145,17 +170,28 @@ func (r *Reconciler) versionOf(ctx context.Context, namespace, name string) (str
 	return secret.ResourceVersion, err
 }
 
-// ensurePod applies the pod if it is not as it should be, and returns the cached one, if any.
-func (r *Reconciler) ensurePod(ctx context.Context, server *RepositoryServer, in *known) (*corev1.Pod, error) {
+// ensureReplicaSet applies the ReplicaSet if it is not as it should be, and returns its cached pod, if any.
+func (r *Reconciler) ensureReplicaSet(ctx context.Context, server *RepositoryServer, in *known) (*corev1.Pod, error) {
 	name := types.NamespacedName{Namespace: server.Namespace, Name: server.Name + "-" + in.digest}
-	var pod corev1.Pod
-	if err := r.ensure(ctx, name, &pod, render("pod", server, in, r.image)); err != nil {
+	var replicaSet appsv1.ReplicaSet
+	if err := r.ensure(ctx, name, &replicaSet, render("replicaSet", server, in, r.image)); err != nil {
 		return nil, err
 	}
-	if pod.UID == "" {
-		r.recorder.Eventf(server, nil, corev1.EventTypeNormal, "PodCreated", "Create", "created pod %s", name.Name)
+	if replicaSet.UID == "" {
+		r.recorder.Eventf(server, nil, corev1.EventTypeNormal, "RevisionCreated", "Create", "created ReplicaSet %s", name.Name)
+		return nil, nil
 	}
-	return &pod, nil
+	var pods corev1.PodList
+	matching := client.MatchingFields{indexReplicaSet: name.Name}
+	if err := r.List(ctx, &pods, client.InNamespace(name.Namespace), matching, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, err
+	}
+	for i := range pods.Items {
+		if podReady(&pods.Items[i]) {
+			return &pods.Items[i], nil
+		}
+	}
+	return nil, nil
 }
 
 // ensure applies a child unless the cached one, which it fills in, is as it should be.
@@ -174,16 +210,16 @@ func (r *Reconciler) ensure(ctx context.Context, key types.NamespacedName, cache
 	return r.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner(manager), client.ForceOwnership)
 }
 
-// steps are the conditions before Ready.
+// steps are the conditions before Available and Ready.
 var steps = []string{"ServerSetup", "RepositoryConnected", "ServerInitialized", "ClientUserInitialized", "ServerRefreshed"}
 
 func (r *Reconciler) writeStatus(ctx context.Context, server *RepositoryServer, in *known, pod *corev1.Pod, stable string) error {
 	before := server.DeepCopy()
-	status, reason, progress := metav1.ConditionUnknown, "Pending", "Pending"
-	if podReady(pod) {
-		status, reason, progress = metav1.ConditionTrue, "Succeeded", "Ready"
+	status, reason, progress, podName := metav1.ConditionUnknown, "Pending", "Pending", ""
+	if pod != nil {
+		status, reason, progress, podName = metav1.ConditionTrue, "Succeeded", "Ready", pod.Name
 	}
-	for _, step := range append(steps, "Ready") {
+	for _, step := range slices.Concat(steps, []string{"Available", "Ready"}) {
 		meta.SetStatusCondition(&server.Status.Conditions, metav1.Condition{
 			Type: step, Status: status, Reason: reason, ObservedGeneration: server.Generation,
 			Message: "the server's pod and what belongs to it are in place",
@@ -192,7 +228,7 @@ func (r *Reconciler) writeStatus(ctx context.Context, server *RepositoryServer, 
 	server.Status.Progress = progress
 	server.Status.ObservedGeneration = server.Generation
 	server.Status.ServerInfo = ServerInfo{
-		PodName:           server.Name + "-" + in.digest,
+		PodName:           podName,
 		ServiceName:       stable,
 		NetworkPolicyName: stable,
 		TLSFingerprint:    in.fingerprint,

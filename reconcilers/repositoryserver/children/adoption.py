@@ -20,10 +20,11 @@ from reconcilers.repositoryserver.children import names
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from controller.resource import Resource
     from controller.rest.client import Client
     from reconcilers.repositoryserver.api import RepositoryServer
     from reconcilers.repositoryserver.caches import Cache, Caches
-    from reconcilers.repositoryserver.context import Pass
+    from reconcilers.repositoryserver.context import ReconcileContext
 
 _log = structlog.get_logger()
 
@@ -42,15 +43,16 @@ class Adoption:
 
     def __init__(self, *, client: Client, caches: Caches[Cache]) -> None:
         self._client = client
-        self._caches = {
+        self._caches: dict[Resource, Cache] = {
             resources.SECRETS: caches.secrets,
             resources.REPLICA_SETS: caches.replica_sets,
             resources.SERVICES: caches.services,
             resources.NETWORK_POLICIES: caches.network_policies,
             resources.CRON_JOBS: caches.cron_jobs,
+            resources.PROFILES: caches.profiles,
         }
 
-    def ensure(self, current: Pass) -> None:
+    def ensure(self, current: ReconcileContext) -> None:
         """Adopt the objects with our labels and names that nobody owns.
 
         Pods are adopted by their ReplicaSet.
@@ -97,7 +99,7 @@ class Adoption:
         found = (*secrets.by_index(INDEX_OWNER, server.uid), *orphans)
         return frozenset(one["metadata"]["name"] for one in found if names.is_ours(one))
 
-    def _may_adopt(self, current: Pass) -> bool:
+    def _may_adopt(self, current: ReconcileContext) -> bool:
         """Return whether the resource is there, by the API server's word and not the cache's.
 
         What gets an owner that has just been deleted is deleted by the garbage collector
@@ -129,11 +131,13 @@ def is_orphan(server: RepositoryServer, obj: Mapping[str, Any]) -> bool:
         names.certificate_name(server),
         names.maintenance_name(server),
         names.maintenance_secret_name(server),
+        names.connection_name(server),
+        names.profile_certificate_name(server),
     }
     return (
         metadata["namespace"] == server.namespace
         and labels.get(names.LABEL_MANAGED_BY) == names.MANAGER
-        and (metadata["name"] in known or names.versioned_digest(server, obj) != "")
+        and (metadata["name"] in known or names.versioned_hash(server, obj) != "")
         and not metadata.get("ownerReferences")
         and "deletionTimestamp" not in metadata
     )

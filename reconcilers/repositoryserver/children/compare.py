@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from reconcilers.pods.strategicmerge import Path
 
-# What was known, and what has happened: no wishes.
-_TOLD: Final = frozenset(
+# What is known, and what has happened: not what is desired.
+_BOOKKEEPING: Final = frozenset(
     {
         names.ANNOTATION_CHANGED,
         names.ANNOTATION_GAVE_BACK,
@@ -44,20 +44,20 @@ def with_applied(desired: Mapping[str, Any]) -> dict[str, Any]:
     cannot see.
     """
     metadata = desired["metadata"]
-    wished = {**desired, "metadata": wishes(metadata)}
+    wished = {**desired, "metadata": desired_metadata(metadata)}
     if "replicas" in desired.get("spec", {}):
-        # The rollout changes it, and nobody has to be told of that.
+        # The rollout changes it, and no event is due for that.
         wished["spec"] = {**desired["spec"], "replicas": None}
     canonical = json.dumps(wished, sort_keys=True, separators=(",", ":"))
-    applied = hashlib.sha256(canonical.encode()).hexdigest()[: names.DIGEST_LENGTH]
+    applied = hashlib.sha256(canonical.encode()).hexdigest()[: names.HASH_LENGTH]
     annotations = {**metadata.get("annotations", {}), names.ANNOTATION_APPLIED: applied}
     return {**desired, "metadata": {**metadata, "annotations": annotations}}
 
 
-def wishes(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the metadata of a desired object without the annotations that only tell of it."""
+def desired_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata of a desired object without its bookkeeping annotations."""
     annotations = metadata.get("annotations", {})
-    kept = {key: value for key, value in annotations.items() if key not in _TOLD}
+    kept = {key: value for key, value in annotations.items() if key not in _BOOKKEEPING}
     return {**metadata, "annotations": kept}
 
 

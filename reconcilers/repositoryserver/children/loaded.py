@@ -1,8 +1,8 @@
 """Which users the server in a pod has: pure functions.
 
-A process reads the users when it starts, and again when it is told to; then its pod is marked with
-their version. The ReplicaSet controller makes pods without a mark, at any time. Such a pod has the
-users as they are if these last changed before it was made.
+A process reads the users when it starts, and again when it is refreshed; then its pod is marked
+with their version. The ReplicaSet controller makes pods without a mark, at any time. Such a pod has
+the users as they are if these last changed before it was made.
 """
 
 from __future__ import annotations

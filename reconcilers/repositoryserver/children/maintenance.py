@@ -45,14 +45,14 @@ _OF_SERVERS: Final = ("startupProbe", "readinessProbe", "livenessProbe", "lifecy
 _KEY_LENGTH: Final = 16
 
 
-def key(maintenance: Maintenance, digest: str) -> str:
+def key(maintenance: Maintenance, hash_: str) -> str:
     """Return what tells the children made of these inputs from those made of others.
 
     Args:
         maintenance: Schedule and owner.
-        digest: Of the server's revision.
+        hash_: Of the server's revision.
     """
-    parts = json.dumps([maintenance.schedule, maintenance.owner, digest])
+    parts = json.dumps([maintenance.schedule, maintenance.owner, hash_])
     return hashlib.sha256(parts.encode()).hexdigest()[:_KEY_LENGTH]
 
 

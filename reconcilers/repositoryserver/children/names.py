@@ -17,7 +17,7 @@ CONTAINER: Final = "repo-server-container"
 
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 LABEL_INSTANCE: Final = "cr.kanister.io/repository-server"
-LABEL_DIGEST: Final = "cr.kanister.io/digest"
+LABEL_HASH: Final = "cr.kanister.io/digest"
 #: Annotations of ours begin so; those that a resource gives its pod must not.
 ANNOTATION_PREFIX: Final = "cr.kanister.io/"
 ANNOTATION_APPLIED: Final = "cr.kanister.io/applied"
@@ -41,10 +41,12 @@ ANNOTATION_RECORD: Final = "cr.kanister.io/record"
 LABEL_MAINTENANCE: Final = "cr.kanister.io/maintenance"
 #: What the CronJob and its Secret were made of.
 ANNOTATION_MAINTENANCE: Final = "cr.kanister.io/maintenance"
+#: On a Secret that is published: what it was made of.
+ANNOTATION_PUBLISHED: Final = "cr.kanister.io/published"
 ANNOTATION_DRAIN_UNTIL: Final = "cr.kanister.io/drain-until"
 
 #: What the Service selects as long as there is no pod that clients may reach.
-NO_DIGEST: Final = "none"
+NO_HASH: Final = "none"
 
 #: The version of a file without users: a server whose access Secrets are all wrong starts with it.
 NO_USERS: Final = "none"
@@ -55,16 +57,16 @@ _LABEL_LENGTH: Final = 63
 _CRON_JOB_LENGTH: Final = 52
 # What the ReplicaSet controller adds to its name for a pod's: "-" and five characters.
 _POD_SUFFIX_LENGTH: Final = 6
-DIGEST_LENGTH: Final = 10
+HASH_LENGTH: Final = 10
 # A reconcile asks for the names of one server again and again, and few run at the same time.
 _NAMES_AT_WORK: Final = 64
 
-_VERSIONED: Final = re.compile(rf"(?P<prefix>.+)-(?P<digest>[0-9a-f]{{{DIGEST_LENGTH}}})")
+_VERSIONED: Final = re.compile(rf"(?P<prefix>.+)-(?P<hash>[0-9a-f]{{{HASH_LENGTH}}})")
 
 
-def versioned_name(server: RepositoryServer, digest_: str) -> str:
-    """Return the name of the Secret and the ReplicaSet with a digest."""
-    return f"{versioned_prefix(server.name)}-{digest_}"
+def versioned_name(server: RepositoryServer, hash_: str) -> str:
+    """Return the name of the Secret and the ReplicaSet with a hash."""
+    return f"{versioned_prefix(server.name)}-{hash_}"
 
 
 def versioned_prefix(name: str) -> str:
@@ -73,11 +75,11 @@ def versioned_prefix(name: str) -> str:
     Args:
         name: Of the RepositoryServer.
     """
-    return _label(name, _LABEL_LENGTH - _POD_SUFFIX_LENGTH - DIGEST_LENGTH - 1)
+    return _label(name, _LABEL_LENGTH - _POD_SUFFIX_LENGTH - HASH_LENGTH - 1)
 
 
 def split_versioned(name: str) -> tuple[str, str]:
-    """Return prefix and digest of a name that `versioned_name` has made; both empty for others.
+    """Return prefix and hash of a name that `versioned_name` has made; both empty for others.
 
     A name stays where somebody takes labels off.
 
@@ -85,11 +87,11 @@ def split_versioned(name: str) -> tuple[str, str]:
         name: Of a Secret or a ReplicaSet.
     """
     found = _VERSIONED.fullmatch(name)
-    return ("", "") if found is None else (found["prefix"], found["digest"])
+    return ("", "") if found is None else (found["prefix"], found["hash"])
 
 
 def stable_name(server: RepositoryServer) -> str:
-    """Return the name of the Service and the NetworkPolicy."""
+    """Return the name of the Service, the NetworkPolicy and the Profile."""
     prefix = "repo-server-"
     return prefix + _label(server.name, _LABEL_LENGTH - len(prefix))
 
@@ -102,6 +104,16 @@ def users_name(server: RepositoryServer) -> str:
 def certificate_name(server: RepositoryServer) -> str:
     """Return the name of the Secret with the certificate that the controller makes."""
     return _own_secret(server, f"{stable_name(server)}-tls")
+
+
+def connection_name(server: RepositoryServer) -> str:
+    """Return the name of the Secret that tells clients how to connect."""
+    return _own_secret(server, f"{stable_name(server)}-connection")
+
+
+def profile_certificate_name(server: RepositoryServer) -> str:
+    """Return the name of the Secret with the certificate for Kanister's Profile."""
+    return _own_secret(server, f"{stable_name(server)}-profile")
 
 
 def is_ours(obj: Mapping[str, Any]) -> bool:
@@ -132,21 +144,21 @@ def users_of(pod_: Mapping[str, Any]) -> str:
     return version
 
 
-def digest_of(obj: Mapping[str, Any]) -> str:
-    """Return the digest of an observed Pod, ReplicaSet or Secret; empty if it is none of ours."""
-    digest_: str = (obj["metadata"].get("labels") or {}).get(LABEL_DIGEST, "")
-    return digest_
+def hash_of(obj: Mapping[str, Any]) -> str:
+    """Return the hash of an observed Pod, ReplicaSet or Secret; empty if it is none of ours."""
+    hash_: str = (obj["metadata"].get("labels") or {}).get(LABEL_HASH, "")
+    return hash_
 
 
-def versioned_digest(server: RepositoryServer, obj: Mapping[str, Any]) -> str:
-    """Return the digest in the name of an observed Secret or ReplicaSet; empty if it has none.
+def versioned_hash(server: RepositoryServer, obj: Mapping[str, Any]) -> str:
+    """Return the hash in the name of an observed Secret or ReplicaSet; empty if it has none.
 
     Args:
         server: The resource.
         obj: The Secret or ReplicaSet.
     """
-    prefix, digest = split_versioned(obj["metadata"]["name"])
-    return digest if prefix == versioned_prefix(server.name) else ""
+    prefix, hash_ = split_versioned(obj["metadata"]["name"])
+    return hash_ if prefix == versioned_prefix(server.name) else ""
 
 
 def maker_of(pod_: Mapping[str, Any]) -> str:
@@ -162,21 +174,21 @@ def is_marked(obj: Mapping[str, Any]) -> bool:
     return (
         labels_.get(LABEL_MANAGED_BY) == MANAGER
         or LABEL_INSTANCE in labels_
-        or LABEL_DIGEST in labels_
+        or LABEL_HASH in labels_
         or ANNOTATION_FROM_TEMPLATE in annotations
     )
 
 
-def is_found(server: RepositoryServer, obj: Mapping[str, Any], digest_: str) -> bool:
+def is_found(server: RepositoryServer, obj: Mapping[str, Any], hash_: str) -> bool:
     """Return whether an observed ReplicaSet or Secret has the labels by which it is found.
 
     Args:
         server: The resource.
         obj: The ReplicaSet or Secret.
-        digest_: Its digest.
+        hash_: Its hash.
     """
     labels = obj["metadata"].get("labels") or {}
-    return labels.items() >= {**selector(server), LABEL_DIGEST: digest_}.items()
+    return labels.items() >= {**selector(server), LABEL_HASH: hash_}.items()
 
 
 def _own_secret(server: RepositoryServer, name: str) -> str:
@@ -197,36 +209,36 @@ def _label(name: str, length: int) -> str:
     label = re.sub(r"[^a-z0-9-]", "-", name)
     if label == name and len(name) <= length:
         return name
-    # Two names that become one when shortened or without dots stay apart by their digest.
+    # Two names that become one when shortened or without dots stay apart by their hash.
     suffix = hashlib.sha256(name.encode()).hexdigest()[:8]
     return f"{label[: length - len(suffix) - 1].rstrip('-')}-{suffix}"
 
 
-def metadata(server: RepositoryServer, name: str, digest_: str = "") -> dict[str, Any]:
+def metadata(server: RepositoryServer, name: str, hash_: str = "") -> dict[str, Any]:
     """Return the metadata of a child.
 
     Args:
         server: The resource, which owns it.
         name: Its name.
-        digest_: Its digest; empty for a child that has none.
+        hash_: Its hash; empty for a child that has none.
     """
     return {
         "name": name,
         "namespace": server.namespace,
-        "labels": labels(server, digest_),
+        "labels": labels(server, hash_),
         "ownerReferences": [server.owner_reference()],
     }
 
 
-def labels(server: RepositoryServer, digest_: str = "") -> dict[str, str]:
+def labels(server: RepositoryServer, hash_: str = "") -> dict[str, str]:
     """Return the labels of a child, and of the pods of a ReplicaSet.
 
     Args:
         server: The resource.
-        digest_: Its digest; empty for a child that has none.
+        hash_: Its hash; empty for a child that has none.
     """
-    digest = {LABEL_DIGEST: digest_} if digest_ else {}
-    return {LABEL_MANAGED_BY: MANAGER, **selector(server), **digest}
+    of_revision = {LABEL_HASH: hash_} if hash_ else {}
+    return {LABEL_MANAGED_BY: MANAGER, **selector(server), **of_revision}
 
 
 def selector(server: RepositoryServer) -> dict[str, str]:

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.api import RepositoryServer
 
 
-def service(server: RepositoryServer, serving: str) -> dict[str, Any]:
+def service(server: RepositoryServer, selected: str) -> dict[str, Any]:
     """Return the Service.
 
     Args:
         server: The resource.
-        serving: Digest of the Pod that it routes to; `NO_DIGEST` where there is none.
+        selected: Hash of the Pod that it routes to; `NO_HASH` where there is none.
     """
     return {
         "apiVersion": "v1",
@@ -24,7 +24,7 @@ def service(server: RepositoryServer, serving: str) -> dict[str, Any]:
         "metadata": names.metadata(server, names.stable_name(server)),
         "spec": {
             "type": "ClusterIP",
-            "selector": {**names.selector(server), names.LABEL_DIGEST: serving},
+            "selector": {**names.selector(server), names.LABEL_HASH: selected},
             "ports": [{"name": "https", "port": PORT, "protocol": "TCP", "targetPort": PORT}],
         },
     }

@@ -56,21 +56,21 @@ TOKEN_FILE: Final = "token"  # noqa: S105 - a file's name
 _TOKEN_VOLUME: Final = "service-account-token"  # noqa: S105 - a volume's name
 
 
-def template(server: RepositoryServer, inputs: ServerInputs, digest_: str) -> dict[str, Any]:
+def template(server: RepositoryServer, inputs: ServerInputs, hash_: str) -> dict[str, Any]:
     """Return the template of the pods of a revision.
 
-    Its labels and annotations, unlike its specification, can change while a pod runs: no digest has
+    Its labels and annotations, unlike its specification, can change while a pod runs: no hash has
     them. Nothing in it changes with what the process in a pod has loaded.
 
     Args:
         server: The resource.
         inputs: What the pods are made of.
-        digest_: Names the revision.
+        hash_: Names the revision.
 
     Raises:
         InvalidInput: As for `pod_spec`.
     """
-    labels = {**server.pod.labels, **names.labels(server, digest_)}
+    labels = {**server.pod.labels, **names.labels(server, hash_)}
     annotations = {
         name: value
         for name, value in {**inputs.defaults.annotations, **server.pod.annotations}.items()
@@ -84,7 +84,7 @@ def template(server: RepositoryServer, inputs: ServerInputs, digest_: str) -> di
             "labels": labels,
             "annotations": {**annotations, names.ANNOTATION_FROM_TEMPLATE: text},
         },
-        "spec": pod_spec(server, inputs, names.versioned_name(server, digest_)),
+        "spec": pod_spec(server, inputs, names.versioned_name(server, hash_)),
     }
 
 

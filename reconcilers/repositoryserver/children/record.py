@@ -1,4 +1,4 @@
-"""The record: what is known of a server's Secrets, kept on the pod that was made of them.
+"""The record: what is known of a server's Secrets, kept on the ReplicaSet made of them.
 
 By it a controller that is started anew knows that nothing has changed, and reads no Secret. Nothing
 in it is secret. Pure functions but for `program`, which reads the modules once at the start; see
@@ -17,7 +17,7 @@ from attrs import asdict, fields, frozen
 
 import reconcilers
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.context import KnownInputs, KnownUsers, Memory
+from reconcilers.repositoryserver.children.known import Known, KnownInputs, KnownUsers
 from reconcilers.repositoryserver.verdict import PodContext
 from reconcilers.secrets.reader import Versions, versions
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from reconcilers.repositoryserver.api import RepositoryServer
 
-# What the names may take of a pod's annotations, which the API server limits to 256 KiB.
+# What the names may take of an object's annotations, which the API server limits to 256 KiB.
 MAX_LENGTH = 8192
 
 _PROGRAM_LENGTH = 16
@@ -45,7 +45,7 @@ class Record:
         repository: What tells the repository from all others.
         sources: State of what the users were made of, see `versions`.
         stored: Tells the Secret with the users that was written from any other.
-        users: Version of the users, as a pod that has taken them up is marked with it.
+        users: Version of the users, as a pod that has loaded them is marked with it.
         names: The users whose entries in the repository are to be deleted, in order.
     """
 
@@ -63,7 +63,7 @@ class Record:
 
 @frozen
 class Records:
-    """From what a process remembers to the record of a pod, and back.
+    """From what a process knows to the record on a ReplicaSet, and back.
 
     Attributes:
         program: This program.
@@ -71,20 +71,20 @@ class Records:
 
     program: str
 
-    def annotations(self, memory: Memory, pod: Mapping[str, Any]) -> dict[str, str]:
-        """Return the annotation that a pod is to have, none if it cannot have a record now.
+    def annotations(self, known: Known, replica_set: Mapping[str, Any]) -> dict[str, str]:
+        """Return the annotation that a ReplicaSet is to have, none if it cannot have a record now.
 
         Args:
-            memory: What is known. It makes a record only if another process can rely on it, and
-                only for the pod that it is about.
-            pod: A pod, made or to be made.
+            known: What is known. It makes a record only if another process can rely on it, and
+                only for the ReplicaSet that it is about.
+            replica_set: A ReplicaSet, made or to be made.
         """
-        inputs, known = memory.inputs, memory.users
-        if inputs is None or known is None or known.problem is not None or known.warning:
+        inputs, users = known.inputs, known.users
+        if inputs is None or users is None or users.problem is not None or users.warning:
             return {}
-        if not (inputs.versions.complete and known.sources.complete):
+        if not (inputs.versions.complete and users.sources.complete):
             return {}
-        if inputs.digest != names.digest_of(pod):
+        if inputs.hash != names.hash_of(replica_set):
             return {}
         text = render(
             Record(
@@ -94,41 +94,41 @@ class Records:
                 storage=inputs.pod.setting.storage,
                 claim=inputs.pod.claim,
                 repository=inputs.repository,
-                sources=known.sources.digest,
-                stored=known.stored,
-                users=known.version,
-                names=tuple(sorted(known.legacy)),
+                sources=users.sources.digest,
+                stored=users.stored,
+                users=users.version,
+                names=tuple(sorted(users.legacy)),
             )
         )
         return {names.ANNOTATION_RECORD: text} if text else {}
 
-    def recall(self, server: RepositoryServer, pods: Iterable[Mapping[str, Any]]) -> Memory:
-        """Return what a process that is new to a server can remember of it.
+    def recall(self, server: RepositoryServer, replica_sets: Iterable[Mapping[str, Any]]) -> Known:
+        """Return what a process that is new to a server can know of it.
 
         Whether the Secrets are still those of then is for who uses it to see, as ever.
 
         Args:
             server: The resource.
-            pods: Its pods.
+            replica_sets: Its ReplicaSets.
         """
-        for pod in sorted(pods, key=_created, reverse=True):
-            annotations = pod["metadata"].get("annotations") or {}
+        for replica_set in sorted(replica_sets, key=_created, reverse=True):
+            annotations = replica_set["metadata"].get("annotations") or {}
             found = parse(annotations.get(names.ANNOTATION_RECORD, ""))
             if found is not None and found.program == self.program:
-                return _remembered(server, pod, found)
-        return Memory()
+                return _known(server, replica_set, found)
+        return Known()
 
 
-def _created(pod: Mapping[str, Any]) -> str:
-    created: str = pod["metadata"].get("creationTimestamp", "")
+def _created(replica_set: Mapping[str, Any]) -> str:
+    created: str = replica_set["metadata"].get("creationTimestamp", "")
     return created
 
 
-def _remembered(server: RepositoryServer, pod: Mapping[str, Any], found: Record) -> Memory:
-    return Memory(
+def _known(server: RepositoryServer, replica_set: Mapping[str, Any], found: Record) -> Known:
+    return Known(
         inputs=KnownInputs(
             versions=Versions(found.inputs, complete=True),
-            digest=names.digest_of(pod),
+            hash=names.hash_of(replica_set),
             not_after=found.not_after,
             pod=PodContext.of(server, storage=found.storage, claim=found.claim),
             repository=found.repository,

@@ -1,6 +1,6 @@
-"""A revision of a server: all that a running one cannot take up.
+"""A revision of a server: all that a running one cannot load.
 
-Its digest names two children: the snapshot of the inputs, and the ReplicaSet that keeps one pod
+Its hash names two children: the snapshot of the inputs, and the ReplicaSet that keeps one pod
 with it at work, also while no controller runs.
 """
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.children.secrets import ServerInputs
 
 
-def digest(server: RepositoryServer, inputs: ServerInputs) -> str:
-    """Return the digest over all that a running server cannot take up.
+def revision_hash(server: RepositoryServer, inputs: ServerInputs) -> str:
+    """Return the hash over all that a running server cannot load.
 
     The private key is part of it, so that nothing can be learnt from it about a weak password.
 
@@ -30,15 +30,15 @@ def digest(server: RepositoryServer, inputs: ServerInputs) -> str:
     """
     content = {"secret": inputs.secret_data(), "pod": pod_spec(server, inputs, "")}
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[: names.DIGEST_LENGTH]
+    return hashlib.sha256(canonical.encode()).hexdigest()[: names.HASH_LENGTH]
 
 
-def snapshot_secret(server: RepositoryServer, inputs: ServerInputs, digest_: str) -> dict[str, Any]:
+def snapshot_secret(server: RepositoryServer, inputs: ServerInputs, hash_: str) -> dict[str, Any]:
     """Return the immutable Secret that holds all that a pod needs but its users."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": names.metadata(server, names.versioned_name(server, digest_), digest_),
+        "metadata": names.metadata(server, names.versioned_name(server, hash_), hash_),
         "type": "Opaque",
         "immutable": True,
         "data": encoded(inputs.secret_data()),
@@ -46,14 +46,14 @@ def snapshot_secret(server: RepositoryServer, inputs: ServerInputs, digest_: str
 
 
 def replica_set(
-    server: RepositoryServer, inputs: ServerInputs, digest_: str, *, replicas: int
+    server: RepositoryServer, inputs: ServerInputs, hash_: str, *, replicas: int
 ) -> dict[str, Any]:
     """Return the ReplicaSet of a revision.
 
     Args:
         server: The resource.
         inputs: What its pods are made of.
-        digest_: Names the revision.
+        hash_: Names the revision.
         replicas: How many pods it is to have: 1, or 0 while another one needs what they hold.
 
     Raises:
@@ -62,11 +62,11 @@ def replica_set(
     return {
         "apiVersion": resources.REPLICA_SETS.api_version,
         "kind": resources.REPLICA_SETS.kind,
-        "metadata": names.metadata(server, names.versioned_name(server, digest_), digest_),
+        "metadata": names.metadata(server, names.versioned_name(server, hash_), hash_),
         "spec": {
             "replicas": replicas,
             # It cannot change.
-            "selector": {"matchLabels": {**names.selector(server), names.LABEL_DIGEST: digest_}},
-            "template": template(server, inputs, digest_),
+            "selector": {"matchLabels": {**names.selector(server), names.LABEL_HASH: hash_}},
+            "template": template(server, inputs, hash_),
         },
     }

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from controller.clock import Clock
     from controller.rest.client import Client
     from reconcilers.repositoryserver.caches import Cache, Caches
-    from reconcilers.repositoryserver.children.applier import ChildApplier, Teller
-    from reconcilers.repositoryserver.context import Pass
+    from reconcilers.repositoryserver.children.applier import ChildApplier, RecordEvent
+    from reconcilers.repositoryserver.context import ReconcileContext
+    from reconcilers.repositoryserver.perobject import States
 
 EVENT_ISSUED: Final = "CertificateIssued"
 ISSUED: Final = "created a certificate that is valid until {when}, in Secret {name}: {why}"
@@ -38,7 +39,8 @@ class CertificateIssuer:
         client: Reads and writes the Secrets.
         caches: The resources and their children.
         applier: Refuses Secrets of others.
-        tell: Records the events about certificates.
+        record_event: Records the events about certificates.
+        states: Holds when a renewal that was refused is tried again.
         clock: The time.
     """
 
@@ -48,23 +50,26 @@ class CertificateIssuer:
         client: Client,
         caches: Caches[Cache],
         applier: ChildApplier,
-        tell: Teller,
+        record_event: RecordEvent,
+        states: States,
         clock: Clock,
     ) -> None:
         self._client = client
         self._caches = caches
         self._applier = applier
-        self._tell = tell
+        self._record_event = record_event
         self._clock = clock
+        # In monotonic seconds; None if no renewal was refused.
+        self._next_try = states.per_object(_at_once)
 
-    def ensure(self, current: Pass) -> None:
+    def ensure(self, current: ReconcileContext) -> None:
         """Make a certificate if there is none that will do for some time.
 
         One that is only due stays as it is when its renewal is refused.
 
         Raises:
             InvalidInput: The Secret's name is taken by one that the resource does not own.
-            Unsettled: It belongs to a deleted namesake of the resource.
+            RetryLater: It belongs to a deleted namesake of the resource.
             Conflict: Somebody has changed the Secret meanwhile.
             ClientError: It could not be read, or not be created.
         """
@@ -79,25 +84,25 @@ class CertificateIssuer:
         if why and not self.is_put_off(current):
             self._renew(current, observed, why)
 
-    def is_put_off(self, current: Pass) -> bool:
+    def is_put_off(self, current: ReconcileContext) -> bool:
         """Return whether a renewal was refused lately, and the next try is still to come.
 
         Args:
             current: The reconcile, which is asked to be followed by one at that time.
         """
-        at = current.memory.renew_at
+        at = self._next_try.of(current)
         left = 0.0 if at is None else at - self._clock.monotonic()
         if left > 0:
             current.look_again(left)
         return left > 0
 
-    def _read(self, current: Pass) -> dict[str, Any]:
+    def _read(self, current: ReconcileContext) -> dict[str, Any]:
         ref = selfsigned.reference(current.server)
         return self._client.get(
             resources.SECRETS, ref.namespace, ref.name, deadline=current.deadline
         )
 
-    def _create(self, current: Pass) -> dict[str, Any]:
+    def _create(self, current: ReconcileContext) -> dict[str, Any]:
         """Make a certificate, unless somebody was faster, and return the Secret that there is."""
         issued = selfsigned.issue(current.server, self._clock.now())
         try:
@@ -113,7 +118,7 @@ class CertificateIssuer:
         self._written(current, created, timestamp(issued.not_after), selfsigned.MISSING)
         return created
 
-    def _renew(self, current: Pass, observed: Mapping[str, Any], why: str) -> None:
+    def _renew(self, current: ReconcileContext, observed: Mapping[str, Any], why: str) -> None:
         issued = selfsigned.issue(current.server, self._clock.now())
         desired = certificate_secret(current.server, issued)
         metadata = observed["metadata"]
@@ -133,12 +138,18 @@ class CertificateIssuer:
             raise
         except ApiError as error:
             _log.warning("certificate not renewed", secret_name=metadata["name"], error=str(error))
-            current.memory.renew_at = self._clock.monotonic() + RETRY_SECONDS
+            self._next_try.set(current, self._clock.monotonic() + RETRY_SECONDS)
             current.look_again(RETRY_SECONDS)
             return
-        current.memory.renew_at = None
+        self._next_try.set(current, None)
         self._written(current, renewed, timestamp(issued.not_after), why)
 
-    def _written(self, current: Pass, secret: Mapping[str, Any], when: str, why: str) -> None:
+    def _written(
+        self, current: ReconcileContext, secret: Mapping[str, Any], when: str, why: str
+    ) -> None:
         note = ISSUED.format(when=when, name=secret["metadata"]["name"], why=why)
-        self._tell(current, EVENT_ISSUED, note, "Issue")
+        self._record_event(current, EVENT_ISSUED, note, "Issue")
+
+
+def _at_once(_: ReconcileContext) -> float | None:
+    return None

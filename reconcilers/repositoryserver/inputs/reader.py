@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import define, frozen
 
 from reconcilers.errors import InvalidInput
-from reconcilers.kopia import repository_config
+from reconcilers.kopia import failures, repository_config
 from reconcilers.kopia.storage import authorities, kinds
 from reconcilers.kopia.storage.identity import identity
 from reconcilers.kopia.storage.model import Source
 from reconcilers.repositoryserver.children import names, revision
+from reconcilers.repositoryserver.children.known import KnownInputs
 from reconcilers.repositoryserver.children.secrets import ServerInputs
-from reconcilers.repositoryserver.context import KnownInputs, KnownRefusal
 from reconcilers.repositoryserver.inputs import selfsigned
 from reconcilers.repositoryserver.verdict import PodContext
 from reconcilers.secrets import certificates
@@ -21,11 +23,61 @@ if TYPE_CHECKING:
     from controller.clock import Clock
     from reconcilers.repositoryserver import api
     from reconcilers.repositoryserver.caches import Cache, Caches
-    from reconcilers.repositoryserver.context import Pass
+    from reconcilers.repositoryserver.children.recordkeeper import RecordKeeper
+    from reconcilers.repositoryserver.context import ReconcileContext
     from reconcilers.repositoryserver.inputs.issuer import CertificateIssuer
     from reconcilers.repositoryserver.inputs.permissions import Permissions
+    from reconcilers.repositoryserver.perobject import States
     from reconcilers.secrets.reader import SecretReader, Versions
     from reconcilers.settings import Settings
+
+#: What messages name of a server whose inputs have been wrong since the process began.
+UNKNOWN_SETTING: Final = failures.Setting(
+    storage="its storage", location="", credential="", password="", user=0
+)
+
+
+@frozen
+class _Refusal:
+    """Why inputs cannot work, so that they are not read again before they change.
+
+    Args:
+        versions: Generation of the resource and versions of the Secrets.
+        reason: As of the InvalidInput.
+        message: As of the InvalidInput.
+    """
+
+    versions: Versions
+    reason: str
+    message: str
+
+
+@define
+class _State:
+    """What is remembered of the inputs of one resource.
+
+    Args:
+        inputs: What the server is started with; None if that is to be read.
+        refusal: Why what it would be started with cannot work; None if it can.
+        setting: What messages about Kopia name, of the last inputs that were right.
+    """
+
+    inputs: KnownInputs | None
+    refusal: _Refusal | None = None
+    setting: failures.Setting = UNKNOWN_SETTING
+
+
+@frozen
+class Expiry:
+    """What to report of the end of a certificate.
+
+    Args:
+        warning: What to say of one that is about to expire, or has expired; empty if neither.
+        is_over: Whether it has expired.
+    """
+
+    warning: str
+    is_over: bool
 
 
 class InputReader:
@@ -33,6 +85,16 @@ class InputReader:
 
     The caches hold no Secret's data. What is read leaves the memory with the reconcile; what is
     remembered is not secret.
+
+    Args:
+        secret_reader: Reads Secrets.
+        caches: Show whether snapshot and ReplicaSet are there.
+        issuer: Makes the certificates that are asked for.
+        permissions: Refuses what a resource may not ask for.
+        records: Holds what an earlier process has known.
+        states: Holds what is known of each resource.
+        clock: The time, for certificates that expire.
+        settings: Defaults for all servers.
     """
 
     def __init__(
@@ -42,27 +104,20 @@ class InputReader:
         caches: Caches[Cache],
         issuer: CertificateIssuer,
         permissions: Permissions,
+        records: RecordKeeper,
+        states: States,
         clock: Clock,
         settings: Settings,
     ) -> None:
-        """Take the dependencies.
-
-        Args:
-            secret_reader: Reads Secrets.
-            caches: Show whether snapshot and ReplicaSet are there.
-            issuer: Makes the certificates that are asked for.
-            permissions: Refuses what a resource may not ask for.
-            clock: The time, for certificates that expire.
-            settings: Defaults for all servers.
-        """
         self._secrets = secret_reader
         self._caches = caches
         self._issuer = issuer
         self._permissions = permissions
         self._clock = clock
         self._settings = settings
+        self._state = states.per_object(lambda current: _State(records.recall(current).inputs))
 
-    def known_inputs(self, current: Pass) -> KnownInputs | None:
+    def known_inputs(self, current: ReconcileContext) -> KnownInputs | None:
         """Return what is known of a server's inputs; None if they are to be read.
 
         Raises:
@@ -70,48 +125,74 @@ class InputReader:
                 may not have.
         """
         self._permissions.check(current.server)
-        known, refusal, server = current.memory.inputs, current.memory.refusal, current.server
-        versions = self._input_versions(server)
+        state = self._state.of(current)
+        known, refusal, versions = state.inputs, state.refusal, self._versions(current.server)
         if refusal is not None and refusal.versions == versions:
             raise InvalidInput(refusal.reason, refusal.message)
         if known is None or known.versions != versions or self._is_due(current, known):
             return None
-        self._check_expiry(current, known)
         return known
 
     def server_inputs(
-        self, current: Pass, known: KnownInputs | None
+        self, current: ReconcileContext, known: KnownInputs | None
     ) -> tuple[KnownInputs, ServerInputs | None]:
         """Return what is known of a server's inputs, and themselves if they had to be read.
 
         Args:
-            current: The pass.
+            current: The reconcile.
             known: What `known_inputs` returned.
 
         Raises:
             InvalidInput: A Secret is missing or holds what cannot work.
             ClientError: A Secret could not be read.
         """
-        server = current.server
-        if known is not None and self._snapshot_stands(server, known.digest):
-            return known, None
-        # Forgotten first: a refusal must not leave the former inputs for the next pass.
-        memory = current.memory
-        memory.inputs = memory.refusal = None
-        if server.self_signed:
-            self._issuer.ensure(current)
-        # With a certificate that was written just now.
-        versions = self._input_versions(server)
-        try:
-            full = self.read(current)
-            known = memory.inputs = self._known(server, versions, full)
-        except InvalidInput as error:
-            memory.refusal = KnownRefusal(versions, error.reason, error.message)
-            raise
-        self._check_expiry(current, known)
+        server, state = current.server, self._state.of(current)
+        full = None
+        if known is None or not self._snapshot_stands(server, known.hash):
+            # First, so that a refusal leaves no inputs of before for the next reconcile.
+            state.inputs = state.refusal = None
+            if server.self_signed:
+                self._issuer.ensure(current)
+            # With a certificate that was written just now.
+            versions = self._versions(server)
+            try:
+                full = self.read(current)
+                known = state.inputs = self._known(server, versions, full)
+            except InvalidInput as error:
+                state.refusal = _Refusal(versions, error.reason, error.message)
+                raise
+        state.setting = known.pod.setting
         return known, full
 
-    def read(self, current: Pass) -> ServerInputs:
+    def drop_known(self, current: ReconcileContext) -> None:
+        """Have the inputs of a resource read again in its next reconcile."""
+        self._state.of(current).inputs = None
+
+    def setting(self, current: ReconcileContext) -> failures.Setting:
+        """Return what messages about Kopia name, also of a server whose inputs are wrong by now."""
+        return self._state.of(current).setting
+
+    def expiry(self, current: ReconcileContext, known: KnownInputs) -> Expiry:
+        """Return what to report of the certificate's end.
+
+        Args:
+            current: The reconcile, which is followed by one when that changes.
+            known: What is known of the inputs.
+        """
+        tls, now = _tls(current.server), self._clock.now()
+        self_signed = current.server.self_signed
+        changes = [known.not_after, known.not_after - certificates.NOTICE]
+        if self_signed:
+            changes.append(known.not_after - selfsigned.RENEW_BEFORE)
+        ahead = [(change - now).total_seconds() for change in changes if change > now]
+        if ahead:
+            current.look_again(min(ahead))
+        return Expiry(
+            certificates.expiring(tls, known.not_after, now, self_signed=self_signed),
+            is_over=known.not_after <= now,
+        )
+
+    def read(self, current: ReconcileContext) -> ServerInputs:
         """Read all inputs of a server.
 
         Raises:
@@ -167,47 +248,35 @@ class InputReader:
     ) -> KnownInputs:
         return KnownInputs(
             versions=versions,
-            digest=revision.digest(server, full),
+            hash=revision.revision_hash(server, full),
             not_after=full.certificate.not_after,
             pod=PodContext.of(server, storage=full.storage.label, claim=full.storage.claim),
             repository=identity(full.storage, server.namespace),
             fingerprint=full.certificate.fingerprint,
         )
 
-    def _is_due(self, current: Pass, known: KnownInputs) -> bool:
+    def _is_due(self, current: ReconcileContext, known: KnownInputs) -> bool:
         due = selfsigned.is_due(known.not_after, self._clock.now())
         return current.server.self_signed and due and not self._issuer.is_put_off(current)
 
-    def _check_expiry(self, current: Pass, known: KnownInputs) -> None:
-        """Set what to report of the certificate's end, and look again when that changes."""
-        tls, now = _tls(current.server), self._clock.now()
-        self_signed = current.server.self_signed
-        current.expiring = certificates.expiring(tls, known.not_after, now, self_signed=self_signed)
-        current.expired = known.not_after <= now
-        turns = [known.not_after, known.not_after - certificates.NOTICE]
-        if self_signed:
-            turns.append(known.not_after - selfsigned.RENEW_BEFORE)
-        ahead = [(turn - now).total_seconds() for turn in turns if turn > now]
-        if ahead:
-            current.look_again(min(ahead))
-
-    def _snapshot_stands(self, server: api.RepositoryServer, digest: str) -> bool:
+    def _snapshot_stands(self, server: api.RepositoryServer, hash_: str) -> bool:
         """Return whether snapshot and ReplicaSet are there and found: neither is written then."""
-        name = names.versioned_name(server, digest)
+        name = names.versioned_name(server, hash_)
         return all(
-            obj is not None and names.is_found(server, obj, digest)
+            obj is not None and names.is_found(server, obj, hash_)
             for obj in (
                 self._caches.replica_sets.get(server.namespace, name),
                 self._caches.secrets.get(server.namespace, name),
             )
         )
 
-    def _input_versions(self, server: api.RepositoryServer) -> Versions:
-        # Pods mount the users by name.
-        besides = (str(server.generation), names.users_name(server))
+    def _versions(self, server: api.RepositoryServer) -> Versions:
+        # A namesake begins with the same generation, and may take the ReplicaSet over. Pods mount
+        # the users by name.
+        besides = (server.uid, str(server.generation), names.users_name(server))
         return self._secrets.versions((*server.inputs, _tls(server)), *besides)
 
-    def _secret(self, current: Pass, ref: secrets.SecretRef) -> dict[str, Any] | None:
+    def _secret(self, current: ReconcileContext, ref: secrets.SecretRef) -> dict[str, Any] | None:
         return self._secrets.get(current.reads, ref.namespace, ref.name)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from attrs import frozen
+from attrs import evolve, frozen
 
 from controller.conditions import conditions_of, is_true
 from controller.errors import BadRequest, Forbidden, Invalid, WebhookFailed
@@ -24,20 +24,20 @@ from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.maintenance import runs
 from reconcilers.repositoryserver.serverexec import CommandError
 from reconcilers.repositoryserver.status.conditions import REPOSITORY_UNMAINTAINED
-from reconcilers.repositoryserver.verdict import Unsettled
+from reconcilers.repositoryserver.verdict import RetryLater
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from controller.clock import Clock
-    from controller.reconcile import Request
     from controller.resource import Object, Resource
     from reconcilers.kopia import failures
     from reconcilers.repositoryserver.api import Maintenance
     from reconcilers.repositoryserver.caches import Cache, Caches
     from reconcilers.repositoryserver.children.applier import ChildApplier
-    from reconcilers.repositoryserver.context import Pass
+    from reconcilers.repositoryserver.context import ReconcileContext
     from reconcilers.repositoryserver.inputs.reader import InputReader
+    from reconcilers.repositoryserver.perobject import States
     from reconcilers.repositoryserver.serverexec import ServerCommands
 
 #: Seconds from the time when a server is first seen to serve until it is asked for the owner.
@@ -80,14 +80,12 @@ class _Known:
     """What a server has said of the owner.
 
     Args:
-        uid: Of the resource.
         owner: Who owns the maintenance; None while that is not known.
-        ask_at: When to ask, in monotonic seconds.
+        ask_at: When to ask, in monotonic seconds; None before a pod has served.
     """
 
-    uid: str
-    owner: str | None
-    ask_at: float
+    owner: str | None = None
+    ask_at: float | None = None
 
 
 class Maintainer:
@@ -98,6 +96,7 @@ class Maintainer:
         reader: Reads what they are made of.
         commands: Runs Kopia in the server's container.
         caches: What is there.
+        states: Holds who owns the maintenance of each repository.
         clock: The time.
     """
 
@@ -108,6 +107,7 @@ class Maintainer:
         reader: InputReader,
         commands: ServerCommands,
         caches: Caches[Cache],
+        states: States,
         clock: Clock,
     ) -> None:
         self._applier = applier
@@ -115,17 +115,13 @@ class Maintainer:
         self._commands = commands
         self._caches = caches
         self._clock = clock
-        self._known: dict[Request, _Known] = {}
-
-    def forget(self, request: Request) -> None:
-        """Drop what is known of a resource that is gone."""
-        self._known.pop(request, None)
+        self._known = states.per_object(lambda _: _Known())
 
     def ensure(
         self,
-        current: Pass,
-        digest: str,
-        serving: Mapping[str, Any] | None,
+        current: ReconcileContext,
+        hash_: str,
+        pod: Mapping[str, Any] | None,
         setting: failures.Setting,
     ) -> Maintained:
         """Bring the CronJob about, and return what is known of the maintenance.
@@ -134,9 +130,9 @@ class Maintainer:
 
         Args:
             current: The reconcile.
-            digest: Of the revision that this reconcile wants; empty if its inputs are refused. What
+            hash_: Of the revision that this reconcile wants; empty if its inputs are refused. What
                 is refused to the server is not given to the CronJob either.
-            serving: The pod that clients reach; None if there is none.
+            pod: The pod that clients reach; None if there is none.
             setting: What messages about Kopia name.
 
         Raises:
@@ -145,12 +141,12 @@ class Maintainer:
         wanted = current.server.maintenance
         if wanted is None:
             self._prune(current)
-            return Maintained(self._who_maintains(current, serving), {})
+            return Maintained(self._who_maintains(current, pod), {})
         status = self._last_result(current, setting)
         try:
-            if digest:
-                self._ensure_children(current, wanted, digest)
-        except Unsettled:
+            if hash_:
+                self._ensure_children(current, wanted, hash_)
+        except RetryLater:
             current.look_again(REFUSED_SECONDS)
         except (InvalidInput, Invalid, BadRequest, Forbidden, WebhookFailed) as error:
             current.look_again(REFUSED_SECONDS)
@@ -158,8 +154,8 @@ class Maintainer:
             return Maintained(REFUSED.format(name=name, message=error.message), status)
         return Maintained(runs.warning(status), status)
 
-    def _ensure_children(self, current: Pass, wanted: Maintenance, digest: str) -> None:
-        key = desired.key(wanted, digest)
+    def _ensure_children(self, current: ReconcileContext, wanted: Maintenance, hash_: str) -> None:
+        key = desired.key(wanted, hash_)
         children = list(self._children(current))
         if len(children) == len(_KINDS) and all(_key_of(child) == key for _, child in children):
             return
@@ -167,7 +163,7 @@ class Maintainer:
         for resource, make in _KINDS.items():
             self._applier.ensure(current, resource, make(server, wanted, full, key))
 
-    def _children(self, current: Pass) -> Iterator[tuple[Resource, Object]]:
+    def _children(self, current: ReconcileContext) -> Iterator[tuple[Resource, Object]]:
         """Yield the children that are there; one of the same name may be somebody else's."""
         server = current.server
         for resource, cache, name in (
@@ -178,12 +174,12 @@ class Maintainer:
             if child is not None and server.uid in owner_uids(child):
                 yield resource, child
 
-    def _prune(self, current: Pass) -> None:
+    def _prune(self, current: ReconcileContext) -> None:
         for resource, child in self._children(current):
             if not child["metadata"].get("deletionTimestamp"):
                 self._applier.delete(current, resource, child, NO_LONGER_WANTED)
 
-    def _last_result(self, current: Pass, setting: failures.Setting) -> dict[str, Any]:
+    def _last_result(self, current: ReconcileContext, setting: failures.Setting) -> dict[str, Any]:
         known = (current.obj.get("status") or {}).get("maintenance") or {}
         server = current.server
         job = self._caches.cron_jobs.get(server.namespace, names.maintenance_name(server))
@@ -193,27 +189,29 @@ class Maintainer:
         pods = [] if run is None else self._caches.pods.by_index(INDEX_OWNER, run.uid)
         return runs.status_of(known, run, "" if run is None else runs.message(run, pods, setting))
 
-    def _who_maintains(self, current: Pass, serving: Mapping[str, Any] | None) -> str | None:
+    def _who_maintains(
+        self, current: ReconcileContext, pod: Mapping[str, Any] | None
+    ) -> str | None:
         """Return a warning if nobody maintains the repository; None while that is not known."""
         server = current.server
         if server.read_only or not self._may_be_the_owner(current):
             return ""
-        if serving is None:
+        if pod is None:
             return None
         now = self._clock.monotonic()
-        known = self._known.get(current.request)
-        if known is None or known.uid != server.uid:
-            known = _Known(server.uid, None, now + ASK_AFTER_SECONDS)
-        if known.ask_at <= now:
-            known = self._ask(current, serving, known)
-        self._known[current.request] = known
-        if known.ask_at > now:
+        known = self._known.of(current)
+        ask_at = now + ASK_AFTER_SECONDS if known.ask_at is None else known.ask_at
+        known = evolve(known, ask_at=ask_at)
+        if ask_at <= now:
+            known = self._ask(current, pod, known)
+        self._known.set(current, known)
+        if known.ask_at is not None and known.ask_at > now:
             current.look_again(known.ask_at - now)
         if known.owner is None:
             return None
         return UNMAINTAINED.format(owner=known.owner) if known.owner == server.identity else ""
 
-    def _may_be_the_owner(self, current: Pass) -> bool:
+    def _may_be_the_owner(self, current: ReconcileContext) -> bool:
         """Return whether the server's own identity may own the maintenance.
 
         Who makes a repository has another identity unless the resource was given that one. Who had
@@ -222,27 +220,26 @@ class Maintainer:
         server, status = current.server, current.obj.get("status") or {}
         if not server.has_default_identity or status.get("maintenance"):
             return True
-        known = self._known.get(current.request)
-        was_asked = known is not None and known.uid == server.uid
+        was_asked = self._known.of(current).ask_at is not None
         return was_asked or is_true(conditions_of(current.obj), REPOSITORY_UNMAINTAINED)
 
-    def _ask(self, current: Pass, serving: Mapping[str, Any], known: _Known) -> _Known:
+    def _ask(self, current: ReconcileContext, pod: Mapping[str, Any], known: _Known) -> _Known:
         """Ask the server in a pod for the owner; return what is known, with when to ask again."""
         now = self._clock.monotonic()
         try:
             result = self._commands.ensure(
-                current, serving, serverexec.MAINTENANCE_OWNER, servercommands.MAINTENANCE_INFO
+                current, pod, serverexec.MAINTENANCE_OWNER, servercommands.MAINTENANCE_INFO
             )
             if result is None:
                 return known
             owner = servercommands.maintenance_owner(result.exit_code, result.stdout)
         except (CommandError, ValueError) as error:
             _log.warning("the owner of the maintenance is not known", cause=str(error))
-            return _Known(known.uid, known.owner, now + ASK_AGAIN_SOON_SECONDS)
+            return _Known(known.owner, now + ASK_AGAIN_SOON_SECONDS)
         again = ASK_AGAIN_SECONDS
         if owner == current.server.identity:
             again = ASK_AGAIN_SOON_SECONDS
-        return _Known(known.uid, owner, now + again)
+        return _Known(owner, now + again)
 
 
 _KINDS: Final = {resources.SECRETS: desired.secret, resources.CRON_JOBS: desired.cron_job}

@@ -106,7 +106,7 @@ def status_of(known: Mapping[str, Any], run: Run | None, message_: str) -> dict[
         run: The run that ended last; None if none is there any more.
         message_: Why it has failed; empty if it has not.
     """
-    # Jobs are deleted in time, and what is told of them stays.
+    # Jobs are deleted in time, and what is reported of them stays.
     if run is None or run.ended <= known.get("lastRunTime", ""):
         return dict(known)
     succeeded = {"lastSuccessTime": run.ended} if run.result == MAINTENANCE_SUCCEEDED else {}

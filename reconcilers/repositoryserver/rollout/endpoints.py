@@ -1,4 +1,4 @@
-"""Whether the Service routes to a pod, as the EndpointSlices tell it: pure functions.
+"""Whether the Service routes to a pod, as the EndpointSlices have it: pure functions.
 
 The endpoints follow a pod that has become Ready a moment later, and until then a client is refused.
 """
@@ -27,7 +27,7 @@ def service_of(endpoint_slice: Mapping[str, Any]) -> list[str]:
     return [name] if name else []
 
 
-def is_routed_to(slices: Iterable[Mapping[str, Any]], pod: Mapping[str, Any]) -> bool:
+def is_ready(slices: Iterable[Mapping[str, Any]], pod: Mapping[str, Any]) -> bool:
     """Return whether one of a Service's slices has a ready endpoint for a pod."""
     uid = pod["metadata"]["uid"]
     return any(

@@ -1,7 +1,7 @@
 """A claim that only one node can mount goes from one revision to the next: pure functions.
 
-The former revision has no pod meanwhile. Where the new one does not come up within a minute it gets
-its pod back, and the new one waits before it tries again.
+The previous revision has no pod meanwhile. Where the new one does not come up within a minute it
+gets its pod back, and the new one waits before it tries again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from reconcilers.repositoryserver.rollout.revisions import Revision
 
-#: Seconds for which clients reach nobody while the newest revision comes up with the claim.
+#: Seconds for which clients reach nobody while the update revision comes up with the claim.
 GIVE_BACK_SECONDS: Final = 60.0
 #: Seconds until a revision that has not come up with the claim tries again. Each try is an outage.
 TRY_AGAIN_SECONDS: Final = 600.0
@@ -27,7 +27,7 @@ TRY_AGAIN_SECONDS: Final = 600.0
 REASON_NOT_READY: Final = "ReplacementNotReady"
 NOT_READY: Final = (
     "the pod of ReplicaSet {name} has not become Ready within {seconds:.0f} s of getting the "
-    "claim, which only one node can mount, so the former one has it again; another try is made "
+    "claim, which only one node can mount, so the previous one has it again; another try is made "
     "every {minutes:.0f} minutes, and when something is changed"
 )
 
@@ -44,42 +44,42 @@ def not_ready(revision: Revision) -> Problem:
     return Problem(SERVER_SETUP, REASON_NOT_READY, message)
 
 
-def yielded(revisions: Iterable[Revision], newest: str) -> Revision | None:
-    """Return the revision that has given up its pod for the newest one; None if none has.
+def yielded(revisions: Iterable[Revision], update: str) -> Revision | None:
+    """Return the revision that has given up its pod for the update revision; None if none has.
 
     Args:
         revisions: Those of a server.
-        newest: Digest of the newest one.
+        update: Hash of the update revision.
     """
     found = (
         one
         for one in revisions
-        if one.digest != newest and not one.is_kept and one.time(names.ANNOTATION_YIELDED)
+        if one.hash != update and not one.is_kept and one.time(names.ANNOTATION_YIELDED)
     )
     return next(found, None)
 
 
-def seconds_left(former: Revision, others: Iterable[Revision], now: datetime) -> float:
+def seconds_left(previous: Revision, others: Iterable[Revision], now: datetime) -> float:
     """Return the seconds that those which may have the claim now have to come up.
 
     Args:
-        former: The revision that has given up its pod.
+        previous: The revision that has given up its pod.
         others: Those that get a pod.
         now: The time.
     """
-    since = former.time(names.ANNOTATION_YIELDED)
+    since = previous.time(names.ANNOTATION_YIELDED)
     if since is None:
         return 0.0
-    # One that has become the newest meanwhile has its time as well.
+    # One that has become the update revision meanwhile has its time as well.
     begun = max([since, *(one.created for one in others)])
     end = begun + timedelta(seconds=GIVE_BACK_SECONDS)
     # A clock that was set back makes nobody wait for longer.
     return min((end - now).total_seconds(), GIVE_BACK_SECONDS)
 
 
-def seconds_until_next_try(newest: Revision, now: datetime) -> float:
-    """Return the seconds for which the newest revision is to have no pod; 0 if it may have one."""
-    since = newest.time(names.ANNOTATION_GAVE_BACK)
+def seconds_until_next_try(update: Revision, now: datetime) -> float:
+    """Return the seconds for which the update revision is to have no pod; 0 if it may have one."""
+    since = update.time(names.ANNOTATION_GAVE_BACK)
     if since is None:
         return 0.0
     left = TRY_AGAIN_SECONDS - (now - since).total_seconds()

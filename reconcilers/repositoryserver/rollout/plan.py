@@ -1,4 +1,4 @@
-"""From one pod to the next: which pod the Service routes to, and which have had their time.
+"""From one pod to the next: which pod is active, and which have had their time.
 
 Pure functions. A pod that has served goes on serving, with the users that it has; a new one begins
 to once it has those of now.
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from reconcilers.repositoryserver.children.loaded import WrittenUsers
-    from reconcilers.repositoryserver.verdict import Problem, Waiting
 
 WHY_SUPERSEDED = "another pod has replaced it"
 WHY_DRAINED = "its drain time is over"
@@ -45,52 +44,27 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @frozen
-class Newest:
-    """What a server should be, and how far it has come.
+class RolloutState:
+    """Where a server stands between two revisions.
 
-    Attributes:
-        digest: Names the revision; empty while that is not known.
-        replica_set: Its ReplicaSet; None if there is none yet.
-        pod: Its pod; None if there is none yet.
-        verdict: What keeps it from answering, None if it answers.
-        claim: The PersistentVolumeClaim that it mounts, if any.
-    """
-
-    digest: str = ""
-    replica_set: Mapping[str, Any] | None = None
-    pod: Mapping[str, Any] | None = None
-    verdict: Problem | Waiting | None = None
-    claim: str = ""
-
-    def is_(self, pod: Mapping[str, Any]) -> bool:
-        """Return whether an observed pod is the newest."""
-        return names.digest_of(pod) == self.digest
-
-
-@frozen
-class Rollout:
-    """Where a server stands between two pods.
-
-    Attributes:
-        newest: Digest of what the server should be; empty while that is not known.
-        routed: Digest that the Service selects; empty if there is no Service.
+    Args:
+        update: Hash of the update revision, which the server should be; empty while that is not
+            known.
+        selected: Hash that the Service selects; empty if there is no Service.
         users: The users that a pod must have.
-        kept: Digests of the revisions that have a pod, or get one.
+        kept: Hashes of the revisions that have a pod, or get one.
     """
 
-    newest: str
-    routed: str
+    update: str
+    selected: str
     users: WrittenUsers
     kept: frozenset[str] = frozenset()
 
-    def serves(self, pods: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-        """Choose the pod that the Service is to route to.
+    def active(self, pods: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+        """Return the active pod, which the Service is to select; None if clients may reach none.
 
         Args:
             pods: The server's pods.
-
-        Returns:
-            The pod, None if there is none that clients may reach.
         """
         live = [pod for pod in pods if not is_over(pod)]
         live.sort(key=lambda pod: pod["metadata"].get("creationTimestamp", ""), reverse=True)
@@ -98,46 +72,58 @@ class Rollout:
         # whatever works, for one that has drained as well, whose users may be of before. Where
         # nothing does, what had sessions may come back to them.
         for wanted in (
-            lambda pod: podstatus.is_ready(pod) and self._is_newest(pod) and self._has_users(pod),
-            lambda pod: podstatus.is_ready(pod) and self._is_routed(pod),
+            lambda pod: podstatus.is_ready(pod) and self._is_update(pod) and self._has_users(pod),
+            lambda pod: podstatus.is_ready(pod) and self._is_selected(pod),
             lambda pod: podstatus.is_ready(pod) and self._has_users(pod),
             lambda pod: podstatus.is_ready(pod) and drain_until(pod) is not None,
-            self._is_routed,
-            lambda pod: self._is_newest(pod) and self._has_users(pod),
+            self._is_selected,
+            lambda pod: self._is_update(pod) and self._has_users(pod),
         ):
             found = next(filter(wanted, live), None)
             if found is not None:
                 return found
         return None
 
-    def selects(self, serving: Mapping[str, Any] | None, now: datetime) -> str:
-        """Return the digest that the Service is to select.
+    def split(
+        self, pods: Sequence[Mapping[str, Any]]
+    ) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+        """Return the pods that matter to the server, and the others.
 
         Args:
-            serving: What `serves` chose.
+            pods: The server's pods.
+        """
+        active = self.active(pods)
+        matter = [pod for pod in pods if pod is active or self._is_update(pod)]
+        return matter, [pod for pod in pods if not (pod is active or self._is_update(pod))]
+
+    def selects(self, active: Mapping[str, Any] | None, now: datetime) -> str:
+        """Return the hash that the Service is to select.
+
+        Args:
+            active: What `active` returned.
             now: The time.
         """
-        if serving is not None:
-            return names.digest_of(serving)
-        # Whoever deletes a pod, its ReplicaSet makes another one with its digest.
-        if self.routed in self.kept:
-            return self.routed
+        if active is not None:
+            return names.hash_of(active)
+        # Whoever deletes a pod, its ReplicaSet makes another one with its hash.
+        if self.selected in self.kept:
+            return self.selected
         # The endpoint then follows the kubelet without our help.
-        if self.newest in self.kept and self.users.have_settled(now):
-            return self.newest
-        return names.NO_DIGEST
+        if self.update in self.kept and self.users.have_settled(now):
+            return self.update
+        return names.NO_HASH
 
     def has_clients(self, pod: Mapping[str, Any]) -> bool:
         """Return whether the Service has let clients reach a pod until now."""
         # Somebody has deleted the Service: it may have selected any pod that works.
-        unknown = not self.routed and podstatus.is_ready(pod) and drain_until(pod) is None
-        return unknown or self._is_routed(pod)
+        unknown = not self.selected and podstatus.is_ready(pod) and drain_until(pod) is None
+        return unknown or self._is_selected(pod)
 
-    def _is_newest(self, pod: Mapping[str, Any]) -> bool:
-        return names.digest_of(pod) == self.newest
+    def _is_update(self, pod: Mapping[str, Any]) -> bool:
+        return names.hash_of(pod) == self.update
 
-    def _is_routed(self, pod: Mapping[str, Any]) -> bool:
-        return names.digest_of(pod) == self.routed
+    def _is_selected(self, pod: Mapping[str, Any]) -> bool:
+        return names.hash_of(pod) == self.selected
 
     def _has_users(self, pod: Mapping[str, Any]) -> bool:
         """Return whether a pod has the users of now."""
@@ -163,20 +149,20 @@ class Retirement:
 
 def retire(
     pods: Sequence[Mapping[str, Any]],
-    former: Sequence[Mapping[str, Any]],
-    rollout: Rollout,
-    serving: Mapping[str, Any] | None,
+    legacy: Sequence[Mapping[str, Any]],
+    state: RolloutState,
+    active: Mapping[str, Any] | None,
     *,
     drain_seconds: int,
     now: datetime,
 ) -> Retirement:
-    """Decide what becomes of the pods that neither serve nor are the newest.
+    """Decide what becomes of the pods that are neither active nor of the update revision.
 
     Args:
         pods: The server's pods.
-        former: Pods of the removed controller whose clients have a new server to go to.
-        rollout: Where the server stands, before the Service moves.
-        serving: What `Rollout.serves` chose.
+        legacy: Pods of the removed controller whose clients have a new server to go to.
+        state: Where the server stands, before the Service moves.
+        active: What `RolloutState.active` returned.
         drain_seconds: How long a pod that has served is left to its sessions.
         now: The time.
     """
@@ -184,19 +170,18 @@ def retire(
     delete: list[tuple[Mapping[str, Any], str]] = []
     stays: list[Mapping[str, Any]] = []
     waits: list[float] = []
-    stay = {rollout.newest, "" if serving is None else names.digest_of(serving)}
-    leaves = [pod for pod in pods if names.digest_of(pod) not in stay]
-    for pod in [*leaves, *former]:
+    stay = {state.update, "" if active is None else names.hash_of(active)}
+    leaves = [pod for pod in pods if names.hash_of(pod) not in stay]
+    for pod in [*leaves, *legacy]:
         if is_over(pod):
             continue
         until = drain_until(pod)
         left = None if until is None else (until - now).total_seconds()
-        # Whatever time to drain one of ours was given before the Service came back to it does not
-        # count.
-        is_left = left is None if pod in former else rollout.has_clients(pod)
+        # Ignore a drain deadline of one of ours from before the Service selected it again.
+        begins = left is None if pod in legacy else state.has_clients(pod)
         # By a clock that was set back, or a resource that allows less than before.
         has_too_long = left is not None and left > drain_seconds
-        if is_left or has_too_long:
+        if begins or has_too_long:
             if drain_seconds:
                 drain.append(pod)
                 waits.append(float(drain_seconds))
@@ -208,28 +193,28 @@ def retire(
                 waits.append(left)
             else:
                 delete.append((pod, WHY_DRAINED))
-        elif rollout.newest:
+        elif state.update:
             delete.append((pod, WHY_SUPERSEDED))
-    delete += [(pod, WHY_ENDED) for pod in _of_no_use([*pods, *former], rollout.newest)]
+    delete += [(pod, WHY_ENDED) for pod in _of_no_use([*pods, *legacy], state.update)]
     return Retirement(tuple(drain), tuple(delete), min(waits, default=None), (*drain, *stays))
 
 
-def _of_no_use(pods: Sequence[Mapping[str, Any]], newest: str) -> Iterable[Mapping[str, Any]]:
+def _of_no_use(pods: Sequence[Mapping[str, Any]], update: str) -> Iterable[Mapping[str, Any]]:
     """Return the pods that have ended, and whose end nobody needs to see any more.
 
     Whoever has made them makes another one, and leaves them.
 
     Args:
         pods: All pods.
-        newest: Digest of the revision whose last end is told until it has another pod.
+        update: Hash of the revision whose last end is reported until it has another pod.
     """
-    live = {names.digest_of(pod) for pod in pods if not is_over(pod)}
+    live = {names.hash_of(pod) for pod in pods if not is_over(pod)}
     for pod in pods:
         has_ended = pod.get("status", {}).get("phase") in podstatus.ENDED_PHASES
         if not has_ended or pod["metadata"].get("deletionTimestamp"):
             continue
-        digest = names.digest_of(pod)
-        if digest in live or digest != newest:
+        hash_ = names.hash_of(pod)
+        if hash_ in live or hash_ != update:
             yield pod
 
 
@@ -261,30 +246,30 @@ def drain_until(pod: Mapping[str, Any]) -> datetime | None:
 
 
 def in_each_others_way(
-    newest: Mapping[str, Any] | None, holder: Mapping[str, Any], now: datetime
+    update: Mapping[str, Any] | None, holder: Mapping[str, Any], now: datetime
 ) -> bool:
-    """Return whether the newest pod seems to wait for what another one holds.
+    """Return whether the pod of the update revision seems to wait for what another one holds.
 
     That is so for a claim that only one node can mount. Whether the claim is one, see `one_node`.
 
     Args:
-        newest: The newest pod; None while there is none.
+        update: That pod; None while there is none.
         holder: The pod that serves, or one of the removed controller's.
         now: The time.
     """
-    if newest is None or is_over(newest) or is_over(holder):
+    if update is None or is_over(update) or is_over(holder):
         return False
-    if newest["metadata"]["uid"] == holder["metadata"]["uid"]:
+    if update["metadata"]["uid"] == holder["metadata"]["uid"]:
         return False
-    created = parse_time(newest["metadata"]["creationTimestamp"])
+    created = parse_time(update["metadata"]["creationTimestamp"])
     if now - created < timedelta(seconds=IN_PLACE_AFTER_SECONDS):
         return False
-    scheduled = get_condition(conditions_of(newest), "PodScheduled")
+    scheduled = get_condition(conditions_of(update), "PodScheduled")
     if scheduled is not None and scheduled["status"] == "False":
         # In the scheduler's words; a wish that no node fulfils is not the holder's fault.
         return bool(_VOLUME_CONFLICT.search(scheduled.get("message", "")))
-    elsewhere = newest["spec"].get("nodeName") != holder["spec"].get("nodeName")
-    return elsewhere and podstatus.container_is_being_created(newest)
+    elsewhere = update["spec"].get("nodeName") != holder["spec"].get("nodeName")
+    return elsewhere and podstatus.container_is_being_created(update)
 
 
 def one_node(access_modes: Collection[str]) -> bool:

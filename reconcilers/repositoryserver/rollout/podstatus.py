@@ -168,7 +168,7 @@ def lasting_problem(
         # A try that has got past the step that failed has mended it.
         order = list(STEPS)
         return failure if order.index(verdict.step) <= order.index(failure.step) else verdict
-    # The kubelet tells an image's error and that it waits to try again by turns.
+    # The kubelet reports the error of an image, and that it waits to try again, by turns.
     return failure if verdict.reason == failure.reason == REASON_IMAGE else verdict
 
 
@@ -244,7 +244,7 @@ def _init_container(pod: Mapping[str, Any]) -> Waiting | None:
 def _ended(pod: Mapping[str, Any], context: PodContext) -> Problem | Waiting | None:
     status = container_status(pod)
     ended = last_end(pod)
-    # Of a process that has got as far as listening, an end before tells nothing any more.
+    # Of a process that has got as far as listening, an end before says nothing any more.
     if status is None or ended is None or status.get("started"):
         return None
     looping = (status["state"].get("waiting") or {}).get("reason") == CRASH_LOOP
@@ -352,7 +352,7 @@ def container_is_being_created(pod: Mapping[str, Any]) -> bool:
 
 
 def answers(pod: Mapping[str, Any]) -> bool:
-    """Return whether Kopia answers in a pod, so that it can be told something."""
+    """Return whether Kopia answers in a pod, so that a command can be run there."""
     container = container_status(pod)
     gone = pod["metadata"].get("deletionTimestamp")
     ready = container is not None and bool(container.get("ready"))

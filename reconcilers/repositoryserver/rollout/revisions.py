@@ -12,7 +12,7 @@ from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.rollout import plan, podstatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 #: What a time that nobody can read counts as.
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
@@ -24,15 +24,22 @@ class Revision:
 
     Args:
         replica_set: The ReplicaSet.
-        pods: Its pods, those among them that are ending or have ended.
+        owned: The pods that it owns, those among them that are ending or have ended.
+        released: The pods that it has released, see `caches.INDEX_RELEASED`.
     """
 
     replica_set: Mapping[str, Any]
-    pods: tuple[Mapping[str, Any], ...]
+    owned: tuple[Mapping[str, Any], ...] = ()
+    released: tuple[Mapping[str, Any], ...] = ()
 
     @property
-    def digest(self) -> str:
-        """Its digest. By its name: labels can be taken off."""
+    def pods(self) -> tuple[Mapping[str, Any], ...]:
+        """Its pods: those that it owns but for such as have lost its label."""
+        return tuple(pod for pod in self.owned if names.hash_of(pod))
+
+    @property
+    def hash(self) -> str:
+        """Its hash. By its name: labels can be taken off."""
         return names.split_versioned(self.name)[1]
 
     @property
@@ -86,11 +93,6 @@ class Revision:
         found = get_condition(conditions_of(self.replica_set), "ReplicaFailure")
         refused = found is not None and found["status"] == "True"
         return found if refused and self.is_kept else None
-
-
-def by_digest(revisions: Iterable[Revision], digest: str) -> Revision | None:
-    """Return the revision with a digest; None if there is none."""
-    return next((one for one in revisions if one.digest == digest), None)
 
 
 def _promise(pod: Mapping[str, Any]) -> tuple[bool, bool, bool, str]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from controller.reconcile import Request
     from controller.rest.client import Client
     from reconcilers.repositoryserver.caches import Cache, Caches
+    from reconcilers.repositoryserver.context import ReconcileContext
 
 _log = structlog.get_logger()
 
@@ -49,7 +50,31 @@ class Strays:
         found = self._caches.pods.by_index(INDEX_RELEASED, names.versioned_prefix(request.name))
         return [pod for pod in found if pod["metadata"]["namespace"] == request.namespace]
 
-    def ensure_gone(self, request: Request, deadline: Deadline, *, newest: str = "") -> None:
+    def undecided(self, current: ReconcileContext, update: str) -> list[Mapping[str, Any]]:
+        """Return the pods that nobody owns as long as nobody can say whether they have to go.
+
+        Args:
+            current: The reconcile.
+            update: As for `ensure_pruned`.
+        """
+        return [] if update else self.released(current.request)
+
+    def ensure_pruned(self, current: ReconcileContext, update: str) -> None:
+        """Delete the pods of a server whose ReplicaSet is gone, once its update revision is known.
+
+        One of them may hold the claim that the update revision waits for.
+
+        Args:
+            current: The reconcile.
+            update: Hash of that revision; empty while it is not known.
+
+        Raises:
+            ClientError: As for `ensure_gone`.
+        """
+        if update:
+            self.ensure_gone(current.request, current.deadline, update=update)
+
+    def ensure_gone(self, request: Request, deadline: Deadline, *, update: str = "") -> None:
         """Delete the pods of a server that no ReplicaSet takes back.
 
         That is so if their ReplicaSet is gone, which would have taken them along, or they have
@@ -58,7 +83,7 @@ class Strays:
         Args:
             request: The server, which may be gone.
             deadline: Until when.
-            newest: Digest of the revision that is about to be made again, and takes its pod back;
+            update: Hash of the revision that is about to be made again, and takes its pod back;
                 empty for none.
 
         Raises:
@@ -66,12 +91,12 @@ class Strays:
         """
         for pod in self.released(request):
             metadata, maker = pod["metadata"], names.maker_of(pod)
-            _, digest = names.split_versioned(maker)
+            _, hash_ = names.split_versioned(maker)
             is_kept = self._caches.replica_sets.get(request.namespace, maker) is not None
             # What has ended is taken back by no ReplicaSet (kubernetes
             # pkg/controller/replicaset/replica_set.go, FilterActivePods).
             has_ended = pod.get("status", {}).get("phase") in podstatus.ENDED_PHASES
-            if "deletionTimestamp" in metadata or (not has_ended and (is_kept or digest == newest)):
+            if "deletionTimestamp" in metadata or (not has_ended and (is_kept or hash_ == update)):
                 continue
             try:
                 self._client.delete(

@@ -8,19 +8,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from attrs import frozen
+
 from controller.errors import NotFound
 from reconcilers import resources
 from reconcilers.errors import InvalidInput
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.context import ShownCertificate
 from reconcilers.secrets import certificates
 from reconcilers.secrets import data as secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from controller.rest.client import Client
-    from reconcilers.repositoryserver.context import Pass
+    from reconcilers.repositoryserver.children.known import KnownInputs
+    from reconcilers.repositoryserver.context import ReconcileContext
+    from reconcilers.repositoryserver.perobject import States
+
+
+@frozen
+class ShownCertificate:
+    """What clients see of a server's certificate.
+
+    Args:
+        fingerprint: As of `secrets.certificates.ServerCertificate`.
+        not_after: When it expires.
+    """
+
+    fingerprint: str
+    not_after: datetime
 
 
 class ShownCertificates:
@@ -28,17 +45,22 @@ class ShownCertificates:
 
     Args:
         client: Reads the Secret of a revision.
+        states: Holds the certificates of the revisions of each resource, by hash.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, *, client: Client, states: States) -> None:
         self._client = client
+        self._found = states.per_object(lambda _: dict[str, ShownCertificate]())
 
-    def of(self, current: Pass, pod: Mapping[str, Any]) -> ShownCertificate | None:
+    def of(
+        self, current: ReconcileContext, pod: Mapping[str, Any], inputs: KnownInputs | None
+    ) -> ShownCertificate | None:
         """Return the certificate that a pod shows.
 
         Args:
             current: The reconcile.
             pod: A pod of ours.
+            inputs: What is known of the newest inputs; None if they are refused.
 
         Returns:
             The certificate; None if the status has it already, or it cannot be known.
@@ -46,28 +68,26 @@ class ShownCertificates:
         Raises:
             ClientError: The Secret could not be read.
         """
-        memory, digest = current.memory, names.digest_of(pod)
-        inputs = memory.inputs
+        found, hash_ = self._found.of(current), names.hash_of(pod)
         if inputs is not None and inputs.fingerprint:
-            found = ShownCertificate(inputs.fingerprint, inputs.not_after)
             # Of others but these two no pod is left that could be shown.
-            kept = {one: memory.certificates.get(one) for one in (digest, inputs.digest)}
-            memory.certificates = {one: held for one, held in kept.items() if held is not None}
-            memory.certificates[inputs.digest] = found
-        if digest not in memory.certificates:
+            for other in found.keys() - {hash_, inputs.hash}:
+                del found[other]
+            found[inputs.hash] = ShownCertificate(inputs.fingerprint, inputs.not_after)
+        if hash_ not in found:
             info = (current.obj.get("status") or {}).get("serverInfo") or {}
             if info.get("tlsFingerprint") and info.get("podName") == pod["metadata"]["name"]:
                 # A controller that starts with thousands of servers reads nothing for this.
                 return None
-            read = self._read(current, digest)
+            read = self._read(current, hash_)
             if read is None:
                 return None
-            memory.certificates[digest] = read
-        return memory.certificates[digest]
+            found[hash_] = read
+        return found[hash_]
 
-    def _read(self, current: Pass, digest: str) -> ShownCertificate | None:
+    def _read(self, current: ReconcileContext, hash_: str) -> ShownCertificate | None:
         server = current.server
-        name = names.versioned_name(server, digest)
+        name = names.versioned_name(server, hash_)
         try:
             obj = self._client.get(
                 resources.SECRETS, server.namespace, name, deadline=current.deadline

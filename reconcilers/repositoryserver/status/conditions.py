@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from controller.conditions import get_condition, is_true, remove_condition, set_condition
+from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.status import reasons
 from reconcilers.repositoryserver.status.reasons import Kind
 from reconcilers.repositoryserver.verdict import (
@@ -30,7 +31,7 @@ from reconcilers.repositoryserver.verdict import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from datetime import datetime
 
 AVAILABLE: Final = "Available"
@@ -42,6 +43,7 @@ REPOSITORY_SHARED: Final = "RepositoryShared"
 ACCESS_SECRET_EMPTY: Final = "AccessSecretEmpty"  # noqa: S105 - a condition's type
 USERS_IN_REPOSITORY: Final = "UsersInRepository"
 REPOSITORY_UNMAINTAINED: Final = "RepositoryUnmaintained"
+CONNECTION_UNPUBLISHED: Final = "ConnectionUnpublished"
 
 #: Warnings: True changes nothing of Ready.
 WARNINGS: Final = (
@@ -50,6 +52,7 @@ WARNINGS: Final = (
     ACCESS_SECRET_EMPTY,
     USERS_IN_REPOSITORY,
     REPOSITORY_UNMAINTAINED,
+    CONNECTION_UNPUBLISHED,
 )
 
 # These steps are those of one process, and are unknown of the next. The users stay in their Secret.
@@ -69,6 +72,8 @@ REASON_IN_REPOSITORY: Final = "UsersInRepository"
 REASON_NOT_IN_REPOSITORY: Final = "NoUsersInRepository"
 REASON_UNMAINTAINED: Final = "RepositoryUnmaintained"
 REASON_MAINTAINED: Final = "RepositoryMaintained"
+REASON_UNPUBLISHED: Final = "ConnectionUnpublished"
+REASON_PUBLISHED: Final = "ConnectionPublished"
 
 # apimachinery pkg/apis/meta/v1, Condition. The API server repeats what a webhook says in full.
 MESSAGE_LENGTH: Final = 32768
@@ -84,20 +89,13 @@ WAITS: Final = "waiting for {step}"
 RENEWED: Final = "a renewed certificate has replaced the one that was about to expire, or had"
 NOT_SHARED: Final = "no other RepositoryServer in the namespace writes to the repository any more"
 MAINTAINED: Final = "the maintenance is scheduled and has not failed, or somebody else owns it"
+PUBLISHED: Final = "what spec.publish asks for is in place"
 USERS_NAMED: Final = "each access Secret has users"
 NOT_IN_REPOSITORY: Final = "the repository has no users any more beside those of the access Secrets"
 
 # A change is under way or has failed, and who reads it wants to know whether backups go on.
-FORMER_SERVES: Final = "{message} (meanwhile pod {pod} still serves)"
+STILL_SERVES: Final = "{message} (meanwhile pod {pod} still serves)"
 
-WAITING_TURN: Final = "waiting until fewer servers are being replaced at the same time"
-WAITING_QUIET: Final = "waiting a moment for further changes before another pod is created"
-HELD_BACK: Final = (
-    "no replacement is begun, because the last {count} in a row have failed ({names}): this one is "
-    "when one of them succeeds, or when its own inputs change again"
-)
-#: How many of those are named.
-_NAMED: Final = 5
 WAITING_ENDPOINT: Final = "the Service is about to route to the newest pod"
 
 #: As the API server writes it to a resource that no controller has seen, see the CRD.
@@ -111,11 +109,12 @@ class Outcome:
     Args:
         verdicts: What keeps the newest server from being Ready, in the order of `STEPS`; empty if
             nothing does.
-        serving: Whether a pod, be it the newest or the one before, serves clients.
+        available: Whether a pod, be it the newest or the one before, serves clients.
         in_effect: Whether that pod is the newest.
         pod_name: Pod that the Service routes to.
         service_name: The Service; empty before there is one.
         network_policy_name: The NetworkPolicy; empty before there is one.
+        url: Where clients connect to; empty leaves what is written.
         fingerprint: Of the certificate that the Service's pod shows; empty leaves what is written.
         not_after: When that certificate expires, as Kubernetes writes times; empty as before.
         expiring: What to say of the certificate of the newest server if it is about to expire, or
@@ -127,6 +126,10 @@ class Outcome:
             empty if there is nothing to say, None if that is not known.
         maintenance: What came of the maintenance; empty without a schedule, None leaves what is
             recorded.
+        published: Names of what is published, by field of `status.serverInfo`; empty for what is
+            not. What is left out stays as it is written.
+        unpublished: What to say of what should be published and is not; empty if everything is,
+            None if that is not known.
         nobody_named: What to say of access Secrets that have no keys; empty if there are none, None
             if that is not known.
         repository_users: How many users have an entry in the repository; None leaves what is
@@ -136,11 +139,12 @@ class Outcome:
     """
 
     verdicts: tuple[Problem | Waiting, ...]
-    serving: bool
+    available: bool
     in_effect: bool = True
     pod_name: str = ""
     service_name: str = ""
     network_policy_name: str = ""
+    url: str = ""
     fingerprint: str = ""
     not_after: str = ""
     expiring: str | None = None
@@ -148,6 +152,8 @@ class Outcome:
     shared: str | None = None
     unmaintained: str | None = None
     maintenance: Mapping[str, Any] | None = None
+    published: Mapping[str, str] = field(factory=dict)
+    unpublished: str | None = None
     nobody_named: str | None = None
     repository_users: int | None = None
     in_repository: str | None = None
@@ -168,16 +174,6 @@ class _Summary:
     reason: str
     message: str
     keeps_ready: bool = False
-
-
-def held_back(failed: Sequence[str]) -> str:
-    """Return what a server waits for that others' failures hold back.
-
-    Args:
-        failed: Names of the resources whose replacement has failed.
-    """
-    names = ", ".join([*failed[:_NAMED], *(["..."] if len(failed) > _NAMED else [])])
-    return HELD_BACK.format(count=len(failed), names=names)
 
 
 def desired_status(
@@ -210,6 +206,8 @@ def desired_status(
         "podName": outcome.pod_name,
         "serviceName": outcome.service_name,
         "networkPolicyName": outcome.network_policy_name,
+        "url": outcome.url,
+        "port": api.PORT if outcome.url else 0,
         "tlsFingerprint": outcome.fingerprint,
         "tlsNotAfter": outcome.not_after,
     }
@@ -229,13 +227,17 @@ def desired_status(
     status["serverInfo"] = {
         **(current.get("serverInfo") or {}),
         **{key: value for key, value in info.items() if value},
+        **outcome.published,
     }
+    for name, value in outcome.published.items():
+        if not value:
+            del status["serverInfo"][name]
     return status
 
 
 def progress(outcome: Outcome) -> str:
     """Return the word of `status.progress`."""
-    return reasons.shown(_summary(outcome).kind, serving=outcome.serving).progress
+    return reasons.shown(_summary(outcome).kind, available=outcome.available).progress
 
 
 def is_stage(current: Mapping[str, Any], outcome: Outcome, generation: int) -> bool:
@@ -255,14 +257,14 @@ def is_stage(current: Mapping[str, Any], outcome: Outcome, generation: int) -> b
 
 def _summary(outcome: Outcome) -> _Summary:
     found = reasons.foremost(outcome.verdicts)
-    if found is None and outcome.serving and outcome.in_effect:
+    if found is None and outcome.available and outcome.in_effect:
         message = READY_MESSAGE.format(service=outcome.service_name)
         return _Summary(Kind.READY, reasons.REASON_READY, message)
     reason, message = REASON_WAITING_FOR_ENDPOINTS, WAITING_ENDPOINT
     if found is not None:
         reason, message = found.reason, found.message
-    if outcome.serving:
-        message = FORMER_SERVES.format(message=message, pod=outcome.pod_name)
+    if outcome.available:
+        message = STILL_SERVES.format(message=message, pod=outcome.pod_name)
     if found is None:
         return _Summary(Kind.WAIT, reason, message)
     keeps_ready = all(isinstance(one, Waiting) and one.keeps_ready for one in outcome.verdicts)
@@ -305,6 +307,12 @@ def _conditions(
             REASON_UNMAINTAINED,
             (REASON_MAINTAINED, MAINTAINED),
         ),
+        (
+            CONNECTION_UNPUBLISHED,
+            outcome.unpublished,
+            REASON_UNPUBLISHED,
+            (REASON_PUBLISHED, PUBLISHED),
+        ),
     )
     for type_, warning, reason, over in warnings:
         if warning:
@@ -324,12 +332,12 @@ def _steps(current: list[dict[str, Any]], outcome: Outcome) -> dict[str, _Found]
         if isinstance(verdict, Problem):
             found[step] = ("False", failed, verdict.message)
         elif verdict is not None:
-            if not (outcome.serving and is_true(current, step)):
+            if not (outcome.available and is_true(current, step)):
                 found[step] = ("Unknown", verdict.reason, verdict.message)
         elif not blocker:
             found[step] = ("True", succeeded, MESSAGES[step])
         # A failure that no verdict repeats is not known to last.
-        elif not is_true(current, step) or (step in _OF_THE_PROCESS and not outcome.serving):
+        elif not is_true(current, step) or (step in _OF_THE_PROCESS and not outcome.available):
             found[step] = ("Unknown", REASON_PENDING, WAITS.format(step=blocker))
         if any(one.step == step and _blocks(one) for one in outcome.verdicts):
             blocker = blocker or step
@@ -344,11 +352,11 @@ def _summed_up(
     current: list[dict[str, Any]], outcome: Outcome, generation: int
 ) -> dict[str, _Found | None]:
     summary = _summary(outcome)
-    shown = reasons.shown(summary.kind, serving=outcome.serving)
+    shown = reasons.shown(summary.kind, available=outcome.available)
     why = (summary.reason, summary.message)
     serves = (REASON_SERVING, READY_MESSAGE.format(service=outcome.service_name))
     available = ("True", *serves) if shown.available else ("False", *why)
-    if summary.keeps_ready and outcome.serving and _is_ready(current, generation):
+    if summary.keeps_ready and outcome.available and _is_ready(current, generation):
         return {AVAILABLE: available}
     return {
         AVAILABLE: available,

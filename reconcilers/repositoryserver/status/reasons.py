@@ -152,6 +152,7 @@ REASONS: Final[Mapping[str, Kind]] = {
             "PriorityClassMissing",
             "RuntimeClassMissing",
             "NetworkPolicyInvalid",
+            "ProfileUserInvalid",
             "NameTaken",
             "RepositoryPasswordWrong",
             "RepositoryMissing",
@@ -171,22 +172,22 @@ REASONS: Final[Mapping[str, Kind]] = {
 }
 
 
-def shown(kind: Kind, *, serving: bool) -> Shown:
+def shown(kind: Kind, *, available: bool) -> Shown:
     """Return what a kind of reason becomes in the status.
 
     Args:
         kind: Of the reason.
-        serving: Whether clients can connect, be it to a pod of before the change.
+        available: Whether clients can connect, be it to a pod of before the change.
     """
     kstatus, argo = _SEEN_AS[kind]
     failed = kind in (Kind.PASSING, Kind.LASTING)
     not_available = PROGRESS_FAILED if failed else PROGRESS_PENDING
     return Shown(
-        available=serving,
+        available=available,
         ready=kind is Kind.READY,
         reconciling=kind in (Kind.WAIT, Kind.PASSING),
         stalled=kind is Kind.LASTING,
-        progress=PROGRESS_READY if serving else not_available,
+        progress=PROGRESS_READY if available else not_available,
         kstatus=kstatus,
         argo=argo,
     )

@@ -6,10 +6,16 @@ import heapq
 import threading
 from typing import TYPE_CHECKING, Final
 
+from controller.conditions import TRUE, conditions_of, get_condition
+from controller.reconcile import Request
+from reconcilers.repositoryserver.status import conditions as status
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from controller.reconcile import Request
+    from reconcilers.repositoryserver.caches import Cache
+    from reconcilers.repositoryserver.children.known import KnownInputs
+    from reconcilers.repositoryserver.context import ReconcileContext
 
 SHARED: Final = (
     "the repository at {storage} is also served by RepositoryServer {others}, and backups made "
@@ -20,6 +26,9 @@ SHARED: Final = (
 #: How many others a message names. Their number would change for all of them with each new one.
 NAMED: Final = 3
 MORE: Final = "{named} and others"
+
+#: Seconds until a server is looked at again while others have not been examined yet.
+RECHECK_SECONDS: Final = 30.0
 
 
 def words(storage: str, others: Sequence[Request]) -> str:
@@ -64,7 +73,7 @@ class Repositories:
         with self._lock:
             if self._examined.get(request) == repository:
                 return
-            concerned = self._forget(request)
+            concerned = self._drop(request)
             self._examined[request] = repository
             if repository:
                 writers = self._writers.setdefault(repository, set())
@@ -77,10 +86,10 @@ class Repositories:
         with self._lock:
             self._examined.setdefault(request, "")
 
-    def forget(self, request: Request) -> None:
+    def drop(self, request: Request) -> None:
         """Drop a server that is gone."""
         with self._lock:
-            concerned = self._forget(request)
+            concerned = self._drop(request)
         self._wake_all(concerned)
 
     def sharing(self, request: Request) -> list[Request]:
@@ -94,7 +103,7 @@ class Repositories:
         with self._lock:
             return all(request in self._examined for request in requests)
 
-    def _forget(self, request: Request) -> set[Request]:
+    def _drop(self, request: Request) -> set[Request]:
         """Drop a server, and return those of which something else is to be said then."""
         repository = self._examined.pop(request, "")
         writers = self._writers.get(repository, set())
@@ -133,3 +142,58 @@ def _concerned(before: Collection[Request], after: Collection[Request]) -> set[R
         for one in set(before) & set(after)
         if more[0] != more[1] or named(0, one) != named(1, one)
     }
+
+
+class Sharing:
+    """Finds out who else serves the repository of a server.
+
+    Args:
+        repositories: Which repository each server has.
+        servers: The RepositoryServers.
+    """
+
+    def __init__(self, *, repositories: Repositories, servers: Cache) -> None:
+        self._repositories = repositories
+        self._servers = servers
+
+    def ensure_known(self, current: ReconcileContext, inputs: KnownInputs | None) -> None:
+        """Record which repository a server writes to.
+
+        Args:
+            current: The reconcile.
+            inputs: What is known of its inputs; None if they are refused.
+        """
+        if inputs is None:
+            self._repositories.failed(current.request)
+        else:
+            repository = "" if current.server.read_only else inputs.repository
+            self._repositories.examined(current.request, repository)
+
+    def warning(self, current: ReconcileContext, storage: str) -> str | None:
+        """Return what to say of others that serve the repository of a server.
+
+        Args:
+            current: The reconcile.
+            storage: Where the repository is, in words.
+
+        Returns:
+            The words; empty if there are no others, None if that is not known.
+        """
+        others = [
+            other
+            for other in self._repositories.sharing(current.request)
+            if self._servers.get(other.namespace, other.name) is not None
+        ]
+        found = words(storage, others) if others else ""
+        condition = get_condition(conditions_of(current.obj), status.REPOSITORY_SHARED)
+        is_warned = condition is not None and condition["status"] == TRUE
+        before = condition["message"] if condition is not None and is_warned else ""
+        if before not in ("", found) and not self._have_all_been_examined():
+            # This process has just started: what it says would change with each of the others.
+            current.look_again(RECHECK_SECONDS)
+            return None
+        return found
+
+    def _have_all_been_examined(self) -> bool:
+        keys = self._servers.keys()
+        return self._repositories.have_examined(Request(*key) for key in keys)

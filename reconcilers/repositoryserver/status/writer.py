@@ -13,6 +13,7 @@ from controller.events import NORMAL, WARNING
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.status import conditions as status
 from reconcilers.repositoryserver.status import reasons
+from reconcilers.repositoryserver.status.stages import Stages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from controller.clock import Clock, Deadline
     from controller.rest.client import Client
     from reconcilers.repositoryserver.caches import Cache
-    from reconcilers.repositoryserver.context import Pass
+    from reconcilers.repositoryserver.context import ReconcileContext
+    from reconcilers.repositoryserver.perobject import States
 
 EVENT_NOT_AVAILABLE: Final = "NotAvailable"
 
@@ -44,16 +46,26 @@ class StatusWriter:
         client: Writes.
         servers: The latest known status.
         recorder: Takes events.
+        states: Holds when the status of each resource was written.
         clock: The time of transitions.
     """
 
-    def __init__(self, *, client: Client, servers: Cache, recorder: Recorder, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        client: Client,
+        servers: Cache,
+        recorder: Recorder,
+        states: States,
+        clock: Clock,
+    ) -> None:
         self._client = client
         self._servers = servers
         self._recorder = recorder
+        self._stages = Stages(states=states, clock=clock)
         self._clock = clock
 
-    def tell(self, current: Pass, reason: str, note: str, action: str) -> None:
+    def record_event(self, current: ReconcileContext, reason: str, note: str, action: str) -> None:
         """Record something that was done, in a Normal event and in the log.
 
         Args:
@@ -64,6 +76,27 @@ class StatusWriter:
         """
         _log.info(note, reason=reason)
         self._recorder.event(current.obj, NORMAL, reason, note, action)
+
+    def report(
+        self, current: ReconcileContext, outcome: status.Outcome, deadline: Deadline
+    ) -> None:
+        """Write the status, unless it is a stage that need not be reported yet.
+
+        Args:
+            current: The reconcile, which is followed by one when it has to be reported.
+            outcome: What was found.
+            deadline: Until when.
+
+        Raises:
+            Conflict: As for `write`.
+            ClientError: As for `write`.
+        """
+        left = self._stages.seconds_left(current, outcome)
+        if left > 0:
+            current.look_again(left)
+            return
+        self.write(current.obj, outcome, deadline)
+        self._stages.reported(current)
 
     def write(self, obj: Mapping[str, Any], outcome: status.Outcome, deadline: Deadline) -> None:
         """Write the status that reports an outcome, if it differs from the present one.
@@ -91,9 +124,7 @@ class StatusWriter:
             before, outcome, generation=metadata.get("generation", 0), now=self._clock.now()
         )
         if after != before:
-            # In a merge patch only null removes a field.
-            gone = dict.fromkeys(before.keys() - after.keys())
-            self._patch(latest, {**after, **gone}, deadline)
+            self._patch(latest, _with_removals(before, after), deadline)
             self._record_transition(obj, before, after)
             self._record_warnings(obj, before, after)
 
@@ -141,14 +172,25 @@ class StatusWriter:
         """Record an event for each warning that was not there before, or has another reason."""
         for type_ in status.WARNINGS:
             warning = get_condition(after["conditions"], type_)
-            former = get_condition(before.get("conditions") or [], type_)
+            known = get_condition(before.get("conditions") or [], type_)
             if warning is None or warning["status"] != TRUE:
                 continue
-            if former is not None and _kind(former) == _kind(warning):
+            if known is not None and _kind(known) == _kind(warning):
                 continue
             reason, message = warning["reason"], warning["message"]
             _log.warning("warned", reason=reason, cause=message)
             self._recorder.event(obj, WARNING, reason, message, "Reconcile")
+
+
+def _with_removals(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a merge patch makes of one object another one by: null removes a field."""
+    changed = {
+        name: _with_removals(before[name], value)
+        if isinstance(value, dict) and isinstance(before.get(name), dict)
+        else value
+        for name, value in after.items()
+    }
+    return {**dict.fromkeys(before.keys() - after.keys()), **changed}
 
 
 def _kind(condition: Mapping[str, Any]) -> tuple[str, str]:

@@ -34,7 +34,7 @@ REASON_TOO_MANY: Final = "TooManyUsers"
 
 BAD_NAME: Final = (
     "key {key} of Secret {ref}, named by {field}, makes the user {user}, which Kopia refuses; "
-    "user and host may hold lower-case letters, digits, `-`, `_` and `.` only"
+    "rename the key: user and host may hold lower-case letters, digits, `-`, `_` and `.` only"
 )
 BAD_USERNAME: Final = (
     "{field} {username!r} is refused by Kopia; "
@@ -94,7 +94,7 @@ class Change:
         """Return how the hashes of users differ from those before.
 
         Args:
-            before: The former hashes, by `user@host`.
+            before: The hashes of before, by `user@host`.
             after: The hashes as they are now.
         """
         return cls(
@@ -139,7 +139,7 @@ class Resolved:
     warning: str
 
 
-def resolve(accesses: Sequence[Access], former: UserFile) -> Resolved:
+def resolve(accesses: Sequence[Access], present: UserFile) -> Resolved:
     """Return who may connect: each access is judged by itself.
 
     The users of an access whose Secret is wrong stay as they were, and those of the others change:
@@ -149,7 +149,7 @@ def resolve(accesses: Sequence[Access], former: UserFile) -> Resolved:
 
     Args:
         accesses: Those of the resource, the main one first.
-        former: The users as they are.
+        present: The users as they are.
     """
     origins = [origin_of(one.access) for one in accesses]
     problems: dict[int, InvalidInput] = {}
@@ -171,13 +171,13 @@ def resolve(accesses: Sequence[Access], former: UserFile) -> Resolved:
         named_by |= dict.fromkeys(passwords[number], secret)
     stay: dict[int, dict[str, str]] = {}
     for number in problems.keys() - passwords.keys():
-        users = dict(former.sections.get(origins[number], {}))
+        users = dict(present.sections.get(origins[number], {}))
         stay[number] = {user: users[user] for user in users if user not in named_by}
         if users:
             problems[number] = _with(problems[number], USERS_STAY)
-    problems |= _leave_out(origins, passwords, stay, former, named_by)
+    problems |= _leave_out(origins, passwords, stay, present, named_by)
     hashes = {
-        number: htpasswd.hashes(users, former.entries()) for number, users in passwords.items()
+        number: htpasswd.hashes(users, present.entries()) for number, users in passwords.items()
     }
     sections: dict[str, dict[str, str]] = {}
     for number, users in sorted({**hashes, **stay}.items()):
@@ -206,12 +206,12 @@ def _leave_out(
     origins: Sequence[str],
     passwords: dict[int, dict[str, str]],
     stay: Mapping[int, Mapping[str, str]],
-    former: UserFile,
+    present: UserFile,
     named_by: Mapping[str, SecretData],
 ) -> dict[int, InvalidInput]:
     """Leave out new users until the others fit into one Secret, and return what is wrong."""
     problems: dict[int, InvalidInput] = {}
-    known = former.entries().keys()
+    known = present.entries().keys()
 
     def needed() -> int:
         users = {**passwords, **stay}.items()

@@ -10,13 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from attrs import frozen
+from attrs import define, frozen
 
 from controller.conditions import conditions_of, is_true
 from controller.workqueue.queue import LOW_PRIORITY
 from reconcilers.kopia import failures
 from reconcilers.repositoryserver import servercommands, serverexec
-from reconcilers.repositoryserver.context import Purge
 from reconcilers.repositoryserver.serverexec import CommandError
 from reconcilers.repositoryserver.status import conditions as status
 from reconcilers.repositoryserver.users import access
@@ -26,8 +25,10 @@ if TYPE_CHECKING:
 
     from controller.clock import Clock
     from controller.rest.podexec import ExecResult
-    from reconcilers.repositoryserver.children.applier import Teller
-    from reconcilers.repositoryserver.context import Pass
+    from reconcilers.repositoryserver.children.applier import RecordEvent
+    from reconcilers.repositoryserver.children.known import KnownUsers
+    from reconcilers.repositoryserver.context import ReconcileContext
+    from reconcilers.repositoryserver.perobject import States
     from reconcilers.repositoryserver.serverexec import ServerCommands
     from reconcilers.repositoryserver.users.sync import UserRegistrar
 
@@ -40,11 +41,11 @@ FIRST_SEARCH_SECONDS: Final = 30.0
 FAILED_SEARCH_SECONDS: Final = 600.0
 
 #: Seconds until a search that has found users is repeated: somebody may have deleted them. No
-#: event tells of that.
+#: event shows that.
 NEXT_SEARCH_SECONDS: Final = 86400.0
 
-EVENT_USERS_FORGOTTEN: Final = "UsersForgotten"
-FORGOTTEN: Final = "deleted old user entries from the repository: {names}"
+EVENT_USERS_PURGED: Final = "LegacyUsersPurged"
+PURGED: Final = "deleted old user entries from the repository: {names}"
 
 #: How many users a message names.
 NAMED: Final = 3
@@ -81,25 +82,61 @@ class RepositoryUsers:
         return cls(len(users), IN_REPOSITORY.format(number=len(users), named=named))
 
 
+@frozen
+class _Purge:
+    """A search of the repository for users whose result is being acted on.
+
+    Args:
+        found: The users whose entries are to be deleted.
+        others: The users with an entry that stays.
+    """
+
+    found: frozenset[str]
+    others: frozenset[str]
+
+
+@define
+class _State:
+    """What is remembered of one resource.
+
+    Args:
+        search_at: When to search the repository, in monotonic seconds; None if that is not planned.
+        purge: The entries that are being deleted; None if none are.
+    """
+
+    search_at: float | None = None
+    purge: _Purge | None = None
+
+
 class RepositoryUserSearch:
     """Finds the users of the repository, and deletes those that the removed controller has left.
 
     Args:
         commands: Runs Kopia in the server's container.
         registrar: Remembers which entries are still to be deleted.
-        tell: Records the event of a deletion.
+        record_event: Records the event of a deletion.
+        states: Holds when each repository is searched.
         clock: The time.
     """
 
     def __init__(
-        self, *, commands: ServerCommands, registrar: UserRegistrar, tell: Teller, clock: Clock
+        self,
+        *,
+        commands: ServerCommands,
+        registrar: UserRegistrar,
+        record_event: RecordEvent,
+        states: States,
+        clock: Clock,
     ) -> None:
         self._commands = commands
         self._registrar = registrar
-        self._tell = tell
+        self._record_event = record_event
         self._clock = clock
+        self._state = states.per_object(lambda _: _State())
 
-    def ensure_searched(self, current: Pass, pod: Mapping[str, Any]) -> RepositoryUsers | None:
+    def ensure_searched(
+        self, current: ReconcileContext, pod: Mapping[str, Any], known: KnownUsers
+    ) -> RepositoryUsers | None:
         """Search the repository for users if that is due, and delete the entries of legacy users.
 
         It is due once for each server, as long as there are entries to be deleted, and from time to
@@ -109,6 +146,7 @@ class RepositoryUserSearch:
         Args:
             current: The reconcile.
             pod: The pod that clients reach, which is Ready.
+            known: What is known of the server's users.
 
         Returns:
             The users that were found and stay; None if no search has just been completed.
@@ -116,19 +154,17 @@ class RepositoryUserSearch:
         Raises:
             ClientError: The API server refused or could not be reached.
         """
-        memory, known = current.memory, current.memory.users
-        if known is None:
-            return None
+        state, now = self._state.of(current), self._clock.monotonic()
         found = is_true(conditions_of(current.obj), status.USERS_IN_REPOSITORY)
         is_first = "repositoryUsers" not in (current.obj.get("status") or {})
         # Kopia cannot delete from a repository that it opens for reading only.
         legacy = frozenset() if current.server.read_only else known.legacy
         if not (found or is_first or legacy):
             return None
-        if memory.search_at is None:
+        if state.search_at is None:
             pause = FIRST_SEARCH_SECONDS if is_first or legacy else NEXT_SEARCH_SECONDS
-            memory.search_at = self._clock.monotonic() + pause
-        left = memory.search_at - self._clock.monotonic()
+            state.search_at = now + pause
+        left = state.search_at - now
         if left > 0:
             # Servers that are not up yet come first.
             current.look_again(left, priority=LOW_PRIORITY)
@@ -137,25 +173,25 @@ class RepositoryUserSearch:
             users = self._search(current, pod, legacy)
         except (access.UserListError, CommandError) as error:
             _log.warning("previous users may still connect", cause=str(error))
-            memory.purge = None
-            memory.search_at = self._clock.monotonic() + FAILED_SEARCH_SECONDS
+            state.purge = None
+            state.search_at = now + FAILED_SEARCH_SECONDS
             current.look_again(FAILED_SEARCH_SECONDS)
             return None
         if users is None:
             return None
         if legacy:
-            self._registrar.forget_legacy(current)
-        memory.search_at = None
+            self._registrar.clear_pending_purge(current)
+        state.search_at = None
         if users:
             current.look_again(NEXT_SEARCH_SECONDS, priority=LOW_PRIORITY)
         return RepositoryUsers.of(users)
 
     def _search(
-        self, current: Pass, pod: Mapping[str, Any], legacy: frozenset[str]
+        self, current: ReconcileContext, pod: Mapping[str, Any], legacy: frozenset[str]
     ) -> frozenset[str] | None:
         """Return the users that stay in the repository; None while a command is under way."""
-        memory = current.memory
-        if memory.purge is None:
+        state = self._state.of(current)
+        if state.purge is None:
             listed = self._commands.ensure(
                 current, pod, serverexec.LIST_USERS, servercommands.LIST_USERS
             )
@@ -163,19 +199,19 @@ class RepositoryUserSearch:
                 return None
             _check(listed)
             users = access.parse_names(listed.stdout)
-            memory.purge = Purge(users & legacy, users - legacy)
-        purge = memory.purge
+            state.purge = _Purge(users & legacy, users - legacy)
+        purge = state.purge
         if purge.found:
-            stdin = servercommands.forget_users_input(purge.found)
+            stdin = servercommands.purge_users_input(purge.found)
             result = self._commands.ensure(
-                current, pod, serverexec.PURGE_USERS, servercommands.FORGET_USERS, stdin=stdin
+                current, pod, serverexec.PURGE_USERS, servercommands.PURGE_USERS, stdin=stdin
             )
             if result is None:
                 return None
             _check(result)
-            note = FORGOTTEN.format(names=", ".join(sorted(purge.found)))
-            self._tell(current, EVENT_USERS_FORGOTTEN, note, "ForgetUsers")
-        memory.purge = None
+            note = PURGED.format(names=", ".join(sorted(purge.found)))
+            self._record_event(current, EVENT_USERS_PURGED, note, "PurgeUsers")
+        state.purge = None
         return purge.others
 
 

@@ -15,7 +15,7 @@ from reconcilers.secrets import data as secrets
 
 if TYPE_CHECKING:
     from reconcilers.repositoryserver import api
-    from reconcilers.repositoryserver.context import Pass
+    from reconcilers.repositoryserver.context import ReconcileContext
     from reconcilers.secrets.reader import SecretReader, Versions
 
 REASON_OWN: Final = "AccessSecretInvalid"
@@ -64,7 +64,7 @@ class UserSource:
             (access.secret for access in accesses), *(access.username for access in accesses)
         )
 
-    def accesses(self, current: Pass) -> list[Access]:
+    def accesses(self, current: ReconcileContext) -> list[Access]:
         """Return the accesses of a resource, each with its Secret or why it cannot be used.
 
         Raises:
@@ -72,7 +72,9 @@ class UserSource:
         """
         return [Access(one, self._read(current, one)) for one in current.server.accesses]
 
-    def _read(self, current: Pass, one: api.UserAccess) -> secrets.SecretData | InvalidInput:
+    def _read(
+        self, current: ReconcileContext, one: api.UserAccess
+    ) -> secrets.SecretData | InvalidInput:
         obj = self._secrets.get(current.reads, one.secret.namespace, one.secret.name)
         if obj is not None and names.is_ours(obj):
             message = OWN.format(ref=one.secret, field=one.secret.field)
@@ -82,7 +84,7 @@ class UserSource:
         except InvalidInput as error:
             return error
 
-    def stored_users(self, current: Pass) -> StoredUsers | None:
+    def stored_users(self, current: ReconcileContext) -> StoredUsers | None:
         """Return the users as they were written for the server last; None if they never were.
 
         Raises:

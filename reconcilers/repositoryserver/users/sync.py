@@ -10,15 +10,15 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from attrs import evolve, frozen
+from attrs import define, evolve, field, frozen
 
 from controller.conditions import timestamp
 from reconcilers import resources
 from reconcilers.kopia import failures, htpasswd
 from reconcilers.repositoryserver import servercommands, serverexec
 from reconcilers.repositoryserver.children import names
+from reconcilers.repositoryserver.children.known import KnownUsers
 from reconcilers.repositoryserver.children.secrets import users_secret
-from reconcilers.repositoryserver.context import Attempt, KnownUsers
 from reconcilers.repositoryserver.rollout import podstatus, retry
 from reconcilers.repositoryserver.serverexec import UNANSWERED, Unanswered, Unreachable
 from reconcilers.repositoryserver.users import access, legacy
@@ -38,14 +38,17 @@ if TYPE_CHECKING:
 
     from controller.clock import Clock
     from reconcilers.errors import InvalidInput
-    from reconcilers.repositoryserver.children.applier import ChildApplier, Teller
-    from reconcilers.repositoryserver.context import Pass
+    from reconcilers.repositoryserver.children.applier import ChildApplier, RecordEvent
+    from reconcilers.repositoryserver.children.recordkeeper import RecordKeeper
+    from reconcilers.repositoryserver.children.workload import WorkloadWriter
+    from reconcilers.repositoryserver.context import ReconcileContext
+    from reconcilers.repositoryserver.perobject import States
     from reconcilers.repositoryserver.serverexec import ServerCommands
     from reconcilers.repositoryserver.users.source import StoredUsers, UserSource
 
 #: Seconds between two tries while the kubelet has not copied the changed Secret into the pod. That
 #: mostly takes milliseconds.
-TAKE_UP_PAUSE_SECONDS: Final = 1.0
+LOAD_PAUSE_SECONDS: Final = 1.0
 #: Value of a pod's annotation while its server loads the users.
 AWAITED: Final = "{version} awaited since {since}"
 WAITING_USERS: Final = "the kubelet has not yet copied the changed users into pod {pod}"
@@ -75,14 +78,63 @@ class _End:
     shortest_pause: float = retry.MIN_SECONDS
 
 
+@frozen
+class _Attempt:
+    """A try to load users into a server that has failed.
+
+    Args:
+        version: Of the users.
+        since: When the first try with them failed, in monotonic seconds.
+        until: When to try again, in monotonic seconds.
+        fault: What came of it.
+    """
+
+    version: str
+    since: float
+    until: float
+    fault: Problem | Waiting
+
+
+@define
+class _State:
+    """What is remembered of the users of one resource.
+
+    Args:
+        users: Who may connect; None before that was written.
+        attempts: By uid of a pod the last try to load the users into its server, if it failed.
+        loading: By uid of a pod the version of the users that its server is loading.
+    """
+
+    users: KnownUsers | None
+    attempts: dict[str, _Attempt] = field(factory=dict)
+    loading: dict[str, str] = field(factory=dict)
+
+
+@frozen
+class Loaded:
+    """What came of loading users into the servers of pods.
+
+    Args:
+        fault: What Kopia refused in a pod that matters, or what is being waited for; None if
+            neither is.
+        pods: The pods whose marks were written, as they are then.
+    """
+
+    fault: Problem | Waiting | None
+    pods: tuple[Mapping[str, Any], ...] = ()
+
+
 class UserRegistrar:
     """Keeps a server's users as the access Secrets have them.
 
     Args:
         commands: Runs Kopia in the server's container.
         reader: Reads the access Secrets, and the users as they are.
-        applier: Writes the users, and which of them a pod has loaded.
-        tell: Records the events about users.
+        applier: Writes the users.
+        workload: Marks the pods that have loaded them.
+        records: Holds what an earlier process has known.
+        record_event: Records the events about users.
+        states: Holds what is known of each resource.
         clock: The time.
     """
 
@@ -92,57 +144,64 @@ class UserRegistrar:
         commands: ServerCommands,
         reader: UserSource,
         applier: ChildApplier,
-        tell: Teller,
+        workload: WorkloadWriter,
+        records: RecordKeeper,
+        record_event: RecordEvent,
+        states: States,
         clock: Clock,
     ) -> None:
         self._commands = commands
         self._reader = reader
         self._applier = applier
-        self._tell = tell
+        self._workload = workload
+        self._record_event = record_event
         self._clock = clock
+        self._state = states.per_object(lambda current: _State(records.recall(current).users))
 
-    def ensure_known(self, current: Pass) -> Problem | None:
+    def ensure_written(self, current: ReconcileContext) -> KnownUsers:
         """Write the users for the server if they are not as the access Secrets have them.
 
         Returns:
-            What is wrong with the access Secrets. The users of those that are wrong stay as they
-            were then; a server that never had any gets none, and can start.
+            What is known of them, with what is wrong with the access Secrets. The users of those
+            that are wrong stay as they were then; a server that never had any gets none, and can
+            start.
 
         Raises:
             InvalidInput: The name of the Secret is taken.
-            Unsettled: It belongs to a deleted namesake of the resource.
+            RetryLater: It belongs to a deleted namesake of the resource.
             AlreadyExists: It is there, and the cache does not show it yet.
             ClientError: The API server refused or could not be reached.
         """
         server = current.server
         sources = self._reader.user_sources(server)
-        known = current.memory.users
+        state = self._state.of(current)
+        known = state.users
         if (
             known is not None
             and known.sources == sources
             and known.stored == self._reader.users_version(server)
         ):
-            return known.problem
+            return known
         stored = self._reader.stored_users(current)
-        former = UserFile.parse("" if stored is None else stored.users)
-        resolved = access.resolve(self._reader.accesses(current), former)
-        marked = former.legacy if stored is not None else _legacy(current, resolved)
+        present = UserFile.parse("" if stored is None else stored.users)
+        resolved = access.resolve(self._reader.accesses(current), present)
+        marked = present.legacy if stored is not None else _legacy(current, resolved)
         users = UserFile(resolved.sections, marked)
         if len(users.text()) > access.MAX_FILE_BYTES:
-            # Users who may connect go first: entries that stay are told of.
+            # Users who may connect go first: entries that stay are reported.
             users = evolve(users, legacy=frozenset())
-        problem = _problem(resolved.problems)
-        current.memory.users = self._write(
-            current,
-            stored,
-            users,
-            KnownUsers(
-                sources, "", "", legacy=users.legacy, problem=problem, warning=resolved.warning
-            ),
+        known = KnownUsers(
+            sources,
+            stored="",
+            version="",
+            legacy=users.legacy,
+            problem=_problem(resolved.problems),
+            warning=resolved.warning,
         )
-        return problem
+        state.users = self._write(current, stored, users, known)
+        return state.users
 
-    def forget_legacy(self, current: Pass) -> None:
+    def clear_pending_purge(self, current: ReconcileContext) -> None:
         """Record that no entry in the repository is to be deleted any more.
 
         If somebody else has changed the users meanwhile, nothing is recorded: the next reconcile
@@ -151,102 +210,111 @@ class UserRegistrar:
         Raises:
             ClientError: The API server refused or could not be reached.
         """
-        stored, known = self._reader.stored_users(current), current.memory.users
+        state = self._state.of(current)
+        stored, known = self._reader.stored_users(current), state.users
         if stored is not None and known is not None and version_of(stored.obj) == known.stored:
             users = evolve(UserFile.parse(stored.users), legacy=frozenset())
-            current.memory.users = self._write(
-                current, stored, users, evolve(known, legacy=frozenset())
-            )
+            state.users = self._write(current, stored, users, evolve(known, legacy=frozenset()))
 
     def ensure_loaded(
         self,
-        current: Pass,
+        current: ReconcileContext,
+        known: KnownUsers,
         pods: Sequence[Mapping[str, Any]],
         others: Sequence[Mapping[str, Any]],
         setting: failures.Setting,
-    ) -> Problem | Waiting | None:
+    ) -> Loaded:
         """Load the users into the servers of all pods that have others.
 
         Args:
             current: The reconcile.
+            known: What is known of the users.
             pods: The pods that matter to the server. One that does not answer is left alone.
             others: Its other pods, which drain: whoever was removed must not come in by one of
                 them. A failure in one of these is tried again as well, and keeps nothing waiting.
             setting: What messages name.
 
         Returns:
-            What Kopia refused in one of `pods`, what is being waited for, or None.
+            What came of it.
 
         Raises:
             ClientError: The API server refused or could not be reached.
         """
-        memory, known = current.memory, current.memory.users
-        if known is None:
-            return None
-        # Drop what is remembered of pods that are gone, and of former versions.
+        state = self._state.of(current)
+        # Drop what is remembered of pods that are gone, and of versions of before.
         uids = {pod["metadata"]["uid"] for pod in (*pods, *others)}
-        memory.attempts = {
+        state.attempts = {
             uid: last
-            for uid, last in memory.attempts.items()
+            for uid, last in state.attempts.items()
             if uid in uids and last.version == known.version
         }
-        memory.loading = {
+        state.loading = {
             uid: version
-            for uid, version in memory.loading.items()
+            for uid, version in state.loading.items()
             if uid in uids and version == known.version
         }
-        verdict: Problem | Waiting | None = None
         written = self._reader.written_users(current.server, known.version)
-        for pod in pods:
-            if not written.are_loaded(pod):
-                verdict = self._ensure_loaded(current, pod, known.version, setting) or verdict
-        for pod in others:
-            if not written.are_loaded(pod):
-                self._ensure_loaded(current, pod, known.version, setting)
-        return verdict
+        fault: Problem | Waiting | None = None
+        marked: list[Mapping[str, Any]] = []
+        for pod in (*pods, *others):
+            if written.are_loaded(pod):
+                continue
+            found = self._ensure_loaded(current, pod, known.version, setting)
+            marked += found.pods
+            if pod in pods:
+                fault = found.fault or fault
+        return Loaded(fault, tuple(marked))
 
     def _ensure_loaded(
-        self, current: Pass, pod: Mapping[str, Any], version: str, setting: failures.Setting
-    ) -> Problem | Waiting | None:
-        memory, uid = current.memory, pod["metadata"]["uid"]
-        failed = memory.attempts.get(uid)
+        self,
+        current: ReconcileContext,
+        pod: Mapping[str, Any],
+        version: str,
+        setting: failures.Setting,
+    ) -> Loaded:
+        state, uid = self._state.of(current), pod["metadata"]["uid"]
+        failed = state.attempts.get(uid)
+        marked: tuple[Mapping[str, Any], ...] = ()
         # Wait for a command that is under way even if the pod does not answer any more: a storage
         # that hangs is noticed by the time that the command takes, and fails the probe as well.
-        if uid not in memory.loading:
+        if uid not in state.loading:
             if not podstatus.answers(pod):
-                return None
+                return Loaded(None)
             if failed is not None and failed.until > self._clock.monotonic():
-                return self._pause(current, failed)
+                return Loaded(self._pause(current, failed))
             # A change to the pod makes the kubelet look at its volumes now, not within a minute.
             since = timestamp(self._clock.now())
-            self._mark(current, pod, AWAITED.format(version=version, since=since))
-            memory.loading[uid] = version
+            marked = (self._mark(current, pod, AWAITED.format(version=version, since=since)),)
+            state.loading[uid] = version
         end = self._load(current, pod, version, setting)
         if end is None:
             # While another try is under way the last one's fault stands.
-            return _loading(pod) if failed is None else failed.verdict
-        del memory.loading[uid]
+            return Loaded(_loading(pod) if failed is None else failed.fault, marked)
+        del state.loading[uid]
         if end.fault is None:
-            self._mark(current, pod, version)
-            memory.attempts.pop(uid, None)
-            return None
+            state.attempts.pop(uid, None)
+            return Loaded(None, (self._mark(current, pod, version),))
         now = self._clock.monotonic()
         first = now if failed is None else failed.since
         until = now + retry.pause(now - first, end.shortest_pause)
-        memory.attempts[uid] = Attempt(version, first, until, end.fault)
+        state.attempts[uid] = _Attempt(version, first, until, end.fault)
         if isinstance(end.fault, Problem):
-            # The status tells nothing of a pod that drains.
+            # The status does not report a pod that drains.
             _log.warning("users not loaded", pod=pod["metadata"]["name"], cause=end.fault.message)
-        return self._pause(current, memory.attempts[uid])
+        return Loaded(self._pause(current, state.attempts[uid]), marked)
 
     def _load(
-        self, current: Pass, pod: Mapping[str, Any], version: str, setting: failures.Setting
+        self,
+        current: ReconcileContext,
+        pod: Mapping[str, Any],
+        version: str,
+        setting: failures.Setting,
     ) -> _End | None:
         """Return what came of loading the users into a server; None while it is under way."""
         name = pod["metadata"]["name"]
         try:
             result = self._commands.ensure(
-                current, pod, serverexec.LOAD_USERS, servercommands.take_up_users(version)
+                current, pod, serverexec.LOAD_USERS, servercommands.load_users(version)
             )
         except Unanswered:
             message = failures.STORAGE_UNAVAILABLE.format(storage=setting.storage, cause=UNANSWERED)
@@ -261,24 +329,28 @@ class UserRegistrar:
         if result.exit_code == servercommands.NOT_THERE_YET:
             message = WAITING_USERS.format(pod=name)
             waiting = Waiting(SERVER_REFRESHED, REASON_LOADING_USERS, message)
-            return _End(waiting, TAKE_UP_PAUSE_SECONDS)
+            return _End(waiting, LOAD_PAUSE_SECONDS)
         output = result.stderr.decode(errors="replace")
         explanation = failures.explain(output, result.exit_code, setting)
         return _End(Problem(SERVER_REFRESHED, explanation.reason, explanation.message))
 
-    def _pause(self, current: Pass, failed: Attempt) -> Problem | Waiting:
+    def _pause(self, current: ReconcileContext, failed: _Attempt) -> Problem | Waiting:
         """Ask for the next try, and return what came of the last one."""
         current.look_again(failed.until - self._clock.monotonic())
-        return failed.verdict
+        return failed.fault
 
     def _write(
-        self, current: Pass, stored: StoredUsers | None, users: UserFile, known: KnownUsers
+        self,
+        current: ReconcileContext,
+        stored: StoredUsers | None,
+        users: UserFile,
+        known: KnownUsers,
     ) -> KnownUsers:
         """Write the users, and return what is known of them then."""
         text = users.text()
         version = _version(stored, users, known.problem)
         if stored is None:
-            others, since = self._applier.has_pods(current), ""
+            others, since = self._workload.has_pods(current), ""
         else:
             others, since = stored.version != version, stored.changed
         # A file that Kopia reads the same is no change of the users.
@@ -294,11 +366,13 @@ class UserRegistrar:
             written = self._applier.ensure(current, resources.SECRETS, secret, changed=changed)
             change = access.Change.between(htpasswd.entries(stored.users), users.entries())
             if change.summary():
-                self._tell(current, EVENT_USERS_CHANGED, change.summary(), "ChangeUsers")
+                self._record_event(current, EVENT_USERS_CHANGED, change.summary(), "ChangeUsers")
         return evolve(known, stored=version_of(written), version=version)
 
-    def _mark(self, current: Pass, pod: Mapping[str, Any], value: str) -> None:
-        self._applier.annotate(current, pod, {names.ANNOTATION_USERS: value})
+    def _mark(
+        self, current: ReconcileContext, pod: Mapping[str, Any], value: str
+    ) -> Mapping[str, Any]:
+        return self._workload.annotate(current, pod, {names.ANNOTATION_USERS: value})
 
 
 def _loading(pod: Mapping[str, Any]) -> Waiting:
@@ -306,7 +380,7 @@ def _loading(pod: Mapping[str, Any]) -> Waiting:
     return Waiting(SERVER_REFRESHED, REASON_LOADING_USERS, message)
 
 
-def _legacy(current: Pass, resolved: access.Resolved) -> frozenset[str]:
+def _legacy(current: ReconcileContext, resolved: access.Resolved) -> frozenset[str]:
     """Return the users of a resource whom the removed controller has written to the repository.
 
     Of the accesses it knew `spec.server.userAccess` alone.

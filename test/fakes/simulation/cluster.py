@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 STARTED_AGAIN = (0.5, 20.0)
 
 #: How many servers may be replaced at the same time.
-TURNS = 1
+SLOTS = 1
 
 
 class Cluster:
@@ -52,7 +52,7 @@ class Cluster:
         #: Told of each request of the controller before it is carried out.
         self.on_request: Callable[[Sent], None] = lambda _: None
         #: Told of each reconcile before it begins.
-        self.on_pass: Callable[[], None] = lambda: None
+        self.on_reconcile: Callable[[], None] = lambda: None
         self._requests = 0
 
     @property
@@ -74,8 +74,8 @@ class Cluster:
             recorder=self.recorder,
             namespace=objects.NAMESPACE,
             image=self.image,
-            turns=TURNS,
-            on_pass=self._on_pass,
+            slots=SLOTS,
+            on_reconcile=self._on_reconcile,
         )
         process.client.observers.append(self._on_request)
         self.process = process
@@ -127,8 +127,8 @@ class Cluster:
         except Killed:
             return None
 
-    def _on_pass(self) -> None:
-        self.on_pass()
+    def _on_reconcile(self) -> None:
+        self.on_reconcile()
 
     def _on_request(self, sent: Sent) -> None:
         self._requests += 1

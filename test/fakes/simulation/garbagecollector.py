@@ -26,6 +26,7 @@ RESOURCES = (
     resources.NETWORK_POLICIES,
     resources.CRON_JOBS,
     resources.ENDPOINT_SLICES,
+    resources.PROFILES,
 )
 
 

@@ -52,7 +52,7 @@ NODE_EVICTS = 300.0
 #: Seconds that Kopia takes for a command.
 ANSWERED = (0.05, 3.0)
 
-#: For how long the script of `kopia.take_up_users` waits for the volume.
+#: For how long the script of `kopia.load_users` waits for the volume.
 TAKE_UP_SECONDS = 4.0
 
 ENDED_WITH_ITS_CONTAINER = "the container has ended"
@@ -205,11 +205,11 @@ class Nodes:
             return FakeResult(stdout=json.dumps(names).encode())
         if command == servercommands.MAINTENANCE_INFO:
             return FakeResult(stdout=json.dumps({"owner": life.repository.owner}).encode())
-        if command == servercommands.FORGET_USERS:
+        if command == servercommands.PURGE_USERS:
             life.repository.users -= set(stdin.decode().splitlines())
         elif command != servercommands.REFRESH:
             version = command[-1]
-            assert command == servercommands.take_up_users(version)
+            assert command == servercommands.load_users(version)
             if not self._await_volume(life, version, pause):
                 return FakeResult(servercommands.NOT_THERE_YET)
         self._refresh(life, deadline, pause)

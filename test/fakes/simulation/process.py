@@ -34,22 +34,22 @@ LIST_SECONDS = (0.001, 0.2)
 COMMANDS = 2
 
 #: Seconds that a pass takes beside its requests.
-PASS_SECONDS = 0.0005
+RECONCILE_SECONDS = 0.0005
 
 
-class Observed:
+class Watched:
     """A reconciler that takes some time, and of which somebody hears when a pass begins."""
 
     def __init__(
-        self, reconciler: Reconciler, client: SimulatedClient, on_pass: Callable[[], None]
+        self, reconciler: Reconciler, client: SimulatedClient, on_reconcile: Callable[[], None]
     ) -> None:
         self._reconciler = reconciler
         self._client = client
-        self._on_pass = on_pass
+        self._on_reconcile = on_reconcile
 
     def reconcile(self, request: Request, deadline: Deadline) -> Result:
-        self._client.take(PASS_SECONDS)
-        self._on_pass()
+        self._client.take(RECONCILE_SECONDS)
+        self._on_reconcile()
         try:
             return self._reconciler.reconcile(request, deadline)
         except (ClientError, DeadlineExceeded):
@@ -94,8 +94,8 @@ class Process:
         recorder: FakeRecorder,
         namespace: str,
         image: str,
-        turns: int,
-        on_pass: Callable[[], None],
+        slots: int,
+        on_reconcile: Callable[[], None],
     ) -> None:
         #: With which it starts servers.
         self.image = image
@@ -103,7 +103,9 @@ class Process:
         strands = Strands(agenda)
 
         def make(name: str, reconciler: Reconciler, **options: Any) -> Controller:
-            return SteppedController(name, Observed(reconciler, self.client, on_pass), **options)
+            return SteppedController(
+                name, Watched(reconciler, self.client, on_reconcile), **options
+            )
 
         self._operator = FakeOperator(
             client=self.client,
@@ -121,7 +123,7 @@ class Process:
             self._operator,  # type: ignore[arg-type]  # the fake has what is called
             settings=Settings(image=image),
             workers=1,
-            max_replacements=turns,
+            max_replacements=slots,
         )
         for informer in self.informers:
             agenda.advance(random.uniform(*LIST_SECONDS))

@@ -73,7 +73,14 @@ class User:
         for name in self.inputs:
             self.write_secret(name)
         for name in NAMES:
+            if (self.specs[name].get("publish") or {}).get("kanisterProfile") is not None:
+                self.publish_profile(name)
             self.write_server(name)
+
+    def publish_profile(self, name: str) -> None:
+        """Ask for a Profile, of a user that the server should have."""
+        profile = {"user": min(self.passwords(name))}
+        self.edit(name, {"publish": {"kanisterProfile": profile}})
 
     def edit(self, name: str, change: Object) -> None:
         """Change a resource for good, by a merge patch of its specification."""
@@ -171,6 +178,7 @@ def _spec(name: str) -> Object:
             "userAccess": {"username": USERNAMES[name], "userAccessSecretRef": reference("users")},
             "drainSeconds": DRAIN_SECONDS[name],
         },
+        "publish": {"connection": {}},
     }
 
 

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 from controller.cache.backoff import BACKOFF_CAP
 from controller.cache.informer import HUNG_SILENCES
 from controller.cache.reflector import READ_TIMEOUT
+from controller.errors import Forbidden
 from controller.health import CheckFailed
 from controller.metrics import Metrics
 from controller.resource import Object
@@ -128,6 +129,7 @@ def test_a_thread_that_a_handler_holds_hangs() -> None:
 
 
 NOT_SERVED = apiserver.failure(404, "NotFound")
+FORBIDDEN = apiserver.failure(403, "Forbidden")
 
 
 class TestKindThatIsNotServed:
@@ -168,6 +170,82 @@ class TestKindThatIsNotServed:
             clock.block_until_waiters(1)
 
             assert len(server.requests) == 1
+
+
+class TestOptionalKindThatMayNotBeListed:
+    """The right comes with a manifest of its own, which may never be applied."""
+
+    def test_it_counts_as_synced_and_is_followed_once_it_may_be_listed(self) -> None:
+        clock = FakeClock()
+        follow = watch(added("a", 1), initial_events_end(5), end="silent")
+        with FakeApiServer(FORBIDDEN, FORBIDDEN, follow) as server:
+            informer = make_informer(server, clock, optional=True)
+            listener = Listener(informer)
+            informer.add_handler(listener)
+            with running(informer):
+                clock.block_until_waiters(1)
+                assert informer.has_synced()
+                assert informer.is_served()
+                assert isinstance(informer.refusal(), Forbidden)
+                informer.check_ready()
+
+                clock.step(BACKOFF_CAP)
+
+                listener.wait_until_called("add a@1 initial")
+                assert informer.refusal() is None
+
+    def test_one_that_is_not_optional_is_waited_for(self) -> None:
+        clock = FakeClock()
+        with FakeApiServer(FORBIDDEN, FORBIDDEN) as server:
+            informer = make_informer(server, clock)
+            with running(informer):
+                clock.block_until_waiters(1)
+
+                assert not informer.has_synced()
+                assert informer.refusal() is None
+
+
+class TestKindThatIsFollowedOnDemand:
+    """Whoever does not use it sends no request for it."""
+
+    def test_nothing_is_asked_before_and_it_counts_as_synced(self) -> None:
+        clock = FakeClock()
+        with FakeApiServer() as server:
+            informer = make_informer(server, clock, on_demand=True)
+            with running(informer):
+                clock.block_until_waiters(1)
+                clock.step(HUNG_SECONDS + 1)
+
+                assert server.requests == []
+                assert informer.has_synced()
+                informer.check_ready()
+                informer.check_alive()
+
+    def test_it_is_followed_from_the_demand_on(self) -> None:
+        clock = FakeClock()
+        with FakeApiServer(watch(added("a", 1), initial_events_end(5), end="silent")) as server:
+            informer = make_informer(server, clock, on_demand=True)
+            listener = Listener(informer)
+            informer.add_handler(listener)
+            with running(informer):
+                clock.block_until_waiters(1)
+                clock.step(HUNG_SECONDS + 1)
+
+                informer.demand()
+                informer.check_alive()
+                informer.demand()
+
+                listener.wait_until_called("add a@1 initial")
+                assert informer.has_synced()
+
+    def test_a_demand_before_the_run_counts(self) -> None:
+        with FakeApiServer(watch(added("a", 1), initial_events_end(5), end="silent")) as server:
+            informer = make_informer(server, on_demand=True)
+            listener = Listener(informer)
+            informer.add_handler(listener)
+            informer.demand()
+            with running(informer):
+                listener.wait_until_called("add a@1 initial")
 
 
 def test_an_informer_that_has_not_synced_is_not_ready() -> None:

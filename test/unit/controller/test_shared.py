@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from controller.cache.informer import Informer
 from controller.cache.shared import ALL_NAMESPACES, Informers, Selection
+from controller.errors import NotFound
 from controller.metrics import Metrics
 from controller.resource import Object, Resource
 from controller.stop import Stop
@@ -40,7 +41,7 @@ class ListedInformer(Informer):
         self._processor.replace(list(objects), "10")
 
     def not_served(self) -> None:
-        self._absent = True
+        self._refusal = NotFound(404, "NotFound", "the server could not find the resource")
 
 
 @define
@@ -248,7 +249,22 @@ class TestNamespaces:
 
         assert made.has_synced()
         assert not nodes.is_served()
+        assert isinstance(nodes.refusal(), NotFound)
         assert pods.is_served()
+        assert pods.refusal() is None
+
+    def test_a_demand_reaches_the_namespaces_that_are_added_later(self) -> None:
+        made = informers("a")
+        pods = made.informer(PODS, on_demand=True)
+
+        assert pods.has_synced()
+        pods.demand()
+        assert not pods.has_synced("a")
+        part(pods, "a").show()
+        made.add_namespace("b")
+
+        assert pods.has_synced("a")
+        assert not pods.has_synced("b")
 
 
 class TestOwnWrites:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchlib import cli
+from benchlib import cli, queue
 from demolib import arguments as cluster_arguments
 from demolib.objects import Images
 from demolib.target import GivenCluster, OwnCluster
@@ -51,6 +51,29 @@ def test_passwords_are_changed_on_one_server_with_many_users() -> None:
     assert not hasattr(parsed, "servers")
 
 
+def test_a_server_is_taken_away_five_times_in_each_way() -> None:
+    parsed = cli.parse(["recover"])
+
+    assert (parsed.command, parsed.rounds) == ("recover", 5)
+    assert not hasattr(parsed, "servers")
+
+
+@pytest.mark.parametrize(
+    ("figures", "code"),
+    [
+        pytest.param({"within_limits": True}, 0, id="within what is wanted"),
+        pytest.param({"within_limits": False}, 1, id="beyond what is wanted"),
+        pytest.param({}, 0, id="nothing in particular is wanted"),
+    ],
+)
+def test_the_exit_code_says_whether_the_figures_are_within_the_limits(
+    figures: dict[str, bool], code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "measure", lambda: figures)
+
+    assert cli.main(["queue"]) == code
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -58,6 +81,7 @@ def test_passwords_are_changed_on_one_server_with_many_users() -> None:
         pytest.param(["ready", "--servers=0"], "'0' is not a number from 1 on", id="no servers"),
         pytest.param(["ready", "--rounds=x"], "'x' is not a number from 1 on", id="no number"),
         pytest.param(["idle", "--rounds=2"], "unrecognized", id="rounds belong to the other"),
+        pytest.param(["recover", "--servers=2"], "unrecognized", id="one server is enough"),
         pytest.param(["scale", "--only=java"], "invalid choice", id="there are three only"),
         pytest.param(["scale", "--name=a"], "unrecognized", id="it has its own control plane"),
         pytest.param(["failover", "--name=a"], "unrecognized", id="so has this"),

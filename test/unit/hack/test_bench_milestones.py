@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import itertools
 import json
-from typing import TYPE_CHECKING
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchlib.milestones import note
+from benchlib.milestones import awaiting, note, true_conditions
+from clusterlib.errors import ClusterError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from demolib.objects import Object
 
 
 def event(name: str, **conditions: str) -> bytes:
@@ -60,3 +65,61 @@ def test_conditions_are_noted_when_they_become_true(
 
 def test_a_watch_that_falls_silent_ends_the_wait() -> None:
     assert note(silent_after(event("a", Ready="True")), 2, lambda: 0.0) == {"Ready": {"a": 0.0}}
+
+
+class Watched:
+    """Stands for the API server: a watch with some events, which then is open until it is ended."""
+
+    def __init__(self, *lines: bytes) -> None:
+        self._lines = lines
+        self._ended = threading.Event()
+        self.asked = ""
+
+    def get(self, _path: str) -> Object:
+        return {"metadata": {"resourceVersion": "7"}}
+
+    @contextmanager
+    def stream(self, path: str, _timeout_seconds: float) -> Iterator[Watched]:
+        self.asked = path
+        yield self
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._lines
+        assert self._ended.wait(10), "nobody has ended the watch"
+
+    def end(self) -> None:
+        self._ended.set()
+
+
+def is_ready(obj: Any) -> bool:
+    return "Ready" in true_conditions(obj)
+
+
+def test_what_is_to_follow_an_event_is_done_when_it_comes() -> None:
+    proxy: Any = Watched(event("a", Ready="False"), event("a", Ready="True"))
+    followed: list[str] = []
+
+    with awaiting(
+        proxy, "/pods", "side=a", is_ready, then=lambda: followed.append(proxy.asked)
+    ) as wait:
+        wait()
+
+    assert followed == ["/pods?watch=true&labelSelector=side%3Da&resourceVersion=7"]
+
+
+def test_a_watch_is_ended_with_the_body_whatever_it_was_waiting_for() -> None:
+    proxy: Any = Watched(event("a", Ready="False"))
+
+    with pytest.raises(ValueError, match="another fault"), awaiting(proxy, "/pods", "", is_ready):
+        raise ValueError("another fault")
+
+
+def test_a_watch_that_ends_before_is_an_error() -> None:
+    proxy: Any = Watched(event("a", Ready="False"))
+    proxy.end()
+
+    with (
+        awaiting(proxy, "/pods", "", is_ready) as wait,
+        pytest.raises(ClusterError, match="none of the pods became what it should"),
+    ):
+        wait()

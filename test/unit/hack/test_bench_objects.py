@@ -5,12 +5,27 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import pytest
+
 from benchlib import objects
 from demolib.objects import LABEL, LABEL_VALUE, Object
 
-POD: Object = {
-    "apiVersion": "v1",
-    "kind": "Pod",
+TEMPLATE: Object = {
+    "containers": [
+        {
+            "args": ["server", "start"],
+            "env": [{"valueFrom": {"secretKeyRef": {"name": "server-00-abc", "key": "p"}}}],
+        }
+    ],
+    "volumes": [
+        {"secret": {"secretName": "server-00-abc"}},
+        {"secret": {"secretName": "server-00-users"}},
+        {"emptyDir": {}},
+    ],
+}
+REPLICA_SET: Object = {
+    "apiVersion": "apps/v1",
+    "kind": "ReplicaSet",
     "metadata": {
         "name": "server-00-abc",
         "namespace": "bench",
@@ -19,20 +34,14 @@ POD: Object = {
         "ownerReferences": [{"name": "server-00"}],
     },
     "spec": {
-        "nodeName": "node",
-        "containers": [
-            {
-                "args": ["server", "start"],
-                "env": [{"valueFrom": {"secretKeyRef": {"name": "server-00-abc", "key": "p"}}}],
-            }
-        ],
-        "volumes": [
-            {"secret": {"secretName": "server-00-abc"}},
-            {"secret": {"secretName": "server-00-users"}},
-            {"emptyDir": {}},
-        ],
+        "replicas": 1,
+        "selector": {"matchLabels": {objects.INSTANCE_LABEL: "server-00"}},
+        "template": {
+            "metadata": {"labels": {objects.INSTANCE_LABEL: "server-00"}},
+            "spec": TEMPLATE,
+        },
     },
-    "status": {"phase": "Running"},
+    "status": {"replicas": 1},
 }
 SNAPSHOT: Object = {
     "metadata": {"name": "server-00-abc", "namespace": "bench", "uid": "2"},
@@ -51,18 +60,11 @@ def an_object(kind: str, name: str, **fields: Any) -> Object:
     return {"kind": kind, "metadata": {"name": name}, **fields}
 
 
-def test_a_bare_pod_is_a_servers_pod_without_its_owner() -> None:
-    (((snapshot, users), pod),) = objects.bare(
-        [POD], [an_object("Secret", "other"), SNAPSHOT, USERS]
-    )
+def test_the_bare_ones_have_the_template_of_a_servers_replica_set_and_no_owner() -> None:
+    (bare,) = objects.bare([REPLICA_SET], [an_object("Secret", "other"), SNAPSHOT, USERS])
 
-    assert pod["metadata"] == {
-        "name": "bare-server-00",
-        "namespace": "bench",
-        "labels": {objects.BENCH_LABEL: objects.PODS},
-    }
     key = {"name": "bare-server-00-0", "key": "p"}
-    assert pod["spec"] == {
+    spec = {
         "containers": [
             {"args": ["server", "start"], "env": [{"valueFrom": {"secretKeyRef": key}}]}
         ],
@@ -72,16 +74,52 @@ def test_a_bare_pod_is_a_servers_pod_without_its_owner() -> None:
             {"emptyDir": {}},
         ],
     }
-    assert snapshot["metadata"] == {**pod["metadata"], "name": "bare-server-00-0"}
-    assert users["metadata"] == {**pod["metadata"], "name": "bare-server-00-1"}
-    for copy, original in ((snapshot, SNAPSHOT), (users, USERS)):
+    metadata = {"name": "bare-server-00", "namespace": "bench"}
+    of_pods = {objects.BENCH_LABEL: objects.PODS}
+    assert bare.pod == {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {**metadata, "labels": of_pods},
+        "spec": spec,
+    }
+    labels = {
+        objects.BENCH_LABEL: objects.REPLICA_SETS,
+        objects.NAME_LABEL: "bare-server-00",
+    }
+    assert bare.replica_set == {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": {**metadata, "labels": labels},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": spec},
+        },
+    }
+    for number, (copy, original) in enumerate(zip(bare.secrets, (SNAPSHOT, USERS), strict=True)):
         content = {key: value for key, value in original.items() if key != "metadata"}
-        assert copy == {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            **content,
-            "metadata": copy["metadata"],
-        }
+        name = {"name": f"bare-server-00-{number}", "namespace": "bench", "labels": of_pods}
+        assert copy == {"apiVersion": "v1", "kind": "Secret", **content, "metadata": name}
+
+
+@pytest.mark.parametrize(
+    ("count", "resources"),
+    [
+        pytest.param(12, None, id="few ask for what the controller has them ask for"),
+        pytest.param(24, None, id="as many as there is room for"),
+        pytest.param(50, {"requests": {"cpu": "24m"}}, id="more share what there is"),
+        pytest.param(5000, {"requests": {"cpu": "1m"}}, id="nothing is no request"),
+    ],
+)
+def test_however_many_servers_there_are_a_node_with_two_cpus_has_room(
+    count: int, resources: Object | None
+) -> None:
+    server = an_object("RepositoryServer", "server", spec={"server": {}})
+
+    found = objects.with_room([server] * count)
+
+    assert [one["spec"]["server"].get("resources") for one in found] == [resources] * count
+    assert server["spec"] == {"server": {}}
 
 
 def test_each_server_has_a_repository_of_its_own() -> None:

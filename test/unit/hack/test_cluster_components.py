@@ -46,7 +46,7 @@ def test_what_is_fetched_has_the_version_that_the_list_names(
 ) -> None:
     named = tomllib.loads(paths.COMPONENTS.read_text())[kind][name]
     text = (paths.HACK / pinned).read_text()
-    found = dict(re.findall(r'^\s*"?([\w.-]+)"?(?:==|: ")([\w.]+)"?$', text, re.MULTILINE))
+    found = dict(re.findall(r'^\s*"?([\w.-]+)"?(?:==|: ")([\w.]+)(?:"| \\)?$', text, re.MULTILINE))
 
     assert named
     assert found.items() >= named.items()

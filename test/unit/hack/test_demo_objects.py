@@ -251,17 +251,18 @@ def test_a_volume_is_bound_to_its_claim_and_to_no_other() -> None:
     assert volume["spec"]["accessModes"] == ["ReadWriteOnce"]
 
 
-def test_the_client_is_told_what_the_status_says() -> None:
-    info = {"serviceName": "file-store-1", "tlsFingerprint": "ab12"}
-    server = {**an_object("RepositoryServer", "file-store"), "status": {"serverInfo": info}}
+def test_the_client_reads_the_secret_of_its_server() -> None:
+    volumes = [
+        {"name": "connection", "secret": {"secretName": "repo-server-file-store-connection"}},
+        {"name": "data", "emptyDir": {}},
+    ]
+    pod = {**an_object("Pod", "client"), "spec": {"volumes": volumes}}
 
-    connection = objects.connection(server, "backup-client")
+    (changed,) = objects.connected_by([pod], "repo-server-s3-connection")
 
-    assert connection["metadata"]["namespace"] == "backup-client"
-    assert connection["data"] == {
-        "url": "https://file-store-1.kanister.svc:51515",
-        "fingerprint": "ab12",
-    }
+    assert objects.reads(changed, "repo-server-s3-connection")
+    assert not objects.reads(pod, "repo-server-s3-connection")
+    assert changed["spec"]["volumes"][1] == volumes[1]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from clusterlib.errors import ClusterError
-from testlib import cli
+from testlib import cli, cluster
 from testlib.cli import Timing
 from testlib.interruption import Foreground, Interrupted
 
@@ -84,6 +84,75 @@ class TestRun:
         assert outcomes[2] == "not run"
         assert code == 130
         assert words == "interrupted in b"
+
+
+class Scripted(Foreground):
+    """Runs nothing: pytest ends with the codes that it is given, one after the other."""
+
+    def __init__(self, codes: Sequence[int]) -> None:
+        super().__init__()
+        self.codes = list(codes)
+        self.commands: list[str] = []
+
+    def run(self, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> int:
+        self.commands.append(" ".join(command))
+        return self.codes.pop(0)
+
+
+class TestRunsOfAStage:
+    """What comes of the two runs of pytest that make the end-to-end tests."""
+
+    @staticmethod
+    def run(monkeypatch: pytest.MonkeyPatch, *codes: int) -> tuple[bool, list[str]]:
+        foreground = Scripted(codes)
+        monkeypatch.setattr(cli, "Foreground", lambda: foreground)
+        monkeypatch.setenv(cluster.KUBECONFIG, "mine")
+        return cli.Stages([]).run("e2e"), foreground.commands
+
+    @pytest.mark.parametrize(
+        ("codes", "passed"),
+        [
+            pytest.param((0, 0), True, id="both pass"),
+            pytest.param((0, 5), True, id="no test that was asked for is to run alone"),
+            pytest.param((5, 0), True, id="all that were asked for are to run alone"),
+            pytest.param((5, 5), False, id="there is no such test"),
+            pytest.param((1, 0), False, id="one fails beside others, and those alone run still"),
+            pytest.param((0, 1), False, id="one fails alone"),
+            pytest.param((1, 5), False, id="the only one fails"),
+        ],
+    )
+    def test_both_run(
+        self, monkeypatch: pytest.MonkeyPatch, codes: tuple[int, int], *, passed: bool
+    ) -> None:
+        outcome, commands = self.run(monkeypatch, *codes)
+
+        assert outcome is passed
+        side_by_side, alone = commands
+        assert "--numprocesses=" in side_by_side
+        assert "-m not alone" in side_by_side
+        assert "--numprocesses=" not in alone
+        assert alone.endswith("-m alone")
+
+    @pytest.mark.parametrize("code", [2, 3, 4])
+    def test_what_is_no_outcome_of_tests_is_the_end(
+        self, monkeypatch: pytest.MonkeyPatch, code: int
+    ) -> None:
+        """An interruption, also by `-x`, a fault in pytest, a wrong argument."""
+        outcome, commands = self.run(monkeypatch, code)
+
+        assert not outcome
+        assert len(commands) == 1
+
+
+def test_on_a_users_cluster_integration_tests_run_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    foreground = Scripted([0])
+    monkeypatch.setattr(cli, "Foreground", lambda: foreground)
+    monkeypatch.setenv(cluster.KUBECONFIG, "mine")
+
+    assert cli.Stages([]).run("integration")
+    assert "--numprocesses" not in foreground.commands[0]
 
 
 def test_the_tests_do_not_see_a_proxy_that_downloads_go_through(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +19,6 @@ from testlib.interruption import Foreground, Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 
 class NothingRuns(Foreground):
@@ -114,7 +115,10 @@ def test_a_given_cluster_is_used_as_it_is() -> None:
 
     cluster.build_control_plane(given, NothingRuns())
     with cluster.for_tests(given, NothingRuns()) as told:
-        assert told == given
+        folder = Path(told[cluster.EVIDENCE])
+        assert told == {**given, cluster.EVIDENCE: str(folder)}
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert not folder.exists(), "what is confidential is kept no longer than the tests run"
 
 
 class TestForeground:

@@ -261,6 +261,35 @@ def test_the_pod_is_as_the_resource_says() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        pytest.param(None, api.Publish(), id="left out: nothing"),
+        pytest.param({}, api.Publish(), id="empty: nothing"),
+        pytest.param(
+            {"connection": {}}, api.Publish(connection=True), id="an empty object asks for it"
+        ),
+        pytest.param(
+            {"kanisterProfile": {}}, api.Publish(profile=True), id="and so it does for a Profile"
+        ),
+        pytest.param(
+            {"kanisterProfile": {"user": "a@b"}},
+            api.Publish(profile=True, profile_user="a@b"),
+            id="a Profile of one of several users",
+        ),
+        pytest.param(
+            {"connection": None, "kanisterProfile": None}, api.Publish(), id="null does not"
+        ),
+    ],
+)
+def test_what_is_published(written: Object | None, expected: api.Publish) -> None:
+    obj = objects.repository_server()
+    obj["spec"]["publish"] = written
+
+    assert api.parse(obj).publish == expected
+    assert bool(api.parse(obj).publish) == (expected != api.Publish())
+
+
 class TestAccesses:
     @pytest.mark.parametrize(
         ("main", "field", "username"),

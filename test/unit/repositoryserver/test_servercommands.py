@@ -106,14 +106,14 @@ class TestTakeUpUsers:
     def test_the_server_is_refreshed_when_the_users_are_there(self, container: Container) -> None:
         (container.volume / servercommands.USERS_VERSION_FILE).write_text("v2")
 
-        assert container.run(servercommands.take_up_users("v2")) == 0
+        assert container.run(servercommands.load_users("v2")) == 0
         assert container.calls() == ["server refresh"]
 
     def test_it_waits_for_the_kubelet(self, container: Container) -> None:
         version = container.volume / servercommands.USERS_VERSION_FILE
         version.write_text("v1")
 
-        with container.start(servercommands.take_up_users("v2")) as process:
+        with container.start(servercommands.load_users("v2")) as process:
             assert container.calls() == []
             version.write_text("v2")
             assert process.wait(timeout=60) == 0
@@ -123,21 +123,21 @@ class TestTakeUpUsers:
     def test_but_not_for_ever(self, container: Container) -> None:
         (container.volume / servercommands.USERS_VERSION_FILE).write_text("v1")
 
-        assert container.run(servercommands.take_up_users("v2")) == servercommands.NOT_THERE_YET
+        assert container.run(servercommands.load_users("v2")) == servercommands.NOT_THERE_YET
         assert container.calls() == []
 
     def test_a_failed_refresh_is_a_failure(self, container: Container) -> None:
         (container.volume / servercommands.USERS_VERSION_FILE).write_text("v2")
         container.fail_on("server refresh")
 
-        assert container.run(servercommands.take_up_users("v2")) == 7
+        assert container.run(servercommands.load_users("v2")) == 7
 
 
 class TestForgetUsers:
     def test_each_name_is_one_command_and_the_refresh_is_last(self, container: Container) -> None:
-        lines = servercommands.forget_users_input({"b@h", "a@h"})
+        lines = servercommands.purge_users_input({"b@h", "a@h"})
 
-        assert container.run(servercommands.FORGET_USERS, lines) == 0
+        assert container.run(servercommands.PURGE_USERS, lines) == 0
         assert container.calls() == [
             "server user delete -- a@h",
             "server user delete -- b@h",
@@ -145,20 +145,20 @@ class TestForgetUsers:
         ]
 
     def test_a_name_that_begins_with_a_dash_is_no_flag(self, container: Container) -> None:
-        container.run(servercommands.FORGET_USERS, servercommands.forget_users_input({"--help@h"}))
+        container.run(servercommands.PURGE_USERS, servercommands.purge_users_input({"--help@h"}))
 
         assert container.calls()[0] == "server user delete -- --help@h"
 
     def test_the_first_failure_ends_it_before_the_refresh(self, container: Container) -> None:
         container.fail_on("user delete -- a@h")
 
-        lines = servercommands.forget_users_input({"a@h", "b@h"})
+        lines = servercommands.purge_users_input({"a@h", "b@h"})
 
-        assert container.run(servercommands.FORGET_USERS, lines) == 7
+        assert container.run(servercommands.PURGE_USERS, lines) == 7
         assert container.calls() == ["server user delete -- a@h"]
 
     def test_an_input_that_breaks_off_is_a_failure(self, container: Container) -> None:
-        assert container.run(servercommands.FORGET_USERS, b"a@h\n", close=True) == 1
+        assert container.run(servercommands.PURGE_USERS, b"a@h\n", close=True) == 1
         assert "server refresh" not in container.calls()
 
 

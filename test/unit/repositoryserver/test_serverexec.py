@@ -7,9 +7,10 @@ import pytest
 from controller.clock import DeadlineExceeded
 from controller.errors import ClientError, Forbidden, NotFound, NotLeading, Stopped, TransportError
 from controller.rest.podexec import ExecResult
-from fakes import objects, passes
+from fakes import contexts, objects
 from fakes.clock import FakeClock
 from fakes.commands import Pool
+from reconcilers.repositoryserver.perobject import States
 from reconcilers.repositoryserver.serverexec import (
     COMMAND_SECONDS,
     UNANSWERED,
@@ -26,8 +27,8 @@ class Asking:
 
     def __init__(self) -> None:
         self.pool = Pool()
-        self.current = passes.begin(FakeClock())
-        self.commands = ServerCommands(self.pool.commands)
+        self.current = contexts.begin(FakeClock())
+        self.commands = ServerCommands(self.pool.commands, states=States())
 
     def ask(self, kind: str = "load_users", *, since: float = 0.0) -> ExecResult | None:
         return self.commands.ensure(
@@ -127,7 +128,7 @@ def test_one_that_has_not_come_to_its_end_says_why(
 def test_nothing_is_left_of_a_server_that_is_gone(asking: Asking) -> None:
     asking.ask()
 
-    asking.commands.forget(asking.current.request)
+    asking.commands.drop(asking.current.request)
 
     asking.pool.go_on()
     assert asking.pool.executor.ran == []

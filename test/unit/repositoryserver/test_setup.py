@@ -112,8 +112,8 @@ def test_what_is_refused_is_tried_again_within_a_minute(made: SetUp) -> None:
 
 def test_no_more_are_at_work_at_once_than_the_flags_say(made: SetUp) -> None:
     assert made.made["workers"] == 3
-    turns = [made.made["turns"].take(one) for one in (FILES, TWIN, USER)]
-    assert turns == [True, True, False]
+    granted = [made.made["slots"].acquire(one) for one in (FILES, TWIN, USER)]
+    assert granted == [True, True, False]
 
 
 def test_the_status_that_a_reconcile_has_written_wakes_nobody(made: SetUp) -> None:
@@ -150,13 +150,18 @@ def test_who_shares_a_repository_is_woken_when_another_one_comes_or_goes(made: S
     assert made.woken_by(api.REPOSITORY_SERVERS) == {FILES, TWIN}
     repositories.examined(USER, "another")
     assert made.woken_by(api.REPOSITORY_SERVERS) == {FILES, TWIN}
-    repositories.forget(TWIN)
+    repositories.drop(TWIN)
     assert made.woken_by(api.REPOSITORY_SERVERS) == {FILES}
 
 
 @pytest.mark.parametrize(
     "resource",
-    [resources.REPLICA_SETS, resources.NETWORK_POLICIES, resources.SECRETS],
+    [
+        resources.REPLICA_SETS,
+        resources.NETWORK_POLICIES,
+        resources.SECRETS,
+        resources.PROFILES,
+    ],
     ids=lambda resource: resource.plural,
 )
 def test_a_child_that_a_reconcile_has_made_wakes_nobody_until_it_changes(

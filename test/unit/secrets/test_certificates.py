@@ -159,6 +159,42 @@ def test_of_a_chain_the_leaf_counts_and_the_whole_is_served() -> None:
     assert found.certificate == chain
 
 
+def test_the_leaf_is_one_block_of_a_chain() -> None:
+    root = objects.key_pair("root")
+    signed = objects.key_pair("leaf", issuer=root)
+
+    found = read(signed.certificate + root.certificate, signed.key)
+
+    assert found.leaf == signed.certificate
+    assert read(signed.certificate, signed.key).leaf == signed.certificate
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        pytest.param(None, "", id="no key"),
+        pytest.param(" ", "", id="cert-manager leaves it empty for some issuers"),
+        pytest.param(
+            "# root\n" + objects.key_pair("root").certificate,
+            objects.key_pair("root").certificate,
+            id="written as Go reads it",
+        ),
+    ],
+)
+def test_the_authority_of_a_certificate(value: str | None, expected: str) -> None:
+    assert certificates.authority(with_authority(value)) == expected
+
+
+def test_an_authority_that_is_none_is_refused() -> None:
+    with pytest.raises(InvalidInput, match=r"key ca\.crt of Secret .* is not a certificate in PEM"):
+        certificates.authority(with_authority("none"))
+
+
+def with_authority(value: str | None) -> secrets.SecretData:
+    values = {} if value is None else {"ca.crt": value.encode()}
+    return secrets.SecretData(TLS, "kubernetes.io/tls", values)
+
+
 def test_an_expired_certificate_is_read_for_the_clock_is_the_reconcilers() -> None:
     expired = objects.key_pair(not_after=objects.NOW - timedelta(days=1))
 

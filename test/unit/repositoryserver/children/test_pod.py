@@ -365,7 +365,7 @@ class TestPodSettings:
     def test_its_labels_and_annotations_are_those_of_the_resource_and_ours(self) -> None:
         of = server(
             of_pod(
-                podLabels={"team": "a", names.LABEL_DIGEST: "mine"},
+                podLabels={"team": "a", names.LABEL_HASH: "mine"},
                 podAnnotations={"note": "b", names.ANNOTATION_USERS: "mine"},
             )
         )
@@ -400,7 +400,7 @@ class TestPodSettings:
         of = server(of_pod(podOverride={"volumes": [{"name": "config", "$patch": "delete"}]}))
 
         with pytest.raises(InvalidInput, match=r"podOverride\.volumes\[config\] must not be "):
-            revision.digest(of, inputs(of))
+            revision.revision_hash(of, inputs(of))
 
 
 class TestToken:

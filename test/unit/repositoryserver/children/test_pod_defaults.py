@@ -169,7 +169,7 @@ def test_annotations_add_up_and_the_resources_own_counts() -> None:
 def test_changed_defaults_make_another_revision(defaults: Object, is_another: bool) -> None:
     before, after = inputs(), attrs.evolve(inputs(), defaults=PodDefaults(**defaults))
 
-    digests = {revision.digest(server(), one) for one in (before, after)}
+    digests = {revision.revision_hash(server(), one) for one in (before, after)}
 
     assert (len(digests) == 2) == is_another
 

@@ -15,8 +15,8 @@ from controller.conditions import timestamp
 from fakes import objects
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import names, record
+from reconcilers.repositoryserver.children.known import Known, KnownInputs, KnownUsers
 from reconcilers.repositoryserver.children.record import Record, Records
-from reconcilers.repositoryserver.context import KnownInputs, KnownUsers, Memory
 from reconcilers.repositoryserver.verdict import PodContext, Problem
 from reconcilers.secrets.reader import Versions
 
@@ -43,7 +43,7 @@ PROGRAM = Records("p")
 SERVER = api.parse(objects.repository_server())
 KNOWN_INPUTS = KnownInputs(
     versions=Versions("i", complete=True),
-    digest=objects.DIGEST,
+    hash=objects.DIGEST,
     not_after=RECORD.not_after,
     pod=PodContext.of(SERVER, storage=RECORD.storage, claim=""),
     repository="r",
@@ -55,7 +55,7 @@ KNOWN_USERS = KnownUsers(
     legacy=frozenset({"a@b", "c@d"}),
 )
 # What a process knows of which `RECORD` is the record.
-KNOWN = Memory(inputs=KNOWN_INPUTS, users=KNOWN_USERS)
+KNOWN = Known(inputs=KNOWN_INPUTS, users=KNOWN_USERS)
 
 
 def changed(**fields: Any) -> str:
@@ -79,11 +79,11 @@ def pod(text: str | None = None, *, age: int = 0) -> Object:
     return found
 
 
-def with_inputs(**fields: Any) -> Memory:
+def with_inputs(**fields: Any) -> Known:
     return evolve(KNOWN, inputs=evolve(KNOWN_INPUTS, **fields))
 
 
-def with_users(**fields: Any) -> Memory:
+def with_users(**fields: Any) -> Known:
     return evolve(KNOWN, users=evolve(KNOWN_USERS, **fields))
 
 
@@ -103,7 +103,7 @@ def test_the_same_users_make_the_same_record_in_any_order() -> None:
 
 
 @pytest.mark.parametrize(
-    "memory",
+    "known",
     [
         pytest.param(evolve(KNOWN, inputs=None), id="its inputs are not known"),
         pytest.param(evolve(KNOWN, users=None), id="its users are not known"),
@@ -119,14 +119,14 @@ def test_the_same_users_make_the_same_record_in_any_order() -> None:
             with_users(sources=Versions("s", complete=False)),
             id="the cache lacked an access Secret",
         ),
-        pytest.param(with_inputs(digest="9876543210"), id="what is known is of another pod"),
+        pytest.param(with_inputs(hash="9876543210"), id="what is known is of another pod"),
         pytest.param(
             with_users(legacy=frozenset({"x" * record.MAX_LENGTH})), id="it would be too long"
         ),
     ],
 )
-def test_a_pod_gets_no_record_where(memory: Memory) -> None:
-    assert PROGRAM.annotations(memory, pod()) == {}
+def test_a_pod_gets_no_record_where(known: Known) -> None:
+    assert PROGRAM.annotations(known, pod()) == {}
 
 
 @pytest.mark.parametrize(

@@ -90,9 +90,9 @@ class TestReplicaSet:
         assert len(f"{name}-abcde") <= 63
 
 
-def digest_of(change: Object | None = None, **replaced: Any) -> str:
+def hash_of(change: Object | None = None, **replaced: Any) -> str:
     of = server(change)
-    return revision.digest(of, attrs.evolve(inputs(of), **replaced))
+    return revision.revision_hash(of, attrs.evolve(inputs(of), **replaced))
 
 
 class TestDigest:
@@ -128,7 +128,7 @@ class TestDigest:
         ],
     )
     def test_a_new_pod_takes_up_a_change_of(self, replaced: dict[str, Any]) -> None:
-        assert digest_of(**replaced) != digest_of()
+        assert hash_of(**replaced) != hash_of()
 
     @pytest.mark.parametrize(
         "spec",
@@ -153,7 +153,7 @@ class TestDigest:
         ],
     )
     def test_and_of_what_the_resource_says_about_the_process(self, spec: Object) -> None:
-        assert digest_of({"spec": spec}) != digest_of()
+        assert hash_of({"spec": spec}) != hash_of()
 
     @pytest.mark.parametrize(
         "change",
@@ -189,4 +189,4 @@ class TestDigest:
         ],
     )
     def test_nothing_is_restarted_for(self, change: Object) -> None:
-        assert digest_of(change) == digest_of()
+        assert hash_of(change) == hash_of()

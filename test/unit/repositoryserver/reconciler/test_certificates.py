@@ -65,7 +65,7 @@ class TestCertificateThatExpires:
             "CertificateExpiring",
             self.SOON,
         )
-        assert expiring.recorder.told() == [f"Warning CertificateExpiring: {self.SOON}"]
+        assert expiring.recorder.lines() == [f"Warning CertificateExpiring: {self.SOON}"]
         assert expiring.progress() == "Ready"
 
     def test_is_told_once_more_when_it_has_expired(self, expiring: World) -> None:
@@ -80,7 +80,7 @@ class TestCertificateThatExpires:
         value, reason, message = expiring.condition("CertificateExpiring")
         assert (value, reason) == ("True", "CertificateExpired")
         assert "expired at 2026-02-01T00:00:00Z" in message
-        assert expiring.recorder.told() == [f"Warning CertificateExpired: {message}"]
+        assert expiring.recorder.lines() == [f"Warning CertificateExpired: {message}"]
         assert expiring.progress() == "Ready"
         assert expiring.condition("Ready")[0] == "True"
 
@@ -165,7 +165,7 @@ class TestCertificateOfTheControllersOwn:
         assert owner_uids(secret) == [objects.UID]
         snapshot = signed.secret(signed.replica_set()["metadata"]["name"])
         assert secret["data"].items() <= snapshot["data"].items()
-        assert signed.recorder.told()[0] == (
+        assert signed.recorder.lines()[0] == (
             "Normal CertificateIssued: created a certificate that is valid until "
             "2027-01-01T00:00:00Z, in Secret repo-server-files-tls: there was none"
         )
@@ -234,7 +234,7 @@ class TestCertificateOfTheControllersOwn:
 
         assert settled.secret(self.SECRET)["data"] != former["data"]
         assert len(settled.pods()) == 2
-        assert settled.selected() == names.digest_of(pod)
+        assert settled.selected() == names.hash_of(pod)
 
     def test_is_renewed_when_a_third_of_its_life_is_left(self, settled: World) -> None:
         before = settled.server()["status"]["serverInfo"]
@@ -280,7 +280,7 @@ class TestCertificateOfTheControllersOwn:
 
         assert result.requeue_after == RETRY_SECONDS
         assert settled.progress() == "Ready"
-        assert settled.recorder.told() == []
+        assert settled.recorder.lines() == []
 
         settled.clock.step(timedelta(days=92).total_seconds())
         settled.reconcile()
@@ -291,7 +291,7 @@ class TestCertificateOfTheControllersOwn:
             "renewed; `certificate not renewed` in the controller's log says why"
         )
         assert settled.condition("CertificateExpiring")[2] == told
-        assert settled.recorder.told() == [f"Warning CertificateExpiring: {told}"]
+        assert settled.recorder.lines() == [f"Warning CertificateExpiring: {told}"]
 
         settled.api.failures.clear()
         settled.clock.step(RETRY_SECONDS)
@@ -358,5 +358,5 @@ class TestCertificateOfTheControllersOwn:
         line = key.decode().splitlines()[1]
 
         assert "CertificateIssued" in str(logged)
-        assert line not in str(logged) + str(settled.recorder.told())
+        assert line not in str(logged) + str(settled.recorder.lines())
         assert line not in str(settled.server()) + str(settled.pods())

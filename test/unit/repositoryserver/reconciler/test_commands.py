@@ -29,7 +29,7 @@ def test_a_pod_that_has_stopped_answering_is_asked_nothing(settled: World) -> No
 
 
 def test_a_failed_refresh_is_told_on_its_step_and_tried_again(settled: World) -> None:
-    settled.kopia.failures["take up"] = FakeResult(1, stderr=b"connection refused")
+    settled.kopia.failures["load users"] = FakeResult(1, stderr=b"connection refused")
     settled.change_secret(objects.users_secret({"app": "other"}))
 
     settled.reconcile()
@@ -46,7 +46,7 @@ def test_a_failed_refresh_is_told_on_its_step_and_tried_again(settled: World) ->
 
 
 def test_a_server_that_does_not_answer_a_refresh_holds_no_worker(settled: World) -> None:
-    settled.kopia.silent.add("take up")
+    settled.kopia.silent.add("load users")
     settled.change_secret(objects.users_secret({"app": "other"}))
     before = settled.clock.monotonic()
 
@@ -77,7 +77,7 @@ class TestCommandsThatCannotBeRun:
     AWAY = ServerUnavailable(500, "InternalError", "error dialing backend: connection refused")
 
     def test_users_that_cannot_be_told_leave_the_rest_of_the_pass(self, settled: World) -> None:
-        settled.kopia.errors["take up"] = self.AWAY
+        settled.kopia.errors["load users"] = self.AWAY
         settled.change_secret(objects.users_secret({"app": "other"}))
         settled.kubelet(settled.pod(), objects.serving())
 
@@ -99,7 +99,7 @@ class TestCommandsThatCannotBeRun:
         assert settled.progress() == "Pending"
 
     def test_what_failed_is_tried_again_after_a_pause_and_not_before(self, settled: World) -> None:
-        settled.kopia.failures["take up"] = FakeResult(1, stderr=b"connection refused")
+        settled.kopia.failures["load users"] = FakeResult(1, stderr=b"connection refused")
         settled.change_secret(objects.users_secret({"app": "other"}))
         settled.reconcile()
         settled.kopia.ran()
@@ -112,13 +112,13 @@ class TestCommandsThatCannotBeRun:
         assert settled.api.taken() == []
         settled.clock.step(retry.MIN_SECONDS)
         settled.reconcile()
-        assert settled.kopia.ran() == ["take up"]
+        assert settled.kopia.ran() == ["load users"]
 
     @pytest.mark.parametrize(
         ("errors", "failures"),
         [
-            pytest.param({"take up": AWAY}, {}, id="its node cannot be reached: it stays Ready"),
-            pytest.param({}, {"take up": FakeResult(1)}, id="Kopia refuses: it does not"),
+            pytest.param({"load users": AWAY}, {}, id="its node cannot be reached: it stays Ready"),
+            pytest.param({}, {"load users": FakeResult(1)}, id="Kopia refuses: it does not"),
         ],
     )
     def test_a_server_that_was_ready_for_long_waits_no_longer_for_a_second_try(
@@ -135,10 +135,10 @@ class TestCommandsThatCannotBeRun:
         settled.clock.step(retry.MIN_SECONDS)
         settled.reconcile()
 
-        assert settled.kopia.ran() == ["take up"]
+        assert settled.kopia.ran() == ["load users"]
 
     def test_what_goes_on_failing_is_tried_less_and_less_often(self, settled: World) -> None:
-        settled.kopia.errors["take up"] = self.AWAY
+        settled.kopia.errors["load users"] = self.AWAY
         settled.change_secret(objects.users_secret({"app": "other"}))
         settled.reconcile()
         settled.clock.step(300)
@@ -152,15 +152,15 @@ class TestCommandsThatCannotBeRun:
 
         settled.clock.step(1)
         settled.reconcile()
-        assert settled.kopia.ran() == ["take up"]
+        assert settled.kopia.ran() == ["load users"]
 
     def test_the_pause_of_one_pod_is_not_that_of_another(self, settled: World) -> None:
         _, new = settled.renew()
         settled.kubelet(new, objects.serving())
-        settled.kopia.failures["take up"] = FakeResult(1, stderr=b"connection refused")
+        settled.kopia.failures["load users"] = FakeResult(1, stderr=b"connection refused")
         settled.change_secret(objects.users_secret({"app": "other"}))
         settled.reconcile()
-        assert settled.kopia.ran() == ["take up", "take up"]
+        assert settled.kopia.ran() == ["load users", "load users"]
 
         settled.reconcile()
 

@@ -69,7 +69,7 @@ class TestLoadingUsers:
 
         assert loading.api.taken() == []
         loading.run_commands()
-        assert loading.kopia.ran() == ["take up"]
+        assert loading.kopia.ran() == ["load users"]
 
     def test_its_end_wakes_the_server_which_has_the_users_then(self, loading: World) -> None:
         assert loading.run_commands() == [REQUEST]
@@ -77,7 +77,7 @@ class TestLoadingUsers:
         loading.reconcile()
 
         assert loading.may_connect() == {USER: "other"}
-        assert loading.kopia.ran() == ["take up"]
+        assert loading.kopia.ran() == ["load users"]
         assert loading.progress() == "Ready"
         loading.api.taken()
         loading.reconcile()
@@ -94,7 +94,7 @@ class TestLoadingUsers:
         # The former pod serves, without the change.
         assert slow.condition("Available")[0] == "True"
         assert slow.condition("Ready")[:2] == ("False", "LoadingUsers")
-        slow.drop_pod(next(pod for pod in slow.pods() if names.digest_of(pod) == slow.selected()))
+        slow.drop_pod(next(pod for pod in slow.pods() if names.hash_of(pod) == slow.selected()))
         slow.reconcile()
         message = LOADING_USERS.format(pod=new["metadata"]["name"])
         assert slow.condition("ServerRefreshed") == ("Unknown", "LoadingUsers", message)
@@ -135,9 +135,9 @@ class TestLoadingUsers:
         message: str,
     ) -> None:
         if failure is not None:
-            loading.kopia.failures["take up"] = failure
+            loading.kopia.failures["load users"] = failure
         if error is not None:
-            loading.kopia.errors["take up"] = error
+            loading.kopia.errors["load users"] = error
         loading.run_commands()
 
         result = loading.reconcile()
@@ -155,7 +155,7 @@ class TestLoadingUsers:
         assert loading.server()["status"] == told
         loading.run_commands()
         loading.reconcile()
-        assert loading.kopia.ran() == ["take up", "take up"]
+        assert loading.kopia.ran() == ["load users", "load users"]
         assert loading.condition("Ready")[0] == "True"
 
     def test_users_that_change_meanwhile_are_loaded_after_it(self, loading: World) -> None:
@@ -167,27 +167,27 @@ class TestLoadingUsers:
             loading.reconcile()
 
         loading.kopia.meanwhile = change
-        loading.kopia.failures["take up"] = FakeResult(1)
+        loading.kopia.failures["load users"] = FakeResult(1)
         assert loading.run_commands() == [REQUEST]
         loading.kopia.failures.clear()
-        known = loading.memory().users
+        known = loading.users_state().users
         assert known is not None
         # The kubelet was asked at once, though the server cannot be yet.
         assert names.users_of(loading.pod()).startswith(known.version)
 
         loading.reconcile()
 
-        assert loading.memory().attempts == {}
+        assert loading.users_state().attempts == {}
         assert loading.run_commands() == [REQUEST]
         loading.reconcile()
-        assert loading.kopia.ran() == ["take up", "take up"]
+        assert loading.kopia.ran() == ["load users", "load users"]
         assert loading.may_connect() == {USER: "p"}
         assert names.users_of(loading.pod()) == known.version
 
     def test_a_storage_that_hangs_is_named_though_the_probe_fails_meanwhile(
         self, loading: World
     ) -> None:
-        loading.kopia.silent.add("take up")
+        loading.kopia.silent.add("load users")
         loading.kubelet(loading.pod(), objects.started())
         loading.reconcile()
         assert loading.condition("Ready")[1] == "WaitingForAnswer"
@@ -210,7 +210,7 @@ class TestLoadingUsers:
         ],
     )
     def test_who_leads_no_more_ends_the_reconcile(self, loading: World, error: Exception) -> None:
-        loading.kopia.errors["take up"] = error
+        loading.kopia.errors["load users"] = error
         loading.run_commands()
 
         with pytest.raises(type(error)):
@@ -230,7 +230,7 @@ class TestServersThatAreGone:
     def test_a_namesake_starts_its_own(self, loading: World) -> None:
         recreated = objects.merged(loading.server(), {"metadata": {"uid": "another"}})
         loading.api.put(api.REPOSITORY_SERVERS, recreated)
-        loading.pass_()
+        loading.reconcile_once()
 
         assert loading.run_commands() == []
         assert loading.kopia.ran() == []
@@ -240,7 +240,7 @@ class TestServersThatAreGone:
 
         loading.reconcile()
 
-        assert loading.memory().loading == {}
+        assert loading.users_state().loading == {}
 
 
 class TestPurge:
@@ -269,8 +269,8 @@ class TestPurge:
         assert searching.kopia.ran() == ["forget"]
         assert searching.kopia.users == {"somebody@else"}
         assert searching.server()["status"]["repositoryUsers"] == 1
-        assert [one.partition(":")[0] for one in searching.recorder.told()] == [
-            "Normal UsersForgotten",
+        assert [one.partition(":")[0] for one in searching.recorder.lines()] == [
+            "Normal LegacyUsersPurged",
             "Warning UsersInRepository",
         ]
         searching.reconcile()

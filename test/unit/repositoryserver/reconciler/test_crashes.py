@@ -67,7 +67,7 @@ def test_a_failure_ends_when_its_step_is_passed(world: World) -> None:
 
 
 def test_a_crashing_server_is_tried_less_often_the_longer_it_fails(world: World) -> None:
-    world.tell()
+    world.report()
     first = world.pod()["metadata"]["uid"]
     world.clock.step(3600)
     ended = timestamp(world.clock.now() - timedelta(seconds=20))
@@ -94,7 +94,7 @@ def test_a_pod_that_crashes_beside_one_that_was_ready_for_long_is_tried_again_so
 
 
 def test_a_clock_that_was_set_back_keeps_no_crashing_server_from_being_tried(world: World) -> None:
-    world.tell()
+    world.report()
     first = world.pod()
     ended = timestamp(world.clock.now() + timedelta(hours=1))
     world.kubelet(first, objects.crash_looping(NOT_INITIALIZED, ended=ended))

@@ -13,7 +13,7 @@ from reconcilers import resources
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.caches import owner_uids
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.children.applier import OVERRULED_SECONDS
+from reconcilers.repositoryserver.children.applier import MUTATED_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ def test_what_is_changed_by_hand_is_put_back(
     ],
 )
 def test_a_label_that_is_taken_away_is_put_back(settled: World, resource: Resource) -> None:
-    label, name = names.LABEL_DIGEST, settled.replica_set()["metadata"]["name"]
+    label, name = names.LABEL_HASH, settled.replica_set()["metadata"]["name"]
     store = settled.api.store(resource)
     before = store.get(objects.NAMESPACE, name)
     assert before is not None
@@ -90,7 +90,7 @@ def test_a_label_that_is_taken_away_is_put_back(settled: World, resource: Resour
     assert settled.api.taken() == []
 
 
-@pytest.mark.parametrize("label", [names.LABEL_DIGEST, names.LABEL_INSTANCE])
+@pytest.mark.parametrize("label", [names.LABEL_HASH, names.LABEL_INSTANCE])
 @pytest.mark.parametrize(
     "released",
     [
@@ -115,7 +115,7 @@ def test_a_label_by_which_clients_reach_a_pod_is_put_back(
     assert restored["labels"] == before["metadata"]["labels"]
 
 
-LABELS = (names.LABEL_MANAGED_BY, names.LABEL_INSTANCE, names.LABEL_DIGEST)
+LABELS = (names.LABEL_MANAGED_BY, names.LABEL_INSTANCE, names.LABEL_HASH)
 
 
 def _lose(world: World, pod: Object, *labels: str) -> None:
@@ -141,7 +141,7 @@ class TestStray:
         [
             pytest.param((), id="left behind with all labels as its ReplicaSet was deleted"),
             pytest.param((names.LABEL_INSTANCE,), id="without the label of its server"),
-            pytest.param((names.LABEL_DIGEST,), id="without that of its revision"),
+            pytest.param((names.LABEL_HASH,), id="without that of its revision"),
             pytest.param(LABELS, id="without any label, known by an annotation"),
         ],
     )
@@ -174,7 +174,7 @@ class TestStray:
 
         assert settled.stored(pod)["metadata"]["uid"] == pod["metadata"]["uid"]
         assert settled.may_connect() == {USER: "other"}
-        assert settled.kopia.ran() == ["take up"]
+        assert settled.kopia.ran() == ["load users"]
 
     @pytest.mark.parametrize("is_kept", [False, True])
     def test_of_the_newest_revision_is_deleted_once_it_has_ended(
@@ -234,7 +234,7 @@ class TestFormerRevision:
         name = names.maker_of(former)
         obj = settled.api.store(resource).get(objects.NAMESPACE, name)
         assert obj is not None
-        change = {"metadata": {"labels": {names.LABEL_DIGEST: None}}}
+        change = {"metadata": {"labels": {names.LABEL_HASH: None}}}
         settled.api.put(resource, objects.merged(obj, change))
         settled.edit({"server": {"drainSeconds": 0}})
         settled.kubelet(new, objects.serving())
@@ -246,7 +246,7 @@ class TestFormerRevision:
 
     def test_without_owner_and_label_is_adopted(self, settled: World) -> None:
         """Its name was taken else, and the server would never be Ready again."""
-        change = {"labels": {names.LABEL_DIGEST: None}, "ownerReferences": None}
+        change = {"labels": {names.LABEL_HASH: None}, "ownerReferences": None}
         settled.api.put(
             resources.REPLICA_SETS, objects.merged(settled.replica_set(), {"metadata": change})
         )
@@ -317,7 +317,7 @@ class TestWebhook:
 
         assert world.api.taken() == []
         # It may be gone by now.
-        world.clock.step(OVERRULED_SECONDS)
+        world.clock.step(MUTATED_SECONDS)
         world.reconcile()
         assert policy[0] in world.api.taken()
         world.edit({"server": {"networkPolicy": {"from": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}}})

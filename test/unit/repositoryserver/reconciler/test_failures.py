@@ -23,8 +23,9 @@ from fakes.world import SERVICE, WRITE_STATUS
 from reconcilers import resources
 from reconcilers.repositoryserver.api import DEFAULT_DRAIN_SECONDS
 from reconcilers.repositoryserver.children import network
-from reconcilers.repositoryserver.reconciler import STAGE_PAUSE_SECONDS, UNREADY_RECHECK_SECONDS
+from reconcilers.repositoryserver.reconciler import UNREADY_RECHECK_SECONDS
 from reconcilers.repositoryserver.rollout import plan
+from reconcilers.repositoryserver.status.stages import STAGE_PAUSE_SECONDS
 
 if TYPE_CHECKING:
     from controller.errors import ClientError

@@ -148,7 +148,7 @@ def test_bad_input_leaves_a_running_server_alone(settled: World) -> None:
     assert settled.condition("Stalled")[:2] == ("True", "SecretKeyMissing")
     assert settled.pod() == pod
     assert settled.condition("ServerInitialized")[0] == "True"
-    assert settled.selected() == pod["metadata"]["labels"][names.LABEL_DIGEST]
+    assert settled.selected() == pod["metadata"]["labels"][names.LABEL_HASH]
 
 
 def test_a_reference_into_another_namespace_is_refused(world: World) -> None:
@@ -165,7 +165,7 @@ def test_a_reference_into_another_namespace_is_refused(world: World) -> None:
 def test_a_secret_that_the_cache_does_not_have_yet_is_not_called_missing(world: World) -> None:
     world.restart(cached_secrets=[])
 
-    world.tell()
+    world.report()
 
     assert world.progress() == "Pending"
     assert not world.recorder.warnings()
@@ -196,7 +196,7 @@ def test_a_secret_that_is_deleted_and_made_again_is_not_told_of(
     settled.change_secret(secret)
     settled.reconcile()
     assert settled.server()["status"] == before
-    assert settled.recorder.told() == []
+    assert settled.recorder.lines() == []
 
 
 def test_each_gap_of_a_secret_has_its_time(settled: World) -> None:
@@ -250,5 +250,5 @@ def test_no_secret_value_is_written_anywhere_but_into_the_snapshot(world: World)
     assert written
     for value in values:
         assert value not in repr(written)
-        assert value not in repr(world.recorder.told())
+        assert value not in repr(world.recorder.lines())
         assert value not in repr(world.server())

@@ -281,7 +281,7 @@ class TestRuns:
         assert (
             "failed at 2026-01-01T03:00:05Z: the maintenance of the repository is owned" in message
         )
-        assert scheduled.recorder.told().count(f"Warning {CONDITION}: {message}") == 1
+        assert scheduled.recorder.lines().count(f"Warning {CONDITION}: {message}") == 1
         assert scheduled.progress() == "Ready"
 
         end_run(scheduled, "Complete", "2026-01-02T03:00:05Z")
@@ -312,7 +312,7 @@ class TestNobodyMaintains:
         assert (value, reason) == ("True", CONDITION)
         assert f"the owner of its maintenance is {OWNER}, which is this server" in message
         assert "set spec.repository.maintenance.schedule, or make the owner somebody" in message
-        assert owner.recorder.told().count(f"Warning {CONDITION}: {message}") == 1
+        assert owner.recorder.lines().count(f"Warning {CONDITION}: {message}") == 1
         assert owner.progress() == "Ready"
 
     def test_servers_that_come_up_go_first(self, owner: World) -> None:

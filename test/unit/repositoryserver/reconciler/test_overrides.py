@@ -26,7 +26,7 @@ def test_a_label_for_the_pod_reaches_it_without_a_restart(settled: World) -> Non
     assert after["metadata"]["labels"] == {**before["metadata"]["labels"], "team": "a"}
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
     assert after["spec"] == before["spec"]
-    assert settled.recorder.told() == []
+    assert settled.recorder.lines() == []
 
 
 def test_a_label_that_is_called_as_a_list_of_a_pod_is_a_label(settled: World) -> None:
@@ -50,7 +50,7 @@ def test_an_override_that_cannot_be_is_told_and_leaves_the_running_server_alone(
     assert settled.condition("Ready")[:2] == ("False", "InvalidPodOverride")
     assert "spec.server.podOverride.hostNetwork must not" in settled.condition("ServerSetup")[2]
     assert settled.pod() == before
-    assert settled.selected() == names.digest_of(before)
+    assert settled.selected() == names.hash_of(before)
 
     settled.edit({"server": {"podOverride": None}})
     settled.reconcile()
@@ -104,7 +104,7 @@ def test_what_the_api_server_refuses_of_a_pod_is_told_and_the_running_one_serves
         "spec.server, for example in podOverride"
     )
     assert settled.pod()["spec"] == before["spec"]
-    assert settled.selected() == names.digest_of(before)
+    assert settled.selected() == names.hash_of(before)
     assert settled.may_connect() == {"backup@other": "p"}
 
 
@@ -147,4 +147,4 @@ class TestAccount:
 
         assert world.condition("Ready")[1] == "InvalidPodOverride"
         assert world.pod()["metadata"]["uid"] == before["metadata"]["uid"]
-        assert world.selected() == names.digest_of(before)
+        assert world.selected() == names.hash_of(before)

@@ -112,7 +112,7 @@ class TestAccessSecretWithTheNameOfOurs:
         settled.change_secret(self.theirs())
         self.refer_to(settled, USERS_SECRET)
         # The former pod still mounts what has the name now.
-        settled.kopia.failures["take up"] = FakeResult(servercommands.NOT_THERE_YET)
+        settled.kopia.failures["load users"] = FakeResult(servercommands.NOT_THERE_YET)
 
         settled.begin_revision()
         (new,) = [
@@ -221,6 +221,19 @@ def test_children_without_an_owner_are_adopted_and_the_pod_goes_on(
     assert settled.api.taken() == []
 
 
+def test_the_record_of_an_adopted_child_says_nothing_of_the_resource_that_is_made_again(
+    settled: World,
+) -> None:
+    """Both have the same generation, and name the same Secrets."""
+    _orphan(settled)
+    settled.change_server({"spec": {"repository": {"rootPath": "elsewhere"}}})
+    settled.restart()
+
+    settled.begin_revision()
+
+    assert len(settled.revisions()) == 2
+
+
 def test_nothing_is_done_for_a_resource_that_the_api_server_does_not_have_any_more(
     settled: World,
 ) -> None:
@@ -278,11 +291,11 @@ def test_what_a_deleted_namesake_has_left_is_waited_for(world: World) -> None:
 
 def test_a_server_is_not_ready_by_the_service_of_a_deleted_namesake(world: World) -> None:
     former = api.parse(objects.repository_server({"metadata": {"uid": "uid-of-a-namesake"}}))
-    world.api.put(resources.SERVICES, network.service(former, names.NO_DIGEST))
-    world.pass_()
+    world.api.put(resources.SERVICES, network.service(former, names.NO_HASH))
+    world.reconcile_once()
     world.kubelet(world.pod(), objects.serving())
 
-    world.pass_()
+    world.reconcile_once()
 
     assert world.condition("Ready")[0] == "False"
 
@@ -320,7 +333,7 @@ def test_the_users_of_a_pod_whose_server_had_a_namesake(
 
     world.reconcile()
 
-    (pod,) = [pod for pod in world.pods() if names.digest_of(pod)]
+    (pod,) = [pod for pod in world.pods() if names.hash_of(pod)]
     world.kubelet(pod, objects.serving())
     world.reconcile()
-    assert world.kopia.ran() == (["take up"] if told else [])
+    assert world.kopia.ran() == (["load users"] if told else [])

@@ -25,7 +25,7 @@ def test_a_deleted_pod_is_made_again_by_its_replica_set_without_a_request(settle
 
     assert settled.pod()["metadata"]["uid"] != former["metadata"]["uid"]
     assert settled.api.taken() == [WRITE_STATUS]
-    assert settled.selected() == names.digest_of(former)
+    assert settled.selected() == names.hash_of(former)
     assert settled.progress() == "Pending"
     assert settled.condition("ServerInitialized")[0] == "Unknown"
     assert settled.condition("ClientUserInitialized")[0] == "True"
@@ -45,7 +45,7 @@ def test_a_pod_that_goes_while_an_input_is_wrong_comes_back(settled: World) -> N
 
     settled.reconcile()
 
-    assert settled.selected() == names.digest_of(former)
+    assert settled.selected() == names.hash_of(former)
     assert settled.condition("Ready")[1] == "SecretKeyMissing"
     assert f"pod {settled.pod()['metadata']['name']} still serves" in settled.condition("Ready")[2]
 
@@ -56,12 +56,12 @@ def test_the_pod_of_a_former_revision_comes_back_while_the_newest_one_fails(sett
     settled.reconcile()
     settled.drop_pod(former)
     settled.replica_sets.sync()
-    (back,) = [pod for pod in settled.pods() if names.digest_of(pod) == names.digest_of(former)]
+    (back,) = [pod for pod in settled.pods() if names.hash_of(pod) == names.hash_of(former)]
     settled.kubelet(back, objects.serving())
 
     settled.reconcile()
 
-    assert settled.selected() == names.digest_of(former)
+    assert settled.selected() == names.hash_of(former)
     assert settled.condition("Ready")[1] == "RepositoryMissing"
     assert "still serves" in settled.condition("Ready")[2]
 

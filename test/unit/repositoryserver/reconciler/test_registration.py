@@ -53,8 +53,8 @@ class TestEntriesOfTheRemovedController:
 
         assert taken_over.kopia.ran() == ["list", "forget"]
         assert taken_over.kopia.users == {STRANGER}
-        assert taken_over.recorder.told()[0] == (
-            f"Normal UsersForgotten: deleted old user entries from the repository: {USER}"
+        assert taken_over.recorder.lines()[0] == (
+            f"Normal LegacyUsersPurged: deleted old user entries from the repository: {USER}"
         )
         assert taken_over.server()["status"]["repositoryUsers"] == 1
 

@@ -13,7 +13,7 @@ from fakes import objects
 from fakes.apiclient import Action
 from fakes.world import READ_INPUTS, READ_USERS, USERS_SECRET, WRITE_STATUS, World
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.reconciler import RECORD_PAUSE_SECONDS
+from reconcilers.repositoryserver.children.recordkeeper import PAUSE_SECONDS
 from reconcilers.repositoryserver.status import patience
 from reconcilers.repositoryserver.users.purge import FIRST_SEARCH_SECONDS
 
@@ -28,7 +28,7 @@ def test_a_steady_server_costs_no_request(settled: World) -> None:
 
     assert settled.api.taken() == []
     assert settled.kopia.ran() == []
-    assert settled.recorder.told() == []
+    assert settled.recorder.lines() == []
 
 
 def test_a_restarted_controller_sends_no_request(settled: World) -> None:
@@ -38,7 +38,7 @@ def test_a_restarted_controller_sends_no_request(settled: World) -> None:
 
     assert settled.api.taken() == []
     assert settled.kopia.ran() == []
-    assert settled.recorder.told() == []
+    assert settled.recorder.lines() == []
 
 
 def _label(secret: Object) -> Callable[[World], None]:
@@ -80,7 +80,7 @@ def test_what_changed_while_no_controller_ran_is_read_and_recorded_once(
     settled.restart()
     settled.reconcile()
     assert settled.api.taken() == []
-    assert settled.recorder.told() == []
+    assert settled.recorder.lines() == []
 
 
 def test_a_resource_that_was_edited_while_no_controller_ran_is_acted_on(settled: World) -> None:
@@ -129,7 +129,7 @@ CHANGES: dict[str, Callable[[World], object]] = {
 def _outcome(world: World) -> dict[str, Any]:
     """Return what users see of a server, in the end."""
     return {
-        "pods": {names.digest_of(pod): pod["metadata"]["labels"] for pod in world.pods()},
+        "pods": {names.hash_of(pod): pod["metadata"]["labels"] for pod in world.pods()},
         "serves": world.selected(),
         "users": world.may_connect(),
         "in repository": world.server()["status"].get("repositoryUsers"),
@@ -169,7 +169,7 @@ def test_a_secret_that_is_written_often_is_recorded_seldom(settled: World) -> No
         settled.reconcile()
     assert settled.api.taken() == [*READ_USERS, settled.write_record, *READ_USERS * 2]
 
-    settled.clock.step(RECORD_PAUSE_SECONDS)
+    settled.clock.step(PAUSE_SECONDS)
     settled.reconcile()
 
     assert settled.api.taken() == [settled.write_record]

@@ -48,19 +48,19 @@ def test_a_label_on_a_secret_restarts_nothing(settled: World) -> None:
 def test_a_renewed_certificate_moves_the_service_only_to_a_ready_pod(settled: World) -> None:
     old, new = settled.renew()
 
-    assert settled.selected() == names.digest_of(old)
+    assert settled.selected() == names.hash_of(old)
     assert settled.progress() == "Ready"
     fingerprint = settled.fingerprint(new)
     assert settled.server()["status"]["serverInfo"]["tlsFingerprint"] != fingerprint
 
     settled.kubelet(new, objects.started())
     settled.reconcile()
-    assert settled.selected() == names.digest_of(old)
+    assert settled.selected() == names.hash_of(old)
 
     settled.kubelet(settled.stored(new), objects.serving())
     settled.reconcile()
 
-    assert settled.selected() == names.digest_of(new)
+    assert settled.selected() == names.hash_of(new)
     settled.reconcile()
     assert settled.server()["status"]["serverInfo"]["tlsFingerprint"] == fingerprint
 
@@ -73,7 +73,7 @@ def test_the_fingerprint_moves_with_the_endpoints_and_ready_stays(settled: World
 
     settled.reconcile()
 
-    assert settled.selected() == names.digest_of(new)
+    assert settled.selected() == names.hash_of(new)
     info = settled.server()["status"]["serverInfo"]
     assert info["podName"] == old["metadata"]["name"]
     assert settled.progress() == "Ready"
@@ -94,7 +94,7 @@ def test_the_former_pod_is_not_given_up_while_its_successor_is_not_up(settled: W
     settled.reconcile()
 
     assert len(settled.pods()) == 2
-    assert settled.selected() == names.digest_of(old)
+    assert settled.selected() == names.hash_of(old)
     assert settled.progress() == "Pending"
 
 
@@ -137,7 +137,7 @@ def test_the_former_pod_drains_and_goes(settled: World) -> None:
     snapshots = [
         secret["metadata"]["name"]
         for secret in settled.api.store(resources.SECRETS).list()
-        if names.digest_of(secret)
+        if names.hash_of(secret)
     ]
     assert snapshots == [revision["metadata"]["name"]]
 
@@ -206,7 +206,7 @@ def test_a_pod_that_waits_for_the_claim_of_the_former_one_takes_its_place(
     settled.reconcile()
 
     assert settled.pod()["metadata"]["name"] == new["metadata"]["name"]
-    (told,) = [event for event in settled.recorder.told() if "ReplacedInPlace" in event]
+    (told,) = [event for event in settled.recorder.lines() if "ReplacedInPlace" in event]
     assert old["metadata"]["name"] in told
     settled.kubelet(settled.pod(), objects.serving())
     settled.reconcile()
@@ -235,7 +235,7 @@ def test_the_former_pod_gets_its_claim_back_if_its_successor_makes_no_use_of_it(
     settled.kubelet(back, objects.serving())
     settled.reconcile()
     settled.reconcile()
-    assert settled.selected() == names.digest_of(old)
+    assert settled.selected() == names.hash_of(old)
     value, reason, message = settled.condition("Ready")
     assert (value, reason) == ("False", "ReplacementNotReady")
     assert f"pod {back['metadata']['name']} still serves" in message

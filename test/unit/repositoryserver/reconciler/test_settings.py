@@ -26,12 +26,12 @@ def test_changed_settings_bring_up_another_pod_beside_the_one_that_serves(settle
     assert new["spec"]["priorityClassName"] == "high"
     template = settled.replica_set_of(new)["spec"]["template"]
     assert template["spec"]["priorityClassName"] == "high"
-    assert settled.selected() == names.digest_of(before)
+    assert settled.selected() == names.hash_of(before)
 
 
 def test_they_wait_for_a_slot_as_any_other_change_does(settled: World) -> None:
     for number in range(5):
-        settled.turns.take(Request(objects.NAMESPACE, f"other-{number}"))
+        settled.slots.acquire(Request(objects.NAMESPACE, f"other-{number}"))
     settled.settings = evolve(settled.settings, pod=PodDefaults(priority_class_name="high"))
 
     settled.restart()

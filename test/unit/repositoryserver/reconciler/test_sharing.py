@@ -55,7 +55,7 @@ class TestSharedRepository:
         assert (found is not None) == told
 
     def reconcile_second(self, world: World) -> Result:
-        return world.pass_of(self.SECOND)
+        return world.reconcile_of(self.SECOND)
 
     def test_each_names_the_other_in_one_event(self, shared: World) -> None:
         self.reconcile_second(shared)
@@ -70,7 +70,7 @@ class TestSharedRepository:
             "at once through another; let only one serve it, or set spec.repository.readOnly on "
             "all but one"
         )
-        assert shared.recorder.told().count(f"Warning RepositoryShared: {message}") == 1
+        assert shared.recorder.lines().count(f"Warning RepositoryShared: {message}") == 1
         assert shared.progress() == "Ready"
 
     def test_a_steady_one_is_not_looked_at_again_for_that(self, shared: World) -> None:
@@ -121,7 +121,7 @@ class TestSharedRepository:
         shared.api.put(api.REPOSITORY_SERVERS, objects.repository_server({"metadata": metadata}))
         for _ in range(2):
             for request in (REQUEST, self.SECOND, third):
-                shared.pass_of(request)
+                shared.reconcile_of(request)
         told = shared.condition("RepositoryShared")
         assert "second, third" in told[2]
         shared.restart()

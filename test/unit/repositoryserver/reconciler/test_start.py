@@ -11,13 +11,10 @@ from fakes.apiclient import Action
 from fakes.world import READ_INPUTS, READ_PASSWORDS, SERVICE, USER, USERS_SECRET, WRITE_STATUS
 from reconcilers import resources
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.reconciler import (
-    NEXT_STAGE_PAUSE_SECONDS,
-    POD_FIRST_SECONDS,
-    STAGE_PAUSE_SECONDS,
-)
+from reconcilers.repositoryserver.reconciler import POD_FIRST_SECONDS
 from reconcilers.repositoryserver.rollout import endpoints
 from reconcilers.repositoryserver.status import patience
+from reconcilers.repositoryserver.status.stages import NEXT_STAGE_PAUSE_SECONDS, STAGE_PAUSE_SECONDS
 from reconcilers.repositoryserver.verdict import STEPS
 
 if TYPE_CHECKING:
@@ -37,19 +34,19 @@ def test_a_new_server_gets_its_children_in_the_order_of_their_need(world: World)
         Action("apply", "replicasets", revision),
         Action("apply", "services", SERVICE),
     ]
-    assert world.selected() == names.digest_of(world.pod())
-    assert world.recorder.told() == [f"Normal RevisionCreated: created ReplicaSet {revision}"]
+    assert world.selected() == names.hash_of(world.pod())
+    assert world.recorder.lines() == [f"Normal RevisionCreated: created ReplicaSet {revision}"]
 
 
 def test_a_new_server_lets_the_pods_of_others_go_before_its_service(world: World) -> None:
-    result = world.pass_()
+    result = world.reconcile_once()
 
     assert world.api.store(resources.SERVICES).list() == []
     assert result == Result(requeue_after=POD_FIRST_SECONDS, priority=0)
     world.api.taken()
 
     # Whoever comes after, were it a process that was started anew.
-    world.pass_()
+    world.reconcile_once()
     assert world.api.taken() == [Action("apply", "services", SERVICE)]
 
 
@@ -73,16 +70,16 @@ def test_a_server_without_users_starts_and_lets_nobody_in(world: World) -> None:
     world.reconcile()
 
     assert world.may_connect() == {}
-    assert world.selected() == names.NO_DIGEST
+    assert world.selected() == names.NO_HASH
     assert world.condition("ServerInitialized")[0] == "True"
     assert world.condition("Ready")[:2] == ("False", "SecretMissing")
 
     world.change_secret(objects.users_secret())
     world.reconcile()
 
-    assert world.kopia.ran() == ["take up"]
+    assert world.kopia.ran() == ["load users"]
     assert world.may_connect() == {USER: objects.USER_PASSWORD_VALUE}
-    assert world.selected() == names.digest_of(world.pod())
+    assert world.selected() == names.hash_of(world.pod())
     world.reconcile()
     assert world.progress() == "Ready"
 
@@ -95,6 +92,8 @@ def test_a_pod_that_is_ready_makes_the_server_ready(world: World) -> None:
         "podName": world.pod()["metadata"]["name"],
         "serviceName": SERVICE,
         "networkPolicyName": SERVICE,
+        "url": f"https://{SERVICE}.{objects.NAMESPACE}.svc:51515",
+        "port": 51515,
         "tlsFingerprint": world.fingerprint(world.pod()),
         "tlsNotAfter": "2027-01-01T00:00:00Z",
     }
@@ -137,13 +136,13 @@ def test_becoming_ready_is_told_once(world: World) -> None:
     world.reconcile()
     world.reconcile()
 
-    assert world.recorder.told() == [
+    assert world.recorder.lines() == [
         f"Normal ServerReady: clients can connect to service {SERVICE}"
     ]
 
 
 def test_a_server_that_comes_up_slowly_is_told_stage_by_stage(world: World) -> None:
-    world.tell()
+    world.report()
 
     assert world.progress() == "Pending"
     assert world.condition("Ready")[0] == "False"
@@ -166,7 +165,7 @@ def test_the_stages_of_a_server_that_comes_up_are_told_in_one(world: World) -> N
 
 
 def test_the_stage_after_the_first_is_told_later(world: World) -> None:
-    world.tell()
+    world.report()
     world.kubelet(world.pod(), objects.running())
     world.api.taken()
 

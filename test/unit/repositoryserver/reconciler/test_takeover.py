@@ -40,7 +40,7 @@ def test_the_pods_of_the_removed_controller_drain_when_the_new_one_serves(world:
     legacy = _legacy_pod()
     world.api.put(resources.PODS, legacy)
     world.reconcile()
-    (new,) = [pod for pod in world.pods() if names.digest_of(pod)]
+    (new,) = [pod for pod in world.pods() if names.hash_of(pod)]
     # Where else should its clients go?
     assert plan.drain_until(world.stored(legacy)) is None
     former = {"metadata": {**legacy["metadata"], "name": "repo-server-service-x7k2p"}, "spec": {}}
@@ -74,7 +74,7 @@ def test_a_pod_that_waits_for_the_claim_of_the_removed_controllers(
 ) -> None:
     world.api.put(resources.PODS, _legacy_pod())
     world.reconcile()
-    (new,) = [pod for pod in world.pods() if names.digest_of(pod)]
+    (new,) = [pod for pod in world.pods() if names.hash_of(pod)]
     elsewhere = objects.merged(new, {"spec": {"nodeName": "other"}})
     world.kubelet(elsewhere, objects.creating())
     world.api.put(resources.PERSISTENT_VOLUME_CLAIMS, objects.claim(mode))
@@ -96,11 +96,11 @@ def test_a_pod_that_waits_for_the_claim_of_the_removed_controllers(
 def test_a_child_of_ours_is_none_of_the_removed_controllers(world: World, name: str) -> None:
     request = Request(objects.NAMESPACE, name)
     world.api.put(api.REPOSITORY_SERVERS, objects.repository_server({"metadata": {"name": name}}))
-    world.pass_of(request)
+    world.reconcile_of(request)
     world.kubelet(world.pod(), objects.serving())
 
     for _ in range(2):
-        world.pass_of(request)
+        world.reconcile_of(request)
 
     assert [action for action in world.api.taken() if action.verb == "delete"] == []
     assert plan.drain_until(world.pod()) is None

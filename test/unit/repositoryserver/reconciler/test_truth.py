@@ -118,7 +118,7 @@ def test_what_the_cluster_may_yet_mend_is_no_fault_at_the_first_look(
 ) -> None:
     world.reconcile()
     world.kubelet(world.pod(), status)
-    world.tell()
+    world.report()
     assert world.condition("Ready")[:2] == ("False", wait)
     assert world.progress() == "Pending"
 
@@ -284,7 +284,7 @@ def test_a_server_without_its_service_is_not_available_when_a_pass_breaks_off(
     settled.api.failures[Action("apply", "services", SERVICE)] = Forbidden(403, "Forbidden", "no")
 
     with pytest.raises(Forbidden):
-        settled.pass_of(REQUEST)
+        settled.reconcile_of(REQUEST)
 
     assert settled.condition("Available")[:2] == ("False", "ApiRequestRefused")
     assert settled.progress() == "Failed"

@@ -16,7 +16,7 @@ from reconcilers.repositoryserver import servercommands
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.reconciler import UNREADY_RECHECK_SECONDS
 from reconcilers.repositoryserver.rollout import retry
-from reconcilers.repositoryserver.users.sync import TAKE_UP_PAUSE_SECONDS
+from reconcilers.repositoryserver.users.sync import LOAD_PAUSE_SECONDS
 from reconcilers.repositoryserver.verdict import CLIENT_USER_INITIALIZED, STEPS
 from reconcilers.secrets import data as secrets
 
@@ -59,7 +59,7 @@ def test_a_changed_access_secret_changes_users_and_restarts_nothing(
     settled.reconcile()
 
     assert settled.may_connect() == accepted
-    assert settled.recorder.told() == [event]
+    assert settled.recorder.lines() == [event]
     assert settled.pod()["metadata"]["uid"] == pod["metadata"]["uid"]
     assert settled.progress() == "Ready"
 
@@ -79,7 +79,7 @@ def test_the_kubelet_is_made_to_look_before_the_server_is_told(settled: World) -
     ]
     settled.reconcile()
     assert settled.api.taken() == []
-    assert settled.kopia.ran() == ["take up"]
+    assert settled.kopia.ran() == ["load users"]
 
 
 def test_a_label_on_the_access_secret_changes_nothing(settled: World) -> None:
@@ -92,12 +92,12 @@ def test_a_label_on_the_access_secret_changes_nothing(settled: World) -> None:
 
 
 def test_users_that_are_not_in_the_pod_yet_are_waited_for(settled: World) -> None:
-    settled.kopia.failures["take up"] = FakeResult(servercommands.NOT_THERE_YET)
+    settled.kopia.failures["load users"] = FakeResult(servercommands.NOT_THERE_YET)
     settled.change_secret(objects.users_secret({"app": "other"}))
 
     result = settled.reconcile()
 
-    assert result.requeue_after == TAKE_UP_PAUSE_SECONDS
+    assert result.requeue_after == LOAD_PAUSE_SECONDS
     assert settled.progress() == "Ready"
     settled.kopia.failures.clear()
     settled.reconcile()
@@ -107,7 +107,7 @@ def test_users_that_are_not_in_the_pod_yet_are_waited_for(settled: World) -> Non
 def test_a_controller_that_died_before_the_server_took_up_its_users_does_it_later(
     settled: World,
 ) -> None:
-    settled.kopia.failures["take up"] = FakeResult(1, stderr=b"killed")
+    settled.kopia.failures["load users"] = FakeResult(1, stderr=b"killed")
     settled.change_secret(objects.users_secret({"app": "other"}))
     settled.reconcile()
     settled.kopia.failures.clear()
@@ -204,7 +204,7 @@ class TestTwoAccessSecrets:
         world.settle()
 
         assert world.may_connect() == {"restorer@a": "n"}
-        assert world.selected() == names.digest_of(world.pod())
+        assert world.selected() == names.hash_of(world.pod())
 
     def test_a_password_of_one_leaves_the_lines_of_the_other_alone(self, both: World) -> None:
         before = htpasswd.entries(both.volume())[USER]
@@ -224,7 +224,7 @@ class TestAccessSecretWithoutKeys:
         world.settle()
 
         assert world.progress() == "Ready"
-        assert world.selected() == names.digest_of(world.pod())
+        assert world.selected() == names.hash_of(world.pod())
         value, reason, message = world.condition("AccessSecretEmpty")
         assert (value, reason) == ("True", "NoUsers")
         assert "only users in the repository can connect" in message
@@ -235,7 +235,7 @@ class TestAccessSecretWithoutKeys:
         settled.reconcile()
 
         assert htpasswd.entries(settled.kopia.served) == {}
-        assert settled.kopia.ran() == ["take up"]
+        assert settled.kopia.ran() == ["load users"]
         assert settled.progress() == "Ready"
 
     def test_it_is_over_with_the_first_key(self, world: World) -> None:
@@ -297,7 +297,7 @@ def test_the_users_that_somebody_changed_by_hand_are_put_back(
 
     settled.reconcile()
 
-    assert settled.kopia.ran() == ["take up"]
+    assert settled.kopia.ran() == ["load users"]
     assert settled.may_connect() == {USER: objects.USER_PASSWORD_VALUE}
     settled.reconcile()
     assert settled.kopia.ran() == []
@@ -329,7 +329,7 @@ class TestUsersSecretOfAnotherHand:
         settled.reconcile()
 
         assert names.users_of(settled.pod()) not in ("", names.NO_USERS)
-        assert settled.kopia.ran() == ["take up"]
+        assert settled.kopia.ran() == ["load users"]
 
     def test_a_pod_that_starts_while_its_users_change_is_told_of_them(self, settled: World) -> None:
         settled.change_secret(objects.users_secret({"new": "n"}))
@@ -338,7 +338,7 @@ class TestUsersSecretOfAnotherHand:
         assert names.users_of(new) == ""
         settled.kubelet(new, objects.serving())
         settled.reconcile()
-        assert settled.kopia.ran().count("take up") == 2
+        assert settled.kopia.ran().count("load users") == 2
         assert names.users_of(settled.stored(new)) == names.users_of(settled.stored(old))
 
 
@@ -355,12 +355,12 @@ class TestWhoMayConnectNoMore:
         assert settled.may_connect() == {"backup@new": "n"}
 
     def test_is_told_of_though_an_access_secret_is_wrong_since(self, settled: World) -> None:
-        settled.kopia.failures["take up"] = FakeResult(servercommands.NOT_THERE_YET)
+        settled.kopia.failures["load users"] = FakeResult(servercommands.NOT_THERE_YET)
         settled.change_secret(objects.users_secret({"new": "n"}))
         settled.reconcile()
         settled.kopia.failures.clear()
         settled.change_secret(objects.users_secret({"App": "x"}))
-        settled.clock.step(TAKE_UP_PAUSE_SECONDS)
+        settled.clock.step(LOAD_PAUSE_SECONDS)
 
         settled.reconcile()
 
@@ -370,12 +370,12 @@ class TestWhoMayConnectNoMore:
         old, new = settled.renew()
         settled.kubelet(new, objects.serving())
         settled.reconcile()
-        assert settled.selected() == names.digest_of(new)
+        assert settled.selected() == names.hash_of(new)
         settled.change_secret(objects.users_secret({"new": "n"}))
 
         settled.reconcile()
 
-        assert settled.kopia.ran().count("take up") == 2
+        assert settled.kopia.ran().count("load users") == 2
         assert names.users_of(settled.stored(old)) == names.users_of(settled.stored(new))
 
     def test_is_told_to_a_pod_that_drains_until_it_has_heard(self, settled: World) -> None:
@@ -409,21 +409,21 @@ class TestWhoMayConnectNoMore:
 
         settled.reconcile()
 
-        assert settled.selected() == names.digest_of(new)
+        assert settled.selected() == names.hash_of(new)
         settled.kopia.on_pod.clear()
-        settled.clock.step(TAKE_UP_PAUSE_SECONDS)
+        settled.clock.step(LOAD_PAUSE_SECONDS)
         settled.reconcile()
-        assert settled.selected() == names.digest_of(old)
+        assert settled.selected() == names.hash_of(old)
 
 
 def test_a_failed_try_is_remembered_for_as_long_as_its_pod_is_there(settled: World) -> None:
-    settled.kopia.failures["take up"] = FakeResult(1)
+    settled.kopia.failures["load users"] = FakeResult(1)
     settled.change_secret(objects.users_secret({"new": "n"}))
     settled.reconcile()
-    (uid,) = settled.memory().attempts
+    (uid,) = settled.users_state().attempts
     assert uid == settled.pod()["metadata"]["uid"]
     settled.drop_pod(settled.pod())
 
     settled.reconcile()
 
-    assert settled.memory().attempts == {}
+    assert settled.users_state().attempts == {}

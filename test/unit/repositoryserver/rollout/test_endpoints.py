@@ -43,7 +43,7 @@ def of(*uids: str, ready: bool | None = True) -> Object:
     ],
 )
 def test_the_service_routes_to_the_pod(slices: list[Object], routed: bool) -> None:
-    assert endpoints.is_routed_to(slices, POD) is routed
+    assert endpoints.is_ready(slices, POD) is routed
 
 
 def since(seconds: float | None) -> Object:

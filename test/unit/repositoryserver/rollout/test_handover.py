@@ -16,7 +16,7 @@ from reconcilers.repositoryserver.rollout.revisions import Revision
 if TYPE_CHECKING:
     from controller.resource import Object
 
-OLD, NEW = "0" * names.DIGEST_LENGTH, "1" * names.DIGEST_LENGTH
+OLD, NEW = "0" * names.HASH_LENGTH, "1" * names.HASH_LENGTH
 
 
 def revision(
@@ -38,7 +38,7 @@ def revision(
     }
     metadata = {
         "name": f"files-{digest}",
-        "labels": {names.LABEL_DIGEST: digest},
+        "labels": {names.LABEL_HASH: digest},
         "creationTimestamp": before(age),
         "annotations": annotations,
     }

@@ -15,7 +15,7 @@ from fakes import objects
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.children.loaded import WrittenUsers
 from reconcilers.repositoryserver.rollout import plan
-from reconcilers.repositoryserver.rollout.plan import Rollout
+from reconcilers.repositoryserver.rollout.plan import RolloutState
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -67,19 +67,19 @@ def name(obj: Mapping[str, Any] | None) -> str | None:
 
 
 V2, NO_USERS = WrittenUsers("v2"), WrittenUsers(names.NO_USERS)
-FIRST_START = Rollout("new", routed=names.NO_DIGEST, users=V2, kept=frozenset({"new"}))
-WITHOUT_USERS = Rollout("new", routed=names.NO_DIGEST, users=NO_USERS, kept=frozenset({"new"}))
-STEADY = Rollout("new", routed="new", users=V2, kept=frozenset({"new"}))
-CHANGING = Rollout("new", routed="old", users=V2, kept=frozenset({"old", "new"}))
+FIRST_START = RolloutState("new", selected=names.NO_HASH, users=V2, kept=frozenset({"new"}))
+WITHOUT_USERS = RolloutState("new", selected=names.NO_HASH, users=NO_USERS, kept=frozenset({"new"}))
+STEADY = RolloutState("new", selected="new", users=V2, kept=frozenset({"new"}))
+CHANGING = RolloutState("new", selected="old", users=V2, kept=frozenset({"old", "new"}))
 BACK = CHANGING
-UNKNOWN = Rollout("", routed="old", users=V2, kept=frozenset({"old"}))
-UNROUTED = Rollout("new", routed="", users=V2, kept=frozenset({"old", "new"}))
+UNKNOWN = RolloutState("", selected="old", users=V2, kept=frozenset({"old"}))
+NO_SERVICE = RolloutState("new", selected="", users=V2, kept=frozenset({"old", "new"}))
 # Those of now have just changed.
 CHANGED = WrittenUsers("v2", NOW)
 
 
 @pytest.mark.parametrize(
-    ("place", "pods", "serves"),
+    ("state", "pods", "serves"),
     [
         pytest.param(FIRST_START, [], None, id="there is no pod"),
         pytest.param(FIRST_START, [pod("new")], "new", id="a pod that has the users"),
@@ -99,7 +99,7 @@ CHANGED = WrittenUsers("v2", NOW)
             id="nor has one that is being told of them",
         ),
         pytest.param(
-            Rollout("new", routed=names.NO_DIGEST, users=CHANGED),
+            RolloutState("new", selected=names.NO_HASH, users=CHANGED),
             [pod("new", users="", age=60)],
             None,
             id="nor has one that was made before they changed, as far as anybody knows",
@@ -111,7 +111,7 @@ CHANGED = WrittenUsers("v2", NOW)
             FIRST_START, [pod("old", objects.started())], None, id="one that is not wanted any more"
         ),
         pytest.param(
-            Rollout("new", routed=names.NO_DIGEST, users=WrittenUsers("")),
+            RolloutState("new", selected=names.NO_HASH, users=WrittenUsers("")),
             [pod("new", users="")],
             None,
             id="nobody knows who may connect",
@@ -167,7 +167,7 @@ CHANGED = WrittenUsers("v2", NOW)
             BACK,
             [pod("old"), pod("new", users="v1", drains_for=100)],
             "old",
-            id="a change is taken back: the former pod serves again when it has the users of now",
+            id="a change is taken back: the previous pod serves again when it has the users of now",
         ),
         pytest.param(
             BACK,
@@ -221,14 +221,14 @@ CHANGED = WrittenUsers("v2", NOW)
         pytest.param(STEADY, [pod("new", objects.evicted())], None, id="so is an evicted one"),
     ],
 )
-def test_the_service_routes_to(place: Rollout, pods: list[Object], serves: str | None) -> None:
-    assert name(place.serves(pods)) == serves
+def test_the_service_routes_to(state: RolloutState, pods: list[Object], serves: str | None) -> None:
+    assert name(state.active(pods)) == serves
     # Whatever order the cache has them in.
-    assert name(place.serves(pods[::-1])) == serves
+    assert name(state.active(pods[::-1])) == serves
 
 
 @pytest.mark.parametrize(
-    ("place", "serving", "digest"),
+    ("state", "serving", "digest"),
     [
         pytest.param(CHANGING, pod("new"), "new", id="the pod that serves"),
         pytest.param(
@@ -237,20 +237,20 @@ def test_the_service_routes_to(place: Rollout, pods: list[Object], serves: str |
         pytest.param(
             evolve(FIRST_START, users=CHANGED),
             None,
-            names.NO_DIGEST,
+            names.NO_HASH,
             id="unless it may start with users of before",
         ),
-        pytest.param(WITHOUT_USERS, None, names.NO_DIGEST, id="or with none"),
+        pytest.param(WITHOUT_USERS, None, names.NO_HASH, id="or with none"),
         pytest.param(
             evolve(FIRST_START, kept=frozenset()),
             None,
-            names.NO_DIGEST,
+            names.NO_HASH,
             id="nothing before the first revision",
         ),
         pytest.param(
             STEADY, None, "new", id="who deletes a pod gets another one with the same digest"
         ),
-        pytest.param(CHANGING, None, "old", id="that of a former revision comes back as well"),
+        pytest.param(CHANGING, None, "old", id="that of a previous revision comes back as well"),
         pytest.param(UNKNOWN, None, "old", id="also while nobody knows what should be"),
         pytest.param(
             evolve(CHANGING, kept=frozenset({"new"})),
@@ -259,19 +259,19 @@ def test_the_service_routes_to(place: Rollout, pods: list[Object], serves: str |
             id="but not one whose ReplicaSet is gone",
         ),
         pytest.param(
-            Rollout("", routed="", users=V2),
+            RolloutState("", selected="", users=V2),
             None,
-            names.NO_DIGEST,
+            names.NO_HASH,
             id="nothing where nobody ever knew what should be",
         ),
     ],
 )
-def test_the_service_selects(place: Rollout, serving: Object | None, digest: str) -> None:
-    assert place.selects(serving, NOW) == digest
+def test_the_service_selects(state: RolloutState, serving: Object | None, digest: str) -> None:
+    assert state.selects(serving, NOW) == digest
 
 
 @pytest.mark.parametrize(
-    ("place", "pods", "serving", "drain", "delete", "wait"),
+    ("state", "pods", "serving", "drain", "delete", "wait"),
     [
         pytest.param(STEADY, [pod("new")], "new", [], [], None, id="nothing to retire"),
         pytest.param(
@@ -311,13 +311,13 @@ def test_the_service_selects(place: Rollout, serving: Object | None, digest: str
             id="it has too long: a clock was set back, or the resource allows less by now",
         ),
         pytest.param(
-            UNROUTED,
+            NO_SERVICE,
             [pod("old"), pod("older", drains_for=120), pod("broken", objects.killed()), pod("new")],
             "new",
             ["old"],
             [("broken", plan.WHY_SUPERSEDED)],
             120,
-            id="somebody has deleted the Service, which may have routed to any that works",
+            id="somebody has deleted the Service, which may have selected any that works",
         ),
         pytest.param(
             STEADY,
@@ -403,7 +403,7 @@ def test_the_service_selects(place: Rollout, serving: Object | None, digest: str
     ],
 )
 def test_what_becomes_of_the_others(  # noqa: PLR0917 - the columns of the table
-    place: Rollout,
+    state: RolloutState,
     pods: list[Object],
     serving: str,
     drain: list[str],
@@ -412,7 +412,7 @@ def test_what_becomes_of_the_others(  # noqa: PLR0917 - the columns of the table
 ) -> None:
     (chosen,) = [one for one in pods if name(one) == serving]
 
-    found = plan.retire(pods, (), place, chosen, drain_seconds=DRAIN_SECONDS, now=NOW)
+    found = plan.retire(pods, (), state, chosen, drain_seconds=DRAIN_SECONDS, now=NOW)
 
     assert [name(one) for one in found.drain] == drain
     assert [(name(one), why) for one, why in found.delete] == delete
@@ -420,18 +420,18 @@ def test_what_becomes_of_the_others(  # noqa: PLR0917 - the columns of the table
 
 
 @pytest.mark.parametrize(
-    ("place", "drains_for"),
+    ("state", "drains_for"),
     [
         pytest.param(CHANGING, None, id="when the Service leaves it"),
         pytest.param(STEADY, 100.0, id="when its time is taken out of the resource"),
     ],
 )
-def test_without_a_time_to_drain_a_former_pod_goes_at_once(
-    place: Rollout, drains_for: float | None
+def test_without_a_time_to_drain_a_previous_pod_goes_at_once(
+    state: RolloutState, drains_for: float | None
 ) -> None:
     pods = [pod("old", drains_for=drains_for), pod("new")]
 
-    found = plan.retire(pods, (), place, pods[1], drain_seconds=0, now=NOW)
+    found = plan.retire(pods, (), state, pods[1], drain_seconds=0, now=NOW)
 
     assert found.drain == ()
     assert [(name(one), why) for one, why in found.delete] == [("old", plan.WHY_SUPERSEDED)]
@@ -447,7 +447,7 @@ def test_a_time_to_drain_that_nobody_can_read_is_over(text: str) -> None:
     assert [(name(one), why) for one, why in found.delete] == [("old", plan.WHY_DRAINED)]
 
 
-def former(drains_for: float | None = None) -> Object:
+def legacy(drains_for: float | None = None) -> Object:
     found = pod("repo-server-pod-x7k2p", drains_for=drains_for)
     del found["metadata"]["labels"]
     return found
@@ -464,7 +464,7 @@ STATES = [
 
 
 @st.composite
-def places(draw: st.DrawFn) -> tuple[Rollout, list[Object]]:
+def places(draw: st.DrawFn) -> tuple[RolloutState, list[Object]]:
     """Draw where a server stands, with pods in any state."""
     pods = [
         pod(
@@ -476,43 +476,43 @@ def places(draw: st.DrawFn) -> tuple[Rollout, list[Object]]:
         )
         for digest in DIGESTS
     ]
-    newest = draw(st.sampled_from(["", *DIGESTS]))
-    routed = draw(st.sampled_from(["", names.NO_DIGEST, *DIGESTS]))
-    return Rollout(newest, routed, V2), [
+    update = draw(st.sampled_from(["", *DIGESTS]))
+    selected = draw(st.sampled_from(["", names.NO_HASH, *DIGESTS]))
+    return RolloutState(update, selected, V2), [
         draw(st.sampled_from([one, objects.terminating(one)])) for one in pods
     ]
 
 
 @given(places())
-def test_no_pod_of_use_is_retired(found: tuple[Rollout, list[Object]]) -> None:
-    """Neither what serves or is to serve, nor what served as long as nothing is in its place."""
-    place, pods = found
-    serving = place.serves(pods)
+def test_no_pod_of_use_is_retired(found: tuple[RolloutState, list[Object]]) -> None:
+    """Neither what serves or is to serve, nor what served as long as nothing is in its state."""
+    state, pods = found
+    serving = state.active(pods)
 
-    retired = plan.retire(pods, (), place, serving, drain_seconds=DRAIN_SECONDS, now=NOW)
+    retired = plan.retire(pods, (), state, serving, drain_seconds=DRAIN_SECONDS, now=NOW)
 
     gone = [one for one, why in retired.delete if why != plan.WHY_ENDED]
     for one in [*retired.drain, *gone]:
         assert one is not serving
-        assert names.digest_of(one) != place.newest
-        assert serving is not None or name(one) != place.routed
+        assert names.hash_of(one) != state.update
+        assert serving is not None or name(one) != state.selected
 
 
 @pytest.mark.parametrize(
-    ("place", "of", "drain", "delete"),
+    ("state", "of", "drain", "delete"),
     [
-        pytest.param(STEADY, former(), 1, 0, id="its sessions get their time too"),
-        pytest.param(STEADY, former(drains_for=100), 0, 0, id="that runs"),
-        pytest.param(STEADY, former(drains_for=-1), 0, 1, id="and is over"),
-        pytest.param(UNROUTED, former(drains_for=100), 0, 0, id="whoever deletes the Service"),
+        pytest.param(STEADY, legacy(), 1, 0, id="its sessions get their time too"),
+        pytest.param(STEADY, legacy(drains_for=100), 0, 0, id="that runs"),
+        pytest.param(STEADY, legacy(drains_for=-1), 0, 1, id="and is over"),
+        pytest.param(NO_SERVICE, legacy(drains_for=100), 0, 0, id="whoever deletes the Service"),
     ],
 )
 def test_a_pod_of_the_removed_controller(
-    place: Rollout, of: Object, drain: int, delete: int
+    state: RolloutState, of: Object, drain: int, delete: int
 ) -> None:
     new = pod("new")
 
-    found = plan.retire([new], [of], place, new, drain_seconds=DRAIN_SECONDS, now=NOW)
+    found = plan.retire([new], [of], state, new, drain_seconds=DRAIN_SECONDS, now=NOW)
 
     assert (len(found.drain), len(found.delete)) == (drain, delete)
 

@@ -12,11 +12,11 @@ from controller.commands import Commands
 from controller.conditions import timestamp
 from controller.errors import TransportError
 from controller.metrics import Metrics
-from fakes import objects, passes
+from fakes import contexts, objects
 from fakes.clock import FakeClock
 from fakes.kopia import FakeKopia, FakeResult
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.context import Memory
+from reconcilers.repositoryserver.perobject import States
 from reconcilers.repositoryserver.rollout.refresh import Refresher
 from reconcilers.repositoryserver.serverexec import ServerCommands
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from controller.resource import Object
 
 SERVING = objects.pod(objects.serving())
-FORMER = objects.pod(objects.serving(), name="former", digest="former")
+PREVIOUS = objects.pod(objects.serving(), name="previous", digest="previous")
 DRAINS: Object = objects.merged(
-    FORMER,
+    PREVIOUS,
     {
         "metadata": {
             "annotations": {
@@ -37,17 +37,17 @@ DRAINS: Object = objects.merged(
         }
     },
 )
-TERMINATING = objects.terminating(FORMER)
+TERMINATING = objects.terminating(PREVIOUS)
 
 
 class World:
-    """A server in passes one after the other."""
+    """A server in reconciles one after the other."""
 
     def __init__(self) -> None:
         self.clock = FakeClock(objects.NOW)
         self.kopia = FakeKopia()
         self.threads: list[Callable[[], None]] = []
-        #: Whether commands end before the pass that asks for them.
+        #: Whether commands end before the reconcile that asks for them.
         self.at_once = True
         commands = Commands(
             "commands",
@@ -56,26 +56,27 @@ class World:
             metrics=Metrics(CollectorRegistry()),
             spawn=lambda work: work() if self.at_once else self.threads.append(work),
         )
-        self.refresher = Refresher(commands=ServerCommands(commands), clock=self.clock)
-        self.memory = Memory()
+        states = States()
+        self.refresher = Refresher(
+            commands=ServerCommands(commands, states=states), states=states, clock=self.clock
+        )
 
     def end_commands(self) -> None:
         """Run the commands that were asked for."""
         while self.threads:
             self.threads.pop()()
 
-    def pass_(
-        self, *others: Object, serving: Object = SERVING, after: float = 0, drain_seconds: int = 100
+    def reconcile_once(
+        self, *others: Object, pod: Object = SERVING, after: float = 0, drain_seconds: int = 100
     ) -> tuple[list[str], float | None]:
-        """Make a pass some seconds after the last one.
+        """Reconcile some seconds after the last one.
 
         Returns:
             What ran, and when to look again.
         """
         self.clock.step(after)
-        current = passes.begin(self.clock, {"spec": {"server": {"drainSeconds": drain_seconds}}})
-        current.memory = self.memory
-        self.refresher.ensure_caught_up(current, serving, others)
+        current = contexts.begin(self.clock, {"spec": {"server": {"drainSeconds": drain_seconds}}})
+        self.refresher.ensure_caught_up(current, pod, others)
         return self.kopia.ran(), current.requeue_after
 
 
@@ -88,15 +89,17 @@ def world() -> World:
     ("others", "look_again"),
     [
         pytest.param([], None, id="alone: nobody else writes"),
-        pytest.param([FORMER], None, id="a pod that never served has no sessions"),
+        pytest.param([PREVIOUS], None, id="a pod that never served has no sessions"),
         pytest.param([DRAINS], 10, id="one that drains may write"),
-        pytest.param([FORMER, TERMINATING], 10, id="so may one that is being deleted, to its end"),
+        pytest.param(
+            [PREVIOUS, TERMINATING], 10, id="so may one that is being deleted, to its end"
+        ),
     ],
 )
 def test_a_server_may_lack_what_was_written(
     world: World, others: list[Object], look_again: float | None
 ) -> None:
-    assert world.pass_(*others) == ([], look_again)
+    assert world.reconcile_once(*others) == ([], look_again)
 
 
 @pytest.mark.parametrize(
@@ -109,37 +112,40 @@ def test_a_server_may_lack_what_was_written(
     ],
 )
 def test_it_looks_every(world: World, drain_seconds: int, pause: float) -> None:
-    world.pass_(DRAINS, drain_seconds=drain_seconds)
+    world.reconcile_once(DRAINS, drain_seconds=drain_seconds)
 
     for _ in range(2):
-        assert world.pass_(DRAINS, after=pause, drain_seconds=drain_seconds) == (["refresh"], pause)
+        assert world.reconcile_once(DRAINS, after=pause, drain_seconds=drain_seconds) == (
+            ["refresh"],
+            pause,
+        )
 
 
 def test_not_before_its_pause_is_over_however_often_it_is_reconciled(world: World) -> None:
-    world.pass_(DRAINS)
+    world.reconcile_once(DRAINS)
 
-    assert world.pass_(DRAINS, after=9.5) == ([], 0.5)
-    assert world.pass_(DRAINS, after=0.5) == (["refresh"], 10)
-    assert world.pass_(DRAINS, after=1) == ([], 9)
+    assert world.reconcile_once(DRAINS, after=9.5) == ([], 0.5)
+    assert world.reconcile_once(DRAINS, after=0.5) == (["refresh"], 10)
+    assert world.reconcile_once(DRAINS, after=1) == ([], 9)
 
 
 def test_once_more_when_the_last_one_has_gone_and_never_again(world: World) -> None:
-    world.pass_(DRAINS)
+    world.reconcile_once(DRAINS)
 
-    assert world.pass_(after=4) == ([], 6)
-    assert world.pass_(after=6) == (["refresh"], None)
-    assert world.pass_(after=60) == ([], None)
+    assert world.reconcile_once(after=4) == ([], 6)
+    assert world.reconcile_once(after=6) == (["refresh"], None)
+    assert world.reconcile_once(after=60) == ([], None)
 
 
 def test_a_pod_whose_end_nobody_confirms_counts_for_a_minute_after_its_time_to_end(
     world: World,
 ) -> None:
     # It ends in 30 s, and its node is lost.
-    world.pass_(TERMINATING)
+    world.reconcile_once(TERMINATING)
 
-    assert world.pass_(TERMINATING, after=89) == (["refresh"], 10)
-    assert world.pass_(TERMINATING, after=10) == (["refresh"], None)
-    assert world.pass_(TERMINATING, after=60) == ([], None)
+    assert world.reconcile_once(TERMINATING, after=89) == (["refresh"], 10)
+    assert world.reconcile_once(TERMINATING, after=10) == (["refresh"], None)
+    assert world.reconcile_once(TERMINATING, after=60) == ([], None)
 
 
 @pytest.mark.parametrize(
@@ -156,12 +162,12 @@ def test_what_fails_is_tried_again(
         world.kopia.failures["refresh"] = result
     if cause is not None:
         world.kopia.errors["refresh"] = cause
-    world.pass_(DRAINS)
+    world.reconcile_once(DRAINS)
 
-    assert world.pass_(after=10) == (["refresh"], 10)
+    assert world.reconcile_once(after=10) == (["refresh"], 10)
     world.kopia.failures.clear()
     world.kopia.errors.clear()
-    assert world.pass_(after=10) == (["refresh"], None)
+    assert world.reconcile_once(after=10) == (["refresh"], None)
 
 
 class TestRefreshUnderWay:
@@ -171,51 +177,51 @@ class TestRefreshUnderWay:
     def refreshing(self, world: World) -> World:
         """Give a world in which another pod drains, and a refresh was just asked for."""
         world.at_once = False
-        world.pass_(DRAINS)
-        assert world.pass_(DRAINS, after=10) == ([], None)
+        world.reconcile_once(DRAINS)
+        assert world.reconcile_once(DRAINS, after=10) == ([], None)
         return world
 
     def test_its_end_is_followed_by_a_pause(self, refreshing: World) -> None:
-        assert refreshing.pass_(DRAINS, after=2) == ([], None)
+        assert refreshing.reconcile_once(DRAINS, after=2) == ([], None)
 
         refreshing.end_commands()
 
-        assert refreshing.pass_(DRAINS) == (["refresh"], 10)
-        assert refreshing.pass_(DRAINS, after=9) == ([], 1)
+        assert refreshing.reconcile_once(DRAINS) == (["refresh"], 10)
+        assert refreshing.reconcile_once(DRAINS, after=9) == ([], 1)
 
     def test_it_is_not_the_last_one_if_somebody_may_have_written_since_it_began(
         self, refreshing: World
     ) -> None:
-        refreshing.pass_()
+        refreshing.reconcile_once()
         refreshing.end_commands()
 
-        assert refreshing.pass_() == (["refresh"], 10)
-        refreshing.pass_(after=10)
+        assert refreshing.reconcile_once() == (["refresh"], 10)
+        refreshing.reconcile_once(after=10)
         refreshing.end_commands()
-        assert refreshing.pass_() == (["refresh"], None)
-        assert refreshing.pass_(after=60) == ([], None)
+        assert refreshing.reconcile_once() == (["refresh"], None)
+        assert refreshing.reconcile_once(after=60) == ([], None)
 
     def test_nor_if_somebody_has_begun_to_write_meanwhile(self, world: World) -> None:
-        world.pass_(DRAINS)
+        world.reconcile_once(DRAINS)
         world.at_once = False
-        world.pass_(after=10)
-        world.pass_(DRAINS)
+        world.reconcile_once(after=10)
+        world.reconcile_once(DRAINS)
         world.end_commands()
 
-        assert world.pass_() == (["refresh"], 10)
+        assert world.reconcile_once() == (["refresh"], 10)
 
     def test_it_does_not_stand_for_one_after_another_pod_has_served(self, world: World) -> None:
-        world.pass_(DRAINS)
+        world.reconcile_once(DRAINS)
         world.at_once = False
-        world.pass_(after=10)
+        world.reconcile_once(after=10)
         world.end_commands()
-        other = objects.merged(FORMER, {"metadata": {"uid": "other"}})
+        other = objects.merged(PREVIOUS, {"metadata": {"uid": "other"}})
         # Nobody writes any more: its success would be the last word.
-        world.pass_(serving=other, after=1)
+        world.reconcile_once(pod=other, after=1)
 
-        assert world.pass_() == ([], None)
+        assert world.reconcile_once() == ([], None)
 
         # One of the other pod, and another one of this pod.
         world.end_commands()
-        assert world.pass_() == (["refresh", "refresh"], None)
-        assert world.pass_(after=60) == ([], None)
+        assert world.reconcile_once() == (["refresh", "refresh"], None)
+        assert world.reconcile_once(after=60) == ([], None)

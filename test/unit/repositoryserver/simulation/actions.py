@@ -25,7 +25,7 @@ from reconcilers.repositoryserver.children import names
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from controller.resource import Object
+    from controller.resource import Object, Resource
     from fakes.simulation.cluster import Cluster
 
 CERTIFICATES = [objects.key_pair(f"{FILES}-{number}") for number in range(3)]
@@ -43,6 +43,8 @@ RIGHTS = (
     ("delete", resources.PODS),
     ("apply", resources.SERVICES),
     ("apply", resources.NETWORK_POLICIES),
+    ("apply", resources.PROFILES),
+    ("delete", resources.PROFILES),
     ("apply", resources.CRON_JOBS),
     ("patch", api.REPOSITORY_SERVERS),
 )
@@ -52,6 +54,7 @@ CHILDREN = (
     resources.NETWORK_POLICIES,
     resources.SECRETS,
     resources.REPLICA_SETS,
+    resources.PROFILES,
     resources.CRON_JOBS,
 )
 
@@ -147,6 +150,20 @@ def edit_peers(cluster: Cluster) -> None:
     cluster.user.edit(cluster.random.choice(NAMES), change)
 
 
+def edit_publication(cluster: Cluster) -> None:
+    """Publish how to connect to a server, or a Profile, or do so no more."""
+    name = cluster.random.choice(NAMES)
+    match cluster.random.choice(("connection", "profile", "no connection", "no profile")):
+        case "connection":
+            cluster.user.edit(name, {"publish": {"connection": {}}})
+        case "profile":
+            cluster.user.publish_profile(name)
+        case "no connection":
+            cluster.user.edit(name, {"publish": {"connection": None}})
+        case _:
+            cluster.user.edit(name, {"publish": {"kanisterProfile": None}})
+
+
 def spoil_secret(cluster: Cluster) -> None:
     """Write a Secret wrong; it is put right some time later."""
     name = cluster.random.choice(list(cluster.user.inputs))
@@ -226,12 +243,14 @@ def leave_pods_behind(cluster: Cluster) -> None:
 
 
 def change_child(cluster: Cluster) -> None:
-    """Change a Service or a NetworkPolicy by hand."""
-    resource = cluster.random.choice((resources.SERVICES, resources.NETWORK_POLICIES))
+    """Change a Service, a NetworkPolicy or a Profile by hand."""
+    changes: dict[Resource, Object] = {
+        resources.SERVICES: {"spec": {"selector": {"by": "hand"}}},
+        resources.NETWORK_POLICIES: {"spec": {"podSelector": {"matchLabels": {"by": "hand"}}}},
+        resources.PROFILES: {"location": {"endpoint": "https://by-hand:51515"}},
+    }
+    resource, change = cluster.random.choice(list(changes.items()))
     for obj in cluster.api.list(resource)[:1]:
-        change: Object = {"spec": {"selector": {"by": "hand"}}}
-        if resource == resources.NETWORK_POLICIES:
-            change = {"spec": {"podSelector": {"matchLabels": {"by": "hand"}}}}
         cluster.api.merge_patch(resource, objects.NAMESPACE, obj["metadata"]["name"], change)
 
 
@@ -245,7 +264,7 @@ def delete_pod(cluster: Cluster) -> None:
 
 def take_label_off(cluster: Cluster) -> None:
     """Take a label off by which the Service finds a pod."""
-    label = cluster.random.choice((names.LABEL_INSTANCE, names.LABEL_DIGEST))
+    label = cluster.random.choice((names.LABEL_INSTANCE, names.LABEL_HASH))
     for pod in _some_pod(cluster):
         change = {"metadata": {"labels": {label: None}}}
         cluster.api.merge_patch(resources.PODS, objects.NAMESPACE, pod["metadata"]["name"], change)
@@ -254,10 +273,10 @@ def take_label_off(cluster: Cluster) -> None:
 def take_label_off_child(cluster: Cluster) -> None:
     """Take a label off by which a ReplicaSet or a Secret of a revision is known."""
     resource = cluster.random.choice((resources.REPLICA_SETS, resources.SECRETS))
-    found = [one for one in cluster.api.list(resource) if names.digest_of(one)]
+    found = [one for one in cluster.api.list(resource) if names.hash_of(one)]
     if found:
         name = cluster.random.choice(found)["metadata"]["name"]
-        change = {"metadata": {"labels": {names.LABEL_DIGEST: None}}}
+        change = {"metadata": {"labels": {names.LABEL_HASH: None}}}
         cluster.api.merge_patch(resource, objects.NAMESPACE, name, change)
 
 
@@ -417,6 +436,7 @@ ACTIONS: tuple[Callable[[Cluster], None], ...] = (
     move_to_another_repository,
     edit_labels,
     edit_peers,
+    edit_publication,
     spoil_secret,
     mistake_repository_password,
     delete_secret,

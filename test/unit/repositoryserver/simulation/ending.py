@@ -13,6 +13,7 @@ from fakes.simulation.repositories import ENTRIES
 from fakes.simulation.user import FILES, MIRROR, NAMES, SELF_SIGNED, USERNAMES
 from reconcilers import resources
 from reconcilers.kopia import htpasswd
+from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.caches import owner_uids
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.children.secrets import KEY_ADMIN_PASSWORD, KEY_CERTIFICATE
@@ -109,6 +110,7 @@ def has_its_children(cluster: Cluster, server: Object) -> str:
     wanted |= {f"repo-server-{name}-tls"} if name in SELF_SIGNED else set()
     maintained = "maintenance" in server["spec"]["repository"]
     wanted |= {f"repo-server-{name}-maintenance"} if maintained else set()
+    wanted |= {f"repo-server-{name}-{suffix}" for suffix in _published(server)}
     found = {
         name_of(obj)
         for resource in OWNED
@@ -118,6 +120,29 @@ def has_its_children(cluster: Cluster, server: Object) -> str:
     # A snapshot that is left with the ReplicaSet of a lost node's pod is in both.
     right = found == wanted and len(_replica_sets(cluster, server)) == 1
     return "" if right else f"{sorted(found)}, and not {sorted(wanted)}"
+
+
+def publishes_what_is_asked_for(cluster: Cluster, server: Object) -> str:
+    """What is published is the certificate of its pod, and a user with a password."""
+    name, wanted = name_of(server), _published(server)
+    (pod,) = _pods_of(cluster, server)
+    certificate = _made_of(cluster, pod)[0]
+    for suffix in wanted:
+        secret = f"repo-server-{name}-{suffix}"
+        published = clear(cluster.api.get(resources.SECRETS, objects.NAMESPACE, secret))
+        if published["tls.crt"] != certificate:
+            return f"{secret} holds another certificate"
+    profile = cluster.api.find(resources.PROFILES, objects.NAMESPACE, f"repo-server-{name}")
+    if profile is None or "profile" not in wanted:
+        return "" if (profile is None) == ("profile" not in wanted) else f"{profile}"
+    known = profile["credential"]["kopiaServerSecret"]
+    reference = known["userPassphrase"]
+    access = cluster.api.get(resources.SECRETS, objects.NAMESPACE, reference["secret"]["name"])
+    password = clear(access)[reference["key"]]
+    user = f"{known['username']}@{known['hostname']}"
+    right = cluster.user.passwords(name).get(user) == password
+    endpoint = f"https://repo-server-{name}.{objects.NAMESPACE}.svc:{api.PORT}"
+    return "" if right and profile["location"]["endpoint"] == endpoint else str(profile)
 
 
 def protects_its_pods(cluster: Cluster, server: Object) -> str:
@@ -163,6 +188,7 @@ IN_THE_END: tuple[Callable[[Cluster, Object], str], ...] = (
     lets_in_its_users,
     bears_its_labels,
     has_its_children,
+    publishes_what_is_asked_for,
     protects_its_pods,
     leaves_the_users_of_others,
     tells_of_its_repository,
@@ -193,6 +219,13 @@ def _pods_of(cluster: Cluster, server: Object) -> list[Object]:
         if server_of(pod) == name_of(server)
         and not ("deletionTimestamp" in pod["metadata"] and pod["spec"]["nodeName"] in nodes.silent)
     ]
+
+
+def _published(server: Object) -> list[str]:
+    """Return how the names of the Secrets end that a server publishes."""
+    asked = server["spec"].get("publish") or {}
+    ends = {"connection": "connection", "kanisterProfile": "profile"}
+    return [end for field, end in ends.items() if asked.get(field) is not None]
 
 
 def _replica_sets(cluster: Cluster, server: Object) -> list[Object]:

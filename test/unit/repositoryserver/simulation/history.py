@@ -68,12 +68,13 @@ class History:
     Attributes:
         cluster: The cluster.
         lines: All that has happened, for people.
-        passes: How many reconciles there were.
+        reconciles: How many reconciles there were.
         changes: How many writes of anybody there were.
         servers: The uids that resources have had.
         pods: The names of the pods that each of these has had, by uid.
         selected: When a Service last selected a Ready pod, in monotonic seconds, by the pod's uid.
             One that does not answer any more has no sessions to speak of.
+        took_over: The uids of pods that a Service has selected while they were Ready.
         owners: The uid of the resource that owns each ReplicaSet, by the uid of that.
         versions: The lines of each version of users, in their order.
         users_changed: When a server was last given other users, in monotonic seconds by its name.
@@ -90,11 +91,12 @@ class History:
 
     cluster: Cluster
     lines: list[str] = field(factory=list)
-    passes: int = 0
+    reconciles: int = 0
     changes: int = 0
     servers: set[str] = field(factory=set)
     pods: dict[str, set[str]] = field(factory=dict)
     selected: dict[str, float] = field(factory=dict)
+    took_over: set[str] = field(factory=set)
     owners: dict[str, str] = field(factory=dict)
     versions: dict[str, str] = field(factory=dict)
     users_changed: dict[str, float] = field(factory=dict)
@@ -120,11 +122,11 @@ class History:
         self.lines.append(f"{self.now:10.3f}  {line}")
 
     def begin_pass(self) -> None:
-        self.passes += 1
+        self.reconciles += 1
         self.began_with = self.pods_seen()
         slices = [one for name in NAMES for one in self.slices_seen(f"repo-server-{name}")]
         self.began_routed = {
-            name for name, pod in self.began_with.items() if endpoints.is_routed_to(slices, pod)
+            name for name, pod in self.began_with.items() if endpoints.is_ready(slices, pod)
         }
 
     def note_request(self, sent: Sent) -> None:
@@ -265,6 +267,7 @@ class History:
         for service in (*services, *former):
             for pod in filter(podstatus.is_ready, selected_by(service, pods)):
                 self.selected[pod["metadata"]["uid"]] = self.now
+                self.took_over.add(pod["metadata"]["uid"])
 
 
 def name_of(obj: Mapping[str, Any]) -> str:

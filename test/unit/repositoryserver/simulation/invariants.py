@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from controller.conditions import is_true, parse_time
 from fakes import objects
-from fakes.simulation.cluster import TURNS
+from fakes.simulation.cluster import SLOTS
 from fakes.simulation.replicasets import SECONDS as REPLICA_SET_SECONDS
 from fakes.simulation.user import TAKEN_OVER
 from fakes.simulation.volumes import claim_of
@@ -100,9 +100,9 @@ def moves_to_what_works(history: History, sent: Sent) -> str:
     before, now = _ready(history.began_with), _ready(history.pods_seen())
     left = [pod for pod in selected_by(service, before.values()) if name_of(pod) in now]
     # By its digest: a label that somebody takes off meanwhile is no matter here.
-    digest = sent.body["spec"]["selector"][names.LABEL_DIGEST]
+    digest = sent.body["spec"]["selector"][names.LABEL_HASH]
     ready = {**before, **now}.values()
-    wanted = [pod for pod in ready if names.digest_of(pod) == digest]
+    wanted = [pod for pod in ready if names.hash_of(pod) == digest]
     if not left or selected_by(sent.body, left):
         return ""
     if not wanted:
@@ -114,8 +114,8 @@ def moves_to_what_works(history: History, sent: Sent) -> str:
     return "" if right else f"{name_of(wanted[0])} has users of before: {mark}"
 
 
-def takes_turns(history: History, sent: Sent) -> str:
-    """Of servers that serve no more are replaced at once than have a turn."""
+def keeps_to_slots(history: History, sent: Sent) -> str:
+    """Of servers that serve no more are replaced at once than have a slot."""
     cluster = history.cluster
     if (sent.verb, sent.resource) != ("apply", resources.REPLICA_SETS):
         return ""
@@ -141,7 +141,7 @@ def takes_turns(history: History, sent: Sent) -> str:
     ]
     assert cluster.process is not None
     history.replaced[uid] = Replacement(sent.name, history.now, cluster.process)
-    return "" if len(others) < TURNS else f"{sent.name} is made beside {others}"
+    return "" if len(others) < SLOTS else f"{sent.name} is made beside {others}"
 
 
 def keeps_secrets(history: History, sent: Sent) -> str:
@@ -191,7 +191,7 @@ OF_EACH_REQUEST: tuple[Callable[[History, Sent], str], ...] = (
     keeps_what_serves,
     lets_sessions_end,
     moves_to_what_works,
-    takes_turns,
+    keeps_to_slots,
     keeps_secrets,
     tells_of_its_own,
     tells_available_of_what_works,
@@ -306,7 +306,7 @@ def _claim(history: History, pod: Object) -> str:
 def _is_under_way(history: History, uid: str, replacement: Replacement) -> bool:
     """Return whether the pod of a replacement is certainly still to take over.
 
-    A turn is given back as soon as something goes wrong, however briefly.
+    A slot is released as soon as something goes wrong, however briefly.
     """
     servers = history.cluster.api.list(api.REPOSITORY_SERVERS)
     if uid not in {server["metadata"]["uid"] for server in servers}:
@@ -327,6 +327,9 @@ def _is_under_way(history: History, uid: str, replacement: Replacement) -> bool:
     if not made:
         # Its pod is about to be made.
         return age < max(REPLICA_SET_SECONDS)
+    if made[0]["metadata"]["uid"] in history.took_over:
+        # It has succeeded. What becomes of it since is no replacement of its server.
+        return False
     alone = len(made) == 1 and not plan.is_over(made[0])
     return alone and not podstatus.is_ready(made[0]) and podstatus.failed_since(made[0]) is None
 

@@ -83,7 +83,7 @@ class Simulation:
         self._cluster = Cluster(seed)
         self.history = History(self._cluster)
         self._cluster.on_request = self._on_request
-        self._cluster.on_pass = self.history.begin_pass
+        self._cluster.on_reconcile = self.history.begin_pass
         # A node that stays lost, in some of the seeds.
         self._lost = self._cluster.random.choice(("", *NODES))
         #: What did not hold.
@@ -96,7 +96,7 @@ class Simulation:
             self._recover()
         self._look_at_servers()
         self._rest()
-        told = [*map(str, logs), *self._cluster.recorder.told()]
+        told = [*map(str, logs), *self._cluster.recorder.lines()]
         leaked = confidential_in(self._cluster, " ".join(told))
         self._report("No log and no event holds what a Secret does.", leaked)
 
@@ -151,12 +151,12 @@ class Simulation:
                 self._report(sentence, invariant(self._cluster, server))
 
     def _rest(self) -> None:
-        requests, passes = self._cluster.requests, self.history.passes
+        requests, reconciles = self._cluster.requests, self.history.reconciles
         self._cluster.run(AFTERWARDS)
-        asked, looked = self._cluster.requests - requests, self.history.passes - passes
+        asked, looked = self._cluster.requests - requests, self.history.reconciles - reconciles
         # A server that is not Ready is looked at now and then, without a request.
         right = not asked and (not looked or self._lost)
-        complaint = "" if right else f"{asked} requests, {looked} passes"
+        complaint = "" if right else f"{asked} requests, {looked} reconciles"
         self._report("Nothing is done where nothing happens.", complaint)
 
     def _look(self) -> None:

@@ -36,7 +36,7 @@ AT = "2026-01-01T00:00:00Z"
 
 HEALTHY = Outcome(
     verdicts=(),
-    serving=True,
+    available=True,
     pod_name=POD,
     service_name="repo-server-files",
     network_policy_name="repo-server-files",
@@ -50,8 +50,8 @@ SECRET_PROBLEM = Problem(SERVER_SETUP, "SecretMissing", "a Secret is missing")
 USER_PROBLEM = Problem(CLIENT_USER_INITIALIZED, "UserNameInvalid", "a user is refused")
 
 
-def outcome(*verdicts: Problem | Waiting, serving: bool = False) -> Outcome:
-    return attrs.evolve(HEALTHY, verdicts=verdicts, serving=serving)
+def outcome(*verdicts: Problem | Waiting, available: bool = False) -> Outcome:
+    return attrs.evolve(HEALTHY, verdicts=verdicts, available=available)
 
 
 def written(current: Object, of: Outcome, *, generation: int = 3) -> Object:
@@ -90,9 +90,9 @@ OUTCOMES = [
     pytest.param(HEALTHY, id="healthy"),
     pytest.param(outcome(), id="about to be Ready"),
     pytest.param(outcome(WAITING), id="waiting"),
-    pytest.param(outcome(WAITING, serving=True), id="waiting for a newer pod"),
+    pytest.param(outcome(WAITING, available=True), id="waiting for a newer pod"),
     pytest.param(outcome(PROBLEM), id="a problem"),
-    pytest.param(outcome(PROBLEM, serving=True), id="a problem of a newer pod"),
+    pytest.param(outcome(PROBLEM, available=True), id="a problem of a newer pod"),
     pytest.param(outcome(WAITING, USER_PROBLEM), id="waiting, and a problem"),
 ]
 BEFORE = [
@@ -226,19 +226,19 @@ class TestDesiredStatus:
             ),
             pytest.param(
                 UP,
-                outcome(WAITING, serving=True),
+                outcome(WAITING, available=True),
                 ["True", "True", "True", "True", "True", "True", "False"],
                 id="a newer pod comes up while the old one serves: only Ready waits for it",
             ),
             pytest.param(
                 UP,
-                outcome(PROBLEM, serving=True),
+                outcome(PROBLEM, available=True),
                 ["True", "False", "True", "True", "True", "True", "False"],
                 id="a newer pod fails while the old one serves: the change is what fails",
             ),
             pytest.param(
                 UP,
-                outcome(USER_PROBLEM, serving=True),
+                outcome(USER_PROBLEM, available=True),
                 ["True", "True", "True", "False", "True", "True", "False"],
                 id="a wrong user beside a server that serves the others",
             ),
@@ -249,13 +249,13 @@ class TestDesiredStatus:
                 id="a wrong user is told before the server is up",
             ),
             pytest.param(
-                written(UP, outcome(PROBLEM, serving=True)),
-                outcome(WAITING, serving=True),
+                written(UP, outcome(PROBLEM, available=True)),
+                outcome(WAITING, available=True),
                 ["True", "Unknown", "True", "True", "True", "True", "False"],
                 id="a failure that is being tried anew is no longer known to be one",
             ),
             pytest.param(
-                written(UP, outcome(USER_PROBLEM, serving=True)),
+                written(UP, outcome(USER_PROBLEM, available=True)),
                 outcome(WAITING),
                 ["True", "Unknown", "Unknown", "Unknown", "True", "False", "False"],
                 id="nor is one whose cause is gone while an earlier step waits",
@@ -300,7 +300,7 @@ class TestDesiredStatus:
         )
 
     def test_a_failed_change_says_that_the_former_pod_serves(self) -> None:
-        after = written(UP, outcome(SECRET_PROBLEM, serving=True))
+        after = written(UP, outcome(SECRET_PROBLEM, available=True))
 
         words = f"a Secret is missing (meanwhile pod {POD} still serves)"
         assert message(after, "Ready") == words
@@ -330,7 +330,7 @@ class TestSummary:
                 id="it comes up",
             ),
             pytest.param(
-                outcome(WAITING, serving=True),
+                outcome(WAITING, available=True),
                 {"Available": "True", "Ready": "False", "Reconciling": "True"},
                 id="a change is under way",
             ),
@@ -340,7 +340,7 @@ class TestSummary:
                 id="a fault that can pass by itself does not stall it",
             ),
             pytest.param(
-                outcome(PROBLEM, serving=True),
+                outcome(PROBLEM, available=True),
                 {"Available": "True", "Ready": "False", "Stalled": "True"},
                 id="a change has failed",
             ),
@@ -377,7 +377,7 @@ class TestSummary:
 
     def test_an_edit_is_not_ready_before_it_is_in_effect(self) -> None:
         """`kubectl wait` takes a condition of an older generation for none."""
-        after = written(UP, outcome(WAITING, serving=True), generation=4)
+        after = written(UP, outcome(WAITING, available=True), generation=4)
 
         ready = get_condition(after["conditions"], "Ready")
         assert ready is not None
@@ -390,21 +390,21 @@ class TestSummary:
     def test_a_secret_that_has_just_gone_leaves_a_server_ready(self) -> None:
         gone = Waiting(SERVER_SETUP, "WaitingForSecret", "a Secret is missing", keeps_ready=True)
 
-        assert written(UP, outcome(gone, serving=True)) == UP
+        assert written(UP, outcome(gone, available=True)) == UP
         assert statuses(written(UP, outcome(gone)))[-2:] == ["False", "False"]
-        assert statuses(written({}, outcome(gone, serving=True)))[-2:] == ["True", "False"]
+        assert statuses(written({}, outcome(gone, available=True)))[-2:] == ["True", "False"]
 
     def test_one_that_an_edit_names_does_not(self) -> None:
         gone = Waiting(SERVER_SETUP, "WaitingForSecret", "a Secret is missing", keeps_ready=True)
 
-        after = written(UP, outcome(gone, serving=True), generation=4)
+        after = written(UP, outcome(gone, available=True), generation=4)
 
         assert conditions(after)["Ready"] == ("False", "WaitingForSecret")
 
     def test_a_fault_beside_the_server_lets_it_come_up(self) -> None:
         peer = Problem(SERVER_SETUP, "NetworkPolicyInvalid", "a peer", blocks=False)
 
-        assert statuses(written({}, outcome(peer, serving=True))) == [
+        assert statuses(written({}, outcome(peer, available=True))) == [
             "False", "True", "True", "True", "True", "True", "False"
         ]  # fmt: skip
         assert statuses(written({}, outcome(peer, WAITING))) == [
@@ -468,12 +468,12 @@ class TestRepositoryUsers:
 
 class TestServerInfo:
     def test_what_is_not_known_at_the_moment_stays_as_it_was(self) -> None:
-        unknown = Outcome(verdicts=(SECRET_PROBLEM,), serving=False)
+        unknown = Outcome(verdicts=(SECRET_PROBLEM,), available=False)
 
         assert written(UP, unknown)["serverInfo"] == UP["serverInfo"]
 
     def test_of_what_was_never_known_there_is_no_field(self) -> None:
-        unknown = Outcome(verdicts=(SECRET_PROBLEM,), serving=False)
+        unknown = Outcome(verdicts=(SECRET_PROBLEM,), available=False)
 
         assert written({}, unknown)["serverInfo"] == {}
 
@@ -484,9 +484,9 @@ class TestServerInfo:
         pytest.param(HEALTHY, "Ready", id="it serves"),
         pytest.param(outcome(WAITING), "Pending", id="it is on its way"),
         pytest.param(outcome(), "Pending", id="it is about to serve"),
-        pytest.param(outcome(WAITING, serving=True), "Ready", id="an old pod serves meanwhile"),
+        pytest.param(outcome(WAITING, available=True), "Ready", id="an old pod serves meanwhile"),
         pytest.param(outcome(PROBLEM), "Failed", id="something needs mending"),
-        pytest.param(outcome(PROBLEM, serving=True), "Ready", id="not while an old pod serves"),
+        pytest.param(outcome(PROBLEM, available=True), "Ready", id="not while an old pod serves"),
         pytest.param(outcome(WAITING, USER_PROBLEM), "Failed", id="even if all else is waiting"),
     ],
 )

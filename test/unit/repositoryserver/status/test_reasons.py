@@ -40,17 +40,19 @@ OF_OTHERS = {
     status.REASON_NOT_IN_REPOSITORY,
     status.REASON_UNMAINTAINED,
     status.REASON_MAINTAINED,
+    status.REASON_UNPUBLISHED,
+    status.REASON_PUBLISHED,
 }
 
 ROWS = [
-    pytest.param(reason, serving, id=f"{reason}, {'a pod' if serving else 'no pod'} serves")
+    pytest.param(reason, available, id=f"{reason}, {'a pod' if available else 'no pod'} serves")
     for reason, kind in reasons.REASONS.items()
-    for serving in (False, True)
-    if serving or kind is not Kind.READY
+    for available in (False, True)
+    if available or kind is not Kind.READY
 ]
 
 
-def resource(reason: str, *, serving: bool) -> Object:
+def resource(reason: str, *, available: bool) -> Object:
     """Return a RepositoryServer whose condition Ready has a reason."""
     kind = reasons.REASONS[reason]
     found: tuple[Problem | Waiting, ...]
@@ -60,7 +62,7 @@ def resource(reason: str, *, serving: bool) -> Object:
         found = (Waiting(SERVER_SETUP, reason, "its words"),)
     else:
         found = (Problem(SERVER_SETUP, reason, "its words"),)
-    outcome = Outcome(found, serving=serving, pod_name="p", service_name="s")
+    outcome = Outcome(found, available=available, pod_name="p", service_name="s")
     written = desired_status({}, outcome, generation=GENERATION, now=objects.NOW)
     change = {"metadata": {"generation": GENERATION}, "status": written}
     return objects.repository_server(change)
@@ -90,11 +92,11 @@ def test_every_reason_of_the_code_is_in_the_table_and_no_other() -> None:
     assert found - OF_OTHERS == set(reasons.REASONS)
 
 
-@pytest.mark.parametrize(("reason", "serving"), ROWS)
-def test_the_status_is_as_the_table_says(reason: str, serving: bool) -> None:
-    shown = reasons.shown(reasons.REASONS[reason], serving=serving)
+@pytest.mark.parametrize(("reason", "available"), ROWS)
+def test_the_status_is_as_the_table_says(reason: str, available: bool) -> None:
+    shown = reasons.shown(reasons.REASONS[reason], available=available)
 
-    written = resource(reason, serving=serving)["status"]
+    written = resource(reason, available=available)["status"]
 
     conditions = written["conditions"]
     assert shown == attrs.evolve(
@@ -112,13 +114,13 @@ def test_the_status_is_as_the_table_says(reason: str, serving: bool) -> None:
     assert ready["reason"] == reason
 
 
-@pytest.mark.parametrize(("reason", "serving"), ROWS)
+@pytest.mark.parametrize(("reason", "available"), ROWS)
 def test_flux_and_argo_cd_make_of_it_what_the_table_says(
     reason: str,
-    serving: bool,
+    available: bool,
 ) -> None:
-    shown = reasons.shown(reasons.REASONS[reason], serving=serving)
-    obj = resource(reason, serving=serving)
+    shown = reasons.shown(reasons.REASONS[reason], available=available)
+    obj = resource(reason, available=available)
     ready = get_condition(obj["status"]["conditions"], "Ready")
     assert ready is not None
 
@@ -153,7 +155,7 @@ def test_flux_and_argo_cd_make_of_it_what_the_table_says(
     ],
 )
 def test_what_is_not_known_is_in_progress_for_argo_cd(change: Object, message: str) -> None:
-    obj = objects.merged(resource(reasons.REASON_READY, serving=True), change)
+    obj = objects.merged(resource(reasons.REASON_READY, available=True), change)
 
     assert argo_cd(obj) == ("Progressing", message)
 
@@ -161,7 +163,7 @@ def test_what_is_not_known_is_in_progress_for_argo_cd(change: Object, message: s
 @pytest.mark.parametrize("change", [{"status": {"observedGeneration": -1, "conditions": None}}])
 def test_a_resource_that_no_controller_has_seen_is_in_progress_for_flux(change: Object) -> None:
     """Without an observed generation kstatus would take it for current."""
-    obj = objects.merged(resource(reasons.REASON_READY, serving=True), change)
+    obj = objects.merged(resource(reasons.REASON_READY, available=True), change)
 
     assert kstatus.compute(obj) == "InProgress"
 

@@ -58,7 +58,7 @@ def test_two_that_only_read_share_nothing(repositories: Repositories) -> None:
 
 
 def test_a_server_that_is_gone_is_forgotten(repositories: Repositories) -> None:
-    repositories.forget(SECOND)
+    repositories.drop(SECOND)
 
     assert repositories.sharing(FIRST) == []
     assert repositories.sharing(SECOND) == []
@@ -111,7 +111,7 @@ class TestWaking:
         assert "".join(heard) == woken
         known.examined(Request("backup", comes), HERE)
         heard.clear()
-        known.forget(Request("backup", comes))
+        known.drop(Request("backup", comes))
         assert "".join(heard) == woken
 
     def test_nobody_for_what_is_known(self) -> None:

@@ -10,11 +10,12 @@ from attrs import evolve
 from controller.cache.mutationcache import MutationCache
 from controller.cache.store import Store
 from controller.errors import Conflict, Forbidden, NotFound
-from fakes import objects, passes
+from fakes import contexts, objects
 from fakes.apiclient import Action, FakeClient
 from fakes.clock import FakeClock
 from fakes.recorder import Event, FakeRecorder
 from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver.perobject import States
 from reconcilers.repositoryserver.status.conditions import Outcome
 from reconcilers.repositoryserver.status.writer import StatusWriter
 from reconcilers.repositoryserver.verdict import (
@@ -30,13 +31,13 @@ if TYPE_CHECKING:
 
 WRITE = Action("patch", "repositoryservers/status", objects.NAME)
 
-READY = Outcome(verdicts=(), serving=True, service_name="s")
+READY = Outcome(verdicts=(), available=True, service_name="s")
 PENDING = Outcome(
-    (Waiting(REPOSITORY_CONNECTED, "OpeningRepository", "Kopia opens it"),), serving=False
+    (Waiting(REPOSITORY_CONNECTED, "OpeningRepository", "Kopia opens it"),), available=False
 )
-AWAY = Outcome((Waiting(SERVER_INITIALIZED, "WaitingForAnswer", "no answer"),), serving=False)
-FAILED = Outcome((Problem(SERVER_SETUP, "SecretMissing", "no Secret"),), serving=False)
-FAILED_OTHERWISE = Outcome((Problem(SERVER_SETUP, "SecretTypeWrong", "a type"),), serving=False)
+AWAY = Outcome((Waiting(SERVER_INITIALIZED, "WaitingForAnswer", "no answer"),), available=False)
+FAILED = Outcome((Problem(SERVER_SETUP, "SecretMissing", "no Secret"),), available=False)
+FAILED_OTHERWISE = Outcome((Problem(SERVER_SETUP, "SecretTypeWrong", "a type"),), available=False)
 EXPIRING = evolve(READY, expiring="it expires")
 EXPIRED = evolve(READY, expiring="it has expired", expired=True)
 
@@ -63,6 +64,7 @@ class World:
             client=self.api,  # type: ignore[arg-type]  # the fake has what is called
             servers=servers,
             recorder=self.recorder,
+            states=States(),
             clock=self.clock,
         )
         self.seen = self.api.put(api.REPOSITORY_SERVERS, objects.repository_server())
@@ -70,7 +72,7 @@ class World:
 
     def write(self, outcome: Outcome) -> list[Event]:
         """Write the status of the resource as it was seen first; return the events of it."""
-        self.writer.write(self.seen, outcome, passes.begin(self.clock).deadline)
+        self.writer.write(self.seen, outcome, contexts.begin(self.clock).deadline)
         events, self.recorder.events = self.recorder.events, []
         return events
 
@@ -137,17 +139,17 @@ def test_nor_is_it_written_to_a_namesake(world: World) -> None:
         ),
         pytest.param([FAILED, PENDING], [[IS_MISSING], []], id="it fails no longer"),
         pytest.param(
-            [evolve(FAILED, serving=True), FAILED],
+            [evolve(FAILED, available=True), FAILED],
             [[IS_MISSING_MEANWHILE], [IS_MISSING]],
             id="the former pod serves no longer either",
         ),
         pytest.param(
-            [READY, evolve(PENDING, serving=True), READY],
+            [READY, evolve(PENDING, available=True), READY],
             [[IS_READY], [], []],
             id="a change that takes its course is no news",
         ),
         pytest.param(
-            [READY, evolve(FAILED, serving=True), READY],
+            [READY, evolve(FAILED, available=True), READY],
             [[IS_READY], [IS_MISSING_MEANWHILE], [IS_READY]],
             id="one that failed and has been mended is",
         ),
@@ -196,7 +198,7 @@ def test_nor_what_was_deleted_meanwhile(world: World) -> None:
 
 
 def test_what_was_done_is_told_in_a_normal_event(world: World) -> None:
-    world.writer.tell(passes.begin(world.clock), "PodCreated", "created pod p", "Create")
+    world.writer.record_event(contexts.begin(world.clock), "PodCreated", "created pod p", "Create")
 
     assert world.recorder.events == [Event("Normal", "PodCreated", "created pod p", "Create")]
 

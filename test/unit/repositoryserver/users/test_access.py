@@ -79,8 +79,8 @@ class TestDesiredUsers:
         assert caught.value.reason == "UserNameInvalid"
         assert caught.value.message == (
             f"key {key} of Secret backup/files-users, named by {of.secret.field}, makes the user "
-            f"{user}, which Kopia refuses; user and host may hold lower-case letters, digits, `-`, "
-            "`_` and `.` only"
+            f"{user}, which Kopia refuses; rename the key: user and host may hold lower-case "
+            "letters, digits, `-`, `_` and `.` only"
         )
 
     # Names that a Secret's key cannot hold come in by the user name.

@@ -8,11 +8,11 @@ import pytest
 
 from controller.reconcile import Request
 from fakes import objects
-from fakes.world import TURNS
+from fakes.world import SLOTS
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.newest import QUIET_SECONDS
 from reconcilers.repositoryserver.rollout.throttle import MIN_PAUSE_SECONDS
+from reconcilers.repositoryserver.rollout.update import QUIET_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from controller.resource import Object
     from fakes.world import World
 
-# As many as have a turn.
-OTHERS = [Request(objects.NAMESPACE, f"other-{number}") for number in range(TURNS)]
+# As many as have a slot.
+OTHERS = [Request(objects.NAMESPACE, f"other-{number}") for number in range(SLOTS)]
 
 
-def test_no_more_servers_are_replaced_at_once_than_have_a_turn(settled: World) -> None:
+def test_no_more_servers_are_replaced_at_once_than_have_a_slot(settled: World) -> None:
     for other in OTHERS:
-        settled.turns.take(other)
+        settled.slots.acquire(other)
     settled.change_secret(objects.tls_secret(objects.key_pair("renewed")))
 
     settled.begin_revision()
@@ -35,15 +35,15 @@ def test_no_more_servers_are_replaced_at_once_than_have_a_turn(settled: World) -
     assert settled.condition("Ready")[1] == "WaitingForSlot"
     assert settled.progress() == "Ready"
 
-    settled.turns.give_back(OTHERS[0])
+    settled.slots.release(OTHERS[0])
     settled.reconcile()
 
     assert len(settled.pods()) == 2
 
 
-def test_a_new_server_needs_no_turn(world: World) -> None:
+def test_a_new_server_needs_no_slot(world: World) -> None:
     for other in OTHERS:
-        world.turns.take(other)
+        world.slots.acquire(other)
 
     world.reconcile()
 
@@ -69,26 +69,26 @@ def test_a_new_server_needs_no_turn(world: World) -> None:
         ),
     ],
 )
-def test_a_server_gives_its_turn_to_another_when(
+def test_a_server_gives_its_slot_to_another_when(
     settled: World, end: Callable[[World, Object], None]
 ) -> None:
     _, new = settled.renew()
     *others, waiting = OTHERS
-    assert all(settled.turns.take(other) for other in others)
-    assert not settled.turns.take(waiting)
+    assert all(settled.slots.acquire(other) for other in others)
+    assert not settled.slots.acquire(waiting)
 
     end(settled, new)
     settled.reconcile()
 
-    assert settled.turns.take(waiting)
+    assert settled.slots.acquire(waiting)
 
 
-class TestTurns:
-    """Servers that wait for their turn, and turns of servers that cannot use them."""
+class TestSlots:
+    """Servers that wait for their slot, and slots of servers that cannot use them."""
 
     def test_who_waits_reads_nothing(self, settled: World) -> None:
         for other in OTHERS:
-            settled.turns.take(other)
+            settled.slots.acquire(other)
         settled.change_secret(objects.tls_secret(objects.key_pair("renewed")))
         settled.begin_revision()
         settled.api.taken()
@@ -98,24 +98,24 @@ class TestTurns:
         assert settled.api.taken() == []
         assert result.requeue_after == MIN_PAUSE_SECONDS
 
-    def test_one_that_is_refused_gives_its_turn_back(self, settled: World) -> None:
+    def test_one_that_is_refused_gives_its_slot_back(self, settled: World) -> None:
         settled.renew()
         elsewhere = {"spec": {"server": {"tlsSecretRef": {"namespace": "other"}}}}
         settled.api.put(api.REPOSITORY_SERVERS, objects.repository_server(elsewhere))
 
         settled.reconcile()
 
-        assert all(settled.turns.take(other) for other in OTHERS)
+        assert all(settled.slots.acquire(other) for other in OTHERS)
 
 
 class TestBrake:
-    """An upgrade that does not work stops after as many failures as there are turns."""
+    """An upgrade that does not work stops after as many failures as there are slots."""
 
     @staticmethod
     def fail(world: World) -> None:
         for other in OTHERS:
-            assert world.turns.take(other, "broken")
-            world.turns.fail(other)
+            assert world.slots.acquire(other, "broken")
+            world.slots.fail(other)
 
     def test_none_is_begun_and_the_condition_names_who_has_failed(self, settled: World) -> None:
         self.fail(settled)
@@ -126,14 +126,14 @@ class TestBrake:
         assert len(settled.revisions()) == 1
         value, reason, message = settled.condition("Ready")
         assert (value, reason) == ("False", "WaitingForSlot")
-        assert f"the last {TURNS} in a row have failed (other-0, other-1, " in message
+        assert f"the last {SLOTS} in a row have failed (other-0, other-1, " in message
         assert settled.condition("Available")[0] == "True"
 
     def test_it_goes_on_when_one_of_them_succeeds(self, settled: World) -> None:
         self.fail(settled)
         settled.change_secret(objects.tls_secret(objects.key_pair("renewed")))
         settled.begin_revision()
-        settled.turns.succeed(OTHERS[0])
+        settled.slots.succeed(OTHERS[0])
 
         settled.reconcile()
 
@@ -153,17 +153,17 @@ class TestBrake:
         _, new = settled.renew()
         *others, waiting = OTHERS
         for other in others:
-            settled.turns.take(other, "broken")
-            settled.turns.fail(other)
+            settled.slots.acquire(other, "broken")
+            settled.slots.fail(other)
         settled.kubelet(new, objects.crash_looping("repository not initialized"))
         settled.reconcile()
-        assert not settled.turns.take(waiting, "any")
+        assert not settled.slots.acquire(waiting, "any")
 
-        (again,) = [pod for pod in settled.pods() if names.digest_of(pod) == names.digest_of(new)]
+        (again,) = [pod for pod in settled.pods() if names.hash_of(pod) == names.hash_of(new)]
         settled.kubelet(again, objects.serving())
         settled.reconcile()
 
-        assert settled.turns.take(waiting, "any")
+        assert settled.slots.acquire(waiting, "any")
 
 
 def test_two_secrets_that_are_rotated_one_after_the_other_make_one_new_pod(settled: World) -> None:

@@ -1,4 +1,4 @@
-"""Passes, for tests of what is called within one."""
+"""Contexts of reconciles, for tests of what is called within one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from controller.clock import Deadline
 from controller.reconcile import Request
 from fakes import objects
 from reconcilers.repositoryserver import api
-from reconcilers.repositoryserver.context import Memory, Pass
+from reconcilers.repositoryserver.context import ReconcileContext
 
 if TYPE_CHECKING:
     from controller.clock import Clock
@@ -18,18 +18,17 @@ if TYPE_CHECKING:
 SECONDS = 60.0
 
 
-def begin(clock: Clock, change: Object | None = None) -> Pass:
-    """Begin a pass of a resource that this process sees for the first time.
+def begin(clock: Clock, change: Object | None = None) -> ReconcileContext:
+    """Begin a reconcile.
 
     Args:
         clock: The time.
         change: A merge patch of the resource.
     """
     obj = objects.repository_server(change)
-    return Pass(
+    return ReconcileContext(
         obj=obj,
-        request=Request(objects.NAMESPACE, objects.NAME),
+        request=Request(obj["metadata"]["namespace"], obj["metadata"]["name"]),
         server=api.parse(obj),
-        memory=Memory(),
         deadline=Deadline.after(clock, SECONDS),
     )

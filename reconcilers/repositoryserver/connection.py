@@ -1,0 +1,107 @@
+"""What a client needs to know of a server: the one public door of this package. Pure functions.
+
+Other reconcilers and programs import nothing else of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import field, frozen
+
+from controller.conditions import conditions_of, get_condition
+from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver.inputs import selfsigned
+from reconcilers.repositoryserver.status import conditions as status
+from reconcilers.repositoryserver.users import access
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconcilers.repositoryserver.api import RepositoryServer, UserAccess
+    from reconcilers.secrets.data import SecretData, SecretRef
+
+NOT_SEEN: Final = "no controller has reported on it yet"
+
+
+@frozen
+class Connection:
+    """How clients connect to a server, as its status says.
+
+    Args:
+        url: Of the Service, as every pod of the cluster reaches it; empty before there is one.
+        fingerprint: SHA-256 of the server's certificate in hexadecimal, by which a client trusts
+            it; empty before the server has served.
+        available: Whether clients can connect now.
+        message: Why they cannot; empty if they can.
+    """
+
+    url: str
+    fingerprint: str
+    available: bool
+    message: str
+
+
+@frozen
+class User:
+    """Somebody who may connect.
+
+    Args:
+        username: The part before the `@`.
+        hostname: The part after it.
+        password: The user's password.
+    """
+
+    username: str
+    hostname: str
+    password: str = field(repr=False)
+
+
+def of(obj: Mapping[str, Any]) -> Connection:
+    """Return how clients connect to a server.
+
+    Args:
+        obj: The RepositoryServer.
+    """
+    info = (obj.get("status") or {}).get("serverInfo") or {}
+    found = get_condition(conditions_of(obj), status.AVAILABLE)
+    available = found is not None and found["status"] == "True"
+    reason = NOT_SEEN if found is None else found["message"]
+    return Connection(
+        url=url(obj["metadata"]["namespace"], info.get("serviceName", "")),
+        fingerprint=info.get("tlsFingerprint", ""),
+        available=available,
+        message="" if available else reason,
+    )
+
+
+def url(namespace: str, service: str) -> str:
+    """Return the URL of a server; empty without a Service.
+
+    It names no cluster domain: every pod's resolver adds its own.
+
+    Args:
+        namespace: Of the Service.
+        service: Its name.
+    """
+    return f"https://{service}.{namespace}.svc:{api.PORT}" if service else ""
+
+
+def certificate(server: RepositoryServer) -> SecretRef:
+    """Return the Secret with the certificate that the server is to show, whoever has made it."""
+    return selfsigned.reference(server) if server.tls is None else server.tls
+
+
+def users(access_: UserAccess, secret: SecretData) -> tuple[User, ...]:
+    """Return the users of one access of a resource, in the order of their names.
+
+    Args:
+        access_: What the resource says.
+        secret: The Secret that it names.
+
+    Raises:
+        InvalidInput: A key makes no user that Kopia takes, or a password is empty.
+    """
+    found = sorted(access.users_of(access_, secret).items())
+    names = ((name.partition("@"), password) for name, password in found)
+    return tuple(User(user, host, password) for (user, _, host), password in names)
