@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parents[2]
 BYTES: Final = 20_000_000
 #: How long each piece of it takes on a slow path: some seconds for all.
-CHUNK_SECONDS: Final = 0.02
+CHUNK_SECONDS: Final = 0.01
 PATIENT: Final = Limits(connect_seconds=20.0, stalled_seconds=30.0, retries=2)
 IMPATIENT: Final = Limits(
     connect_seconds=1.0,
-    answer_seconds=5.0,
-    stalled_seconds=1.5,
+    answer_seconds=30.0,
+    stalled_seconds=3.0,
     clean_up_seconds=1.5,
     retries=1,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -250,6 +251,14 @@ def test_deletes(site: Site, obj: Object, *, allowed: bool) -> None:
 
     assert ("children of RepositoryServers only" in said) is not allowed
     assert bool(said) is not allowed
+
+
+def test_writes_no_status_of_somebodys_replica_set(site: Site) -> None:
+    name = site.make(child("ReplicaSet", spec=REVISION, name="web", labels={}, ownerReferences=[]))
+    change = json.dumps({**ANNOTATED, "status": {"replicas": 7}})
+    arguments = (name, "--subresource=status", "--type=merge", f"--patch={change}")
+
+    assert LACKS in site.refusal(CONTROLLER, "patch", *arguments)
 
 
 @pytest.mark.parametrize(

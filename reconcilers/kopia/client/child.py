@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Final
 
 from attrs import define, evolve, field, frozen
 
-from reconcilers.kopia.client.connections import is_connected
+from reconcilers.kopia.client.connections import is_connected, transferred
 from reconcilers.kopia.client.errors import ClientFailed, Kind, ProducerFailed
 from reconcilers.kopia.client.model import Ended, Progress
 from reconcilers.kopia.client.progress import Lines, parsed
@@ -36,9 +36,12 @@ _LINES: Final = 200
 #: Seconds for a killed process to be gone. One that waits for a disk may not be.
 _KILL_SECONDS: Final = 5.0
 
-#: Seconds between two looks at the connection, and how many must find none.
+#: Seconds between two looks at a process, and how many must find no connection.
 _LOOK_SECONDS: Final = 2.0
 _LOOKS: Final = 3
+#: Bytes by which a process shows that it works though it says nothing. A restore is silent until it
+#: has restored a byte: of a million empty folders, say. A process that waits moves less.
+_WORK_BYTES: Final = 65536
 
 LOST: Final = (
     "the server closed the connection while it was used; see its log and its conditions, and try "
@@ -50,8 +53,8 @@ STALLED: Final = (
     "may; look at both, and try again"
 )
 NO_SIGN: Final = (
-    "the server answered, but opened no session within {seconds:.0f} s; it may hang, or its "
-    "storage may be away; look at its conditions"
+    "the server answered, but Kopia got nothing from it within {seconds:.0f} s and was killed; it "
+    "may hang, or its storage may be away; look at its conditions"
 )
 CANCELLED: Final = "cancelled"
 CONSUMER_GONE: Final = "the consumer of the stream has gone: {cause}; look at its own message"
@@ -184,17 +187,33 @@ def run(
 
 
 @define
-class _Connection:
-    """The connection of a process to its server, which it has had before the first look."""
+class _Looks:
+    """What is seen of a process from outside.
+
+    Args:
+        pid: The process.
+        port: Where it must be connected to from its first sign of life; None for nowhere.
+    """
 
     pid: int
-    port: int
-    missed: int = 0
+    port: int | None
+    _moved: int | None = field(default=None, init=False)
+    _missed: int = field(default=0, init=False)
 
-    def is_lost(self) -> bool:
-        """Return whether there was none at the last looks."""
-        self.missed = self.missed + 1 if is_connected(self.pid, self.port) is False else 0
-        return self.missed >= _LOOKS
+    def works(self) -> bool:
+        """Return whether it has read or written much since it last had."""
+        moved = transferred(self.pid)
+        if moved is None or (self._moved is not None and moved - self._moved < _WORK_BYTES):
+            return False
+        first, self._moved = self._moved is None, moved
+        return not first
+
+    def has_lost_connection(self) -> bool:
+        """Return whether the last looks have found no connection."""
+        if self.port is None:
+            return False
+        self._missed = self._missed + 1 if is_connected(self.pid, self.port) is False else 0
+        return self._missed >= _LOOKS
 
 
 @define(eq=False)
@@ -216,13 +235,13 @@ class _Child:
 
     def run(self, patience: Patience, stop: Stop | None, connected_to: int | None) -> Ended:
         process = self._start()
-        connection = None if connected_to is None else _Connection(process.pid, connected_to)
+        looks = _Looks(process.pid, connected_to)
         forget = stop.call_back(self._watch.wake) if stop is not None else _nothing
         try:
             # Daemons: the other end of a stream may hold one for ever.
             for pump in self._pumps(process):
                 pump.start()
-            self._wait(patience, stop, connection)
+            self._wait(patience, stop, looks)
         finally:
             forget()
             _kill(process)
@@ -265,7 +284,7 @@ class _Child:
             pumps.append(self._pump("stdin", self._feed, process.stdin))
         return pumps
 
-    def _wait(self, patience: Patience, stop: Stop | None, connection: _Connection | None) -> None:
+    def _wait(self, patience: Patience, stop: Stop | None, looks: _Looks) -> None:
         """Return once the child has ended, or must be killed: then the watch has the error."""
         watch = self._watch
         with watch.condition:
@@ -273,6 +292,8 @@ class _Child:
                 if stop is not None and stop.is_set():
                     watch.error = ClientFailed(Kind.CANCELLED, CANCELLED)
                     return
+                if looks.works():
+                    watch.sign()
                 seconds = patience.stalled_seconds if watch.signs else patience.first_seconds
                 since = watch.at if watch.signs else self._began
                 held = watch.held and watch.signs
@@ -280,13 +301,11 @@ class _Child:
                 if left is not None and left <= 0.0:
                     watch.error = _without_life(seconds, began=watch.signs > 0)
                     return
-                if connection is not None and watch.signs and connection.is_lost():
+                if watch.signs and looks.has_lost_connection():
                     watch.error = ClientFailed(Kind.SERVER_GONE, LOST)
                     return
-                look = None if connection is None else _LOOK_SECONDS
-                self._clock.wait(
-                    watch.condition, min((t for t in (left, look) if t is not None), default=None)
-                )
+                pause = _LOOK_SECONDS if left is None else min(left, _LOOK_SECONDS)
+                self._clock.wait(watch.condition, pause)
 
     def _reap(self, process: subprocess.Popen[bytes]) -> None:
         process.wait()

@@ -1,4 +1,4 @@
-"""Whether a process has a connection to a port, as Linux shows it.
+"""What a process has to do with others, as Linux shows it: its connection, and what it reads.
 
 When its server has gone, Kopia reads all that it was told to back up to the end before it says so,
 for hours maybe: its writes fail one by one, and are looked at last (repo/grpc_repository_client.go,
@@ -46,6 +46,24 @@ def is_connected(pid: int, port: int, proc: Path = PROC) -> bool | None:
         for row in rows
         if len(row) > _INODE
     )
+
+
+def transferred(pid: int, proc: Path = PROC) -> int | None:
+    """Return how many bytes a process has read and written, in files and connections.
+
+    Args:
+        pid: The process.
+        proc: Where Linux shows its processes.
+
+    Returns:
+        None if that cannot be seen.
+    """
+    try:
+        lines = (proc / str(pid) / "io").read_text().splitlines()
+        counts = {name: int(count) for name, _, count in (line.partition(": ") for line in lines)}
+        return counts["rchar"] + counts["wchar"]
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def _target(link: Path) -> str:

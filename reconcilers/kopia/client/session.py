@@ -13,8 +13,8 @@ from attrs import define, field
 
 from controller.clock import SystemClock
 from reconcilers.kopia import cli
-from reconcilers.kopia.client import child, commands, failures, names, output
-from reconcilers.kopia.client.attempts import Attempts, listed
+from reconcilers.kopia.client import backup, child, commands, failures, names, output
+from reconcilers.kopia.client.attempts import listed
 from reconcilers.kopia.client.errors import ClientFailed, InvalidRequest, Kind
 from reconcilers.kopia.client.model import Limits, Restored
 from reconcilers.kopia.client.runner import Runner
@@ -34,17 +34,6 @@ if TYPE_CHECKING:
         Verification,
     )
 
-NOT_COMPLETE: Final = "the snapshot of {what} is not complete ({reason}) and was deleted; try again"
-IGNORED: Final = (
-    "{what} has {count} files or folders that could not be read, and a policy of the repository "
-    "says to ignore that; the snapshot was deleted, since it would look complete; let this process "
-    "read them, or take the setting out of the policy"
-)
-IDENTICAL: Final = (
-    "Kopia made no snapshot of {what}: it is as it was, and a policy of the repository ignores "
-    "identical snapshots; change that with `kopia policy set --ignore-identical-snapshots=false "
-    "{source}`"
-)
 INCOMPLETE: Final = "snapshot {id} is not complete ({reason}); give the id of another one"
 FEWER: Final = (
     "{found} files of snapshot {id} were restored to {target}, but it should have {expected}; it "
@@ -81,6 +70,7 @@ class KopiaClient:
             raises with `Kind.CANCELLED`. Default: nothing ends it.
         reconnect: Called before each retry; returns the connection of then, since a server that
             went may come back with another certificate. Default: `connection`.
+        on_retry: Called with the failure before each retry. Default: nobody is told.
         clock: The time. Default: the system's.
         executable: Kopia. Default: where the image has it.
         directory: Where to make the temporary folder. Default: where the system has such folders.
@@ -93,6 +83,7 @@ class KopiaClient:
         limits: Limits | None = None,
         stop: Stop | None = None,
         reconnect: Callable[[], ServerConnection] | None = None,
+        on_retry: Callable[[ClientFailed], object] | None = None,
         clock: Clock | None = None,
         executable: str = cli.EXECUTABLE,
         directory: Path | None = None,
@@ -102,6 +93,7 @@ class KopiaClient:
             limits or Limits(),
             stop=stop,
             reconnect=reconnect,
+            on_retry=on_retry,
             clock=clock or SystemClock(),
             executable=executable,
             directory=directory,
@@ -153,7 +145,7 @@ class KopiaClient:
             )
 
         streams = child.Streams(on_progress=on_progress)
-        return self._create(arguments, streams, what=absolute, source=of)
+        return backup.make(self._runner, arguments, streams, what=absolute, source=of)
 
     def back_up_stream(
         self,
@@ -192,7 +184,8 @@ class KopiaClient:
             )
 
         streams = child.Streams(stdin=content, on_progress=on_progress)
-        return self._create(arguments, streams, what=f"the stream {name}", source=of)
+        what = f"the stream {name}"
+        return backup.make(self._runner, arguments, streams, what=what, source=of)
 
     def restore(
         self,
@@ -353,45 +346,6 @@ class KopiaClient:
         found, _ = output.verification(ended.output)
         return found
 
-    def _create(
-        self,
-        arguments: Callable[[str], list[str]],
-        streams: child.Streams,
-        *,
-        what: str,
-        source: str,
-    ) -> Snapshot:
-        """Return a snapshot. Whatever goes wrong, nothing that looks complete is left."""
-        runner = self._runner
-        setting = runner.setting(failures.BACK_UP, what)
-        attempts = Attempts(runner)
-
-        def attempt() -> Snapshot:
-            ended = runner.run(
-                arguments(attempts.begin()),
-                stop=runner.stop,
-                streams=streams,
-                patience=child.Patience(
-                    runner.limits.connect_seconds, runner.limits.stalled_seconds
-                ),
-                connected_to=runner.connection.port,
-            )
-            if ended.code != 0:
-                unread = _unread(ended.output)
-                raise (
-                    failures.unread(unread, setting) if unread else runner.explained(ended, setting)
-                )
-            return _judged(ended, what, source)
-
-        try:
-            return runner.retried(attempt, unless=lambda: streams.stdin is not None)
-        except ClientFailed as error:
-            raise attempts.failed(error) from error
-        except BaseException:
-            # An interrupt, or a fault of this program.
-            attempts.failed(ClientFailed(Kind.CANCELLED, child.CANCELLED))
-            raise
-
     def _complete(self, snapshot: str) -> Snapshot:
         """Return a snapshot by its id.
 
@@ -439,28 +393,6 @@ class _Counted:
     def flush(self) -> None:
         """Flush as the stream does."""
         self.to.flush()
-
-
-def _judged(ended: Ended, what: str, source: str) -> Snapshot:
-    """Return the snapshot that Kopia has made, if it is what was asked for."""
-    if not ended.output.strip():
-        raise ClientFailed(Kind.POLICY, IDENTICAL.format(what=what, source=source))
-    found = output.snapshot(ended.output)
-    if found.ignored:
-        message = IGNORED.format(what=what, count=found.ignored)
-        raise ClientFailed(Kind.SOURCE_UNREADABLE, message)
-    if found.incomplete or found.failed:
-        message = NOT_COMPLETE.format(what=what, reason=found.incomplete or "failed")
-        raise ClientFailed(Kind.UNKNOWN, message)
-    return output.made_by(found, ended.progress.uploaded)
-
-
-def _unread(printed: bytes) -> list[output.Failed]:
-    """Return what could not be read, as far as Kopia has said it."""
-    try:
-        return output.failed_entries(printed)
-    except ClientFailed:
-        return []
 
 
 def _restored(ended: Ended) -> Restored:

@@ -51,11 +51,11 @@ class Strays:
         return [pod for pod in found if pod["metadata"]["namespace"] == request.namespace]
 
     def undecided(self, current: ReconcileContext, update: str) -> list[Mapping[str, Any]]:
-        """Return the pods that nobody owns as long as nobody can say whether they have to go.
+        """Return the pods that nobody owns while nobody can say whether they have to go.
 
         Args:
             current: The reconcile.
-            update: As for `ensure_pruned`.
+            update: Hash of the update revision; empty while it is not known.
         """
         return [] if update else self.released(current.request)
 

@@ -14,9 +14,11 @@ from attrs import frozen
 
 from controller.clock import SystemClock
 from controller.stop import Stop
+from e2e.waiting import wait_for
 from fakes.clock import STUCK_AFTER, FakeClock
 from reconcilers.kopia.client import child
 from reconcilers.kopia.client.child import Patience, Streams
+from reconcilers.kopia.client.connections import transferred
 from reconcilers.kopia.client.errors import ClientFailed, Kind, ProducerFailed
 
 if TYPE_CHECKING:
@@ -143,6 +145,27 @@ def test_it_is_killed_if_it_shows_no_progress_for_too_long() -> None:
     of.clock.step(0.2)
 
     assert of.failure().kind is Kind.STALLED
+
+
+def test_it_is_not_killed_while_it_works_though_it_says_nothing(tmp_path: Path) -> None:
+    stop = Stop()
+    of = watched(f"echo $$ >{tmp_path}/pid; exec cat /dev/zero >/dev/null", stop=stop)
+    pid = int(wait_for("it to begin", lambda: read(tmp_path / "pid")))
+
+    # Each step is less than the time without a sign; all of them are more.
+    for _ in range(15):
+        assert of.goes_on()
+        enough = (transferred(pid) or 0) + 100_000
+        wait_for("it to work", lambda: transferred(pid) or 0, enough.__le__)
+        of.clock.step(4.5)
+    assert of.goes_on()
+    stop.set()
+
+    assert of.failure().kind is Kind.CANCELLED
+
+
+def read(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
 
 
 def test_the_other_end_of_a_stream_takes_its_time() -> None:

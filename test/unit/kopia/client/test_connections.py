@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reconcilers.kopia.client.connections import is_connected
+from reconcilers.kopia.client.connections import is_connected, transferred
 
 HEAD = (
     "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout "
@@ -77,3 +77,22 @@ def test_a_process_of_this_machine_is_seen() -> None:
         with socket.create_connection(("127.0.0.1", port)):
             assert is_connected(os.getpid(), port) is True
         assert is_connected(os.getpid(), port) is False
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        pytest.param("rchar: 100\nwchar: 20\nsyscr: 3\n", 120, id="what was read and written"),
+        pytest.param("rchar: 100\n", None, id="one of them is not shown"),
+        pytest.param("rchar: x\nwchar: 1\n", None, id="no number"),
+        pytest.param(None, None, id="nothing is shown"),
+    ],
+)
+def test_what_a_process_has_transferred(
+    tmp_path: Path, text: str | None, found: int | None
+) -> None:
+    (tmp_path / "5").mkdir()
+    if text is not None:
+        (tmp_path / "5" / "io").write_text(text)
+
+    assert transferred(5, tmp_path) == found

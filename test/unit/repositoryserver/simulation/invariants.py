@@ -156,7 +156,7 @@ def keeps_secrets(history: History, sent: Sent) -> str:
 
 def tells_of_its_own(history: History, sent: Sent) -> str:
     """A status names a pod that this very resource has had, and no generation to come."""
-    if sent.subresource != "status":
+    if (sent.resource, sent.subresource) != (api.REPOSITORY_SERVERS, "status"):
         return ""
     server = history.cluster.api.find(sent.resource, sent.namespace, sent.name)
     version = sent.body["metadata"].get("resourceVersion")
@@ -177,7 +177,7 @@ def tells_of_its_own(history: History, sent: Sent) -> str:
 
 def tells_available_of_what_works(history: History, sent: Sent) -> str:
     """Available is told only of a server whose pod is Ready, or was until the endpoints follow."""
-    if sent.subresource != "status":
+    if (sent.resource, sent.subresource) != (api.REPOSITORY_SERVERS, "status"):
         return ""
     conditions = sent.body["status"]["conditions"]
     if not is_true(conditions, status.AVAILABLE):
