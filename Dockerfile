@@ -1,6 +1,11 @@
-# The controller's image. Where a registry is reached: docker build -t repository-server-controller .
-# Where none is: hack/images build, which gives a base image and the wheels made on the machine.
+# The image of the controller and of the data functions. Where a registry is reached:
+# docker build -t repository-server-controller .
+# Where none is: hack/images build, which gives a base image, Kopia's image and the wheels made on the
+# machine.
 ARG BASE_IMAGE=docker.io/library/python:3.11-slim
+ARG KOPIA_IMAGE=docker.io/kopia/kopia:0.23.1
+
+FROM ${KOPIA_IMAGE} AS kopia
 
 FROM ${BASE_IMAGE} AS build
 # Both are read by pip itself; empty, it asks its usual index.
@@ -23,10 +28,14 @@ RUN /opt/pip/bin/pip wheel --no-build-isolation --no-deps --wheel-dir /wheel . \
         --prefix /package /wheel/*.whl
 
 FROM ${BASE_IMAGE}
+# Of the data functions, which are Kopia's clients. The controller runs no Kopia of its own.
+COPY --from=kopia /bin/kopia /bin/kopia
 # Apart, so that a changed line of code makes a small layer.
 COPY --from=build /opt/controller /opt/controller
 COPY --from=build /package /opt/controller
 # Logs appear when they are written; bytecode is in the image, whose file system may be read-only.
 ENV PATH=/opt/controller/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# Any other user will do as well. Data functions run as one who may read what is backed up, and as root
+# where a restore has to set owners.
 USER 65532:65532
 ENTRYPOINT ["repository-server-controller"]

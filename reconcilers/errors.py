@@ -5,7 +5,7 @@ class InvalidInput(Exception):
     """The custom resource or one of its Secrets cannot work as it stands."""
 
     def __init__(self, reason: str, message: str) -> None:
-        """Take the reason and message of the Problem that this becomes."""
+        """Set the reason and message of the Problem that this becomes."""
         super().__init__(message)
         self.reason = reason
         self.message = message

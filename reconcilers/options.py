@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import re
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from attrs import frozen
 
@@ -19,15 +19,15 @@ from reconcilers.repositoryserver.rollout import throttle
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-PROGRAM = "repository-server-controller"
-EXIT_USAGE = 2
+PROGRAM: Final = "repository-server-controller"
+EXIT_USAGE: Final = 2
 
 
 @frozen
 class Options:
     """What the command line asks for.
 
-    Attributes:
+    Args:
         namespace: Namespace whose RepositoryServers are served; empty for the controller's own.
         config: Path of the settings file, as reconcilers.settings reads it; empty for none.
         server_image: Image with Kopia for the server pods; None for that of the settings.
@@ -101,7 +101,7 @@ def parse_options(arguments: Sequence[str], environment: Mapping[str, str]) -> O
     return options
 
 
-_CHOICES = {
+_CHOICES: Final = {
     "log_level": ("debug", "info", "warning", "error"),
     "log_format": log.FORMATS,
     "pod_override": allowed.MODES,

@@ -6,20 +6,18 @@ from typing import Final
 
 from xdist.scheduler import LoadScopeScheduling
 
-#: Files whose tests share what takes long to make: one process runs all of them.
-SHARING: Final = frozenset(
-    {
-        "test/e2e/test_attacker.py",
-        "test/e2e/test_local_cluster.py",
-        "test/integration/test_outages.py",
-    }
-)
+#: What takes long to make and is shared by the tests of files: one process runs all of those.
+SHARING: Final = {
+    "test/e2e/test_attacker.py": "the attacker's controller",
+    "test/e2e/test_local_cluster.py": "a cluster that is killed",
+    "test/integration/test_outages.py": "a control plane that fails",
+}
 
 
 class OneByOne(LoadScopeScheduling):  # type: ignore[misc] # has no types
     """Gives each process the next test when it is done with another, in the order of the tests.
 
-    Only the tests of a file in `SHARING` stay together, and such files come first. pytest-xdist's
+    Only the tests of the files in `SHARING` stay together, and these come first. pytest-xdist's
     own `loadgroup` goes by marks, which it no longer finds with pytest 9.2.
     """
 
@@ -29,5 +27,4 @@ class OneByOne(LoadScopeScheduling):  # type: ignore[misc] # has no types
 
 def scope_of(nodeid: str) -> str:
     """Return what is the same for all tests that stay together."""
-    file = nodeid.partition("::")[0]
-    return file if file in SHARING else nodeid
+    return SHARING.get(nodeid.partition("::")[0], nodeid)

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from benchlib import failover, idle, queue, ready, recover, rotate, scale, scene
+from benchlib import backup, failover, idle, queue, ready, recover, rotate, scale, scene
 from clusterlib import exits
 from demolib import arguments as cluster_arguments
 
@@ -31,6 +31,7 @@ SCALE = "the controller with thousands of RepositoryServers, next to two of its 
 ROTATE = "how long until a server accepts what its access Secret says after a change"
 FAILOVER = "how long nobody is at work after the leader was told to stop, or killed"
 QUEUE = "what the calls of the work queue cost, and how many workers wake up for an item"
+BACKUP = "what the data functions cost beside Kopia's own commands, over the same server"
 ON_A_CLUSTER = """\
 Works on a real cluster, in a namespace of its own. Without --kubeconfig and --context it makes a
 cluster on this machine, as root.
@@ -40,6 +41,7 @@ Works on a control plane of its own, with two replicas of this checkout. Takes s
 rounds: a killed leader is replaced once its lease has expired.
 """
 ON_ITS_OWN = "Needs no cluster, and takes a minute."
+WITH_KOPIA = "Needs no cluster, but Kopia, and for each round twice the size on the disk."
 ON_FAKE_NODES = """\
 Works on a control plane of its own with fake nodes, where nothing runs in the pods: etcd,
 kube-apiserver, kube-scheduler, kwok, and kube-controller-manager, which makes the pods of
@@ -106,6 +108,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     added = command("failover", FAILOVER, ON_A_CONTROL_PLANE, _run_failover)
     added.add_argument("--rounds", type=_count, default=10, help="of each (default: %(default)s)")
     command("queue", QUEUE, ON_ITS_OWN, _run_queue)
+    added = command("backup", BACKUP, WITH_KOPIA, _run_backup)
+    added.add_argument("--rounds", type=_count, default=3, help="of each (default: %(default)s)")
+    added.add_argument("--files", type=_count, default=10_000, help="default: %(default)s")
+    added.add_argument(
+        "--megabytes", type=_count, default=2048, help="of all files (default: %(default)s)"
+    )
     parsed = parser.parse_args(arguments)
     if hasattr(parsed, "kubeconfig"):
         cluster_arguments.check(parsed.parser, parsed)
@@ -155,6 +163,11 @@ def _run_failover(parsed: argparse.Namespace) -> dict[str, Any]:
 
 def _run_queue(_parsed: argparse.Namespace) -> dict[str, Any]:
     return queue.measure()
+
+
+def _run_backup(parsed: argparse.Namespace) -> dict[str, Any]:
+    found = backup.measure(rounds=parsed.rounds, files=parsed.files, megabytes=parsed.megabytes)
+    return found | {"within_limits": not backup.too_slow(found)}
 
 
 def _scene(parsed: argparse.Namespace) -> AbstractContextManager[Scene]:

@@ -48,7 +48,7 @@ SERVERS = f"/apis/cr.kanister.io/v1alpha1/namespaces/{NAMESPACE}/repositoryserve
 
 STEPS = 3
 PASSWORD_BYTES = 24
-GONE_TIMEOUT_SECONDS = 120.0
+GONE_TIMEOUT_SECONDS = 300.0
 SCALED_TIMEOUT_SECONDS = 120.0
 
 # All begin as copies of one that is empty: making a repository takes a second, a copy none.

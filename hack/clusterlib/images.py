@@ -48,6 +48,7 @@ class Image:
         program: the built program that it contains and has its version from, if any.
         sources: what of the checkout it contains, relative.
         python: whether it is built on the base image, with wheels at hand.
+        kopia: whether it has Kopia's program, out of Kopia's image.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Image:
     program: str | None = None
     sources: tuple[str, ...] = ()
     python: bool = False
+    kopia: bool = False
 
 
 BASE = Image("base", DOCKERFILES / "base" / "Dockerfile")
@@ -75,6 +77,7 @@ CONTROLLER = Image(
         "reconcilers",
     ),
     python=True,
+    kopia=True,
 )
 
 # What a node needs to start, and what the project is about.
@@ -158,6 +161,9 @@ class Builder:
             digest.update(BASE_PACKAGES.encode())
         if image.python:
             digest.update(self.archive(BASE).name.encode())
+        if image.kopia:
+            # Where it is has its version in it, and a digest of what it is built from.
+            digest.update(self._components.program(str(KOPIA.program)).parent.name.encode())
         for name, source in sorted(context.items()):
             digest.update(f"{name}\0{_mode(source)}\0".encode())
             digest.update(source.read_bytes())
@@ -174,6 +180,8 @@ class Builder:
                 "--build-arg=PIP_NO_INDEX=1",
                 "--build-arg=PIP_FIND_LINKS=/wheels",
             ]
+        if image.kopia:
+            arguments.append(f"--build-arg=KOPIA_IMAGE=docker-archive:{self.archive(KOPIA)}")
         name = reference(image, self._components)
         what = f"building the image {name}"
         built = [*_buildah(), "build", f"--tag={name}", *arguments, str(context)]
@@ -224,8 +232,10 @@ class Builder:
 
 
 def with_base(images: Iterable[Image]) -> list[Image]:
-    """Return the images with the base image before them, if one of them needs it."""
+    """Return the images with those before them that they are built from."""
     wanted = list(images)
+    if KOPIA not in wanted and any(image.kopia for image in wanted):
+        wanted.insert(0, KOPIA)
     return [BASE, *wanted] if any(image.python for image in wanted) else wanted
 
 

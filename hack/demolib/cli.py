@@ -59,6 +59,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         default="filestore",
         help="where the repository is (default: a volume)",
     )
+    parser.add_argument(
+        "--functions",
+        action="store_true",
+        help="then lose a folder and restore it by the data functions, in a pod of their own",
+    )
     cluster_arguments.add(parser, DEFAULT_NAME)
     parsed = parser.parse_args(arguments)
     given = parsed.kubeconfig is not None or parsed.context is not None
@@ -72,13 +77,13 @@ def _run(parsed: argparse.Namespace, target: Target) -> int:
     if parsed.down:
         target.take_down()
         return 0
-    return _show(target, BACKENDS[parsed.backend])
+    return _show(target, BACKENDS[parsed.backend], functions=parsed.functions)
 
 
-def _show(target: Target, backend: Backend) -> int:
+def _show(target: Target, backend: Backend, *, functions: bool) -> int:
     started = waiting.seconds()
     print(f"The demo uses {target.words}.", file=sys.stderr)
-    demo = Demo(*target.prepare(), target, backend)
+    demo = Demo(*target.prepare(), target, backend, functions=functions)
     try:
         demo.run()
     except ClusterError:

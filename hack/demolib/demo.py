@@ -14,6 +14,7 @@ from clusterlib.progress import Progress
 from demolib import objects
 from demolib.backends import FILE_STORE, MANIFESTS, Backend
 from demolib.backup import Client
+from demolib.functions import POD, Functions, pod
 
 if TYPE_CHECKING:
     from demolib.kubectl import Kubectl
@@ -31,6 +32,7 @@ DEFINITION = "customresourcedefinition/repositoryservers.cr.kanister.io"
 CLIENT_POD = "client"
 
 STEPS = 9
+FUNCTIONS_STEPS = 4
 PASSWORD_BYTES = 24
 EVIDENCE_LINES = 30
 TIMEOUT = "--timeout=180s"
@@ -44,16 +46,25 @@ class Demo:
         images: what the cluster has or can pull.
         target: the cluster.
         backend: where the repository is.
+        functions: whether the data functions lose a folder and restore it as well.
     """
 
     def __init__(
-        self, kubectl: Kubectl, images: Images, target: Target, backend: Backend = FILE_STORE
+        self,
+        kubectl: Kubectl,
+        images: Images,
+        target: Target,
+        backend: Backend = FILE_STORE,
+        *,
+        functions: bool = False,
     ) -> None:
         self._kubectl = kubectl
         self._images = images
         self._target = target
         self._backend = backend
-        self._progress = Progress(STEPS + bool(backend.store))
+        self._functions = functions
+        steps = STEPS + bool(backend.store) + FUNCTIONS_STEPS * functions
+        self._progress = Progress(steps)
         # What the cluster has to be told of the store; None for a volume.
         self._store: Store | None = None
         # What kubectl shows about the step that runs, should it fail.
@@ -73,6 +84,8 @@ class Demo:
         self._make_server()
         self._connect_client()
         self._back_up_and_restore()
+        if self._functions:
+            self._lose_and_restore()
 
     def describe(self) -> str:
         """Return how kubectl describes the RepositoryServer.
@@ -224,6 +237,29 @@ class Demo:
             client.restore(snapshot)
         with self._progress.step("comparing the two"):
             client.compare(snapshot)
+        note("the same, byte for byte")
+
+    def _lose_and_restore(self) -> None:
+        self._evidence = [["describe", "pod", POD, *IN_NAMESPACE], ["logs", POD, *IN_NAMESPACE]]
+        functions = Functions(self._kubectl, NAMESPACE)
+        with self._progress.step("starting a pod with the data functions"):
+            server = self._kubectl.get("repositoryserver", self._backend.sample, NAMESPACE)
+            # A pod reads its environment once.
+            options = ["pod", POD, "--ignore-not-found", "--wait"]
+            self._in_namespace("delete", *options, what="deleting the pod of before")
+            image, users = self._images.controller, f"{self._backend.sample}-users"
+            started = pod(namespace=NAMESPACE, image=image, server=server, users=users)
+            self._kubectl.apply([started])
+            self._wait("condition=Ready", f"pod/{POD}")
+        with self._progress.step("writing a folder and backing it up by BackupData"):
+            before = functions.write_folder()
+            outputs = functions.back_up()
+        note(" ".join(f"{name}={value}" for name, value in outputs.items()))
+        with self._progress.step("losing it"):
+            functions.lose()
+        with self._progress.step("restoring it by RestoreData, and comparing"):
+            functions.restore(outputs["backupTag"])
+            functions.compare(before)
         note("the same, byte for byte")
 
     def _wait(self, condition: str, resource: str) -> None:

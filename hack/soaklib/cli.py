@@ -50,6 +50,8 @@ def _soak(parsed: argparse.Namespace) -> int:
     told = {**variables(os.environ, environment)}
     # The session is made of what the end-to-end tests are made of.
     told["PYTHONPATH"] = os.pathsep.join([told["PYTHONPATH"], str(paths.CHECKOUT / "test")])
+    if parsed.functions:
+        return _python("functions", [str(parsed.backups), str(parsed.seed)], told, environment)
     planned = _python("plan", [str(parsed.minutes), *parsed.fault], told, environment)
     if planned != 0:
         return planned
@@ -81,6 +83,15 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--name", default=DEFAULT_NAME, help="of the cluster (default: %(default)s)"
     )
+    parser.add_argument(
+        "--functions",
+        action="store_true",
+        help="instead: many backups by the data functions into one Kopia server of this machine, "
+        "without a cluster and without root",
+    )
+    parser.add_argument(
+        "--backups", type=_positive_count, default=1000, help="with --functions (default: 1000)"
+    )
     parser.add_argument("--keep", action="store_true", help="leave the cluster as it is in the end")
     parsed = parser.parse_args(arguments)
     if parsed.seed is None:
@@ -95,6 +106,13 @@ def _positive(text: str) -> float:
         number = 0.0
     if number <= 0:
         raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
+    return number
+
+
+def _positive_count(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if not number:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
     return number
 
 

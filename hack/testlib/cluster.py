@@ -28,7 +28,7 @@ EVIDENCE = "RSC_TEST_EVIDENCE"
 
 NAME = "test-e2e-{pid}"
 # This one, and those that tests make for themselves: the number is the process that takes it down.
-NAME_PATTERN = re.compile(r"test-(?:e2e|e2e-local|integration|outages)-(\d+)")
+NAME_PATTERN = re.compile(r"test-(?:e2e|e2e-local|integration|outages|controllers)-(\d+)")
 
 # States of a process as proc(5) has them: a zombie, and one that is going.
 ENDED = frozenset("ZX")

@@ -12,16 +12,16 @@ import base64
 import hashlib
 import hmac
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_SCHEME = "{SSHA}"
-_SALT_BYTES = 16
-_HASH_BYTES = 20
+_SCHEME: Final = "{SSHA}"
+_SALT_BYTES: Final = 16
+_HASH_BYTES: Final = 20
 # Of a line, besides the user: colon, scheme, salt and hash in Base64, line end.
-_LINE_BYTES = 1 + len(_SCHEME) + (_SALT_BYTES + _HASH_BYTES) // 3 * 4 + 1
+_LINE_BYTES: Final = 1 + len(_SCHEME) + (_SALT_BYTES + _HASH_BYTES) // 3 * 4 + 1
 
 
 def hashes(

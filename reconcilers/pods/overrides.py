@@ -25,19 +25,22 @@ TAKE_OUT: Final = "remove it from the override"
 
 # Why a field of the pod or of the server's container stays as it is, and what to do in place of
 # changing it.
-_USER = (
+_USER: Final = (
     "the controller names the user id in its messages",
     "set spec.server.runAsUser",
 )
-_HOST = ("a pod must not see the processes of its node", TAKE_OUT)
-_ACCOUNT = (
+_HOST: Final = ("a pod must not see the processes of its node", TAKE_OUT)
+_ACCOUNT: Final = (
     "an account has to be allowed by its owner",
     "set spec.server.serviceAccountName",
 )
-_ENDS = ("the server is to run until it is replaced", TAKE_OUT)
-_START = ("the controller starts Kopia with it", TAKE_OUT)
-_REPORT = ("the controller reads there why Kopia ended", TAKE_OUT)
-_PROBE = ("the controller relies on the probe's answer", "change its times, not what it asks")
+_ENDS: Final = ("the server is to run until it is replaced", TAKE_OUT)
+_START: Final = ("the controller starts Kopia with it", TAKE_OUT)
+_REPORT: Final = ("the controller reads there why Kopia ended", TAKE_OUT)
+_PROBE: Final = (
+    "the controller relies on the probe's answer",
+    "change its times, not what it asks",
+)
 POD_FIELDS: Final = {
     "hostNetwork": ("no NetworkPolicy protects a pod in the node's network", TAKE_OUT),
     "hostPID": _HOST,
@@ -78,7 +81,7 @@ CONTAINER_ITEMS: Final = {
 
 # What no container of the pod may have, and what no volume may be: each is a way from a pod to its
 # node (the baseline profile of the Pod Security Standards).
-_NODE = "it gives the pod power over its node"
+_NODE: Final = "it gives the pod power over its node"
 CONTAINER_LISTS: Final = ("containers", "initContainers", "ephemeralContainers")
 CONTAINER_POWERS: Final = {
     "securityContext.privileged": (_NODE, TAKE_OUT),

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 # The suffixes of k8s.io/apimachinery pkg/api/resource, with what one of them is.
-_UNITS = {
+_UNITS: Final = {
     "": Decimal(1),
     **{unit: Decimal(1000) ** power for power, unit in enumerate("kMGTPE", start=1)},
     **{unit: Decimal(1000) ** -power for power, unit in enumerate("mun", start=1)},
     **{f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KMGTPE", start=1)},
 }
-_QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))([eE][+-]?\d+|[a-zA-Z]*)")
+_QUANTITY: Final = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))([eE][+-]?\d+|[a-zA-Z]*)")
 
 # The API server takes what is more for this.
-LARGEST = Decimal(2**63 - 1)
+LARGEST: Final = Decimal(2**63 - 1)
 # Where the exponent does not count any more: the largest amount, or as good as nothing.
-_LARGEST_EXPONENT = 100
+_LARGEST_EXPONENT: Final = 100
 
 
 def amount(quantity: Any) -> Decimal:  # noqa: ANN401 - a user wrote it

@@ -18,24 +18,24 @@ from reconcilers.secrets.data import SecretRef
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-GROUP = "cr.kanister.io"
-VERSION = "v1alpha1"
-KIND = "RepositoryServer"
-REPOSITORY_SERVERS = Resource(GROUP, VERSION, "repositoryservers", KIND)
+GROUP: Final = "cr.kanister.io"
+VERSION: Final = "v1alpha1"
+KIND: Final = "RepositoryServer"
+REPOSITORY_SERVERS: Final = Resource(GROUP, VERSION, "repositoryservers", KIND)
 
-PORT = 51515
+PORT: Final = 51515
 
 # The removed controller's cache limits where the resource names none (MB).
-DEFAULT_CONTENT_CACHE_MB = 0
-DEFAULT_METADATA_CACHE_MB = 500
+DEFAULT_CONTENT_CACHE_MB: Final = 0
+DEFAULT_METADATA_CACHE_MB: Final = 500
 
 #: Values of `status.maintenance.result`.
 MAINTENANCE_SUCCEEDED: Final = "Succeeded"
 MAINTENANCE_FAILED: Final = "Failed"
 
 DEFAULT_USERNAME: Final = "repository-server"
-DEFAULT_DRAIN_SECONDS = 300
-DEFAULT_USER = 65532
+DEFAULT_DRAIN_SECONDS: Final = 300
+DEFAULT_USER: Final = 65532
 #: Value of `spec.server.fsGroup` that leaves the groups of files as they are. No group has it.
 NO_FS_GROUP: Final = -1
 DEFAULT_TOKEN_SECONDS: Final = 3600
@@ -43,7 +43,7 @@ DEFAULT_TOKEN_SECONDS: Final = 3600
 DEFAULT_ACCOUNT: Final = "default"
 
 # Every field that refers to a Secret which the controller reads; lists on the way are walked.
-SECRET_FIELDS = (
+SECRET_FIELDS: Final = (
     "spec.storage.secretRef",
     "spec.storage.credentialSecretRef",
     "spec.repository.passwordSecretRef",
@@ -54,13 +54,13 @@ SECRET_FIELDS = (
     "spec.server.additionalUserAccess.userAccessSecretRef",
 )
 
-REASON_FOREIGN_NAMESPACE = "ReferenceInOtherNamespace"
-FOREIGN_NAMESPACE = (
+REASON_FOREIGN_NAMESPACE: Final = "ReferenceInOtherNamespace"
+FOREIGN_NAMESPACE: Final = (
     "{field} names Secret {reference}, but a RepositoryServer reads Secrets of its own namespace "
     "only; copy the Secret to namespace {namespace} and set {field}.namespace to it"
 )
-REASON_NO_TIME = "InvalidPointInTime"
-NO_TIME = (
+REASON_NO_TIME: Final = "InvalidPointInTime"
+NO_TIME: Final = (
     "spec.repository.pointInTime is {value}, which is not a time; write one with its zone, as "
     "2026-01-31T12:00:00Z"
 )
@@ -70,7 +70,7 @@ NO_TIME = (
 class UserAccess:
     """Where the access users stand.
 
-    Attributes:
+    Args:
         secret: The Secret that lists them.
         username: The user name before each key, which is then a host (`spec.server.userAccess`);
             empty where the keys are whole users written `user_at_host`
@@ -85,7 +85,7 @@ class UserAccess:
 class PodSettings:
     """What the resource says of the pod, in the words of the Kubernetes API.
 
-    Attributes:
+    Args:
         resources: Requests and limits of the container; empty for the default.
         node_selector: Labels that a node must have.
         tolerations: Taints of a node that do not keep the pod away.
@@ -121,7 +121,7 @@ class Maintenance:
 class TokenSettings:
     """A token of the pod's account that Kopia may show to somebody else than the API server.
 
-    Attributes:
+    Args:
         audience: Whom the token is for.
         expiration_seconds: How long one is valid; the kubelet renews it before.
     """
@@ -153,7 +153,7 @@ class Publish:
 class RepositoryServer:
     """The desired state of one repository server.
 
-    Attributes:
+    Args:
         location: Secret with the storage location.
         credential: Secret with the storage credential; None where the store needs none.
         root_path: Path of the repository below the location's prefix.

@@ -214,6 +214,7 @@ class RepositoryServerReconciler:
         # 7. Load changed users: whoever was removed must not come in, whatever else is wrong.
         state = observed.rollout_state(update.hash, users.version)
         matter, others = state.split(observed.pods)
+        others += do.strays.undecided(current, update.hash)
         setting = do.reader.setting(current)
         loaded = do.users.ensure_loaded(current, users, matter, others, setting)
         observed = observed.with_pods(loaded.pods)

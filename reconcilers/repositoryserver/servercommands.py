@@ -6,32 +6,32 @@ They carry no secret: Kopia finds passwords in the container's environment and i
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from reconcilers.kopia.cli import EXECUTABLE, GLOBAL_FLAGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-LIST_USERS = (EXECUTABLE, *GLOBAL_FLAGS, "server", "user", "list", "--json")
-REFRESH = (EXECUTABLE, *GLOBAL_FLAGS, "server", "refresh")
-STATUS = (EXECUTABLE, *GLOBAL_FLAGS, "server", "status")
+LIST_USERS: Final = (EXECUTABLE, *GLOBAL_FLAGS, "server", "user", "list", "--json")
+REFRESH: Final = (EXECUTABLE, *GLOBAL_FLAGS, "server", "refresh")
+STATUS: Final = (EXECUTABLE, *GLOBAL_FLAGS, "server", "status")
 
-MAINTENANCE_INFO = (EXECUTABLE, *GLOBAL_FLAGS, "maintenance", "info", "--json")
+MAINTENANCE_INFO: Final = (EXECUTABLE, *GLOBAL_FLAGS, "maintenance", "info", "--json")
 
 # Kopia does not look at its storage by itself. A folder that is gone, or a network file system that
 # hangs, is noticed without it; an object store is not.
-_SEE_DIRECTORY = 'ls -d "$0" >/dev/null && exec "$@"'
+_SEE_DIRECTORY: Final = 'ls -d "$0" >/dev/null && exec "$@"'
 
 # The server's users, in a volume of their own: the kubelet brings it up to date in a running pod.
-USERS_DIRECTORY = "/etc/kopia-users"
-USERS_FILE = "htpasswd"
-USERS_VERSION_FILE = "version"
+USERS_DIRECTORY: Final = "/etc/kopia-users"
+USERS_FILE: Final = "htpasswd"
+USERS_VERSION_FILE: Final = "version"
 
-_GLOBAL = " ".join(GLOBAL_FLAGS)
-NOT_THERE_YET = 75
+_GLOBAL: Final = " ".join(GLOBAL_FLAGS)
+NOT_THERE_YET: Final = 75
 # Waits for the kubelet at most four seconds: its next look at the pod may be a minute away.
-_LOAD_SCRIPT = f"""
+_LOAD_SCRIPT: Final = f"""
 tries=0
 until [ "$(cat {USERS_DIRECTORY}/{USERS_VERSION_FILE})" = "$1" ]; do
   tries=$((tries + 1))
@@ -44,14 +44,14 @@ exec {" ".join(REFRESH)}
 # Reads names up to a line `end`, which no user has for a name: an exec's standard input cannot be
 # closed in the protocol that every API server speaks. A name may begin with a dash, hence the `--`.
 # Each deletion has a limit: BusyBox's timeout, under which the script runs, ends the shell alone.
-_PURGE_SCRIPT = f"""
+_PURGE_SCRIPT: Final = f"""
 while read -r user; do
   [ "$user" != end ] || exec {" ".join(REFRESH)}
   timeout -k 1 30 {EXECUTABLE} {_GLOBAL} server user delete -- "$user" >/dev/null || exit
 done
 exit 1
 """
-PURGE_USERS = ("/bin/sh", "-c", _PURGE_SCRIPT)
+PURGE_USERS: Final = ("/bin/sh", "-c", _PURGE_SCRIPT)
 
 
 def ready_check(directory: str) -> tuple[str, ...]:

@@ -29,14 +29,14 @@ REASON_WAITING_FOR_ANSWER: Final = "WaitingForAnswer"
 REASON_LOADING_USERS: Final = "LoadingUsers"
 REASON_WAITING_FOR_ENDPOINTS: Final = "WaitingForEndpoints"
 
-SERVER_SETUP = "ServerSetup"
-REPOSITORY_CONNECTED = "RepositoryConnected"
-SERVER_INITIALIZED = "ServerInitialized"
-CLIENT_USER_INITIALIZED = "ClientUserInitialized"
-SERVER_REFRESHED = "ServerRefreshed"
+SERVER_SETUP: Final = "ServerSetup"
+REPOSITORY_CONNECTED: Final = "RepositoryConnected"
+SERVER_INITIALIZED: Final = "ServerInitialized"
+CLIENT_USER_INITIALIZED: Final = "ClientUserInitialized"
+SERVER_REFRESHED: Final = "ServerRefreshed"
 
 # In the order in which a server comes up; with the last shipped reasons for True and False.
-STEPS = {
+STEPS: Final = {
     SERVER_SETUP: (
         "KopiaRepositoryServerSetupSucceeded",
         "KopiaRepositoryServerSetupFailed",
@@ -61,7 +61,7 @@ STEPS = {
 class Problem:
     """A fault that keeps a server from being Ready, in the user's words.
 
-    Attributes:
+    Args:
         step: Type of the condition that fails, one of `STEPS`.
         reason: CamelCase word for the Ready condition and the event.
         message: Names the object, the key or field, and the fix; never a secret value.
@@ -89,7 +89,7 @@ class Problem:
 class Waiting:
     """A step that is under way.
 
-    Attributes:
+    Args:
         step: Type of its condition.
         reason: CamelCase word for the Ready condition, one of those above.
         message: What is being waited for.
@@ -107,7 +107,7 @@ class Waiting:
 class PodContext:
     """What messages about a pod name besides it.
 
-    Attributes:
+    Args:
         claim: Name of the PersistentVolumeClaim.
         setting: What messages about Kopia name.
     """

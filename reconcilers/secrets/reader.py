@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from weakref import WeakValueDictionary
 
 from attrs import field, frozen
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from controller.rest.client import Client
     from reconcilers.secrets.data import SecretRef
 
-_VERSIONS_LENGTH = 32
+_VERSIONS_LENGTH: Final = 32
 
 
 @frozen(eq=False)

@@ -80,8 +80,7 @@ class Login:
 def login(server: Object, password: str, *, username: str = USERNAME, host: str = HOST) -> Login:
     """Return how a client connects to a RepositoryServer, by what its status says."""
     info = server["status"]["serverInfo"]
-    url = f"https://{info['serviceName']}.{server['metadata']['namespace']}.svc:51515"
-    return Login(url, info["tlsFingerprint"], password, username, host)
+    return Login(info["url"], info["tlsFingerprint"], password, username, host)
 
 
 @frozen

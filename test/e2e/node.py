@@ -109,7 +109,7 @@ class Node:
         """Remove what is on the disk."""
         self.shell(f"rm -rf {self.directory}")
 
-    def make_volume(self, name: str) -> None:
+    def make_volume(self, name: str, namespace: str = NAMESPACE) -> None:
         """Make an empty volume on the disk, and the claim that is bound to it."""
         self.shell(f"mkdir -p {self.directory}/{name}")
         here = {"key": HOSTNAME, "operator": "In", "values": [self._hostname()]}
@@ -124,7 +124,7 @@ class Node:
                     "spec": {
                         **shared,
                         "capacity": size,
-                        "claimRef": {"namespace": NAMESPACE, "name": name},
+                        "claimRef": {"namespace": namespace, "name": name},
                         "hostPath": {"path": f"{self.directory}/{name}", "type": "Directory"},
                         "persistentVolumeReclaimPolicy": "Retain",
                         "nodeAffinity": {
@@ -134,16 +134,16 @@ class Node:
                 }
             ]
         )
-        self.make_claim(name, name)
+        self.make_claim(name, name, namespace)
 
-    def make_claim(self, name: str, volume: str) -> None:
+    def make_claim(self, name: str, volume: str, namespace: str = NAMESPACE) -> None:
         """Make a claim for a volume."""
         self.cluster.kubectl.create(
             [
                 {
                     "apiVersion": "v1",
                     "kind": "PersistentVolumeClaim",
-                    "metadata": {"name": name, "namespace": NAMESPACE},
+                    "metadata": {"name": name, "namespace": namespace},
                     "spec": {
                         "accessModes": ["ReadWriteOnce"],
                         "storageClassName": "",

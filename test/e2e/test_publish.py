@@ -10,13 +10,12 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from controller.conditions import conditions_of, get_condition
 from e2e import certificates, profiles
 from e2e.backup_client import Login, login
 from e2e.cluster import CLIENTS, NAMESPACE, Cluster
 from e2e.installation import DEPLOYMENT, MANIFESTS
 from e2e.node import parse_checksums
-from e2e.server import HOST
+from e2e.server import HOST, condition
 from e2e.waiting import wait_for
 from reconcilers import resources
 
@@ -109,7 +108,10 @@ def test_who_reads_nothing_but_the_profile_backs_up_and_restores(
         lambda: as_kando(published_profile(server)),
         lambda now: now.fingerprint != me.fingerprint,
     )
-    assert again.fingerprint == server.get()["status"]["serverInfo"]["tlsFingerprint"]
+    server.wait(
+        "to tell of the same",
+        lambda obj: obj["status"]["serverInfo"]["tlsFingerprint"] == again.fingerprint,
+    )
     client.wait_until_accepted(server.name, again)
     assert client.restore(server.name, again, snapshot) == written
 
@@ -235,8 +237,9 @@ def test_without_kanister_a_warning_says_so_and_clients_connect(
     server.resource["spec"]["publish"] = {"kanisterProfile": {}}
 
     ready = server.start()
+    warned = server.wait("to warn", lambda obj: condition(obj, "ConnectionUnpublished"))
 
-    found = get_condition(conditions_of(ready), "ConnectionUnpublished")
+    found = condition(warned, "ConnectionUnpublished")
     assert found is not None
     assert found["status"] == "True"
     assert "add manifests/kanister-profiles to the components" in found["message"]

@@ -37,7 +37,7 @@ KUSTOMIZATION = "kustomization.yaml"
 SECRETS_MADE_ELSEWHERE = {"file-store-tls", "s3-tls", "gcs-tls", "azure-tls"}
 
 # Keys of Secrets that hold nothing confidential.
-PLAIN_KEYS = {"username", "gcp_project_id", "azure_storage_account_id"}
+PLAIN_KEYS = {"username", "hostname", "gcp_project_id", "azure_storage_account_id"}
 
 STORES = ["s3", "gcs", "azure"]
 
@@ -291,7 +291,7 @@ class TestSamples:
 
         assert named <= there | SECRETS_MADE_ELSEWHERE
 
-    @pytest.mark.parametrize("sample", ["file-store", *STORES, "client"])
+    @pytest.mark.parametrize("sample", ["file-store", *STORES, "client", "functions"])
     def test_hold_no_password_but_placeholders(self, sample: str) -> None:
         confidential = {
             key: value
@@ -318,7 +318,7 @@ class TestSamples:
                 for key, value in obj["stringData"].items()
                 if "password" in key or key.startswith(("client", "backup_at"))
             ]
-            for sample in ("file-store", *STORES, "client")
+            for sample in ("file-store", *STORES, "client", "functions")
         }
         assert not [value for found in values.values() for value in found if "placeholder" in value]
         assert min(len(value) for found in values.values() for value in found) >= 32

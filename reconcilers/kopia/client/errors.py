@@ -30,6 +30,8 @@ class Kind(Enum):
     SERVER_GONE = 23
     #: The server has trouble with its repository: storage away, object missing.
     REPOSITORY = 24
+    #: Another client changed the same thing at the same moment, each time.
+    CONFLICT = 25
     #: A file or folder could not be read, or has a name that Kopia would not keep.
     SOURCE_UNREADABLE = 30
     #: A file or folder changed or went while it was read, so that it could not be kept.

@@ -67,6 +67,10 @@ CHANGED: Final = (
     "{what} cannot be backed up: {failed} while it was read; nothing was kept; try again, or back "
     "up while nothing writes there"
 )
+CONFLICT: Final = (
+    "{what} cannot be backed up: another client changed policies of the repository at the same "
+    "moment, each time; try again"
+)
 NO_SOURCE: Final = "{what} cannot be backed up: it is not there; correct the path"
 OWNERS: Final = (
     "{what} cannot be restored with its owners, modes and times: {cause}; run as root with the "
@@ -204,6 +208,9 @@ _RULES: Final = (
         DAMAGED,
         _READS_SNAPSHOTS,
     ),
+    # snapshot/policy/policy_manager.go: each backup of a source that was named by hand replaces its
+    # policy, and each looks through those of all sources of the user
+    _Rule(_any(r"policy not found"), Kind.CONFLICT, CONFLICT, _READS_FILES),
     # snapshot/snapshotfs/objref.go; repo/manifest, repo/object
     _Rule(
         _any(

@@ -79,7 +79,7 @@ NO_WAY_IN: Final = (
     f"{STORAGE_KEY}, {SAS_TOKEN}, {CLIENT_SECRET}, or {FEDERATED} with the value true"
 )
 REASON_CREDENTIAL: Final = "CredentialInvalid"
-NOT_BASE64 = (
+NOT_BASE64: Final = (
     "key {key} of Secret {ref}, named by {field}, is not Base64, as keys of storage accounts are; "
     "copy it again"
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 from attrs import frozen
@@ -25,25 +25,25 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.context import ReconcileContext
     from reconcilers.repositoryserver.perobject import States
 
-REASON_FOREIGN_CHILD = "NameTaken"
-FOREIGN_CHILD = (
+REASON_FOREIGN_CHILD: Final = "NameTaken"
+FOREIGN_CHILD: Final = (
     "{kind} {namespace}/{name} exists and does not belong to this RepositoryServer, which needs "
     "the name; create the RepositoryServer under another name, or, if the {kind} is yours, give "
     "it another one"
 )
 
-WAITING_OWNER = (
+WAITING_OWNER: Final = (
     "{kind} {name} still belongs to a deleted RepositoryServer of this name; it is being deleted"
 )
 
-EVENT_POD_DELETED = "PodDeleted"
-EVENT_CHILD_RESTORED = "ChildRestored"
-CHILD_RESTORED = "{kind} {name} was not as it should be and has been restored"
+EVENT_POD_DELETED: Final = "PodDeleted"
+EVENT_CHILD_RESTORED: Final = "ChildRestored"
+CHILD_RESTORED: Final = "{kind} {name} was not as it should be and has been restored"
 
 
 # A webhook that changes a child as it is applied would do so again, and each write may wake the
 # resource. But it may be gone some day.
-MUTATED_SECONDS = 600.0
+MUTATED_SECONDS: Final = 600.0
 
 _log = structlog.get_logger()
 

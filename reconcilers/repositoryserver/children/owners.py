@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from reconcilers import resources
 from reconcilers.repositoryserver import api
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from controller.resource import Resource
 
 # What the removed controller called its children, before five random characters.
-REMOVED_CONTROLLER_PREFIXES = {
+REMOVED_CONTROLLER_PREFIXES: Final = {
     resources.PODS: "repo-server-pod-",
     resources.SERVICES: "repo-server-service-",
 }

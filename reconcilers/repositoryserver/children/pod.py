@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.children.secrets import ServerInputs
     from reconcilers.settings import PodDefaults
 
-_CACHE_SLACK_MB = 1024
+_CACHE_SLACK_MB: Final = 1024
 
 CONTAINER_SECURITY: Final = {
     "allowPrivilegeEscalation": False,
@@ -44,11 +44,11 @@ SCRATCH_MOUNTS: Final = (
 _PREFERRED: Final = "preferredDuringSchedulingIgnoredDuringExecution"
 
 # What the container asks a node for where the resource does not say it.
-DEFAULT_REQUESTS = {"cpu": "50m", "memory": "128Mi"}
+DEFAULT_REQUESTS: Final = {"cpu": "50m", "memory": "128Mi"}
 
 # Kopia, a Go program, frees memory before the kernel ends it; the rest is for what Go does not see.
-MEMORY_LIMIT_VARIABLE = "GOMEMLIMIT"
-MEMORY_LIMIT_SHARE = Decimal("0.9")
+MEMORY_LIMIT_VARIABLE: Final = "GOMEMLIMIT"
+MEMORY_LIMIT_SHARE: Final = Decimal("0.9")
 
 #: Where a credential finds the token of `spec.server.serviceAccountToken`.
 TOKEN_DIRECTORY: Final = "/var/run/secrets/cr.kanister.io/serviceaccount"  # noqa: S105 - a path

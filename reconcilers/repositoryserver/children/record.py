@@ -11,7 +11,7 @@ import hashlib
 import json
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import asdict, fields, frozen
 
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.api import RepositoryServer
 
 # What the names may take of an object's annotations, which the API server limits to 256 KiB.
-MAX_LENGTH = 8192
+MAX_LENGTH: Final = 8192
 
-_PROGRAM_LENGTH = 16
+_PROGRAM_LENGTH: Final = 16
 
 
 @frozen
 class Record:
     """What was known of the Secrets of a server.
 
-    Attributes:
+    Args:
         program: Which program knew it, see `program`; another one may make something else of them.
         inputs: State of what the server is started with, see `versions`.
         not_after: When the certificate expires.
@@ -65,7 +65,7 @@ class Record:
 class Records:
     """From what a process knows to the record on a ReplicaSet, and back.
 
-    Attributes:
+    Args:
         program: This program.
     """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from reconcilers.secrets.certificates import ServerCertificate
     from reconcilers.secrets.data import Admin
 
-KEY_CONFIG = "repository.config"
-KEY_PASSWORD = "repository-password"  # noqa: S105 - a key's name
-KEY_ADMIN_USERNAME = "admin-username"
-KEY_ADMIN_PASSWORD = "admin-password"  # noqa: S105 - a key's name
-KEY_CERTIFICATE = "tls.crt"
-KEY_PRIVATE_KEY = "tls.key"
+KEY_CONFIG: Final = "repository.config"
+KEY_PASSWORD: Final = "repository-password"  # noqa: S105 - a key's name
+KEY_ADMIN_USERNAME: Final = "admin-username"
+KEY_ADMIN_PASSWORD: Final = "admin-password"  # noqa: S105 - a key's name
+KEY_CERTIFICATE: Final = "tls.crt"
+KEY_PRIVATE_KEY: Final = "tls.key"
 
 
 @frozen
 class ServerInputs:
     """All that a server process is started with: one consistent reading of the user's Secrets.
 
-    Attributes:
+    Args:
         storage: Where the repository is.
         config: Kopia's repository configuration as JSON.
         password: The repository password.

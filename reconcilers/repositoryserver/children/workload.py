@@ -165,7 +165,7 @@ class WorkloadWriter:
         return self._applier.patch(current, resources.REPLICA_SETS, replica_set, change)
 
     def retire(self, current: ReconcileContext, replica_set: Mapping[str, Any], why: str) -> None:
-        """Take a ReplicaSet its pod away.
+        """Scale a ReplicaSet to no pod.
 
         Args:
             current: The reconcile.

@@ -165,7 +165,7 @@ class InputReader:
         return known, full
 
     def drop_known(self, current: ReconcileContext) -> None:
-        """Have the inputs of a resource read again in its next reconcile."""
+        """Drop what is known of the inputs: the next reconcile reads them."""
         self._state.of(current).inputs = None
 
     def setting(self, current: ReconcileContext) -> failures.Setting:

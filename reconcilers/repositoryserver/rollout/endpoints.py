@@ -6,7 +6,7 @@ The endpoints follow a pod that has become Ready a moment later, and until then 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from controller.conditions import conditions_of, get_condition, parse_time
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-LABEL_SERVICE = "kubernetes.io/service-name"
+LABEL_SERVICE: Final = "kubernetes.io/service-name"
 
 # How long a pod that has become Ready may lack its endpoint. Then it counts without: clusters may
 # route by other means, and nobody should wait for ever for what is not needed.
-LAG_SECONDS = 5.0
+LAG_SECONDS: Final = 5.0
 
 
 def service_of(endpoint_slice: Mapping[str, Any]) -> list[str]:

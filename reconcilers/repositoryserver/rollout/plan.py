@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
 
     from reconcilers.repositoryserver.children.loaded import WrittenUsers
 
-WHY_SUPERSEDED = "another pod has replaced it"
-WHY_DRAINED = "its drain time is over"
-WHY_ENDED = "it has ended"
-WHY_FAILED = "it keeps failing, and another try is made"
-WHY_IN_PLACE = "only one node can mount its claim, and the new pod is on another node"
+WHY_SUPERSEDED: Final = "another pod has replaced it"
+WHY_DRAINED: Final = "its drain time is over"
+WHY_ENDED: Final = "it has ended"
+WHY_FAILED: Final = "it keeps failing, and another try is made"
+WHY_IN_PLACE: Final = "only one node can mount its claim, and the new pod is on another node"
 
 # Long enough for an image to be pulled and for a volume to be attached where nothing is wrong.
-IN_PLACE_AFTER_SECONDS = 60.0
+IN_PLACE_AFTER_SECONDS: Final = 60.0
 # A claim with one of these and no other is mounted on one node at a time.
-_ONE_NODE_MODES = frozenset({"ReadWriteOnce", "ReadWriteOncePod"})
+_ONE_NODE_MODES: Final = frozenset({"ReadWriteOnce", "ReadWriteOncePod"})
 
 # kube-scheduler, plugins volumerestrictions and volumebinding.
-_VOLUME_CONFLICT = re.compile(r"ReadWriteOncePod|volume node affinity conflict")
+_VOLUME_CONFLICT: Final = re.compile(r"ReadWriteOncePod|volume node affinity conflict")
 
 # A pod on a lost node stays for as long as nobody confirms its end. This long after its time to end
 # it counts as ended.
-UNCONFIRMED_SECONDS = 60.0
+UNCONFIRMED_SECONDS: Final = 60.0
 
 # What a time to drain that nobody can read counts as.
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
 @frozen
@@ -134,7 +134,7 @@ class RolloutState:
 class Retirement:
     """What is to become of the pods that are no longer wanted.
 
-    Attributes:
+    Args:
         drain: Pods whose time to drain begins.
         delete: Pods whose time is over, each with the reason.
         stay: Pods that are left to their sessions.

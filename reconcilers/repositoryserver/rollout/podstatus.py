@@ -30,75 +30,79 @@ if TYPE_CHECKING:
 
     from reconcilers.repositoryserver.verdict import PodContext
 
-REASON_UNSCHEDULABLE = "PodUnschedulable"
-REASON_CLAIM_MISSING = "ClaimMissing"
-REASON_IMAGE = "ImagePullFailed"
-REASON_CONTAINER = "ContainerNotCreated"
-CLAIM_MISSING = (
+REASON_UNSCHEDULABLE: Final = "PodUnschedulable"
+REASON_CLAIM_MISSING: Final = "ClaimMissing"
+REASON_IMAGE: Final = "ImagePullFailed"
+REASON_CONTAINER: Final = "ContainerNotCreated"
+CLAIM_MISSING: Final = (
     "PersistentVolumeClaim {namespace}/{claim}, named by key claimName of Secret {location}, does "
     "not exist; create it or correct the key"
 )
-UNSCHEDULABLE = (
+UNSCHEDULABLE: Final = (
     "no node can run pod {pod}: {cause}; fix the nodes or the volume, or change resources, "
     "nodeSelector or tolerations of spec.server"
 )
-IMAGE = (
+IMAGE: Final = (
     "image {image} of pod {pod} cannot be pulled: {cause}; correct the image in --server-image of "
     "the controller, or in spec.server.podOverride if that names one, or name a Secret for its "
     "registry in spec.server.imagePullSecrets"
 )
-CONTAINER = "the container of pod {pod} cannot be created: {cause}; see the events of the pod"
-REASON_NODE_LOST = "NodeLost"
-NODE_LOST = (
+CONTAINER: Final = (
+    "the container of pod {pod} cannot be created: {cause}; see the events of the pod"
+)
+REASON_NODE_LOST: Final = "NodeLost"
+NODE_LOST: Final = (
     "node {node} does not answer, so the state of pod {pod} is unknown; bring the node back, or, "
     "if it is gone for good, delete the Node, and the pod is created on another one"
 )
 #: Seconds after its time to end from which a pod counts as one that does not end.
 STUCK_SECONDS: Final = 60.0
-REASON_STUCK = "PodStuckTerminating"
-STUCK = (
+REASON_STUCK: Final = "PodStuckTerminating"
+STUCK: Final = (
     "pod {pod} on node {node} should have ended by {since} and may still hold "
     "PersistentVolumeClaim {claim}, so another pod waits; mend the node or its volume, or, if "
     "nothing of it runs any more, kubectl -n {namespace} delete pod {pod} --force --grace-period=0"
 )
-REASON_POD_ENDED = "PodEnded"
-POD_ENDED = "pod {pod} has ended and is being replaced: {cause}"
+REASON_POD_ENDED: Final = "PodEnded"
+POD_ENDED: Final = "pod {pod} has ended and is being replaced: {cause}"
 
-WAITING_POD = "a pod of ReplicaSet {name} is being created"
-WAITING_DELETION = "pod {pod} is being deleted, and another one takes its place"
-WAITING_CONTAINER = (
+WAITING_POD: Final = "a pod of ReplicaSet {name} is being created"
+WAITING_DELETION: Final = "pod {pod} is being deleted, and another one takes its place"
+WAITING_CONTAINER: Final = (
     "the container of pod {pod} is starting; if this lasts, see the events of the pod"
 )
-WAITING_IMAGE = (
+WAITING_IMAGE: Final = (
     "the node pulls image {image} and starts the container of pod {pod}; if this lasts, see the "
     "events of the pod"
 )
-WAITING_INIT_CONTAINER = "pod {pod} waits for its init container {container}: {cause}"
-WAITING_SERVER = (
+WAITING_INIT_CONTAINER: Final = "pod {pod} waits for its init container {container}: {cause}"
+WAITING_SERVER: Final = (
     "Kopia is opening the repository in pod {pod}; if this lasts, see the log of the pod"
 )
-WAITING_RESTART = "Kopia exited with code {code} in pod {pod}; the kubelet is starting it again"
-WAITING_PROBE = (
+WAITING_RESTART: Final = (
+    "Kopia exited with code {code} in pod {pod}; the kubelet is starting it again"
+)
+WAITING_PROBE: Final = (
     "pod {pod} fails its readiness probe; if this lasts, {storage} may be away: check it"
 )
-WAITING_READY = "the server answers in pod {pod}, but the pod is not Ready: {cause}"
+WAITING_READY: Final = "the server answers in pod {pod}, but the pod is not Ready: {cause}"
 
 # The scheduler tries again with the same pod: a fault that it no longer reports is over.
-_OF_THE_SCHEDULER = frozenset({REASON_UNSCHEDULABLE, REASON_CLAIM_MISSING})
-_IMAGE_REASONS = frozenset(
+_OF_THE_SCHEDULER: Final = frozenset({REASON_UNSCHEDULABLE, REASON_CLAIM_MISSING})
+_IMAGE_REASONS: Final = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
 )
-_CREATION_REASONS = frozenset(
+_CREATION_REASONS: Final = frozenset(
     {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 )
-_CONTAINER_CREATING = "ContainerCreating"
-_BEING_CREATED = frozenset({_CONTAINER_CREATING, "PodInitializing"})
-_HAS_SANDBOX = "PodReadyToStartContainers"
-CRASH_LOOP = "CrashLoopBackOff"
+_CONTAINER_CREATING: Final = "ContainerCreating"
+_BEING_CREATED: Final = frozenset({_CONTAINER_CREATING, "PodInitializing"})
+_HAS_SANDBOX: Final = "PodReadyToStartContainers"
+CRASH_LOOP: Final = "CrashLoopBackOff"
 # Somebody has given the pod a readiness gate.
-_GATES_NOT_READY = "ReadinessGatesNotReady"
+_GATES_NOT_READY: Final = "ReadinessGatesNotReady"
 # Phases that a pod does not come back from.
-ENDED_PHASES = frozenset({"Failed", "Succeeded"})
+ENDED_PHASES: Final = frozenset({"Failed", "Succeeded"})
 
 
 def examine(

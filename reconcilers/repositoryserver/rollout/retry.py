@@ -6,8 +6,10 @@ five minutes; whoever mends a storage should not have to wait that long.
 
 from __future__ import annotations
 
-MIN_SECONDS = 5.0
-MAX_SECONDS = 60.0
+from typing import Final
+
+MIN_SECONDS: Final = 5.0
+MAX_SECONDS: Final = 60.0
 
 
 def pause(failing_seconds: float, shortest: float = MIN_SECONDS) -> float:

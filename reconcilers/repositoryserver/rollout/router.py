@@ -188,7 +188,7 @@ class ServiceRouter:
         *,
         settled: bool,
     ) -> bool:
-        """Take a revision's pod away, and the ReplicaSet once that has ended.
+        """Scale a revision to no pod, and delete the ReplicaSet once that has ended.
 
         Returns:
             Whether the ReplicaSet was deleted.
@@ -236,7 +236,7 @@ class ServiceRouter:
         update: UpdateRevision,
         holder: Mapping[str, Any] | None,
     ) -> bool:
-        """Take away a pod that serves if its successor waits for the claim that it holds."""
+        """Scale down the revision of a pod whose successor waits for the claim that it holds."""
         if holder is None or not update.claim:
             return False
         if not plan.in_each_others_way(update.pod, holder, self._clock.now()):

@@ -50,6 +50,15 @@ class Strays:
         found = self._caches.pods.by_index(INDEX_RELEASED, names.versioned_prefix(request.name))
         return [pod for pod in found if pod["metadata"]["namespace"] == request.namespace]
 
+    def undecided(self, current: ReconcileContext, update: str) -> list[Mapping[str, Any]]:
+        """Return the pods that nobody owns while nobody can say whether they have to go.
+
+        Args:
+            current: The reconcile.
+            update: Hash of the update revision; empty while it is not known.
+        """
+        return [] if update else self.released(current.request)
+
     def ensure_pruned(self, current: ReconcileContext, update: str) -> None:
         """Delete the pods of a server whose ReplicaSet is gone, once its update revision is known.
 

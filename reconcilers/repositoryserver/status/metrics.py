@@ -6,7 +6,7 @@ started lacks none, and a replica that stands by has the same series as the one 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from controller.resource import Object
 
-IDENTITY = ("namespace", "name")
+IDENTITY: Final = ("namespace", "name")
 
 
 class RepositoryServerCollector(Collector):

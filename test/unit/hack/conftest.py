@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,3 +36,30 @@ def scripted_kubectl(tmp_path: Path) -> Callable[[str], Kubectl]:
         return Kubectl(str(program), ("--context=mine",))
 
     return make
+
+
+@pytest.fixture
+def run_script(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Return a way to run a script of a client, with programs that stand for those of its image.
+
+    They find what they are to do in the folder $HERE, which is `tmp_path`.
+    """
+
+    def run(
+        script: str, programs: dict[str, str], text: str, *arguments: str
+    ) -> subprocess.CompletedProcess[str]:
+        for name, program in programs.items():
+            (tmp_path / name).write_text(f"#!/bin/sh\n{program}")
+            (tmp_path / name).chmod(0o700)
+        path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
+        return subprocess.run(  # noqa: S603 - a script of ours
+            ["/bin/sh", "-c", script, "sh", *arguments],
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+            env={"PATH": path, "HERE": str(tmp_path)},
+        )
+
+    return run

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,9 +12,13 @@ from benchlib.recover import ACCEPTED, FAILS, REACHED, TRIES, Again, Recovery
 from clusterlib.errors import ClusterError
 
 if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
     from pathlib import Path
 
     from demolib.objects import Object
+
+    Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def pod(uid: str = "1", restarts: int | None = 0, *, ready: bool = True) -> Object:
@@ -157,41 +159,30 @@ def test_what_kubernetes_does_alone_is_limited(seconds: list[float], *, within: 
 # Kopia takes whoever has the password.
 PROGRAMS = {
     "nc": """\
-read -r listens <"$STEPS"
-sed -i 1d "$STEPS"
+read -r listens <"$HERE/steps"
+sed -i 1d "$HERE/steps"
 exit "$listens"
 """,
     "kopia": """\
-echo "$@" >"$STEPS.arguments"
+echo "$@" >"$HERE/arguments"
 [ "$KOPIA_PASSWORD" = right ]
 """,
     "usleep": "",
 }
+ARGUMENTS = Server("server-00", "service.bench.svc", "ab" * 32, "backup").arguments(
+    "here", "client-0"
+)
 
 
-def run_client(folder: Path, script: str, steps: list[int], text: str) -> list[str]:
-    for name, program in PROGRAMS.items():
-        (folder / name).write_text(f"#!/bin/sh\n{program}")
-        (folder / name).chmod(0o700)
-    (folder / "steps").write_text("".join(f"{step}\n" for step in steps))
-    server = Server("server-00", "service.bench.svc", "ab" * 32, "backup")
-    path = os.pathsep.join([str(folder), os.environ["PATH"]])
-    ran = subprocess.run(  # noqa: S603 - a script of ours
-        ["/bin/sh", "-c", script, "sh", *server.arguments("here", "client-0")],
-        input=text,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-        env={"PATH": path, "STEPS": str(folder / "steps")},
-    )
-    return ran.stdout.split()
+def test_the_restless_client_ends_once_it_is_accepted_after_it_was_refused(
+    run_script: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "steps").write_text("1\n0\n0\n1\n1\n0\n")
 
+    ran = run_script(recover.RESTLESS, PROGRAMS, "right\n", *ARGUMENTS)
 
-def test_the_restless_client_ends_once_it_is_accepted_after_it_was_refused(tmp_path: Path) -> None:
-    said = run_client(tmp_path, recover.RESTLESS, [1, 0, 0, 1, 1, 0], "right\n")
-
-    assert said == [
+    assert ran.returncode == 0
+    assert ran.stdout.split() == [
         *(TRIES, FAILS, TRIES, REACHED, ACCEPTED),
         *(TRIES, REACHED, ACCEPTED, TRIES, FAILS),
         *(TRIES, FAILS, TRIES, REACHED, ACCEPTED),
@@ -199,10 +190,12 @@ def test_the_restless_client_ends_once_it_is_accepted_after_it_was_refused(tmp_p
 
 
 def test_the_patient_client_begins_when_it_is_told_to_with_the_password_off_its_arguments(
-    tmp_path: Path,
+    run_script: Run, tmp_path: Path
 ) -> None:
-    assert run_client(tmp_path, recover.PATIENT, [], "right\n\n") == [ACCEPTED]
-    assert (tmp_path / "steps.arguments").read_text().split() == [
+    ran = run_script(recover.PATIENT, PROGRAMS, "right\n\n", *ARGUMENTS)
+
+    assert ran.stdout.split() == [ACCEPTED]
+    assert (tmp_path / "arguments").read_text().split() == [
         *("--log-level=error", "repository", "connect", "server"),
         "--url=https://service.bench.svc:51515",
         f"--server-cert-fingerprint={'ab' * 32}",

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from benchlib import rotate
+from benchlib.client import Server
 from benchlib.figures import Spread
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Run = Callable[..., subprocess.CompletedProcess[str]]
+
+# Stands for Kopia, which refuses a client as often as a file has lines.
+KOPIA = """\
+grep -q . "$HERE/refusals" || exit 0
+sed -i 1d "$HERE/refusals"
+exit 1
+"""
 
 
 def test_the_worst_change_and_the_time_of_each_of_many_users_are_told(
@@ -28,3 +45,24 @@ def test_the_worst_change_and_the_time_of_each_of_many_users_are_told(
 )
 def test_the_median_and_the_worst_are_limited(seconds: list[float], *, within: bool) -> None:
     assert rotate.report(Spread.of(seconds), 1.0, users=1)["within_limits"] is within
+
+
+@pytest.mark.parametrize(
+    ("refusals", "said", "code"),
+    [
+        pytest.param(3, "refused", 0, id="the change is accepted in the end"),
+        pytest.param(0, "accepted before the change", 1, id="nothing was changed"),
+    ],
+)
+def test_a_client_is_refused_before_it_is_accepted(
+    run_script: Run, tmp_path: Path, refusals: int, said: str, code: int
+) -> None:
+    (tmp_path / "refusals").write_text("once\n" * refusals)
+    server = Server("server-00", "service.bench.svc", "ab" * 32, "backup")
+
+    ran = run_script(
+        rotate.CLIENT, {"kopia": KOPIA}, "password\n", *server.arguments("here", "client-0")
+    )
+
+    assert (ran.stdout.strip(), ran.returncode) == (said, code)
+    assert (tmp_path / "refusals").read_text() == ""

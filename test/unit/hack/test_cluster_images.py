@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -96,8 +96,21 @@ def test_a_changed_base_gives_another_controller_image(monkeypatch: pytest.Monke
     assert builder.archive(images.CONTROLLER) != before
 
 
-def test_the_base_is_built_before_what_stands_on_it() -> None:
-    assert images.with_base([images.KOPIA, images.CONTROLLER])[0] == images.BASE
+def test_another_kopia_gives_another_controller_image() -> None:
+    known = components.load()
+    kopia = known.groups["kopia"]
+    newer = replace(known, groups=known.groups | {"kopia": replace(kopia, version="v0.24.0")})
+
+    archives = {Builder(one).archive(images.CONTROLLER) for one in (known, newer)}
+
+    assert len(archives) == 2
+
+
+def test_what_an_image_is_built_from_is_built_before_it() -> None:
+    with_kopia = [images.BASE, images.KOPIA, images.CONTROLLER]
+
+    assert images.with_base([images.KOPIA, images.CONTROLLER]) == with_kopia
+    assert images.with_base([images.CONTROLLER]) == with_kopia
     assert images.with_base([images.KOPIA]) == [images.KOPIA]
 
 

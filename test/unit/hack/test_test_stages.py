@@ -93,7 +93,8 @@ def test_shell_scripts_are_known_by_their_first_line(tmp_path: Path) -> None:
 
 
 def test_clusters_of_killed_runs_are_orphans() -> None:
-    killed = ["test-e2e-1", "test-e2e-local-1", "test-integration-1", "test-outages-1"]
+    kinds = ("e2e", "e2e-local", "integration", "outages", "controllers")
+    killed = [f"test-{kind}-1" for kind in kinds]
     others = ["test-e2e-2", "demo", "test-e2e-x", "my-test-e2e-1", "test-mine-1"]
 
     assert cluster.orphans([*killed, *others], lambda pid: pid == 2) == killed

@@ -8,7 +8,7 @@ import pytest
 
 from fakes import objects
 from fakes.apiclient import Action
-from fakes.world import READ_INPUTS, READ_USERS, SERVICE, WRITE_STATUS
+from fakes.world import READ_INPUTS, READ_USERS, SERVICE, USER, WRITE_STATUS
 from reconcilers import resources
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.caches import owner_uids
@@ -160,6 +160,21 @@ class TestStray:
         settled.reconcile()
 
         assert former["metadata"]["name"] not in {pod["metadata"]["name"] for pod in settled.pods()}
+
+    def test_is_told_of_changed_users_while_nobody_knows_what_is_to_be(
+        self, settled: World
+    ) -> None:
+        """While an input is wrong it is not deleted: it may be of the newest revision."""
+        pod = settled.pod()
+        settled.drop_secret(objects.TLS)
+        _lose(settled, pod)
+        settled.change_secret(objects.users_secret({"app": "other"}))
+
+        settled.reconcile()
+
+        assert settled.stored(pod)["metadata"]["uid"] == pod["metadata"]["uid"]
+        assert settled.may_connect() == {USER: "other"}
+        assert settled.kopia.ran() == ["load users"]
 
     @pytest.mark.parametrize("is_kept", [False, True])
     def test_of_the_newest_revision_is_deleted_once_it_has_ended(

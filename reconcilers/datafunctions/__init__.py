@@ -1,0 +1,1 @@
+"""Data functions: programs that back up and restore through a repository server, in any pod."""

@@ -1,0 +1,152 @@
+"""A RepositoryServer by its name: address and certificate from its status.
+
+The user is that of the environment or of a mounted Secret. Then the right to get this one resource
+is all that it needs, as in manifests/samples/functions. Otherwise it reads the Secrets with the
+resource's users, and needs the right to get those.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from prometheus_client import CollectorRegistry
+
+from controller.clock import SystemClock
+from controller.errors import ClientError, ConfigError, Forbidden, NotFound
+from controller.metrics import Metrics
+from controller.rest.client import Client
+from controller.rest.kubeconfig import current_namespace, load_api_client
+from controller.rest.transport import Transport
+from reconcilers import resources
+from reconcilers.datafunctions.connect import folders, users
+from reconcilers.datafunctions.connect.wanted import PASSWORD_VARIABLE
+from reconcilers.datafunctions.errors import Refused
+from reconcilers.kopia.client.errors import ClientFailed, Kind
+from reconcilers.kopia.client.model import ServerConnection
+from reconcilers.repositoryserver import api
+from reconcilers.secrets.data import trimmed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from controller.resource import Object, Resource
+    from reconcilers.datafunctions.connect.wanted import Wanted
+
+MISSING: Final = "--repository-server: there is no {kind} {namespace}/{name}"
+FORBIDDEN: Final = (
+    "--repository-server: this service account may not get {kind} {namespace}/{name}; apply "
+    "a Role as in manifests/samples/functions"
+)
+NOT_ANSWERED: Final = "--repository-server: the API server has not answered: {reason}"
+NO_API_SERVER: Final = "--repository-server: {reason}"
+NO_ADDRESS: Final = (
+    "RepositoryServer {namespace}/{name} has no server yet; see its condition Available"
+)
+
+
+class Api(Protocol):
+    """Reads objects of the API server."""
+
+    def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        """Return one object."""
+
+
+def connection_of(wanted: Wanted) -> ServerConnection:
+    """Return the connection to a RepositoryServer.
+
+    Args:
+        wanted: The options.
+
+    Raises:
+        Refused: There is no API server, resource or Secret, it may not be read, or it has no user
+            that fits.
+        ClientFailed: It has no server yet, or the API server has not answered.
+        InvalidRequest: A value cannot work.
+    """
+    try:
+        client = Client(
+            Transport(
+                load_api_client(wanted.kubeconfig),
+                clock=SystemClock(),
+                metrics=Metrics(CollectorRegistry()),
+            ),
+            field_manager="repository-server-functions",
+        )
+        return read(client, wanted, current_namespace(wanted.kubeconfig))
+    except (ConfigError, OSError) as error:
+        raise Refused(NO_API_SERVER.format(reason=error)) from None
+
+
+def read(client: Api, wanted: Wanted, own_namespace: str) -> ServerConnection:
+    """Return the connection to a RepositoryServer.
+
+    Args:
+        client: Of the API server.
+        wanted: The options.
+        own_namespace: The namespace where `wanted` names none.
+
+    Raises:
+        Refused: As of `connection_of`.
+        ClientFailed: As of `connection_of`.
+        InvalidRequest: As of `connection_of`.
+    """
+    namespace, _, name = wanted.repository_server.rpartition("/")
+    namespace = namespace or own_namespace
+    server = _get(client, api.REPOSITORY_SERVERS, namespace, name)
+    info = (server.get("status") or {}).get("serverInfo") or {}
+    if not info.get("serviceName") or not info.get("tlsFingerprint"):
+        message = NO_ADDRESS.format(namespace=namespace, name=name)
+        raise ClientFailed(Kind.CANNOT_CONNECT, message)
+    user = folders.user_of(wanted, variable=PASSWORD_VARIABLE)
+    if user is None:
+        values: dict[str, str] = {}
+        for secret, username in _accesses(server):
+            values |= _passwords(client, secret, username, namespace)
+        user = users.choose(
+            values,
+            where=f"RepositoryServer {namespace}/{name}",
+            username=wanted.username,
+            hostname=wanted.hostname,
+        )
+    return ServerConnection(
+        url=wanted.url or f"https://{info['serviceName']}.{namespace}.svc:{api.PORT}",
+        username=user.username,
+        hostname=user.hostname,
+        password=user.password,
+        fingerprint=wanted.fingerprint or info["tlsFingerprint"],
+    )
+
+
+def _accesses(server: Object) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """Return the Secrets with users and, for those whose keys are hosts, the name of the user."""
+    spec = server["spec"]["server"]
+    named = [spec["userAccess"]] if "userAccess" in spec else []
+    if not named:
+        yield spec["userAccessSecretRef"], ""
+    for access in (*named, *(spec.get("additionalUserAccess") or ())):
+        yield access["userAccessSecretRef"], access["username"]
+
+
+def _passwords(
+    client: Api, reference: Mapping[str, Any], username: str, namespace: str
+) -> dict[str, str]:
+    secret = _get(
+        client, resources.SECRETS, reference.get("namespace") or namespace, reference["name"]
+    )
+    return {
+        f"{username}{users.AT}{key}" if username else key: trimmed(base64.b64decode(value).decode())
+        for key, value in (secret.get("data") or {}).items()
+    }
+
+
+def _get(client: Api, resource: Resource, namespace: str, name: str) -> Object:
+    words = {"kind": resource.kind, "namespace": namespace, "name": name}
+    try:
+        return client.get(resource, namespace, name)
+    except NotFound:
+        raise Refused(MISSING.format(**words)) from None
+    except Forbidden:
+        raise Refused(FORBIDDEN.format(**words)) from None
+    except ClientError as error:
+        raise ClientFailed(Kind.CANNOT_CONNECT, NOT_ANSWERED.format(reason=error)) from None

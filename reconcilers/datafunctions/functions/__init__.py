@@ -1,0 +1,1 @@
+"""The eleven data functions, one module each; `catalogue` has all of them."""

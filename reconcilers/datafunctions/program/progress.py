@@ -1,0 +1,176 @@
+"""How far a run is: a bar on a terminal, a line from time to time elsewhere."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final, Protocol
+
+from attrs import define, field
+
+from reconcilers.datafunctions import units
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import TextIO
+
+    from controller.clock import Clock
+    from reconcilers.kopia.client.model import Progress
+
+#: Seconds between two lines.
+LINE_SECONDS: Final = 30.0
+
+_MINUTE: Final = 60
+_HOUR: Final = 3600
+
+
+class Reporter(Protocol):
+    """Shows how far a run is."""
+
+    def update(self, what: str, progress: Progress) -> None:
+        """Show it. Called often, and for several pods on several threads.
+
+        Args:
+            what: Which piece of the work.
+            progress: How far that is.
+        """
+
+    def close(self) -> None:
+        """Show nothing more."""
+
+
+@define
+class Pieces:
+    """The pieces of the work, and how far they are together.
+
+    Args:
+        progress: By piece.
+    """
+
+    progress: dict[str, Progress] = field(factory=dict)
+
+    @property
+    def files(self) -> int:
+        """The number of files that are done."""
+        return sum(one.files for one in self.progress.values())
+
+    @property
+    def size(self) -> int:
+        """Their bytes."""
+        return sum(one.size for one in self.progress.values())
+
+    @property
+    def total(self) -> int | None:
+        """The bytes that there will be; None while one piece does not know."""
+        totals = [one.total_size for one in self.progress.values()]
+        return sum(filter(None, totals)) if all(totals) else None
+
+    @property
+    def rate(self) -> float:
+        """Bytes a second."""
+        return sum(one.rate for one in self.progress.values())
+
+
+def line(progress: Mapping[str, Progress]) -> str:
+    """Return how far the pieces are together, in words.
+
+    Args:
+        progress: By piece.
+    """
+    pieces = Pieces(dict(progress))
+    done = f"{pieces.files} files, {units.decimal(pieces.size)}"
+    rate = f"{units.decimal(int(pieces.rate))}/s"
+    total = pieces.total
+    if not total:
+        return f"{done}, {rate}"
+    percent = min(100, pieces.size * 100 // total)
+    parts = [f"{done} of {units.decimal(total)} ({percent} %)", rate]
+    if pieces.rate:
+        parts.append(f"{_duration(max(0, total - pieces.size) / pieces.rate)} left")
+    return ", ".join(parts)
+
+
+class Lines:
+    """Prints a line every 30 seconds.
+
+    Args:
+        stream: Where to.
+        clock: The time.
+    """
+
+    def __init__(self, stream: TextIO, clock: Clock) -> None:
+        """Count the seconds from now."""
+        self._stream = stream
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._progress: dict[str, Progress] = {}
+        self._due = clock.monotonic() + LINE_SECONDS
+
+    def update(self, what: str, progress: Progress) -> None:
+        """Print a line if it is time."""
+        with self._lock:
+            self._progress[what] = progress
+            if self._clock.monotonic() < self._due:
+                return
+            self._due = self._clock.monotonic() + LINE_SECONDS
+            self._stream.write(f"{line(self._progress)}\n")
+            self._stream.flush()
+
+    def close(self) -> None:
+        """Print nothing more."""
+
+
+class Bar:
+    """Draws a bar.
+
+    Args:
+        stream: A terminal.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        """Draw nothing before something is known."""
+        # Not needed where the program runs as a rule, and as long to import as all of the rest.
+        from tqdm import tqdm  # noqa: PLC0415 - see above
+
+        # The thread with which it would redraw a bar that nobody moves.
+        tqdm.monitor_interval = 0
+        self._lock = threading.Lock()
+        self._pieces = Pieces()
+        self._bar = tqdm(file=stream, unit="B", unit_scale=True, dynamic_ncols=True, leave=False)
+
+    def update(self, what: str, progress: Progress) -> None:
+        """Move the bar."""
+        with self._lock:
+            self._pieces.progress[what] = progress
+            self._bar.total = self._pieces.total
+            self._bar.set_postfix_str(f"{self._pieces.files} files", refresh=False)
+            # A retry begins anew.
+            self._bar.update(self._pieces.size - self._bar.n)
+
+    def refresh(self) -> None:
+        """Draw it now, not when it is next due."""
+        with self._lock:
+            self._bar.refresh()
+
+    def close(self) -> None:
+        """Take the bar away."""
+        with self._lock:
+            self._bar.close()
+
+
+def reporter(stream: TextIO, clock: Clock) -> Reporter:
+    """Return what fits where the program writes to.
+
+    Args:
+        stream: Standard error.
+        clock: The time.
+    """
+    return Bar(stream) if stream.isatty() else Lines(stream, clock)
+
+
+def _duration(seconds: float) -> str:
+    whole = round(seconds)
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
+    return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"

@@ -1,0 +1,124 @@
+"""What several functions do: back up a folder of the workload, restore a snapshot to one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from reconcilers.datafunctions import places, units
+from reconcilers.datafunctions.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from reconcilers.datafunctions.function import Run
+    from reconcilers.datafunctions.sources import Source
+    from reconcilers.kopia.client.model import Snapshot
+
+NOT_THERE: Final = (
+    "argument {argument}: there is no {path} in this pod; mount the volume there, or give the "
+    "folder below which it is mounted as --root"
+)
+BACKED_UP: Final = "backed up {path}: {files} files, {size}, as snapshot {id}"
+RESTORED: Final = "restored {path}: {files} files, {size}, of snapshot {id}"
+LEFT_OUT: Final = (
+    "{files} files and {directories} folders of {path} are not in the snapshot: a policy of the "
+    "repository, a .kopiaignore file or a CACHEDIR.TAG leaves them out"
+)
+
+
+def back_up(
+    run: Run,
+    path: str,
+    *,
+    argument: str,
+    source: Source,
+    tags: Mapping[str, str],
+    root: Path | None = None,
+    what: str = "",
+) -> Snapshot:
+    """Back up a folder of the workload, and return the snapshot.
+
+    Args:
+        run: The run.
+        path: Absolute path in a pod of the workload.
+        argument: Name of the argument with the path, for the message.
+        source: What the snapshot is of.
+        tags: Its tags.
+        root: Below which the workload's files are in this pod. Default: that of the run.
+        what: What is backed up, in a word, for the progress. Default: the path.
+
+    Raises:
+        Refused: It is not in this pod.
+        ClientFailed: It cannot be backed up.
+    """
+    folder = places.in_pod(root or run.root, path)
+    if not folder.exists():
+        raise Refused(NOT_THERE.format(argument=argument, path=folder))
+    snapshot = run.client.back_up(
+        folder,
+        source=source.path,
+        tags=tags,
+        force_hash=source.force_hash,
+        on_progress=run.progress_of(what or path),
+    )
+    words = {"path": path, "id": snapshot.id, "size": units.decimal(snapshot.size)}
+    run.say(BACKED_UP.format(files=snapshot.files, **words))
+    if snapshot.excluded_files or snapshot.excluded_directories:
+        run.warn(
+            LEFT_OUT.format(
+                files=snapshot.excluded_files,
+                directories=snapshot.excluded_directories,
+                path=path,
+            )
+        )
+    return snapshot
+
+
+def restore(
+    run: Run,
+    snapshot: str,
+    target: places.Target,
+    *,
+    root: Path | None = None,
+    what: str = "",
+) -> None:
+    """Restore a snapshot, or a folder of it, to a folder of the workload.
+
+    Args:
+        run: The run.
+        snapshot: Its id.
+        target: What of it, and where to.
+        root: Below which the workload's files are in this pod. Default: that of the run.
+        what: What is restored, in a word, for the progress. Default: the path.
+
+    Raises:
+        ClientFailed: It cannot be restored.
+    """
+    folder = places.in_pod(root or run.root, target.path)
+    restored = run.client.restore(
+        snapshot,
+        folder,
+        path=target.within,
+        sparse=run.sparse,
+        on_progress=run.progress_of(what or target.path),
+    )
+    words = {"path": folder, "id": snapshot, "size": units.decimal(restored.size)}
+    run.say(RESTORED.format(files=restored.files, **words))
+
+
+def check_mounted(run: Run, paths: Iterable[str], *, argument: str) -> None:
+    """Refuse paths of the workload that this pod does not see.
+
+    Args:
+        run: The run.
+        paths: Absolute paths in a pod of the workload.
+        argument: Name of the argument with the paths, for the message.
+
+    Raises:
+        Refused: One is not in this pod.
+    """
+    for path in paths:
+        folder = places.in_pod(run.root, places.absolute(argument, path))
+        if not folder.is_dir():
+            raise Refused(NOT_THERE.format(argument=argument, path=folder))

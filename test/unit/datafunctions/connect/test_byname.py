@@ -1,0 +1,189 @@
+"""A RepositoryServer by its name."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from attrs import define, field
+
+from controller.errors import Forbidden, NotFound, TransportError
+from reconcilers.datafunctions.connect.byname import read
+from reconcilers.datafunctions.connect.wanted import Wanted
+from reconcilers.datafunctions.errors import Refused
+from reconcilers.kopia.client.errors import ClientFailed, Kind
+from reconcilers.kopia.client.model import ServerConnection
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from controller.resource import Object, Resource
+
+PASSWORD = "hunter2"
+FINGERPRINT = "ab" * 32
+EXPECTED = ServerConnection(
+    "https://repo-server-files.kanister.svc:51515", "backup", "client", PASSWORD, FINGERPRINT
+)
+
+
+def server(**spec: Any) -> Object:
+    access = {"username": "backup", "userAccessSecretRef": {"name": "users"}}
+    return {
+        "metadata": {"name": "files", "namespace": "kanister"},
+        "spec": {"server": spec or {"userAccess": access}},
+        "status": {
+            "serverInfo": {"serviceName": "repo-server-files", "tlsFingerprint": FINGERPRINT}
+        },
+    }
+
+
+def secret(**values: str) -> Object:
+    return {"data": {key: base64.b64encode(one.encode()).decode() for key, one in values.items()}}
+
+
+@define
+class Server:
+    """An API server with a few objects, and refusals in place of some."""
+
+    objects: dict[tuple[str, str], Object | Exception]
+    asked: list[tuple[str, str, str]] = field(factory=list)
+
+    def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        self.asked.append((resource.kind, namespace, name))
+        found = self.objects.get((resource.kind, name), NotFound(404, "NotFound", "not found"))
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+def api(
+    resource: Object | Exception, users: Object | Exception, more: Object | None = None
+) -> Server:
+    objects: dict[tuple[str, str], Object | Exception] = {
+        ("RepositoryServer", "files"): resource,
+        ("Secret", "users"): users,
+    }
+    return Server(objects | ({("Secret", "more"): more} if more else {}))
+
+
+def test_it_reads_the_resource_and_the_secret_with_its_users_and_nothing_else() -> None:
+    asked = api(server(), secret(client=f"{PASSWORD}\n"))
+
+    assert read(asked, Wanted(repository_server="kanister/files"), "shop") == EXPECTED
+    assert asked.asked == [
+        ("RepositoryServer", "kanister", "files"),
+        ("Secret", "kanister", "users"),
+    ]
+
+
+def test_with_a_password_of_its_own_it_reads_the_resource_alone() -> None:
+    asked = api(server(), Forbidden(403, "Forbidden", "forbidden"))
+    wanted = Wanted(
+        repository_server="kanister/files",
+        username="backup",
+        hostname="client",
+        password=PASSWORD,
+    )
+
+    assert read(asked, wanted, "shop") == EXPECTED
+    assert asked.asked == [("RepositoryServer", "kanister", "files")]
+
+
+def test_a_user_that_is_mounted_counts_more_than_the_resource_s(tmp_path: Path) -> None:
+    (tmp_path / "client").write_text(PASSWORD)
+    asked = api(server(), Forbidden(403, "Forbidden", "forbidden"))
+    wanted = Wanted(repository_server="kanister/files", username="backup", user=tmp_path)
+
+    assert read(asked, wanted, "shop") == EXPECTED
+
+
+def test_without_a_namespace_it_is_in_that_of_the_pod() -> None:
+    found = read(api(server(), secret(client=PASSWORD)), Wanted(repository_server="files"), "own")
+
+    assert found.url == "https://repo-server-files.own.svc:51515"
+
+
+ACCESS = {"username": "backup", "userAccessSecretRef": {"name": "users"}}
+MORE = {"username": "restore", "userAccessSecretRef": {"name": "more"}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "users", "wanted"),
+    [
+        pytest.param(
+            {"userAccessSecretRef": {"name": "users"}},
+            secret(backup_at_client=PASSWORD),
+            {},
+            id="the design document's spelling",
+        ),
+        pytest.param(
+            {"userAccess": ACCESS, "additionalUserAccess": [MORE]},
+            secret(client=PASSWORD),
+            {"username": "backup"},
+            id="the user of one of several accesses",
+        ),
+        pytest.param(
+            {"userAccess": ACCESS},
+            secret(client=PASSWORD, other="other-password"),
+            {"hostname": "client"},
+            id="one of several hosts",
+        ),
+    ],
+)
+def test_which_user(spec: dict[str, Any], users: Object, wanted: dict[str, Any]) -> None:
+    asked = api(server(**spec), users, secret(client="other-password"))
+
+    assert read(asked, Wanted(repository_server="kanister/files", **wanted), "own") == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("resource", "users", "message"),
+    [
+        pytest.param(
+            NotFound(404, "NotFound", "not found"),
+            secret(client=PASSWORD),
+            "there is no RepositoryServer kanister/files",
+            id="no resource",
+        ),
+        pytest.param(
+            server(),
+            NotFound(404, "NotFound", "not found"),
+            "there is no Secret kanister/users",
+            id="no Secret",
+        ),
+        pytest.param(
+            server(),
+            Forbidden(403, "Forbidden", "forbidden"),
+            "may not get Secret kanister/users; apply a Role as in manifests/samples/functions",
+            id="no right",
+        ),
+        pytest.param(
+            server(),
+            secret(client=PASSWORD, other="x"),
+            "RepositoryServer kanister/files has several users",
+            id="several users",
+        ),
+    ],
+)
+def test_what_is_missing_is_named(
+    resource: Object | Exception, users: Object | Exception, message: str
+) -> None:
+    with pytest.raises(Refused, match=message):
+        read(api(resource, users), Wanted(repository_server="kanister/files"), "own")
+
+
+@pytest.mark.parametrize(
+    ("resource", "message"),
+    [
+        pytest.param(server() | {"status": {}}, "has no server yet", id="no server yet"),
+        pytest.param(TransportError("refused"), "has not answered: refused", id="no answer"),
+    ],
+)
+def test_what_may_be_better_later_is_another_exit_code(
+    resource: Object | Exception, message: str
+) -> None:
+    with pytest.raises(ClientFailed, match=message) as failed:
+        read(api(resource, secret()), Wanted(repository_server="kanister/files"), "own")
+
+    assert failed.value.kind is Kind.CANNOT_CONNECT

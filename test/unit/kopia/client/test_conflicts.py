@@ -1,0 +1,68 @@
+"""Backups at the same moment that meet at a policy of the repository are tried again."""
+
+from __future__ import annotations
+
+import pytest
+
+from fakes.clock import InstantClock
+from reconcilers.kopia.client import failures
+from reconcilers.kopia.client.errors import ClientFailed, Kind
+from reconcilers.kopia.client.model import Ended, Limits, Progress, ServerConnection
+from reconcilers.kopia.client.runner import Runner
+
+#: As Kopia 0.23.1 printed it, of four backups at a time one in fifty.
+LINE = "unable to get policy tree: unable to get policies: policy not found"
+CONNECTION = ServerConnection("https://localhost:1", "alice", "h1", "x", "ab" * 32)
+
+
+class Reached(Runner):
+    """A runner whose server is always there."""
+
+    def reach(self) -> None:
+        return
+
+
+def runner(clock: InstantClock) -> Runner:
+    return Reached(
+        CONNECTION,
+        Limits(retries=3),
+        stop=None,
+        reconnect=None,
+        clock=clock,
+        executable="kopia",
+        directory=None,
+    )
+
+
+def test_a_policy_that_another_backup_has_just_replaced_is_a_conflict() -> None:
+    setting = failures.Setting("https://x:1", "alice@h1", failures.BACK_UP, "/data")
+
+    error = failures.explain(Ended(1, b"", (LINE,), Progress(), 0), setting)
+
+    assert error.kind is Kind.CONFLICT
+    assert error.message == (
+        "/data cannot be backed up: another client changed policies of the repository at the same "
+        "moment, each time; try again"
+    )
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_conflict_passes_by_itself(times: int) -> None:
+    conflicts = [ClientFailed(Kind.CONFLICT, "conflict") for _ in range(times)]
+    clock = InstantClock()
+
+    def operation() -> str:
+        if conflicts:
+            raise conflicts.pop()
+        return "done"
+
+    assert runner(clock).retried(operation) == "done"
+    assert clock.pauses == [1.0, 2.0, 4.0][:times]
+
+
+def test_one_that_does_not_pass_is_told() -> None:
+    def operation() -> None:
+        raise ClientFailed(Kind.CONFLICT, "conflict")
+
+    with pytest.raises(ClientFailed, match="conflict"):
+        runner(InstantClock()).retried(operation)
