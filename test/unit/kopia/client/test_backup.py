@@ -158,12 +158,13 @@ def test_what_could_not_be_looked_for_is_named(
     assert script.ran == [CREATE, LIST, LIST, LIST]
 
 
-def test_a_retry_takes_the_connection_of_then(script: Script, tmp_path: Path) -> None:
+def test_a_retry_takes_the_connection_of_then_and_is_logged(
+    script: Script, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     script.answers(CREATE, log=GONE, code=1, once=True)
     script.answers(CREATE, manifest())
     script.answers(LIST, [])
     reached: list[ServerConnection] = []
-    told: list[Kind] = []
     other = evolve(CONNECTION, fingerprint="0b" * 32)
 
     with (
@@ -171,7 +172,6 @@ def test_a_retry_takes_the_connection_of_then(script: Script, tmp_path: Path) ->
         KopiaClient(
             CONNECTION,
             reconnect=lambda: other,
-            on_retry=lambda error: told.append(error.kind),
             clock=InstantClock(),
             executable=str(script.path),
             directory=tmp_path,
@@ -183,7 +183,7 @@ def test_a_retry_takes_the_connection_of_then(script: Script, tmp_path: Path) ->
         assert "0b" * 32 in config.read_text()
 
     assert reached == [CONNECTION, other]
-    assert told == [Kind.SERVER_GONE]
+    assert "trying again, at most 3 times: the server at https://server:1 went" in caplog.text
 
 
 def test_a_server_that_does_not_come_back_is_said_to_have_gone(
