@@ -9,6 +9,7 @@ from xdist.scheduler import LoadScopeScheduling
 #: What takes long to make and is shared by the tests of files: one process runs all of those.
 SHARING: Final = {
     "test/e2e/test_attacker.py": "the attacker's controller",
+    "test/e2e/test_functions.py": "a server with functions",
     "test/e2e/test_local_cluster.py": "a cluster that is killed",
     "test/integration/test_kopia_client.py": "a Kopia server",
     "test/integration/test_kopia_client_faults.py": "a Kopia server that fails",

@@ -22,6 +22,8 @@ STORAGE_AND_API = ("etcd", "kube-apiserver")
 CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
 
 CLUSTER_DOMAIN = "cluster.local"
+# Of kube-apiserver where no controller makes accounts.
+WITHOUT_ACCOUNTS = "--disable-admission-plugins=ServiceAccount"
 # Requests in full, but for the bodies of those that are secret by nature.
 AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
@@ -189,7 +191,7 @@ def kube_apiserver(state: State, record: Record, components: Components) -> Comm
         ]
     else:
         arguments += [
-            "--disable-admission-plugins=ServiceAccount",
+            WITHOUT_ACCOUNTS,
             "--endpoint-reconciler-type=none",
         ]
     return Command("kube-apiserver", arguments)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from reconcilers import resources
-from soaklib import network, objects, processes
+from soaklib import network, objects, processes, revisions
 from soaklib.scene import at_once
 
 if TYPE_CHECKING:
@@ -41,6 +41,12 @@ class Fault:
 FAULTS = (
     Fault("Kopia is killed", at_once(processes.kill_kopia)),
     Fault("a server's pod is deleted", at_once(objects.delete_child(resources.PODS, "podName"))),
+    Fault("a pod is deleted while no controller runs", revisions.deleted_without_controller, 10.0),
+    Fault("a server's pod is evicted", at_once(revisions.evict)),
+    Fault("a server's ReplicaSet is deleted", at_once(revisions.delete_replica_set)),
+    Fault("a resource is made again beside its children", at_once(revisions.orphan)),
+    Fault("a quota keeps a deleted pod from coming back", revisions.under_full_quota, 30.0),
+    Fault("no server's new image can be pulled", revisions.with_wrong_image_for_all, 20.0),
     Fault("a Service is deleted", at_once(objects.delete_child(resources.SERVICES, "serviceName"))),
     Fault(
         "a NetworkPolicy is deleted",
@@ -66,6 +72,7 @@ FAULTS = (
     Fault("the API server is slow", processes.with_slow_api, 30.0),
     Fault("the API server is away for two minutes", processes.killed("kube-apiserver"), 120.0),
     Fault("etcd is killed and started again", processes.killed("etcd"), 5.0),
+    Fault("the node is cordoned", revisions.cordoned, 10.0),
     Fault("the node is drained", objects.drained, 20.0),
     Fault("the node is lost", processes.paused("kubelet"), 75.0),
     Fault("the node's proxy is killed and started again", processes.killed("kube-proxy"), 10.0),

@@ -30,6 +30,10 @@ NAME = "test-e2e-{pid}"
 # This one, and those that tests make for themselves: the number is the process that takes it down.
 NAME_PATTERN = re.compile(r"test-(?:e2e|e2e-local|integration|outages|controllers)-(\d+)")
 
+# What integration tests run beside kube-apiserver and etcd: the controllers of Kubernetes, nodes of
+# which nothing runs, and a server of Kopia's, which some of them have a client talk to.
+PROGRAMS = ("kube-controller-manager", "kube-scheduler", "kwok", "kopia")
+
 # States of a process as proc(5) has them: a zombie, and one that is going.
 ENDED = frozenset("ZX")
 
@@ -51,8 +55,7 @@ def build_control_plane(given: Mapping[str, str], foreground: Foreground) -> Non
     if KUBECONFIG not in given:
         _take_down_orphans(foreground)
         _run(["cluster", "build", "--control-plane-only"], given, foreground)
-        # For a server of Kopia's, which some of them have a client talk to.
-        _run(["cluster", "build", "kopia"], given, foreground)
+        _run(["cluster", "build", *PROGRAMS], given, foreground)
 
 
 @contextlib.contextmanager

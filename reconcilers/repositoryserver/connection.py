@@ -14,12 +14,18 @@ from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.inputs import selfsigned
 from reconcilers.repositoryserver.status import conditions as status
 from reconcilers.repositoryserver.users import access
+from reconcilers.secrets import data as secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconcilers.repositoryserver.api import RepositoryServer, UserAccess
     from reconcilers.secrets.data import SecretData, SecretRef
+
+#: The kind of resource.
+RESOURCE: Final = api.REPOSITORY_SERVERS
+#: The type that an access Secret should have.
+USERS_TYPE: Final = secrets.TYPE_USERS
 
 NOT_SEEN: Final = "no controller has reported on it yet"
 
@@ -90,6 +96,18 @@ def url(namespace: str, service: str) -> str:
 def certificate(server: RepositoryServer) -> SecretRef:
     """Return the Secret with the certificate that the server is to show, whoever has made it."""
     return selfsigned.reference(server) if server.tls is None else server.tls
+
+
+def accesses(obj: Mapping[str, Any]) -> tuple[UserAccess, ...]:
+    """Return which Secrets have the users of a server.
+
+    Args:
+        obj: The RepositoryServer.
+
+    Raises:
+        InvalidInput: A field of the resource cannot work.
+    """
+    return api.parse(obj).accesses
 
 
 def users(access_: UserAccess, secret: SecretData) -> tuple[User, ...]:

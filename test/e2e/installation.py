@@ -17,6 +17,8 @@ from reconcilers import resources
 from reconcilers.pods import allowed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from controller.resource import Object
     from e2e.node import Node
 
@@ -104,12 +106,16 @@ class Controller:
 
     def use_server_image(self, image: str) -> None:
         """Set the image of the servers, as an upgrade does; the controller's pods follow."""
+        self.set_environment({SERVER_IMAGE: image})
+
+    def set_environment(self, variables: Mapping[str, str]) -> None:
+        """Set variables of its container; its pods follow."""
         self.cluster.kubectl.run(
             "set",
             "env",
             f"--namespace={NAMESPACE}",
             f"deployment/{DEPLOYMENT}",
-            f"{SERVER_IMAGE}={image}",
+            *(f"{name}={value}" for name, value in variables.items()),
         )
 
     def settings(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,7 +10,6 @@ import pytest
 import yaml
 
 from e2e import blueprints
-from e2e.backup_client import login
 from e2e.cluster import CLAIMS, CLIENTS, NAMESPACE, VOLUMES, Cluster
 from e2e.documented import as_typed, commands_of
 from e2e.kubetask import IMAGE, Kanister
@@ -68,6 +68,7 @@ def server(
 ) -> Iterator[Server]:
     """Give a server that all tests here share."""
     described = Server(cluster, node, witness, "functions")
+    described.resource["spec"]["publish"] = {"connection": {}}
     described.start()
     yield described
     described.remove()
@@ -80,12 +81,20 @@ def kanister(cluster: Cluster, node: Node, server: Server) -> Iterator[Kanister]
         node.make_volume(name)
     user = {"username": USERNAME, "hostname": HOST, "password": server.password_of()}
     cluster.kubectl.create([secret(NAMESPACE, user)])
-    to = login(server.get(), server.password_of())
-    yield Kanister(cluster, {"url": to.url, "fingerprint": to.fingerprint})
+    yield Kanister(cluster, connection_of(server))
     cluster.discard(resources.SECRETS, USER_SECRET)
     for name in CLAIM_NAMES:
         cluster.delete(CLAIMS, name)
         node.remove_volume(name)
+
+
+def connection_of(server: Server) -> dict[str, str]:
+    """Return what the Secret that is published of a server says."""
+    name = f"repo-server-{server.name}-connection"
+    published = server.cluster.client.get(resources.SECRETS, NAMESPACE, name)
+    return {
+        key: base64.b64decode(published["data"][key]).decode() for key in ("url", "fingerprint")
+    }
 
 
 def secret(namespace: str, values: dict[str, str]) -> dict[str, Any]:

@@ -35,6 +35,8 @@ class FakeRepository:
 
     snapshots: dict[str, Snapshot] = field(factory=dict)
     contents: dict[str, dict[str, Content]] = field(factory=dict)
+    #: After which the next call of a name is tried again.
+    retries: dict[str, list[ClientFailed]] = field(factory=dict)
     #: In place of the next calls of a name, in their order.
     failures: dict[str, list[ClientFailed]] = field(factory=dict)
     #: The calls whose order matters to a test, by name and what they were about.
@@ -80,9 +82,12 @@ class FakeClient(KopiaClient):
         self,
         repository: FakeRepository,
         connection: ServerConnection | None = None,
+        *,
+        on_retry: Callable[[ClientFailed], object] | None = None,
     ) -> None:
         self.repository = repository
         self.connection = connection
+        self._on_retry = on_retry
 
     def __enter__(self) -> Self:
         return self
@@ -92,6 +97,9 @@ class FakeClient(KopiaClient):
 
     def _called(self, name: str, about: str) -> None:
         self.repository.calls.append((name, about))
+        for error in self.repository.retries.pop(name, []):
+            if self._on_retry is not None:
+                self._on_retry(error)
         failures = self.repository.failures.get(name)
         if failures:
             raise failures.pop(0)

@@ -15,6 +15,9 @@ from reconcilers.datafunctions.outputs import MARKER
 from reconcilers.datafunctions.program.main import Program, Streams
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reconcilers.kopia.client.errors import ClientFailed
     from reconcilers.kopia.client.model import ServerConnection
 
 PASSWORD = "hunter2"
@@ -39,20 +42,27 @@ class Console:
     stdout: bytes = b""
     said: str = ""
     connections: list[ServerConnection] = field(factory=list)
+    stop: Stop = field(factory=Stop)
 
     def run(self, *arguments: str, **environment: str) -> int:
         stdout, stderr = io.BytesIO(), io.StringIO()
         streams = Streams(io.BytesIO(self.stdin), stdout, stderr)
-        program = Program(streams, Stop(), clock=FakeClock(), make_client=self._client)
+        program = Program(streams, self.stop, clock=FakeClock(), make_client=self._client)
         try:
             self.code = program.run(arguments, ENVIRONMENT | environment)
         finally:
             self.stdout, self.said = stdout.getvalue(), stderr.getvalue()
         return self.code
 
-    def _client(self, connection: ServerConnection, **_: Any) -> FakeClient:
+    def _client(
+        self,
+        connection: ServerConnection,
+        *,
+        on_retry: Callable[[ClientFailed], object],
+        **_: Any,
+    ) -> FakeClient:
         self.connections.append(connection)
-        return FakeClient(self.repository)
+        return FakeClient(self.repository, on_retry=on_retry)
 
     @property
     def outputs(self) -> dict[str, str]:

@@ -13,6 +13,9 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
+from clusterlib import components
+from clusterlib.outages import Outages
+from clusterlib.state import State
 from controller.clock import SystemClock
 from controller.metrics import Metrics
 from controller.resource import Resource
@@ -20,7 +23,9 @@ from controller.rest.client import Client
 from controller.rest.kubeconfig import load_api_client
 from controller.rest.transport import Transport
 from fakes.tcpproxy import TcpProxy
+from integration import plane
 from integration.container import Container, Run
+from integration.plane import Plane
 from integration.replicasets import ReplicaSetController
 
 #: Names the kubeconfig of a cluster to use; its user must be an administrator.
@@ -47,6 +52,25 @@ def kubeconfig() -> Iterator[str]:
             # For kubectl.
             environment.setenv("PATH", variables["PATH"])
             yield variables["KUBECONFIG"]
+    finally:
+        run_cluster("down", "--name", name)
+
+
+@pytest.fixture(scope="session")
+def kubernetes() -> Iterator[Plane]:
+    """Give a control plane with the controllers of Kubernetes, and without a node."""
+    if os.environ.get(KUBECONFIG_VARIABLE):
+        pytest.skip("the nodes of a cluster that somebody uses are not a test's to lose")
+    name = f"test-controllers-{os.getpid()}"
+    try:
+        run_cluster("build", *plane.PROGRAMS)
+        run_cluster("up", "--control-plane-only", "--name", name)
+        state, known = State(name), components.load()
+        record = state.read_record()
+        assert record is not None
+        made = Plane(state, record, known, Outages(state, known))
+        made.start(client_of(made.kubeconfig))
+        yield made
     finally:
         run_cluster("down", "--name", name)
 

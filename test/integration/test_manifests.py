@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -14,7 +14,7 @@ from controller.errors import Forbidden
 from controller.rest.client import Client, Object, Resource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 NAMESPACE = "kanister"
@@ -75,6 +75,15 @@ def build(kubectl: Callable[..., str]) -> Callable[[Path], list[Object]]:
     return run
 
 
+def references(value: Any, path: str = "spec") -> Iterator[tuple[str, Object]]:
+    """Return the references to Secrets in a part of a resource, with their paths."""
+    for key, part in value.items() if isinstance(value, dict) else ():
+        if key.lower().endswith("secretref"):
+            yield f"{path}.{key}", part
+        else:
+            yield from references(part, f"{path}.{key}")
+
+
 @pytest.fixture(scope="module")
 def _applied(kubectl: Callable[..., str]) -> None:
     kubectl("apply", "--kustomize", str(MANIFESTS))
@@ -94,6 +103,19 @@ class TestApply:
         )
 
         assert "repositoryserver.cr.kanister.io" in applied
+
+    @pytest.mark.parametrize("sample", ["file-store", "s3", "gcs", "azure"])
+    def test_the_samples_say_in_which_namespace_each_secret_is(
+        self, kubectl: Callable[..., str], sample: str
+    ) -> None:
+        """Kanister's own functions do not take that of the resource where it is left out."""
+        built = yaml.safe_load_all(kubectl("kustomize", str(MANIFESTS / "samples" / sample)))
+        (server,) = (one for one in built if one["kind"] == "RepositoryServer")
+
+        found = {path: ref.get("namespace") for path, ref in references(server["spec"])}
+
+        assert "spec.storage.secretRef" in found
+        assert set(found.values()) == {server["metadata"]["namespace"]}
 
     def test_makes_a_certificate_once(self, kubeconfig: str, kubectl: Callable[..., str]) -> None:
         script = MANIFESTS / "samples" / "file-store" / "tls-secret.sh"
@@ -246,6 +268,7 @@ class TestRights:
             ("repositoryservers/status.cr.kanister.io", "patch"),
             ("repositoryservers/finalizers.cr.kanister.io", "update"),
             ("replicasets.apps", "list watch create patch delete"),
+            ("replicasets/status.apps", "patch"),
             ("pods", "list watch patch delete"),
             ("pods/exec", "get create"),
             ("services", "list watch create patch delete"),

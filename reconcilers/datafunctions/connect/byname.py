@@ -7,11 +7,11 @@ resource's users, and needs the right to get those.
 
 from __future__ import annotations
 
-import base64
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from prometheus_client import CollectorRegistry
 
+from controller import log
 from controller.clock import SystemClock
 from controller.errors import ClientError, ConfigError, Forbidden, NotFound
 from controller.metrics import Metrics
@@ -22,14 +22,13 @@ from reconcilers import resources
 from reconcilers.datafunctions.connect import folders, users
 from reconcilers.datafunctions.connect.wanted import PASSWORD_VARIABLE
 from reconcilers.datafunctions.errors import Refused
+from reconcilers.errors import InvalidInput
 from reconcilers.kopia.client.errors import ClientFailed, Kind
 from reconcilers.kopia.client.model import ServerConnection
-from reconcilers.repositoryserver import api
-from reconcilers.secrets.data import trimmed
+from reconcilers.repositoryserver import connection
+from reconcilers.secrets import data
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from controller.resource import Object, Resource
     from reconcilers.datafunctions.connect.wanted import Wanted
 
@@ -40,9 +39,8 @@ FORBIDDEN: Final = (
 )
 NOT_ANSWERED: Final = "--repository-server: the API server has not answered: {reason}"
 NO_API_SERVER: Final = "--repository-server: {reason}"
-NO_ADDRESS: Final = (
-    "RepositoryServer {namespace}/{name} has no server yet; see its condition Available"
-)
+NO_ADDRESS: Final = "RepositoryServer {namespace}/{name} has no server yet: {message}"
+INVALID: Final = "--repository-server: {reason}"
 
 
 class Api(Protocol):
@@ -64,6 +62,8 @@ def connection_of(wanted: Wanted) -> ServerConnection:
         ClientFailed: It has no server yet, or the API server has not answered.
         InvalidRequest: A value cannot work.
     """
+    # Of the client of the API server; by itself structlog prints to standard output.
+    log.configure("warning", log.FORMAT_CONSOLE)
     try:
         client = Client(
             Transport(
@@ -93,51 +93,39 @@ def read(client: Api, wanted: Wanted, own_namespace: str) -> ServerConnection:
     """
     namespace, _, name = wanted.repository_server.rpartition("/")
     namespace = namespace or own_namespace
-    server = _get(client, api.REPOSITORY_SERVERS, namespace, name)
-    info = (server.get("status") or {}).get("serverInfo") or {}
-    if not info.get("serviceName") or not info.get("tlsFingerprint"):
-        message = NO_ADDRESS.format(namespace=namespace, name=name)
+    server = _get(client, connection.RESOURCE, namespace, name)
+    found = connection.of(server)
+    if not found.url or not found.fingerprint:
+        message = NO_ADDRESS.format(namespace=namespace, name=name, message=found.message)
         raise ClientFailed(Kind.CANNOT_CONNECT, message)
-    user = folders.user_of(wanted, variable=PASSWORD_VARIABLE)
-    if user is None:
-        values: dict[str, str] = {}
-        for secret, username in _accesses(server):
-            values |= _passwords(client, secret, username, namespace)
-        user = users.choose(
-            values,
-            where=f"RepositoryServer {namespace}/{name}",
-            username=wanted.username,
-            hostname=wanted.hostname,
-        )
+    user = folders.user_of(wanted, variable=PASSWORD_VARIABLE) or users.choose(
+        _passwords(client, server),
+        where=f"RepositoryServer {namespace}/{name}",
+        username=wanted.username,
+        hostname=wanted.hostname,
+    )
     return ServerConnection(
-        url=wanted.url or f"https://{info['serviceName']}.{namespace}.svc:{api.PORT}",
+        url=wanted.url or found.url,
         username=user.username,
         hostname=user.hostname,
         password=user.password,
-        fingerprint=wanted.fingerprint or info["tlsFingerprint"],
+        fingerprint=wanted.fingerprint or found.fingerprint,
     )
 
 
-def _accesses(server: Object) -> Iterator[tuple[Mapping[str, Any], str]]:
-    """Return the Secrets with users and, for those whose keys are hosts, the name of the user."""
-    spec = server["spec"]["server"]
-    named = [spec["userAccess"]] if "userAccess" in spec else []
-    if not named:
-        yield spec["userAccessSecretRef"], ""
-    for access in (*named, *(spec.get("additionalUserAccess") or ())):
-        yield access["userAccessSecretRef"], access["username"]
-
-
-def _passwords(
-    client: Api, reference: Mapping[str, Any], username: str, namespace: str
-) -> dict[str, str]:
-    secret = _get(
-        client, resources.SECRETS, reference.get("namespace") or namespace, reference["name"]
-    )
-    return {
-        f"{username}{users.AT}{key}" if username else key: trimmed(base64.b64decode(value).decode())
-        for key, value in (secret.get("data") or {}).items()
-    }
+def _passwords(client: Api, server: Object) -> dict[str, str]:
+    """Return the password of each user of a server, by `USER_at_HOST`."""
+    found: dict[str, str] = {}
+    try:
+        for access in connection.accesses(server):
+            ref = access.secret
+            obj = _get(client, resources.SECRETS, ref.namespace, ref.name)
+            secret = data.read(ref, obj, (connection.USERS_TYPE,))
+            for user in connection.users(access, secret):
+                found[f"{user.username}{users.AT}{user.hostname}"] = user.password
+    except InvalidInput as error:
+        raise Refused(INVALID.format(reason=error.message)) from None
+    return found
 
 
 def _get(client: Api, resource: Resource, namespace: str, name: str) -> Object:

@@ -21,7 +21,7 @@ from reconcilers.datafunctions.program.options import PROGRAM, parse_options
 from reconcilers.datafunctions.program.signals import stop_on_signals
 from reconcilers.datafunctions.registry import FunctionUnknown
 from reconcilers.kopia import cli
-from reconcilers.kopia.client.errors import ClientFailed
+from reconcilers.kopia.client.errors import ClientFailed, Kind
 from reconcilers.kopia.client.session import KopiaClient
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ NO_FOLDER: Final = (
     "no folder for Kopia's configuration can be made: {reason}; mount an emptyDir at /tmp, or name "
     "another folder in variable TMPDIR"
 )
+AGAIN: Final = "trying again: {reason}"
 NOT_WRITTEN: Final = "done, but --output-file {file} cannot be written: {reason}"
 
 
@@ -106,10 +107,13 @@ class Program:
         except PartlyFailed as error:
             self._put_out(options, error.outputs)
             self.streams.say(str(error))
-            return exits.PARTLY
+            return Kind.CANCELLED.exit_code if self.stop.is_set() else exits.PARTLY
         except ClientFailed as error:
             self.streams.say(error.message)
             return error.kind.exit_code
+        except BrokenPipeError:
+            # As `head` leaves it: there is nobody to be told.
+            return Kind.CONSUMER.exit_code
         except Exception:  # noqa: BLE001 - the last line must be there whatever happens
             self.streams.stderr.write(traceback.format_exc())
             self.streams.say(DEFECT)
@@ -127,9 +131,12 @@ class Program:
 
     def _with_server(self, options: Options) -> int:
         reporter = progress.reporter(self.streams.stderr, self.clock)
-        around = commands.Surroundings(
-            reporter, self.streams.say, self.streams.stdin, self.streams.stdout
-        )
+
+        def say(sentence: str) -> None:
+            reporter.clear()
+            self.streams.say(sentence)
+
+        around = commands.Surroundings(reporter, say, self.streams.stdin, self.streams.stdout)
         try:
             command = commands.prepare(options, around)
             with contextlib.ExitStack() as stack:
@@ -152,6 +159,7 @@ class Program:
             connection(),
             stop=self.stop,
             reconnect=connection,
+            on_retry=lambda error: self.streams.say(AGAIN.format(reason=error.message)),
             clock=self.clock,
             executable=options.kopia or cli.EXECUTABLE,
         )

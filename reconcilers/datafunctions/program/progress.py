@@ -34,6 +34,9 @@ class Reporter(Protocol):
             progress: How far that is.
         """
 
+    def clear(self) -> None:
+        """Make room for a line that is printed next."""
+
     def close(self) -> None:
         """Show nothing more."""
 
@@ -115,6 +118,9 @@ class Lines:
             self._stream.write(f"{line(self._progress)}\n")
             self._stream.flush()
 
+    def clear(self) -> None:
+        """Do nothing: each line is whole."""
+
     def close(self) -> None:
         """Print nothing more."""
 
@@ -150,6 +156,11 @@ class Bar:
         """Draw it now, not when it is next due."""
         with self._lock:
             self._bar.refresh()
+
+    def clear(self) -> None:
+        """Take the bar away until it is moved again."""
+        with self._lock:
+            self._bar.clear()
 
     def close(self) -> None:
         """Take the bar away."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 import tempfile
 import threading
@@ -31,10 +30,6 @@ _FIRST_PAUSE: Final = 1.0
 NOT_BACK: Final = "{gone}; it did not come back: {cause}"
 NO_FOLDER: Final = "this client is not open; use it inside of `with`"
 
-# Not structlog, which takes longer to import than a small backup takes. `controller.log` gives the
-# lines of both the same form.
-_log = logging.getLogger(__name__)
-
 
 class Runner:
     """What all commands of a client share. A context manager: it has the temporary folder.
@@ -44,6 +39,7 @@ class Runner:
         limits: Times, tries and sizes.
         stop: Ends what runs; None if nothing does.
         reconnect: Returns the connection for a retry; None for the same.
+        on_retry: Called with the failure before each retry; None if nobody is told.
         clock: The time.
         executable: Kopia.
         directory: Where to make the temporary folder; None for where the system has such folders.
@@ -56,6 +52,7 @@ class Runner:
         *,
         stop: Stop | None,
         reconnect: Callable[[], ServerConnection] | None,
+        on_retry: Callable[[ClientFailed], object] | None,
         clock: Clock,
         executable: str,
         directory: Path | None,
@@ -68,6 +65,7 @@ class Runner:
         self.clock = clock
         self._connection = connection
         self._reconnect = reconnect
+        self._on_retry = on_retry
         self._executable = executable
         self._directory = directory
         self._folder: Path | None = None
@@ -137,9 +135,10 @@ class Runner:
                     raise ClientFailed(Kind.SERVER_GONE, message, gone.output) from error
                 if error.kind not in RETRIED or not left or unless():
                     raise
-                _log.warning("trying again, at most %d times: %s", left, error.message)
                 if error.kind is Kind.SERVER_GONE:
                     gone = error
+                if self._on_retry is not None:
+                    self._on_retry(error)
             left -= 1
             self.clock.wait_event(self.stop or threading.Event(), pause)
             pause *= 2

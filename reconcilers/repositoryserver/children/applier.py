@@ -192,6 +192,8 @@ class ChildApplier:
         resource: Resource,
         obj: Mapping[str, Any],
         change: Mapping[str, Any],
+        *,
+        subresource: str = "",
     ) -> dict[str, Any]:
         """Merge a change into this very object, and return it as it is then.
 
@@ -200,6 +202,7 @@ class ChildApplier:
             resource: Its resource.
             obj: The object.
             change: A merge patch.
+            subresource: What of it is changed, such as `status`; empty for the object itself.
 
         Raises:
             Conflict: Another has its name.
@@ -212,6 +215,7 @@ class ChildApplier:
             metadata["namespace"],
             metadata["name"],
             {**change, "metadata": bound},
+            subresource=subresource,
             deadline=current.deadline,
         )
 

@@ -20,6 +20,7 @@ _BOOKKEEPING: Final = frozenset(
         names.ANNOTATION_GAVE_BACK,
         names.ANNOTATION_NUDGED,
         names.ANNOTATION_RECORD,
+        names.ANNOTATION_REFUSED,
         names.ANNOTATION_YIELDED,
     }
 )

@@ -30,8 +30,10 @@ ANNOTATION_CHANGED: Final = "cr.kanister.io/changed"
 #: since when it has none since it could not make use of that.
 ANNOTATION_YIELDED: Final = "cr.kanister.io/yielded"
 ANNOTATION_GAVE_BACK: Final = "cr.kanister.io/gave-back"
-#: On a ReplicaSet: when its controller was last made to try again.
+#: On a ReplicaSet: when its controller was last made to try again, and since when its pod was
+#: refused by then.
 ANNOTATION_NUDGED: Final = "cr.kanister.io/nudged"
+ANNOTATION_REFUSED: Final = "cr.kanister.io/refused"
 #: The version of the users that the server in a pod has loaded.
 ANNOTATION_USERS: Final = "cr.kanister.io/users"
 #: What is known of the Secrets that a ReplicaSet was made of, see `record`.

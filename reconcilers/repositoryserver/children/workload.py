@@ -207,17 +207,37 @@ class WorkloadWriter:
         return self._applier.patch(current, resources.PODS, pod, change)
 
     def nudge(
-        self, current: ReconcileContext, replica_set: Mapping[str, Any], now: datetime
+        self,
+        current: ReconcileContext,
+        replica_set: Mapping[str, Any],
+        *,
+        now: datetime,
+        since: datetime,
     ) -> dict[str, Any]:
         """Nudge the ReplicaSet controller to try again now, and return the ReplicaSet then.
 
         By itself it waits ever longer after each refusal, up to a quarter of an hour. Any change of
-        the object makes it look at once (kubernetes pkg/controller/replicaset, updateRS).
+        the object makes it look at once (kubernetes pkg/controller/replicaset, updateRS). It leaves
+        a ReplicaFailure that is there as it is, whatever the next refusal says (calculateStatus),
+        so the condition is removed. What is written to the status of a ReplicaSet may change its
+        metadata as well (kubernetes pkg/registry/apps/replicaset, rsStatusStrategy).
+
+        Args:
+            current: The reconcile.
+            replica_set: The ReplicaSet.
+            now: The time.
+            since: When its pod was refused first.
 
         Raises:
             Conflict: Another has its name.
             ClientError: The API server refused or could not be reached.
         """
-        annotations = {names.ANNOTATION_NUDGED: timestamp(now)}
-        change = {"metadata": {"annotations": annotations}}
-        return self._applier.patch(current, resources.REPLICA_SETS, replica_set, change)
+        annotations = {
+            names.ANNOTATION_NUDGED: timestamp(now),
+            names.ANNOTATION_REFUSED: timestamp(since),
+        }
+        # A ReplicaSet has no other condition.
+        change = {"metadata": {"annotations": annotations}, "status": {"conditions": []}}
+        return self._applier.patch(
+            current, resources.REPLICA_SETS, replica_set, change, subresource="status"
+        )

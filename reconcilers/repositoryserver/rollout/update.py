@@ -270,9 +270,10 @@ class RevisionUpdater:
     ) -> None:
         """Nudge the ReplicaSet controller to try again soon."""
         now, nudged = self._clock.now(), revision.time(names.ANNOTATION_NUDGED)
-        left = refusals.nudge_after(refusal, nudged, now)
+        since = refusals.refused_since(refusal, revision.time(names.ANNOTATION_REFUSED), nudged)
+        left = refusals.nudge_after(refusal, since, nudged, now)
         if left <= 0:
-            self._workload.nudge(current, revision.replica_set, now)
+            self._workload.nudge(current, revision.replica_set, now=now, since=since)
             left = retry.MIN_SECONDS
         current.look_again(left)
 

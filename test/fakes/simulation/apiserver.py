@@ -131,8 +131,10 @@ class ApiServer:
     ) -> Object:
         before = self.get(resource, namespace, name)
         refuse_outdated(resource, before, body)
-        # What stands beside the subresource is ignored, and the other way round.
-        parts = {"status"} if subresource else body.keys() - {"status"}
+        # What stands beside the subresource is ignored, and the other way round. Of a ReplicaSet
+        # the metadata are not (kubernetes pkg/registry/apps/replicaset, rsStatusStrategy).
+        beside = {"metadata"} if resource == resources.REPLICA_SETS else set()
+        parts = {"status", *beside} if subresource else body.keys() - {"status"}
         patch = {part: value for part, value in body.items() if part in parts}
         return self._change(resource, before, objects.merged(before, over_the_wire(patch)))
 

@@ -147,16 +147,15 @@ class ReplicaSetController:
         conditions = [one for one in conditions_of(replica_set) if one["type"] != "ReplicaFailure"]
         before = [one for one in conditions_of(replica_set) if one not in conditions]
         if failure:
-            since = before[0] if before else {"lastTransitionTime": timestamp(self._clock.now())}
-            conditions.append(
-                {
-                    "type": "ReplicaFailure",
-                    "status": "True",
-                    "reason": "FailedCreate",
-                    "message": failure,
-                    "lastTransitionTime": since["lastTransitionTime"],
-                }
-            )
+            new = {
+                "type": "ReplicaFailure",
+                "status": "True",
+                "reason": "FailedCreate",
+                "message": failure,
+                "lastTransitionTime": timestamp(self._clock.now()),
+            }
+            # One that is there stays as it is, whatever the cause is by now.
+            conditions += before or [new]
         self._api.write_status(resources.REPLICA_SETS, replica_set, {"conditions": conditions})
 
 

@@ -207,6 +207,14 @@ def test_merges(override: Object, expected: Object) -> None:
     assert merged(override) == expected
 
 
+def test_a_node_selector_of_both_is_the_sum_and_the_overrides_counts() -> None:
+    generated = {**POD, "nodeSelector": {"kubernetes.io/os": "linux", "disk": "slow"}}
+
+    pod = overrides.merged(generated, {"nodeSelector": {"disk": "fast"}}, container=SERVER)
+
+    assert pod["nodeSelector"] == {"kubernetes.io/os": "linux", "disk": "fast"}
+
+
 def test_leaves_the_generated_pod_as_it_was() -> None:
     before = copy.deepcopy(POD)
 

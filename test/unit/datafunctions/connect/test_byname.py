@@ -6,10 +6,12 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog
 from attrs import define, field
 
 from controller.errors import Forbidden, NotFound, TransportError
-from reconcilers.datafunctions.connect.byname import read
+from fakes import objects
+from reconcilers.datafunctions.connect.byname import connection_of, read
 from reconcilers.datafunctions.connect.wanted import Wanted
 from reconcilers.datafunctions.errors import Refused
 from reconcilers.kopia.client.errors import ClientFailed, Kind
@@ -23,19 +25,23 @@ if TYPE_CHECKING:
 PASSWORD = "hunter2"
 FINGERPRINT = "ab" * 32
 EXPECTED = ServerConnection(
-    "https://repo-server-files.kanister.svc:51515", "backup", "client", PASSWORD, FINGERPRINT
+    "https://repo-server-files.backup.svc:51515", "backup", "client", PASSWORD, FINGERPRINT
 )
 
 
-def server(**spec: Any) -> Object:
-    access = {"username": "backup", "userAccessSecretRef": {"name": "users"}}
-    return {
-        "metadata": {"name": "files", "namespace": "kanister"},
-        "spec": {"server": spec or {"userAccess": access}},
-        "status": {
-            "serverInfo": {"serviceName": "repo-server-files", "tlsFingerprint": FINGERPRINT}
-        },
-    }
+def reference(name: str) -> dict[str, str]:
+    return {"name": name, "namespace": objects.NAMESPACE}
+
+
+ACCESS = {"username": "backup", "userAccessSecretRef": reference("users")}
+MORE = {"username": "restore", "userAccessSecretRef": reference("more")}
+
+
+def server(**access: Any) -> Object:
+    """Return a resource as the API server has it, with these accesses in place of its own."""
+    status = {"serverInfo": {"serviceName": "repo-server-files", "tlsFingerprint": FINGERPRINT}}
+    change = {"spec": {"server": {"userAccess": None, **(access or {"userAccess": ACCESS})}}}
+    return objects.repository_server({**change, "status": status})
 
 
 def secret(**values: str) -> Object:
@@ -70,49 +76,47 @@ def api(
 def test_it_reads_the_resource_and_the_secret_with_its_users_and_nothing_else() -> None:
     asked = api(server(), secret(client=f"{PASSWORD}\n"))
 
-    assert read(asked, Wanted(repository_server="kanister/files"), "shop") == EXPECTED
+    assert read(asked, Wanted(repository_server="backup/files"), "shop") == EXPECTED
     assert asked.asked == [
-        ("RepositoryServer", "kanister", "files"),
-        ("Secret", "kanister", "users"),
+        ("RepositoryServer", objects.NAMESPACE, "files"),
+        ("Secret", objects.NAMESPACE, "users"),
     ]
 
 
 def test_with_a_password_of_its_own_it_reads_the_resource_alone() -> None:
     asked = api(server(), Forbidden(403, "Forbidden", "forbidden"))
     wanted = Wanted(
-        repository_server="kanister/files",
+        repository_server="backup/files",
         username="backup",
         hostname="client",
         password=PASSWORD,
     )
 
     assert read(asked, wanted, "shop") == EXPECTED
-    assert asked.asked == [("RepositoryServer", "kanister", "files")]
+    assert asked.asked == [("RepositoryServer", objects.NAMESPACE, "files")]
 
 
 def test_a_user_that_is_mounted_counts_more_than_the_resource_s(tmp_path: Path) -> None:
     (tmp_path / "client").write_text(PASSWORD)
     asked = api(server(), Forbidden(403, "Forbidden", "forbidden"))
-    wanted = Wanted(repository_server="kanister/files", username="backup", user=tmp_path)
+    wanted = Wanted(repository_server="backup/files", username="backup", user=tmp_path)
 
     assert read(asked, wanted, "shop") == EXPECTED
 
 
 def test_without_a_namespace_it_is_in_that_of_the_pod() -> None:
-    found = read(api(server(), secret(client=PASSWORD)), Wanted(repository_server="files"), "own")
+    asked = api(server(), secret(client=PASSWORD))
 
-    assert found.url == "https://repo-server-files.own.svc:51515"
+    read(asked, Wanted(repository_server="files"), "own")
 
-
-ACCESS = {"username": "backup", "userAccessSecretRef": {"name": "users"}}
-MORE = {"username": "restore", "userAccessSecretRef": {"name": "more"}}
+    assert asked.asked[0] == ("RepositoryServer", "own", "files")
 
 
 @pytest.mark.parametrize(
     ("spec", "users", "wanted"),
     [
         pytest.param(
-            {"userAccessSecretRef": {"name": "users"}},
+            {"userAccessSecretRef": reference("users")},
             secret(backup_at_client=PASSWORD),
             {},
             id="the design document's spelling",
@@ -134,7 +138,7 @@ MORE = {"username": "restore", "userAccessSecretRef": {"name": "more"}}
 def test_which_user(spec: dict[str, Any], users: Object, wanted: dict[str, Any]) -> None:
     asked = api(server(**spec), users, secret(client="other-password"))
 
-    assert read(asked, Wanted(repository_server="kanister/files", **wanted), "own") == EXPECTED
+    assert read(asked, Wanted(repository_server="backup/files", **wanted), "own") == EXPECTED
 
 
 @pytest.mark.parametrize(
@@ -143,25 +147,31 @@ def test_which_user(spec: dict[str, Any], users: Object, wanted: dict[str, Any])
         pytest.param(
             NotFound(404, "NotFound", "not found"),
             secret(client=PASSWORD),
-            "there is no RepositoryServer kanister/files",
+            "there is no RepositoryServer backup/files",
             id="no resource",
         ),
         pytest.param(
             server(),
             NotFound(404, "NotFound", "not found"),
-            "there is no Secret kanister/users",
+            "there is no Secret backup/users",
             id="no Secret",
         ),
         pytest.param(
             server(),
             Forbidden(403, "Forbidden", "forbidden"),
-            "may not get Secret kanister/users; apply a Role as in manifests/samples/functions",
+            "may not get Secret backup/users; apply a Role as in manifests/samples/functions",
             id="no right",
         ),
         pytest.param(
             server(),
+            secret(CLIENT=PASSWORD),
+            "key CLIENT of Secret backup/users, .* makes the user backup@CLIENT",
+            id="a user that no server takes",
+        ),
+        pytest.param(
+            server(),
             secret(client=PASSWORD, other="x"),
-            "RepositoryServer kanister/files has several users",
+            "RepositoryServer backup/files has several users",
             id="several users",
         ),
     ],
@@ -170,13 +180,17 @@ def test_what_is_missing_is_named(
     resource: Object | Exception, users: Object | Exception, message: str
 ) -> None:
     with pytest.raises(Refused, match=message):
-        read(api(resource, users), Wanted(repository_server="kanister/files"), "own")
+        read(api(resource, users), Wanted(repository_server="backup/files"), "own")
 
 
 @pytest.mark.parametrize(
     ("resource", "message"),
     [
-        pytest.param(server() | {"status": {}}, "has no server yet", id="no server yet"),
+        pytest.param(
+            server() | {"status": {}},
+            "has no server yet: no controller has reported on it yet",
+            id="no server yet",
+        ),
         pytest.param(TransportError("refused"), "has not answered: refused", id="no answer"),
     ],
 )
@@ -184,6 +198,20 @@ def test_what_may_be_better_later_is_another_exit_code(
     resource: Object | Exception, message: str
 ) -> None:
     with pytest.raises(ClientFailed, match=message) as failed:
-        read(api(resource, secret()), Wanted(repository_server="kanister/files"), "own")
+        read(api(resource, secret()), Wanted(repository_server="backup/files"), "own")
 
     assert failed.value.kind is Kind.CANNOT_CONNECT
+
+
+def test_what_the_client_of_the_api_server_logs_is_none_of_the_outputs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By itself structlog prints to standard output, into what `pull` restores."""
+    structlog.reset_defaults()
+    kubeconfig = str(tmp_path / "none")
+
+    with pytest.raises(Refused, match=r"--repository-server: .*none"):
+        connection_of(Wanted(repository_server="files", kubeconfig=kubeconfig))
+    structlog.get_logger().warning("retrying")
+
+    assert capsys.readouterr().out == ""

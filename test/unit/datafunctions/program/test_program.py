@@ -12,6 +12,7 @@ import pytest
 from fakes.kopiaclient import FakeClient
 from fakes.program import PASSWORD, PROGRAM, Console
 from reconcilers.datafunctions.backupinfo import PodBackup, render
+from reconcilers.datafunctions.program.main import Streams
 from reconcilers.kopia.client.errors import ClientFailed, Kind
 
 if TYPE_CHECKING:
@@ -158,6 +159,32 @@ def test_what_succeeded_of_several_pods_is_put_out(console: Console, tmp_path: P
     assert console.last_line.endswith("; done for db-0")
 
 
+def test_a_pod_that_is_drained_among_several_is_told_by_the_exit_code(
+    console: Console, tmp_path: Path
+) -> None:
+    console.repository.failures["back_up"] = [ClientFailed(Kind.CANCELLED, "told to end")]
+    (tmp_path / "db-0").mkdir()
+    arguments = ["--arg=namespace=shop", "--arg=pods=db-0", "--arg=includePath=/"]
+    console.stop.set()
+
+    code = console.run("run", "BackupDataAll", *arguments, f"--root={tmp_path}")
+
+    assert code == Kind.CANCELLED.exit_code
+    assert console.outputs["BackupAllInfo"] == "{}"
+
+
+def test_who_reads_only_the_beginning_gets_no_traceback(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(_streams: Streams, _text: str) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(Streams, "put_out", closed)
+
+    assert console.run("list") == Kind.CONSUMER.exit_code
+    assert console.said == ""
+
+
 def test_outputs_that_cannot_be_written_are_still_printed(
     console: Console, backup: list[str], tmp_path: Path
 ) -> None:
@@ -205,6 +232,14 @@ def test_what_the_client_logs_is_none_of_the_outputs(
     assert console.run(*backup) == 0
     assert f"{PROGRAM}trying again\n" in console.said
     assert set(console.outputs) >= {"backupID"}
+
+
+def test_a_retry_is_said_with_its_cause(console: Console, backup: list[str]) -> None:
+    gone = ClientFailed(Kind.SERVER_GONE, "the server has gone")
+    console.repository.retries["back_up"] = [gone]
+
+    assert console.run(*backup) == 0
+    assert f"{PROGRAM}trying again: the server has gone\n" in console.said
 
 
 def test_a_root_file_system_that_is_read_only_needs_a_volume_for_the_client_s_folder(

@@ -104,5 +104,18 @@ def test_a_bar_shows_how_far_it_is() -> None:
     bar.close()
 
 
+def test_a_bar_makes_room_for_a_sentence() -> None:
+    stream = Terminal()
+    bar = Bar(stream)
+    bar.update("/data", HALF)
+    bar.refresh()
+
+    bar.clear()
+
+    *_, last, rest = stream.getvalue().split("\r")
+    assert (last.strip(), rest) == ("", ""), "blanks over the bar, and back to the beginning"
+    bar.close()
+
+
 def test_no_terminal_gets_lines() -> None:
     assert isinstance(reporter(io.StringIO(), FakeClock()), Lines)

@@ -28,6 +28,7 @@ def runner(clock: InstantClock) -> Runner:
         Limits(retries=3),
         stop=None,
         reconnect=None,
+        on_retry=None,
         clock=clock,
         executable="kopia",
         directory=None,

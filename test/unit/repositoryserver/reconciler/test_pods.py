@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fakes import objects
+from fakes import objects, refusals
 from fakes.apiclient import Action
 from fakes.world import WRITE_STATUS
 from reconcilers import resources
@@ -137,16 +137,33 @@ class TestRefusedPod:
         assert world.condition("Ready")[:2] == ("False", "QuotaExceeded")
         assert "ResourceQuota small leaves no room" in world.condition("Ready")[2]
         assert result.requeue_after == retry.MIN_SECONDS
-        nudge = Action("patch", "replicasets", world.replica_set()["metadata"]["name"])
+        nudge = Action("patch", "replicasets/status", world.replica_set()["metadata"]["name"])
         assert nudge in world.api.taken()
         world.replica_sets.refusal = ""
         world.settle()
         assert world.progress() == "Ready"
 
+    def test_the_cause_of_now_is_told_though_the_condition_keeps_the_first(
+        self, world: World
+    ) -> None:
+        world.replica_sets.refusal = self.QUOTA
+        world.reconcile()
+        world.reconcile()
+        world.clock.step(patience.SECONDS)
+        world.reconcile()
+        assert world.condition("Ready")[1] == "QuotaExceeded"
+
+        world.replica_sets.refusal = refusals.RECORDED["pod security"]
+        world.clock.step(retry.MAX_SECONDS)
+        world.reconcile()
+        world.reconcile()
+
+        assert world.condition("Ready")[1] == "PodSecurityRefused"
+
     def test_it_is_tried_again_within_a_minute_however_long_it_lasts(self, world: World) -> None:
         world.replica_sets.refusal = self.QUOTA
         world.reconcile()
-        nudge = Action("patch", "replicasets", world.replica_set()["metadata"]["name"])
+        nudge = Action("patch", "replicasets/status", world.replica_set()["metadata"]["name"])
         world.clock.step(24 * 3600)
         world.reconcile()
         world.api.taken()
