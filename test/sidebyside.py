@@ -14,7 +14,9 @@ SHARING: Final = {
     "test/integration/test_kopia_client.py": "a Kopia server",
     "test/integration/test_kopia_client_faults.py": "a Kopia server that fails",
     "test/integration/test_kopia_client_refusals.py": "a Kopia server that is damaged",
+    "test/integration/test_lost_node.py": "a control plane with Kubernetes' controllers",
     "test/integration/test_outages.py": "a control plane that fails",
+    "test/integration/test_refusals.py": "a control plane with Kubernetes' controllers",
 }
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from fakes.simulation.client import Sent
     from fakes.simulation.cluster import Cluster
     from fakes.simulation.process import Process
-    from reconcilers.repositoryserver.caches import Caches
+    from reconcilers.repositoryserver.caches import Cache, Caches
 
 # By how much a cache may be behind, at most.
 STALE_SECONDS = 120.0
@@ -180,13 +180,15 @@ class History:
     def owner_uids_seen(self, resource: Resource, name: str) -> list[str]:
         """Return the uids of an object's owners, as the controller's caches have it."""
         caches = self._caches
-        cache = {
+        followed: dict[Resource, Cache] = {
             resources.PODS: caches.pods,
             resources.REPLICA_SETS: caches.replica_sets,
             resources.SERVICES: caches.services,
             resources.SECRETS: caches.secrets,
             resources.CRON_JOBS: caches.cron_jobs,
-        }[resource]
+            resources.PROFILES: caches.profiles,
+        }
+        cache = followed[resource]
         found = cache.get(objects.NAMESPACE, name)
         return [] if found is None else owner_uids(found)
 

@@ -127,8 +127,10 @@ def keeps_to_slots(history: History, sent: Sent) -> str:
         return ""
     (uid,) = owner_uids(sent.body)
     before, now = _ready(history.began_with), _ready(history.pods_seen())
+    # One that has lost the label of its revision is reached by nobody.
     serves = any(
-        history.owners.get(owner_of(pod)) == uid and name in now for name, pod in before.items()
+        history.owners.get(owner_of(pod)) == uid and name in now and names.hash_of(now[name])
+        for name, pod in before.items()
     )
     if not serves:
         history.replaced.pop(uid, None)
