@@ -70,6 +70,7 @@ class KopiaClient:
             raises with `Kind.CANCELLED`. Default: nothing ends it.
         reconnect: Called before each retry; returns the connection of then, since a server that
             went may come back with another certificate. Default: `connection`.
+        on_retry: Called with the failure before each retry. Default: nobody is told.
         clock: The time. Default: the system's.
         executable: Kopia. Default: where the image has it.
         directory: Where to make the temporary folder. Default: where the system has such folders.
@@ -82,6 +83,7 @@ class KopiaClient:
         limits: Limits | None = None,
         stop: Stop | None = None,
         reconnect: Callable[[], ServerConnection] | None = None,
+        on_retry: Callable[[ClientFailed], object] | None = None,
         clock: Clock | None = None,
         executable: str = cli.EXECUTABLE,
         directory: Path | None = None,
@@ -91,6 +93,7 @@ class KopiaClient:
             limits or Limits(),
             stop=stop,
             reconnect=reconnect,
+            on_retry=on_retry,
             clock=clock or SystemClock(),
             executable=executable,
             directory=directory,
