@@ -186,6 +186,7 @@ class History:
             resources.SERVICES: caches.services,
             resources.SECRETS: caches.secrets,
             resources.CRON_JOBS: caches.cron_jobs,
+            resources.PROFILES: caches.profiles,
         }[resource]
         found = cache.get(objects.NAMESPACE, name)
         return [] if found is None else owner_uids(found)
