@@ -14,7 +14,6 @@ from reconcilers.repositoryserver import api, servercommands
 from reconcilers.repositoryserver.caches import (
     INDEX_INSTANCE,
     INDEX_OWNER,
-    INDEX_RELEASED,
     INDEX_SERVICE,
     owner_uids,
 )
@@ -175,10 +174,7 @@ class History:
         )
         orphans = [one for one in labelled if not owner_of(one)]
         uids = (one["metadata"]["uid"] for one in (*owned, *orphans))
-        found = [pod for uid in uids for pod in caches.pods.by_index(INDEX_OWNER, uid)]
-        # Those that a ReplicaSet has released: it takes them back with their labels.
-        for name in NAMES:
-            found += caches.pods.by_index(INDEX_RELEASED, names.versioned_prefix(name))
+        found = (pod for uid in uids for pod in caches.pods.by_index(INDEX_OWNER, uid))
         return {name_of(pod): pod for pod in found}
 
     def owner_uids_seen(self, resource: Resource, name: str) -> list[str]:

@@ -270,8 +270,7 @@ def _taken_away(history: History, sent: Sent) -> list[Object]:
     """
     seen = _ready(history.pods_seen())
     began = _ready(history.began_with)
-    # One that nobody owns goes as its ReplicaSet has gone, which takes its pods along.
-    pods = [pod for name, pod in seen.items() if name in began and owner_of(pod)]
+    pods = [pod for name, pod in seen.items() if name in began]
     if (sent.verb, sent.resource) == ("delete", resources.PODS):
         return [pod for pod in pods if pod["metadata"]["uid"] == sent.uid]
     if sent.resource != resources.REPLICA_SETS:
