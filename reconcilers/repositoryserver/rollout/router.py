@@ -108,7 +108,7 @@ class ServiceRouter:
                 if not plan.is_over(pod):
                     found = self._workload.ensure_pod_metadata(current, revision.replica_set, pod)
                     written += [found] if found is not pod else []
-        return observed.with_pods(written).with_released()
+        return observed.with_pods(written)
 
     def roll_out(
         self,

@@ -225,26 +225,6 @@ class TestStray:
         assert "strange" in {pod["metadata"]["name"] for pod in settled.pods()}
 
 
-@pytest.mark.parametrize("labels", [(), (names.LABEL_INSTANCE,), (names.LABEL_HASH,)])
-def test_a_pod_that_its_replica_set_takes_back_goes_on_serving(
-    settled: World, labels: tuple[str, ...]
-) -> None:
-    """Not one that drains: its own sessions would end, and without a time to drain."""
-    former, new = settled.renew()
-    settled.kubelet(new, objects.serving())
-    settled.reconcile()
-    selected = settled.selected()
-    change = {"labels": dict.fromkeys(labels), "ownerReferences": None}
-    settled.api.put(resources.PODS, objects.merged(settled.stored(new), {"metadata": change}))
-    settled.replica_sets.sync()
-
-    settled.reconcile()
-
-    assert former["metadata"]["name"] in {pod["metadata"]["name"] for pod in settled.pods()}
-    assert settled.selected() == selected
-    assert names.ANNOTATION_DRAIN_UNTIL not in settled.stored(new)["metadata"]["annotations"]
-
-
 class TestFormerRevision:
     """A ReplicaSet or snapshot of before is known by its name, whoever takes its label off."""
 
