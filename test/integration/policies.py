@@ -6,6 +6,7 @@ import contextlib
 import copy
 import json
 import subprocess
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -223,7 +224,8 @@ def legacy(client: Client, namespace: str) -> list[str]:
 def in_force(client: Client, kubectl: Callable[..., str], kubeconfig: str) -> Iterator[None]:
     """Have the policies in force for the whole cluster."""
     install_definition(client)
-    there = "policies-are-in-force"
+    # One of before may still be going.
+    there = f"policies-are-in-force-{uuid.uuid4().hex[:8]}"
     client.create(NAMESPACES, "", {"metadata": {"name": there}})
     try:
         kubectl("apply", "--kustomize", str(POLICIES))
