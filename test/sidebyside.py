@@ -11,7 +11,12 @@ SHARING: Final = {
     "test/e2e/test_attacker.py": "the attacker's controller",
     "test/e2e/test_functions.py": "a server with functions",
     "test/e2e/test_local_cluster.py": "a cluster that is killed",
+    "test/integration/test_kopia_client.py": "a Kopia server",
+    "test/integration/test_kopia_client_faults.py": "a Kopia server that fails",
+    "test/integration/test_kopia_client_refusals.py": "a Kopia server that is damaged",
+    "test/integration/test_lost_node.py": "a control plane with Kubernetes' controllers",
     "test/integration/test_outages.py": "a control plane that fails",
+    "test/integration/test_refusals.py": "a control plane with Kubernetes' controllers",
 }
 
 

@@ -152,6 +152,10 @@ def kube_proxy_configuration(state: State, layout: Layout) -> dict[str, Any]:
         "mode": "nftables",
         "clientConnection": {"kubeconfig": kubeconfig},
         "clusterCIDR": str(layout.pods),
+        # kube-proxy tries again only after this time when its rules could not be written
+        # (kubernetes pkg/proxy/nftables/proxier.go, syncProxyRules). The default is 30 s, in which
+        # no new pod is reached.
+        "nftables": {"syncPeriod": "5s"},
         # 0 leaves the machine's settings alone.
         "conntrack": {
             "maxPerCore": 0,

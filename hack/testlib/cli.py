@@ -199,7 +199,8 @@ class Stages:
         if stage == "gate":
             return gate.run(self._variables)
         if stage == "integration":
-            cluster.build_control_plane(self._variables, self._foreground)
+            with cluster.control_planes_built(self._variables, self._foreground):
+                return self._test(stage, self._variables)
         if stage == "e2e":
             with cluster.for_tests(self._variables, self._foreground) as told:
                 return self._test(stage, told)

@@ -40,21 +40,29 @@ ENDED = frozenset("ZX")
 FAILED = "`{command}` failed; what it printed above says why"
 
 
-def build_control_plane(given: Mapping[str, str], foreground: Foreground) -> None:
+@contextlib.contextmanager
+def control_planes_built(given: Mapping[str, str], foreground: Foreground) -> Iterator[None]:
     """Build what the integration tests bring up by themselves, as a first build takes minutes.
 
-    What killed runs have left is taken down before.
+    What killed runs have left is taken down before, and what this one leaves afterwards: processes
+    of tests that were interrupted.
 
     Args:
         given: the variables of the tests. If they name a cluster, nothing is needed.
-        foreground: runs the command.
+        foreground: runs the commands.
 
     Raises:
         ClusterError: something did not build.
     """
-    if KUBECONFIG not in given:
+    if KUBECONFIG in given:
+        yield
+        return
+    _take_down_orphans(foreground)
+    _run(["cluster", "build", "--control-plane-only"], given, foreground)
+    try:
+        yield
+    finally:
         _take_down_orphans(foreground)
-        _run(["cluster", "build", "--control-plane-only"], given, foreground)
         _run(["cluster", "build", *PROGRAMS], given, foreground)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2e.cluster import NAMESPACE
@@ -18,6 +20,10 @@ LINES = 100
 # Of the controller's log, which is about all servers.
 SEARCHED_LINES = 3000
 BAD = ('"level": "warning"', '"level": "error"', "Traceback")
+
+# What leads packets to pods. Their logs are beside that of the requests.
+AGENTS = ("kube-proxy", "kube-router")
+AUDIT_LOG = "RSC_TEST_AUDIT_LOG"
 
 # Of one command, where the API server may be what has failed.
 REQUEST_SECONDS = 10
@@ -40,7 +46,19 @@ def sections(kubectl: Kubectl, server: str) -> Iterator[tuple[str, str]]:
     searched = (f"--selector={SELECTOR}", "--prefix", f"--tail={SEARCHED_LINES}")
     log = _in_namespace(kubectl, "logs", *searched, lines=SEARCHED_LINES)
     yield "the controller's log", _about(server, log)
+    ended = _in_namespace(kubectl, "logs", *searched, "--previous", lines=SEARCHED_LINES)
+    yield "the log of the controller that ended before", _about(server, ended)
     yield "events", _in_namespace(kubectl, "get", "events", "--sort-by=.metadata.creationTimestamp")
+    yield from _agents()
+
+
+def _agents() -> Iterator[tuple[str, str]]:
+    """Yield the end of the log of each agent of the node; none where the cluster is not ours."""
+    audit_log = os.environ.get(AUDIT_LOG)
+    for agent in AGENTS if audit_log else ():
+        path = Path(audit_log or "").with_name(f"{agent}.log")
+        if path.exists():
+            yield agent, "\n".join(path.read_text(errors="replace").splitlines()[-LINES:])
 
 
 def _in_namespace(kubectl: Kubectl, *arguments: str, lines: int = LINES) -> str:

@@ -1,7 +1,8 @@
 """Who may create RepositoryServers, and nothing else, gets no further.
 
 The attacker has a controller of its own, installed from the manifests as they are. It is
-tried without the admission policies and with them.
+tried without the admission policies and with them. With them, whoever has stolen the token of that
+controller gets no further than children of RepositoryServers.
 """
 
 from __future__ import annotations
@@ -128,6 +129,78 @@ IMPOSSIBLE = [
 ]
 
 
+CHILD = {"app.kubernetes.io/managed-by": names.MANAGER, names.LABEL_INSTANCE: "files"}
+#: An owner that is made up: no policy can look it up.
+MADE_UP = [
+    {"apiVersion": f"{api.GROUP}/{api.VERSION}", "kind": api.KIND, "name": "files", "uid": "1"}
+]
+
+
+def stolen(resource: Resource, name: str, metadata: Object, **content: Any) -> Object:
+    """Return an object that somebody makes with the controller's token."""
+    return {
+        "apiVersion": resource.api_version,
+        "kind": resource.kind,
+        "metadata": {"name": name, "namespace": NAMESPACE, **metadata},
+        **content,
+    }
+
+
+def replica_set(**spec: Any) -> Object:
+    """Return a ReplicaSet of pods, as a child of a server."""
+    template = {
+        "metadata": {"labels": CHILD},
+        "spec": {"containers": [{"name": "evil", "image": "evil"}], **spec},
+    }
+    content = {"selector": {"matchLabels": CHILD}, "template": template}
+    metadata = {"labels": CHILD, "ownerReferences": MADE_UP}
+    return stolen(resources.REPLICA_SETS, "files-0123456789", metadata, spec=content)
+
+
+#: What somebody with the controller's token makes, and how it is refused.
+MADE_WITH_ITS_TOKEN = {
+    "a Secret of no server": (
+        stolen(resources.SECRETS, "evil", {"labels": CHILD}),
+        "children of RepositoryServers only",
+    ),
+    "a token of another account": (
+        stolen(
+            resources.SECRETS,
+            "evil",
+            {
+                "labels": CHILD,
+                "ownerReferences": MADE_UP,
+                "annotations": {"kubernetes.io/service-account.name": "cloud"},
+            },
+            type="kubernetes.io/service-account-token",
+        ),
+        "types Opaque and kubernetes.io/tls only",
+    ),
+    "files of the node": (
+        replica_set(volumes=[{"name": "evil", "hostPath": {"path": "/"}}]),
+        "files of the node",
+    ),
+    "processes of the node": (replica_set(hostPID=True), "namespaces of a node"),
+    "its own account": (replica_set(serviceAccountName=CONTROLLER), "its own account"),
+}
+
+#: What it does to objects that are there.
+DONE_WITH_ITS_TOKEN = {
+    "a Secret is changed": (
+        ("patch", f"secret/{CREDENTIAL}", "--type=merge", '--patch={"data": {"a": "YQ=="}}'),
+        "children of RepositoryServers only",
+    ),
+    "a Secret is deleted": (
+        ("delete", f"secret/{CREDENTIAL}"),
+        "children of RepositoryServers only",
+    ),
+    "a pod is deleted": (
+        ("delete", "pods", f"--selector=app.kubernetes.io/name={CONTROLLER}"),
+        "the pods of RepositoryServers only",
+    ),
+}
+
+
 class Attacker:
     """An account that may write RepositoryServers, with a controller that serves them.
 
@@ -147,6 +220,18 @@ class Attacker:
             stdin=json.dumps(repository_server(name, settings)),
         )
         return "" if ran.code == 0 else ran.complaint
+
+    def tries(self, *arguments: str, stdin: str = "") -> str:
+        """Return what the API server says to a request with the controller's token."""
+        account = f"system:serviceaccount:{NAMESPACE}:{CONTROLLER}"
+        ran = self.cluster.kubectl.attempt(
+            *arguments, f"--as={account}", f"--namespace={NAMESPACE}", stdin=stdin
+        )
+        return "" if ran.code == 0 else ran.complaint
+
+    def makes(self, obj: Object) -> str:
+        """Return what the API server says to an object that is made with that token."""
+        return self.tries("create", "--filename=-", "--dry-run=server", stdin=json.dumps(obj))
 
     def may(self, verb: str, resource: str) -> bool:
         """Return whether the account has a right."""
@@ -237,8 +322,15 @@ def _policies(cluster: Cluster, attacker: Attacker) -> Iterator[None]:
     try:
         wait_for(
             "the policies",
-            lambda: attacker.applies("first", {"podOverride": {}}),
-            lambda said: "repository-server-authors" in said,
+            lambda: (
+                attacker.applies("first", {"podOverride": {}})
+                + attacker.makes(MADE_WITH_ITS_TOKEN["a Secret of no server"][0])
+                + attacker.makes(MADE_WITH_ITS_TOKEN["processes of the node"][0])
+            ),
+            lambda said: all(
+                f"repository-server-{name}" in said
+                for name in ("authors", "controller-writes", "controller-pods")
+            ),
         )
         yield
     finally:
@@ -293,3 +385,29 @@ def test_the_policies_refuse_every_way_as_it_is_tried(attacker: Attacker) -> Non
     asks = "asks for the right to create pods in this namespace"
     assert {what: words for what, words in said.items() if asks not in words} == {}
     assert attacker.applies("plain", {}) == ""
+
+
+@pytest.mark.usefixtures("_policies")
+def test_who_has_stolen_the_controllers_token_gets_children_of_servers_only(
+    cluster: Cluster, attacker: Attacker
+) -> None:
+    """A child that has lost its owner is nobody's to change or delete, whatever its labels."""
+    metadata = {"name": CREDENTIAL, "labels": CHILD}
+    cluster.client.create(resources.SECRETS, NAMESPACE, {"metadata": metadata})
+    (pod,) = cluster.client.list(
+        resources.PODS, NAMESPACE, label_selector=f"app.kubernetes.io/name={CONTROLLER}"
+    )["items"]
+
+    said = {what: attacker.makes(obj) for what, (obj, _) in MADE_WITH_ITS_TOKEN.items()}
+    said |= {
+        what: attacker.tries(*arguments, "--dry-run=server")
+        for what, (arguments, _) in DONE_WITH_ITS_TOKEN.items()
+    }
+    # kubectl exec asks for the pod first, which the controller may not.
+    path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod['metadata']['name']}/exec?command=true"
+    ran = attacker.tries("create", f"--raw={path}", "--filename=-", stdin="{}")
+
+    expected = {**MADE_WITH_ITS_TOKEN, **DONE_WITH_ITS_TOKEN}
+    wrong = {what: words for what, words in said.items() if expected[what][1] not in words}
+    assert wrong == {}
+    assert "in the containers of servers only" in ran

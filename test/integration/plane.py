@@ -141,12 +141,14 @@ class Plane:
             lambda: [one["metadata"]["name"] for one in client.list(LEASES, NODE_LEASES)["items"]],
             lambda found: name in found,
         )
-        client.merge_patch(NODES, "", name, {"status": _ROOM}, subresource="status")
-        wait_for(
-            f"node {name} to take pods",
-            lambda: client.get(NODES, "", name)["spec"].get("taints"),
-            lambda taints: not taints,
-        )
+
+        def taints() -> object:
+            # Again and again, as a kubelet does it: the cluster may have given the node up since.
+            room = {"status": _ROOM}
+            found = client.merge_patch(NODES, "", name, room, subresource="status")
+            return found["spec"].get("taints")
+
+        wait_for(f"node {name} to take pods", taints, lambda found: not found)
 
     def lose_node(self, name: str) -> None:
         """Let nothing be heard of a node any more."""

@@ -111,10 +111,43 @@ def test_a_killed_process_does_not_run_though_nobody_has_looked_at_it_yet() -> N
     assert not cluster.runs(process.pid)
 
 
+class Recorded(Foreground):
+    """Runs nothing, and keeps what it should have run for cleaning up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cleaned: list[str] = []
+
+    def run(self, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> int:
+        return 0
+
+    def clean_up(self, command: Sequence[str], folder: Path) -> int:
+        self.cleaned.append(" ".join(command[1:]))
+        return 0
+
+
+def test_a_control_plane_of_a_process_that_was_interrupted_is_taken_down(
+    own_directories: Path,
+) -> None:
+    foreground = Recorded()
+    with subprocess.Popen(["/bin/true"]) as ended:
+        name = f"test-integration-{ended.pid}"
+
+    def interrupted() -> None:
+        with cluster.control_planes_built({}, foreground):
+            (own_directories / name).mkdir(parents=True)
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        interrupted()
+    assert foreground.cleaned == [f"down --name {name}"]
+
+
 def test_a_given_cluster_is_used_as_it_is() -> None:
     given = {cluster.KUBECONFIG: "mine"}
 
-    cluster.build_control_plane(given, NothingRuns())
+    with cluster.control_planes_built(given, NothingRuns()):
+        pass
     with cluster.for_tests(given, NothingRuns()) as told:
         folder = Path(told[cluster.EVIDENCE])
         assert told == {**given, cluster.EVIDENCE: str(folder)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from fakes import objects
@@ -262,10 +263,36 @@ def delete_pod(cluster: Cluster) -> None:
 
 
 def take_label_off(cluster: Cluster) -> None:
-    """Take the label off by which the Service finds a pod."""
+    """Take a label off by which the Service finds a pod."""
+    label = cluster.random.choice((names.LABEL_INSTANCE, names.LABEL_HASH))
+    for pod in _some_pod(cluster):
+        change = {"metadata": {"labels": {label: None}}}
+        cluster.api.merge_patch(resources.PODS, objects.NAMESPACE, pod["metadata"]["name"], change)
+
+
+def take_label_off_child(cluster: Cluster) -> None:
+    """Take a label off by which a ReplicaSet or a Secret of a revision is known."""
+    resource = cluster.random.choice((resources.REPLICA_SETS, resources.SECRETS))
+    found = [one for one in cluster.api.list(resource) if names.hash_of(one)]
+    if found:
+        name = cluster.random.choice(found)["metadata"]["name"]
+        change = {"metadata": {"labels": {names.LABEL_HASH: None}}}
+        cluster.api.merge_patch(resource, objects.NAMESPACE, name, change)
+
+
+def lose_pod(cluster: Cluster) -> None:
+    """Take a label off a pod, and delete its ReplicaSet once that has let go of it."""
     for pod in _some_pod(cluster):
         change = {"metadata": {"labels": {names.LABEL_INSTANCE: None}}}
         cluster.api.merge_patch(resources.PODS, objects.NAMESPACE, pod["metadata"]["name"], change)
+        pause = cluster.random.choice((0.5, 1.0))
+        delete = functools.partial(_delete_replica_set, cluster, names.maker_of(pod))
+        cluster.agenda.after(pause, delete)
+
+
+def _delete_replica_set(cluster: Cluster, name: str) -> None:
+    if cluster.api.find(resources.REPLICA_SETS, objects.NAMESPACE, name) is not None:
+        cluster.api.delete(resources.REPLICA_SETS, objects.NAMESPACE, name)
 
 
 def kill_kopia(cluster: Cluster) -> None:
@@ -420,6 +447,8 @@ ACTIONS: tuple[Callable[[Cluster], None], ...] = (
     change_child,
     delete_pod,
     take_label_off,
+    take_label_off_child,
+    lose_pod,
     kill_kopia,
     fail_probe,
     evict_pod,

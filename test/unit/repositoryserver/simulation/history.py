@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from controller.cache.shared import SharedInformer
     from controller.resource import Object, Resource
     from fakes.simulation.apiserver import Change
+    from fakes.simulation.client import Sent
     from fakes.simulation.cluster import Cluster
     from fakes.simulation.process import Process
-    from reconcilers.repositoryserver.caches import Caches
+    from reconcilers.repositoryserver.caches import Cache, Caches
 
 # By how much a cache may be behind, at most.
 STALE_SECONDS = 120.0
@@ -81,6 +82,8 @@ class History:
         disturbed: When something was last amiss in the cluster, in monotonic seconds.
         spoilt: When a Secret of the user's was last not as it should be, in monotonic seconds.
         replaced: The last replacement of each server, by uid.
+        retired: Uids of the ReplicaSets that the controller has deleted.
+        lost: Names of the ReplicaSets that somebody else has deleted.
         began_with: The pods by name, as they were seen when the present pass began.
         began_routed: The names of those that the endpoints had then.
         looked: How much had happened when `since_last_look` was last called.
@@ -101,6 +104,8 @@ class History:
     disturbed: float = 0.0
     spoilt: float = 0.0
     replaced: dict[str, Replacement] = field(factory=dict)
+    retired: set[str] = field(factory=set)
+    lost: set[str] = field(factory=set)
     began_with: dict[str, Object] = field(factory=dict)
     began_routed: set[str] = field(factory=set)
     looked: Span = Span()
@@ -123,6 +128,12 @@ class History:
         self.began_routed = {
             name for name, pod in self.began_with.items() if endpoints.is_ready(slices, pod)
         }
+
+    def note_request(self, sent: Sent) -> None:
+        """Remember a request of the controller, before it is carried out."""
+        self.note(f"controller: {sent.verb} {sent.resource.plural} {sent.name}")
+        if (sent.verb, sent.resource) == ("delete", resources.REPLICA_SETS):
+            self.retired.add(sent.uid)
 
     def look_around(self) -> None:
         """Remember whether something is amiss."""
@@ -169,13 +180,15 @@ class History:
     def owner_uids_seen(self, resource: Resource, name: str) -> list[str]:
         """Return the uids of an object's owners, as the controller's caches have it."""
         caches = self._caches
-        cache = {
+        followed: dict[Resource, Cache] = {
             resources.PODS: caches.pods,
             resources.REPLICA_SETS: caches.replica_sets,
             resources.SERVICES: caches.services,
             resources.SECRETS: caches.secrets,
             resources.CRON_JOBS: caches.cron_jobs,
-        }[resource]
+            resources.PROFILES: caches.profiles,
+        }
+        cache = followed[resource]
         found = cache.get(objects.NAMESPACE, name)
         return [] if found is None else owner_uids(found)
 
@@ -211,6 +224,8 @@ class History:
                 self.pods.setdefault(uid, set()).add(metadata["name"])
             self._note_pod(change)
         elif change.resource == resources.REPLICA_SETS:
+            if change.new is None and metadata["uid"] not in self.retired:
+                self.lost.add(metadata["name"])
             self.owners[metadata["uid"]] = owner = owner_of(change.obj)
             # One that was adopted brings its pods along.
             for pod in self.cluster.api.list(resources.PODS):

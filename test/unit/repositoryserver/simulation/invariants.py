@@ -121,10 +121,16 @@ def keeps_to_slots(history: History, sent: Sent) -> str:
         return ""
     if cluster.api.find(sent.resource, sent.namespace, sent.name) is not None:
         return ""
+    if sent.name in history.lost:
+        # It has its turn, if it needs one, since it was first made.
+        history.lost.discard(sent.name)
+        return ""
     (uid,) = owner_uids(sent.body)
     before, now = _ready(history.began_with), _ready(history.pods_seen())
+    # One that has lost the label of its revision is reached by nobody.
     serves = any(
-        history.owners.get(owner_of(pod)) == uid and name in now for name, pod in before.items()
+        history.owners.get(owner_of(pod)) == uid and name in now and names.hash_of(now[name])
+        for name, pod in before.items()
     )
     if not serves:
         history.replaced.pop(uid, None)
@@ -312,21 +318,22 @@ def _is_under_way(history: History, uid: str, replacement: Replacement) -> bool:
     )
     if found is None or not found["spec"]["replicas"]:
         return False
+    began_well = replacement.since > max(history.disturbed, history.spoilt)
+    age = history.now - replacement.since
+    serves = bool(reached(history.cluster, names.split_versioned(replacement.replica_set)[0]))
+    goes_on = age < throttle.EXPIRY_SECONDS and replacement.by is history.cluster.process
+    if not (began_well and serves and goes_on):
+        return False
     pods = history.cluster.api.list(resources.PODS)
     made = [pod for pod in pods if owner_of(pod) == found["metadata"]["uid"]]
     if not made:
         # Its pod is about to be made.
-        return history.now - replacement.since < max(REPLICA_SET_SECONDS)
-    if len(made) != 1 or podstatus.is_ready(made[0]) or plan.is_over(made[0]):
-        return False
-    (pod,) = made
-    if pod["metadata"]["uid"] in history.took_over:
+        return age < max(REPLICA_SET_SECONDS)
+    if made[0]["metadata"]["uid"] in history.took_over:
         # It has succeeded. What becomes of it since is no replacement of its server.
         return False
-    began_well = replacement.since > max(history.disturbed, history.spoilt)
-    young = history.now - replacement.since < throttle.EXPIRY_SECONDS
-    alone = podstatus.failed_since(pod) is None and bool(reached(history.cluster, server_of(pod)))
-    return began_well and young and alone and replacement.by is history.cluster.process
+    alone = len(made) == 1 and not plan.is_over(made[0])
+    return alone and not podstatus.is_ready(made[0]) and podstatus.failed_since(made[0]) is None
 
 
 def _answering(cluster: Cluster, name: str) -> list[Object]:

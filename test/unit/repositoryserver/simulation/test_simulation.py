@@ -165,7 +165,7 @@ class Simulation:
             self._report(invariant.__doc__, invariant(self.history))
 
     def _on_request(self, sent: Sent) -> None:
-        self.history.note(f"controller: {sent.verb} {sent.resource.plural} {sent.name}")
+        self.history.note_request(sent)
         for invariant in OF_EACH_REQUEST:
             self._report(invariant.__doc__, invariant(self.history, sent))
 
