@@ -284,8 +284,9 @@ def test_what_kopia_writes_beside_must_not_be_read_only(
         run(repository, KOPIA_SERVER, arguments, root=tmp_path)
 
     assert str(refused.value) == (
-        f"argument restorePath: {tmp_path} is on a read-only file system, and Kopia writes "
-        "beside the folder that it restores to; mount the volume below an emptyDir, and give that as --root"
+        f"argument restorePath: {tmp_path} is on a read-only file system, and Kopia "
+        "writes beside the folder that it restores to; mount the volume below an emptyDir, and "
+        "give that as --root"
     )
     assert list(tmp_path.iterdir()) == []
 
