@@ -56,7 +56,7 @@ class FakeClient:
 
 
 def loop(client: FakeClient) -> BackupLoop:
-    info = {"serviceName": "s", "tlsFingerprint": "f"}
+    info = {"url": "https://s.n.svc:51515", "serviceName": "s", "tlsFingerprint": "f"}
     server: Any = SimpleNamespace(
         name="server",
         get=lambda: {"metadata": {"namespace": "n"}, "status": {"serverInfo": info}},
