@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
 
 from reconcilers.datafunctions import places, units
@@ -21,6 +22,10 @@ NOT_THERE: Final = (
 )
 BACKED_UP: Final = "backed up {path}: {files} files, {size}, as snapshot {id}"
 RESTORED: Final = "restored {path}: {files} files, {size}, of snapshot {id}"
+READ_ONLY: Final = (
+    "argument restorePath: {folder} is on a read-only file system, and Kopia writes beside the "
+    "folder that it restores to; mount the volume below an emptyDir, and give that as --root"
+)
 LEFT_OUT: Final = (
     "{files} files and {directories} folders of {path} are not in the snapshot: a policy of the "
     "repository, a .kopiaignore file or a CACHEDIR.TAG leaves them out"
@@ -75,6 +80,11 @@ def back_up(
     return snapshot
 
 
+def is_read_only(folder: Path) -> bool:
+    """Return whether a folder is on a file system that nothing can be written to."""
+    return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+
+
 def restore(
     run: Run,
     snapshot: str,
@@ -93,9 +103,15 @@ def restore(
         what: What is restored, in a word, for the progress. Default: the path.
 
     Raises:
+        Refused: The folder above is on a read-only file system.
         ClientFailed: It cannot be restored.
     """
     folder = places.in_pod(root or run.root, target.path)
+    # Kopia: snapshot/restore/local_fs_output.go removes PATH.kopia-entry after each folder. Where
+    # nothing can be written that fails also if there is none.
+    above = next((parent for parent in folder.parents if parent.exists()), folder)
+    if is_read_only(above):
+        raise Refused(READ_ONLY.format(folder=above))
     restored = run.client.restore(
         snapshot,
         folder,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fakes.kopiaclient import Content, FakeClient, FakeRepository
+from reconcilers.datafunctions import steps
 from reconcilers.datafunctions.arguments import decode
 from reconcilers.datafunctions.backupinfo import PodBackup, render
 from reconcilers.datafunctions.catalogue import FUNCTIONS
@@ -259,6 +260,34 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_done(
         run(repository, function, arguments, root=tmp_path)
 
     assert repository.calls == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param("/data", id="a volume that is mounted in the root"),
+        pytest.param("/a/b/data", id="a folder whose way is not there yet"),
+    ],
+)
+def test_what_kopia_writes_beside_must_not_be_read_only(
+    repository: FakeRepository,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+) -> None:
+    """Kopia removes PATH.kopia-entry when a folder is restored: on such a file system it cannot."""
+    monkeypatch.setattr(steps, "is_read_only", tmp_path.__eq__)
+    arguments = {"backupIdentifier": id_(1), "restorePath": path}
+
+    with pytest.raises(Refused) as refused:
+        run(repository, KOPIA_SERVER, arguments, root=tmp_path)
+
+    assert str(refused.value) == (
+        f"argument restorePath: {tmp_path} is on a read-only file system, and Kopia "
+        "writes beside the folder that it restores to; mount the volume below an emptyDir, and "
+        "give that as --root"
+    )
     assert list(tmp_path.iterdir()) == []
 
 

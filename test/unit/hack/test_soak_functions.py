@@ -32,7 +32,7 @@ def soak(tmp_path: Path) -> Soak:
         pytest.param(
             {"1" * 32, "2" * 32},
             [],
-            [f"1 backups that were deleted are there: {'2' * 32}"],
+            [f"1 backups that were deleted twice are there: {'2' * 32}"],
             id="one came back",
         ),
         pytest.param(
