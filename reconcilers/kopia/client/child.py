@@ -150,7 +150,7 @@ class _Watch:
             self.condition.notify_all()
 
     def wake(self) -> None:
-        """Have whoever waits look again."""
+        """Wake whoever waits for the child."""
         with self.condition:
             self.condition.notify_all()
 
