@@ -19,8 +19,8 @@ from reconcilers import resources
 from reconcilers.errors import InvalidInput
 from reconcilers.repositoryserver import servercommands, serverexec
 from reconcilers.repositoryserver.caches import INDEX_OWNER, owner_uids
+from reconcilers.repositoryserver.children import generation, names
 from reconcilers.repositoryserver.children import maintenance as desired
-from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.maintenance import runs
 from reconcilers.repositoryserver.serverexec import CommandError
 from reconcilers.repositoryserver.status.conditions import REPOSITORY_UNMAINTAINED
@@ -246,8 +246,9 @@ _KINDS: Final = {resources.SECRETS: desired.secret, resources.CRON_JOBS: desired
 
 
 def _is_right(server: RepositoryServer, child: Mapping[str, Any], key: str) -> bool:
-    """Return whether a child is of the inputs with a key, and has the label that finds it."""
+    """Return whether a child is of the inputs with a key, as written, and has its label."""
     metadata = child["metadata"]
     annotations, labels = metadata.get("annotations") or {}, metadata.get("labels") or {}
     is_found = names.selector(server).items() <= labels.items()
-    return is_found and annotations.get(names.ANNOTATION_MAINTENANCE) == key
+    is_right = is_found and generation.is_as_written(child)
+    return is_right and annotations.get(names.ANNOTATION_MAINTENANCE) == key
