@@ -70,8 +70,7 @@ class Caches(Generic[CacheT_co]):
         services: Services, indexed by owner and label.
         network_policies: NetworkPolicies, indexed by owner and label.
         secrets: Secrets without their data, indexed by owner and label.
-        cron_jobs: CronJobs that maintain repositories, without their Jobs' template, indexed by
-            owner and label.
+        cron_jobs: CronJobs without their Jobs' template, indexed by owner and label.
         jobs: Jobs that maintain repositories, indexed by owner.
         endpoint_slices: EndpointSlices of the servers, indexed by the name of their Service.
         service_accounts: ServiceAccounts without their content.

@@ -64,15 +64,13 @@ def follow(operator: Operator) -> Caches[SharedInformer]:
         services=operator.informer(resources.SERVICES, indexers=by_owner),
         network_policies=operator.informer(resources.NETWORK_POLICIES, indexers=by_owner),
         secrets=operator.informer(resources.SECRETS, NAMES_AND_VERSIONS, indexers=by_owner),
-        cron_jobs=operator.informer(
-            resources.CRON_JOBS, OF_SERVERS, indexers=by_owner, trim=trim_cron_job
-        ),
+        # As of all that is written here, those of others too: one may have the name of ours.
+        cron_jobs=operator.informer(resources.CRON_JOBS, indexers=by_owner, trim=trim_cron_job),
         jobs=operator.informer(resources.JOBS, OF_SERVERS, indexers=by_owner, trim=trim_job),
         endpoint_slices=operator.informer(
             resources.ENDPOINT_SLICES, OF_SERVERS, indexers=by_service, trim=trim_slice
         ),
         service_accounts=operator.informer(resources.SERVICE_ACCOUNTS, NAMES_AND_VERSIONS),
-        # All of them: one of somebody else's may have the name of ours.
         profiles=operator.informer(
             resources.PROFILES, optional=True, on_demand=True, indexers=by_owner
         ),

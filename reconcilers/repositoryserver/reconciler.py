@@ -271,6 +271,7 @@ class RepositoryServerReconciler:
             expired=expiry is not None and expiry.is_over,
             shared=do.sharing.warning(current, setting.storage),
             nobody_named=users.warning,
+            short_passwords=users.short,
             repository_users=None if found is None else found.number,
             in_repository=None if found is None else found.warning,
             unmaintained=maintained.warning,

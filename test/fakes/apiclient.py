@@ -12,6 +12,10 @@ from controller.clock import Deadline
 from controller.errors import AlreadyExists, Conflict, NotFound
 from controller.resource import Object, Resource
 from fakes import objects
+from reconcilers import resources
+
+#: The resources whose generation is counted here; that of a RepositoryServer tests say.
+COUNTED = frozenset({resources.REPLICA_SETS, resources.CRON_JOBS})
 
 
 @frozen
@@ -59,7 +63,10 @@ class FakeClient:
         stored["metadata"].setdefault("creationTimestamp", self.created)
         store = self.store(resource)
         namespace, name = stored["metadata"]["namespace"], stored["metadata"]["name"]
-        (store.add if store.get(namespace, name) is None else store.update)(stored)
+        before = store.get(namespace, name)
+        if resource in COUNTED:
+            count_generation(before, stored)
+        (store.add if before is None else store.update)(stored)
         return stored
 
     def drop(self, resource: Resource, namespace: str, name: str) -> None:
@@ -171,6 +178,15 @@ class FakeClient:
         if obj is None:
             raise NotFound(404, "NotFound", f"{resource.plural} {name} not found")
         return obj
+
+
+def count_generation(before: Object | None, stored: Object) -> None:
+    """Count a change of a specification in an object that is about to be stored."""
+    if before is None:
+        stored["metadata"]["generation"] = 1
+        return
+    changes = int(stored.get("spec") != before.get("spec"))
+    stored["metadata"]["generation"] = before["metadata"]["generation"] + changes
 
 
 def refuse_outdated(

@@ -52,7 +52,10 @@ USERS = "files-users"
 # What must never be seen anywhere but in a Secret.
 REPOSITORY_PASSWORD_VALUE = "repository-pass-5d0c"
 ADMIN_PASSWORD_VALUE = "admin-pass-81fe"
-USER_PASSWORD_VALUE = "user-pass-c3a7"
+USER_PASSWORD_VALUE = "user-pass-c3a7-66d1"
+#: Another one, and that of another user: no warning is due for their length.
+OTHER_PASSWORD_VALUE = "other-pass-5b1e-77f0"
+NEW_PASSWORD_VALUE = "new-pass-90aa-41c2"
 
 
 def merged(base: Any, patch: Any) -> Any:

@@ -77,7 +77,14 @@ READ_USERS = [Action("get", "secrets", USERS_SECRET), READ_PASSWORDS]
 WRITE_STATUS = Action("patch", "repositoryservers/status", objects.NAME)
 
 # Those of the tests, so that they can be told from their hashes.
-_PASSWORDS = (objects.USER_PASSWORD_VALUE, "other", "n", "p")
+_PASSWORDS = (
+    objects.USER_PASSWORD_VALUE,
+    objects.OTHER_PASSWORD_VALUE,
+    objects.NEW_PASSWORD_VALUE,
+    "other",
+    "n",
+    "p",
+)
 _RECONCILE_SECONDS = 120
 _BY_OWNER: Mapping[str, IndexFunction] = {
     INDEX_OWNER: owner_uids,

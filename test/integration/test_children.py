@@ -64,6 +64,18 @@ def test_what_the_resource_says_no_more_goes_though_it_was_put_back_before(
     (replica_set,) = client.list(resources.REPLICA_SETS, namespace)["items"]
     assert labels(replica_set["spec"]["template"])[TEAM] == "a"
 
+    by_hand = {"metadata": {"labels": {TEAM: "b"}}, "spec": {"priorityClassName": "by-hand"}}
+    client.merge_patch(
+        resources.REPLICA_SETS,
+        namespace,
+        replica_set["metadata"]["name"],
+        {"spec": {"template": by_hand, "minReadySeconds": 600}},
+    )
+    wait_for(
+        "the template to be put back",
+        lambda: client.get(resources.REPLICA_SETS, namespace, replica_set["metadata"]["name"]),
+        lambda found: found["spec"] == replica_set["spec"],
+    )
     opened = {"spec": {"ingress": [{"from": [STRANGER]}]}}
     client.merge_patch(resources.NETWORK_POLICIES, namespace, policy()["metadata"]["name"], opened)
     name = replica_set["metadata"]["name"]

@@ -152,6 +152,7 @@ def test_every_event_reason_is_told() -> None:
         sync.EVENT_USERS_CHANGED,
         purge.EVENT_USERS_PURGED,
         status.REASON_NO_USERS,
+        status.REASON_PASSWORD_SHORT,
         status.REASON_IN_REPOSITORY,
         writer.EVENT_NOT_AVAILABLE,
         reasons.REASON_READY,

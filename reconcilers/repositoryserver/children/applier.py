@@ -11,7 +11,7 @@ from controller.errors import NotFound
 from reconcilers import resources
 from reconcilers.errors import InvalidInput
 from reconcilers.repositoryserver.caches import owner_uids
-from reconcilers.repositoryserver.children import compare
+from reconcilers.repositoryserver.children import compare, generation
 from reconcilers.repositoryserver.children.owners import mark_of, owners
 from reconcilers.repositoryserver.verdict import RetryLater
 
@@ -135,12 +135,17 @@ class ChildApplier:
         observed = cache.get(namespace, name)
         if observed is not None:
             self.refuse_foreign(current, resource, observed)
+            # In what the cache does not hold.
+            changed = changed or not _is_as_written(resource, observed)
             is_so = not compare.differs(comparable, observed)
             if not changed and (
                 is_so or self._is_mutated_by_admission(current, resource, wanted, observed)
             ):
                 return observed
-        applied = self._apply(current, resource, wanted, comparable.get("spec"))
+        if resource in generation.COUNTED and observed is not None:
+            applied = self._apply_counted(current, resource, wanted, comparable, observed)
+        else:
+            applied = self._apply(current, resource, wanted, comparable.get("spec"))
         if compare.differs(comparable, applied):
             _log.warning("changed as it was applied: a webhook?", kind=resource.kind, child=name)
             until = self._clock.monotonic() + MUTATED_SECONDS
@@ -170,6 +175,40 @@ class ChildApplier:
             resource, namespace, name, {"spec": spec}, deadline=current.deadline
         )
 
+    def _apply_counted(
+        self,
+        current: ReconcileContext,
+        resource: Resource,
+        wanted: dict[str, Any],
+        comparable: Mapping[str, Any],
+        observed: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """Apply an object that is there, and write on it which generation that has made."""
+        is_touched = not generation.is_as_written(observed)
+        changes = (
+            is_touched
+            or mark_of(observed) != mark_of(wanted)
+            or compare.differs(comparable["spec"], observed["spec"], ("spec",))
+        )
+        expected = generation.of(observed) + int(changes)
+        metadata = wanted["metadata"]
+        annotations = {**metadata["annotations"], **generation.annotation(expected)}
+        body = {**wanted, "metadata": {**metadata, "annotations": annotations}}
+        applied = self._apply(current, resource, body, comparable["spec"])
+        if is_touched and resource == resources.REPLICA_SETS:
+            # What somebody has added to the template would be in its next pod.
+            expected = generation.of(applied) + 1
+            spec = compare.replacing(wanted["spec"], applied["spec"])
+            # How many pods it has is for the rollout to say.
+            del spec["replicas"]
+            change: dict[str, Any] = {"spec": spec}
+            applied = self.patch(current, resource, applied, change, counts=False)
+        if generation.is_as_written(applied) or generation.of(applied) > expected:
+            # Somebody has changed it meanwhile; the cache will show it.
+            return applied
+        counted = generation.annotation(generation.of(applied))
+        return self.patch(current, resource, applied, {"metadata": {"annotations": counted}})
+
     def create(
         self, current: ReconcileContext, resource: Resource, desired: Mapping[str, Any]
     ) -> dict[str, Any]:
@@ -194,6 +233,7 @@ class ChildApplier:
         change: Mapping[str, Any],
         *,
         subresource: str = "",
+        counts: bool = True,
     ) -> dict[str, Any]:
         """Merge a change into this very object, and return it as it is then.
 
@@ -203,6 +243,8 @@ class ChildApplier:
             obj: The object.
             change: A merge patch.
             subresource: What of it is changed, such as `status`; empty for the object itself.
+            counts: Whether a change of the specification is written on the object as the
+                controller's, see `generation`.
 
         Raises:
             Conflict: Another has its name.
@@ -210,6 +252,11 @@ class ChildApplier:
         """
         metadata = obj["metadata"]
         bound = {**change.get("metadata", {}), "uid": metadata["uid"]}
+        is_counted = counts and resource in generation.COUNTED and "spec" in change
+        # What somebody else has changed is still to be put back.
+        if is_counted and generation.is_as_written(obj):
+            counted = generation.annotation(generation.of(obj) + 1)
+            bound["annotations"] = {**bound.get("annotations", {}), **counted}
         return self._client.merge_patch(
             resource,
             metadata["namespace"],
@@ -303,6 +350,10 @@ def _none(_: ReconcileContext) -> dict[Resource, _MutatedByAdmission]:
 def _version(obj: Mapping[str, Any]) -> str:
     version: str = obj["metadata"]["resourceVersion"]
     return version
+
+
+def _is_as_written(resource: Resource, observed: Mapping[str, Any]) -> bool:
+    return resource not in generation.COUNTED or generation.is_as_written(observed)
 
 
 def _comparable(resource: Resource, wanted: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ _BOOKKEEPING: Final = frozenset(
     {
         names.ANNOTATION_CHANGED,
         names.ANNOTATION_GAVE_BACK,
+        names.ANNOTATION_GENERATION,
         names.ANNOTATION_NUDGED,
         names.ANNOTATION_RECORD,
         names.ANNOTATION_REFUSED,
@@ -60,6 +61,25 @@ def desired_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     annotations = metadata.get("annotations", {})
     kept = {key: value for key, value in annotations.items() if key not in _BOOKKEEPING}
     return {**metadata, "annotations": kept}
+
+
+def replacing(desired: Mapping[str, Any], observed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the merge patch that makes an observed specification the desired one and no more.
+
+    A field that the API server adds by default is among those that it removes, and is added again.
+
+    Args:
+        desired: The specification as it should be, or a part of it.
+        observed: The same as it is.
+    """
+    patch: dict[str, Any] = dict.fromkeys(observed.keys() - desired.keys())
+    for name, value in desired.items():
+        found = observed.get(name)
+        if isinstance(value, dict) and isinstance(found, dict):
+            patch[name] = replacing(value, found)
+        else:
+            patch[name] = value
+    return patch
 
 
 def differs(desired: Any, observed: Any, at: Path = ()) -> bool:  # noqa: ANN401 - JSON values

@@ -46,6 +46,8 @@ class KnownUsers:
             still to be deleted.
         problem: What is wrong with the sources, for which the users of some are those of before.
         warning: What to say of sources that name nobody; empty if each names somebody.
+        short: What to say of users with short passwords; empty if there are none, None if this
+            process has not read them.
     """
 
     sources: Versions
@@ -54,6 +56,7 @@ class KnownUsers:
     legacy: frozenset[str] = frozenset()
     problem: Problem | None = None
     warning: str = ""
+    short: str | None = None
 
 
 @frozen

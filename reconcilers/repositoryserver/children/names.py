@@ -34,6 +34,8 @@ ANNOTATION_GAVE_BACK: Final = "cr.kanister.io/gave-back"
 #: refused by then.
 ANNOTATION_NUDGED: Final = "cr.kanister.io/nudged"
 ANNOTATION_REFUSED: Final = "cr.kanister.io/refused"
+#: On a ReplicaSet and a CronJob: the generation that the controller's last write has made.
+ANNOTATION_GENERATION: Final = "cr.kanister.io/generation"
 #: The version of the users that the server in a pod has loaded.
 ANNOTATION_USERS: Final = "cr.kanister.io/users"
 #: What is known of the Secrets that a ReplicaSet was made of, see `record`.

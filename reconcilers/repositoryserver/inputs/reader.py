@@ -11,7 +11,7 @@ from reconcilers.kopia import failures, repository_config
 from reconcilers.kopia.storage import authorities, kinds
 from reconcilers.kopia.storage.identity import identity
 from reconcilers.kopia.storage.model import Source
-from reconcilers.repositoryserver.children import names, revision
+from reconcilers.repositoryserver.children import generation, names, revision
 from reconcilers.repositoryserver.children.known import KnownInputs
 from reconcilers.repositoryserver.children.secrets import ServerInputs
 from reconcilers.repositoryserver.inputs import selfsigned
@@ -260,10 +260,13 @@ class InputReader:
         return current.server.self_signed and due and not self._issuer.is_put_off(current)
 
     def _snapshot_stands(self, server: api.RepositoryServer, hash_: str) -> bool:
-        """Return whether snapshot and ReplicaSet are there and found: neither is written then."""
+        """Return whether snapshot and ReplicaSet are there, found, and as they were written.
+
+        Neither is written then.
+        """
         name = names.versioned_name(server, hash_)
         return all(
-            obj is not None and names.is_found(server, obj, hash_)
+            obj is not None and names.is_found(server, obj, hash_) and generation.is_as_written(obj)
             for obj in (
                 self._caches.replica_sets.get(server.namespace, name),
                 self._caches.secrets.get(server.namespace, name),

@@ -19,8 +19,8 @@ from reconcilers import resources
 from reconcilers.errors import InvalidInput
 from reconcilers.repositoryserver import servercommands, serverexec
 from reconcilers.repositoryserver.caches import INDEX_OWNER, owner_uids
+from reconcilers.repositoryserver.children import generation, names
 from reconcilers.repositoryserver.children import maintenance as desired
-from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.maintenance import runs
 from reconcilers.repositoryserver.serverexec import CommandError
 from reconcilers.repositoryserver.status.conditions import REPOSITORY_UNMAINTAINED
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from controller.clock import Clock
     from controller.resource import Object, Resource
     from reconcilers.kopia import failures
-    from reconcilers.repositoryserver.api import Maintenance
+    from reconcilers.repositoryserver.api import Maintenance, RepositoryServer
     from reconcilers.repositoryserver.caches import Cache, Caches
     from reconcilers.repositoryserver.children.applier import ChildApplier
     from reconcilers.repositoryserver.context import ReconcileContext
@@ -155,11 +155,11 @@ class Maintainer:
         return Maintained(runs.warning(status), status)
 
     def _ensure_children(self, current: ReconcileContext, wanted: Maintenance, hash_: str) -> None:
-        key = desired.key(wanted, hash_)
-        children = list(self._children(current))
-        if len(children) == len(_KINDS) and all(_key_of(child) == key for _, child in children):
+        server, key = current.server, desired.key(wanted, hash_)
+        right = [one for _, one in self._children(current) if _is_right(server, one, key)]
+        if len(right) == len(_KINDS):
             return
-        server, full = current.server, self._reader.read(current)
+        full = self._reader.read(current)
         for resource, make in _KINDS.items():
             self._applier.ensure(current, resource, make(server, wanted, full, key))
 
@@ -183,7 +183,7 @@ class Maintainer:
         known = (current.obj.get("status") or {}).get("maintenance") or {}
         server = current.server
         job = self._caches.cron_jobs.get(server.namespace, names.maintenance_name(server))
-        if job is None:
+        if job is None or server.uid not in owner_uids(job):
             return dict(known)
         run = runs.last(self._caches.jobs.by_index(INDEX_OWNER, job["metadata"]["uid"]))
         pods = [] if run is None else self._caches.pods.by_index(INDEX_OWNER, run.uid)
@@ -245,6 +245,10 @@ class Maintainer:
 _KINDS: Final = {resources.SECRETS: desired.secret, resources.CRON_JOBS: desired.cron_job}
 
 
-def _key_of(child: Mapping[str, Any]) -> str:
-    key: str = (child["metadata"].get("annotations") or {}).get(names.ANNOTATION_MAINTENANCE, "")
-    return key
+def _is_right(server: RepositoryServer, child: Mapping[str, Any], key: str) -> bool:
+    """Return whether a child is of the inputs with a key, as written, and has its label."""
+    metadata = child["metadata"]
+    annotations, labels = metadata.get("annotations") or {}, metadata.get("labels") or {}
+    is_found = names.selector(server).items() <= labels.items()
+    is_right = is_found and generation.is_as_written(child)
+    return is_right and annotations.get(names.ANNOTATION_MAINTENANCE) == key

@@ -41,6 +41,7 @@ STALLED: Final = "Stalled"
 CERTIFICATE_EXPIRING: Final = "CertificateExpiring"
 REPOSITORY_SHARED: Final = "RepositoryShared"
 ACCESS_SECRET_EMPTY: Final = "AccessSecretEmpty"  # noqa: S105 - a condition's type
+PASSWORD_SHORT: Final = "UserPasswordShort"  # noqa: S105 - a condition's type
 USERS_IN_REPOSITORY: Final = "UsersInRepository"
 REPOSITORY_UNMAINTAINED: Final = "RepositoryUnmaintained"
 CONNECTION_UNPUBLISHED: Final = "ConnectionUnpublished"
@@ -50,6 +51,7 @@ WARNINGS: Final = (
     CERTIFICATE_EXPIRING,
     REPOSITORY_SHARED,
     ACCESS_SECRET_EMPTY,
+    PASSWORD_SHORT,
     USERS_IN_REPOSITORY,
     REPOSITORY_UNMAINTAINED,
     CONNECTION_UNPUBLISHED,
@@ -68,6 +70,8 @@ REASON_SHARED: Final = "RepositoryShared"
 REASON_NOT_SHARED: Final = "RepositoryNotShared"
 REASON_NO_USERS: Final = "NoUsers"
 REASON_USERS_NAMED: Final = "UsersNamed"
+REASON_PASSWORD_SHORT: Final = "UserPasswordShort"  # noqa: S105 - a reason
+REASON_PASSWORDS_LONG: Final = "UserPasswordsLong"
 REASON_IN_REPOSITORY: Final = "UsersInRepository"
 REASON_NOT_IN_REPOSITORY: Final = "NoUsersInRepository"
 REASON_UNMAINTAINED: Final = "RepositoryUnmaintained"
@@ -91,6 +95,7 @@ NOT_SHARED: Final = "no other RepositoryServer in the namespace writes to the re
 MAINTAINED: Final = "the maintenance is scheduled and has not failed, or somebody else owns it"
 PUBLISHED: Final = "what spec.publish asks for is in place"
 USERS_NAMED: Final = "each access Secret has users"
+PASSWORDS_LONG: Final = "each user has a password with 16 characters or more"
 NOT_IN_REPOSITORY: Final = "the repository has no users any more beside those of the access Secrets"
 
 # A change is under way or has failed, and who reads it wants to know whether backups go on.
@@ -132,6 +137,8 @@ class Outcome:
             None if that is not known.
         nobody_named: What to say of access Secrets that have no keys; empty if there are none, None
             if that is not known.
+        short_passwords: What to say of users with short passwords; empty if there are none, None if
+            that is not known.
         repository_users: How many users have an entry in the repository; None leaves what is
             recorded.
         in_repository: What to say of these users; empty if there are none, None if that is not
@@ -155,6 +162,7 @@ class Outcome:
     published: Mapping[str, str] = field(factory=dict)
     unpublished: str | None = None
     nobody_named: str | None = None
+    short_passwords: str | None = None
     repository_users: int | None = None
     in_repository: str | None = None
 
@@ -294,6 +302,12 @@ def _conditions(
             outcome.nobody_named,
             REASON_NO_USERS,
             (REASON_USERS_NAMED, USERS_NAMED),
+        ),
+        (
+            PASSWORD_SHORT,
+            outcome.short_passwords,
+            REASON_PASSWORD_SHORT,
+            (REASON_PASSWORDS_LONG, PASSWORDS_LONG),
         ),
         (
             USERS_IN_REPOSITORY,

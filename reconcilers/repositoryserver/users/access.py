@@ -14,7 +14,7 @@ from reconcilers.repositoryserver.users import userfile
 from reconcilers.repositoryserver.users.userfile import origin_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from reconcilers.repositoryserver.api import UserAccess
     from reconcilers.repositoryserver.users.userfile import UserFile
@@ -27,6 +27,11 @@ AT: Final = "_at_"
 #: The values of a Secret may have 1 MiB (kubernetes pkg/apis/core, MaxSecretSize). The rest is for
 #: the version of the users, which stands beside them.
 MAX_FILE_BYTES: Final = 1024 * 1024 - 1024
+
+#: A password of fewer characters is worth a warning.
+LONG_ENOUGH: Final = 16
+# How many users with shorter ones are named.
+_NAMED: Final = 3
 
 REASON_NAME: Final = "UserNameInvalid"
 REASON_TWICE: Final = "UserNamedTwice"
@@ -66,6 +71,12 @@ NO_USERS_OF_ONE: Final = (
     "Secret {ref}, named by {field}, has no keys, so that it lets nobody in; add a key for each "
     "user that may connect"
 )
+SHORT_PASSWORDS: Final = (
+    "a password with fewer than 16 characters can be guessed by whoever gets hold of its hash, a "
+    "salted SHA-1: that of {users}; choose longer ones at random, as `openssl rand -base64 24` "
+    "prints them"
+)
+USER_AND_KEY: Final = "user {user} (key {key} of Secret {ref})"
 USERS_STAY: Final = (
     "{message}; until this is fixed, no user of that Secret is added, changed or removed"
 )
@@ -132,11 +143,13 @@ class Resolved:
         sections: By `origin_of` each access the hashes of its users.
         problems: What is wrong, in the order of the accesses.
         warning: What to say of access Secrets that name nobody; empty if each names somebody.
+        short: What to say of users with short passwords; empty if there are none.
     """
 
     sections: Mapping[str, Mapping[str, str]] = field(repr=False)
     problems: tuple[InvalidInput, ...]
     warning: str
+    short: str = ""
 
 
 def resolve(accesses: Sequence[Access], present: UserFile) -> Resolved:
@@ -186,6 +199,12 @@ def resolve(accesses: Sequence[Access], present: UserFile) -> Resolved:
         sections=sections,
         problems=tuple(problems[number] for number in sorted(problems)),
         warning=_names_nobody(empty, nobody=not any(sections.values())),
+        short=_short(
+            (accesses[number].access, named_by[user], user)
+            for number, users in sorted(passwords.items())
+            for user, password in users.items()
+            if len(password) < LONG_ENOUGH
+        ),
     )
 
 
@@ -243,6 +262,23 @@ def _with(problem: InvalidInput, template: str) -> InvalidInput:
 def _names_nobody(empty: Sequence[SecretData], *, nobody: bool) -> str:
     template = NO_USERS if nobody else NO_USERS_OF_ONE
     return "; ".join(template.format(ref=one.ref, field=one.ref.field) for one in empty)
+
+
+def _short(found: Iterable[tuple[UserAccess, SecretData, str]]) -> str:
+    """Return what to say of users with short passwords, each with its access and its Secret."""
+    named = [
+        USER_AND_KEY.format(user=user, key=_key(access, user), ref=secret.ref)
+        for access, secret, user in found
+    ]
+    if not named:
+        return ""
+    more = [f"{len(named) - _NAMED} more"] if len(named) > _NAMED else []
+    return SHORT_PASSWORDS.format(users=", ".join([*named[:_NAMED], *more]))
+
+
+def _key(access: UserAccess, user: str) -> str:
+    """Return the key of the access Secret that makes a user, see `users_of`."""
+    return user.partition("@")[2] if access.username else user.replace("@", AT)
 
 
 def users_of(access: UserAccess, secret: SecretData) -> dict[str, str]:

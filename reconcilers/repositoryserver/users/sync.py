@@ -197,6 +197,7 @@ class UserRegistrar:
             legacy=users.legacy,
             problem=_problem(resolved.problems),
             warning=resolved.warning,
+            short=resolved.short,
         )
         state.users = self._write(current, stored, users, known)
         return state.users

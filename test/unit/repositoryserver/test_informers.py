@@ -3,8 +3,12 @@
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from controller.resource import Object
+from controller.resource import Object, Resource
 from fakes import objects
+from fakes.clock import FakeClock
+from fakes.operator import FakeOperator
+from fakes.recorder import FakeRecorder
+from reconcilers import resources
 from reconcilers.repositoryserver import informers
 from reconcilers.repositoryserver.status.metrics import RepositoryServerCollector
 
@@ -90,3 +94,32 @@ def test_a_cached_job_tells_what_came_of_it() -> None:
         "metadata": metadata,
         "status": {},
     }
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        resources.REPLICA_SETS,
+        resources.SECRETS,
+        resources.SERVICES,
+        resources.NETWORK_POLICIES,
+        resources.CRON_JOBS,
+        resources.PROFILES,
+    ],
+    ids=lambda resource: str(resource.plural),
+)
+def test_of_a_kind_that_is_written_all_objects_are_followed(resource: Resource) -> None:
+    """One without our labels may have the name of ours: not seen, it would be taken over."""
+    operator = FakeOperator(
+        client=None,
+        executor=None,
+        recorder=FakeRecorder(),
+        clock=FakeClock(),
+        namespaces=("backup",),
+        spawn=lambda _work: None,
+    )
+    informers.follow(operator)  # type: ignore[arg-type]  # the fake has what is called
+
+    (followed,) = (one for one in operator.informers.all() if one.resource == resource)
+
+    assert followed.selection.selects({"metadata": {"name": "theirs", "namespace": "backup"}})

@@ -169,3 +169,25 @@ class TestDiffers:
     )
     def test_values_of_another_kind(self, desired: Object, observed: object) -> None:
         assert compare.differs(desired, observed)
+
+
+@pytest.mark.parametrize(
+    ("desired", "observed", "patch"),
+    [
+        pytest.param({"a": 1}, {"a": 2}, {"a": 1}, id="another value is written"),
+        pytest.param({"a": 1}, {"a": 1, "b": 2}, {"a": 1, "b": None}, id="a field more is removed"),
+        pytest.param(
+            {"a": {"b": 1}},
+            {"a": {"b": 1, "c": 2}},
+            {"a": {"b": 1, "c": None}},
+            id="also further in",
+        ),
+        pytest.param({"a": {"b": 1}}, {"a": None}, {"a": {"b": 1}}, id="a map that is gone"),
+        pytest.param({"a": [1]}, {"a": [1, 2]}, {"a": [1]}, id="a list is replaced as a whole"),
+    ],
+)
+def test_the_patch_that_leaves_nothing_but_what_is_desired(
+    desired: Object, observed: Object, patch: Object
+) -> None:
+    assert compare.replacing(desired, observed) == patch
+    assert objects.merged(observed, patch) == desired

@@ -47,7 +47,7 @@ class TestLoadingUsers:
     def test_the_worker_returns_at_once_and_clients_can_connect_meanwhile(
         self, slow: World
     ) -> None:
-        slow.change_secret(objects.users_secret({"app": "other"}))
+        slow.change_secret(objects.users_secret({"app": objects.OTHER_PASSWORD_VALUE}))
 
         result = slow.reconcile()
 

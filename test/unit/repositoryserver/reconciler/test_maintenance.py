@@ -14,6 +14,7 @@ from fakes.world import READ_INPUTS
 from reconcilers import resources
 from reconcilers.errors import InvalidInput
 from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.inputs.reader import InputReader
 from reconcilers.repositoryserver.maintenance.maintainer import (
     ASK_AFTER_SECONDS,
@@ -22,7 +23,7 @@ from reconcilers.repositoryserver.maintenance.maintainer import (
 from reconcilers.repositoryserver.status import patience
 
 if TYPE_CHECKING:
-    from controller.resource import Object
+    from controller.resource import Object, Resource
     from fakes.world import World
 
 NAME = f"repo-server-{objects.NAME}-maintenance"
@@ -215,6 +216,22 @@ class TestSchedule:
         assert scheduled.api.store(resource).get(objects.NAMESPACE, NAME) is not None
         assert [one for one in scheduled.api.taken() if one in READ_INPUTS] == READ_INPUTS
 
+    @pytest.mark.parametrize("resource", [resources.CRON_JOBS, resources.SECRETS])
+    def test_the_label_by_which_it_is_found_is_put_back(
+        self, scheduled: World, resource: Resource
+    ) -> None:
+        """Without it neither would be adopted some day."""
+        child = scheduled.api.store(resource).get(objects.NAMESPACE, NAME)
+        assert child is not None
+        change = {"metadata": {"labels": {names.LABEL_INSTANCE: None}}}
+        scheduled.api.put(resource, objects.merged(child, change))
+
+        scheduled.reconcile()
+
+        after = scheduled.api.store(resource).get(objects.NAMESPACE, NAME)
+        assert after is not None
+        assert after["metadata"]["labels"] == child["metadata"]["labels"]
+
     def test_it_goes_when_the_field_goes(self, scheduled: World) -> None:
         end_run(scheduled, "Complete", "2026-01-01T03:00:05Z")
         scheduled.reconcile()
@@ -254,6 +271,25 @@ class TestSchedule:
             f"CronJob {NAME}, which maintains the repository, is not in place: "
             "spec.schedule: Invalid value"
         )
+        assert settled.progress() == "Ready"
+
+    def test_a_cron_job_of_somebody_else_keeps_its_name(self, settled: World) -> None:
+        """One without our labels would be taken over by an apply, and its Jobs be Kopia's."""
+        theirs = {
+            "metadata": {"name": NAME, "namespace": objects.NAMESPACE},
+            "spec": {"schedule": "@hourly"},
+        }
+        settled.api.put(resources.CRON_JOBS, theirs)
+
+        settled.edit({"repository": SCHEDULE})
+        settled.reconcile()
+
+        (cron_job,) = cron_jobs(settled)
+        assert cron_job["spec"] == {"schedule": "@hourly"}
+        assert Action("apply", "cronjobs", NAME) not in settled.api.taken()
+        value, _, message = settled.condition(CONDITION)
+        assert value == "True"
+        assert f"CronJob {objects.NAMESPACE}/{NAME} exists and does not belong to" in message
         assert settled.progress() == "Ready"
 
 

@@ -264,7 +264,7 @@ class TestFingerprint:
 
 def test_the_users_are_loaded_before_a_server_is_ready(settled: World) -> None:
     settled.commands_wait = True
-    settled.change_secret(objects.users_secret({"app": "other"}))
+    settled.change_secret(objects.users_secret({"app": objects.OTHER_PASSWORD_VALUE}))
 
     settled.reconcile()
 

@@ -31,20 +31,20 @@ if TYPE_CHECKING:
     ("passwords", "accepted", "event"),
     [
         pytest.param(
-            {"app": "other"},
-            {USER: "other"},
+            {"app": objects.OTHER_PASSWORD_VALUE},
+            {USER: objects.OTHER_PASSWORD_VALUE},
             f"Normal UsersChanged: changed {USER}",
             id="a changed password replaces the old one",
         ),
         pytest.param(
-            {"app": objects.USER_PASSWORD_VALUE, "new": "n"},
-            {USER: objects.USER_PASSWORD_VALUE, "backup@new": "n"},
+            {"app": objects.USER_PASSWORD_VALUE, "new": objects.NEW_PASSWORD_VALUE},
+            {USER: objects.USER_PASSWORD_VALUE, "backup@new": objects.NEW_PASSWORD_VALUE},
             "Normal UsersChanged: added backup@new",
             id="a new key adds a user",
         ),
         pytest.param(
-            {"new": "n"},
-            {"backup@new": "n"},
+            {"new": objects.NEW_PASSWORD_VALUE},
+            {"backup@new": objects.NEW_PASSWORD_VALUE},
             f"Normal UsersChanged: added backup@new; removed {USER}",
             id="a user that leaves the Secret may connect no more",
         ),
@@ -65,7 +65,7 @@ def test_a_changed_access_secret_changes_users_and_restarts_nothing(
 
 
 def test_the_kubelet_is_made_to_look_before_the_server_is_told(settled: World) -> None:
-    settled.change_secret(objects.users_secret({"app": "other"}))
+    settled.change_secret(objects.users_secret({"app": objects.OTHER_PASSWORD_VALUE}))
 
     settled.reconcile()
 

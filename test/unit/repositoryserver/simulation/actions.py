@@ -58,6 +58,9 @@ CHILDREN = (
     resources.CRON_JOBS,
 )
 
+# What is written by hand where the controller writes something else, or nothing.
+BY_HAND = "@yearly"
+
 # Seconds between two of them: at once, within what a request or a pod takes, or when all is quiet.
 PAUSES = (0.0, 0.01, 0.1, 1.0, 1.0, 5.0, 5.0, 20.0, 20.0, 100.0, 300.0)
 
@@ -243,15 +246,20 @@ def leave_pods_behind(cluster: Cluster) -> None:
 
 
 def change_child(cluster: Cluster) -> None:
-    """Change a Service, a NetworkPolicy or a Profile by hand."""
-    changes: dict[Resource, Object] = {
-        resources.SERVICES: {"spec": {"selector": {"by": "hand"}}},
-        resources.NETWORK_POLICIES: {"spec": {"podSelector": {"matchLabels": {"by": "hand"}}}},
-        resources.PROFILES: {"location": {"endpoint": "https://by-hand:51515"}},
-    }
-    resource, change = cluster.random.choice(list(changes.items()))
-    for obj in cluster.api.list(resource)[:1]:
-        cluster.api.merge_patch(resource, objects.NAMESPACE, obj["metadata"]["name"], change)
+    """Change a child by hand: what it selects or says, or what its next pods are made of."""
+    changes: tuple[tuple[Resource, Object], ...] = (
+        (resources.SERVICES, {"spec": {"selector": {"by": "hand"}}}),
+        (resources.NETWORK_POLICIES, {"spec": {"podSelector": {"matchLabels": {"by": "hand"}}}}),
+        (resources.PROFILES, {"location": {"endpoint": "https://by-hand:51515"}}),
+        (resources.CRON_JOBS, {"spec": {"schedule": BY_HAND}}),
+        (resources.REPLICA_SETS, {"spec": {"template": {"metadata": {"labels": {"by": BY_HAND}}}}}),
+        (resources.REPLICA_SETS, {"spec": {"template": {"spec": {"priorityClassName": BY_HAND}}}}),
+    )
+    resource, change = cluster.random.choice(changes)
+    found = cluster.api.list(resource)
+    if found:
+        name = cluster.random.choice(found)["metadata"]["name"]
+        cluster.api.merge_patch(resource, objects.NAMESPACE, name, change)
 
 
 def delete_pod(cluster: Cluster) -> None:

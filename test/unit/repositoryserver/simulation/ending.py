@@ -5,6 +5,7 @@ Each invariant returns a complaint, which is empty if it holds; its docstring is
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from controller.conditions import get_condition, is_true
@@ -20,6 +21,7 @@ from reconcilers.repositoryserver.children.secrets import KEY_ADMIN_PASSWORD, KE
 from reconcilers.repositoryserver.rollout import podstatus
 from reconcilers.repositoryserver.status import conditions as status
 from reconcilers.repositoryserver.verdict import STEPS
+from unit.repositoryserver.simulation.actions import BY_HAND
 from unit.repositoryserver.simulation.history import (
     clear,
     name_of,
@@ -122,6 +124,17 @@ def has_its_children(cluster: Cluster, server: Object) -> str:
     return "" if right else f"{sorted(found)}, and not {sorted(wanted)}"
 
 
+def makes_the_next_as_it_should(cluster: Cluster, server: Object) -> str:
+    """What its next pods are made of, and those of its CronJob, has nothing that is by hand."""
+    found = [
+        name_of(one)
+        for resource in (resources.REPLICA_SETS, resources.CRON_JOBS)
+        for one in cluster.api.list(resource)
+        if server["metadata"]["uid"] in owner_uids(one) and BY_HAND in json.dumps(one["spec"])
+    ]
+    return f"by hand: {found}" if found else ""
+
+
 def publishes_what_is_asked_for(cluster: Cluster, server: Object) -> str:
     """What is published is the certificate of its pod, and a user with a password."""
     name, wanted = name_of(server), _published(server)
@@ -188,6 +201,7 @@ IN_THE_END: tuple[Callable[[Cluster, Object], str], ...] = (
     lets_in_its_users,
     bears_its_labels,
     has_its_children,
+    makes_the_next_as_it_should,
     publishes_what_is_asked_for,
     protects_its_pods,
     leaves_the_users_of_others,

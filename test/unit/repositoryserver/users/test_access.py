@@ -378,3 +378,31 @@ class TestChange:
 
         assert found == change
         assert found.summary() == summary
+
+
+@pytest.mark.parametrize(
+    ("username", "values", "named"),
+    [
+        pytest.param("u", {"a": "x" * 16}, [], id="16 characters are enough"),
+        pytest.param("u", {"a": "\u00e4" * 15}, ["u@a (key a of"], id="characters, not bytes"),
+        pytest.param("u", {"a": f"{'x' * 15}\n"}, ["u@a (key a of"], id="a line end is none"),
+        pytest.param("", {"a_at_b": "x"}, ["a@b (key a_at_b of"], id="the key has user and host"),
+        pytest.param(
+            "u",
+            {"a": "x", "b": "x", "c": "x", "d": "x", "e": "x"},
+            ["u@a (key a of", "u@b (key b of", "u@c (key c of", ", 2 more;"],
+            id="three are named, and the others counted",
+        ),
+    ],
+)
+def test_who_has_a_short_password(
+    username: str, values: Mapping[str, str], named: list[str]
+) -> None:
+    of = access_of(username)
+    data = secrets.read(of.secret, objects.users_secret(values), (secrets.TYPE_USERS,))
+
+    short = access.resolve([Access(of, data)], UserFile({}, frozenset())).short
+
+    assert all(name in short for name in named)
+    assert bool(short) == bool(named)
+    assert "u@d" not in short
