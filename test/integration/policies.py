@@ -165,9 +165,17 @@ class Site:
         )
 
     def make(self, obj: Object) -> str:
-        """Create an object as an administrator, and return how kubectl names it."""
-        resource = KINDS[obj["kind"]]
-        self.client.create(resource, self.namespace, copy.deepcopy(obj))
+        """Create an object as an administrator, and return how kubectl names it.
+
+        A ReplicaSet that owns it is made before: the pods of one that is not there are deleted.
+        """
+        resource, made = KINDS[obj["kind"]], copy.deepcopy(obj)
+        for one in made["metadata"].get("ownerReferences") or ():
+            if one["kind"] == resources.REPLICA_SETS.kind:
+                body = {"metadata": {"name": one["name"]}, "spec": {**REVISION, "replicas": 1}}
+                owner_ = self.client.create(resources.REPLICA_SETS, self.namespace, body)
+                one["uid"] = owner_["metadata"]["uid"]
+        self.client.create(resource, self.namespace, made)
         kind = f"{resource.plural}.{resource.group}" if resource.group else resource.plural
         return f"{kind}/{obj['metadata']['name']}"
 
