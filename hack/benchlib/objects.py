@@ -44,9 +44,14 @@ USER_KEY = "client"
 
 
 def moved(objects: Iterable[Object], namespace: str) -> list[Object]:
-    """Return copies for another namespace, without the demo's label."""
+    """Return copies for another namespace, without the demo's label.
+
+    What a RepositoryServer refers to is moved along: it reads Secrets of its own namespace.
+    """
     copies = copy.deepcopy(list(objects))
     for obj in copies:
+        if obj["kind"] == "RepositoryServer":
+            _move_references(obj["spec"], namespace)
         metadata = obj["metadata"]
         if obj["kind"] == "Namespace":
             metadata["name"] = namespace
@@ -57,6 +62,14 @@ def moved(objects: Iterable[Object], namespace: str) -> list[Object]:
         if metadata.get("labels", {}).get(LABEL) == LABEL_VALUE:
             del metadata["labels"][LABEL]
     return copies
+
+
+def _move_references(part: Object, namespace: str) -> None:
+    for name, value in part.items():
+        if name.lower().endswith("secretref"):
+            value["namespace"] = namespace
+        elif isinstance(value, dict):
+            _move_references(value, namespace)
 
 
 def with_users(secrets: Iterable[Object], count: int, generate: Callable[[], str]) -> list[Object]:

@@ -155,6 +155,21 @@ def test_the_manifests_move_to_another_namespace() -> None:
     assert moved[2] == definition
 
 
+def test_a_server_refers_to_the_secrets_of_the_namespace_that_it_is_moved_to() -> None:
+    def spec(namespace: str) -> dict[str, Any]:
+        reference = {"name": "access", "namespace": namespace}
+        return {
+            "storage": {"secretRef": reference},
+            "server": {"userAccess": {"userAccessSecretRef": reference, "username": "backup"}},
+        }
+
+    server = an_object("RepositoryServer", "files", spec=spec("kanister"))
+
+    (moved,) = objects.moved([server], "bench")
+
+    assert moved["spec"] == spec("bench")
+
+
 def test_only_the_access_secret_gets_more_users() -> None:
     users = an_object("Secret", "users", stringData={objects.USER_KEY: "placeholder"})
     admin = an_object("Secret", "admin", stringData={"username": "admin"})
