@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -32,6 +33,11 @@ ROOT: Final = Path(__file__).parents[2]
 BYTES: Final = 20_000_000
 #: How long each piece of it takes on a slow path: some seconds for all.
 CHUNK_SECONDS: Final = 0.01
+#: How often a growing file grows, which is longer than its backup takes, and how long it rests.
+APPENDS: Final = 1_000
+APPEND_SECONDS: Final = 0.02
+#: Real seconds after which a thread that has done nothing is stuck, not slow.
+STUCK_AFTER: Final = 30.0
 PATIENT: Final = Limits(connect_seconds=20.0, stalled_seconds=30.0, retries=2)
 IMPATIENT: Final = Limits(
     connect_seconds=1.0,
@@ -421,17 +427,28 @@ def test_a_file_that_grows_is_kept_as_it_was_read(
     source = tmp_path / "source" / "log"
     source.parent.mkdir()
     source.write_bytes(os.urandom(BYTES))
+    grown, ended = threading.Event(), threading.Event()
 
     def grow() -> None:
-        with source.open("ab") as file:
-            file.write(b"more" * 1_000_000)
+        for _ in range(APPENDS):
+            with source.open("ab") as file:
+                file.write(b"more" * 1_000)
+            grown.set()
+            if ended.wait(APPEND_SECONDS):
+                break
 
-    with server.client(path.connection) as client:
-        snapshot = client.back_up(source.parent, source="/grown", on_progress=path.once(grow))
+    with server.client(path.connection) as client, ThreadPoolExecutor(1) as pool:
+        pool.submit(grow)
+        assert grown.wait(STUCK_AFTER)
+        before = source.stat().st_size
+        snapshot = client.back_up(source.parent, source="/grown")
+        after = source.stat().st_size
+        ended.set()
         client.restore(snapshot.id, tmp_path / "target")
 
     restored = (tmp_path / "target" / "log").read_bytes()
-    assert BYTES < len(restored) == snapshot.size
+    assert before < after
+    assert before <= len(restored) == snapshot.size <= after
     assert source.read_bytes().startswith(restored)
 
 
