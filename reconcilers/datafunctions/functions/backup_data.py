@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
-from reconcilers.datafunctions import places, sources, steps, tags, units
+from reconcilers.datafunctions import places, sources, steps, tags
 from reconcilers.datafunctions.function import VERSION, DataFunction, Run
 from reconcilers.datafunctions.functions import common
 
@@ -55,9 +55,7 @@ def back_up(run: Run, arguments: Arguments) -> Mapping[str, str]:
     return {
         "backupID": snapshot.id,
         "backupTag": tag,
-        "fileCount": str(snapshot.files),
-        "size": units.binary(snapshot.size),
-        "phySize": units.binary(snapshot.uploaded or 0),
+        **common.sizes(snapshot),
         "version": VERSION,
     }
 

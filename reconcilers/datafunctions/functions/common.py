@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from reconcilers.datafunctions import units
 from reconcilers.datafunctions.arguments import Need, flag, mapping, text, tree, words
 from reconcilers.datafunctions.function import Output
+
+if TYPE_CHECKING:
+    from reconcilers.kopia.client.model import Snapshot
 
 BACKUP_ID: Final = Output("backupID", "id of the snapshot")
 BACKUP_TAG: Final = Output("backupTag", "a tag that no other snapshot has")
@@ -16,6 +20,19 @@ SPACE_FREED: Final = Output(
     "spaceFreed", "`0 B`: the repository's maintenance frees the space later"
 )
 VERSION_OUTPUT: Final = Output("version", "the function's version, `v1.0.0-alpha`")
+
+
+def sizes(snapshot: Snapshot) -> dict[str, str]:
+    """Return the outputs `fileCount`, `size` and `phySize` of a backup.
+
+    Args:
+        snapshot: What the backup has made.
+    """
+    return {
+        FILE_COUNT.name: str(snapshot.files),
+        SIZE.name: units.binary(snapshot.size),
+        UPLOADED.name: units.binary(snapshot.uploaded or 0),
+    }
 
 
 def namespace() -> Any:  # noqa: ANN401 - a field of attrs, as of `arguments.text`

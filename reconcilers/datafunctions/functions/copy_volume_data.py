@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
-from reconcilers.datafunctions import places, sources, steps, tags, units
+from reconcilers.datafunctions import places, sources, steps, tags
 from reconcilers.datafunctions.arguments import Need, text
 from reconcilers.datafunctions.function import VERSION, DataFunction, Output, Run
 from reconcilers.datafunctions.functions import common
@@ -68,9 +68,7 @@ def copy(run: Run, arguments: Arguments) -> Mapping[str, str]:
         "backupRoot": path,
         "backupArtifactLocation": arguments.prefix,
         "backupTag": tag,
-        "fileCount": str(snapshot.files),
-        "size": units.binary(snapshot.size),
-        "phySize": units.binary(snapshot.uploaded or 0),
+        **common.sizes(snapshot),
         "version": VERSION,
     }
 
