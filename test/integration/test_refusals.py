@@ -160,7 +160,8 @@ class Site:
             **binding,
         }
         self.create(BINDINGS, f"bound.{self.namespace}", {"spec": bound})
-        wait_for("the policy to be in force", self._refuses)
+        name = f"teams.{self.namespace}"
+        wait_for("the policy to be in force", lambda: self._refuses(name))
 
     def remove_policy(self) -> None:
         """Delete the policy."""
@@ -202,14 +203,15 @@ class Site:
             "admissionReviewVersions": ["v1"],
         }
         self.create(WEBHOOKS, self.namespace, {"webhooks": [body]})
-        wait_for("the webhook to be asked", self._refuses)
+        wait_for("the webhook to be asked", lambda: self._refuses("teams.example.com"))
 
-    def _refuses(self) -> bool:
+    def _refuses(self, judge: str) -> bool:
+        """Return whether a pod is refused by the named judge: a quota may refuse it meanwhile."""
         probe = {"metadata": {"name": "probe"}, "spec": TEMPLATE["spec"]}
         try:
             self.client.create(resources.PODS, self.namespace, probe)
-        except ClientError:
-            return True
+        except ClientError as error:
+            return judge in str(error)
         self.client.delete(resources.PODS, self.namespace, "probe", grace_seconds=0)
         return False
 
