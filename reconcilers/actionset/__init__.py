@@ -1,0 +1,1 @@
+"""The reconciler of ActionSets: runs the actions of Blueprints, and goes on after a restart."""
