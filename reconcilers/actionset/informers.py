@@ -11,8 +11,6 @@ from reconcilers.actionset.api import (
     ACTION_SETS,
     ANNOTATION_TTL,
     BLUEPRINTS,
-    FINALIZER_RUNNING,
-    State,
 )
 from reconcilers.actionset.retention import (
     DELETED,
@@ -24,13 +22,13 @@ from reconcilers.actionset.retention import (
     indexed_put_out,
     put_out,
 )
+from reconcilers.actionset.status.document import is_over
 
 if TYPE_CHECKING:
     from controller.cache.shared import SharedInformer
     from controller.operator import Operator
     from controller.resource import Object
 
-_OVER: Final = frozenset({State.COMPLETE, State.FAILED})
 _KEPT_METADATA: Final = (
     "name",
     "namespace",
@@ -64,12 +62,6 @@ def follow(operator: Operator) -> Caches:
         ),
         blueprints=operator.informer(BLUEPRINTS),
     )
-
-
-def is_over(obj: Object) -> bool:
-    """Return whether an ActionSet has ended and nothing of ours is left to clean up."""
-    state = (obj.get("status") or {}).get("state")
-    return state in _OVER and FINALIZER_RUNNING not in (obj["metadata"].get("finalizers") or ())
 
 
 def trim_action_set(obj: Object) -> Object:

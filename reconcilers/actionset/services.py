@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from reconcilers.actionset.function import PhaseRun, Step
 
 
+class TemplateError(Exception):
+    """A template does not parse, or names what is not there. The message has no value."""
+
+
 class PhasePods(Protocol):
     """A pod a phase, with a computed name: made once, followed, read when it has ended."""
 

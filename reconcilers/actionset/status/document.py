@@ -13,7 +13,7 @@ import copy
 from typing import TYPE_CHECKING, Any, Final
 
 from controller.conditions import timestamp
-from reconcilers.actionset.api import State
+from reconcilers.actionset.api import FINALIZER_RUNNING, State
 from reconcilers.actionset.memo import DEFER, Position
 from reconcilers.actionset.status.summary import summarised
 
@@ -38,6 +38,7 @@ MAX_MESSAGE_BYTES: Final = 8192
 FAILURE: Final = "{action}, phase {phase}: {message}"
 ARTIFACTS_FAILURE: Final = "{action}, output artifacts: {message}"
 _SEPARATOR: Final = "; "
+_LAST: Final = frozenset({State.COMPLETE, State.FAILED})
 _CUT: Final = " …"
 
 
@@ -194,6 +195,16 @@ def due_phase(status: Object, action: int) -> Position | None:
 def has_succeeded(status: Object, action: int) -> bool:
     """Return whether all phases of an action are complete, its deferPhase included."""
     return all(phase["state"] == State.COMPLETE for phase in phases_of(status["actions"][action]))
+
+
+def is_over(obj: Object) -> bool:
+    """Return whether an ActionSet has ended and nothing of ours is left to clean up."""
+    return has_ended(obj) and FINALIZER_RUNNING not in (obj["metadata"].get("finalizers") or ())
+
+
+def has_ended(obj: Object) -> bool:
+    """Return whether the state of an ActionSet is its last one."""
+    return (obj.get("status") or {}).get("state") in _LAST
 
 
 def _initial_action(spec: Mapping[str, Any], planned: BlueprintAction) -> Object:
