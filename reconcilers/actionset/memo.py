@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 #: In place of the number of a phase: the deferPhase.
 DEFER: Final = -1
+#: As `DEFER`: the rendering of the output artifacts, after all phases.
+ARTIFACTS: Final = -2
+
+_WORDS: Final = {DEFER: "defer", ARTIFACTS: "artifacts"}
+_NUMBERS: Final = {word: number for number, word in _WORDS.items()}
 
 
 @frozen(order=True)
@@ -28,7 +33,7 @@ class Position:
 
     Args:
         action: The index of the action.
-        phase: The index of the phase, or `DEFER`.
+        phase: The index of the phase, or `DEFER`, or `ARTIFACTS`.
     """
 
     action: int
@@ -41,8 +46,8 @@ class Position:
 
     @property
     def key(self) -> str:
-        """The key of its entry: `0/1`, or `0/defer`."""
-        return f"{self.action}/{'defer' if self.deferred else self.phase}"
+        """The key of its entry: `0/1`, `0/defer` or `0/artifacts`."""
+        return f"{self.action}/{_WORDS.get(self.phase, self.phase)}"
 
     @classmethod
     def of_key(cls, key: str) -> Position:
@@ -52,7 +57,7 @@ class Position:
             ValueError: It is none.
         """
         action, _, phase = key.partition("/")
-        return cls(int(action), DEFER if phase == "defer" else int(phase))
+        return cls(int(action), _NUMBERS[phase] if phase in _NUMBERS else int(phase))
 
 
 @frozen

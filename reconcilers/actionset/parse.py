@@ -70,6 +70,18 @@ def parse(obj: Object) -> tuple[Action, ...]:
     return tuple(_action(index, spec or {}, namespace) for index, spec in enumerate(specs))
 
 
+def reference(spec: Mapping[str, Any]) -> ObjectReference:
+    """Return a reference as it is written, empty where it says nothing."""
+    return ObjectReference(
+        name=spec.get("name") or "",
+        namespace=spec.get("namespace") or "",
+        kind=spec.get("kind") or "",
+        api_version=spec.get("apiVersion") or "",
+        group=spec.get("group") or "",
+        resource=spec.get("resource") or "",
+    )
+
+
 def _action(index: int, spec: Mapping[str, Any], namespace: str) -> Action:
     if not spec.get("name"):
         raise _invalid(NO_NAME, index)
@@ -98,7 +110,7 @@ def _action(index: int, spec: Mapping[str, Any], namespace: str) -> Action:
 
 
 def _target(index: int, spec: Mapping[str, Any], namespace: str) -> ObjectReference:
-    target = _reference(spec)
+    target = reference(spec)
     if not target.kind and not target.resource:
         raise _invalid(NO_OBJECT, index, field="kind")
     kind = target.kind.lower()
@@ -110,9 +122,9 @@ def _target(index: int, spec: Mapping[str, Any], namespace: str) -> ObjectRefere
     if not target.name:
         raise _invalid(NO_OBJECT, index, field="name")
     if kind == "namespace":
-        return _reference({**spec, "namespace": target.namespace or target.name})
+        return reference({**spec, "namespace": target.namespace or target.name})
     if kind in KNOWN_KINDS:
-        return _reference({**spec, "namespace": target.namespace or namespace})
+        return reference({**spec, "namespace": target.namespace or namespace})
     return target
 
 
@@ -120,16 +132,16 @@ def _references(
     index: int, spec: Mapping[str, Any], field: str, what: str, namespace: str
 ) -> dict[str, ObjectReference]:
     found = {}
-    for alias, reference in (spec.get(field) or {}).items():
-        found[alias] = _named(index, reference or {}, f"{field}.{alias}", what, namespace)
+    for alias, named in (spec.get(field) or {}).items():
+        found[alias] = _named(index, named or {}, f"{field}.{alias}", what, namespace)
     return found
 
 
 def _optional(
     index: int, spec: Mapping[str, Any], field: str, what: str, namespace: str
 ) -> ObjectReference | None:
-    reference = spec.get(field)
-    return _named(index, reference, field, what, namespace) if reference else None
+    named = spec.get(field)
+    return _named(index, named, field, what, namespace) if named else None
 
 
 def _named(
@@ -137,7 +149,7 @@ def _named(
 ) -> ObjectReference:
     if not spec.get("name"):
         raise _invalid(NO_REFERENCE_NAME, index, field=field, what=what)
-    return _reference({**spec, "namespace": spec.get("namespace") or namespace})
+    return reference({**spec, "namespace": spec.get("namespace") or namespace})
 
 
 def _server_of_option(
@@ -150,17 +162,6 @@ def _server_of_option(
     if not all(parts) or len(parts) > 2:  # noqa: PLR2004 - namespace and name
         raise _invalid(BAD_SERVER_OPTION, index)
     return ObjectReference(name=parts[-1], namespace=parts[0] if len(parts) > 1 else namespace)
-
-
-def _reference(spec: Mapping[str, Any]) -> ObjectReference:
-    return ObjectReference(
-        name=spec.get("name") or "",
-        namespace=spec.get("namespace") or "",
-        kind=spec.get("kind") or "",
-        api_version=spec.get("apiVersion") or "",
-        group=spec.get("group") or "",
-        resource=spec.get("resource") or "",
-    )
 
 
 def _invalid(message: str, index: int, **words: str) -> InvalidInput:

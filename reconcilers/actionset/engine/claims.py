@@ -17,16 +17,15 @@ from reconcilers.actionset.blueprint import find_action, parse_action
 from reconcilers.actionset.engine.writer import Desired
 from reconcilers.actionset.frozen import FrozenAction, make_secret, parse_secret
 from reconcilers.actionset.memo import Memos
+from reconcilers.actionset.parameters import document
 from reconcilers.actionset.parse import parse
-from reconcilers.actionset.services import TemplateError
 from reconcilers.actionset.settings import read_settings
-from reconcilers.actionset.status import document
+from reconcilers.actionset.status.document import begun, initial
 from reconcilers.datafunctions.registry import FunctionUnknown
 from reconcilers.errors import InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from controller.clock import Clock, Deadline
     from controller.resource import Object
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from reconcilers.actionset.engine.collaborators import Cache, Parameters
     from reconcilers.actionset.engine.writer import Writer
     from reconcilers.actionset.function import Function
-    from reconcilers.actionset.services import Renderer
+    from reconcilers.actionset.templates.renderer import Renderer
     from reconcilers.datafunctions.registry import Registry
 
 REASON_INVALID: Final = "InvalidActionSet"
@@ -46,7 +45,7 @@ NO_BLUEPRINT: Final = (
 )
 OUTDATED: Final = "ActionSet {name} has changed since it was read"
 BAD_FUNCTION: Final = "action {action}, phase {phase}: {reason}"
-BAD_REFERENCE: Final = "action {action}, phase {phase}, objects: {reason}"
+PLACE: Final = "objects of action {action}, phase {phase}"
 
 
 @frozen
@@ -129,12 +128,12 @@ class Claimer:
             warnings += self._check_functions(one)
             checked.append(one)
         specs = obj["spec"]["actions"]
-        frozen = [self._freeze(obj, specs, one, now, deadline) for one in checked]
+        frozen = [self._freeze(obj, specs, one, deadline) for one in checked]
         secrets = [make_secret(obj, index, one) for index, one in enumerate(frozen)]
         for secret in secrets:
             self._create(obj, secret, deadline)
         planned = [(spec, one.planned) for spec, one in zip(specs, checked, strict=True)]
-        status = document.begun(document.initial(planned, now=now), now=now)
+        status = begun(initial(planned, now=now), now=now)
         desired = Desired(status=status, memos=Memos(), claimed=True)
         written = self._writer.write(obj, desired, deadline)
         actions = tuple(one.action for one in checked)
@@ -180,38 +179,26 @@ class Claimer:
         obj: Object,
         specs: list[Mapping[str, Any]],
         checked: _Checked,
-        now: datetime,
         deadline: Deadline,
     ) -> FrozenAction:
-        gathered = self._parameters.gather(obj, checked.action, now=now, deadline=deadline)
-        parameters = self._parameters.frozen(gathered)
+        action = checked.action
+        parameters = self._parameters.freeze(action, obj["metadata"]["namespace"], deadline)
         objects = {
-            phase.name: self._render_references(checked, phase.name, phase.objects, parameters)
+            phase.name: self._renderer.render(
+                parameters,
+                dict(phase.objects),
+                place=PLACE.format(action=action.name, phase=phase.name),
+            )
             for phase in checked.planned.all_phases
             if phase.objects
         }
         return FrozenAction(
-            spec=specs[checked.action.index],
+            spec=specs[action.index],
             planned=checked.written,
             objects=objects,
             repeatable=checked.repeatable,
-            parameters=gathered,
+            parameters=document.encode(parameters, action=action.name),
         )
-
-    def _render_references(
-        self,
-        checked: _Checked,
-        phase: str,
-        references: Mapping[str, Any],
-        parameters: Mapping[str, Any],
-    ) -> Mapping[str, Any]:
-        try:
-            rendered: Mapping[str, Any] = self._renderer.render(parameters, dict(references))
-        except TemplateError as error:
-            named = checked.action.name
-            message = BAD_REFERENCE.format(action=named, phase=phase, reason=error)
-            raise InvalidInput(REASON_INVALID, message) from None
-        return rendered
 
     def _create(self, obj: Object, secret: Object, deadline: Deadline) -> None:
         """Make a frozen Secret, anew where a process before this one got no further than that."""

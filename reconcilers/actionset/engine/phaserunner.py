@@ -8,7 +8,7 @@ from attrs import field, frozen
 
 from reconcilers.actionset.api import State
 from reconcilers.actionset.function import PhaseRun
-from reconcilers.actionset.services import TemplateError
+from reconcilers.actionset.parameters.document import with_outputs
 from reconcilers.datafunctions.arguments import decode
 from reconcilers.datafunctions.errors import Refused
 from reconcilers.datafunctions.registry import FunctionUnknown
@@ -19,17 +19,20 @@ if TYPE_CHECKING:
 
     from controller.reconcile import Deadline, Request
     from controller.resource import Object
+    from reconcilers.actionset.api import ObjectReference
     from reconcilers.actionset.engine.collaborators import Parameters
     from reconcilers.actionset.engine.plans import Plan
     from reconcilers.actionset.function import Function, Step
     from reconcilers.actionset.memo import Entry, Position
-    from reconcilers.actionset.services import Renderer
     from reconcilers.actionset.settings import Settings
+    from reconcilers.actionset.templates.renderer import Renderer
     from reconcilers.datafunctions.registry import Registry
 
 A = TypeVar("A")
 
 REASON_ARGUMENTS: Final = "InvalidArguments"
+ARGUMENTS: Final = "arguments of phase {phase}"
+ARTIFACT: Final = "output artifact {name}"
 REASON_FUNCTION: Final = "FunctionUnknown"
 
 
@@ -120,7 +123,9 @@ class PhaseRunner:
             situation, plan, status, phase=phase.name, deferred=plan.planned.defer is not None
         )
         return {
-            name: self._rendered(parameters, dict(artifact))
+            name: self._renderer.render(
+                parameters, dict(artifact), place=ARTIFACT.format(name=name)
+            )
             for name, artifact in plan.planned.artifacts.items()
         }
 
@@ -135,7 +140,7 @@ class PhaseRunner:
             action=plan.action,
             phase=phase.name,
             deferred=position.deferred,
-            parameters=self._with_outputs(plan, situation.obj["status"]),
+            parameters=_with_outputs(plan.parameters, plan, situation.obj["status"]),
             memo=entry.memo,
             started_at=entry.started_at,
             repeatable=settings.is_repeatable(phase.name),
@@ -165,7 +170,8 @@ class PhaseRunner:
         templates = {
             name: value for name, value in phase.args.items() if name not in function.unrendered
         }
-        given = {**phase.args, **self._rendered(parameters, templates)}
+        place = ARGUMENTS.format(phase=phase.name)
+        given = {**phase.args, **self._renderer.render(parameters, templates, place=place)}
         kind: Any = function.arguments
         try:
             decoded: A = decode(kind, given, function=function.name, phase=True).arguments
@@ -176,36 +182,29 @@ class PhaseRunner:
     def _live(
         self, situation: Situation, plan: Plan, status: Object, *, phase: str, deferred: bool
     ) -> Mapping[str, Any]:
-        begun: dict[str, Mapping[str, Mapping[str, Any]]] = {}
-        for one in plan.planned.all_phases:
-            if one.name in plan.objects:
-                begun[one.name] = plan.objects[one.name]
+        begun: dict[str, Mapping[str, ObjectReference]] = {}
+        for one in plan.planned.phases:
+            begun[one.name] = plan.objects.get(one.name, {})
             if one.name == phase:
                 break
-        return self._parameters.live(
-            situation.obj,
+        completed = self._parameters.complete(
+            plan.parameters,
             plan.action,
-            self._with_outputs(plan, status),
-            objects=begun,
-            phase=phase,
-            deferred=deferred,
-            deadline=situation.deadline,
+            situation.obj["metadata"]["namespace"],
+            situation.deadline,
+            phases=begun,
+            deferred=plan.objects.get(phase) if deferred else None,
         )
+        return _with_outputs(completed, plan, status)
 
-    def _with_outputs(self, plan: Plan, status: Object) -> Mapping[str, Any]:
-        found = status["actions"][plan.action.index]
-        outputs = {
-            phase["name"]: phase.get("output")
-            for phase in found.get("phases") or ()
-            if phase["state"] == State.COMPLETE
-        }
-        deferred = found.get("deferPhase") or {}
-        of_deferred = deferred.get("output") if deferred.get("state") == State.COMPLETE else None
-        return self._parameters.with_outputs(plan.parameters, outputs, of_deferred)
 
-    def _rendered(self, parameters: Mapping[str, Any], tree: dict[str, Any]) -> dict[str, Any]:
-        try:
-            rendered: dict[str, Any] = self._renderer.render(parameters, tree)
-        except TemplateError as error:
-            raise InvalidInput(REASON_ARGUMENTS, str(error)) from None
-        return rendered
+def _with_outputs(parameters: Mapping[str, Any], plan: Plan, status: Object) -> Mapping[str, Any]:
+    found = status["actions"][plan.action.index]
+    outputs = {
+        phase["name"]: phase.get("output")
+        for phase in found.get("phases") or ()
+        if phase["state"] == State.COMPLETE
+    }
+    deferred = found.get("deferPhase") or {}
+    is_complete = deferred.get("state") == State.COMPLETE
+    return with_outputs(parameters, outputs, deferred.get("output") if is_complete else None)

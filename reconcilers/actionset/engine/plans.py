@@ -10,7 +10,8 @@ from controller.errors import NotFound
 from reconcilers import resources
 from reconcilers.actionset.blueprint import BlueprintAction, Phase, parse_action
 from reconcilers.actionset.frozen import parse_secret, secret_name
-from reconcilers.actionset.parse import parse
+from reconcilers.actionset.parameters.document import decode
+from reconcilers.actionset.parse import parse, reference
 from reconcilers.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     from controller.reconcile import Request
     from controller.resource import Object
     from controller.rest.client import Client
-    from reconcilers.actionset.api import Action
-    from reconcilers.actionset.engine.collaborators import Parameters
+    from reconcilers.actionset.api import Action, ObjectReference
     from reconcilers.actionset.frozen import FrozenAction
     from reconcilers.actionset.memo import Position
 
@@ -46,7 +46,7 @@ class Plan:
 
     action: Action
     planned: BlueprintAction
-    objects: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    objects: Mapping[str, Mapping[str, ObjectReference]]
     repeatable: str
     parameters: Mapping[str, Any] = field(repr=False)
 
@@ -64,12 +64,10 @@ class Plans:
 
     Args:
         client: Reads Secrets by name.
-        parameters: Reads what they hold.
     """
 
-    def __init__(self, client: Client, parameters: Parameters) -> None:
+    def __init__(self, client: Client) -> None:
         self._client = client
-        self._parameters = parameters
         # By request, for one uid. One request is reconciled by one worker at a time.
         self._known: dict[Request, tuple[str, tuple[Plan, ...]]] = {}
 
@@ -90,28 +88,9 @@ class Plans:
         if known is None or known[0] != uid:
             actions = range(len(obj["status"]["actions"]))
             frozen = [self._read(obj, index, deadline) for index in actions]
-            known = (uid, self.parsed(obj, frozen))
+            known = (uid, plans_of(obj, frozen))
             self._known[request] = known
         return known[1]
-
-    def parsed(self, obj: Object, frozen: Sequence[FrozenAction]) -> tuple[Plan, ...]:
-        """Return the plans of actions as they are kept.
-
-        Raises:
-            InvalidInput: As of `parse` and `parse_action`.
-        """
-        specs = {"actions": [one.spec for one in frozen]}
-        actions = parse({"metadata": obj["metadata"], "spec": specs})
-        return tuple(
-            Plan(
-                action=action,
-                planned=parse_action(one.planned, blueprint=action.blueprint, action=action.name),
-                objects=one.objects,
-                repeatable=one.repeatable,
-                parameters=self._parameters.frozen(one.parameters),
-            )
-            for action, one in zip(actions, frozen, strict=True)
-        )
 
     def drop(self, request: Request) -> None:
         """Forget an ActionSet that has ended or is gone."""
@@ -127,3 +106,31 @@ class Plans:
         except NotFound:
             raise InvalidInput(REASON_LOST, LOST.format(name=name)) from None
         return parse_secret(secret, obj)
+
+
+def plans_of(obj: Object, frozen: Sequence[FrozenAction]) -> tuple[Plan, ...]:
+    """Return the plans of actions as they are kept.
+
+    Args:
+        obj: The ActionSet.
+        frozen: What is kept of each action.
+
+    Raises:
+        InvalidInput: As of `parse` and `parse_action`.
+    """
+    spec = {"actions": [one.spec for one in frozen]}
+    actions = parse({"metadata": obj["metadata"], "spec": spec})
+    return tuple(_plan(action, one) for action, one in zip(actions, frozen, strict=True))
+
+
+def _plan(action: Action, kept: FrozenAction) -> Plan:
+    return Plan(
+        action=action,
+        planned=parse_action(kept.planned, blueprint=action.blueprint, action=action.name),
+        objects={
+            phase: {alias: reference(one) for alias, one in references.items()}
+            for phase, references in kept.objects.items()
+        },
+        repeatable=kept.repeatable,
+        parameters=decode(kept.parameters),
+    )

@@ -162,6 +162,28 @@ def ended(status: Object, *, now: datetime) -> Object:
     return summarised(changed, now=now)
 
 
+def abandoned(status: Object, message: str, *, now: datetime) -> Object:
+    """Return the status of an ActionSet that ran and cannot go on at all: `failed`.
+
+    Args:
+        status: That of before. Somebody may have changed it.
+        message: Why.
+        now: The time.
+    """
+    changed = copy.deepcopy(status)
+    for action in changed.get("actions") or ():
+        for phase in phases_of(action):
+            if phase.get("state") == State.COMPLETE:
+                continue
+            is_deferred = phase is action.get("deferPhase")
+            if is_deferred or all(
+                one.get("state") != State.FAILED for one in action.get("phases") or ()
+            ):
+                phase["state"] = State.FAILED.value
+    _add_error(changed, message)
+    return ended(changed, now=now)
+
+
 def phase_at(status: Object, position: Position) -> Object:
     """Return the phase of a position, as it stands in the document."""
     action: Object = status["actions"][position.action]
