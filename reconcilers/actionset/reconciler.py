@@ -11,27 +11,24 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from attrs import frozen
 
-from controller.conditions import parse_time
-from controller.errors import AlreadyExists, Conflict, NotFound
+from controller.errors import AlreadyExists, Conflict
 from controller.events import WARNING
 from controller.reconcile import Result
 from reconcilers.actionset import memo
 from reconcilers.actionset.api import (
     ANNOTATION_MEMO,
-    ANNOTATION_WAITS_FOR,
     FINALIZER_RUNNING,
     State,
 )
-from reconcilers.actionset.engine import notes, refusals
+from reconcilers.actionset.engine import notes
 from reconcilers.actionset.engine.advance import Advancer
-from reconcilers.actionset.engine.attempts import Refused, attempt, given_up
+from reconcilers.actionset.engine.begin import Beginner
 from reconcilers.actionset.engine.claims import Claimer, is_claimable
 from reconcilers.actionset.engine.cleanup import Cleaner
 from reconcilers.actionset.engine.expiry import Expiry
 from reconcilers.actionset.engine.phaserunner import PhaseRunner, Situation
 from reconcilers.actionset.engine.plans import Plans
-from reconcilers.actionset.engine.writer import Desired, Writer
-from reconcilers.actionset.function import Failed
+from reconcilers.actionset.engine.writer import Desired, Vanished, Writer
 from reconcilers.actionset.memo import Memos
 from reconcilers.actionset.settings import read_settings
 from reconcilers.actionset.status import document
@@ -39,7 +36,6 @@ from reconcilers.errors import InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from controller.clock import Deadline
     from controller.reconcile import Request
@@ -114,7 +110,7 @@ class ActionSetReconciler:
         self._left: dict[Request, str] = {}
         self._writer = Writer(client)
         self._plans = Plans(client)
-        self._claimer = Claimer(
+        claimer = Claimer(
             client=client,
             blueprints=blueprints,
             functions=functions,
@@ -123,6 +119,7 @@ class ActionSetReconciler:
             writer=self._writer,
             clock=clock,
         )
+        self._beginner = Beginner(claimer=claimer, writer=self._writer, clock=clock)
         runner = PhaseRunner(functions, parameters, services.renderer)
         self._advancer = Advancer(runner, clock)
         self._cleaner = Cleaner(client=client, pods=services.pods, writer=self._writer, clock=clock)
@@ -146,8 +143,8 @@ class ActionSetReconciler:
         except (Conflict, AlreadyExists):
             # Somebody was faster; the cache will show it.
             return Result(requeue=True)
-        except NotFound:
-            # It was deleted meanwhile; its event comes.
+        except Vanished:
+            # Its event comes.
             return Result()
 
     def _reconcile(self, request: Request, deadline: Deadline) -> Result:
@@ -173,15 +170,14 @@ class ActionSetReconciler:
         # 4. Begin one that is new.
         if is_claimable(obj):
             if obj["metadata"].get("deletionTimestamp"):
-                # Nothing has begun: there is nothing to end.
-                status = obj.get("status") or {}
-                desired = Desired(status=status, memos=Memos(), claimed=False)
-                self._writer.write(obj, desired, deadline)
+                self._beginner.withdraw(obj, deadline)
                 return Result()
-            begun = self._begin(obj, deadline)
-            if isinstance(begun, Result):
-                return begun
-            obj = begun
+            begun = self._beginner.begin(obj, deadline)
+            self._note(obj, *begun.notes)
+            _raise_first(begun.error)
+            if not begun.claimed:
+                return Result(requeue_after=begun.again_after)
+            obj = begun.obj
 
         # 5. Take its actions step by step, and store what came of each.
         return self._run(request, obj, deadline)
@@ -257,33 +253,6 @@ class ActionSetReconciler:
         self._note(obj, notes.Note(WARNING, notes.NOT_BEGUN, error.message))
         return _Step(obj, at_once=True)
 
-    def _begin(self, obj: Object, deadline: Deadline) -> Object | Result:
-        """Claim an ActionSet; return when to try again if that is refused for now."""
-        now = self._clock.now()
-        found = attempt(lambda: self._claimer.claim(obj, deadline))
-        if isinstance(found, Refused):
-            if found.error is not None and not found.message:
-                raise found.error
-            since = _waits_since(obj)
-            found = given_up(found, since, now) or found
-        if isinstance(found, Refused):
-            status = obj["status"] if since is not None else document.waiting(now=now)
-            desired = Desired(status=status, memos=Memos(), claimed=False, waits_for=found.message)
-            obj = self._writer.write(obj, desired, deadline)
-            if since is None:
-                self._note(obj, notes.Note(WARNING, notes.REFUSED, found.message))
-            _raise_first(found.error)
-            return Result(requeue_after=refusals.RETRY_SECONDS)
-        if isinstance(found, Failed):
-            status = document.refused(found.message, now=now)
-            desired = Desired(status=status, memos=Memos(), claimed=False)
-            self._writer.write(obj, desired, deadline)
-            self._note(obj, notes.Note(WARNING, notes.NOT_BEGUN, found.message))
-            return Result()
-        self._note(obj, *(notes.started_action(one.name) for one in found.actions))
-        self._note(obj, *(notes.Note(WARNING, notes.WARNED, one) for one in found.warnings))
-        return found.obj
-
     def _leave(self, request: Request, obj: Object) -> None:
         """Say once of an ActionSet of another engine that it is left alone."""
         uid = obj["metadata"]["uid"]
@@ -304,14 +273,6 @@ class ActionSetReconciler:
 def _annotations(obj: Object) -> Mapping[str, str]:
     found: Mapping[str, str] = obj["metadata"].get("annotations") or {}
     return found
-
-
-def _waits_since(obj: Object) -> datetime | None:
-    """Return since when the beginning of an ActionSet is refused; None if it is not."""
-    progress = (obj.get("status") or {}).get("progress") or {}
-    if ANNOTATION_WAITS_FOR not in _annotations(obj) or "lastTransitionTime" not in progress:
-        return None
-    return parse_time(progress["lastTransitionTime"])
 
 
 def _raise_first(*errors: Exception | None) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from attrs import frozen
 
 from controller.clock import DeadlineExceeded
-from controller.errors import ApiError, ClientError, Forbidden
+from controller.errors import ApiError, ClientError, Forbidden, NotFound
 from reconcilers.actionset.engine import refusals
 from reconcilers.actionset.function import Failed
 from reconcilers.actionset.parameters.lookup import RightMissing
@@ -48,7 +48,8 @@ def attempt(call: Callable[[], T]) -> T | Failed | Refused:
     except (ClientError, DeadlineExceeded) as error:
         if isinstance(error, ApiError) and refusals.is_final(error):
             return Failed(refusals.describe(error))
-        return Refused("", error)
+        # Who asks for what may be gone says so: this is a namespace, or a kind without its CRD.
+        return Refused(refusals.NOT_FOUND if isinstance(error, NotFound) else "", error)
     except Exception as error:  # noqa: BLE001 - raised once the rest is stored
         return Refused(PANICKED.format(type=type(error).__name__), error)
 

@@ -37,6 +37,7 @@ POLICY: Final = "policy {policy} refuses what the phase asks for"
 REFUSED: Final = "the API server refuses what the phase asks for (403), by admission or policy"
 INVALID_FIELDS: Final = "the API server calls these fields wrong: {fields}"
 INVALID: Final = "the API server calls what the phase asks for invalid ({status})"
+NOT_FOUND: Final = "a namespace, an object or a kind that the phase needs is not there (404)"
 GIVEN_UP: Final = "{message} (tried for {minutes} minutes)"
 
 # apiserver pkg/endpoints/handlers/responsewriters/errors.go.

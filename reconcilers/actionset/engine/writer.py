@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
+from controller.errors import NotFound
 from reconcilers.actionset import memo
 from reconcilers.actionset.api import (
     ACTION_SETS,
@@ -43,6 +44,10 @@ class Desired:
     waits_for: str = ""
 
 
+class Vanished(Exception):
+    """The ActionSet is gone."""
+
+
 class Writer:
     """Writes ActionSets.
 
@@ -66,7 +71,7 @@ class Writer:
 
         Raises:
             Conflict: It has changed since it was read.
-            NotFound: It is gone.
+            Vanished: It is gone.
             ClientError: As a client raises it.
         """
         change = difference(obj, desired)
@@ -75,9 +80,11 @@ class Writer:
         metadata = obj["metadata"]
         versioned = {"resourceVersion": metadata["resourceVersion"], "uid": metadata["uid"]}
         change["metadata"] = {**versioned, **change.get("metadata", {})}
-        return self._client.merge_patch(
-            ACTION_SETS, metadata["namespace"], metadata["name"], change, deadline=deadline
-        )
+        namespace, name = metadata["namespace"], metadata["name"]
+        try:
+            return self._client.merge_patch(ACTION_SETS, namespace, name, change, deadline=deadline)
+        except NotFound:
+            raise Vanished from None
 
 
 def difference(obj: Object, desired: Desired) -> Object:

@@ -1,4 +1,4 @@
-"""Metrics of ActionSets: what the cache has at each scrape, and the phases that this process ran."""
+"""Metrics of ActionSets: what the cache has at each scrape, and phases that this process ran."""
 
 from __future__ import annotations
 
