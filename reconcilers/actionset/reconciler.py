@@ -29,7 +29,6 @@ from reconcilers.actionset.engine.expiry import Expiry
 from reconcilers.actionset.engine.phaserunner import PhaseRunner, Situation
 from reconcilers.actionset.engine.plans import Plans
 from reconcilers.actionset.engine.writer import Desired, Vanished, Writer
-from reconcilers.actionset.memo import Memos
 from reconcilers.actionset.settings import read_settings
 from reconcilers.actionset.status import document
 from reconcilers.errors import InvalidInput
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from reconcilers.actionset.engine.collaborators import Cache, Parameters, Recorder
     from reconcilers.actionset.engine.notes import Note
     from reconcilers.actionset.function import Function
+    from reconcilers.actionset.memo import Memos
     from reconcilers.actionset.services import Services
     from reconcilers.actionset.status.metrics import PhaseMetrics
     from reconcilers.datafunctions.registry import Registry
@@ -175,9 +175,10 @@ class ActionSetReconciler:
             begun = self._beginner.begin(obj, deadline)
             self._note(obj, *begun.notes)
             _raise_first(begun.error)
-            if not begun.claimed:
+            if begun.frozen is None:
                 return Result(requeue_after=begun.again_after)
             obj = begun.obj
+            self._plans.keep(request, obj, begun.frozen)
 
         # 5. Take its actions step by step, and store what came of each.
         return self._run(request, obj, deadline)

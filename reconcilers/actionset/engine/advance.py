@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 #: pkg/progress/action.go).
 PROGRESS_SECONDS: Final = 5.0
 
+#: Seconds of a phase before it is stored what it waits for: all pods wait for a moment.
+QUIET_SECONDS: Final = 10.0
+
 WAITS: Final = "phase {phase}: {reason}"
 WAITS_ARTIFACTS: Final = "output artifacts of action {action}: {reason}"
 
@@ -277,7 +280,13 @@ def _running(stage: _Stage, turn: _Turn, step: Running) -> _Stage:
     progress, left = step.progress, _progress_seconds_left(phase, now)
     if progress is not None and left > 0 and not at_once:
         progress, stage = None, stage.again(left)
-    waits = (WAITS.format(phase=phase["name"], reason=step.waits_for),) if step.waits_for else ()
+    waits: tuple[str, ...] = ()
+    if step.waits_for:
+        quiet = QUIET_SECONDS - (now - entry.started_at).total_seconds()
+        if quiet > 0:
+            stage = stage.again(quiet)
+        else:
+            waits = (WAITS.format(phase=phase["name"], reason=step.waits_for),)
     return evolve(
         stage,
         status=document.phase_running(stage.status, position, progress=progress, now=now),

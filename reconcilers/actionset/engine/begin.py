@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from controller.resource import Object
     from reconcilers.actionset.engine.claims import Claimer
     from reconcilers.actionset.engine.writer import Writer
+    from reconcilers.actionset.frozen import FrozenAction
 
 
 @frozen
@@ -32,14 +33,14 @@ class Begun:
 
     Args:
         obj: The ActionSet as it is now.
-        claimed: Whether it runs.
+        frozen: What is kept of its actions; None if it does not run.
         notes: What happened.
         again_after: Seconds until another try; None if none is due.
         error: To be raised, so that the queue tries again; None if there is none.
     """
 
     obj: Object
-    claimed: bool = False
+    frozen: tuple[FrozenAction, ...] | None = None
     notes: tuple[Note, ...] = ()
     again_after: float | None = None
     error: Exception | None = None
@@ -85,7 +86,7 @@ class Beginner:
             return Begun(obj, notes=(Note(WARNING, notes.NOT_BEGUN, found.message),))
         started = tuple(notes.started_action(action.name) for action in found.actions)
         warned = tuple(Note(WARNING, notes.WARNED, text) for text in found.warnings)
-        return Begun(found.obj, claimed=True, notes=(*started, *warned))
+        return Begun(found.obj, found.frozen, notes=(*started, *warned))
 
     def withdraw(self, obj: Object, deadline: Deadline) -> None:
         """Let go of an ActionSet that is deleted before it has begun."""

@@ -55,11 +55,13 @@ class Claimed:
     Args:
         obj: The ActionSet as it is now: running, and with our finalizer.
         actions: The actions of its spec.
+        frozen: What is kept of them.
         warnings: What the user should know.
     """
 
     obj: Object
     actions: tuple[Action, ...]
+    frozen: tuple[FrozenAction, ...]
     warnings: tuple[str, ...]
 
 
@@ -137,7 +139,7 @@ class Claimer:
         desired = Desired(status=status, memos=Memos(), claimed=True)
         written = self._writer.write(obj, desired, deadline)
         actions = tuple(one.action for one in checked)
-        return Claimed(written, actions, tuple(dict.fromkeys(warnings)))
+        return Claimed(written, actions, tuple(frozen), tuple(dict.fromkeys(warnings)))
 
     def _check(self, obj: Object, action: Action, deadline: Deadline) -> _Checked:
         blueprint = self._blueprint(obj["metadata"]["namespace"], action.blueprint, deadline)

@@ -92,6 +92,16 @@ class Plans:
             self._known[request] = known
         return known[1]
 
+    def keep(self, request: Request, obj: Object, frozen: Sequence[FrozenAction]) -> None:
+        """Keep what an ActionSet works with that has just been claimed.
+
+        Args:
+            request: The ActionSet.
+            obj: The same.
+            frozen: What its Secrets hold.
+        """
+        self._known[request] = (obj["metadata"]["uid"], plans_of(obj, frozen))
+
     def drop(self, request: Request) -> None:
         """Forget an ActionSet that has ended or is gone."""
         self._known.pop(request, None)
