@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
-from controller.errors import Forbidden, NotFound
+from controller.errors import NotFound
 
 if TYPE_CHECKING:
     from controller.clock import Deadline
@@ -30,12 +30,12 @@ class FakeReader:
 
     Attributes:
         lacks: Resources that the API server does not serve, such as `deploymentconfigs`.
-        forbidden: Verb and resource that the caller has no right to.
+        failures: What is raised for a verb and a resource, such as `("list", "pods")`.
         asked: What was asked, in its order.
     """
 
     lacks: set[str] = field(factory=set)
-    forbidden: set[tuple[str, str]] = field(factory=set)
+    failures: dict[tuple[str, str], Exception] = field(factory=dict)
     asked: list[Asked] = field(factory=list)
     _objects: dict[tuple[Resource, str, str], Object] = field(factory=dict)
 
@@ -80,8 +80,8 @@ class FakeReader:
 
     def _ask(self, verb: str, resource: Resource, namespace: str, name: str) -> None:
         self.asked.append(Asked(verb, resource.full_name, namespace, name))
-        if (verb, resource.plural) in self.forbidden:
-            raise Forbidden(403, "Forbidden", "no right to it")
+        if (verb, resource.plural) in self.failures:
+            raise self.failures[verb, resource.plural]
         if resource.plural in self.lacks:
             # As the API server answers a path that it does not know: a text, no Status.
             raise NotFound(404, "", "404 page not found")

@@ -61,7 +61,8 @@ def workload(kind: str = "StatefulSet", change: Object | None = None) -> Object:
         },
         "status": {"latestVersion": 2} if kind == "DeploymentConfig" else {},
     }
-    return merged(obj, change or {})
+    result: Object = merged(obj, change or {})
+    return result
 
 
 def revision(kind: str, number: str, change: Object | None = None) -> Object:
@@ -77,7 +78,8 @@ def revision(kind: str, number: str, change: Object | None = None) -> Object:
             "ownerReferences": [owner(kind, "uid-db")],
         }
     }
-    return merged({"kind": between.kind, **obj}, change or {})
+    result: Object = merged({"kind": between.kind, **obj}, change or {})
+    return result
 
 
 def owner(kind: str, uid: str) -> Object:
@@ -104,14 +106,14 @@ def pod(name: str = "db-0", *, owned_by: str = "uid-db", change: Object | None =
                     "env": [{"name": "PASSWORD", "value": PASSWORD}],
                     "volumeMounts": [
                         {"name": "data", "mountPath": "/var/lib/data"},
-                        {"name": "tmp", "mountPath": "/tmp"},
+                        {"name": "scratch", "mountPath": "/scratch"},
                     ],
                 },
                 {"name": "exporter", "image": "exporter"},
             ],
             "volumes": [
                 {"name": "data", "persistentVolumeClaim": {"claimName": f"data-{name}"}},
-                {"name": "tmp", "emptyDir": {}},
+                {"name": "scratch", "emptyDir": {}},
             ],
         },
         "status": {
@@ -119,7 +121,8 @@ def pod(name: str = "db-0", *, owned_by: str = "uid-db", change: Object | None =
             "containerStatuses": [{"name": "exporter"}, {"name": "postgres"}],
         },
     }
-    return merged(obj, change or {})
+    result: Object = merged(obj, change or {})
+    return result
 
 
 def secret(name: str, values: Mapping[str, str], namespace: str = NAMESPACE) -> Object:
@@ -154,7 +157,8 @@ def profile(change: Object | None = None, namespace: str = NAMESPACE) -> Object:
             },
         },
     }
-    return merged(obj, change or {})
+    result: Object = merged(obj, change or {})
+    return result
 
 
 def application(reader: FakeReader, kind: str = "StatefulSet") -> None:

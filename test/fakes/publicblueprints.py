@@ -31,9 +31,7 @@ Object = dict[str, Any]
 VARIABLE = "RSC_TEST_BLUEPRINTS"
 
 HOME = "kanister"
-ELASTICSEARCHES = Resource(
-    "elasticsearch.k8s.elastic.co", "v1", "elasticsearches", "Elasticsearch"
-)
+ELASTICSEARCHES = Resource("elasticsearch.k8s.elastic.co", "v1", "elasticsearches", "Elasticsearch")
 WORKLOADS = ("StatefulSet", "Deployment", "DeploymentConfig")
 
 _TEMPLATE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)

@@ -28,8 +28,12 @@ NOT_OF_CLUSTER: Final = (
 )
 REASON_RIGHT: Final = "RightMissing"
 RIGHT_MISSING: Final = (
-    "the controller may not {verb} {resource} in namespace {namespace}, which {field} needs; give "
-    "it the Role of manifests/application there"
+    "the controller may not {verb} {resource} in namespace {namespace}, which {field} needs; allow "
+    "it in a Role there, such as that of manifests/application"
+)
+RIGHT_MISSING_IN_CLUSTER: Final = (
+    "the controller may not {verb} {resource} outside namespaces, which {field} needs; name an "
+    "object of a namespace, or allow it in a ClusterRole"
 )
 REASON_FOREIGN: Final = "ReferenceInOtherNamespace"
 FOREIGN: Final = (
@@ -39,7 +43,9 @@ FOREIGN: Final = (
 )
 
 REASON_NAME: Final = "NameInvalid"
-NOT_A_NAME: Final = "{field} names {kind} {name!r} in namespace {namespace!r}, which cannot be names"
+NOT_A_NAME: Final = (
+    "{field} names {kind} {name!r} in namespace {namespace!r}, which cannot be names"
+)
 
 #: What the API server gives as a reason if the resource is there and the object is not.
 _NOT_FOUND: Final = "NotFound"
@@ -70,13 +76,14 @@ class RightMissing(InvalidInput):
     Args:
         verb: What it may not do.
         resource: With what, such as `deployments.apps`.
-        namespace: Where.
+        namespace: Where; empty for an object of no namespace.
         field: What needs it.
     """
 
     def __init__(self, *, verb: str, resource: str, namespace: str, field: str) -> None:
         words = {"verb": verb, "resource": resource, "namespace": namespace, "field": field}
-        super().__init__(REASON_RIGHT, RIGHT_MISSING.format(**words))
+        message = RIGHT_MISSING if namespace else RIGHT_MISSING_IN_CLUSTER
+        super().__init__(REASON_RIGHT, message.format(**words))
         #: What the controller may not do.
         self.verb = verb
         #: With what.
@@ -134,7 +141,7 @@ class Lookup:
             self._held[key] = self._get(reference)
         return self._held[key]
 
-    def list(self, reference: Reference, label_selector: str = "") -> list[Object]:
+    def select(self, reference: Reference, label_selector: str = "") -> list[Object]:
         """Return the objects of a kind and namespace.
 
         Args:
@@ -208,6 +215,6 @@ def _right_missing(verb: str, reference: Reference) -> RightMissing:
     return RightMissing(
         verb=verb,
         resource=reference.resource.full_name,
-        namespace=reference.namespace,
+        namespace=reference.namespace if reference.resource.namespaced else "",
         field=reference.field,
     )

@@ -132,7 +132,7 @@ class ParameterReader:
         if service is None:
             return None
         field = f"the endpoint of spec.actions[{action.index}].profile"
-        servers = look.list(Reference(connection.RESOURCE, service[0], "", field))
+        servers = look.select(Reference(connection.RESOURCE, service[0], "", field))
         return server.with_service(servers, service[1])
 
     def _lookup(self, target: Target, namespace: str, deadline: Deadline) -> Lookup:
@@ -150,10 +150,10 @@ def _pods(look: Lookup, target: Target, workload: Object) -> list[Object]:
     owner: Object | None = workload
     if between is not None:
         reference = Reference(between.resource, target.namespace, "", target.field)
-        owner = workloads.current(workload, look.list(reference, selector), between)
+        owner = workloads.current(workload, look.select(reference, selector), between)
     if owner is None:
         return []
-    pods = look.list(Reference(resources.PODS, target.namespace, "", target.field), selector)
+    pods = look.select(Reference(resources.PODS, target.namespace, "", target.field), selector)
     return workloads.running(owner, pods)
 
 

@@ -125,6 +125,4 @@ def _resource(obj: ObjectReference, field: str) -> Resource:
     if (obj.group, obj.resource) == (resources.NAMESPACES.group, resources.NAMESPACES.plural):
         raise InvalidInput(REASON_OBJECT, BY_KIND.format(field=field))
     kind = obj.kind or obj.resource
-    return Resource(
-        obj.group, obj.api_version, obj.resource, kind, namespaced=bool(obj.namespace)
-    )
+    return Resource(obj.group, obj.api_version, obj.resource, kind, namespaced=bool(obj.namespace))

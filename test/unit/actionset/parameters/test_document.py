@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,7 @@ def test_it_is_stored_as_the_same_bytes_in_any_order() -> None:
 
 
 def test_integers_and_floats_stay_what_they_are() -> None:
-    parameters = {"Object": {"count": 3000000, "share": 1.0, "on": True, "none": None}}
+    parameters = {"Object": {"count": 3000000, "none": None, "on": True, "share": 1.0}}
 
     decoded = document.decode(document.encode(parameters, action="backup"))
 
@@ -95,7 +96,7 @@ def test_templates_do_not_see_the_pods_that_are_kept() -> None:
 
 
 def test_outputs_are_put_beside_what_a_phase_has() -> None:
-    parameters = {
+    parameters: dict[str, Any] = {
         "Phases": {"dump": {"Secrets": {"x": {}}}, "verify": {"Secrets": {}}},
         "DeferPhase": {"Secrets": {}},
     }

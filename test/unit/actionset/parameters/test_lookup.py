@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from controller.clock import Deadline
-from controller.errors import TransportError
+from controller.errors import Forbidden, TransportError
 from controller.resource import Resource
 from fakes import application
 from fakes.apireader import Asked, FakeReader
@@ -117,50 +117,54 @@ def test_what_is_refused_is_not_asked_for(api: FakeReader, look: Lookup) -> None
         with pytest.raises(InvalidInput):
             look.get(Reference(resources.SECRETS, namespace, name, FIELD))
     with pytest.raises(InvalidInput):
-        look.list(Reference(resources.PODS, "other", "", FIELD))
+        look.select(Reference(resources.PODS, "other", "", FIELD))
 
     assert api.asked == []
 
 
 @pytest.mark.parametrize(
-    ("reference", "verb", "message"),
+    ("reference", "right", "message"),
     [
         pytest.param(
             Reference(resources.STATEFUL_SETS, "shop", "db", FIELD),
-            "get",
+            ("get", "statefulsets.apps", "shop"),
             "the controller may not get statefulsets.apps in namespace shop, which "
-            f"{FIELD} needs; give it the Role of manifests/application there",
-            id="of one object",
+            f"{FIELD} needs; allow it in a Role there, such as that of manifests/application",
+            id="one object",
         ),
         pytest.param(
             Reference(resources.PODS, "shop", "", FIELD),
-            "list",
-            f"the controller may not list pods in namespace shop, which {FIELD} needs; give it "
-            "the Role of manifests/application there",
-            id="of all objects",
+            ("list", "pods", "shop"),
+            f"the controller may not list pods in namespace shop, which {FIELD} needs; allow it in "
+            "a Role there, such as that of manifests/application",
+            id="all objects of a namespace",
+        ),
+        pytest.param(
+            NODE,
+            ("get", "nodes", ""),
+            f"the controller may not get nodes outside namespaces, which {FIELD} needs; name an "
+            "object of a namespace, or allow it in a ClusterRole",
+            id="an object of no namespace",
         ),
     ],
 )
 def test_a_right_that_is_missing(
-    api: FakeReader, look: Lookup, reference: Reference, verb: str, message: str
+    api: FakeReader, look: Lookup, reference: Reference, right: tuple[str, str, str], message: str
 ) -> None:
-    api.forbidden = {(verb, reference.resource.plural)}
+    refused = Forbidden(403, "Forbidden", "said the API server")
+    api.failures = {(right[0], reference.resource.plural): refused}
+    read = look.get if right[0] == "get" else look.select
 
     with pytest.raises(RightMissing) as raised:
-        look.get(reference) if verb == "get" else look.list(reference)
+        read(reference)
 
-    assert raised.value.message == message
-    missing = (raised.value.verb, raised.value.resource, raised.value.namespace)
-    assert missing == (verb, reference.resource.full_name, "shop")
+    error = raised.value
+    assert error.message == message
+    assert (error.verb, error.resource, error.namespace) == right
 
 
-def test_no_answer_is_for_the_caller_to_retry(
-    look: Lookup, api: FakeReader, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def silent(*_: object, **__: object) -> None:
-        raise TransportError("no answer")
-
-    monkeypatch.setattr(api, "get", silent)
+def test_no_answer_is_for_the_caller_to_retry(api: FakeReader, look: Lookup) -> None:
+    api.failures = {("get", "secrets"): TransportError("no answer")}
 
     with pytest.raises(TransportError):
         look.get(SECRET)
@@ -170,7 +174,7 @@ def test_a_list_is_selected_by_labels(api: FakeReader, look: Lookup) -> None:
     other = application.pod("web-0", change={"metadata": {"labels": {"app": "web"}}})
     api.put(resources.PODS, other, application.pod())
 
-    found = look.list(Reference(resources.PODS, "shop", "", FIELD), "app=db")
+    found = look.select(Reference(resources.PODS, "shop", "", FIELD), "app=db")
 
     assert [pod["metadata"]["name"] for pod in found] == ["db-0"]
     assert api.asked == [Asked("list", "pods", "shop", "app=db")]

@@ -35,14 +35,14 @@ def test_what_is_kept_of_a_pod() -> None:
                     "name": "postgres",
                     "volumeMounts": [
                         {"name": "data", "mountPath": "/var/lib/data"},
-                        {"name": "tmp", "mountPath": "/tmp"},
+                        {"name": "scratch", "mountPath": "/scratch"},
                     ],
                 },
                 {"name": "exporter"},
             ],
             "volumes": [
                 {"name": "data", "persistentVolumeClaim": {"claimName": "data-db-0"}},
-                {"name": "tmp", "emptyDir": {}},
+                {"name": "scratch", "emptyDir": {}},
             ],
         },
         "status": {"containerStatuses": [{"name": "postgres", "user": user}]},
@@ -69,8 +69,16 @@ def test_what_is_kept_of_a_pod() -> None:
             id="the container's own user",
         ),
         pytest.param(
-            {"volumeMounts": [{"name": "data", "mountPath": "/d", "subPath": "a", "readOnly": True}]},
-            {"volumeMounts": [{"name": "data", "mountPath": "/d", "subPath": "a", "readOnly": True}]},
+            {
+                "volumeMounts": [
+                    {"name": "data", "mountPath": "/d", "subPath": "a", "readOnly": True}
+                ]
+            },
+            {
+                "volumeMounts": [
+                    {"name": "data", "mountPath": "/d", "subPath": "a", "readOnly": True}
+                ]
+            },
             id="which part of a volume it has, and how",
         ),
     ],

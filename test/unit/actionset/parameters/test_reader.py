@@ -28,9 +28,9 @@ HOME = "kanister"
 SHOP = application.NAMESPACE
 ACTION = Action(0, "backup", "postgres", ObjectReference("db", SHOP, "StatefulSet"))
 #: What there is of every action, as it is without any.
-NOTHING = {"ArtifactsIn": {}, "Options": {}, "PodOverride": {}, "PodLabels": {}}
+NOTHING: Object = {"ArtifactsIn": {}, "Options": {}, "PodOverride": {}, "PodLabels": {}}
 TIME = "2026-01-01T00:00:00Z"
-EMPTY = {"Secrets": {}, "ConfigMaps": {}}
+EMPTY: Object = {"Secrets": {}, "ConfigMaps": {}}
 
 
 @pytest.fixture
@@ -139,7 +139,9 @@ def test_a_deployment_that_has_never_been_rolled_out(
             about("pvc", "data-db-0"), {"PVC": {"Name": "data-db-0", "Namespace": SHOP}}, id="claim"
         ),
         pytest.param(
-            about("namespace", SHOP), {"Namespace": {"Name": SHOP, "Namespace": SHOP}}, id="namespace"
+            about("namespace", SHOP),
+            {"Namespace": {"Name": SHOP, "Namespace": SHOP}},
+            id="namespace",
         ),
         pytest.param(
             about("ConfigMap", "settings", api_version="v1", resource="configmaps"),
@@ -321,7 +323,9 @@ def test_neither_by_a_phase_nor_by_a_profile(api: FakeReader, reader: ParameterR
     with pytest.raises(InvalidInput) as of_phase:
         reader.complete({}, ACTION, HOME, deadline(), phases=by_phase)
 
-    assert of_profile.value.message.startswith("credential.keyPair.secret of Profile kanister/store")
+    assert of_profile.value.message.startswith(
+        "credential.keyPair.secret of Profile kanister/store"
+    )
     assert of_phase.value.message.startswith("objects of phase dump.db")
 
 
@@ -334,9 +338,7 @@ def with_server(api: FakeReader, **words: Any) -> Action:
     api.put(connection.RESOURCE, objects.repository_server({"status": STATUS}))
     api.put(resources.SECRETS, objects.tls_secret(), objects.users_secret())
     location = {"type": "kopia", "endpoint": ENDPOINT}
-    api.put(
-        resources.PROFILES, application.profile({"location": location}, objects.NAMESPACE)
-    )
+    api.put(resources.PROFILES, application.profile({"location": location}, objects.NAMESPACE))
     return evolve(ACTION, **words)
 
 

@@ -85,9 +85,7 @@ def test_users_with_names_of_their_own_have_no_common_name() -> None:
 
 def test_one_that_has_never_been_up_has_no_address() -> None:
     with pytest.raises(InvalidInput) as raised:
-        server.parameter(
-            objects.repository_server(), objects.tls_secret(), objects.users_secret()
-        )
+        server.parameter(objects.repository_server(), objects.tls_secret(), objects.users_secret())
 
     assert raised.value.message == (
         "RepositoryServer backup/files has no address yet: no controller has reported on it yet; "

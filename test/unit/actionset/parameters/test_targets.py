@@ -49,9 +49,7 @@ def action(reference: ObjectReference) -> Action:
             id="any other object by version, group and resource, without a kind",
         ),
         pytest.param(
-            ObjectReference(
-                "tls", "shop", "Certificate", "v1", "cert-manager.io", "certificates"
-            ),
+            ObjectReference("tls", "shop", "Certificate", "v1", "cert-manager.io", "certificates"),
             Target(Known.OTHER, CERTIFICATES, "shop", "tls", FIELD),
             id="its kind is for messages",
         ),
