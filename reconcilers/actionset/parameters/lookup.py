@@ -47,8 +47,9 @@ NOT_A_NAME: Final = (
     "{field} names {kind} {name!r} in namespace {namespace!r}, which cannot be names"
 )
 
-#: What the API server gives as a reason if the resource is there and the object is not.
-_NOT_FOUND: Final = "NotFound"
+# Of a path that nothing serves: of a group without such a resource (apimachinery pkg/api/errors
+# NewGenericServerResponse), and of no such group (net/http NotFound). All else is about the object.
+_NOTHING_SERVES: Final = ("could not find the requested resource", "404 page not found")
 
 
 class Api(Protocol):
@@ -179,7 +180,7 @@ class Lookup:
                 resource, reference.namespace, reference.name, deadline=self.deadline
             )
         except NotFound as error:
-            if error.reason == _NOT_FOUND:
+            if not any(words in error.message for words in _NOTHING_SERVES):
                 raise InvalidInput(REASON_MISSING, self._words(MISSING, reference)) from error
             message = NO_RESOURCE if resource.namespaced else NOT_OF_CLUSTER
             raise InvalidInput(REASON_NO_RESOURCE, self._words(message, reference)) from error
