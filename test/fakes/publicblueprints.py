@@ -97,8 +97,7 @@ def action_of(case: Case, api: FakeReader) -> Action:
         case: The Blueprint's action.
         api: Gets the target, and Secrets with all keys that any template looks for.
     """
-    keys = {one or other for one, other in _DATA.findall(case.templates)}
-    values = {key: f"value-of-{key}" for key in sorted(keys)}
+    values = _values(case)
     for alias in ("named", "store-keys"):
         api.put(resources.SECRETS, application.secret(alias, {"id": "1", "key": "2", **values}))
     api.put(resources.CONFIG_MAPS, application.config_map("named", values))
@@ -108,7 +107,11 @@ def action_of(case: Case, api: FakeReader) -> Action:
     for name, _, key in _ARTIFACT.findall(case.templates):
         artifact = artifacts.setdefault(name, {"keyValue": {}, "kopiaSnapshot": "{}"})
         if key:
-            artifact["keyValue"][key] = f"artifact-{key}"
+            # Some take the namespace of the application from there: an action reads no other.
+            is_namespace = key.lower().endswith("namespace")
+            artifact["keyValue"][key] = (
+                application.NAMESPACE if is_namespace else f"a-{key.lower()}"
+            )
     here = ObjectReference("named", application.NAMESPACE)
     return Action(
         0,
@@ -120,6 +123,28 @@ def action_of(case: Case, api: FakeReader) -> Action:
         config_maps={alias: here for kind, alias in named if kind == "ConfigMaps"},
         profile=ObjectReference("store", application.NAMESPACE) if "Profile" in case.tops else None,
     )
+
+
+def stored(references: Object, case: Case, api: FakeReader) -> dict[str, ObjectReference]:
+    """Return the objects of a phase, stored, with all keys that any template looks for.
+
+    Args:
+        references: Its `objects`, rendered.
+        case: The Blueprint's action.
+        api: Gets them.
+    """
+    found = {}
+    for alias, one in references.items():
+        found[alias] = ObjectReference(one["name"], one.get("namespace", ""), one["kind"])
+        values = _values(case)
+        api.put(resources.SECRETS, application.secret(one["name"], values, one["namespace"]))
+    return found
+
+
+def _values(case: Case) -> dict[str, str]:
+    """Return a value for each key of a Secret or ConfigMap that a template looks for."""
+    keys = {one or other for one, other in _DATA.findall(case.templates)}
+    return {key: f"value-of-{key}" for key in sorted(keys)}
 
 
 def _target(case: Case, api: FakeReader) -> ObjectReference:
