@@ -130,5 +130,4 @@ def _with_output(phase: Mapping[str, Any], outputs: Mapping[str, Any] | None) ->
 
 def _json(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    # A lone surrogate, which JSON allows, is no UTF-8.
-    return text.encode(errors="surrogatepass")
+    return text.encode()

@@ -17,25 +17,39 @@ if TYPE_CHECKING:
     from reconcilers.secrets.data import SecretRef
 
 REASON_MISSING: Final = "ObjectMissing"
-MISSING: Final = "there is no {kind} {namespace}/{name}, which {field} names; correct {field}"
+MISSING: Final = "there is no {kind} {which}, which {field} names; correct {field}"
 REASON_NO_RESOURCE: Final = "ResourceUnknown"
 NO_RESOURCE: Final = (
     "the API server has no {resource} at version {version}, which {field} names; correct {field}"
 )
+NOT_OF_CLUSTER: Final = (
+    "the API server has no {resource} at version {version} outside namespaces, which {field} names "
+    "without a namespace; set {field}.namespace, or correct {field}"
+)
 REASON_RIGHT: Final = "RightMissing"
 RIGHT_MISSING: Final = (
-    "the controller may not {verb} {resource} in namespace {namespace}, which {field} needs; give "
-    "it the Role of manifests/application there"
+    "the controller may not {verb} {resource} in namespace {namespace}, which {field} needs; allow "
+    "it in a Role there, such as that of manifests/application"
+)
+RIGHT_MISSING_IN_CLUSTER: Final = (
+    "the controller may not {verb} {resource} outside namespaces, which {field} needs; name an "
+    "object of a namespace, or allow it in a ClusterRole"
 )
 REASON_FOREIGN: Final = "ReferenceInOtherNamespace"
 FOREIGN: Final = (
-    "{field} names {kind} {namespace}/{name}, but an action reads only what is in the namespace of "
+    "{field} names {kind} {which}, but an action reads only what is in the namespace of "
     "its ActionSet or of its object ({allowed}), so that nobody reads by it what they have no "
     "right to; copy the {kind} to one of these and correct {field}"
 )
 
-#: What the API server gives as a reason if the resource is there and the object is not.
-_NOT_FOUND: Final = "NotFound"
+REASON_NAME: Final = "NameInvalid"
+NOT_A_NAME: Final = (
+    "{field} names {kind} {name!r} in namespace {namespace!r}, which cannot be names"
+)
+
+# Of a path that nothing serves: of a group without such a resource (apimachinery pkg/api/errors
+# NewGenericServerResponse), and of no such group (net/http NotFound). All else is about the object.
+_NOTHING_SERVES: Final = ("could not find the requested resource", "404 page not found")
 
 
 class Api(Protocol):
@@ -63,13 +77,14 @@ class RightMissing(InvalidInput):
     Args:
         verb: What it may not do.
         resource: With what, such as `deployments.apps`.
-        namespace: Where.
+        namespace: Where; empty for an object of no namespace.
         field: What needs it.
     """
 
     def __init__(self, *, verb: str, resource: str, namespace: str, field: str) -> None:
         words = {"verb": verb, "resource": resource, "namespace": namespace, "field": field}
-        super().__init__(REASON_RIGHT, RIGHT_MISSING.format(**words))
+        message = RIGHT_MISSING if namespace else RIGHT_MISSING_IN_CLUSTER
+        super().__init__(REASON_RIGHT, message.format(**words))
         #: What the controller may not do.
         self.verb = verb
         #: With what.
@@ -119,14 +134,15 @@ class Lookup:
             RightMissing: The controller may not read it.
             ClientError: The API server has not answered.
         """
-        if reference.namespace not in self.allowed:
-            raise InvalidInput(REASON_FOREIGN, self._words(FOREIGN, reference))
+        self._check(reference)
+        if not (_is_segment(reference.name) and _is_segment(reference.namespace)):
+            raise InvalidInput(REASON_NAME, self._words(NOT_A_NAME, reference))
         key = (reference.resource, reference.namespace, reference.name)
         if key not in self._held:
             self._held[key] = self._get(reference)
         return self._held[key]
 
-    def list(self, reference: Reference, label_selector: str = "") -> list[Object]:
+    def select(self, reference: Reference, label_selector: str = "") -> list[Object]:
         """Return the objects of a kind and namespace.
 
         Args:
@@ -138,8 +154,7 @@ class Lookup:
             RightMissing: The controller may not list them.
             ClientError: The API server has not answered.
         """
-        if reference.namespace not in self.allowed:
-            raise InvalidInput(REASON_FOREIGN, self._words(FOREIGN, reference))
+        self._check(reference)
         resource = reference.resource
         try:
             found = self.api.list(
@@ -153,29 +168,35 @@ class Lookup:
         items: list[Object] = found.get("items") or []
         return items
 
+    def _check(self, reference: Reference) -> None:
+        """Refuse what is of another namespace."""
+        if reference.namespace not in self.allowed:
+            raise InvalidInput(REASON_FOREIGN, self._words(FOREIGN, reference))
+
     def _get(self, reference: Reference) -> Object:
         resource = reference.resource
-        # The namespace stands in the path of an object of a namespace only.
         try:
             obj = self.api.get(
                 resource, reference.namespace, reference.name, deadline=self.deadline
             )
         except NotFound as error:
-            if error.reason == _NOT_FOUND:
+            if not any(words in error.message for words in _NOTHING_SERVES):
                 raise InvalidInput(REASON_MISSING, self._words(MISSING, reference)) from error
-            raise InvalidInput(REASON_NO_RESOURCE, self._words(NO_RESOURCE, reference)) from error
+            message = NO_RESOURCE if resource.namespaced else NOT_OF_CLUSTER
+            raise InvalidInput(REASON_NO_RESOURCE, self._words(message, reference)) from error
         except Forbidden as error:
             raise _right_missing("get", reference) from error
         return default_trim(obj)
 
     def _words(self, message: str, reference: Reference) -> str:
-        resource = reference.resource
+        resource, name, namespace = reference.resource, reference.name, reference.namespace
         return message.format(
             kind=resource.kind,
             resource=resource.full_name,
             version=resource.version,
-            namespace=reference.namespace,
-            name=reference.name,
+            namespace=namespace,
+            name=name,
+            which=f"{namespace}/{name}" if resource.namespaced else name,
             field=reference.field,
             allowed=" or ".join(dict.fromkeys(self.allowed)),
         )
@@ -186,10 +207,15 @@ def secret(ref: SecretRef) -> Reference:
     return Reference(resources.SECRETS, ref.namespace, ref.name, ref.field)
 
 
+def _is_segment(name: str) -> bool:
+    """Return whether a name can be a part of a path, as apimachinery IsValidPathSegmentName."""
+    return name not in ("", ".", "..") and "/" not in name and "%" not in name
+
+
 def _right_missing(verb: str, reference: Reference) -> RightMissing:
     return RightMissing(
         verb=verb,
         resource=reference.resource.full_name,
-        namespace=reference.namespace,
+        namespace=reference.namespace if reference.resource.namespaced else "",
         field=reference.field,
     )

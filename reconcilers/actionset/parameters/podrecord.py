@@ -21,6 +21,7 @@ _DEVICE: Final = ("name", "devicePath")
 # A reference to a variable, or an escaped dollar sign (k8s.io/kubernetes third_party/forked/golang/
 # expansion).
 _VARIABLE: Final = re.compile(r"\$\$|\$\(([^)]*)\)")
+_FIELDS: Final = ("metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName")
 _FIELD_OF_MAP: Final = re.compile(r"metadata\.(labels|annotations)\['(.*)'\]")
 
 
@@ -148,15 +149,13 @@ def _value(variable: Mapping[str, Any], pod: Object) -> str | None:
         # It may refer to others in turn.
         return None if "$" in value else value
     path = ((variable["valueFrom"] or {}).get("fieldRef") or {}).get("fieldPath", "")
-    found: Any
-    match = _FIELD_OF_MAP.fullmatch(path)
-    if match:
+    found: Any = None
+    if match := _FIELD_OF_MAP.fullmatch(path):
         # One that is not there is an empty text.
-        return (pod["metadata"].get(match[1]) or {}).get(match[2], "")
-    parent, _, name = path.partition(".")
-    if path not in ("metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName"):
-        return None
-    found = pod[parent].get(name)
+        found = (pod["metadata"].get(match[1]) or {}).get(match[2], "")
+    elif path in _FIELDS:
+        parent, _, name = path.partition(".")
+        found = pod[parent].get(name)
     return found if isinstance(found, str) else None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from reconcilers import resources
 from reconcilers.actionset.parameters import (
@@ -21,7 +21,7 @@ from reconcilers.actionset.parameters.targets import Known
 from reconcilers.repositoryserver import connection
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from controller.clock import Clock, Deadline
     from controller.resource import Object, Resource
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from reconcilers.actionset.parameters.lookup import Api
     from reconcilers.actionset.parameters.targets import Target
     from reconcilers.secrets.data import SecretRef
-
-#: Kinds that a phase's `objects` may name; others are left out, as Kanister does.
-_PHASE_KINDS = {"secret": "Secrets", "configmap": "ConfigMaps"}
 
 
 @frozen
@@ -95,11 +92,9 @@ class ParameterReader:
         look = self._lookup(target, namespace, deadline)
         path = f"spec.actions[{action.index}]"
         live: dict[str, Any] = {
-            "Secrets": _objects(
-                look, resources.SECRETS, action.secrets, namespace, f"{path}.secrets"
-            ),
+            "Secrets": _objects(look, resources.SECRETS, action.secrets, f"{path}.secrets"),
             "ConfigMaps": _objects(
-                look, resources.CONFIG_MAPS, action.config_maps, namespace, f"{path}.configMaps"
+                look, resources.CONFIG_MAPS, action.config_maps, f"{path}.configMaps"
             ),
             "Phases": {
                 name: _phase(look, references, namespace, f"phase {name}")
@@ -109,10 +104,10 @@ class ParameterReader:
         }
         if target.is_secret:
             live["Object"] = look.get(_target(target))
-        found = _profile(look, action, namespace)
+        found = _profile(look, action)
         if found is not None:
             live["Profile"] = profile.parameter(found, _secrets(look))
-        chosen = _named_server(look, action, namespace)
+        chosen = _named_server(look, action)
         if chosen is not None:
             live["RepositoryServer"] = _server(look, chosen)
         return document.for_templates(frozen_, live)
@@ -120,25 +115,24 @@ class ParameterReader:
     def server(self, action: Action, namespace: str, deadline: Deadline) -> Object | None:
         """Return the RepositoryServer that data functions of an action use; None if it means none.
 
-        That is the one it names (`server.named`), or else the one that its Profile of type kopia
-        connects to.
+        That is the one it names, by its field or its option, or else the one that its Profile of
+        type kopia connects to.
 
         Args:
             action: The action.
             namespace: Of the ActionSet.
             deadline: Until when requests may go on.
         """
-        target = targets.target_of(action, namespace)
-        look = self._lookup(target, namespace, deadline)
-        named = _named_server(look, action, namespace)
+        look = self._lookup(targets.target_of(action, namespace), namespace, deadline)
+        named = _named_server(look, action)
         if named is not None:
             return named
-        found = _profile(look, action, namespace)
+        found = _profile(look, action)
         service = None if found is None else server.service_of(profile.endpoint(found))
         if service is None:
             return None
         field = f"the endpoint of spec.actions[{action.index}].profile"
-        servers = look.list(Reference(connection.RESOURCE, service[0], "", field))
+        servers = look.select(Reference(connection.RESOURCE, service[0], "", field))
         return server.with_service(servers, service[1])
 
     def _lookup(self, target: Target, namespace: str, deadline: Deadline) -> Lookup:
@@ -156,10 +150,10 @@ def _pods(look: Lookup, target: Target, workload: Object) -> list[Object]:
     owner: Object | None = workload
     if between is not None:
         reference = Reference(between.resource, target.namespace, "", target.field)
-        owner = workloads.current(workload, look.list(reference, selector), between)
+        owner = workloads.current(workload, look.select(reference, selector), between)
     if owner is None:
         return []
-    pods = look.list(Reference(resources.PODS, target.namespace, "", target.field), selector)
+    pods = look.select(Reference(resources.PODS, target.namespace, "", target.field), selector)
     return workloads.running(owner, pods)
 
 
@@ -167,14 +161,11 @@ def _objects(
     look: Lookup,
     resource: Resource,
     references: Mapping[str, ObjectReference],
-    namespace: str,
     path: str,
 ) -> dict[str, Object]:
     """Return objects by the names that templates use."""
     return {
-        alias: look.get(
-            Reference(resource, one.namespace or namespace, one.name, f"{path}.{alias}")
-        )
+        alias: look.get(Reference(resource, one.namespace, one.name, f"{path}.{alias}"))
         for alias, one in references.items()
     }
 
@@ -182,40 +173,41 @@ def _objects(
 def _phase(
     look: Lookup, references: Mapping[str, ObjectReference], namespace: str, where: str
 ) -> dict[str, Any]:
-    """Return what templates see of a phase before it has outputs."""
-    found: dict[str, dict[str, Object]] = {"Secrets": {}, "ConfigMaps": {}}
-    for alias, one in references.items():
-        key = _PHASE_KINDS.get(one.kind.lower())
-        if key is None:
-            continue
-        resource = resources.SECRETS if key == "Secrets" else resources.CONFIG_MAPS
-        named = {alias: one}
-        found[key] |= _objects(look, resource, named, namespace, f"objects of {where}")
-    return found
+    """Return what templates see of a phase before it has outputs.
+
+    Objects of other kinds are left out, as Kanister does.
+    """
+
+    def of_kind(resource: Resource) -> dict[str, Object]:
+        wanted = {
+            alias: evolve(one, namespace=one.namespace or namespace)
+            for alias, one in references.items()
+            if one.kind.lower() == resource.kind.lower()
+        }
+        return _objects(look, resource, wanted, f"objects of {where}")
+
+    return {
+        "Secrets": of_kind(resources.SECRETS),
+        "ConfigMaps": of_kind(resources.CONFIG_MAPS),
+    }
 
 
-def _profile(look: Lookup, action: Action, namespace: str) -> Object | None:
-    reference = action.profile
-    if reference is None:
+def _profile(look: Lookup, action: Action) -> Object | None:
+    """Return the Profile of an action; None if it names none."""
+    one = action.profile
+    if one is None:
         return None
     field = f"spec.actions[{action.index}].profile"
-    return look.get(
-        Reference(
-            resources.PROFILES, reference.namespace or namespace, reference.name, field
-        )
-    )
+    return look.get(Reference(resources.PROFILES, one.namespace, one.name, field))
 
 
-def _named_server(look: Lookup, action: Action, namespace: str) -> Object | None:
-    named = server.named(action)
-    if named is None:
+def _named_server(look: Lookup, action: Action) -> Object | None:
+    """Return the RepositoryServer that an action names; None if it names none."""
+    one = action.repository_server
+    if one is None:
         return None
-    reference, field = named
-    return look.get(
-        Reference(
-            connection.RESOURCE, reference.namespace or namespace, reference.name, field
-        )
-    )
+    field = f"spec.actions[{action.index}].repositoryServer"
+    return look.get(Reference(connection.RESOURCE, one.namespace, one.name, field))
 
 
 def _server(look: Lookup, obj: Object) -> dict[str, Any]:
@@ -224,5 +216,5 @@ def _server(look: Lookup, obj: Object) -> dict[str, Any]:
     return server.parameter(obj, secret(details.certificate), secret(details.accesses[0].secret))
 
 
-def _secrets(look: Lookup) -> Any:
+def _secrets(look: Lookup) -> Callable[[SecretRef], Object]:
     return lambda ref: look.get(lookup.secret(ref))

@@ -6,7 +6,6 @@ import base64
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from reconcilers.actionset.api import OPTION_REPOSITORY_SERVER, ObjectReference
 from reconcilers.actionset.parameters import profile
 from reconcilers.errors import InvalidInput
 from reconcilers.repositoryserver import connection
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from controller.resource import Object
-    from reconcilers.actionset.api import Action
     from reconcilers.secrets.data import SecretRef
 
 REASON_NO_ADDRESS: Final = "RepositoryServerNotReady"
@@ -26,25 +24,6 @@ NO_ADDRESS: Final = (
 
 _KEY_CERTIFICATE: Final = "tls.crt"
 _KEY_PRIVATE: Final = "tls.key"
-
-
-def named(action: Action) -> tuple[ObjectReference, str] | None:
-    """Return the RepositoryServer that an action names, and where; None if it names none.
-
-    It may do so by its field `repositoryServer` or, where Kanister's own CRD prunes that, by an
-    option: `namespace/name`, or a name in the ActionSet's namespace.
-
-    Args:
-        action: The action.
-    """
-    path = f"spec.actions[{action.index}]"
-    if action.repository_server is not None:
-        return action.repository_server, f"{path}.repositoryServer"
-    text = action.options.get(OPTION_REPOSITORY_SERVER, "").strip()
-    if not text:
-        return None
-    namespace, _, name = text.rpartition("/")
-    return ObjectReference(name, namespace), f"{path}.options.{OPTION_REPOSITORY_SERVER}"
 
 
 def service_of(endpoint: str) -> tuple[str, str] | None:

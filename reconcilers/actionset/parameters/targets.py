@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
@@ -14,17 +15,19 @@ from reconcilers.errors import InvalidInput
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from reconcilers.actionset.api import Action
+    from reconcilers.actionset.api import Action, ObjectReference
 
 DEPLOYMENT_CONFIGS: Final = Resource(
     "apps.openshift.io", "v1", "deploymentconfigs", "DeploymentConfig"
 )
 
 REASON_OBJECT: Final = "ObjectInvalid"
-NO_NAME: Final = "{field} has no name; say which object the action {action} is about"
-UNKNOWN_KIND: Final = (
-    "{field}.kind is {kind!r}, which needs {field}.apiVersion and {field}.resource beside it; "
-    "kinds that need neither: {known}"
+NOT_A_NAME: Final = (
+    "{field}.{part} is {value!r}, which the API cannot have; write {expected}, such as {example}"
+)
+BY_KIND: Final = (
+    "{field}.resource is namespaces; write {field}.kind namespace alone, for which an action acts "
+    "in that namespace"
 )
 OTHER_NAMESPACE: Final = (
     "{field} names Namespace {name} and the namespace {namespace}; give both the same value"
@@ -43,6 +46,10 @@ class Known(Enum):
     OTHER = ""
 
 
+# They become parts of a path. What else stood in one could lead to another namespace.
+_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_GROUP: Final = re.compile(rf"({_LABEL.pattern}(\.{_LABEL.pattern})*)?")
+
 # The words are Kanister's (pkg/param/param.go); it compares them in any letters.
 _KINDS: Final[Mapping[str, tuple[Known, Resource]]] = {
     "statefulset": (Known.STATEFUL_SET, resources.STATEFUL_SETS),
@@ -60,7 +67,8 @@ class Target:
     Args:
         known: What is known of its kind.
         resource: What the API has it under.
-        namespace: The namespace that the action is about; for a Namespace its own name.
+        namespace: The namespace that the action is about: that of the object; of a Namespace its
+            own name; for other objects without a namespace that of the ActionSet.
         name: Its name.
         field: The field that names it, for messages.
     """
@@ -82,36 +90,39 @@ def target_of(action: Action, namespace: str) -> Target:
     """Return the object of an action.
 
     Args:
-        action: The action.
-        namespace: Of the ActionSet, for an object that names none.
+        action: The action, as `parse` returns it.
+        namespace: Of the ActionSet.
 
     Raises:
-        InvalidInput: It has no name, or its kind is not known and nothing says where the API has
-            it.
+        InvalidInput: What says where the API has it cannot be that, or a Namespace is named by two
+            names.
     """
     obj = action.object
     field = f"spec.actions[{action.index}].object"
     known, resource = _KINDS.get(obj.kind.lower(), (Known.OTHER, None))
-    if known is Known.NAMESPACE:
-        return _namespace(action, field)
-    if not obj.name:
-        raise InvalidInput(REASON_OBJECT, NO_NAME.format(field=field, action=action.name))
-    if resource is None and obj.api_version and obj.resource:
-        resource = Resource(obj.group, obj.api_version, obj.resource, obj.kind or obj.resource)
-    if resource is None:
-        message = UNKNOWN_KIND.format(field=field, kind=obj.kind, known=", ".join(_KINDS))
+    # Kanister fetches a Namespace by its name and calls its namespace `.Namespace.Name`.
+    if known is Known.NAMESPACE and obj.name != obj.namespace:
+        message = OTHER_NAMESPACE.format(field=field, name=obj.name, namespace=obj.namespace)
         raise InvalidInput(REASON_OBJECT, message)
+    if resource is None:
+        resource = _resource(obj, field)
     return Target(known, resource, obj.namespace or namespace, obj.name, field)
 
 
-def _namespace(action: Action, field: str) -> Target:
-    """Return a Namespace, whose own name the reference may have as its name or its namespace."""
-    obj = action.object
-    name = obj.namespace or obj.name
-    if not name:
-        raise InvalidInput(REASON_OBJECT, NO_NAME.format(field=field, action=action.name))
-    # Kanister fetches the one and calls the other `.Namespace.Name`. An action acts in one.
-    if obj.name not in ("", name):
-        message = OTHER_NAMESPACE.format(field=field, name=obj.name, namespace=obj.namespace)
-        raise InvalidInput(REASON_OBJECT, message)
-    return Target(Known.NAMESPACE, resources.NAMESPACES, name, name, field)
+def _resource(obj: ObjectReference, field: str) -> Resource:
+    """Return where the API has an object of a kind that is not known."""
+    for part, value, pattern, expected, example in (
+        ("group", obj.group, _GROUP, "the group alone", "apps"),
+        ("apiVersion", obj.api_version, _LABEL, "the version without its group", "v1"),
+        ("resource", obj.resource, _LABEL, "the plural in small letters", "statefulsets"),
+    ):
+        if not pattern.fullmatch(value):
+            message = NOT_A_NAME.format(
+                field=field, part=part, value=value, expected=expected, example=example
+            )
+            raise InvalidInput(REASON_OBJECT, message)
+    # It would be about one namespace and act in another one.
+    if (obj.group, obj.resource) == (resources.NAMESPACES.group, resources.NAMESPACES.plural):
+        raise InvalidInput(REASON_OBJECT, BY_KIND.format(field=field))
+    kind = obj.kind or obj.resource
+    return Resource(obj.group, obj.api_version, obj.resource, kind, namespaced=bool(obj.namespace))
