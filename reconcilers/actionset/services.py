@@ -102,6 +102,8 @@ class Services:
         warn: Records a Warning event of a phase's ActionSet: what the user should know although
             nothing has failed. Without a value of an argument.
         image: The image with `repository-server-functions`, for data functions.
+        account: The service account of actionset-controller as `namespace/name`, which nothing that
+            a phase makes may use. Default: none, outside of a cluster.
     """
 
     client: Client
@@ -111,3 +113,4 @@ class Services:
     clock: Clock
     warn: Callable[[PhaseRun, str], None]
     image: str
+    account: str = ""
