@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from reconcilers.actionset.functions.kubetask import kube_task
+from reconcilers.actionset.functions.multicontainerrun import multi_container_run
+from reconcilers.actionset.functions.preparedata import prepare_data
 from reconcilers.datafunctions.registry import Registry
 
 if TYPE_CHECKING:
@@ -17,6 +20,9 @@ def catalogue(services: Services) -> Registry[Function[Any]]:
     Args:
         services: What they have in common.
     """
-    del services
-    functions: tuple[Function[Any], ...] = ()
+    functions: tuple[Function[Any], ...] = (
+        kube_task(services.pods),
+        multi_container_run(services.pods),
+        prepare_data(services.pods, services.client, services.warn),
+    )
     return Registry(functions)
