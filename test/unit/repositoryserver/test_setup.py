@@ -14,7 +14,7 @@ from fakes.clock import FakeClock
 from fakes.operator import FakeOperator, queued
 from fakes.recorder import FakeRecorder
 from reconcilers import resources
-from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver import api, informers
 from reconcilers.repositoryserver import setup as subject
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
@@ -247,7 +247,7 @@ def endpoint_slice(version: int, *endpoints: Object) -> Object:
         "ownerReferences": [],
     }
     found: Object = objects.merged(obj(version, "slice"), {"metadata": metadata})
-    return {**found, "endpoints": list(endpoints)}
+    return informers.trim_slice({**found, "endpoints": list(endpoints)})
 
 
 def endpoint(*, ready: bool) -> Object:
@@ -255,7 +255,8 @@ def endpoint(*, ready: bool) -> Object:
 
 
 def replica_set(version: int, **status: Any) -> Object:
-    return {**obj(version, REVISION), "spec": {"replicas": 1}, "status": status}
+    found = {**obj(version, REVISION), "spec": {"replicas": 1}, "status": status}
+    return informers.trim_replica_set(found)
 
 
 REFUSED = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}
