@@ -316,7 +316,7 @@ def _prepare(cluster: FakeCluster) -> list[Object]:
 
 
 def _servers(sample: Sequence[Object], count: int) -> list[Object]:
-    """Return servers without what the peers do not know: who else may connect, what is published."""
+    """Return servers without what the peers do not know: other clients, and what is published."""
     made = objects.servers(sample, count)
     for server in made:
         server["spec"]["server"].pop("networkPolicy", None)

@@ -6,11 +6,11 @@ import pytest
 
 from controller.cache.informer import Handler
 from controller.handler import (
-    all_of,
-    content_changed,
     Change,
     EnqueueRequests,
+    all_of,
     any_change,
+    content_changed,
     enqueue_owner,
     enqueue_self,
     not_own_creation,

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from controller.conditions import timestamp
-from controller.reconcile import Result
 from fakes import objects
 from fakes.apiclient import Action
 from fakes.world import READ_INPUTS, READ_PASSWORDS, SERVICE, USER, USERS_SECRET, WRITE_STATUS
-from reconcilers import resources
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.rollout import endpoints
 from reconcilers.repositoryserver.status import patience
