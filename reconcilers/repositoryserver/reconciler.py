@@ -36,7 +36,7 @@ from reconcilers.repositoryserver.serverexec import ServerCommands
 from reconcilers.repositoryserver.status import conditions as status
 from reconcilers.repositoryserver.status.sharing import Repositories
 from reconcilers.repositoryserver.status.writer import StatusWriter
-from reconcilers.repositoryserver.verdict import SERVER_SETUP, Problem, RetryLater
+from reconcilers.repositoryserver.verdict import PAUSED, SERVER_SETUP, Problem, RetryLater
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -137,6 +137,9 @@ class RepositoryServerReconciler:
             self._parts.strays.ensure_gone(request, deadline)
             return Result()
         try:
+            if api.is_paused(obj):
+                self._break_off(obj, PAUSED, deadline)
+                return Result()
             return self._reconcile(request, obj, deadline)
         except (Conflict, AlreadyExists):
             # Somebody was faster; the cache will show it.
@@ -280,5 +283,6 @@ class RepositoryServerReconciler:
             available=pod is not None,
             pod_name=info.get("podName", "") if pod is None else pod["metadata"]["name"],
             service_name=service,
+            paused=verdict.message if verdict is PAUSED else "",
         )
         self._writer.write(obj, outcome, deadline)
