@@ -231,7 +231,7 @@ MEANINGS = {
         ),
     ),
     "spec.paused": Meaning(
-        "nothing is changed of the server while it is `true`; the condition `Paused` says so",
+        "nothing is changed of the server while it is `true`; Ready is False with the reason `Paused`",
         "`false`",
     ),
     "spec.publish.connection": Meaning(

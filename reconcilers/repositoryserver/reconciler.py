@@ -283,6 +283,5 @@ class RepositoryServerReconciler:
             available=pod is not None,
             pod_name=info.get("podName", "") if pod is None else pod["metadata"]["name"],
             service_name=service,
-            paused=verdict.message if verdict is PAUSED else "",
         )
         self._writer.write(obj, outcome, deadline)

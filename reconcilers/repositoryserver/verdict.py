@@ -104,13 +104,12 @@ class Waiting:
     keeps_ready: bool = False
 
 
-#: Of a server of which nothing is changed. One that is as it was when it was paused stays Ready.
+#: Of a server of which nothing is changed.
 PAUSED: Final = Waiting(
     SERVER_SETUP,
     REASON_PAUSED,
     "spec.paused is true, so nothing is changed of the server, whatever the resource and its "
     "Secrets say; set it to false to go on",
-    keeps_ready=True,
 )
 
 

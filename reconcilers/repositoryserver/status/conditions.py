@@ -20,7 +20,6 @@ from reconcilers.repositoryserver.status import reasons
 from reconcilers.repositoryserver.status.reasons import Kind
 from reconcilers.repositoryserver.verdict import (
     CLIENT_USER_INITIALIZED,
-    REASON_PAUSED,
     REASON_WAITING_FOR_ENDPOINTS,
     REPOSITORY_CONNECTED,
     SERVER_INITIALIZED,
@@ -46,7 +45,6 @@ PASSWORD_SHORT: Final = "UserPasswordShort"  # noqa: S105 - a condition's type
 USERS_IN_REPOSITORY: Final = "UsersInRepository"
 REPOSITORY_UNMAINTAINED: Final = "RepositoryUnmaintained"
 CONNECTION_UNPUBLISHED: Final = "ConnectionUnpublished"
-PAUSED: Final = "Paused"
 
 #: Warnings: True changes nothing of Ready.
 WARNINGS: Final = (
@@ -57,7 +55,6 @@ WARNINGS: Final = (
     USERS_IN_REPOSITORY,
     REPOSITORY_UNMAINTAINED,
     CONNECTION_UNPUBLISHED,
-    PAUSED,
 )
 
 # These steps are those of one process, and are unknown of the next. The users stay in their Secret.
@@ -72,8 +69,7 @@ REASON_RENEWED: Final = "CertificateRenewed"
 REASON_SHARED: Final = "RepositoryShared"
 REASON_NOT_SHARED: Final = "RepositoryNotShared"
 REASON_NO_USERS: Final = "NoUsers"
-REASON_RESUMED: Final = "spec.paused is not true any more"
-USERS_NAMED: Final = "UsersNamed"
+REASON_USERS_NAMED: Final = "UsersNamed"
 REASON_PASSWORD_SHORT: Final = "UserPasswordShort"  # noqa: S105 - a reason
 REASON_PASSWORDS_LONG: Final = "UserPasswordsLong"
 REASON_IN_REPOSITORY: Final = "UsersInRepository"
@@ -82,7 +78,6 @@ REASON_UNMAINTAINED: Final = "RepositoryUnmaintained"
 REASON_MAINTAINED: Final = "RepositoryMaintained"
 REASON_UNPUBLISHED: Final = "ConnectionUnpublished"
 REASON_PUBLISHED: Final = "ConnectionPublished"
-REASON_RESUMED: Final = "Resumed"
 
 # apimachinery pkg/apis/meta/v1, Condition. The API server repeats what a webhook says in full.
 MESSAGE_LENGTH: Final = 32768
@@ -148,7 +143,6 @@ class Outcome:
             recorded.
         in_repository: What to say of these users; empty if there are none, None if that is not
             known.
-        paused: What to say of a server of which nothing is changed; empty if it is not paused.
     """
 
     verdicts: tuple[Problem | Waiting, ...]
@@ -171,7 +165,6 @@ class Outcome:
     short_passwords: str | None = None
     repository_users: int | None = None
     in_repository: str | None = None
-    paused: str = ""
 
 
 @frozen
@@ -334,7 +327,6 @@ def _conditions(
             REASON_UNPUBLISHED,
             (REASON_PUBLISHED, PUBLISHED),
         ),
-        (PAUSED, outcome.paused, REASON_PAUSED, (REASON_RESUMED, RESUMED)),
     )
     for type_, warning, reason, over in warnings:
         if warning:
