@@ -231,7 +231,8 @@ MEANINGS = {
         ),
     ),
     "spec.paused": Meaning(
-        "nothing is changed of the server while it is `true`; Ready is False with the reason `Paused`",
+        "nothing is changed of the server while it is `true`; Ready is False with the reason "
+        "`Paused`",
         "`false`",
     ),
     "spec.publish.connection": Meaning(
