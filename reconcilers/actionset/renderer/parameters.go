@@ -9,34 +9,34 @@ import (
 	kjson "sigs.k8s.io/json"
 )
 
-// templateParams is what templates can name: Kanister's param.TemplateParams, with the same names,
+// TemplateParams is what templates can name: Kanister's param.TemplateParams, with the same names,
 // types and JSON (pkg/param/param.go; RepositoryServer as in the last version that had it). A
 // pointer that is nil makes a template fail that looks behind it, a map that is nil does not.
 //
 // Its JSON is documented in reconcilers/actionset/templates/__init__.py.
-type templateParams struct {
-	StatefulSet      *workload
-	DeploymentConfig *workload
-	Deployment       *workload
-	PVC              *named
-	Namespace        *named
-	ArtifactsIn      map[string]artifact
+type TemplateParams struct {
+	StatefulSet      *Workload
+	DeploymentConfig *Workload
+	Deployment       *Workload
+	PVC              *Named
+	Namespace        *Named
+	ArtifactsIn      map[string]Artifact
 	ConfigMaps       map[string]corev1.ConfigMap
 	Secrets          map[string]corev1.Secret
 	Time             string
-	Profile          *profile
-	RepositoryServer *repositoryServer
+	Profile          *Profile
+	RepositoryServer *RepositoryServer
 	Options          map[string]string
 	Object           map[string]any
-	CurrentPhase     *phase
-	Phases           map[string]*phase
-	DeferPhase       *phase
+	CurrentPhase     *Phase
+	Phases           map[string]*Phase
+	DeferPhase       *Phase
 	PodOverride      map[string]any
 	PodAnnotations   map[string]string
 	PodLabels        map[string]string
 }
 
-type workload struct {
+type Workload struct {
 	Name                   string
 	Namespace              string
 	Pods                   []string
@@ -44,23 +44,23 @@ type workload struct {
 	PersistentVolumeClaims map[string]map[string]string
 }
 
-type named struct {
+type Named struct {
 	Name      string
 	Namespace string
 }
 
-type artifact struct {
+type Artifact struct {
 	KeyValue      map[string]string `json:"keyValue,omitempty"`
 	KopiaSnapshot string            `json:"kopiaSnapshot,omitempty"`
 }
 
-type profile struct {
-	Location      location
-	Credential    credential
+type Profile struct {
+	Location      Location
+	Credential    Credential
 	SkipSSLVerify bool
 }
 
-type location struct {
+type Location struct {
 	Type     string `json:"type"`
 	Bucket   string `json:"bucket"`
 	Endpoint string `json:"endpoint"`
@@ -68,19 +68,19 @@ type location struct {
 	Region   string `json:"region"`
 }
 
-type credential struct {
+type Credential struct {
 	Type              string
-	KeyPair           *keyPair
+	KeyPair           *KeyPair
 	Secret            *corev1.Secret
-	KopiaServerSecret *kopiaServerSecret
+	KopiaServerSecret *KopiaServerSecret
 }
 
-type keyPair struct {
+type KeyPair struct {
 	ID     string
 	Secret string
 }
 
-type kopiaServerSecret struct {
+type KopiaServerSecret struct {
 	Username       string
 	Hostname       string
 	Password       string
@@ -88,28 +88,28 @@ type kopiaServerSecret struct {
 	ConnectOptions map[string]int
 }
 
-type repositoryServer struct {
+type RepositoryServer struct {
 	Name            string
 	Namespace       string
-	ServerInfo      serverInfo
+	ServerInfo      ServerInfo
 	Username        string
-	Credentials     repositoryServerCredentials
+	Credentials     RepositoryServerCredentials
 	Address         string
 	ContentCacheMB  int
 	MetadataCacheMB int
 }
 
-type serverInfo struct {
+type ServerInfo struct {
 	PodName     string `json:"podName,omitempty"`
 	ServiceName string `json:"serviceName,omitempty"`
 }
 
-type repositoryServerCredentials struct {
+type RepositoryServerCredentials struct {
 	ServerTLS        corev1.Secret
 	ServerUserAccess corev1.Secret
 }
 
-type phase struct {
+type Phase struct {
 	Secrets    map[string]corev1.Secret
 	ConfigMaps map[string]corev1.ConfigMap
 	Output     map[string]any
@@ -119,12 +119,12 @@ type phase struct {
 // int64, as the API machinery has them: as a float64, 3000000 would print as 3e+06.
 //
 // Its errors name a field, never a value.
-func decodeParameters(document json.RawMessage) (*templateParams, error) {
+func decodeParameters(document json.RawMessage) (*TemplateParams, error) {
 	var present map[string]json.RawMessage
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(document, &present); err != nil {
 		return nil, fmt.Errorf("the parameters are no JSON object")
 	}
-	parameters := &templateParams{}
+	parameters := &TemplateParams{}
 	fields := reflect.ValueOf(parameters).Elem()
 	for name, value := range present {
 		if _, known := fields.Type().FieldByName(name); !known {

@@ -1,7 +1,7 @@
 """Templates of Blueprints, rendered by the program in `renderer/`: Go's text/template and sprig.
 
 The program is a child process. It has no environment and no function that reaches the network or
-a file, and it is limited in time, memory and output (`limits`). Parameters go to it by its standard
+a file, and it is limited in time, memory and output (`child.Limits`). Parameters go to it by its standard
 input.
 
 The JSON of the parameters is what Go prints for Kanister's `param.TemplateParams` (Kanister
