@@ -1,8 +1,8 @@
 """Templates of Blueprints, rendered by the program in `renderer/`: Go's text/template and sprig.
 
 The program is a child process. It has no environment and no function that reaches the network or
-a file, and it is limited in time, memory and output (`child.Limits`). Parameters go to it by its standard
-input.
+a file, and it is limited in time, memory and output (`child.Limits`). Parameters go to it by its
+standard input.
 
 The JSON of the parameters is what Go prints for Kanister's `param.TemplateParams` (Kanister
 pkg/param/param.go, with RepositoryServer as in its last version that had it). The structs are in
