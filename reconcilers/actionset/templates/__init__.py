@@ -51,6 +51,6 @@ template that looks into it fails.
     }
 
 Numbers without a point or an exponent are integers to a template, others floats. `CurrentPhase` is
-known and never set, as in Kanister while it renders (pkg/phase.go, Exec). `DeferPhase` is never null
-there: it is `{}` where there is none.
+known and never set, as in Kanister while it renders (pkg/phase.go, Exec). `DeferPhase` is never
+null there: it is `{}` where there is none.
 """
