@@ -10,6 +10,7 @@ from attrs import define, evolve, field
 from controller.clock import Deadline
 from controller.operator import Operator
 from controller.reconcile import Request
+from controller.rest.kubeconfig import load_api_client
 from controller.stop import Stop
 from e2e.cluster import NAMESPACE
 from e2e.waiting import CLOCK, wait_for
@@ -26,11 +27,17 @@ from reconcilers.actionset.phases.pods import PhasePods
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kubernetes.client import ApiClient
-
     from controller.resource import Object
     from e2e.cluster import Cluster
     from reconcilers.actionset.function import Step
+
+#: Begins a script that puts out something.
+OUTPUT = """
+import json, sys, time
+def output(key, value):
+    sys.stdout.write('###Phase-output###: ' + json.dumps({'key': key, 'value': value}) + chr(10))
+    sys.stdout.flush()
+"""
 
 CONTAINER = "container"
 #: The namespace of ActionSets that nobody has made: pods that they owned would be collected.
@@ -55,16 +62,15 @@ class Engine:
     _thread: threading.Thread | None = None
 
     @classmethod
-    def start(
-        cls, cluster: Cluster, api_client: ApiClient, *, start_seconds: float = 900.0
-    ) -> Engine:
+    def start(cls, cluster: Cluster, kubeconfig: str, *, start_seconds: float = 900.0) -> Engine:
         """Start a process.
 
         Args:
             cluster: The cluster.
-            api_client: The connection to its API server.
+            kubeconfig: The path of its kubeconfig.
             start_seconds: How long a pod may take to start.
         """
+        api_client = load_api_client(kubeconfig, user_agent="phases")
         operator = Operator(api_client, "phase-pods-test", namespaces=(NAMESPACE,))
         informer = operator.informer(
             resources.PODS,
@@ -191,3 +197,7 @@ def python(cluster: Cluster, script: str, **changes: Any) -> PhasePod:
     }
     pod = PhasePod(namespace=NAMESPACE, spec={"containers": [container]}, main=CONTAINER)
     return evolve(pod, **changes)
+
+
+def is_running(pod: object) -> bool:
+    return isinstance(pod, dict) and pod["status"].get("phase") == "Running"

@@ -1,4 +1,4 @@
-"""The pods of phases on a real node: what its kubelet says of them, and what it gives of a log."""
+"""The pods of phases on a real node: what its kubelet says of them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from attrs import evolve
 
-from controller.rest.kubeconfig import load_api_client
 from e2e.cluster import NAMESPACE, Cluster
 from e2e.conftest import KUBECONFIG, told
-from e2e.phasepods import Engine, Phase, python
+from e2e.phasepods import OUTPUT, Engine, Phase, is_running, python
 from e2e.waiting import wait_for
 from reconcilers import resources
 from reconcilers.actionset.function import Complete, Failed
@@ -18,56 +17,12 @@ from reconcilers.actionset.function import Complete, Failed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-OUTPUT = """
-import json, sys, time
-def output(key, value):
-    sys.stdout.write('###Phase-output###: ' + json.dumps({'key': key, 'value': value}) + chr(10))
-    sys.stdout.flush()
-"""
-
-#: More than a kubelet keeps in one file (containerLogMaxSize, 10 MiB), in lines of a KiB.
-FILL = "\nfor number in range(12 * 1024): print(str(number).ljust(1000, 'x'))\n"
-#: More than the kubelet takes between two looks at the sizes (containerLogMonitorInterval, 10 s).
-ROTATION_SECONDS = 25
-
 
 @pytest.fixture(scope="module")
 def engine(cluster: Cluster) -> Iterator[Engine]:
-    started = Engine.start(cluster, load_api_client(told(KUBECONFIG), user_agent="phases"))
+    started = Engine.start(cluster, told(KUBECONFIG))
     yield started
     started.end()
-
-
-def another(cluster: Cluster, **options: float) -> Engine:
-    return Engine.start(cluster, load_api_client(told(KUBECONFIG), user_agent="phases"), **options)
-
-
-def test_lines_longer_than_any_buffer(engine: Engine, cluster: Cluster) -> None:
-    """The runtime cuts lines into pieces of 16 KiB, with times of their own."""
-    script = OUTPUT + "print('x' * 300_000)\noutput('long', 'v' * 200_000)\noutput('last', 'é')"
-    phase = Phase(engine, "long-lines", python(cluster, script))
-
-    assert phase.result() == Complete({"long": "v" * 200_000, "last": "é"})
-    wait_for("the pod to be gone", phase.pod, lambda pod: pod is None)
-
-
-def test_an_output_on_standard_error(engine: Engine, cluster: Cluster) -> None:
-    script = OUTPUT + "sys.stdout = sys.stderr\noutput('a', 'b')"
-
-    assert Phase(engine, "stderr", python(cluster, script)).result() == Complete({"a": "b"})
-
-
-def test_a_process_that_ends_in_between(engine: Engine, cluster: Cluster) -> None:
-    script = OUTPUT + "output('early', '1')\ntime.sleep(6)\noutput('late', '2')"
-    first = another(cluster)
-    phase = Phase(first, "restart", python(cluster, script))
-    wait_for("the pod to run", lambda: (phase.advance(), phase.pod())[1], is_running)
-    first.end()
-    made = phase.pod()
-    phase.engine = engine
-
-    assert phase.result() == Complete({"early": "1", "late": "2"})
-    assert made is not None
 
 
 def test_a_failure_with_its_last_lines(engine: Engine, cluster: Cluster) -> None:
@@ -131,7 +86,7 @@ def test_a_secret_that_is_not_there_yet(engine: Engine, cluster: Cluster) -> Non
 
 
 def test_an_image_that_is_not_there(cluster: Cluster) -> None:
-    hasty = another(cluster, start_seconds=10.0)
+    hasty = Engine.start(cluster, told(KUBECONFIG), start_seconds=10.0)
     wanted = python(cluster, "")
     container = {**wanted.spec["containers"][0], "image": "localhost/no-such-image:1"}
 
@@ -171,33 +126,3 @@ def test_the_secret_of_a_pod(engine: Engine, cluster: Cluster) -> None:
 
     assert phase.result() == Complete({"a": "x"})
     wait_for("the Secret to be gone", lambda: cluster.get(resources.SECRETS, name) is None)
-
-
-def test_a_log_that_the_node_rotates(engine: Engine, cluster: Cluster) -> None:
-    """Who has followed it has all of it; who has not knows what is missing."""
-    script = (
-        f"{OUTPUT}output('early', '1'){FILL}time.sleep({ROTATION_SECONDS})\noutput('late', '2')\n"
-        "time.sleep(3)"
-    )
-    phase = Phase(engine, "rotated", python(cluster, script))
-    wait_for(
-        "its first line to be remembered", lambda: (phase.advance(), phase.memo)[1].get("firstLine")
-    )
-    follower = evolve(phase)
-    other = another(cluster)
-    late = Phase(other, "rotated", phase.wanted, memo=phase.memo)
-    wait_for(
-        "the end of the pod",
-        lambda: (phase.advance(), phase.pod())[1],
-        lambda pod: pod is not None and pod["status"]["phase"] == "Succeeded",
-    )
-    found = wait_for("the log", late.advance, lambda step: isinstance(step, Complete | Failed))
-    other.end()
-
-    assert follower.result() == Complete({"early": "1", "late": "2"})
-    assert isinstance(found, Failed)
-    assert "its node has thrown away the beginning of its log" in found.message
-
-
-def is_running(pod: object) -> bool:
-    return isinstance(pod, dict) and pod["status"].get("phase") == "Running"

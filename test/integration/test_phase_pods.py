@@ -131,9 +131,9 @@ def test_a_phase_from_its_beginning_to_its_end(world: World) -> None:
     world.memo = {}
     world.advance()
     assert world.memo == first, "the pod that is there is taken over"
+    world.logs.expect(stamped(OUTPUT))
     world.set_status(phase="Running", containerStatuses=[_status(state(running={}))])
     world.advance()
-    world.logs.expect(stamped(OUTPUT))
     world.set_status(phase="Succeeded", containerStatuses=[_status(exited())])
 
     assert world.wait_for(Complete, Failed) == Complete({"size": "5"})
@@ -161,6 +161,7 @@ def test_one_that_is_gone_is_not_made_again(world: World) -> None:
         resources.PODS, world.namespace, name, {"metadata": {"finalizers": None}}
     )
     world.client.delete(resources.PODS, world.namespace, name, grace_seconds=0)
+    wait_for("the news", lambda: world.pods.pods.get(world.namespace, name) is None)
 
     step = world.wait_for(Complete, Failed)
 
@@ -228,6 +229,7 @@ def test_what_the_server_does_not_take_is_named_without_its_value(world: World) 
 
     assert refusal.value.message == (
         "the API server does not take the pod: spec.volumes[0].name: Invalid value, "
+        "spec.containers[0].env[0].name: Invalid value, "
         "spec.containers[0].volumeMounts[0].name: Not found; correct the arguments of the phase, "
         "or podOverride"
     )
