@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from controller.clock import Clock, Deadline
     from controller.commands import Commands
     from controller.reconcile import Request
     from controller.rest.client import Client
     from reconcilers.actionset.function import PhaseRun, Step
+    from reconcilers.actionset.templates.renderer import Renderer
 
 
 class PhasePods(Protocol):
@@ -67,24 +68,6 @@ class PhasePods(Protocol):
         Args:
             request: The ActionSet, which does not exist any more.
             deadline: Of the reconcile.
-        """
-
-
-class Renderer(Protocol):
-    """Go's templates, as Kanister has them (`templates`)."""
-
-    def render(self, parameters: Mapping[str, Any], tree: Any) -> Any:  # noqa: ANN401 - any JSON
-        """Return a tree with each text rendered.
-
-        Raises:
-            TemplateError: A template does not parse, or names what is not there.
-        """
-
-    def evaluate_wait(self, kind: str, condition: str, obj: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a text or whether
-        """Evaluate the condition of Wait (`jsonpath`) or WaitV2 (`gotemplate`) on an object.
-
-        Raises:
-            TemplateError: The condition does not parse.
         """
 
 
