@@ -37,9 +37,7 @@ class ProgramRenderer:
     _pool: RendererPool
 
     @classmethod
-    def of(
-        cls, program: Path, clock: Clock, *, workers: int, limits: Limits | None = None
-    ) -> Self:
+    def of(cls, program: Path, clock: Clock, *, workers: int, limits: Limits | None = None) -> Self:
         """Return one with a pool of its own.
 
         Args:

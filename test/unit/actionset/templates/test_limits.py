@@ -196,9 +196,7 @@ def test_one_is_replaced_before_its_cpu_time_is_over(program: Path) -> None:
         pytest.param("exec >&-; sleep 60", "ended with code -9", id="one that hangs without pipes"),
     ],
 )
-def test_one_that_does_not_answer_is_tried_twice(
-    tmp_path: Path, script: str, message: str
-) -> None:
+def test_one_that_does_not_answer_is_tried_twice(tmp_path: Path, script: str, message: str) -> None:
     program = tmp_path / "program"
     program.write_text(f"#!/bin/sh\necho >> {tmp_path}/started\n{script}\n")
     program.chmod(0o700)

@@ -38,7 +38,11 @@ PARAMETERS = {
         "PersistentVolumeClaims": {"db-0": {"data-db-0": "/data"}},
     },
     "Object": {
-        "metadata": {"name": "db", "generation": 3000000, "labels": {"app.kubernetes.io/name": "x"}},
+        "metadata": {
+            "name": "db",
+            "generation": 3000000,
+            "labels": {"app.kubernetes.io/name": "x"},
+        },
         "spec": {"ratio": 1.5, "replicas": 3, "suspend": False, "paused": None},
     },
     "ArtifactsIn": {"dump": {"keyValue": {"path": "p/q"}, "kopiaSnapshot": '{"id":"1"}'}},
@@ -119,9 +123,7 @@ PARAMETERS = {
         pytest.param(
             "{{ toJson .ArtifactsIn.dump.KeyValue }}", '{"path":"p/q"}', id="and the API's in JSON"
         ),
-        pytest.param(
-            "{{ .Profile.Location.Bucket }}", "b", id="a location has Go's names as well"
-        ),
+        pytest.param("{{ .Profile.Location.Bucket }}", "b", id="a location has Go's names as well"),
         pytest.param(
             "{{ if .Profile.Credential.Secret }}a{{ else }}b{{ end }}",
             "b",
@@ -221,7 +223,7 @@ def test_it_renders(renderer: Renderer, template: str, text: str) -> None:
             id="what there never was",
         ),
         pytest.param(
-            "{{ .Options.a-b }}", 'bad character U+002D \'-\'', id="a dash is no part of a path"
+            "{{ .Options.a-b }}", "bad character U+002D '-'", id="a dash is no part of a path"
         ),
         pytest.param("{{ toYaml .Options }}", 'function "toYaml" not defined', id="Helm's toYaml"),
         pytest.param(
