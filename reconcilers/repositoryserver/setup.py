@@ -5,7 +5,13 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Final
 
-from controller.handler import enqueue_owner, not_own_creation, not_own_write
+from controller.handler import (
+    all_of,
+    content_changed,
+    enqueue_owner,
+    not_own_creation,
+    not_own_write,
+)
 from controller.reconcile import Request
 from controller.workqueue.queue import LOW_PRIORITY
 from controller.workqueue.ratelimit import ExponentialRateLimiter
@@ -83,7 +89,7 @@ def setup(
     (
         # A reconcile goes on from the status that it has written and the children that it has made.
         builder.for_(caches.servers, predicate=not_own_write)
-        .owns(caches.replica_sets, predicate=not_own_creation)
+        .owns(caches.replica_sets, predicate=all_of(not_own_creation, content_changed))
         .watches(caches.pods, wakes.server_of_pod)
         .owns(caches.network_policies, predicate=not_own_creation)
         .owns(caches.secrets, predicate=not_own_creation)
@@ -92,7 +98,7 @@ def setup(
         .watches(caches.jobs, wakes.owners_of_cron_job)
         # Its EndpointSlices may have been seen before it: it says whom they concern.
         .owns(caches.services)
-        .watches(caches.endpoint_slices, wakes.owners_of_service)
+        .watches(caches.endpoint_slices, wakes.owners_of_service, predicate=content_changed)
         .watches(caches.secrets, wakes.servers_that_name)
         .watches(caches.service_accounts, wakes.servers_that_run_as)
         .with_workers(workers)

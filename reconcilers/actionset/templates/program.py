@@ -47,7 +47,9 @@ class ProgramRenderer:
             limits: Of each process. Default: `Limits()`.
         """
         within = limits or Limits()
-        return cls(RendererPool(workers, lambda: RendererProcess(program, within, clock), clock))
+        return cls(
+            RendererPool(workers, lambda: RendererProcess.start(program, within, clock), clock)
+        )
 
     def render(self, parameters: Mapping[str, Any], tree: Any, *, place: str) -> Any:  # noqa: ANN401 - any JSON
         """Return a tree with its strings rendered."""

@@ -14,7 +14,7 @@ from fakes.clock import FakeClock
 from fakes.operator import FakeOperator, queued
 from fakes.recorder import FakeRecorder
 from reconcilers import resources
-from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver import api, informers
 from reconcilers.repositoryserver import setup as subject
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
@@ -170,8 +170,9 @@ def test_a_child_that_a_reconcile_has_made_wakes_nobody_until_it_changes(
     made.operator.informers.written(resource, obj(1))
 
     assert made.woken_by(resource, obj(1)) == set()
-    made.operator.informers.written(resource, obj(2))
-    assert made.woken_by(resource, obj(2)) == {FILES}, "what it changes on a child does"
+    changed = objects.merged(obj(2), {"metadata": {"labels": {"app": "files"}}})
+    made.operator.informers.written(resource, changed)
+    assert made.woken_by(resource, changed) == {FILES}, "what it changes on a child does"
     made.operator.shown(resource).show_deletion(obj(3))
     assert made.woken_by(resource) == {FILES}
 
@@ -237,15 +238,74 @@ def test_a_service_that_a_reconcile_has_made_wakes_its_owner(made: SetUp) -> Non
     assert made.woken_by(resources.SERVICES, obj(1)) == {FILES}
 
 
-def test_an_endpoint_slice_wakes_the_owner_of_its_service(made: SetUp) -> None:
-    made.woken_by(resources.SERVICES, obj(1, "repo-server-files"))
-    endpoint_slice = obj(2, "slice")
-    endpoint_slice["metadata"] |= {
+def endpoint_slice(version: int, *endpoints: Object) -> Object:
+    """Return an EndpointSlice of the Service of FILES, as its controller counts and dates it."""
+    metadata = {
         "labels": {"kubernetes.io/service-name": "repo-server-files"},
+        "annotations": {"endpoints.kubernetes.io/last-change-trigger-time": f"at {version}"},
+        "generation": version,
         "ownerReferences": [],
     }
+    found: Object = objects.merged(obj(version, "slice"), {"metadata": metadata})
+    return informers.trim_slice({**found, "endpoints": list(endpoints)})
 
-    assert made.woken_by(resources.ENDPOINT_SLICES, endpoint_slice) == {FILES}
+
+def endpoint(*, ready: bool) -> Object:
+    return {"targetRef": {"uid": "pod"}, "conditions": {"ready": ready}}
+
+
+def replica_set(version: int, **status: Any) -> Object:
+    found = {**obj(version, REVISION), "spec": {"replicas": 1}, "status": status}
+    return informers.trim_replica_set(found)
+
+
+REFUSED = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}
+
+
+@pytest.mark.parametrize(
+    ("resource", "before", "after", "woken"),
+    [
+        pytest.param(
+            resources.ENDPOINT_SLICES, None, endpoint_slice(2), {FILES}, id="a slice is new"
+        ),
+        pytest.param(
+            resources.ENDPOINT_SLICES,
+            endpoint_slice(2),
+            endpoint_slice(3, endpoint(ready=False)),
+            set(),
+            id="a slice has a pod that is not ready: nobody can connect",
+        ),
+        pytest.param(
+            resources.ENDPOINT_SLICES,
+            endpoint_slice(2, endpoint(ready=False)),
+            endpoint_slice(3, endpoint(ready=True)),
+            {FILES},
+            id="the pod of a slice becomes ready",
+        ),
+        pytest.param(
+            resources.REPLICA_SETS,
+            replica_set(2, replicas=0),
+            replica_set(3, replicas=1, readyReplicas=1),
+            set(),
+            id="a ReplicaSet counts pods that wake for themselves",
+        ),
+        pytest.param(
+            resources.REPLICA_SETS,
+            replica_set(2, replicas=0),
+            replica_set(3, replicas=0, conditions=[REFUSED]),
+            {FILES},
+            id="a ReplicaSet may not make its pod",
+        ),
+    ],
+)
+def test_a_child_wakes_its_owner_by_what_is_read_of_it(
+    made: SetUp, resource: Resource, before: Object | None, after: Object, woken: set[Request]
+) -> None:
+    made.woken_by(resources.SERVICES, obj(1, "repo-server-files"))
+    if before is not None:
+        made.woken_by(resource, before)
+
+    assert made.woken_by(resource, after) == woken
 
 
 def test_a_secret_wakes_who_names_it_even_if_a_reconcile_has_made_it(made: SetUp) -> None:

@@ -140,7 +140,7 @@ def test_a_condition_is_met(
             id="sprig is not kubectl's",
         ),
         pytest.param(
-            GOTEMPLATE, "{{ len .status.lacking }}", False, "len of nil pointer", id="of nothing"
+            GOTEMPLATE, "{{ len .status.lacking }}", False, "on zero Value", id="of nothing"
         ),
     ],
 )
