@@ -175,10 +175,10 @@ class FakePods:
     #: What was swept up after.
     swept: list[Request] = field(factory=list)
 
-    def advance(self, run: PhaseRun, make: Any, result: Any = None) -> Step:
+    def advance(self, run: PhaseRun, make: Any, result: Any = None, *, part: str = "") -> Step:
         raise NotImplementedError
 
-    def cancel(self, run: PhaseRun) -> Step:
+    def cancel(self, run: PhaseRun, *, part: str = "") -> Step:
         raise NotImplementedError
 
     def release(self, run: PhaseRun, *, failed: bool) -> bool:
@@ -196,12 +196,11 @@ class FakeParameters:
     """Stands for `parameters.reader.ParameterReader`."""
 
     clock: FakeClock
-    #: Raised in place of the next answers, in their order.
-    failures: list[Exception] = field(factory=list)
+    #: Raised in place of the next answers, in their order; None for an answer.
+    failures: list[Exception | None] = field(factory=list)
 
     def freeze(self, action: Action, namespace: str, deadline: Deadline) -> dict[str, Any]:
-        if self.failures:
-            raise self.failures.pop(0)
+        self._fail()
         return {"Time": timestamp(self.clock.now()), "Options": dict(action.options)}
 
     def complete(
@@ -214,10 +213,14 @@ class FakeParameters:
         phases: Mapping[str, Mapping[str, ObjectReference]],
         deferred: Mapping[str, ObjectReference] | None = None,
     ) -> dict[str, Any]:
-        if self.failures:
-            raise self.failures.pop(0)
+        self._fail()
         named = {name: {"Secrets": list(given)} for name, given in phases.items()}
         return {**frozen_, "Phases": named, "DeferPhase": {}}
+
+    def _fail(self) -> None:
+        failure = self.failures.pop(0) if self.failures else None
+        if failure is not None:
+            raise failure
 
 
 @define
