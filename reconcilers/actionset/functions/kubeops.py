@@ -23,7 +23,7 @@ from reconcilers.datafunctions.versions import DEFAULT_VERSION
 from reconcilers.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from controller.clock import Clock
     from controller.errors import ApiError
@@ -125,23 +125,29 @@ class KubeOps:
         found = [(one, self._resource(run, one)) for one in wanted]
         if not run.memo:
             return Running(memo={"operation": CREATE, "process": self.process})
-        if run.memo.get("process") != self.process and not run.repeatable:
+        last, resource = found[-1]
+        made = Complete(references.Reference(resource, last.name, last.namespace).output())
+        if run.memo.get("process") != self.process:
             absent = [one for one, resource in found if not self._is_made(run, one, resource)]
-            if absent:
+            if not absent:
+                return made
+            if not run.repeatable:
                 why = MAY_HAVE_CREATED.format(
                     absent=", ".join(map(str, absent)), annotation=ANNOTATION_REPEATABLE
                 )
                 return Failed(OUTCOME_UNKNOWN.format(why=why))
-        made: list[str] = []
-        for one, resource in found:
+        self._create_all(run, found)
+        return made
+
+    def _create_all(self, run: PhaseRun, wanted: Sequence[tuple[Manifest, Resource]]) -> None:
+        done: list[str] = []
+        for one, resource in wanted:
             try:
                 self._create_one(run, one, resource)
             except InvalidInput as error:
-                done = DONE_BEFORE.format(names=", ".join(made)) if made else ""
-                raise InvalidInput(error.reason, error.message + done) from error
-            made.append(str(one))
-        last, resource = found[-1]
-        return Complete(references.Reference(resource, last.name, last.namespace).output())
+                before = DONE_BEFORE.format(names=", ".join(done)) if done else ""
+                raise InvalidInput(error.reason, error.message + before) from error
+            done.append(str(one))
 
     def _create_one(self, run: PhaseRun, one: Manifest, resource: Resource) -> None:
         try:
