@@ -10,7 +10,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from controller.errors import AlreadyExists, BadRequest, Conflict, Invalid, NotFound
 from reconcilers.actionset.api import ANNOTATION_REPEATABLE, ANNOTATION_TIMEOUT
@@ -172,7 +172,8 @@ class KubeOps:
         found = self._resources.find(one.api_version, one.kind, what=what, deadline=run.deadline)
         refusals.check_resource(found)
         refusals.check_body(one.body, what, account=self._account_in(one.namespace))
-        return found
+        # Without its kind it is no informer's resource: their caches are for what they select.
+        return evolve(found, kind="")
 
     def _patch(self, run: PhaseRun, given: Arguments) -> Step:
         _check_spec(given)

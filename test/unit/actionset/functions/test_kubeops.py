@@ -1,4 +1,4 @@
-"""KubeOps: its requests, what it refuses, and what another process makes of it."""
+"""KubeOps: its requests, and what another process makes of it."""
 
 from __future__ import annotations
 
@@ -10,59 +10,26 @@ from controller.errors import Invalid, TransportError
 from controller.resource import Resource
 from fakes.apiclient import Action
 from fakes.clock import FakeClock
-from fakes.phaseclient import PhaseClient, client_of
-from fakes.phaseruns import UID, Phase, phase_run
-from reconcilers import resources
+from fakes.kubeops import (
+    ANNOTATION,
+    CONFIG_MAPS,
+    CREATE,
+    DELETE,
+    OUTPUT,
+    PATCH,
+    REFERENCE,
+    SERVED,
+    THINGS,
+    existing,
+    manifest,
+    phase,
+    restarted,
+    stored,
+)
+from fakes.phaseclient import PhaseClient
+from fakes.phaseruns import UID
 from reconcilers.actionset.function import Complete, Failed, Running
-from reconcilers.actionset.functions.kubeops import KubeOps
 from reconcilers.errors import InvalidInput
-
-CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
-THINGS = Resource("example.com", "v1", "things", "Thing")
-ACCOUNT = "kanister/engine"
-ANNOTATION = "actionset.cr.kanister.io/phase"
-
-SERVED: dict[tuple[str, str], list[dict[str, Any]]] = {
-    ("", "v1"): [
-        {"name": "configmaps", "kind": "ConfigMap", "namespaced": True},
-        {"name": "pods", "kind": "Pod", "namespaced": True},
-        {"name": "secrets", "kind": "Secret", "namespaced": True},
-        {"name": "namespaces", "kind": "Namespace", "namespaced": False},
-    ],
-    ("apps", "v1"): [{"name": "deployments", "kind": "Deployment", "namespaced": True}],
-    ("cr.kanister.io", "v1alpha1"): [
-        {"name": "actionsets", "kind": "ActionSet", "namespaced": True}
-    ],
-    ("rbac.authorization.k8s.io", "v1"): [
-        {"name": "rolebindings", "kind": "RoleBinding", "namespaced": True}
-    ],
-}
-
-
-def manifest(
-    kind: str = "ConfigMap", name: str = "made", version: str = "v1", rest: str = ""
-) -> str:
-    return f"apiVersion: {version}\nkind: {kind}\nmetadata: {{name: {name}}}\n{rest}"
-
-
-def existing(name: str = "made", **metadata: Any) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"namespace": "app", "name": name, "uid": "uid-1", **metadata},
-        "data": {"kept": "as it is"},
-    }
-
-
-REFERENCE = {"apiVersion": "v1", "resource": "configmaps", "name": "made", "namespace": "app"}
-OUTPUT = {**REFERENCE, "group": "", "kind": ""}
-CREATE: dict[str, Any] = {"operation": "create", "namespace": "app", "spec": manifest()}
-PATCH: dict[str, Any] = {
-    "operation": "patch",
-    "objectReference": REFERENCE,
-    "spec": "data: {key: value}",
-}
-DELETE: dict[str, Any] = {"operation": "delete", "objectReference": REFERENCE}
 
 
 @pytest.fixture
@@ -73,21 +40,6 @@ def clock() -> FakeClock:
 @pytest.fixture
 def client() -> PhaseClient:
     return PhaseClient(served=SERVED)
-
-
-def phase(client: PhaseClient, clock: FakeClock, given: dict[str, Any], **changes: Any) -> Phase:
-    function = KubeOps(client_of(client), clock, account=ACCOUNT)
-    return Phase(function, clock, given, phase_run(clock, **changes))
-
-
-def restarted(run: Phase, client: PhaseClient, clock: FakeClock) -> None:
-    """Go on in another process."""
-    run.function = KubeOps(client_of(client), clock, account=ACCOUNT)
-
-
-def stored(client: PhaseClient, resource: Resource = CONFIG_MAPS) -> dict[str, Any]:
-    (found,) = client.store(resource).list()
-    return found
 
 
 class TestCreate:
@@ -187,6 +139,18 @@ class TestCreate:
             "ConfigMap b is rejected by the API server (Invalid), for its data.key; correct"
             " argument spec; created before: ConfigMap a"
         )
+
+
+def test_what_it_writes_is_in_no_cache_of_an_informer(
+    client: PhaseClient, clock: FakeClock
+) -> None:
+    """An informer selects the pods of phases, and of Secrets it keeps no content."""
+    seen: list[Resource] = []
+    client.admission = lambda resource, _: seen.append(resource)
+
+    phase(client, clock, CREATE | {"spec": manifest("Secret")}).settle()
+
+    assert seen == [Resource("", "v1", "secrets", "")]
 
 
 class TestPatch:
@@ -305,125 +269,6 @@ class TestDelete:
             " or set the annotation actionset.cr.kanister.io/timeout for a longer time",
             OUTPUT,
         )
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        pytest.param(
-            CREATE | {"operation": "apply"},
-            "argument operation is none of create, delete and patch; set it to one",
-            id="another operation",
-        ),
-        pytest.param(
-            CREATE | {"spec": " \n"},
-            "argument spec is missing or empty; set it to what to create, as YAML",
-            id="nothing to create",
-        ),
-        pytest.param(
-            PATCH,
-            "configmaps app/made does not exist; check argument objectReference",
-            id="no patch",
-        ),
-        pytest.param(
-            DELETE,
-            "configmaps app/made does not exist; check argument objectReference",
-            id="nothing to delete, as for Kanister",
-        ),
-        pytest.param(
-            CREATE | {"spec": manifest("ActionSet", version="cr.kanister.io/v1alpha1")},
-            "KubeOps does not touch objects of the group cr.kanister.io, since it would do so with"
-            " the rights of actionset-controller; have somebody with the rights do it",
-            id="an ActionSet for a namespace in which the author may do nothing",
-        ),
-        pytest.param(
-            CREATE | {"spec": manifest("RoleBinding", version="rbac.authorization.k8s.io/v1")},
-            "KubeOps does not touch objects of the group rbac.authorization.k8s.io, since it would"
-            " do so with the rights of actionset-controller; have somebody with the rights do it",
-            id="a binding to the engine's Role",
-        ),
-        pytest.param(
-            CREATE | {"spec": manifest("Namespace")},
-            "KubeOps does not touch cluster-scoped objects, such as namespaces; have somebody with"
-            " the rights do it",
-            id="cluster-scoped",
-        ),
-        pytest.param(
-            DELETE | {"objectReference": {**REFERENCE, "resource": "namespaces", "name": "app"}},
-            "KubeOps does not touch cluster-scoped objects, such as namespaces; have somebody with"
-            " the rights do it",
-            id="the namespace itself, which may be waited for",
-        ),
-        pytest.param(
-            CREATE | {"spec": manifest("Secret", rest="type: kubernetes.io/service-account-token")},
-            "KubeOps does not create Secrets of type kubernetes.io/service-account-token, which the"
-            " cluster fills with an account's token; use another type",
-            id="a token of the engine",
-        ),
-        pytest.param(
-            CREATE
-            | {
-                "spec": manifest().replace(
-                    "{name", "{labels: {actionset.cr.kanister.io/uid: x}, name"
-                )
-            },
-            "object 1 of argument spec has a label, an annotation or a finalizer that begins with"
-            " actionset.cr.kanister.io/, as what ActionSets work with; remove it",
-            id="what would pass for a phase's pod",
-        ),
-        pytest.param(
-            CREATE
-            | {
-                "namespace": "kanister",
-                "spec": manifest(
-                    "Deployment",
-                    version="apps/v1",
-                    rest="spec: {template: {spec: {serviceAccountName: engine}}}",
-                ),
-            },
-            "object 1 of argument spec would run with the service account of actionset-controller;"
-            " name another one in serviceAccountName",
-            id="the engine's account, in a template of pods",
-        ),
-        pytest.param(
-            CREATE
-            | {
-                "namespace": "kanister",
-                "spec": manifest("Pod", rest="spec: {serviceAccount: engine}"),
-            },
-            "object 1 of argument spec would run with the service account of actionset-controller;"
-            " name another one in serviceAccountName",
-            id="the engine's account, by the field's old name",
-        ),
-    ],
-)
-def test_what_must_not_be_done_is_refused(
-    client: PhaseClient, clock: FakeClock, given: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(InvalidInput) as refused:
-        phase(client, clock, given).settle()
-
-    assert refused.value.message == message
-    assert {one.verb for one in client.taken()} <= {"get"}
-
-
-def test_an_account_of_that_name_elsewhere_is_another_one(
-    client: PhaseClient, clock: FakeClock
-) -> None:
-    spec = manifest("Pod", rest="spec: {serviceAccountName: engine}")
-
-    assert isinstance(phase(client, clock, CREATE | {"spec": spec}).settle(), Complete)
-
-
-@pytest.mark.parametrize("given", [PATCH, DELETE])
-def test_what_action_sets_work_with_is_left_alone(
-    client: PhaseClient, clock: FakeClock, given: dict[str, Any]
-) -> None:
-    client.put(resources.PODS, existing(labels={"actionset.cr.kanister.io/uid": "another"}))
-    reference = {**REFERENCE, "resource": "pods"}
-
-    with pytest.raises(InvalidInput, match="pods app/made belongs to an ActionSet; KubeOps leaves"):
-        phase(client, clock, given | {"objectReference": reference}).settle()
 
 
 @pytest.mark.parametrize(
