@@ -47,6 +47,7 @@ TIMED_OUT: Final = (
     " see the events of its pods, or set the annotation {annotation} for a longer time"
 )
 CANCELLED: Final = "cancelled; {what} stays scaled to {wanted}"
+CANCELLED_MEANWHILE: Final = "cancelled; see whether {what} was scaled to {wanted}"
 CANCELLED_BEFORE: Final = "cancelled; nothing was scaled"
 
 _KINDS: Final = f"{workloads.STATEFUL_SET}, {workloads.DEPLOYMENT}"
@@ -116,10 +117,11 @@ class ScaleWorkload:
 
     def cancel(self, run: PhaseRun) -> Step:
         """End the wait. See `Function.cancel`."""
-        if not run.memo.get("scaled"):
+        if not run.memo:
             return Failed(CANCELLED_BEFORE)
         target = _Target(**run.memo["target"])
-        return Failed(CANCELLED.format(what=target, wanted=target.replicas), _outputs(run))
+        template = CANCELLED if run.memo.get("scaled") else CANCELLED_MEANWHILE
+        return Failed(template.format(what=target, wanted=target.replicas), _outputs(run))
 
     def _begin(self, run: PhaseRun, target: _Target) -> Running:
         scale = self._read(run, target)

@@ -169,6 +169,10 @@ class TestLimit:
         run = phase(client, clock, NAMED | {"replicas": 0})
 
         assert run.function.cancel(run.run) == Failed("cancelled; nothing was scaled")
+        run.advance()
+        assert run.function.cancel(run.run) == Failed(
+            "cancelled; see whether StatefulSet app/db was scaled to 0", {"originalReplicaCount": 3}
+        )
         run.settle()
         assert run.function.cancel(run.run) == Failed(
             "cancelled; StatefulSet app/db stays scaled to 0", {"originalReplicaCount": 3}
