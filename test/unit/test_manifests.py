@@ -384,7 +384,7 @@ class TestSamples:
     @pytest.mark.parametrize("sample", ["file-store", *STORES])
     def test_let_in_the_clients_of_the_other_namespace(self, sample: str) -> None:
         reader = resources(SAMPLES / "connection-reader")
-        (peer,) = find(resources(SAMPLES / sample), api.KIND)["spec"]["server"]["networkPolicy"][
+        peer, *_ = find(resources(SAMPLES / sample), api.KIND)["spec"]["server"]["networkPolicy"][
             "from"
         ]
 
