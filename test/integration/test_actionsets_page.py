@@ -1,4 +1,4 @@
-"""Every command of docs/actionsets.md and manifests/application/README.md, run as it stands there."""
+"""Every command of docs/actionsets.md and of the README of manifests/application, run."""
 
 from __future__ import annotations
 

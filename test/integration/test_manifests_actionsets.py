@@ -13,7 +13,7 @@ from controller.errors import AlreadyExists, Forbidden
 from e2e import kanistercrds
 from e2e.documented import code_blocks
 from e2e.waiting import wait_for
-from integration.actionpolicies import ACCOUNT, install_definitions
+from integration.actionpolicies import ACCOUNT, action_set, install_definitions
 from integration.conftest import NAMESPACES
 from integration.running import DEFINITIONS
 from integration.test_manifests import MANIFESTS, NAMESPACE, REVIEWS, attributes, find, pod
@@ -46,6 +46,7 @@ ARTIFACTS: Final = {
     "dump": {"kopiaSnapshot": '{"id": "0123", "logicalSize": 1}'},
 }
 
+UNRESTRICTED: Final[Object] = {"containers": [{"name": "a", "image": "a"}]}
 SERVER = {"name": "file-store", "namespace": NAMESPACE}
 
 
@@ -298,19 +299,18 @@ class TestPodSecurity:
     def test_restricted_admits(self, client: Client, namespace: str, path: str, kind: str) -> None:
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         client.merge_patch(NAMESPACES, "", namespace, {"metadata": {"labels": labels}})
-        spec = find(list(yaml.safe_load_all((MANIFESTS / path).read_text())), kind)["spec"]
-        template = spec["jobTemplate"]["spec"]["template"] if "jobTemplate" in spec else None
-        with pytest.raises(Forbidden, match="restricted"):
-            client.create(
-                resources.PODS, namespace, pod({"containers": [{"name": "a", "image": "a"}]})
-            )
-        account = (template or spec["template"])["spec"].get("serviceAccountName")
-        if account:
-            client.create(resources.SERVICE_ACCOUNTS, namespace, {"metadata": {"name": account}})
+        owner = find(list(yaml.safe_load_all((MANIFESTS / path).read_text())), kind)["spec"]
+        owner = owner.get("jobTemplate", {}).get("spec", owner)
+        spec = owner["template"]["spec"]
+        for claim in owner.get("volumeClaimTemplates", ()):
+            spec["volumes"] = [{"name": claim["metadata"]["name"], "emptyDir": {}}]
+        if "serviceAccountName" in spec:
+            account = {"metadata": {"name": spec["serviceAccountName"]}}
+            client.create(resources.SERVICE_ACCOUNTS, namespace, account)
 
-        created = client.create(
-            resources.PODS, namespace, pod((template or spec["template"])["spec"])
-        )
+        with pytest.raises(Forbidden, match="restricted"):
+            client.create(resources.PODS, namespace, pod(UNRESTRICTED))
+        created = client.create(resources.PODS, namespace, pod(spec))
 
         assert created["status"]["phase"] == "Pending"
 
@@ -375,7 +375,9 @@ class TestBesideKanister:
             "repositoryServer": SERVER,
             "options": {api.OPTION_REPOSITORY_SERVER: f"{NAMESPACE}/file-store"},
         }
-        body = {"metadata": {"generateName": "x-"}, "spec": {"actions": [action]}}
+        body = action_set()
+        body["metadata"] = {"generateName": "backup-"}
+        body["spec"]["actions"] = [action]
         expected = {key: value for key, value in action.items() if key != "repositoryServer"}
 
         # A moment passes until the API server serves the other definition.

@@ -31,6 +31,10 @@ METRIC = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b(?!\s*\()")
 VALUES = re.compile(r'(controller|name)="([^"]+)"')
 
 
+#: Where the alerts are described.
+PAGES = ("docs/operations.md", "docs/actionsets.md")
+
+
 def load(name: str, folder: Path = MONITORING) -> Object:
     loaded: Object = yaml.safe_load((folder / name).read_text())
     return loaded
@@ -106,16 +110,21 @@ def test_an_alert_says_what_is_wrong_and_what_to_do(rule: Object) -> None:
 def test_the_row_of_an_alert_in_the_documentation_names_a_metric_that_it_asks_for(
     rule: Object,
 ) -> None:
-    operations = (MANIFESTS.parent / "docs/operations.md").read_text()
+    lines = "".join((MANIFESTS.parent / page).read_text() for page in PAGES).splitlines()
 
-    (row,) = [line for line in operations.splitlines() if f"| `{rule['alert']}` |" in line]
+    (row,) = [line for line in lines if f"| `{rule['alert']}` |" in line]
 
     assert set(re.findall(r"`(\w+)` ", row)) & set(METRIC.findall(rule["expr"]))
 
 
-def test_the_monitor_finds_the_service_and_its_port() -> None:
-    service = load("service.yaml", MANIFESTS / "controller")
-    monitor = load("service-monitor.yaml")["spec"]
+@pytest.mark.parametrize("folder", ["controller", "actionset-controller"])
+def test_a_monitor_finds_the_service_and_its_port(folder: str) -> None:
+    service = load("service.yaml", MANIFESTS / folder)
+    (monitor,) = [
+        one["spec"]
+        for one in yaml.safe_load_all((MONITORING / "service-monitor.yaml").read_text())
+        if one["metadata"]["labels"] == service["metadata"]["labels"]
+    ]
 
     assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
     assert [endpoint["port"] for endpoint in monitor["endpoints"]] == [
