@@ -112,14 +112,21 @@ class TestInstall:
 
     def test_gives_both_controllers_one_image(self, build: Build, tmp_path: Path) -> None:
         objects = build(write(KUSTOMIZATIONS[0], tmp_path))
-        images = {
-            container["image"]
+        containers = [
+            container
             for one in objects
             if one["kind"] == "Deployment"
             for container in one["spec"]["template"]["spec"]["containers"]
+        ]
+        functions = {
+            variable["value"]
+            for container in containers
+            for variable in container["env"]
+            if variable["name"] == "ASC_FUNCTIONS_IMAGE"
         }
 
-        assert images == {"registry.example/controller:0.1.0"}
+        images = {container["image"] for container in containers}
+        assert images == functions == {"registry.example/controller:0.1.0"}
 
     def test_is_no_part_of_an_installation(self, build: Build) -> None:
         text = yaml.safe_dump(build(MANIFESTS))
@@ -193,6 +200,8 @@ class TestRights:
             ("statefulsets/scale.apps", "get patch"),
             ("deployments/scale.apps", "get patch"),
             ("persistentvolumeclaims", "get"),
+            ("repositoryservers.cr.kanister.io", "get list"),
+            ("profiles.cr.kanister.io", "get"),
             ("pods", "get list watch create patch delete"),
             ("pods/log", "get"),
             ("pods/exec", "get create"),

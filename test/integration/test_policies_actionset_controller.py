@@ -29,6 +29,8 @@ pytestmark = pytest.mark.usefixtures("_policies")
 
 CONTAINER: Object = {"name": "container", "image": "a"}
 LACKS = "this one lacks their labels"
+#: Of what KubeOps creates.
+BY_KUBE_OPS: Object = {"annotations": {f"{api.ANNOTATION_PREFIX}phase": "1/0/create"}}
 
 
 def secret(labels: Object, **content: object) -> Object:
@@ -61,6 +63,9 @@ def site(client: Client, kubeconfig: str, namespace: str) -> Site:
         pytest.param(pod(serviceAccountName="default"), id="with an account of the application's"),
         pytest.param(pod(securityContext={"runAsUser": 0}), id="as root, which a restore is"),
         pytest.param(secret(MARKS), id="a Secret"),
+        pytest.param(
+            {**secret({}), "metadata": {"name": "made", **BY_KUBE_OPS}}, id="what KubeOps creates"
+        ),
         pytest.param(secret(MARKS, type="Opaque", immutable=True), id="an immutable one"),
     ],
 )

@@ -122,7 +122,9 @@ def test_a_kustomization_lists_every_file_beside_it(folder: Path) -> None:
         if name.endswith(".yaml")
     }
 
-    assert listed | generated == beside
+    configuring = set(kustomization.get("configurations", ()))
+
+    assert listed | generated | configuring == beside
 
 
 def test_argo_cd_finds_the_health_check_by_the_kind() -> None:

@@ -20,7 +20,8 @@ if [[ $state != complete ]]; then
     exit 1
 fi
 
-# Values are quoted as Go does it, which YAML reads.
+# Values are quoted as Go does it, which YAML reads. The dollars are Go's.
+# shellcheck disable=SC2016
 template='{{ define "reference" }}{{ range $key, $value := . }}
         {{ $key }}: {{ printf "%q" $value }}{{ end }}{{ end -}}
 apiVersion: cr.kanister.io/v1alpha1
