@@ -1,11 +1,21 @@
 # The image of the controller and of the data functions. Where a registry is reached:
 # docker build -t repository-server-controller .
-# Where none is: hack/images build, which gives a base image, Kopia's image and the wheels made on the
-# machine.
+# Where none is: hack/images build, which gives a base image, Kopia's image, one with the renderer of
+# templates and the wheels made on the machine.
 ARG BASE_IMAGE=docker.io/library/python:3.11-slim
 ARG KOPIA_IMAGE=docker.io/kopia/kopia:0.23.1
+ARG GO_IMAGE=docker.io/library/golang:1.26
+# An image with /bin/template-renderer, in place of the stage that builds it.
+ARG RENDERER_IMAGE=built-renderer
 
 FROM ${KOPIA_IMAGE} AS kopia
+
+FROM ${GO_IMAGE} AS built-renderer
+WORKDIR /source
+COPY reconcilers/actionset/renderer ./
+RUN CGO_ENABLED=0 go build -mod=readonly -trimpath -ldflags "-s -w" -o /bin/template-renderer .
+
+FROM ${RENDERER_IMAGE} AS renderer
 
 FROM ${BASE_IMAGE} AS build
 # Both are read by pip itself; empty, it asks its usual index.
@@ -30,6 +40,8 @@ RUN /opt/pip/bin/pip wheel --no-build-isolation --no-deps --wheel-dir /wheel . \
 FROM ${BASE_IMAGE}
 # Of the data functions, which are Kopia's clients. The controller runs no Kopia of its own.
 COPY --from=kopia /bin/kopia /bin/kopia
+# Of the controller of ActionSets.
+COPY --from=renderer /bin/template-renderer /bin/template-renderer
 # Apart, so that a changed line of code makes a small layer.
 COPY --from=build /opt/controller /opt/controller
 COPY --from=build /package /opt/controller

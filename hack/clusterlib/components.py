@@ -19,14 +19,15 @@ _MAJOR = re.compile(r"v\d+")
 
 @dataclass(frozen=True)
 class GoGroup:
-    """Programs that are built from one Go module of hack/tools.
+    """Programs that are built from one Go module.
 
     Attributes:
-        name: the folder of hack/tools.
+        name: its own, and the folder of hack/tools if `source` is empty.
         version: the version of `module`, with its v.
         module: the Go module that gives the group its version.
         programs: the package to build for each program.
         ldflags: linker settings, filled in.
+        source: the folder of the module in the checkout; empty for one of hack/tools.
     """
 
     name: str
@@ -34,11 +35,12 @@ class GoGroup:
     module: str
     programs: dict[str, str]
     ldflags: str
+    source: str = ""
 
     @property
     def folder(self) -> Path:
         """Where the group's go.mod is."""
-        return paths.TOOLS / self.name
+        return paths.CHECKOUT / self.source if self.source else paths.TOOLS / self.name
 
     @property
     def directory(self) -> Path:
@@ -105,4 +107,5 @@ def _group(name: str, entry: dict[str, Any]) -> GoGroup:
         module=entry["module"],
         programs=entry["programs"],
         ldflags=flags.format(version=version, number=number, major=major, minor=minor),
+        source=entry.get("source", ""),
     )

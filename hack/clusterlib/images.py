@@ -48,7 +48,7 @@ class Image:
         program: the built program that it contains and has its version from, if any.
         sources: what of the checkout it contains, relative.
         python: whether it is built on the base image, with wheels at hand.
-        kopia: whether it has Kopia's program, out of Kopia's image.
+        parts: images that it has a program out of, by the build argument that names each.
     """
 
     name: str
@@ -56,13 +56,18 @@ class Image:
     program: str | None = None
     sources: tuple[str, ...] = ()
     python: bool = False
-    kopia: bool = False
+    parts: tuple[tuple[str, Image], ...] = ()
 
 
 BASE = Image("base", DOCKERFILES / "base" / "Dockerfile")
 PAUSE = Image("pause", DOCKERFILES / "pause" / "Dockerfile", program="pause")
 COREDNS = Image("coredns", DOCKERFILES / "coredns" / "Dockerfile", program="coredns")
 KOPIA = Image("kopia", DOCKERFILES / "kopia" / "Dockerfile", program="kopia")
+RENDERER = Image(
+    "template-renderer",
+    DOCKERFILES / "template-renderer" / "Dockerfile",
+    program="template-renderer",
+)
 CONTROLLER = Image(
     "repository-server-controller",
     paths.CHECKOUT / "Dockerfile",
@@ -77,7 +82,7 @@ CONTROLLER = Image(
         "reconcilers",
     ),
     python=True,
-    kopia=True,
+    parts=(("KOPIA_IMAGE", KOPIA), ("RENDERER_IMAGE", RENDERER)),
 )
 
 # What a node needs to start, and what the project is about.
@@ -161,9 +166,9 @@ class Builder:
             digest.update(BASE_PACKAGES.encode())
         if image.python:
             digest.update(self.archive(BASE).name.encode())
-        if image.kopia:
+        for _, part in image.parts:
             # Where it is has its version in it, and a digest of what it is built from.
-            digest.update(self._components.program(str(KOPIA.program)).parent.name.encode())
+            digest.update(self._components.program(str(part.program)).parent.name.encode())
         for name, source in sorted(context.items()):
             digest.update(f"{name}\0{_mode(source)}\0".encode())
             digest.update(source.read_bytes())
@@ -180,8 +185,8 @@ class Builder:
                 "--build-arg=PIP_NO_INDEX=1",
                 "--build-arg=PIP_FIND_LINKS=/wheels",
             ]
-        if image.kopia:
-            arguments.append(f"--build-arg=KOPIA_IMAGE=docker-archive:{self.archive(KOPIA)}")
+        for argument, part in image.parts:
+            arguments.append(f"--build-arg={argument}=docker-archive:{self.archive(part)}")
         name = reference(image, self._components)
         what = f"building the image {name}"
         built = [*_buildah(), "build", f"--tag={name}", *arguments, str(context)]
@@ -234,9 +239,9 @@ class Builder:
 def with_base(images: Iterable[Image]) -> list[Image]:
     """Return the images with those before them that they are built from."""
     wanted = list(images)
-    if KOPIA not in wanted and any(image.kopia for image in wanted):
-        wanted.insert(0, KOPIA)
-    return [BASE, *wanted] if any(image.python for image in wanted) else wanted
+    parts = [part for image in wanted for _, part in image.parts if part not in wanted]
+    base = [BASE] if any(image.python for image in wanted) else []
+    return [*base, *dict.fromkeys(parts), *wanted]
 
 
 def load(name: str, archive: Path, state: State) -> None:

@@ -12,7 +12,7 @@ from clusterlib import paths, waiting
 from clusterlib.errors import ClusterError
 from clusterlib.exits import EXIT_INTERRUPTED
 from clusterlib.processes import without_proxies
-from testlib import cluster, gate
+from testlib import cluster, gate, templates
 from testlib.environment import Environment, left_behind, variables
 from testlib.interruption import Foreground, Interrupted
 
@@ -179,7 +179,8 @@ class Stages:
     def __init__(self, pytest: Sequence[str]) -> None:
         self._pytest = pytest
         self._environment = Environment()
-        self._variables: Mapping[str, str] = variables(os.environ, self._environment)
+        base = {**templates.blueprints(), **os.environ}
+        self._variables: Mapping[str, str] = variables(base, self._environment)
         self._foreground = Foreground()
 
     def run(self, stage: str) -> bool:
@@ -198,6 +199,7 @@ class Stages:
         print(f"\n{stage}: {STAGES[stage]}", flush=True)
         if stage == "gate":
             return gate.run(self._variables)
+        templates.build()
         if stage == "integration":
             with cluster.control_planes_built(self._variables, self._foreground):
                 return self._test(stage, self._variables)

@@ -43,6 +43,8 @@ ANNOTATION_KEEP_FAILED_POD: Final = "actionset.cr.kanister.io/keep-failed-pod"
 ANNOTATION_TTL: Final = "actionset.cr.kanister.io/ttl"
 #: Ours: what running phases have to know after a restart, as JSON.
 ANNOTATION_MEMO: Final = "actionset.cr.kanister.io/memo"
+#: Ours: what it waits for, for people; absent while nothing is in its way.
+ANNOTATION_WAITS_FOR: Final = "actionset.cr.kanister.io/waits-for"
 
 #: In place of the field `repositoryServer` where Kanister's own CRD prunes it: `namespace/name`.
 OPTION_REPOSITORY_SERVER: Final = "repositoryServer"

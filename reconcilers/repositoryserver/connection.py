@@ -63,6 +63,23 @@ class User:
     password: str = field(repr=False)
 
 
+@frozen
+class Details:
+    """What a server's resource says of it that clients may want to know.
+
+    Args:
+        certificate: The Secret with the certificate that it is to show, whoever has made it.
+        accesses: Which Secrets have its users, the main one first.
+        content_cache_mb: Limit of Kopia's content cache in MB.
+        metadata_cache_mb: Limit of Kopia's metadata cache in MB.
+    """
+
+    certificate: SecretRef
+    accesses: tuple[UserAccess, ...]
+    content_cache_mb: int
+    metadata_cache_mb: int
+
+
 def of(obj: Mapping[str, Any]) -> Connection:
     """Return how clients connect to a server.
 
@@ -108,6 +125,21 @@ def accesses(obj: Mapping[str, Any]) -> tuple[UserAccess, ...]:
         InvalidInput: A field of the resource cannot work.
     """
     return api.parse(obj).accesses
+
+
+def details(obj: Mapping[str, Any]) -> Details:
+    """Return what the resource of a server says of it.
+
+    Args:
+        obj: The RepositoryServer.
+
+    Raises:
+        InvalidInput: A field of the resource cannot work.
+    """
+    server = api.parse(obj)
+    return Details(
+        certificate(server), server.accesses, server.content_cache_mb, server.metadata_cache_mb
+    )
 
 
 def users(access_: UserAccess, secret: SecretData) -> tuple[User, ...]:

@@ -92,5 +92,12 @@ def test_another_build_has_another_place_in_the_cache(
     assert group.directory != first
 
 
+def test_a_program_of_the_image_is_built_from_its_folder_of_the_checkout() -> None:
+    group = COMPONENTS.groups["template-renderer"]
+
+    assert group.folder == paths.CHECKOUT / "reconcilers" / "actionset" / "renderer"
+    assert _go_mod(group).splitlines()[0] == f"module {group.module}"
+
+
 def _go_mod(group: components.GoGroup) -> str:
     return (group.folder / "go.mod").read_text()

@@ -96,10 +96,11 @@ def test_a_changed_base_gives_another_controller_image(monkeypatch: pytest.Monke
     assert builder.archive(images.CONTROLLER) != before
 
 
-def test_another_kopia_gives_another_controller_image() -> None:
+@pytest.mark.parametrize("part", ["kopia", "template-renderer"])
+def test_another_program_of_a_part_gives_another_controller_image(part: str) -> None:
     known = components.load()
-    kopia = known.groups["kopia"]
-    newer = replace(known, groups=known.groups | {"kopia": replace(kopia, version="v0.24.0")})
+    group = known.groups[part]
+    newer = replace(known, groups=known.groups | {part: replace(group, version="v99.0.0")})
 
     archives = {Builder(one).archive(images.CONTROLLER) for one in (known, newer)}
 
@@ -107,10 +108,11 @@ def test_another_kopia_gives_another_controller_image() -> None:
 
 
 def test_what_an_image_is_built_from_is_built_before_it() -> None:
-    with_kopia = [images.BASE, images.KOPIA, images.CONTROLLER]
+    base, kopia, renderer = images.BASE, images.KOPIA, images.RENDERER
+    controller = images.CONTROLLER
 
-    assert images.with_base([images.KOPIA, images.CONTROLLER]) == with_kopia
-    assert images.with_base([images.CONTROLLER]) == with_kopia
+    assert images.with_base([kopia, controller]) == [base, renderer, kopia, controller]
+    assert images.with_base([controller]) == [base, kopia, renderer, controller]
     assert images.with_base([images.KOPIA]) == [images.KOPIA]
 
 
@@ -140,5 +142,7 @@ def test_an_unknown_image_is_refused_with_the_known_ones() -> None:
 
 
 def _copied(dockerfile: Path) -> list[str]:
+    """Return what a Dockerfile copies, without what is inside of something else that it copies."""
     copies = re.findall(r"^COPY (?!--from)(.+) \S+$", dockerfile.read_text(), re.MULTILINE)
-    return [source for sources in copies for source in sources.split()]
+    sources = [source for sources in copies for source in sources.split()]
+    return [one for one in sources if not any(one.startswith(f"{other}/") for other in sources)]

@@ -66,6 +66,17 @@ def test_where_the_certificate_is(tls: Object, name: str) -> None:
     assert connection.certificate(server).name == name
 
 
+def test_what_the_resource_says() -> None:
+    cache = {"cacheSizeSettings": {"content": 7, "metadata": 8}}
+    obj = objects.repository_server({"spec": {"repository": cache}})
+
+    details = connection.details(obj)
+
+    assert details.certificate.name == objects.TLS
+    assert [access.secret.name for access in details.accesses] == [objects.USERS]
+    assert (details.content_cache_mb, details.metadata_cache_mb) == (7, 8)
+
+
 REF = SecretRef("spec.server.userAccess.userAccessSecretRef", objects.NAMESPACE, objects.USERS)
 
 

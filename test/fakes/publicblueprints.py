@@ -1,0 +1,189 @@
+"""Public Blueprints as test data, each action with a target that fits and all that it names.
+
+The folder is named by a variable that hack/test sets where the folder is there. Nothing is known of
+a Blueprint beforehand: what its templates look into is read from them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from attrs import frozen
+
+from controller.resource import Resource
+from fakes import application
+from fakes.objects import merged
+from reconcilers import resources
+from reconcilers.actionset.api import Action, ObjectReference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fakes.apireader import FakeReader
+
+Object = dict[str, Any]
+
+#: Names the folder.
+VARIABLE = "RSC_TEST_BLUEPRINTS"
+
+HOME = "kanister"
+ELASTICSEARCHES = Resource("elasticsearch.k8s.elastic.co", "v1", "elasticsearches", "Elasticsearch")
+WORKLOADS = ("StatefulSet", "Deployment", "DeploymentConfig")
+
+_TEMPLATE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_TOP = re.compile(r"(?<![\w)\]])\.([A-Z]\w*)")
+_ARTIFACT = re.compile(r"\.ArtifactsIn\.(\w+)\.(KeyValue\.(\w+)|KopiaSnapshot)")
+_OUTPUT = re.compile(r"\.Phases\.(\w+)\.Output\.(\w+)")
+_NAMED = re.compile(r"\.(Secrets|ConfigMaps)\.(\w+)\.")
+_DATA = re.compile(r"\.Data(?:\.(\w+)| \"([^\"]+)\")")
+_OBJECT_DATA = re.compile(r"\.Object\.data(?:\.(\w+)| \"([^\"]+)\")")
+
+
+@frozen
+class Case:
+    """One action of one Blueprint.
+
+    Attributes:
+        name: The Blueprint's file and the action.
+        action: The action, as the Blueprint has it.
+        templates: All that stands between braces in it, one a line.
+    """
+
+    name: str
+    action: Object
+    templates: str
+
+    @property
+    def tops(self) -> set[str]:
+        """What its templates begin with, such as `StatefulSet`."""
+        return set(_TOP.findall(self.templates))
+
+    @property
+    def phases(self) -> list[Object]:
+        """Its phases in their order, the deferPhase last, which need not have a name."""
+        deferred = self.action.get("deferPhase")
+        return [*self.action["phases"], *([{"name": "", **deferred}] if deferred else [])]
+
+    def outputs(self, phase: str) -> dict[str, str]:
+        """Return outputs of a phase: those that the templates of others name."""
+        found = _OUTPUT.findall(self.templates)
+        return {key: f"output-{key}" for name, key in found if name == phase}
+
+
+def cases() -> list[Case]:
+    """Return all actions of all Blueprints; none without the folder."""
+    folder = os.environ.get(VARIABLE)
+    if not folder:
+        return []
+    found = []
+    for path in sorted(Path(folder).rglob("*.y*ml")):
+        for blueprint in yaml.safe_load_all(path.read_text()):
+            for name, action in blueprint["actions"].items():
+                templates = "\n".join(
+                    match for text in _texts(action) for match in _TEMPLATE.findall(text)
+                )
+                found.append(Case(f"{path.relative_to(folder)}: {name}", action, templates))
+    return found
+
+
+def action_of(case: Case, api: FakeReader) -> Action:
+    """Return an action for a Blueprint's, and store what it names.
+
+    Args:
+        case: The Blueprint's action.
+        api: Gets the target, and Secrets with all keys that any template looks for.
+    """
+    values = _values(case)
+    for alias in ("named", "store-keys"):
+        api.put(resources.SECRETS, application.secret(alias, {"id": "1", "key": "2", **values}))
+    api.put(resources.CONFIG_MAPS, application.config_map("named", values))
+    api.put(resources.PROFILES, application.profile())
+    named = _NAMED.findall(re.sub(r"\.Phases\.\w+\.(Secrets|ConfigMaps)", "", case.templates))
+    artifacts: dict[str, Object] = {}
+    for name, _, key in _ARTIFACT.findall(case.templates):
+        artifact = artifacts.setdefault(name, {"keyValue": {}, "kopiaSnapshot": "{}"})
+        if key:
+            # Some take the namespace of the application from there: an action reads no other.
+            is_namespace = key.lower().endswith("namespace")
+            artifact["keyValue"][key] = (
+                application.NAMESPACE if is_namespace else f"a-{key.lower()}"
+            )
+    here = ObjectReference("named", application.NAMESPACE)
+    return Action(
+        0,
+        "any",
+        "any",
+        _target(case, api),
+        artifacts=artifacts,
+        secrets={alias: here for kind, alias in named if kind == "Secrets"},
+        config_maps={alias: here for kind, alias in named if kind == "ConfigMaps"},
+        profile=ObjectReference("store", application.NAMESPACE) if "Profile" in case.tops else None,
+    )
+
+
+def stored(references: Object, case: Case, api: FakeReader) -> dict[str, ObjectReference]:
+    """Return the objects of a phase, stored, with all keys that any template looks for.
+
+    Args:
+        references: Its `objects`, rendered.
+        case: The Blueprint's action.
+        api: Gets them.
+    """
+    found = {}
+    for alias, one in references.items():
+        found[alias] = ObjectReference(one["name"], one.get("namespace", ""), one["kind"])
+        values = _values(case)
+        api.put(resources.SECRETS, application.secret(one["name"], values, one["namespace"]))
+    return found
+
+
+def _values(case: Case) -> dict[str, str]:
+    """Return a value for each key of a Secret or ConfigMap that a template looks for."""
+    keys = {one or other for one, other in _DATA.findall(case.templates)}
+    return {key: f"value-of-{key}" for key in sorted(keys)}
+
+
+def _target(case: Case, api: FakeReader) -> ObjectReference:
+    """Store a target that has what the templates look into, and return the reference to it."""
+    namespace = application.NAMESPACE
+    for kind in WORKLOADS:
+        if kind in case.tops:
+            application.application(api, kind)
+            return ObjectReference("db", namespace, kind)
+    application.application(api)
+    if "Namespace" in case.tops:
+        return ObjectReference(namespace, namespace, "namespace")
+    if ".Object.spec.nodeSets" in case.templates:
+        cluster = {
+            "metadata": {"name": "db", "namespace": namespace, "uid": "uid-db"},
+            "spec": {"nodeSets": [{"name": "default", "count": 3}]},
+        }
+        api.put(ELASTICSEARCHES, cluster)
+        resource = ELASTICSEARCHES
+        return ObjectReference(
+            "db", namespace, resource.kind, resource.version, resource.group, resource.plural
+        )
+    keys = [one or other for one, other in _OBJECT_DATA.findall(case.templates)]
+    values = {key: f"value-of-{key}" for key in keys}
+    if "b64dec" in case.templates:
+        api.put(resources.SECRETS, application.secret("db", values))
+        return ObjectReference("db", namespace, "Secret", "v1", "", "secrets")
+    config_map = merged(application.config_map("db", values), {})
+    api.put(resources.CONFIG_MAPS, config_map)
+    return ObjectReference("db", namespace, "ConfigMap", "v1", "", "configmaps")
+
+
+def _texts(node: Any) -> Iterator[str]:
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, list):
+        for one in node:
+            yield from _texts(one)
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            yield from _texts(key)
+            yield from _texts(value)

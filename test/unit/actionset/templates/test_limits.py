@@ -1,0 +1,218 @@
+"""A template that does too much ends, says which limit it has reached, and harms no other."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from controller.clock import SystemClock
+from reconcilers.actionset.templates.child import Limits, RendererProcess
+from reconcilers.actionset.templates.errors import RendererUnavailable, TemplateError
+from reconcilers.actionset.templates.pool import RendererPool
+from reconcilers.actionset.templates.program import ProgramRenderer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MIB = 1 << 20
+ASK = {"render": {"parameters": {}, "tree": "{{ 1 }}"}}
+
+
+@pytest.fixture
+def limited(program: Path) -> Iterator[Callable[..., ProgramRenderer]]:
+    """Return a way to make a renderer with other limits."""
+    made = []
+
+    def make(**limits: float) -> ProgramRenderer:
+        renderer = ProgramRenderer.of(program, SystemClock(), workers=1, limits=Limits(**limits))
+        made.append(renderer)
+        return renderer
+
+    yield make
+    for renderer in made:
+        renderer.close()
+
+
+@pytest.fixture
+def child(program: Path) -> Iterator[RendererProcess]:
+    """Return a process of its own."""
+    process = RendererProcess(program, Limits(), SystemClock())
+    yield process
+    process.close()
+
+
+@pytest.mark.parametrize(
+    ("template", "limits", "message"),
+    [
+        pytest.param(
+            "{{ range until 1000000 }}{{ range until 1000000 }}{{ end }}{{ end }}",
+            {"seconds": 0.5},
+            "it took longer than 0.5 s and was stopped",
+            id="a loop without end",
+        ),
+        pytest.param(
+            "{{ until 1000000000 | len }}",
+            {},
+            "it needed more than 256 MiB of memory and was stopped",
+            id="a list that does not fit into the memory",
+        ),
+        pytest.param(
+            '{{ $a := "0123456789" }}{{ range until 60 }}{{ $a = cat $a $a }}{{ end }}{{ len $a }}',
+            {},
+            "it needed more than 256 MiB of memory and was stopped",
+            id="a text that grows",
+        ),
+        pytest.param(
+            '{{ define "a" }}{{ template "a" . }}{{ end }}{{ template "a" . }}',
+            {"seconds": 30.0},
+            "",
+            id="a template that calls itself",
+        ),
+        pytest.param(
+            "{{ range until 1000000 }}0123456789{{ end }}",
+            {},
+            "renders to more than 4 MiB",
+            id="an output without measure",
+        ),
+        pytest.param(
+            '{{ repeat 3000000 "\\x01" }}',
+            {},
+            "renders to more than 4 MiB",
+            id="an output that grows as it is written down",
+        ),
+        pytest.param(
+            "{{ 1 }}" + " " * MIB,
+            {"request_bytes": MIB},
+            "it and its parameters have more than 1 MiB",
+            id="a template that is too large itself",
+        ),
+    ],
+)
+def test_a_template_that_does_too_much_is_refused(
+    limited: Callable[..., ProgramRenderer],
+    template: str,
+    limits: dict[str, float],
+    message: str,
+) -> None:
+    renderer = limited(**limits)
+
+    with pytest.raises(TemplateError) as refused:
+        renderer.render({}, template, place="arguments")
+
+    assert refused.value.message.startswith("arguments: ")
+    assert message in refused.value.message
+    # The next one finds a renderer.
+    assert renderer.render({}, "{{ 1 }}", place="arguments") == "1"
+
+
+def nested(depth: int) -> list[object]:
+    """Return lists in lists."""
+    tree: list[object] = []
+    for _ in range(depth):
+        tree = [tree]
+    return tree
+
+
+@pytest.mark.parametrize("depth", [101, 100_000])
+def test_a_tree_that_is_nested_too_deeply_is_refused(
+    limited: Callable[..., ProgramRenderer], depth: int
+) -> None:
+    with pytest.raises(TemplateError, match="nested too deeply"):
+        limited().render({}, nested(depth), place="arguments")
+
+
+def test_many_outputs_count_together(limited: Callable[..., ProgramRenderer]) -> None:
+    large = ['{{ repeat 1000000 "abc" }}'] * 2
+
+    with pytest.raises(TemplateError, match=r"arguments, \[1\]: renders to more than 4 MiB"):
+        limited().render({}, large, place="arguments")
+
+
+def test_it_has_no_environment_of_the_controller(
+    child: RendererProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child.ask(ASK)
+
+    variables = Path(f"/proc/{child.pid}/environ").read_bytes().split(b"\0")
+
+    names = {variable.partition(b"=")[0] for variable in variables if variable}
+    assert names == {b"GOTRACEBACK", b"GOMEMLIMIT", b"GOMAXPROCS"}
+
+
+def test_it_may_write_no_file_and_leaves_no_memory_behind(child: RendererProcess) -> None:
+    text = Path(f"/proc/{child.pid}/limits").read_text()
+
+    limits = {line[:26].strip(): line[26:].split()[:2] for line in text.splitlines()[1:]}
+    assert limits["Max file size"] == ["0", "0"]
+    assert limits["Max core file size"] == ["0", "0"]
+    assert limits["Max cpu time"] == ["120", "120"]
+    assert limits["Max data size"] == [str(256 * MIB)] * 2
+
+
+def test_what_is_asked_is_no_argument(child: RendererProcess, program: Path) -> None:
+    child.ask(ASK)
+
+    assert Path(f"/proc/{child.pid}/cmdline").read_bytes() == f"{program}\0".encode()
+
+
+def test_one_that_was_killed_is_replaced(program: Path) -> None:
+    started: list[RendererProcess] = []
+
+    def start() -> RendererProcess:
+        started.append(RendererProcess(program, Limits(), SystemClock()))
+        return started[-1]
+
+    renderer = ProgramRenderer(RendererPool(1, start, SystemClock()))
+    renderer.render({}, "{{ 1 }}", place="arguments")
+    os.kill(started[0].pid, signal.SIGKILL)
+
+    assert renderer.render({}, "{{ 2 }}", place="arguments") == "2"
+    assert len(started) == 2
+    renderer.close()
+
+
+def test_one_is_replaced_before_its_cpu_time_is_over(program: Path) -> None:
+    child = RendererProcess(program, Limits(cpu_seconds=2), SystemClock())
+    asked = {"parameters": {}, "tree": "{{ range until 10000000 }}{{ end }}"}
+    for _ in range(50):
+        if not child.usable:
+            break
+        child.ask({"render": asked})
+
+    assert not child.usable
+    child.close()
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        pytest.param("exit 3", "ended with code 3", id="one that ends at once"),
+        pytest.param("kill -9 $$", "ended with code -9", id="one that is killed"),
+        pytest.param("printf '\\377\\377\\377\\377'", "answer of another", id="another program"),
+        pytest.param("exec >&-; sleep 60", "ended with code -9", id="one that hangs without pipes"),
+    ],
+)
+def test_one_that_does_not_answer_is_tried_twice(
+    tmp_path: Path, script: str, message: str
+) -> None:
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\necho >> {tmp_path}/started\n{script}\n")
+    program.chmod(0o700)
+    renderer = ProgramRenderer.of(program, SystemClock(), workers=1)
+
+    with pytest.raises(TemplateError, match=message):
+        renderer.render({}, "{{ 1 }}", place="arguments")
+
+    assert (tmp_path / "started").read_text() == "\n\n"
+    renderer.close()
+
+
+def test_one_that_cannot_be_started_is_no_fault_of_the_template(tmp_path: Path) -> None:
+    renderer = ProgramRenderer.of(tmp_path / "nothing", SystemClock(), workers=1)
+
+    with pytest.raises(RendererUnavailable, match="nothing cannot be started: No such file"):
+        renderer.render({}, "{{ 1 }}", place="arguments")
