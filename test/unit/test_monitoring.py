@@ -1,4 +1,4 @@
-"""Monitor, alerts and dashboard ask for what the process exports, by the labels that it sets."""
+"""Monitor, alerts and dashboard ask for what the processes export, by the labels that they set."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ import yaml
 from controller.cache import reflector
 from fakes.apiserver import FakeApiServer
 from fakes.clock import FakeClock
+from fakes.renderer import FakeRenderer
 from reconcilers import main
+from reconcilers.actionset import main as actionset_main
+from reconcilers.actionset import options as actionset_options
+from reconcilers.actionset import setup as actionset_setup
 from reconcilers.options import parse_options
 from reconcilers.repositoryserver import setup
 
@@ -68,13 +72,22 @@ EXPRESSIONS = [
 
 @pytest.fixture(scope="module")
 def exported() -> set[str]:
-    """Give the name of every series that the process can export."""
+    """Give the name of every series that the processes can export."""
     with FakeApiServer() as server:
         options = parse_options(FLAGS, {})
-        registry = main.build(options, "backup", server.api_client(), clock=FakeClock()).registry
+        servers = main.build(options, "backup", server.api_client(), clock=FakeClock())
+        of_action_sets = actionset_options.parse_options(FLAGS, {})
+        action_sets = actionset_main.build(
+            of_action_sets,
+            "backup",
+            server.api_client(),
+            renderer=FakeRenderer(),
+            clock=FakeClock(),
+        )
     return {
         f"{family.name}{suffix}"
-        for family in registry.collect()
+        for operator in (servers, action_sets)
+        for family in operator.registry.collect()
         for suffix in SUFFIXES.get(family.type, ())
     }
 
@@ -93,6 +106,8 @@ def test_controller_and_lease_are_asked_for_by_their_names(expression: str) -> N
         ("controller", setup.NAME),
         ("name", setup.NAME),
         ("name", parse_options([], {}).leader_election_id),
+        ("controller", actionset_setup.NAME),
+        ("name", actionset_options.parse_options([], {}).leader_election_id),
     }
 
     assert set(VALUES.findall(expression)) <= known
