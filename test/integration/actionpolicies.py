@@ -78,8 +78,8 @@ def install_definitions(client: Client) -> None:
     for path in sorted(CRDS.glob("*s.yaml")):
         body = yaml.safe_load(path.read_text())
         client.apply(DEFINITIONS, "", body["metadata"]["name"], body)
-    for resource in (api.ACTION_SETS, api.BLUEPRINTS, resources.PROFILES):
-        wait_for(f"{resource.plural} to be served", lambda one=resource: serves(client, one))
+    kinds = (api.ACTION_SETS, api.BLUEPRINTS, resources.PROFILES)
+    wait_for("the definitions", lambda: all(serves(client, one) for one in kinds))
 
 
 @contextlib.contextmanager
