@@ -196,12 +196,11 @@ class FakeParameters:
     """Stands for `parameters.reader.ParameterReader`."""
 
     clock: FakeClock
-    #: Raised in place of the next answers, in their order.
-    failures: list[Exception] = field(factory=list)
+    #: Raised in place of the next answers, in their order; None for an answer.
+    failures: list[Exception | None] = field(factory=list)
 
     def freeze(self, action: Action, namespace: str, deadline: Deadline) -> dict[str, Any]:
-        if self.failures:
-            raise self.failures.pop(0)
+        self._fail()
         return {"Time": timestamp(self.clock.now()), "Options": dict(action.options)}
 
     def complete(
@@ -214,10 +213,14 @@ class FakeParameters:
         phases: Mapping[str, Mapping[str, ObjectReference]],
         deferred: Mapping[str, ObjectReference] | None = None,
     ) -> dict[str, Any]:
-        if self.failures:
-            raise self.failures.pop(0)
+        self._fail()
         named = {name: {"Secrets": list(given)} for name, given in phases.items()}
         return {**frozen_, "Phases": named, "DeferPhase": {}}
+
+    def _fail(self) -> None:
+        failure = self.failures.pop(0) if self.failures else None
+        if failure is not None:
+            raise failure
 
 
 @define
@@ -279,7 +282,7 @@ class ActionSetWorld:
         self.registry = CollectorRegistry()
         services = Services(
             client=self.api,  # type: ignore[arg-type]  # the fake has what is called
-            pods=self.pods,
+            pods=self.pods,  # type: ignore[arg-type]  # as above
             renderer=self.renderer,
             commands=None,  # type: ignore[arg-type]  # no fake function runs one
             clock=self.clock,
