@@ -34,6 +34,8 @@ class Services:
         warn: Records a Warning event of a phase's ActionSet: what the user should know although
             nothing has failed. Without a value of an argument.
         image: The image with `repository-server-functions`, for data functions.
+        account: The service account of actionset-controller as `namespace/name`, which nothing that
+            a phase makes may use. Default: none, outside of a cluster.
     """
 
     client: Client
@@ -43,3 +45,4 @@ class Services:
     clock: Clock
     warn: Callable[[PhaseRun, str], None]
     image: str
+    account: str = ""

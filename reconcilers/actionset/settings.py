@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 from attrs import field, frozen
 
+from reconcilers import durations
 from reconcilers.actionset.api import (
     ANNOTATION_KEEP_FAILED_POD,
     ANNOTATION_REPEATABLE,
@@ -26,12 +26,6 @@ BAD_TIMEOUTS: Final = (
     " backup=2h,verify=10m"
 )
 BAD_FLAG: Final = "annotation {name}: {text!r} is neither true nor false"
-
-# Longer texts and times are a slip; a time beyond 100 years could not be added to a date.
-_DURATION: Final = re.compile(r"(?:\d{1,6}(?:\.\d{1,3})?[dhms]){1,4}")
-_PART: Final = re.compile(r"([\d.]+)([dhms])")
-_SECONDS: Final = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
-_LONGEST: Final = 100 * 365 * 86400.0
 
 
 @frozen
@@ -85,28 +79,13 @@ def read_settings(annotations: Mapping[str, str], repeatable_of_blueprint: str =
     )
 
 
-def duration(text: str) -> float:
-    """Return the seconds of a duration such as `90s`, `30m`, `2h30m` or `7d`.
-
-    Raises:
-        ValueError: It is none, or is longer than 100 years.
-    """
-    stripped = text.strip()
-    if not _DURATION.fullmatch(stripped):
-        raise ValueError(text)
-    seconds = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(stripped))
-    if seconds > _LONGEST:
-        raise ValueError(text)
-    return seconds
-
-
 def _timeouts(text: str, problems: list[str]) -> tuple[float | None, dict[str, float]]:
     default: float | None = None
     named: dict[str, float] = {}
     for part in filter(None, map(str.strip, text.split(","))):
         name, equals, value = part.rpartition("=")
         try:
-            seconds = duration(value)
+            seconds = durations.parse(value)
         except ValueError:
             problems.append(BAD_TIMEOUTS.format(name=ANNOTATION_TIMEOUT, text=part))
             continue
@@ -121,7 +100,7 @@ def _ttl(text: str, problems: list[str]) -> float | None:
     if not text:
         return None
     try:
-        return duration(text)
+        return durations.parse(text)
     except ValueError:
         problems.append(BAD_DURATION.format(name=ANNOTATION_TTL, text=text))
         return None

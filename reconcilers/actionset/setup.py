@@ -88,6 +88,7 @@ def setup(operator: Operator, *, options: Options, namespace: str, renderer: Ren
         clock=operator.clock,
         warn=warn,
         image=options.functions_image,
+        account=f"{namespace}/{options.service_account}" if options.service_account else "",
     )
     operator.registry.register(ActionSetCollector(caches.action_sets.objects))
     (

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from attrs import field, frozen
 
+from reconcilers.actionset import unrendered
 from reconcilers.actionset.api import State
 from reconcilers.actionset.function import PhaseRun
 from reconcilers.actionset.parameters.document import with_outputs
@@ -146,6 +147,7 @@ class PhaseRunner:
             repeatable=settings.is_repeatable(phase.name),
             keep_failed_pod=settings.keep_failed_pod,
             deadline=situation.deadline,
+            timeout=settings.timeout_of(phase.name),
         )
 
     def _function(self, situation: Situation, position: Position) -> Function[Any]:
@@ -167,11 +169,10 @@ class PhaseRunner:
             phase=phase.name,
             deferred=position.deferred,
         )
-        templates = {
-            name: value for name, value in phase.args.items() if name not in function.unrendered
-        }
+        templates = unrendered.without(phase.args, function.unrendered)
         place = ARGUMENTS.format(phase=phase.name)
-        given = {**phase.args, **self._renderer.render(parameters, templates, place=place)}
+        rendered = self._renderer.render(parameters, templates, place=place)
+        given = unrendered.restored(rendered, phase.args, function.unrendered)
         kind: Any = function.arguments
         try:
             decoded: A = decode(kind, given, function=function.name, phase=True).arguments

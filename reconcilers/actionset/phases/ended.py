@@ -237,14 +237,14 @@ def _not_started(view: PodView, now: datetime, start_seconds: float) -> Waiting 
 
 
 def _has_started(state: Mapping[str, Any]) -> bool:
-    return bool(state.get("running") or state.get("terminated"))
+    return state.get("running") is not None or bool(state.get("terminated"))
 
 
 def _initializes(view: PodView) -> bool:
     """Return whether an init container works, for which the main one waits."""
     _, state = next(view.states())
     waiting = state.get("waiting") or {}
-    works = any(state.get("running") for _, state in view.first_states())
+    works = any(state.get("running") is not None for _, state in view.first_states())
     return works and waiting.get("reason") == _INITIALIZING
 
 

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import define, field, frozen
 
-from controller.errors import ApiError, Forbidden, ServerUnavailable, TooManyRequests
+from controller.clock import DeadlineExceeded
+from controller.errors import (
+    ApiError,
+    ClientError,
+    Forbidden,
+    ServerUnavailable,
+    TooManyRequests,
+)
 from controller.stop import Stop
 from reconcilers.actionset.phases.timedlog import Log, NoLog, TimedLog
 
@@ -199,9 +206,17 @@ class Reading:
             self._first_failure = now
         self._failures += 1
         self._last_failure = now
-        no_log = isinstance(error, NoLog)
-        self.why = NO_LOG.format(container=self.source.container) if no_log else str(error)
-        self._refused = no_log or (isinstance(error, ApiError) and not isinstance(error, _MENDABLE))
+        self._refused = isinstance(error, NoLog) or (
+            isinstance(error, ApiError) and not isinstance(error, _MENDABLE)
+        )
+        self.why = self._words(error)
+
+    def _words(self, error: Exception) -> str:
+        if isinstance(error, NoLog):
+            return NO_LOG.format(container=self.source.container)
+        # The message of a fault of this program may have what was read.
+        known = isinstance(error, ClientError | DeadlineExceeded)
+        return str(error) if known else type(error).__name__
 
     def _conclude(self, now: float) -> None:
         try:

@@ -50,6 +50,7 @@ var (
 		`incompatible types for comparison: .+ and .+`,
 		`missing argument for comparison`,
 		`invalid type for comparison`,
+		`reflect: call of \S+ on zero Value`,
 	}, "|") + `)$`)
 	indexRange = regexp.MustCompile(`^index out of range: \d+$`)
 )

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"syscall"
 	"time"
 	_ "time/tzdata" // The image need not have the time zones that templates name.
@@ -22,6 +23,8 @@ const (
 	maxRequest = 64 << 20
 	maxAnswer  = 4 << 20
 	maxDepth   = 100
+	// Of what calls itself without end. Go's own limit is beyond the memory that there is.
+	maxStack = 64 << 20
 )
 
 // request has one of its fields.
@@ -60,6 +63,7 @@ type failure struct {
 func main() {
 	// As in the image of Kanister's operator, whatever this machine's zone is.
 	time.Local = time.UTC
+	debug.SetMaxStack(maxStack)
 	in, out := bufio.NewReader(os.Stdin), bufio.NewWriter(os.Stdout)
 	for {
 		if err := serve(in, out); err == io.EOF {

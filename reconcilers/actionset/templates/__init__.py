@@ -1,8 +1,8 @@
 """Templates of Blueprints, rendered by the program in `renderer/`: Go's text/template and sprig.
 
 The program is a child process. It has no environment and no function that reaches the network or
-a file, and it is limited in time, memory and output (`child.Limits`). Parameters go to it by its standard
-input.
+a file, and it is limited in time, memory and output (`child.Limits`). Parameters go to it by its
+standard input.
 
 The JSON of the parameters is what Go prints for Kanister's `param.TemplateParams` (Kanister
 pkg/param/param.go, with RepositoryServer as in its last version that had it). The structs are in
@@ -46,11 +46,11 @@ template that looks into it fails.
       "Options": {"name": "text"},
       "Time": "2026-01-02T03:04:05.000000006Z", # RFC 3339 with nanoseconds, in UTC
       "Phases": {"name": {"Secrets": {...}, "ConfigMaps": {...}, "Output": {"key": ...}}},
-      "CurrentPhase": {...},                    # that of Phases which runs; never a deferPhase
       "DeferPhase": {"Secrets": {...}, "ConfigMaps": {...}, "Output": {...}},
       "PodOverride": {...}, "PodLabels": {"name": "text"}, "PodAnnotations": {"name": "text"}
     }
 
-Numbers without a point or an exponent are integers to a template, others floats. `DeferPhase` is
-never null in Kanister: it is `{}` where there is none.
+Numbers without a point or an exponent are integers to a template, others floats. `CurrentPhase` is
+known and never set, as in Kanister while it renders (pkg/phase.go, Exec). `DeferPhase` is never
+null there: it is `{}` where there is none.
 """

@@ -9,7 +9,7 @@ import resource
 import select
 import struct
 import subprocess
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 from attrs import define, field, frozen
 
@@ -31,6 +31,8 @@ _CHUNK: Final = 65536
 _LARGEST_ANSWER: Final = 5 * _MIB
 #: Seconds for a killed process to be gone.
 _KILL_SECONDS: Final = 5.0
+#: Seconds for one that has closed a pipe to end by itself and leave its exit code.
+_END_SECONDS: Final = 1.0
 #: A renderer is replaced when it has used this part of its CPU time.
 _WORN: Final = 0.5
 
@@ -42,8 +44,14 @@ REQUEST_TOO_LARGE: Final = "it and its parameters have more than {mib:.0f} MiB"
 REQUEST_TOO_DEEP: Final = "it or its parameters are nested too deeply"
 ENDED: Final = "the renderer ended with code {code}"
 
-#: What Go's runtime writes when it gives up, and what that means. Nothing else of its words is used.
-_DEATHS: Final = ((b"out of memory", TOO_LARGE), (b"stack overflow", TOO_DEEP))
+#: What Go's runtime writes when it gives up, and what that means. Its other words are not used.
+_DEATHS: Final = (
+    (b"out of memory", TOO_LARGE),
+    (b"cannot allocate memory", TOO_LARGE),
+    (b"stack overflow", TOO_DEEP),
+)
+#: Bytes of them that are kept: they begin with that, and go on with stacks.
+_WORDS: Final = 4096
 
 
 @frozen
@@ -65,15 +73,8 @@ class Limits:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """The variables of a renderer: settings of Go's runtime, and nothing else.
-
-        A fault makes Go print a line and no stacks: a full pipe would block it.
-        """
-        return {
-            "GOTRACEBACK": "none",
-            "GOMEMLIMIT": f"{self.memory_bytes // 2}",
-            "GOMAXPROCS": "1",
-        }
+        """The variables of a renderer: settings of Go's runtime, and nothing else."""
+        return {"GOMEMLIMIT": f"{self.memory_bytes // 2}", "GOMAXPROCS": "1"}
 
 
 @define(eq=False)
@@ -81,26 +82,34 @@ class RendererProcess:
     """A renderer that runs. One thread at a time uses it.
 
     Args:
-        program: Path of the program.
+        process: It, with pipes that do not block.
         limits: What it may use.
         clock: The time.
-
-    Raises:
-        RendererUnavailable: It cannot be started.
     """
 
-    _program: Path
+    _process: subprocess.Popen[bytes]
     _limits: Limits
     _clock: Clock
-    _process: subprocess.Popen[bytes] = field(init=False)
+    _words: bytearray = field(factory=bytearray, init=False)
     _cpu_seconds: float = field(default=0.0, init=False)
     _dead: bool = field(default=False, init=False)
 
-    def __attrs_post_init__(self) -> None:
+    @classmethod
+    def start(cls, program: Path, limits: Limits, clock: Clock) -> Self:
+        """Start one within its limits.
+
+        Args:
+            program: Path of the program.
+            limits: What it may use.
+            clock: The time.
+
+        Raises:
+            RendererUnavailable: It cannot be started.
+        """
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - a program of the image, without a shell
-                [str(self._program)],
-                env=dict(self._limits.environment),
+            process = subprocess.Popen(  # noqa: S603 - a program of the image, without a shell
+                [str(program)],
+                env=dict(limits.environment),
                 cwd="/",
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -110,15 +119,17 @@ class RendererProcess:
                 start_new_session=True,
             )
         except OSError as error:
-            raise self._unavailable(error) from error
+            raise _unavailable(program, error) from error
+        started = cls(process, limits, clock)
         try:
             # It has been given nothing yet that it could work on.
-            self._limit()
+            _limit(process.pid, limits)
         except OSError as error:
-            self.close()
-            raise self._unavailable(error) from error
-        os.set_blocking(self._stdin.fileno(), False)
-        os.set_blocking(self._stdout.fileno(), False)
+            started.close()
+            raise _unavailable(program, error) from error
+        for pipe in (started._stdin, started._stdout, started._stderr):
+            os.set_blocking(pipe.fileno(), False)
+        return started
 
     @property
     def usable(self) -> bool:
@@ -178,24 +189,21 @@ class RendererProcess:
         assert self._process.stdout is not None  # noqa: S101 - as it was started
         return self._process.stdout
 
-    def _limit(self) -> None:
-        memory, seconds = self._limits.memory_bytes, self._limits.cpu_seconds
-        for what, most in (
-            # Not RLIMIT_AS: Go reserves far more addresses than it uses.
-            (resource.RLIMIT_DATA, memory),
-            (resource.RLIMIT_CPU, seconds),
-            # It writes no file, and its memory must not become one.
-            (resource.RLIMIT_FSIZE, 0),
-            (resource.RLIMIT_CORE, 0),
-        ):
-            resource.prlimit(self._process.pid, what, (most, most))
+    @property
+    def _stderr(self) -> IO[bytes]:
+        assert self._process.stderr is not None  # noqa: S101 - as it was started
+        return self._process.stderr
 
     def _exchange(self, request: bytes, deadline: Deadline) -> bytes:
         """Write the request and read the answer, whichever can go on."""
         poll = select.poll()
-        stdin, stdout = self._stdin.fileno(), self._stdout.fileno()
+        stdin, stdout, stderr = (
+            pipe.fileno() for pipe in (self._stdin, self._stdout, self._stderr)
+        )
         poll.register(stdin, select.POLLOUT)
         poll.register(stdout, select.POLLIN)
+        # Who writes into a full pipe does not end.
+        poll.register(stderr, select.POLLIN)
         rest, answer = memoryview(request), bytearray()
         while (size := _size(answer)) is None or len(answer) < size:
             if deadline.expired:
@@ -203,10 +211,13 @@ class RendererProcess:
             for descriptor, _ in poll.poll(deadline.remaining() * 1000.0):
                 if descriptor == stdout:
                     answer += self._read(stdout)
-                    continue
-                rest = rest[self._write(stdin, rest) :]
-                if not rest:
-                    poll.unregister(stdin)
+                elif descriptor == stderr:
+                    if not self._listen():
+                        poll.unregister(stderr)
+                else:
+                    rest = rest[self._write(stdin, rest) :]
+                    if not rest:
+                        poll.unregister(stdin)
         return bytes(answer[_HEADER.size : size])
 
     def _read(self, descriptor: int) -> bytes:
@@ -223,23 +234,45 @@ class RendererProcess:
         except OSError as error:
             raise self._ended() from error
 
+    def _listen(self) -> bool:
+        """Read what it says on standard error, and keep the beginning.
+
+        Returns:
+            Whether it may say more.
+        """
+        heard: bytes | None = self._stderr.read(_CHUNK)
+        self._words += (heard or b"")[: _WORDS - len(self._words)]
+        return heard != b""
+
     def _ended(self) -> NoAnswer:
         """Return why it has ended. It is killed if it has only closed a pipe."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_KILL_SECONDS)
+            self._process.wait(_END_SECONDS)
         self._process.kill()
-        assert self._process.stderr is not None  # noqa: S101 - as it was started
-        words = self._process.stderr.read()
+        self._listen()
         for death, message in _DEATHS:
-            if death in words:
+            if death in self._words:
                 mib = self._limits.memory_bytes / _MIB
                 return NoAnswer(message.format(mib=mib), limit=True)
         return NoAnswer(ENDED.format(code=self._process.wait()), limit=False)
 
-    def _unavailable(self, error: OSError) -> RendererUnavailable:
-        return RendererUnavailable(
-            CANNOT_START.format(program=self._program, cause=error.strerror or error)
-        )
+
+def _limit(pid: int, limits: Limits) -> None:
+    memory, seconds = limits.memory_bytes, limits.cpu_seconds
+    for what, most in (
+        # Not RLIMIT_AS: Go reserves far more addresses than it uses.
+        (resource.RLIMIT_DATA, memory),
+        (resource.RLIMIT_CPU, seconds),
+        # It writes no file, and its memory must not become one.
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.prlimit(pid, what, (most, most))
+
+
+def _unavailable(program: Path, error: OSError) -> RendererUnavailable:
+    cause = error.strerror or error
+    return RendererUnavailable(CANNOT_START.format(program=program, cause=cause))
 
 
 def _size(answer: bytearray) -> int | None:

@@ -37,9 +37,7 @@ class ProgramRenderer:
     _pool: RendererPool
 
     @classmethod
-    def of(
-        cls, program: Path, clock: Clock, *, workers: int, limits: Limits | None = None
-    ) -> Self:
+    def of(cls, program: Path, clock: Clock, *, workers: int, limits: Limits | None = None) -> Self:
         """Return one with a pool of its own.
 
         Args:
@@ -49,7 +47,9 @@ class ProgramRenderer:
             limits: Of each process. Default: `Limits()`.
         """
         within = limits or Limits()
-        return cls(RendererPool(workers, lambda: RendererProcess(program, within, clock), clock))
+        return cls(
+            RendererPool(workers, lambda: RendererProcess.start(program, within, clock), clock)
+        )
 
     def render(self, parameters: Mapping[str, Any], tree: Any, *, place: str) -> Any:  # noqa: ANN401 - any JSON
         """Return a tree with its strings rendered."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from reconcilers.actionset import api
-from reconcilers.actionset.settings import Settings, duration, read_settings
+from reconcilers.actionset.settings import Settings, read_settings
 
 
 @pytest.mark.parametrize(
@@ -92,16 +90,3 @@ def test_repeatable_phases(of_action_set: str, of_blueprint: str, *, expected: b
     annotations = {api.ANNOTATION_REPEATABLE: of_action_set}
 
     assert read_settings(annotations, of_blueprint).is_repeatable("dump") is expected
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("90s", 90), ("1.5h", 5400), ("1h30m", 5400), (" 2d ", 172800), ("0s", 0)]
-)
-def test_durations(text: str, seconds: float) -> None:
-    assert duration(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "30", "-1h", "1w", "1h 30m", "999999d", "1e3s", "m"])
-def test_no_durations(text: Any) -> None:
-    with pytest.raises(ValueError, match=f"^{text}$"):
-        duration(text)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from clusterlib.errors import ClusterError
-from testlib import cli, cluster
+from testlib import cli, cluster, templates
 from testlib.cli import Timing
 from testlib.interruption import Foreground, Interrupted
 
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ALL = ["gate", "unit", "integration", "e2e"]
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep Go out of tests of stages."""
+    monkeypatch.setattr(templates, "build", lambda: None)
 
 
 @pytest.mark.parametrize(

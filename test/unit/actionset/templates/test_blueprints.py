@@ -1,103 +1,100 @@
-"""Every template of public Blueprints renders with the parameters of its kind of target."""
+"""Every template of public Blueprints renders, with parameters gathered from a target that fits."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-import yaml
+from attrs import evolve
 
-from fakes import templateparameters
-from fakes.templateparameters import KEY_PAIR, SECRET_WITH_OPTIONS, Setting
-from reconcilers.actionset.templates.errors import TemplateError
-from reconcilers.actionset.templates.renderer import ConditionKind
-from testlib.templates import BLUEPRINTS
+from controller.clock import Deadline
+from fakes import application, publicblueprints
+from fakes.apireader import FakeReader
+from fakes.clock import FakeClock
+from fakes.publicblueprints import HOME, VARIABLE, Case
+from reconcilers.actionset.parameters import document
+from reconcilers.actionset.parameters.reader import ParameterReader
+from reconcilers.actionset.templates.renderer import ConditionKind, Renderer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from reconcilers.actionset.templates.renderer import Renderer
-
-FOLDER = os.environ.get(BLUEPRINTS)
-FILES = sorted(Path(FOLDER).rglob("*.yaml")) if FOLDER else []
-NO_FOLDER = f"{BLUEPRINTS} names no folder with Blueprints; hack/test does where there is one"
+CASES: Final = publicblueprints.cases()
+NO_FOLDER: Final = f"{VARIABLE} names no folder with Blueprints"
 
 #: Functions whose conditions are not rendered, but evaluated on an object.
-WAITS = {"Wait": ConditionKind.JSONPATH, "WaitV2": ConditionKind.GOTEMPLATE}
-WORKLOAD_STATUS = {
-    "spec": {"replicas": 1},
-    "status": {
-        "phase": "Running",
-        "readyReplicas": 1,
-        "replicas": 1,
-        "conditions": [{"type": "ContainersReady", "status": "True"}],
-    },
+WAITS: Final = {"Wait": ConditionKind.JSONPATH, "WaitV2": ConditionKind.GOTEMPLATE}
+CONDITIONS: Final = "conditions"
+#: An object that meets all of them.
+MET: Final = {
+    "status": {"health": "green", "conditions": [{"type": "ContainersReady", "status": "True"}]}
+}
+
+#: What makes the templates take the other branch.
+OPTIONS: Final = {"kanisterImage": "registry/tools", "pitr": "2026-01-02T03:04:05Z"}
+CREDENTIAL: Final = {
+    "Type": "secret",
+    "Secret": application.secret("s3", {"aws_access_key_id": "1", "aws_secret_access_key": "2"}),
 }
 
 
-def file_name(path: Path) -> str:
-    """Return how a file is called in the output of a test."""
-    return str(path.relative_to(str(FOLDER)))
+@pytest.mark.skipif(not CASES, reason=NO_FOLDER)
+@pytest.mark.parametrize("other", [False, True], ids=["plain", "options"])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_every_template_renders(renderer: Renderer, case: Case, *, other: bool) -> None:
+    api, clock = FakeReader(), FakeClock()
+    deadline = Deadline.after(clock, 10)
+    action = evolve(publicblueprints.action_of(case, api), options=OPTIONS if other else {})
+    reader = ParameterReader(api, clock)
+    frozen = reader.freeze(action, HOME, deadline)
+
+    def parameters(phases: Mapping[str, Any]) -> dict[str, Any]:
+        complete = reader.complete(frozen, action, HOME, deadline, phases=phases)
+        if other and "Profile" in complete:
+            complete["Profile"]["Credential"] = CREDENTIAL
+        done = {name: case.outputs(name) for name in phases}
+        return document.with_outputs(complete, done)
+
+    def rendered(tree: Any, given: Mapping[str, Any]) -> Any:
+        result = renderer.render(given, tree, place=case.name)
+        assert not [text for text in strings(result) if "{{" in text]
+        return result
+
+    references = {
+        phase["name"]: publicblueprints.stored(
+            rendered(phase.get("objects") or {}, parameters({})), case, api
+        )
+        for phase in case.phases
+    }
+    for count, phase in enumerate(case.phases, start=1):
+        given = parameters(dict(list(references.items())[:count]))
+        arguments = {name: one for name, one in phase["args"].items() if name != CONDITIONS}
+        rendered(arguments, given)
+    rendered(case.action.get("outputArtifacts") or {}, parameters(references))
 
 
-def actions(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the actions of the Blueprints of a file."""
-    for document in yaml.safe_load_all(path.read_text()):
-        if document and document.get("kind") == "Blueprint":
-            yield from document["actions"].items()
-
-
-def phases(action: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the phases of an action."""
-    yield from action.get("phases") or ()
-    if "deferPhase" in action:
-        yield action["deferPhase"]
-
-
-def rendered_parts(action: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield what of an action is rendered, with what it is."""
-    yield "output artifacts", action.get("outputArtifacts") or {}
-    for phase in phases(action):
-        arguments = dict(phase.get("args") or {})
-        if phase["func"] in WAITS:
-            del arguments["conditions"]
-        yield f"objects of phase {phase['name']}", phase.get("objects") or {}
-        yield f"arguments of phase {phase['name']}", arguments
-
-
-def conditions(action: dict[str, Any]) -> Iterator[tuple[ConditionKind, str]]:
-    """Yield the conditions of an action."""
-    for phase in phases(action):
-        if phase["func"] in WAITS:
-            for one in sum(phase["args"]["conditions"].values(), []):
-                yield WAITS[phase["func"]], one["condition"]
-
-
-@pytest.mark.skipif(not FILES, reason=NO_FOLDER)
-@pytest.mark.parametrize("setting", [KEY_PAIR, SECRET_WITH_OPTIONS], ids=["plain", "options"])
-@pytest.mark.parametrize("path", FILES, ids=file_name)
-def test_every_template_renders(renderer: Renderer, path: Path, setting: Setting) -> None:
-    count = 0
-    for name, action in actions(path):
-        parameters = templateparameters.made_for(action, setting)
-        for part, tree in rendered_parts(action):
-            place = f"{part} of action {name}"
-            rendered = renderer.render(parameters, tree, place=place)
-            left = [one for one in templateparameters.strings(rendered) if "{{" in one]
-            assert not left, place
-            count += 1
-    assert count, "no Blueprint in it"
-
-
-@pytest.mark.skipif(not FILES, reason=NO_FOLDER)
-def test_every_condition_can_be_evaluated(renderer: Renderer) -> None:
-    found = [one for path in FILES for _, action in actions(path) for one in conditions(action)]
+@pytest.mark.skipif(not CASES, reason=NO_FOLDER)
+def test_every_condition_is_met_by_an_object(renderer: Renderer) -> None:
+    found = [one for case in CASES for one in conditions(case)]
 
     assert {kind for kind, _ in found} == set(ConditionKind)
-    for kind, condition in found:
-        try:
-            renderer.evaluate_wait(kind, condition, WORKLOAD_STATUS, place="condition")
-        except TemplateError as error:
-            assert not error.permanent, error.message
+    assert all(renderer.evaluate_wait(*one, MET, place="condition") for one in found)
+
+
+def conditions(case: Case) -> Iterator[tuple[ConditionKind, str]]:
+    """Yield the conditions of an action."""
+    for phase in case.phases:
+        if phase["func"] in WAITS:
+            for some in phase["args"][CONDITIONS].values():
+                yield from ((WAITS[phase["func"]], one["condition"]) for one in some)
+
+
+def strings(tree: Any) -> Iterator[str]:
+    """Yield all strings of a tree, but for keys."""
+    if isinstance(tree, str):
+        yield tree
+    elif isinstance(tree, dict):
+        yield from strings(list(tree.values()))
+    elif isinstance(tree, list):
+        for one in tree:
+            yield from strings(one)

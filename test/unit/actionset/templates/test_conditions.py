@@ -77,13 +77,16 @@ POD: dict[str, Any] = {
             id="kubectl's go-template, with the object as root",
         ),
         pytest.param(
-            GOTEMPLATE, '{{ eq .spec.replicas 3000000 }}', True, id="whole numbers are whole"
+            GOTEMPLATE, "{{ eq .spec.replicas 3000000 }}", True, id="whole numbers are whole"
         ),
         pytest.param(
             GOTEMPLATE, '{{ exists .status "conditions" 1 "type" }}', True, id="exists: it does"
         ),
         pytest.param(
-            GOTEMPLATE, '{{ exists .status "conditions" 2 "type" }}', False, id="exists: it does not"
+            GOTEMPLATE,
+            '{{ exists .status "conditions" 2 "type" }}',
+            False,
+            id="exists: it does not",
         ),
         pytest.param(
             GOTEMPLATE, '{{ exists .status "phase" 0 }}', True, id="exists: a letter of a text"
@@ -137,7 +140,7 @@ def test_a_condition_is_met(
             id="sprig is not kubectl's",
         ),
         pytest.param(
-            GOTEMPLATE, "{{ len .status.lacking }}", False, "len of nil pointer", id="of nothing"
+            GOTEMPLATE, "{{ len .status.lacking }}", False, "on zero Value", id="of nothing"
         ),
     ],
 )

@@ -21,7 +21,9 @@ def make(folder: Path, name: str = PROGRAM) -> Path:
 
 
 def test_it_is_on_the_path(tmp_path: Path) -> None:
-    assert renderer_path("", {"PATH": f"/nowhere:{tmp_path}"}) == make(tmp_path)
+    program = make(tmp_path)
+
+    assert renderer_path("", {"PATH": f"/nowhere:{tmp_path}"}) == program
 
 
 def test_one_that_is_named_comes_first(tmp_path: Path) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from attrs import define, field
 
 from controller.clock import SystemClock
 from fakes.clock import STUCK_AFTER
-from reconcilers.actionset.templates.child import RendererProcess
 from reconcilers.actionset.templates.errors import RendererUnavailable
 from reconcilers.actionset.templates.pool import RendererPool
+
+if TYPE_CHECKING:
+    from reconcilers.actionset.templates.child import RendererProcess
 
 
 @define(eq=False)

@@ -45,7 +45,7 @@ CONCEALED = "the reason is not shown"
             "{{ index .Object.list (int .Options.number) }}", "out of range", id="as an index"
         ),
         pytest.param(
-            '{{ eq .Object.map .Object.map }}', "error calling eq", id="what cannot be compared"
+            "{{ eq .Object.map .Object.map }}", "error calling eq", id="what cannot be compared"
         ),
         pytest.param(
             "{{ regexFind (print .Options.password `(`) `` }}", CONCEALED, id="in a broken pattern"
@@ -55,9 +55,7 @@ CONCEALED = "the reason is not shown"
             "{{ .Options.password.more }}", "can't evaluate field more", id="a field of a text"
         ),
         pytest.param("{{ template .Options.password }}", "unexpected", id="as a template's name"),
-        pytest.param(
-            "{{ call .Options.password }}", "error calling call", id="as a function"
-        ),
+        pytest.param("{{ call .Options.password }}", "error calling call", id="as a function"),
         pytest.param(
             "{{ genPrivateKey .Options.password }}", "Kanister refuses", id="as a kind of key"
         ),
