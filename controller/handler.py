@@ -53,6 +53,29 @@ def not_own_creation(change: Change) -> bool:
     return change.old is not None or not change.own
 
 
+def content_changed(change: Change) -> bool:
+    """Return False for an update that has left all of an object as it was that the informer keeps.
+
+    The `trim` of an informer drops what no reconciler reads, such as the counts in the status of a
+    ReplicaSet. An update of those alone need not wake anybody. An informer that resyncs shows the
+    same version again: that counts as a change, as do a creation and a deletion.
+    """
+    old, new = change.old, change.new
+    if old is None or new is None or _version(old) == _version(new):
+        return True
+    return _content(old) != _content(new)
+
+
+def _content(obj: Object) -> Object:
+    metadata = {name: value for name, value in obj["metadata"].items() if name != "resourceVersion"}
+    return {**obj, "metadata": metadata}
+
+
+def all_of(*predicates: Predicate) -> Predicate:
+    """Return a predicate that holds where all of some hold (`predicate.And`)."""
+    return lambda change: all(predicate(change) for predicate in predicates)
+
+
 def enqueue_self(obj: Object) -> Iterator[Request]:
     """Yield the request for the object itself (pkg/handler/enqueue.go)."""
     metadata = obj["metadata"]

@@ -316,10 +316,11 @@ def _prepare(cluster: FakeCluster) -> list[Object]:
 
 
 def _servers(sample: Sequence[Object], count: int) -> list[Object]:
-    """Return servers whose pods need not be reached by others: the peers know no such field."""
+    """Return servers without what the peers do not know: other clients, and what is published."""
     made = objects.servers(sample, count)
     for server in made:
         server["spec"]["server"].pop("networkPolicy", None)
+        server["spec"].pop("publish", None)
     return made
 
 

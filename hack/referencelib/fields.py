@@ -147,6 +147,14 @@ MEANINGS = {
     "spec.server.additionalUserAccess[].username": Meaning(
         "the user name of each of the Secret's users"
     ),
+    "spec.server.image": Meaning(
+        f"`{_SERVER}image`, and that of the maintenance",
+        "the image of `--server-image`, or of the settings file",
+        (permissions.IMAGE_NOT_ALLOWED,),
+    ),
+    "spec.server.restart": Meaning(
+        "a part of what names the revision: another text makes a new pod", "no restart is asked for"
+    ),
     "spec.server.drainSeconds": Meaning(
         "the time from the Service's move to the deletion of the old pod; the annotation "
         "`cr.kanister.io/drain-until` of that pod has its end",
@@ -221,6 +229,11 @@ MEANINGS = {
             _metadata_refusal(permissions.ANNOTATIONS, why)
             for why in (permissions.WHY_SELECTED, permissions.WHY_CONFINED)
         ),
+    ),
+    "spec.paused": Meaning(
+        "nothing is changed of the server while it is `true`; Ready is False with the reason "
+        "`Paused`",
+        "`false`",
     ),
     "spec.publish.connection": Meaning(
         "Secret `repo-server-NAME-connection` with `url`, `fingerprint`, `tls.crt` and `ca.crt`",

@@ -5,19 +5,79 @@ A function takes from it what it needs, in its constructor. None of it keeps the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from attrs import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from controller.clock import Clock
+    from controller.clock import Clock, Deadline
     from controller.commands import Commands
+    from controller.reconcile import Request
     from controller.rest.client import Client
-    from reconcilers.actionset.function import PhaseRun
-    from reconcilers.actionset.phases.pods import PhasePods
+    from reconcilers.actionset.function import PhaseRun, Step
+    from reconcilers.actionset.phases.model import PhasePod, PodResult
     from reconcilers.actionset.templates.renderer import Renderer
+
+
+class PhasePods(Protocol):
+    """A pod a phase, with a computed name: made once, followed, read when it has ended.
+
+    `phases.pods.PhasePods`.
+    """
+
+    def advance(
+        self,
+        run: PhaseRun,
+        make: Callable[[], PhasePod],
+        result: Callable[[PodResult], Step] | None = None,
+        *,
+        part: str = "",
+    ) -> Step:
+        """Make the pod of a phase, or look how far it is. Never wait.
+
+        Args:
+            run: The phase.
+            make: Returns the pod as it should be. Called only where there is none yet. It may raise
+                InvalidInput.
+            result: Returns what came of a pod that has ended. Default: its outputs by the lines of
+                its log.
+            part: Tells the pods of a phase with several apart. Default: none, it has one.
+        """
+
+    def cancel(self, run: PhaseRun, *, part: str = "") -> Step:
+        """Delete the pod of a phase. Never wait.
+
+        Args:
+            run: The phase.
+            part: As in `advance`.
+
+        Returns:
+            Running until nothing of it runs any more, then Failed.
+        """
+
+    def release(self, run: PhaseRun, *, failed: bool) -> bool:
+        """Remove what is left of a phase that is over and whose result is stored. Never wait.
+
+        The engine calls it for every phase that is over, in each reconcile until it returns True,
+        whatever its function. `run.memo` is the last memo of the phase.
+
+        Args:
+            run: The phase.
+            failed: Whether it has failed: then its pods stay if `run.keep_failed_pod` says so.
+
+        Returns:
+            Whether nothing is left of it that needs another call.
+        """
+
+    def sweep(self, request: Request, deadline: Deadline) -> None:
+        """Remove the pods of an ActionSet that is gone.
+
+        Args:
+            request: The ActionSet, which does not exist any more.
+            deadline: Of the reconcile.
+        """
 
 
 @frozen

@@ -178,6 +178,9 @@ class RepositoryServer:
         refresh_seconds: Seconds between two looks at the storage; None for Kopia's own.
         pod: What is said of the pod.
         publish: What is published for clients.
+        image: Image with Kopia; empty for that of the settings.
+        restart: Any text. A change of it makes a new revision, and so another pod.
+        paused: Whether nothing is changed of the server.
         own_secrets: Names of the Secrets that the controller has made for it, as far as they are
             known: of these the names stay whatever the resource refers to since.
     """
@@ -209,6 +212,9 @@ class RepositoryServer:
     refresh_seconds: int | None = None
     pod: PodSettings = field(factory=PodSettings)
     publish: Publish = field(factory=Publish)
+    image: str = ""
+    restart: str = ""
+    paused: bool = False
     own_secrets: frozenset[str] = frozenset()
 
     @property
@@ -318,7 +324,15 @@ def parse(obj: Mapping[str, Any]) -> RepositoryServer:
         refresh_seconds=server.get("refreshSeconds"),
         pod=_pod_settings(server),
         publish=_publish(obj["spec"].get("publish") or {}),
+        image=server.get("image", ""),
+        restart=server.get("restart", ""),
+        paused=is_paused(obj),
     )
+
+
+def is_paused(obj: Mapping[str, Any]) -> bool:
+    """Return whether nothing is to be changed of a server. Like `secret_names` it never fails."""
+    return bool(obj["spec"].get("paused"))
 
 
 def run_as_user(server: RepositoryServer) -> int:

@@ -34,6 +34,7 @@ CONDITION_FIELDS: Final = frozenset({"type", "status", "reason", "message", "las
 #: The endpoint slice controller copies the labels of the Service, and a Job has those of its
 #: CronJob's template.
 OF_SERVERS: Final = Selection(labels=f"{names.LABEL_MANAGED_BY}={names.MANAGER}")
+_OF_A_SLICE: Final = ("namespace", "name", "uid", "resourceVersion", "labels", "ownerReferences")
 #: Of Secrets only names and versions: no content is ever in memory for longer than a use.
 NAMES_AND_VERSIONS: Final = Selection(metadata_only=True)
 
@@ -143,18 +144,30 @@ def trim_job(obj: Object) -> Object:
 
 
 def trim_replica_set(obj: Object) -> Object:
-    """Keep of a ReplicaSet how many pods it wants, and what is written on each of them."""
+    """Keep of a ReplicaSet how many pods it wants, what is written on each, and its conditions.
+
+    How many pods it has is counted in its status. They are counted here by themselves, and each of
+    these counts is an update.
+    """
     default_trim(obj)
-    spec = obj["spec"]
+    spec, status = obj["spec"], obj.get("status") or {}
     metadata = (spec.get("template") or {}).get("metadata") or {}
-    return {**obj, "spec": {"replicas": spec.get("replicas"), "template": {"metadata": metadata}}}
+    return {
+        **obj,
+        "spec": {"replicas": spec.get("replicas"), "template": {"metadata": metadata}},
+        "status": {"conditions": status["conditions"]} if status.get("conditions") else {},
+    }
 
 
 def trim_slice(obj: Object) -> Object:
-    """Keep of an EndpointSlice which pods it has, and whether they are ready."""
-    default_trim(obj)
-    kept = [
-        {field: endpoint[field] for field in ("targetRef", "conditions") if field in endpoint}
+    """Keep of an EndpointSlice whose it is, and which pods are ready in it.
+
+    Its annotations and its generation change with each pod that is not ready yet.
+    """
+    kept = {name: obj["metadata"][name] for name in _OF_A_SLICE if name in obj["metadata"]}
+    ready = [
+        {"targetRef": endpoint.get("targetRef") or {}}
         for endpoint in obj.get("endpoints") or ()
+        if endpoints.may_be_ready(endpoint)
     ]
-    return {"metadata": obj["metadata"], "endpoints": kept}
+    return {"metadata": kept, "endpoints": ready}

@@ -36,7 +36,7 @@ from reconcilers.repositoryserver.serverexec import ServerCommands
 from reconcilers.repositoryserver.status import conditions as status
 from reconcilers.repositoryserver.status.sharing import Repositories
 from reconcilers.repositoryserver.status.writer import StatusWriter
-from reconcilers.repositoryserver.verdict import SERVER_SETUP, Problem, RetryLater
+from reconcilers.repositoryserver.verdict import PAUSED, SERVER_SETUP, Problem, RetryLater
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,8 +53,6 @@ if TYPE_CHECKING:
 STATUS_GRACE_SECONDS: Final = 10.0
 #: Seconds after which a server that is not Ready is looked at again even if no event comes.
 UNREADY_RECHECK_SECONDS: Final = 30.0
-#: Seconds for which the Service of a new server waits for the pods of others that are as new.
-POD_FIRST_SECONDS: Final = 0.2
 
 REASON_PANICKED: Final = "ReconcilePanicked"
 # The type alone: what else an exception says may be of a Secret.
@@ -139,6 +137,9 @@ class RepositoryServerReconciler:
             self._parts.strays.ensure_gone(request, deadline)
             return Result()
         try:
+            if api.is_paused(obj):
+                self._break_off(obj, PAUSED, deadline)
+                return Result()
             return self._reconcile(request, obj, deadline)
         except (Conflict, AlreadyExists):
             # Somebody was faster; the cache will show it.
@@ -173,21 +174,13 @@ class RepositoryServerReconciler:
             message = PANICKED.format(type=type(error).__name__)
             self._break_off(obj, Problem(SERVER_SETUP, REASON_PANICKED, message), deadline)
             raise
-        if outcome is None:
-            # Keep this object ahead of the start-up backlog.
-            return Result(requeue_after=POD_FIRST_SECONDS, priority=0)
         self._writer.report(current, outcome, deadline)
         if outcome.verdicts or not outcome.available:
             current.look_again(UNREADY_RECHECK_SECONDS)
         return Result(requeue_after=current.requeue_after, priority=current.requeue_priority)
 
-    def _bring_about(self, current: ReconcileContext) -> status.Outcome | None:
-        """Act on children and users, each step on what the ones before returned.
-
-        Returns:
-            The sum; None if the reconcile has given a new server its pod, and nothing after it yet.
-            A pod takes the longest by far, so the others that are new get theirs first.
-        """
+    def _bring_about(self, current: ReconcileContext) -> status.Outcome:
+        """Act on children and users, each step on what the ones before returned, and sum up."""
         do, server = self._parts, current.server
 
         # 1. Take over children that have lost their owner.
@@ -205,8 +198,6 @@ class RepositoryServerReconciler:
         # 5. Make the revision that the inputs ask for, once it may be made.
         update = do.updater.ensure(current, observed, users)
         do.sharing.ensure_known(current, update.inputs)
-        if update.revision is not None and not observed.is_begun:
-            return None
 
         # 6. Put back what others have changed of ReplicaSets and pods.
         observed = do.router.ensure_intact(current, observed.with_revision(update.revision))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.api import RepositoryServer
 
 # Why a server waits, in one word. `status.reasons` says what each becomes in the status.
+REASON_PAUSED: Final = "Paused"
 REASON_WAITING_FOR_SLOT: Final = "WaitingForSlot"
 REASON_CHANGES_SETTLING: Final = "ChangesSettling"
 REASON_WAITING_FOR_SECRET: Final = "WaitingForSecret"  # noqa: S105 - a reason
@@ -101,6 +102,15 @@ class Waiting:
     reason: str
     message: str
     keeps_ready: bool = False
+
+
+#: Of a server of which nothing is changed.
+PAUSED: Final = Waiting(
+    SERVER_SETUP,
+    REASON_PAUSED,
+    "spec.paused is true, so nothing is changed of the server, whatever the resource and its "
+    "Secrets say; set it to false to go on",
+)
 
 
 @frozen

@@ -175,10 +175,10 @@ class FakePods:
     #: What was swept up after.
     swept: list[Request] = field(factory=list)
 
-    def advance(self, run: PhaseRun, make: Any, result: Any = None) -> Step:
+    def advance(self, run: PhaseRun, make: Any, result: Any = None, *, part: str = "") -> Step:
         raise NotImplementedError
 
-    def cancel(self, run: PhaseRun) -> Step:
+    def cancel(self, run: PhaseRun, *, part: str = "") -> Step:
         raise NotImplementedError
 
     def release(self, run: PhaseRun, *, failed: bool) -> bool:
@@ -282,7 +282,7 @@ class ActionSetWorld:
         self.registry = CollectorRegistry()
         services = Services(
             client=self.api,  # type: ignore[arg-type]  # the fake has what is called
-            pods=self.pods,  # type: ignore[arg-type]  # as above
+            pods=self.pods,
             renderer=self.renderer,
             commands=None,  # type: ignore[arg-type]  # no fake function runs one
             clock=self.clock,

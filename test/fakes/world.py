@@ -39,7 +39,6 @@ from reconcilers.repositoryserver.caches import (
 from reconcilers.repositoryserver.children import names, record
 from reconcilers.repositoryserver.children.secrets import KEY_CERTIFICATE
 from reconcilers.repositoryserver.informers import instance, released
-from reconcilers.repositoryserver.reconciler import POD_FIRST_SECONDS
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler as Reconciler
 from reconcilers.repositoryserver.rollout import endpoints
 from reconcilers.repositoryserver.rollout.throttle import RolloutSlots
@@ -204,11 +203,6 @@ class World:
         return cache
 
     def reconcile(self) -> Result:
-        """Reconcile, and once more if a new server has got its pod before its Service."""
-        result = self.reconcile_once()
-        return self.reconcile_once() if result.requeue_after == POD_FIRST_SECONDS else result
-
-    def reconcile_once(self) -> Result:
         """Let the endpoints follow the Service, unless they lag, and reconcile once."""
         service = self.api.store(resources.SERVICES).get(objects.NAMESPACE, SERVICE)
         if service is not None and not self.endpoints_lag:

@@ -469,7 +469,7 @@ class Failing(RepositoryServerReconciler):
 
     fail: Callable[[ReconcileContext], NoReturn] | None = None
 
-    def _bring_about(self, current: ReconcileContext) -> status.Outcome | None:
+    def _bring_about(self, current: ReconcileContext) -> status.Outcome:
         if current.request.name == FIRST and Failing.fail is not None:
             Failing.fail(current)
         return super()._bring_about(current)

@@ -31,11 +31,11 @@ def test_a_duration_is_read_as_by_go(text: str, seconds: float) -> None:
         pytest.param("5 m", id="white space within"),
         pytest.param("-5m", id="a time in the past"),
         pytest.param("5m!", id="something after it"),
-        pytest.param("٥m", id="digits of another script"),
+        pytest.param("\u0665m", id="digits of another script"),
         pytest.param("999999999h", id="beyond the end of the calendar"),
         pytest.param("9" * 1000 + "s", id="many digits"),
     ],
 )
 def test_what_is_none_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="duration|years"):
+    with pytest.raises(ValueError, match=r"duration|years"):
         durations.parse(text)

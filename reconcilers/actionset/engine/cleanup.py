@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from controller.reconcile import Request
     from controller.resource import Object
     from controller.rest.client import Client
-    from reconcilers.actionset.engine.collaborators import Releaser
     from reconcilers.actionset.engine.notes import Note
     from reconcilers.actionset.engine.writer import Writer
     from reconcilers.actionset.memo import Entry, Position
+    from reconcilers.actionset.services import PhasePods
 
 KEPT: Final = "the pod of phase {phase} is left behind: {reason}"
 
@@ -61,7 +61,7 @@ class Cleaner:
         clock: The time.
     """
 
-    def __init__(self, *, client: Client, pods: Releaser, writer: Writer, clock: Clock) -> None:
+    def __init__(self, *, client: Client, pods: PhasePods, writer: Writer, clock: Clock) -> None:
         self._client = client
         self._pods = pods
         self._writer = writer

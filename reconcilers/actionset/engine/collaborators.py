@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from controller.clock import Deadline
     from controller.resource import Object
     from reconcilers.actionset.api import Action, ObjectReference
-    from reconcilers.actionset.function import PhaseRun
 
 
 class Cache(Protocol):
@@ -53,23 +52,4 @@ class Parameters(Protocol):
         deferred: Mapping[str, ObjectReference] | None = None,
     ) -> dict[str, Any]:
         """Return all that templates can name, as it is now, without outputs. It holds Secrets."""
-        ...
-
-
-class Releaser(Protocol):
-    """Removes the pods of phases; `phases.pods.PhasePods`."""
-
-    def release(self, run: PhaseRun, *, failed: bool) -> bool:
-        """Remove what is left of a phase that is over and whose result is stored. Never wait.
-
-        The engine calls it for every phase that is over, in each reconcile until it returns True,
-        whatever the function of the phase. `run.memo` is the last memo of the phase.
-
-        Args:
-            run: The phase.
-            failed: Whether it has failed: then its pod stays if `run.keep_failed_pod` says so.
-
-        Returns:
-            Whether nothing is left of it that needs another call.
-        """
         ...

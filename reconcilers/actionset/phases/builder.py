@@ -123,7 +123,7 @@ def pod(run: PhaseRun, wanted: PhasePod, name: str, policy: Policy) -> Object:
     Raises:
         InvalidInput: The Blueprint or the ActionSet asks for what is not allowed, or for no pod.
     """
-    _check_namespace(run, wanted.namespace)
+    check_namespace(run, wanted.namespace)
     spec = _spec(run, wanted, policy)
     _check_account(run, spec, wanted.namespace, policy)
     metadata: dict[str, Any] = {
@@ -308,7 +308,16 @@ def _fill_requests(container: dict[str, Any], requests: Mapping[str, str]) -> No
         container["resources"] = resources
 
 
-def _check_namespace(run: PhaseRun, namespace: str) -> None:
+def check_namespace(run: PhaseRun, namespace: str) -> None:
+    """Refuse a namespace in which a phase may have no pod.
+
+    Args:
+        run: The phase.
+        namespace: Where it asks for one.
+
+    Raises:
+        InvalidInput: It is none of `namespaces_of`.
+    """
     known = namespaces_of(run)
     if namespace not in known:
         message = OTHER_NAMESPACE.format(

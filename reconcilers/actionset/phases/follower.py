@@ -44,6 +44,8 @@ MAX_FOLLOWED: Final = 64
 MAX_READ: Final = 16
 #: Seconds for one reading of a log after the end of its container.
 READ_SECONDS: Final = 600.0
+#: Seconds until another look for a place for a log to be followed.
+PLACE_SECONDS: Final = 30.0
 #: Bytes of a log from which on its first line is to be remembered: far less than a node rotates.
 LONG_LOG: Final = 256 * 1024
 
@@ -99,8 +101,9 @@ class Follower:
     ) -> None:
         #: Its name in logs and probes.
         self.name = name
-        #: Called with the ActionSet of each log that a reconcile waits for, when it has ended or
-        #: failed. If the controller is made later than this, set it before the first log.
+        #: Called with the ActionSet of each log that has failed, or has ended while a reconcile
+        #: waits for it, or whose first line is to be remembered. If the controller is made later
+        #: than this, set it before the first log.
         self.enqueue = enqueue
         self._logs = logs
         self._clock = clock
@@ -128,7 +131,7 @@ class Follower:
             first: The time of its first line, as another process has seen it.
 
         Returns:
-            When to ask again: nobody is woken for a log whose container runs.
+            When to ask again.
         """
         with self._lock:
             reading = self._ensure(request, source, first)
@@ -136,7 +139,7 @@ class Follower:
             if isinstance(step, Unread):
                 return step
             if self._stopping or self._followers >= self._max_followed:
-                return Unread(again_after=LOOK_SECONDS)
+                return Unread(again_after=PLACE_SECONDS)
             self._followers += 1
             stop = reading.begin(Opening.FOLLOWED)
 
@@ -153,7 +156,7 @@ class Follower:
         """Return the log of a container that has ended; ask until it is there.
 
         Args:
-            request: The ActionSet, which the end of the reading wakes.
+            request: The ActionSet.
             source: Whose log.
             first: The time of its first line, as another process has seen it.
         """
@@ -244,9 +247,10 @@ class Follower:
         failure = self._fill(reading, Deadline(self._clock, math.inf, stop), follow=True)
         with self._lock:
             self._end_follower()
-            wake = self._record(reading, failure)
+            self._record(reading, failure)
+            wake = reading.wanted or bool(reading.why)
         if wake:
-            self.enqueue(reading.request)
+            self._wake(reading)
 
     def _end_follower(self) -> None:
         self._followers -= 1
@@ -257,9 +261,8 @@ class Follower:
             deadline = Deadline.after(self._clock, READ_SECONDS, stop=stop)
             failure = self._fill(reading, deadline, follow=False)
             with self._lock:
-                wake = self._record(reading, failure)
-            if wake:
-                self.enqueue(reading.request)
+                self._record(reading, failure)
+            self._wake(reading)
 
     def _queued(self) -> Iterator[tuple[Reading, Stop]]:
         """Yield the readings of the queue, each with what cuts it, until it is empty."""
@@ -290,7 +293,10 @@ class Follower:
                 timestamps=True,
             ) as pieces:
                 for piece in pieces:
+                    was_long = reading.log.size >= LONG_LOG
                     reading.log.feed(piece)
+                    if follow and not was_long and reading.log.size >= LONG_LOG:
+                        self._wake(reading)
         except (ClientError, DeadlineExceeded, NoLog) as error:
             return error
         except Exception as error:  # noqa: BLE001 - returned, and the phase fails with it
@@ -298,12 +304,17 @@ class Follower:
             return error
         return None
 
-    def _record(self, reading: Reading, failure: Exception | None) -> bool:
-        """Record the end of an opening, and return whether to wake its ActionSet."""
+    def _record(self, reading: Reading, failure: Exception | None) -> None:
+        """Record the end of an opening."""
         now = self._clock.monotonic()
         if failure is None:
             reading.end(now)
         else:
             reading.fail(failure, now)
-        kept = self._readings.get(reading.source) is reading
-        return kept and reading.wanted and not self._stopping
+
+    def _wake(self, reading: Reading) -> None:
+        """Wake the ActionSet of a log, if somebody needs it still."""
+        with self._lock:
+            kept = self._readings.get(reading.source) is reading and not self._stopping
+        if kept:
+            self.enqueue(reading.request)

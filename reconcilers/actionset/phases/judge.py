@@ -41,7 +41,6 @@ LOG_LOST: Final = (
     "pod {pod} has done its work, but its log cannot be read, and its outputs are lost: {why}"
 )
 NO_OUTPUTS: Final = "pod {pod} has done its work, but {why}"
-LAST_LINES: Final = "{cause}; the last lines of its log:\n{lines}"
 
 
 @frozen
@@ -92,12 +91,13 @@ def result_of(pod: str, main: str, end: Ended, log: Log | Lost | None) -> PodRes
     """
     printed = log.printed if isinstance(log, Log) else None
     if not end.succeeded:
-        failure = end.cause
-        if printed is not None and printed.tail:
-            failure = LAST_LINES.format(cause=end.cause, lines="\n".join(printed.tail))
         of_main = printed is not None and end.container == main
-        outputs = printed.outputs if printed is not None and of_main else {}
-        return PodResult(outputs, failure=failure, exit_code=end.exit_code)
+        return PodResult(
+            printed.outputs if printed is not None and of_main else {},
+            cause=end.cause,
+            tail=() if printed is None else printed.tail,
+            exit_code=end.exit_code,
+        )
     if printed is None:
         why = log.why if isinstance(log, Lost) else ""
         return PodResult({}, problem=LOG_LOST.format(pod=pod, why=why), exit_code=end.exit_code)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from reconcilers.actionset.function import Step
 
+LAST_LINES: Final = "{cause}; the last lines of its log:\n{lines}"
+
 #: In a specification, in place of the name of the Secret that the pod owns.
 OWN_SECRET: Final = "own-secret.actionset.cr.kanister.io"  # noqa: S105 - a name
 
@@ -58,17 +60,25 @@ class PodResult:
 
     Args:
         outputs: What its main container has put out, whether or not the pod has succeeded.
-        failure: Why the pod has failed, the cause first, with the last lines of the log; empty if
-            it has succeeded.
+        cause: Why the pod has failed; empty if it has succeeded.
+        tail: The last lines of the log of the container that has failed.
         problem: Why the outputs cannot be relied on although it may have succeeded; empty if they
             can.
         exit_code: Of the container that decided; None if it is not known.
     """
 
     outputs: Mapping[str, str]
-    failure: str = ""
+    cause: str = ""
+    tail: tuple[str, ...] = ()
     problem: str = ""
     exit_code: int | None = None
+
+    @property
+    def failure(self) -> str:
+        """Why the pod has failed, the cause first, with the last lines; empty if it has not."""
+        if not self.cause or not self.tail:
+            return self.cause
+        return LAST_LINES.format(cause=self.cause, lines="\n".join(self.tail))
 
 
 def outputs_of_log(result: PodResult) -> Step:

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 LAST_SECONDS: Final = 10.0
 #: Seconds from the end of a follow to the news that its container has ended.
 NEWS_SECONDS: Final = 10.0
-#: Seconds after which somebody is to look whether a log is still followed.
-LOOK_SECONDS: Final = 30.0
+#: Seconds after which somebody is to look whether a log is still followed: a follow that has ended
+#: in good order wakes nobody, since as a rule the news of the container's end does.
+LOOK_SECONDS: Final = 300.0
 #: Seconds from a failure to the next try: at first, doubled each time, and at most.
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 30.0

@@ -14,13 +14,17 @@ from typing import Final
 
 from attrs import frozen
 
-from reconcilers.actionset.phases.outputs import Collector, Printed
+from reconcilers.actionset.phases.outputs import TAIL_LINES, Collector, Printed
+from reconcilers.datafunctions.outputs import MARKER
 
 # As a kubelet writes it before each line: RFC 3339, always with nine digits of the second, in the
 # zone of the container runtime (kubernetes pkg/kubelet/types, RFC3339NanoFixed).
 _STAMP: Final = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
 _LONGEST_STAMP: Final = len("2006-01-02T15:04:05.999999999+00:00")
 _NANOSECONDS: Final = 10**9
+_MARKER: Final = MARKER.encode()
+# Of a piece without outputs only the last lines count, for an error; some of them are empty.
+_KEPT_LINES: Final = 8 * TAIL_LINES
 
 
 def _looks_like_stamp(stamp: bytes | bytearray) -> bool:
@@ -39,6 +43,16 @@ def nanoseconds(stamp: bytes) -> int:
     seconds, fraction, zone = parts.groups()
     when = datetime.fromisoformat((seconds + zone).decode())
     return int(when.timestamp()) * _NANOSECONDS + int((fraction or b"0").ljust(9, b"0"))
+
+
+def _last_lines(text: bytes) -> bytes:
+    """Return the end of a text: so many lines, and what follows the last of them."""
+    at = len(text)
+    for _ in range(_KEPT_LINES + 1):
+        at = text.rfind(b"\n", 0, at)
+        if at < 0:
+            return text
+    return text[at + 1 :]
 
 
 class NoLog(Exception):
@@ -100,11 +114,13 @@ class TimedLog:
             NoLog: The first line has no time.
         """
         self.size += len(piece)
-        *whole, rest = piece.split(b"\n")
-        for part in whole:
-            self._add(part)
-            self._end_line()
-        self._add(rest)
+        end = piece.find(b"\n") + 1
+        if end and self._begun and self._known_until is None and _MARKER not in piece:
+            # To look at each line of a talkative program would cost the other threads.
+            self._feed(piece[:end])
+            self._feed(_last_lines(piece[end:]))
+        else:
+            self._feed(piece)
 
     def end(self) -> Log:
         """Return what the log says.
@@ -117,6 +133,13 @@ class TimedLog:
         # An opening without a line, where there was one before, is a new file.
         rotated = self._rotated or (not self._begun and self.first is not None)
         return Log(self._collector.end(), rotated)
+
+    def _feed(self, piece: bytes) -> None:
+        *whole, rest = piece.split(b"\n")
+        for part in whole:
+            self._add(part)
+            self._end_line()
+        self._add(rest)
 
     def _add(self, part: bytes) -> None:
         if not self._in_text:

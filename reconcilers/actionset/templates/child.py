@@ -9,6 +9,7 @@ import resource
 import select
 import struct
 import subprocess
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 from attrs import define, field, frozen
@@ -18,7 +19,6 @@ from reconcilers.actionset.templates.errors import NoAnswer, RendererUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from controller.clock import Clock
 
@@ -36,8 +36,15 @@ _END_SECONDS: Final = 1.0
 #: A renderer is replaced when it has used this part of its CPU time.
 _WORN: Final = 0.5
 
+#: The part of a request's time for which one must have had the CPU to be at fault itself.
+_AT_WORK: Final = 0.1
+
 CANNOT_START: Final = "{program} cannot be started: {cause}"
 TOO_SLOW: Final = "it took longer than {seconds:g} s and was stopped"
+STARVED: Final = (
+    "the renderer of templates had the CPU for {used:.1f} s within {seconds:g} s: give this "
+    "controller more"
+)
 TOO_LARGE: Final = "it needed more than {mib:.0f} MiB of memory and was stopped"
 TOO_DEEP: Final = "it calls itself without end and was stopped"
 REQUEST_TOO_LARGE: Final = "it and its parameters have more than {mib:.0f} MiB"
@@ -150,9 +157,10 @@ class RendererProcess:
 
         Raises:
             NoAnswer: It has ended, or was ended by a limit; or the request is beyond one.
+            RendererUnavailable: It was too slow because it has got too little CPU time.
         """
         try:
-            document = json.dumps(request, ensure_ascii=False).encode()
+            document = json.dumps(request).encode()
         except RecursionError as error:
             raise NoAnswer(REQUEST_TOO_DEEP, limit=True) from error
         if len(document) > self._limits.request_bytes:
@@ -207,7 +215,7 @@ class RendererProcess:
         rest, answer = memoryview(request), bytearray()
         while (size := _size(answer)) is None or len(answer) < size:
             if deadline.expired:
-                raise NoAnswer(TOO_SLOW.format(seconds=self._limits.seconds), limit=True)
+                raise self._late()
             for descriptor, _ in poll.poll(deadline.remaining() * 1000.0):
                 if descriptor == stdout:
                     answer += self._read(stdout)
@@ -233,6 +241,14 @@ class RendererProcess:
             return 0
         except OSError as error:
             raise self._ended() from error
+
+    def _late(self) -> NoAnswer | RendererUnavailable:
+        """Return why there is no answer in time: it works without end, or is kept from work."""
+        seconds = self._limits.seconds
+        used = _cpu_seconds(self._process.pid) - self._cpu_seconds
+        if used < seconds * _AT_WORK:
+            return RendererUnavailable(STARVED.format(used=used, seconds=seconds))
+        return NoAnswer(TOO_SLOW.format(seconds=seconds), limit=True)
 
     def _listen(self) -> bool:
         """Read what it says on standard error, and keep the beginning.
@@ -268,6 +284,17 @@ def _limit(pid: int, limits: Limits) -> None:
         (resource.RLIMIT_CORE, 0),
     ):
         resource.prlimit(pid, what, (most, most))
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Return the time that a process has used, 0.0 if it is gone."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return 0.0
+    # Behind the name in parentheses, see proc(5): user and system time.
+    user, system = text.rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def _unavailable(program: Path, error: OSError) -> RendererUnavailable:

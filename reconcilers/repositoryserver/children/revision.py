@@ -28,7 +28,12 @@ def revision_hash(server: RepositoryServer, inputs: ServerInputs) -> str:
     Raises:
         InvalidInput: The override of the pod changes what the server depends on.
     """
-    content = {"secret": inputs.secret_data(), "pod": pod_spec(server, inputs, "")}
+    content: dict[str, Any] = {
+        "secret": inputs.secret_data(),
+        "pod": pod_spec(server, inputs, ""),
+    }
+    if server.restart:
+        content["restart"] = server.restart
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[: names.HASH_LENGTH]
 

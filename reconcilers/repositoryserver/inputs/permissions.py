@@ -51,6 +51,12 @@ NO_SETTINGS_ACCOUNT: Final = (
     "whoever runs the controller correct the name"
 )
 
+REASON_IMAGE: Final = "ImageNotAllowed"
+IMAGE_NOT_ALLOWED: Final = (
+    "spec.server.image is not allowed: an image can read all that the pod is given; remove it, or "
+    "have whoever runs the controller set --pod-override=any"
+)
+
 REASON_METADATA: Final = "PodMetadataNotAllowed"
 METADATA_NOT_ALLOWED: Final = "{field} has {key}, which is never allowed: {why}; remove it"
 WHY_SELECTED: Final = "the controller's own objects are found by it"
@@ -95,6 +101,8 @@ class Permissions:
             InvalidInput: It does, or its account does not exist.
         """
         _check_metadata(server)
+        if server.image and self._mode != allowed.ANY:
+            raise InvalidInput(REASON_IMAGE, IMAGE_NOT_ALLOWED)
         overrides.refuse_powers(server.pod.override, is_root=api.run_as_user(server) == 0)
         rules = allowed.of_server(names.CONTAINER)
         allowed.check(server.pod.override, mode=self._mode, rules=rules)

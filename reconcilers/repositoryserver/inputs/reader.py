@@ -239,7 +239,7 @@ class InputReader:
             password=secrets.repository_password(read(server.password, secrets.TYPE_PASSWORD)),
             admin=secrets.admin(read(server.admin, secrets.TYPE_ADMIN)),
             certificate=certificates.server_certificate(read(_tls(server), secrets.TYPE_TLS)),
-            image=self._settings.image,
+            image=server.image or self._settings.image,
             defaults=self._settings.pod,
         )
 

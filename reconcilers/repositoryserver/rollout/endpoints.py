@@ -31,12 +31,18 @@ def is_ready(slices: Iterable[Mapping[str, Any]], pod: Mapping[str, Any]) -> boo
     """Return whether one of a Service's slices has a ready endpoint for a pod."""
     uid = pod["metadata"]["uid"]
     return any(
-        (endpoint.get("targetRef") or {}).get("uid") == uid
-        # Left out it means that nobody knows, and is to be taken for yes.
-        and (endpoint.get("conditions") or {}).get("ready") is not False
+        (endpoint.get("targetRef") or {}).get("uid") == uid and may_be_ready(endpoint)
         for one in slices
         for endpoint in one.get("endpoints") or ()
     )
+
+
+def may_be_ready(endpoint: Mapping[str, Any]) -> bool:
+    """Return whether an endpoint is ready, as far as its slice says.
+
+    A slice that does not say so means that nobody knows, which is to be taken for yes.
+    """
+    return (endpoint.get("conditions") or {}).get("ready") is not False
 
 
 def lag(pod: Mapping[str, Any], now: datetime) -> float:

@@ -51,11 +51,6 @@ class Observed:
     endpoint_slices: tuple[Mapping[str, Any], ...] = ()
 
     @property
-    def is_begun(self) -> bool:
-        """Whether the server has a ReplicaSet or a Service."""
-        return bool(self.revisions or self.selected)
-
-    @property
     def pods(self) -> list[Mapping[str, Any]]:
         """The pods of its revisions."""
         return [pod for revision in self.revisions for pod in revision.pods]

@@ -79,6 +79,7 @@ REASONS: Final[Mapping[str, Kind]] = {
     REASON_READY: Kind.READY,
     **dict.fromkeys(
         (
+            verdict.REASON_PAUSED,
             verdict.REASON_WAITING_FOR_SLOT,
             verdict.REASON_CHANGES_SETTLING,
             verdict.REASON_WAITING_FOR_SECRET,
@@ -142,6 +143,7 @@ REASONS: Final[Mapping[str, Kind]] = {
             "PointInTimeUnsupported",
             "InvalidPodOverride",
             "PodMetadataNotAllowed",
+            "ImageNotAllowed",
             "ServiceAccountMissing",
             "ServiceAccountNotAllowed",
             "PodRefused",

@@ -8,7 +8,9 @@ from controller.cache.informer import Handler
 from controller.handler import (
     Change,
     EnqueueRequests,
+    all_of,
     any_change,
+    content_changed,
     enqueue_owner,
     enqueue_self,
     not_own_creation,
@@ -128,6 +130,26 @@ def test_predicates(change: Change, *, any_: bool, not_written: bool, not_create
     assert any_change(change) is any_
     assert not_own_write(change) is not_written
     assert not_own_creation(change) is not_created
+
+
+@pytest.mark.parametrize(
+    ("change", "changed"),
+    [
+        pytest.param(Change(None, SAME), True, id="it is new"),
+        pytest.param(Change(SAME, None), True, id="it is deleted"),
+        pytest.param(Change(SAME, SAME), True, id="a resync shows it again"),
+        pytest.param(Change(SAME, obj("a", "2")), False, id="only what nobody keeps has changed"),
+        pytest.param(
+            Change(SAME, {**obj("a", "2"), "spec": {}}), True, id="something that is kept has"
+        ),
+    ],
+)
+def test_an_update_that_changes_nothing_that_is_kept_does_not_matter(
+    change: Change, *, changed: bool
+) -> None:
+    assert content_changed(change) is changed
+    assert all_of(any_change, content_changed)(change) is changed
+    assert not all_of(content_changed, not_own_write)(Change(change.old, change.new, own=True))
 
 
 def reference(api_version: str, kind: str, name: str, uid: str = "1") -> Object:

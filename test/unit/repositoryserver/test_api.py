@@ -176,6 +176,9 @@ def test_a_resource_of_the_removed_controller_is_read_whole() -> None:
         pytest.param(
             nested("spec.server.refreshSeconds", 20), "refresh_seconds", 20, id="or more often"
         ),
+        pytest.param({}, "image", "", id="the settings say which image"),
+        pytest.param({}, "restart", "", id="no restart is asked for"),
+        pytest.param({}, "paused", False, id="and it is not paused"),
         pytest.param({}, "service_account_name", "", id="the namespace's service account"),
         pytest.param({}, "self_signed", False, id="the certificate is the user's"),
         pytest.param({}, "pod", api.PodSettings(), id="nothing is said of the pod"),

@@ -62,17 +62,22 @@ def test_a_server_without_a_status_is_kept_as_it_is() -> None:
     assert informers.trim_server(objects.merged(server, {})) == server
 
 
-def test_a_cached_endpoint_slice_tells_of_pods_and_no_addresses() -> None:
-    endpoint: Object = {
+def test_a_cached_endpoint_slice_names_the_pods_that_are_ready_and_no_addresses() -> None:
+    ready: Object = {
         "addresses": ["10.0.0.1"],
         "conditions": {"ready": True},
         "targetRef": {"uid": "1"},
     }
+    other: Object = {**ready, "conditions": {"ready": False}, "targetRef": {"uid": "2"}}
+    unknown: Object = {"targetRef": {"uid": "3"}}
     metadata: Object = {"name": "files-abcde", "namespace": "backup"}
+    counted: Object = {**metadata, "generation": 2, "annotations": {"changed": "now"}}
 
-    assert informers.trim_slice({"metadata": metadata, "endpoints": [endpoint], "ports": []}) == {
+    assert informers.trim_slice(
+        {"metadata": counted, "endpoints": [ready, other, unknown], "ports": []}
+    ) == {
         "metadata": metadata,
-        "endpoints": [{"conditions": {"ready": True}, "targetRef": {"uid": "1"}}],
+        "endpoints": [{"targetRef": {"uid": "1"}}, {"targetRef": {"uid": "3"}}],
     }
     assert informers.trim_slice({"metadata": metadata, "endpoints": None})["endpoints"] == []
 

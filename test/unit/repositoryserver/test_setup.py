@@ -14,7 +14,7 @@ from fakes.clock import FakeClock
 from fakes.operator import FakeOperator, queued
 from fakes.recorder import FakeRecorder
 from reconcilers import resources
-from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver import api, informers
 from reconcilers.repositoryserver import setup as subject
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
@@ -170,8 +170,9 @@ def test_a_child_that_a_reconcile_has_made_wakes_nobody_until_it_changes(
     made.operator.informers.written(resource, obj(1))
 
     assert made.woken_by(resource, obj(1)) == set()
-    made.operator.informers.written(resource, obj(2))
-    assert made.woken_by(resource, obj(2)) == {FILES}, "what it changes on a child does"
+    changed = objects.merged(obj(2), {"metadata": {"labels": {"app": "files"}}})
+    made.operator.informers.written(resource, changed)
+    assert made.woken_by(resource, changed) == {FILES}, "what it changes on a child does"
     made.operator.shown(resource).show_deletion(obj(3))
     assert made.woken_by(resource) == {FILES}
 
@@ -189,6 +190,7 @@ def pod(version: int, **metadata: Any) -> Object:
     return result
 
 
+SCHEDULED = {"conditions": [{"type": "PodScheduled", "status": "True"}]}
 #: Of a pod without the label of its server.
 UNNAMED = {names.LABEL_MANAGED_BY: names.MANAGER}
 
@@ -207,11 +209,21 @@ UNNAMED = {names.LABEL_MANAGED_BY: names.MANAGER}
     ],
 )
 def test_a_pod_wakes_the_resource(made: SetUp, shown: Object) -> None:
+    """One that was only just made does not: the scheduler is about to change it."""
     made.woken_by(api.REPOSITORY_SERVERS, server(1))
     made.operator.informers.written(resources.REPLICA_SETS, obj(2, REVISION))
     made.woken_by(resources.REPLICA_SETS, obj(2, REVISION))
 
-    assert made.woken_by(resources.PODS, shown) == {FILES}
+    assert made.woken_by(resources.PODS, shown) == set()
+    later = {"metadata": {"resourceVersion": "4"}, "status": SCHEDULED}
+    scheduled = objects.merged(shown, later)
+    assert made.woken_by(resources.PODS, scheduled) == {FILES}
+
+
+def test_a_pod_that_is_there_at_the_start_wakes_the_resource(made: SetUp) -> None:
+    made.woken_by(api.REPOSITORY_SERVERS, server(1))
+
+    assert made.woken_by(resources.PODS, {**pod(3), "status": SCHEDULED}) == {FILES}
 
 
 @pytest.mark.parametrize("name", ["files", "files.backup.example", "f" * 60])
@@ -220,6 +232,7 @@ def test_a_pod_that_nobody_owns_wakes_whoever_can_delete_it(made: SetUp, name: s
     prefix = names.versioned_prefix(name)
     generated = f"{prefix}-0123456789-"
     left = pod(3, labels=UNNAMED, ownerReferences=None, generateName=generated)
+    left["status"] = SCHEDULED
     made.woken_by(api.REPOSITORY_SERVERS, server(1, name))
 
     assert made.woken_by(resources.PODS, left) == {Request("backup", name)}
@@ -230,22 +243,114 @@ def test_a_pod_that_nobody_owns_wakes_whoever_can_delete_it(made: SetUp, name: s
     assert names.versioned_prefix(request.name) == prefix
 
 
-def test_a_service_that_a_reconcile_has_made_wakes_its_owner(made: SetUp) -> None:
-    """An EndpointSlice that was seen before its Service woke nobody."""
-    made.operator.informers.written(resources.SERVICES, obj(1))
-
-    assert made.woken_by(resources.SERVICES, obj(1)) == {FILES}
+SERVICE = "repo-server-files"
 
 
-def test_an_endpoint_slice_wakes_the_owner_of_its_service(made: SetUp) -> None:
-    made.woken_by(resources.SERVICES, obj(1, "repo-server-files"))
-    endpoint_slice = obj(2, "slice")
-    endpoint_slice["metadata"] |= {
+@pytest.mark.parametrize(
+    ("seen_before", "woken"),
+    [
+        pytest.param([], set(), id="no EndpointSlice was: it routes nowhere yet"),
+        pytest.param([False], set(), id="one without a pod that is ready was"),
+        pytest.param([True], {FILES}, id="one with a ready pod was, and woke nobody"),
+    ],
+)
+def test_a_service_that_a_reconcile_has_made_wakes_its_owner_if_it_routes_already(
+    made: SetUp, seen_before: list[bool], woken: set[Request]
+) -> None:
+    for ready in seen_before:
+        made.woken_by(resources.ENDPOINT_SLICES, endpoint_slice(2, endpoint(ready=ready)))
+    made.operator.informers.written(resources.SERVICES, obj(1, SERVICE))
+
+    assert made.woken_by(resources.SERVICES, obj(1, SERVICE)) == woken
+    assert made.woken_by(resources.SERVICES, obj(2, SERVICE)) == {FILES}, "others change it"
+
+
+def endpoint_slice(version: int, *endpoints: Object) -> Object:
+    """Return an EndpointSlice of the Service of FILES, as its controller counts and dates it."""
+    metadata = {
         "labels": {"kubernetes.io/service-name": "repo-server-files"},
+        "annotations": {"endpoints.kubernetes.io/last-change-trigger-time": f"at {version}"},
+        "generation": version,
         "ownerReferences": [],
     }
+    found: Object = objects.merged(obj(version, "slice"), {"metadata": metadata})
+    return informers.trim_slice({**found, "endpoints": list(endpoints)})
 
-    assert made.woken_by(resources.ENDPOINT_SLICES, endpoint_slice) == {FILES}
+
+def endpoint(*, ready: bool) -> Object:
+    return {"targetRef": {"uid": "pod"}, "conditions": {"ready": ready}}
+
+
+def replica_set(version: int, **status: Any) -> Object:
+    found = {**obj(version, REVISION), "spec": {"replicas": 1}, "status": status}
+    return informers.trim_replica_set(found)
+
+
+REFUSED = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}
+
+
+@pytest.mark.parametrize(
+    ("resource", "before", "after", "woken"),
+    [
+        pytest.param(
+            resources.ENDPOINT_SLICES,
+            None,
+            endpoint_slice(2, endpoint(ready=False)),
+            set(),
+            id="a slice is new, and nobody can connect",
+        ),
+        pytest.param(
+            resources.ENDPOINT_SLICES,
+            None,
+            endpoint_slice(2, endpoint(ready=True)),
+            {FILES},
+            id="a slice is new, with a ready pod",
+        ),
+        pytest.param(
+            resources.ENDPOINT_SLICES,
+            endpoint_slice(2, endpoint(ready=True)),
+            endpoint_slice(3, endpoint(ready=False)),
+            {FILES},
+            id="the pod of a slice is not ready any more",
+        ),
+        pytest.param(
+            resources.ENDPOINT_SLICES,
+            endpoint_slice(2),
+            endpoint_slice(3, endpoint(ready=False)),
+            set(),
+            id="a slice has a pod that is not ready: nobody can connect",
+        ),
+        pytest.param(
+            resources.ENDPOINT_SLICES,
+            endpoint_slice(2, endpoint(ready=False)),
+            endpoint_slice(3, endpoint(ready=True)),
+            {FILES},
+            id="the pod of a slice becomes ready",
+        ),
+        pytest.param(
+            resources.REPLICA_SETS,
+            replica_set(2, replicas=0),
+            replica_set(3, replicas=1, readyReplicas=1),
+            set(),
+            id="a ReplicaSet counts pods that wake for themselves",
+        ),
+        pytest.param(
+            resources.REPLICA_SETS,
+            replica_set(2, replicas=0),
+            replica_set(3, replicas=0, conditions=[REFUSED]),
+            {FILES},
+            id="a ReplicaSet may not make its pod",
+        ),
+    ],
+)
+def test_a_child_wakes_its_owner_by_what_is_read_of_it(
+    made: SetUp, resource: Resource, before: Object | None, after: Object, woken: set[Request]
+) -> None:
+    made.woken_by(resources.SERVICES, obj(1, "repo-server-files"))
+    if before is not None:
+        made.woken_by(resource, before)
+
+    assert made.woken_by(resource, after) == woken
 
 
 def test_a_secret_wakes_who_names_it_even_if_a_reconcile_has_made_it(made: SetUp) -> None:

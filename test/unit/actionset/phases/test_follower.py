@@ -13,7 +13,7 @@ from controller.stop import Stop
 from fakes.clock import STUCK_AFTER, FakeClock
 from fakes.phases import REQUEST
 from fakes.podlogs import FakeLogs, Opened, stamped
-from reconcilers.actionset.phases.follower import LONG_LOG, READ_SECONDS, Follower
+from reconcilers.actionset.phases.follower import LONG_LOG, PLACE_SECONDS, READ_SECONDS, Follower
 from reconcilers.actionset.phases.outputs import Printed
 from reconcilers.actionset.phases.reading import (
     LAST_SECONDS,
@@ -171,6 +171,7 @@ def test_a_follow_that_was_cut_is_begun_anew_after_a_pause(world: World) -> None
     world.follow()
     world.go_on()
 
+    assert world.woken == [REQUEST]
     assert world.follow() == Unread("the connection broke", again_after=1.0)
     world.clock.step(1.0)
     world.follow()
@@ -267,7 +268,7 @@ class TestRotation:
     """A node throws away the beginning of a long log."""
 
     def test_the_first_line_of_a_long_one_is_to_be_remembered(self, world: World) -> None:
-        world.logs.expect(stamped("x" * LONG_LOG))
+        world.logs.expect(stamped("x" * LONG_LOG), stamped("y"), stamped("z"))
         world.follow()
         assert world.follower.first_line(SOURCE) is None
         world.go_on()
@@ -275,6 +276,7 @@ class TestRotation:
         first = world.follower.first_line(SOURCE)
 
         assert first == nanoseconds(b"2026-01-01T00:00:00Z")
+        assert world.woken == [REQUEST], "once, and not at each piece of it"
 
     def test_that_of_a_short_one_is_not(self, world: World) -> None:
         world.logs.expect(stamped("one"))
@@ -300,7 +302,7 @@ class TestPlaces:
         world = World(max_followed=1)
         world.follow()
 
-        assert world.follow(self.OTHER) == Unread(again_after=LOOK_SECONDS)
+        assert world.follow(self.OTHER) == Unread(again_after=PLACE_SECONDS)
         assert world.read(self.OTHER) == Unread()
         world.go_on()
 

@@ -153,7 +153,7 @@ class TestMeanwhile:
         world.client.taken()
         world.logs.expect(stamped("one"))
 
-        assert world.advance() == Running(again_after=30.0)
+        assert world.advance() == Running(again_after=300.0)
         world.read_logs()
 
         assert world.logs.opened == [Opened(APP, NAME, "container", follow=True)]

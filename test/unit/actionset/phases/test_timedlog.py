@@ -153,3 +153,27 @@ def test_it_knows_how_long_the_present_opening_is() -> None:
         log.feed(lines(1))
 
     assert log.size == len(lines(1))
+
+
+@pytest.mark.parametrize("size", [100, 5_000, 65_536])
+def test_of_a_talkative_program_the_outputs_and_the_last_lines_are_kept(size: int) -> None:
+    """Of pieces without an output only the last lines are looked at."""
+    talk = b"".join(
+        b"2026-01-01T00:%02d:%02d.000000000Z line %d\n" % (*divmod(number, 60), number)
+        for number in range(3000)
+    )
+    output = b'2026-01-01T01:00:00Z ###Phase-output###: {"key":"a","value":"b"}\n'
+    content = talk + output + talk.replace(b"T00:", b"T02:") + talk[:30]
+    log = TimedLog()
+    log.open()
+    for start in range(0, len(content), size):
+        log.feed(content[start : start + size])
+
+    assert log.size == len(content)
+    assert log.end().printed == Printed({"a": "b"}, words(*range(2990, 3000)))
+    log.open()
+    log.feed(b"2026-01-01T02:49:59Z line 2999\n2026-01-01T03:00:00Z more\n")
+
+    result = log.end()
+    assert result.printed.tail[-2:] == ("line 2999", "more"), "each line once"
+    assert not result.rotated, "the last line is known, whatever was skipped"

@@ -51,8 +51,8 @@ def child(program: Path) -> Iterator[RendererProcess]:
     [
         pytest.param(
             "{{ range until 1000000 }}{{ range until 1000000 }}{{ end }}{{ end }}",
-            Limits(seconds=0.5),
-            "it took longer than 0.5 s and was stopped",
+            Limits(seconds=1.0),
+            "it took longer than 1 s and was stopped",
             id="a loop without end",
         ),
         pytest.param(
@@ -226,6 +226,16 @@ def test_one_that_does_not_answer_is_tried_twice(tmp_path: Path, script: str, me
 
     assert len(starts.started) == 2
     renderer.close()
+
+
+def test_one_that_is_kept_from_work_is_no_fault_of_the_template(program: Path) -> None:
+    child = RendererProcess.start(program, Limits(seconds=0.2), SystemClock())
+    os.kill(child.pid, signal.SIGSTOP)
+
+    with pytest.raises(RendererUnavailable, match=r"had the CPU for 0\.\d s within 0\.2 s"):
+        child.ask(ASK)
+
+    assert not child.usable
 
 
 def test_one_that_cannot_be_started_is_no_fault_of_the_template(tmp_path: Path) -> None:

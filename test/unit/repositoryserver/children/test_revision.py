@@ -150,6 +150,7 @@ class TestDigest:
             pytest.param(
                 {"server": {"podOverride": {"priorityClassName": "high"}}}, id="its override"
             ),
+            pytest.param({"server": {"restart": "now"}}, id="a restart that is asked for"),
         ],
     )
     def test_and_of_what_the_resource_says_about_the_process(self, spec: Object) -> None:
@@ -178,6 +179,7 @@ class TestDigest:
             pytest.param(of_pod(podAnnotations={"note": "b"}), id="the pod's annotations"),
             pytest.param(of_pod(drainSeconds=0), id="how long a replaced pod serves on"),
             pytest.param(of_pod(podOverride={}), id="an override that overrides nothing"),
+            pytest.param({"spec": {"paused": False}}, id="a server that is not paused"),
             pytest.param(
                 {"spec": {"repository": {"passwordSecretRef": {"name": "other"}}}},
                 id="another Secret with the same contents",

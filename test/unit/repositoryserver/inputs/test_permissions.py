@@ -114,6 +114,18 @@ def test_the_settings_say_which_overrides_are_taken() -> None:
         check(settings, mode=allowed.OFF)
 
 
+@pytest.mark.parametrize("mode", [allowed.RESTRICTED, allowed.OFF])
+def test_an_image_is_taken_where_every_override_is(mode: str) -> None:
+    settings: Object = {"image": "registry.example/kopia:0.23.1"}
+
+    check(settings, mode=allowed.ANY)
+    with pytest.raises(InvalidInput) as refusal:
+        check(settings, mode=mode)
+
+    assert refusal.value.reason == "ImageNotAllowed"
+    assert "spec.server.image is not allowed" in refusal.value.message
+
+
 @pytest.mark.parametrize(
     ("settings", "accounts", "reason", "message"),
     [

@@ -230,7 +230,7 @@ class TestServersThatAreGone:
     def test_a_namesake_starts_its_own(self, loading: World) -> None:
         recreated = objects.merged(loading.server(), {"metadata": {"uid": "another"}})
         loading.api.put(api.REPOSITORY_SERVERS, recreated)
-        loading.reconcile_once()
+        loading.reconcile()
 
         assert loading.run_commands() == []
         assert loading.kopia.ran() == []

@@ -292,10 +292,10 @@ def test_what_a_deleted_namesake_has_left_is_waited_for(world: World) -> None:
 def test_a_server_is_not_ready_by_the_service_of_a_deleted_namesake(world: World) -> None:
     former = api.parse(objects.repository_server({"metadata": {"uid": "uid-of-a-namesake"}}))
     world.api.put(resources.SERVICES, network.service(former, names.NO_HASH))
-    world.reconcile_once()
+    world.reconcile()
     world.kubelet(world.pod(), objects.serving())
 
-    world.reconcile_once()
+    world.reconcile()
 
     assert world.condition("Ready")[0] == "False"
 

@@ -56,10 +56,10 @@ class TestNothing:
         """The certificate is the one that clients see."""
         world.edit({"publish": {"connection": {}, "kanisterProfile": {}}})
 
-        world.reconcile_once()
+        world.reconcile()
         assert not there(world, CONNECTION)
 
-        world.reconcile_once()
+        world.reconcile()
         assert there(world, CONNECTION)
         assert len(profiles(world)) == 1
 

@@ -8,6 +8,7 @@ from attrs import evolve
 
 from controller.reconcile import Request
 from fakes import objects
+from reconcilers.pods import allowed
 from reconcilers.repositoryserver.children import names
 from reconcilers.settings import PodDefaults, StorageDefaults
 
@@ -27,6 +28,17 @@ def test_changed_settings_bring_up_another_pod_beside_the_one_that_serves(settle
     template = settled.replica_set_of(new)["spec"]["template"]
     assert template["spec"]["priorityClassName"] == "high"
     assert settled.selected() == names.hash_of(before)
+
+
+def test_the_image_of_a_resource_counts_more_than_that_of_the_settings(settled: World) -> None:
+    settled.pod_override = allowed.ANY
+    settled.restart()
+    settled.edit({"server": {"image": "registry.example/kopia:next"}})
+
+    settled.begin_revision()
+
+    images = {pod["spec"]["containers"][0]["image"] for pod in settled.pods()}
+    assert images == {objects.IMAGE, "registry.example/kopia:next"}
 
 
 def test_they_wait_for_a_slot_as_any_other_change_does(settled: World) -> None:

@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from controller.conditions import timestamp
-from controller.reconcile import Result
 from fakes import objects
 from fakes.apiclient import Action
 from fakes.world import READ_INPUTS, READ_PASSWORDS, SERVICE, USER, USERS_SECRET, WRITE_STATUS
-from reconcilers import resources
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.reconciler import POD_FIRST_SECONDS
 from reconcilers.repositoryserver.rollout import endpoints
 from reconcilers.repositoryserver.status import patience
 from reconcilers.repositoryserver.status.stages import NEXT_STAGE_PAUSE_SECONDS, STAGE_PAUSE_SECONDS
@@ -36,18 +33,6 @@ def test_a_new_server_gets_its_children_in_the_order_of_their_need(world: World)
     ]
     assert world.selected() == names.hash_of(world.pod())
     assert world.recorder.lines() == [f"Normal RevisionCreated: created ReplicaSet {revision}"]
-
-
-def test_a_new_server_lets_the_pods_of_others_go_before_its_service(world: World) -> None:
-    result = world.reconcile_once()
-
-    assert world.api.store(resources.SERVICES).list() == []
-    assert result == Result(requeue_after=POD_FIRST_SECONDS, priority=0)
-    world.api.taken()
-
-    # Whoever comes after, were it a process that was started anew.
-    world.reconcile_once()
-    assert world.api.taken() == [Action("apply", "services", SERVICE)]
 
 
 def test_a_new_server_starts_with_its_users(world: World) -> None:

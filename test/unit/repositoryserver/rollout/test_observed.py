@@ -81,18 +81,6 @@ def test_the_pods_beside_one_are_the_others_whoever_made_them() -> None:
     assert observed.beside(SECOND) == [FIRST, LEGACY]
 
 
-@pytest.mark.parametrize(
-    ("observed", "begun"),
-    [
-        pytest.param(Observed(), False, id="nothing is there"),
-        pytest.param(Observed(revisions=(revision(OLD),)), True, id="a ReplicaSet"),
-        pytest.param(Observed(selected=OLD), True, id="a Service"),
-    ],
-)
-def test_a_server_is_begun_with(observed: Observed, *, begun: bool) -> None:
-    assert observed.is_begun is begun
-
-
 def test_the_state_of_a_rollout() -> None:
     changed: dict[str, Any] = {
         "metadata": {"annotations": {names.ANNOTATION_CHANGED: "2026-01-01T00:00:00Z"}}
