@@ -393,7 +393,10 @@ def _deploy(kubectl: Kubectl, images: Images) -> None:
     scene.apply(kubectl, kubectl.render(scene.MANIFESTS / "kanister-crds"))
     what = "waiting for the CRD"
     kubectl.run("wait", "--for=condition=Established", DEFINITION, scene.KUBECTL_TIMEOUT, what=what)
-    rendered = kubectl.render(scene.MANIFESTS / NAME)
+    rendered = [
+        *kubectl.render(scene.MANIFESTS / NAME),
+        *kubectl.render(scene.MANIFESTS / "application"),
+    ]
     for obj in rendered:
         obj["metadata"].setdefault("namespace", scene.NAMESPACE)
     wanted = objects.moved(with_images(rendered, images), scene.NAMESPACE)
