@@ -21,7 +21,6 @@ from reconcilers.repositoryserver.children.secrets import KEY_ADMIN_PASSWORD, KE
 from reconcilers.repositoryserver.rollout import podstatus
 from reconcilers.repositoryserver.status import conditions as status
 from reconcilers.repositoryserver.verdict import STEPS
-from unit.repositoryserver.simulation.actions import BY_HAND
 from unit.repositoryserver.simulation.history import (
     clear,
     name_of,
@@ -29,6 +28,7 @@ from unit.repositoryserver.simulation.history import (
     selected_by,
     server_of,
 )
+from unit.repositoryserver.simulation.tampering import BY_HAND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
