@@ -125,9 +125,9 @@ class History:
         self.reconciles += 1
         self.began_with = self.pods_seen()
         slices = [one for name in NAMES for one in self.slices_seen(f"repo-server-{name}")]
-        self.began_routed = {
-            name for name, pod in self.began_with.items() if endpoints.is_ready(slices, pod)
-        }
+        # The endpoints may have a pod before its ReplicaSet has it again.
+        pods = self._caches.pods.objects()
+        self.began_routed = {name_of(pod) for pod in pods if endpoints.is_ready(slices, pod)}
 
     def note_request(self, sent: Sent) -> None:
         """Remember a request of the controller, before it is carried out."""
