@@ -257,8 +257,7 @@ def _replica_sets(cluster: Cluster, server: Object) -> list[Object]:
 
 def _made_of(cluster: Cluster, pod: Object) -> tuple[str, str, str, str | None]:
     """Return certificate, administrator's password, image and override of a pod."""
-    (owner,) = pod["metadata"]["ownerReferences"]
-    secret = cluster.api.get(resources.SECRETS, objects.NAMESPACE, owner["name"])
+    secret = cluster.api.get(resources.SECRETS, objects.NAMESPACE, names.maker_of(pod))
     snapshot = clear(secret)
     (container,) = pod["spec"]["containers"]
     level = next((one["value"] for one in container["env"] if one["name"] == "LEVEL"), None)

@@ -14,6 +14,7 @@ from reconcilers.repositoryserver import api, servercommands
 from reconcilers.repositoryserver.caches import (
     INDEX_INSTANCE,
     INDEX_OWNER,
+    INDEX_RELEASED,
     INDEX_SERVICE,
     owner_uids,
 )
@@ -159,23 +160,37 @@ class History:
         """Return the pods by name, as the controller's caches have them.
 
         Those of a ReplicaSet that has lost its owner are among them: the pass that adopts it goes
-        on from them.
+        on from them. Those of a deleted namesake's are not: the garbage collector is after them.
         """
+        caches = self._caches
+        uids = (one["metadata"]["uid"] for one in self._replica_sets_seen())
+        found = (pod for uid in uids for pod in caches.pods.by_index(INDEX_OWNER, uid))
+        return {name_of(pod): pod for pod in found}
+
+    def released_seen(self) -> dict[str, Object]:
+        """Return the pods by name that nobody owns, and that such a ReplicaSet takes back."""
+        makers = {name_of(one) for one in self._replica_sets_seen()}
+        released = (
+            pod
+            for name in NAMES
+            for pod in self._caches.pods.by_index(INDEX_RELEASED, names.versioned_prefix(name))
+        )
+        return {name_of(pod): pod for pod in released if names.maker_of(pod) in makers}
+
+    def _replica_sets_seen(self) -> list[Object]:
+        """Return the ReplicaSets that the controller counts, as its caches have them."""
         caches = self._caches
         owned = [
             one
-            for server in self.servers
-            for one in caches.replica_sets.by_index(INDEX_OWNER, server)
+            for server in caches.servers.objects()
+            for one in caches.replica_sets.by_index(INDEX_OWNER, server["metadata"]["uid"])
         ]
         labelled = (
             one
             for name in NAMES
             for one in caches.replica_sets.by_index(INDEX_INSTANCE, names.instance_label(name))
         )
-        orphans = [one for one in labelled if not owner_of(one)]
-        uids = (one["metadata"]["uid"] for one in (*owned, *orphans))
-        found = (pod for uid in uids for pod in caches.pods.by_index(INDEX_OWNER, uid))
-        return {name_of(pod): pod for pod in found}
+        return [*owned, *(one for one in labelled if not owner_of(one))]
 
     def owner_uids_seen(self, resource: Resource, name: str) -> list[str]:
         """Return the uids of an object's owners, as the controller's caches have it."""
@@ -227,9 +242,10 @@ class History:
             if change.new is None and metadata["uid"] not in self.retired:
                 self.lost.add(metadata["name"])
             self.owners[metadata["uid"]] = owner = owner_of(change.obj)
-            # One that was adopted brings its pods along.
+            # One that was adopted brings its pods along, those among them that it is to take back.
             for pod in self.cluster.api.list(resources.PODS):
-                if owner_of(pod) == metadata["uid"]:
+                released = not owner_of(pod) and names.maker_of(pod) == metadata["name"]
+                if released or owner_of(pod) == metadata["uid"]:
                     self.pods.setdefault(owner, set()).add(name_of(pod))
         elif change.resource == resources.SECRETS:
             self._remember_secret(change)

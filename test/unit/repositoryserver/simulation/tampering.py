@@ -59,11 +59,18 @@ def delete_child(cluster: Cluster) -> None:
 
 
 def leave_pods_behind(cluster: Cluster) -> None:
-    """Delete a ReplicaSet but not its pods."""
+    """Delete a ReplicaSet but not its pods, one of a former revision if there is one."""
     found = cluster.api.list(resources.REPLICA_SETS)
     if not found:
         return
-    replica_set = cluster.random.choice(found)
+    # That of the newest is made again, and takes them back.
+    draining = {
+        names.maker_of(pod)
+        for pod in cluster.api.list(resources.PODS)
+        if names.ANNOTATION_DRAIN_UNTIL in (pod["metadata"].get("annotations") or {})
+    }
+    former = [one for one in found if one["metadata"]["name"] in draining]
+    replica_set = cluster.random.choice(former or found)
     cluster.api.remove(resources.REPLICA_SETS, replica_set)
     for pod in cluster.api.list(resources.PODS):
         owners = pod["metadata"].get("ownerReferences") or ()
