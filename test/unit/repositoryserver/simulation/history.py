@@ -77,6 +77,7 @@ class History:
             One that does not answer any more has no sessions to speak of.
         took_over: The uids of pods that a Service has selected while they were Ready.
         owners: The uid of the resource that owns each ReplicaSet, by the uid of that.
+        owner_changed: When that has last changed, in monotonic seconds, by the same.
         versions: The lines of each version of users, in their order.
         users_changed: When a server was last given other users, in monotonic seconds by its name.
         drain_seconds: The time to drain that each server was given, by its name, and since when.
@@ -99,6 +100,7 @@ class History:
     selected: dict[str, float] = field(factory=dict)
     took_over: set[str] = field(factory=set)
     owners: dict[str, str] = field(factory=dict)
+    owner_changed: dict[str, float] = field(factory=dict)
     versions: dict[str, str] = field(factory=dict)
     users_changed: dict[str, float] = field(factory=dict)
     drain_seconds: dict[str, list[tuple[float, int]]] = field(factory=dict)
@@ -215,6 +217,16 @@ class History:
         """Return the EndpointSlices of a Service, as the controller's caches have them."""
         return self._caches.endpoint_slices.by_index(INDEX_SERVICE, service)
 
+    def may_not_be_known(self, pod: Object) -> bool:
+        """Return whether the caches may have missed whose the ReplicaSet of a pod is.
+
+        A resource that was made again does not count what its deleted namesake owns.
+        """
+        changed = self.owner_changed.get(owner_of(pod))
+        return (
+            changed is not None and changed <= self.disturbed and self.now < changed + STALE_SECONDS
+        )
+
     def time_to_drain(self, pod: Object) -> int:
         """Return the shortest time that a pod may be given, by what the controller may know."""
         known_since = self.selected[pod["metadata"]["uid"]] - STALE_SECONDS
@@ -241,7 +253,10 @@ class History:
         elif change.resource == resources.REPLICA_SETS:
             if change.new is None and metadata["uid"] not in self.retired:
                 self.lost.add(metadata["name"])
-            self.owners[metadata["uid"]] = owner = owner_of(change.obj)
+            before, owner = self.owners.get(metadata["uid"]), owner_of(change.obj)
+            self.owners[metadata["uid"]] = owner
+            if before is not None and before != owner:
+                self.owner_changed[metadata["uid"]] = self.now
             # One that was adopted brings its pods along, those among them that it is to take back.
             for pod in self.cluster.api.list(resources.PODS):
                 released = not owner_of(pod) and names.maker_of(pod) == metadata["name"]

@@ -84,7 +84,7 @@ def lets_sessions_end(history: History, sent: Sent) -> str:
     """A Ready pod that clients have reached is left to its sessions for the time to drain."""
     for pod in _taken_away(history, sent):
         selected = history.selected.get(pod["metadata"]["uid"])
-        if selected is None:
+        if selected is None or history.may_not_be_known(pod):
             continue
         since = history.now - selected
         if since < history.time_to_drain(pod) - TOLERANCE:
