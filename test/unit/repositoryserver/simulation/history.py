@@ -77,6 +77,7 @@ class History:
             One that does not answer any more has no sessions to speak of.
         took_over: The uids of pods that a Service has selected while they were Ready.
         owners: The uid of the resource that owns each ReplicaSet, by the uid of that.
+        services_lost: When the Service of a server was last deleted, in monotonic seconds, by name.
         owner_changed: When that has last changed, in monotonic seconds, by the same.
         versions: The lines of each version of users, in their order.
         users_changed: When a server was last given other users, in monotonic seconds by its name.
@@ -87,6 +88,7 @@ class History:
         retired: Uids of the ReplicaSets that the controller has deleted.
         lost: Names of the ReplicaSets that somebody else has deleted.
         began_with: The pods by name, as they were seen when the present pass began.
+        began_released: Those that their ReplicaSets were to take back then.
         began_routed: The names of those that the endpoints had then.
         looked: How much had happened when `since_last_look` was last called.
     """
@@ -100,6 +102,7 @@ class History:
     selected: dict[str, float] = field(factory=dict)
     took_over: set[str] = field(factory=set)
     owners: dict[str, str] = field(factory=dict)
+    services_lost: dict[str, float] = field(factory=dict)
     owner_changed: dict[str, float] = field(factory=dict)
     versions: dict[str, str] = field(factory=dict)
     users_changed: dict[str, float] = field(factory=dict)
@@ -110,6 +113,7 @@ class History:
     retired: set[str] = field(factory=set)
     lost: set[str] = field(factory=set)
     began_with: dict[str, Object] = field(factory=dict)
+    began_released: dict[str, Object] = field(factory=dict)
     began_routed: set[str] = field(factory=set)
     looked: Span = Span()
 
@@ -126,7 +130,7 @@ class History:
 
     def begin_pass(self) -> None:
         self.reconciles += 1
-        self.began_with = self.pods_seen()
+        self.began_with, self.began_released = self.pods_seen(), self.released_seen()
         slices = [one for name in NAMES for one in self.slices_seen(f"repo-server-{name}")]
         # The endpoints may have a pod before its ReplicaSet has it again.
         pods = self._caches.pods.objects()
@@ -227,6 +231,14 @@ class History:
             changed is not None and changed <= self.disturbed and self.now < changed + STALE_SECONDS
         )
 
+    def was_left_unseen(self, pod: Object) -> bool:
+        """Return whether a pod was selected until somebody deleted the Service.
+
+        Until when that was its mark alone says, which comes before.
+        """
+        lost = self.services_lost.get(f"repo-server-{server_of(pod)}")
+        return lost is not None and lost >= self.selected[pod["metadata"]["uid"]]
+
     def time_to_drain(self, pod: Object) -> int:
         """Return the shortest time that a pod may be given, by what the controller may know."""
         known_since = self.selected[pod["metadata"]["uid"]] - STALE_SECONDS
@@ -251,20 +263,27 @@ class History:
                 self.pods.setdefault(uid, set()).add(metadata["name"])
             self._note_pod(change)
         elif change.resource == resources.REPLICA_SETS:
-            if change.new is None and metadata["uid"] not in self.retired:
-                self.lost.add(metadata["name"])
-            before, owner = self.owners.get(metadata["uid"]), owner_of(change.obj)
-            self.owners[metadata["uid"]] = owner
-            if before is not None and before != owner:
-                self.owner_changed[metadata["uid"]] = self.now
-            # One that was adopted brings its pods along, those among them that it is to take back.
-            for pod in self.cluster.api.list(resources.PODS):
-                released = not owner_of(pod) and names.maker_of(pod) == metadata["name"]
-                if released or owner_of(pod) == metadata["uid"]:
-                    self.pods.setdefault(owner, set()).add(name_of(pod))
+            self._remember_replica_set(change)
         elif change.resource == resources.SECRETS:
             self._remember_secret(change)
+        elif change.resource == resources.SERVICES and change.new is None:
+            # The controller deletes none of these.
+            self.services_lost[metadata["name"]] = self.now
         self._remember_selected(change)
+
+    def _remember_replica_set(self, change: Change) -> None:
+        metadata = change.obj["metadata"]
+        if change.new is None and metadata["uid"] not in self.retired:
+            self.lost.add(metadata["name"])
+        before, owner = self.owners.get(metadata["uid"]), owner_of(change.obj)
+        self.owners[metadata["uid"]] = owner
+        if before is not None and before != owner:
+            self.owner_changed[metadata["uid"]] = self.now
+        # One that was adopted brings its pods along, those among them that it is to take back.
+        for pod in self.cluster.api.list(resources.PODS):
+            released = not owner_of(pod) and names.maker_of(pod) == metadata["name"]
+            if released or owner_of(pod) == metadata["uid"]:
+                self.pods.setdefault(owner, set()).add(name_of(pod))
 
     def _note_pod(self, change: Change) -> None:
         name = name_of(change.obj)

@@ -86,6 +86,9 @@ def lets_sessions_end(history: History, sent: Sent) -> str:
         selected = history.selected.get(pod["metadata"]["uid"])
         if selected is None or history.may_not_be_known(pod):
             continue
+        until = plan.drain_until(pod) if history.was_left_unseen(pod) else None
+        if until is not None and history.cluster.clock.now() >= until:
+            continue
         since = history.now - selected
         if since < history.time_to_drain(pod) - TOLERANCE:
             return f"{name_of(pod)} was selected {since:.1f} s ago"
@@ -102,7 +105,8 @@ def moves_to_what_works(history: History, sent: Sent) -> str:
     # By its digest: a label that somebody takes off meanwhile is no matter here.
     digest = sent.body["spec"]["selector"][names.LABEL_HASH]
     # One that its ReplicaSet takes back counts from the moment at which it has its labels again.
-    ready = {**before, **now, **_ready(history.released_seen())}.values()
+    released = _ready({**history.began_released, **history.released_seen()})
+    ready = {**before, **now, **released}.values()
     wanted = [pod for pod in ready if names.hash_of(pod) == digest]
     if not left or selected_by(sent.body, left):
         return ""
