@@ -25,6 +25,10 @@ SAME_NAME: Final = (
 )
 NOTHING: Final = "none"
 
+#: The field of an action, and the name of a deferPhase without one, which Kanister takes: an action
+#: has one at most (pkg/controller/controller.go).
+DEFER_PHASE: Final = "deferPhase"
+
 
 @frozen
 class Phase:
@@ -105,10 +109,12 @@ def parse_action(written: Mapping[str, Any], *, blueprint: str, action: str) -> 
     phases = tuple(
         _phase(spec or {}, f"phases[{index}]", named) for index, spec in enumerate(specs)
     )
-    deferred = written.get("deferPhase")
+    deferred = written.get(DEFER_PHASE)
+    if deferred:
+        deferred = {**deferred, "name": deferred.get("name") or DEFER_PHASE}
     parsed = BlueprintAction(
         phases=phases,
-        defer=_phase(deferred, "deferPhase", named) if deferred else None,
+        defer=_phase(deferred, DEFER_PHASE, named) if deferred else None,
         artifacts=written.get("outputArtifacts") or {},
     )
     seen: set[str] = set()

@@ -10,11 +10,11 @@ import structlog
 
 import controller
 from controller import log
-from controller.errors import ClientError, ConfigError, Forbidden
+from controller.errors import ConfigError
 from controller.manager import RunnableFailed, stop_on_signals
 from controller.operator import Operator
 from controller.rest.kubeconfig import current_namespace, load_api_client
-from reconcilers.actionset.kanister import DEPLOYMENTS, IN_THE_WAY, operators
+from reconcilers.actionset.guard import Guard, KanisterRuns
 from reconcilers.actionset.options import PROGRAM, parse_options
 from reconcilers.actionset.setup import setup
 from reconcilers.actionset.templates.errors import RendererUnavailable
@@ -25,20 +25,12 @@ from reconcilers.flags import EXIT_USAGE
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
-    from controller.stop import Stop
     from reconcilers.actionset.options import Options
     from reconcilers.actionset.templates.renderer import Renderer
 
 EXIT_FAILED: Final = 1
 
-#: Seconds between two tries to ask the API server, before anything runs.
-ASK_SECONDS: Final = 5.0
-
 _log = structlog.get_logger()
-
-
-class KanisterRuns(Exception):
-    """A Kanister operator serves the namespace. The message names it."""
 
 
 def main() -> None:
@@ -57,7 +49,7 @@ def main() -> None:
         program = renderer_path(options.template_renderer, os.environ)
         _log.info("starting", version=controller.__version__, namespace=namespace)
         operator = make_operator(options, namespace, api_client)
-        refuse_beside_kanister(operator, namespace, stop)
+        Guard(operator.client, namespace, operator.clock).wait_clear(stop)
     except (ConfigError, KanisterRuns, RendererUnavailable) as error:
         # A parser of YAML speaks in several lines.
         sys.stderr.write(f"{PROGRAM}: {' '.join(str(error).split())}\n")
@@ -123,29 +115,3 @@ def make_operator(
         health_address=options.health_probe_bind_address,
         **seams,
     )
-
-
-def refuse_beside_kanister(operator: Operator, namespace: str, stop: Stop) -> None:
-    """Return if no Kanister operator serves the namespace, or if that cannot be found out.
-
-    Args:
-        operator: Asks, for as long as the API server does not answer.
-        namespace: The namespace to serve.
-        stop: Ends this.
-
-    Raises:
-        KanisterRuns: One does.
-    """
-    while not stop.is_set():
-        try:
-            found = operator.client.list(DEPLOYMENTS, namespace)["items"]
-        except Forbidden as error:
-            _log.warning("cannot tell whether a Kanister operator runs here", error=str(error))
-            return
-        except ClientError as error:
-            _log.warning("waiting for the API server", error=str(error))
-            operator.clock.wait_event(stop, ASK_SECONDS)
-            continue
-        for name in operators(found):
-            raise KanisterRuns(IN_THE_WAY.format(name=name, namespace=namespace))
-        return

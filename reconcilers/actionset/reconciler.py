@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from attrs import frozen
 
-from controller.errors import AlreadyExists, Conflict
+from controller.errors import AlreadyExists, ApiError, Conflict
 from controller.events import WARNING
 from controller.reconcile import Result
 from reconcilers.actionset import memo
@@ -20,7 +20,7 @@ from reconcilers.actionset.api import (
     FINALIZER_RUNNING,
     State,
 )
-from reconcilers.actionset.engine import notes
+from reconcilers.actionset.engine import notes, refusals, unstorable
 from reconcilers.actionset.engine.advance import Advancer
 from reconcilers.actionset.engine.begin import Beginner
 from reconcilers.actionset.engine.claims import Claimer, is_claimable
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from controller.clock import Deadline
     from controller.reconcile import Request
     from controller.resource import Object
+    from reconcilers.actionset.engine.advance import Advanced
     from reconcilers.actionset.engine.cleanup import Released
     from reconcilers.actionset.engine.collaborators import Cache, Parameters, Recorder
     from reconcilers.actionset.engine.notes import Note
@@ -210,7 +211,7 @@ class ActionSetReconciler:
         advanced = self._advancer.advance(situation, released.memos)
 
         # d. Store what came of it, then tell.
-        obj = self._writer.write(obj, advanced.desired, deadline)
+        obj, advanced = self._store(situation, released.memos, advanced, deadline)
         self._note(obj, *advanced.notes)
         for end in advanced.ends:
             self._metrics.phase_ended(end.function, end.result, end.seconds)
@@ -218,6 +219,23 @@ class ActionSetReconciler:
         times = [one for one in (advanced.again_after, released.again_after) if one is not None]
         at_once = advanced.at_once or document.has_ended(obj)
         return _Step(obj, at_once=at_once, again_after=min(times, default=None))
+
+    def _store(
+        self, situation: Situation, memos: Memos, advanced: Advanced, deadline: Deadline
+    ) -> tuple[Object, Advanced]:
+        """Store what came of a step, as a failure where the API server will never take it."""
+        obj = situation.obj
+        for action in unstorable.largest_first(situation, memos, advanced):
+            try:
+                return self._writer.write(obj, advanced.desired, deadline), advanced
+            except ApiError as error:
+                message = refusals.unstorable(error)
+                if not message:
+                    raise
+            advanced = unstorable.without_result(
+                situation, memos, advanced, action, message, self._clock.now()
+            )
+        return self._writer.write(obj, advanced.desired, deadline), advanced
 
     def _let_go(
         self, request: Request, obj: Object, released: Released, deadline: Deadline

@@ -11,6 +11,7 @@ from controller.workqueue.ratelimit import ExponentialRateLimiter
 from reconcilers import resources
 from reconcilers.actionset.engine import notes
 from reconcilers.actionset.functions.catalogue import catalogue
+from reconcilers.actionset.guard import Guard
 from reconcilers.actionset.informers import follow
 from reconcilers.actionset.parameters.reader import ParameterReader
 from reconcilers.actionset.phases import cache
@@ -90,6 +91,7 @@ def setup(operator: Operator, *, options: Options, namespace: str, renderer: Ren
         image=options.functions_image,
         account=f"{namespace}/{options.service_account}" if options.service_account else "",
     )
+    operator.add(Guard(operator.client, namespace, operator.clock), Group.CONTROLLERS)
     operator.registry.register(ActionSetCollector(caches.action_sets.objects))
     (
         # A reconcile goes on from what its writes return.

@@ -43,14 +43,16 @@ WAITS_ARTIFACTS: Final = "output artifacts of action {action}: {reason}"
 
 @frozen
 class PhaseEnd:
-    """A phase that is over, for metrics.
+    """A phase that is over.
 
     Args:
+        position: Which.
         function: The name of its function.
         result: `complete` or `failed`.
         seconds: How long it ran.
     """
 
+    position: Position
     function: str
     result: str
     seconds: float
@@ -224,7 +226,8 @@ class Advancer:
             status = document.phase_failed(stage.status, position, step, now=now)
             note = notes.failed(plan.action.name, phase.name, step.message)
         memos = stage.memos.with_entry(position, turn.entry).ended(position, state.value)
-        end = PhaseEnd(phase.func, state.value, (now - turn.entry.started_at).total_seconds())
+        seconds = (now - turn.entry.started_at).total_seconds()
+        end = PhaseEnd(position, phase.func, state.value, seconds)
         stage = evolve(
             stage, status=status, memos=memos, at_once=True, ends=(*stage.ends, end)
         ).noted(note)

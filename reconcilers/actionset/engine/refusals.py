@@ -7,6 +7,7 @@ are taken apart, and only names are kept. Pure functions.
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from controller.errors import ApiError, BadRequest, Forbidden, Invalid
@@ -38,6 +39,10 @@ REFUSED: Final = "the API server refuses what the phase asks for (403), by admis
 INVALID_FIELDS: Final = "the API server calls these fields wrong: {fields}"
 INVALID: Final = "the API server calls what the phase asks for invalid ({status})"
 NOT_FOUND: Final = "a namespace, an object or a kind that the phase needs is not there (404)"
+UNSTORABLE: Final = (
+    "its result cannot be stored: {why}; put out less, and store what is large elsewhere"
+)
+TOO_LARGE: Final = "the ActionSet would be larger than the API server takes"
 GIVEN_UP: Final = "{message} (tried for {minutes} minutes)"
 
 # apiserver pkg/endpoints/handlers/responsewriters/errors.go.
@@ -53,6 +58,8 @@ _POLICY: Final = re.compile(r"ValidatingAdmissionPolicy '(?P<policy>[\w.-]+)'")
 _FIELD: Final = re.compile(
     r"([A-Za-z][\w.\[\]-]*): (?:Required|Invalid|Unsupported|Duplicate|Forbidden|Too long|Too many)"
 )
+# etcd api/v3rpc/rpctypes/error.go, ErrRequestTooLarge; rpc_util.go of grpc-go, for its client.
+_TOO_LARGE: Final = ("request is too large", "message larger than max")
 
 
 def describe(error: ApiError) -> str:
@@ -72,6 +79,16 @@ def describe(error: ApiError) -> str:
 def is_final(error: Exception) -> bool:
     """Return whether another try of the same request is of no use."""
     return isinstance(error, Invalid | BadRequest)
+
+
+def unstorable(error: ApiError) -> str:
+    """Return why the API server will never take a result; empty if it may take it later."""
+    if is_final(error):
+        return UNSTORABLE.format(why=describe(error))
+    is_too_large = error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or any(
+        words in error.message for words in _TOO_LARGE
+    )
+    return UNSTORABLE.format(why=TOO_LARGE) if is_too_large else ""
 
 
 def gave_up(message: str) -> str:

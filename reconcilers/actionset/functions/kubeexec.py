@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from attrs import frozen
 
+from reconcilers.actionset import places
 from reconcilers.actionset.api import ANNOTATION_PLAIN_EXEC, ANNOTATION_REPEATABLE
 from reconcilers.actionset.function import OUTCOME_UNKNOWN, Complete, Failed, Running
-from reconcilers.actionset.functions import places
 from reconcilers.actionset.functions.executions import Ended, NotRun, Unknown, Where, Work
 from reconcilers.actionset.functions.prepared import key_of
 from reconcilers.actionset.phases.outputs import Collector

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 from attrs import frozen
 
+from reconcilers.actionset import places
 from reconcilers.actionset.api import ANNOTATION_PREFIX
-from reconcilers.actionset.functions import places
 from reconcilers.actionset.functions.prepared import key_of
 from reconcilers.errors import InvalidInput
 

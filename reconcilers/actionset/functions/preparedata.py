@@ -14,6 +14,7 @@ from attrs import frozen
 
 from controller.errors import NotFound
 from reconcilers import resources
+from reconcilers.actionset import places
 from reconcilers.actionset.function import Complete
 from reconcilers.actionset.functions.podfunction import CONTAINER, PodArguments, PodFunction
 from reconcilers.actionset.phases import builder
@@ -92,7 +93,7 @@ def prepare_data(
 
 def _make(run: PhaseRun, arguments: Arguments, client: Client) -> PhasePod:
     # Before a claim is asked for in it.
-    builder.check_namespace(run, arguments.namespace)
+    places.check_namespace(run, arguments.namespace, argument=builder.ARGUMENT_NAMESPACE)
     paths = arguments.volumes or _claims_of_workload(run.parameters)
     volumes, mounts = [], []
     for number, claim in enumerate(sorted(paths)):

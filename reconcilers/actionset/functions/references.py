@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import frozen
 
 from controller.resource import Resource
-from reconcilers.actionset.functions import places
+from reconcilers.actionset import places
 from reconcilers.errors import InvalidInput
 
 if TYPE_CHECKING:

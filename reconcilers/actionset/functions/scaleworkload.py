@@ -13,9 +13,10 @@ from attrs import frozen
 
 from controller.errors import NotFound
 from reconcilers import resources
+from reconcilers.actionset import places
 from reconcilers.actionset.api import ANNOTATION_TIMEOUT
 from reconcilers.actionset.function import Complete, Failed, Running
-from reconcilers.actionset.functions import patience, places, workloads
+from reconcilers.actionset.functions import patience, workloads
 from reconcilers.datafunctions.arguments import Need, flag, number, text
 from reconcilers.datafunctions.versions import DEFAULT_VERSION
 from reconcilers.errors import InvalidInput
@@ -107,7 +108,7 @@ class ScaleWorkload:
         """Scale the workload, or look whether its pods are so. See `Function.advance`."""
         if not run.memo:
             return self._begin(run, _target(run, arguments()))
-        target = _Target(**run.memo["target"])
+        target = _remembered(run)
         if not run.memo.get("scaled"):
             self._scale(run, target)
             return Running(memo={**run.memo, "scaled": True})
@@ -119,7 +120,7 @@ class ScaleWorkload:
         """End the wait. See `Function.cancel`."""
         if not run.memo:
             return Failed(CANCELLED_BEFORE)
-        target = _Target(**run.memo["target"])
+        target = _remembered(run)
         template = CANCELLED if run.memo.get("scaled") else CANCELLED_MEANWHILE
         return Failed(template.format(what=target, wanted=target.replicas), _outputs(run))
 
@@ -237,15 +238,27 @@ def _target(run: PhaseRun, arguments: Arguments) -> _Target:
         raise InvalidInput(REASON_WORKLOAD, NOT_SCALABLE.format(kinds=_KINDS))
     if arguments.replicas < 0:
         raise InvalidInput(REASON_WORKLOAD, NEGATIVE)
-    places.check_namespace(run, named["namespace"], argument="argument namespace")
-    places.check_name(named["name"], argument="argument name")
-    return _Target(
+    target = _Target(
         namespace=named["namespace"],
         name=named["name"],
         kind=kind,
         replicas=arguments.replicas,
         waits=arguments.wait_for_ready,
     )
+    _check(run, target)
+    return target
+
+
+def _remembered(run: PhaseRun) -> _Target:
+    """Return what is being scaled. An annotation can be changed by hand, so it is checked anew."""
+    target = _Target(**run.memo["target"])
+    _check(run, target)
+    return target
+
+
+def _check(run: PhaseRun, target: _Target) -> None:
+    places.check_namespace(run, target.namespace, argument="argument namespace")
+    places.check_name(target.name, argument="argument name")
 
 
 def _workload_of_action(parameters: Mapping[str, Any]) -> dict[str, str]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import field, frozen
 
 from controller.resource import controller_reference
-from reconcilers.actionset import api
+from reconcilers.actionset import api, places
 from reconcilers.actionset.phases import names
 from reconcilers.actionset.phases.model import OWN_SECRET
 from reconcilers.errors import InvalidInput
@@ -34,16 +34,11 @@ if TYPE_CHECKING:
     from reconcilers.actionset.phases.model import PhasePod
 
 REASON_ACCOUNT: Final = "AccountNotAllowed"
-REASON_NAMESPACE: Final = "NamespaceNotAllowed"
 REASON_METADATA: Final = "InvalidPodMetadata"
 
 ENGINES_ACCOUNT: Final = (
     "phase {phase} must not run as ServiceAccount {namespace}/{account}: that is the account of "
     "the controller itself; name another one as serviceAccountName in {field}"
-)
-OTHER_NAMESPACE: Final = (
-    "phase {phase} asks for a pod in namespace {namespace}, but may have one only in {allowed}: "
-    "those of the ActionSet and of the action's object; correct its argument namespace"
 )
 OWN_KEY: Final = (
     "{field} must not have {key}: what begins with {prefix} is the controller's; remove it"
@@ -52,6 +47,7 @@ NO_CONTAINER: Final = (
     "{field} removes container {container}, which is the phase; remove the directive"
 )
 
+ARGUMENT_NAMESPACE: Final = "argument namespace"
 OF_ACTION_SET: Final = "spec.actions[{index}].{field}"
 OF_BLUEPRINT: Final = "phases[{phase}].args.{field}"
 
@@ -103,14 +99,6 @@ class Policy:
     requests: Mapping[str, str] = field(factory=lambda: dict(REQUESTS))
 
 
-def namespaces_of(run: PhaseRun) -> tuple[str, ...]:
-    """Return the namespaces in which a phase may act, the ActionSet's first."""
-    target = run.action.object
-    of_object = target.name if target.kind.lower() == "namespace" else target.namespace
-    both = (run.request.namespace, of_object, target.namespace)
-    return tuple(dict.fromkeys(filter(None, both)))
-
-
 def pod(run: PhaseRun, wanted: PhasePod, name: str, policy: Policy) -> Object:
     """Return the pod of a phase.
 
@@ -123,7 +111,7 @@ def pod(run: PhaseRun, wanted: PhasePod, name: str, policy: Policy) -> Object:
     Raises:
         InvalidInput: The Blueprint or the ActionSet asks for what is not allowed, or for no pod.
     """
-    check_namespace(run, wanted.namespace)
+    places.check_namespace(run, wanted.namespace, argument=ARGUMENT_NAMESPACE)
     spec = _spec(run, wanted, policy)
     _check_account(run, spec, wanted.namespace, policy)
     metadata: dict[str, Any] = {
@@ -306,24 +294,6 @@ def _fill_requests(container: dict[str, Any], requests: Mapping[str, str]) -> No
     if missing:
         resources["requests"] = {**missing, **(resources.get("requests") or {})}
         container["resources"] = resources
-
-
-def check_namespace(run: PhaseRun, namespace: str) -> None:
-    """Refuse a namespace in which a phase may have no pod.
-
-    Args:
-        run: The phase.
-        namespace: Where it asks for one.
-
-    Raises:
-        InvalidInput: It is none of `namespaces_of`.
-    """
-    known = namespaces_of(run)
-    if namespace not in known:
-        message = OTHER_NAMESPACE.format(
-            phase=run.phase, namespace=namespace, allowed=" and ".join(known)
-        )
-        raise InvalidInput(REASON_NAMESPACE, message)
 
 
 def _check_account(run: PhaseRun, spec: Mapping[str, Any], namespace: str, policy: Policy) -> None:

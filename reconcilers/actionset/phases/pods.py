@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from attrs import evolve, frozen
 
 from controller.errors import AlreadyExists, Forbidden, Invalid, NotFound
-from reconcilers.actionset import api
+from reconcilers.actionset import api, places
 from reconcilers.actionset.function import Failed, Running
 from reconcilers.actionset.phases import builder, cache, ended, judge, names, refusals
 from reconcilers.actionset.phases.ended import Ended, Waiting
@@ -107,7 +107,7 @@ class PhasePods:
             InvalidInput: The pod cannot be made as it is wanted; what `make` raises.
             ClientError: The API server refuses or does not answer.
         """
-        memo = Memo.read(run.memo)
+        memo = _remembered(run, part)
         if not memo.uid:
             return self._start(run, make, memo, part)
         self.follow(memo.namespace)
@@ -139,7 +139,7 @@ class PhasePods:
         Raises:
             ClientError: The API server refuses or does not answer.
         """
-        pod = self._existing(run, Memo.read(run.memo), part)
+        pod = self._existing(run, _remembered(run, part), part)
         if pod is None:
             return Failed(CANCELLED)
         view = PodView.of(pod)
@@ -167,7 +167,7 @@ class PhasePods:
             ClientError: The API server refuses or does not answer.
         """
         pods = {pod["metadata"]["uid"]: pod for pod in self._of_phase(run)}
-        memo = Memo.read(run.memo)
+        memo = _remembered(run)
         if memo.uid and memo.uid not in pods:
             # One that no informer shows, for lack of a right.
             pod = self._existing(run, memo, "")
@@ -281,7 +281,7 @@ class PhasePods:
             pod = self._cached(memo) or self._live(memo.namespace, memo.pod, run.deadline)
             return pod if pod is not None and pod["metadata"]["uid"] == memo.uid else None
         name = names.pod_name(run, attempt=memo.attempt, part=part)
-        for namespace in builder.namespaces_of(run):
+        for namespace in places.namespaces_of(run):
             pod = self._live(namespace, name, run.deadline)
             if pod is not None and names.belongs_to(pod, run):
                 return pod
@@ -292,7 +292,7 @@ class PhasePods:
         selector = names.selector(run)
         label, _, value = selector.partition("=")
         known = self.pods.by_index(cache.INDEX_ACTION_SET, names.key_of(run.request))
-        for namespace in builder.namespaces_of(run):
+        for namespace in places.namespaces_of(run):
             self.follow(namespace)
             pods = [one for one in known if one["metadata"]["namespace"] == namespace]
             if not self.pods.has_synced(namespace):
@@ -338,6 +338,15 @@ def _unread(pod: str, unread: Unread) -> Running:
 
 def _source(memo: Memo, container: str) -> Source:
     return Source(memo.namespace, memo.pod, memo.uid, container)
+
+
+def _remembered(run: PhaseRun, part: str = "") -> Memo:
+    """Return the memo of a pod. An annotation can be changed by hand: it leads to no other pod."""
+    memo = Memo.read(run.memo)
+    is_own = memo.pod == names.pod_name(
+        run, attempt=memo.attempt, part=part
+    ) and memo.namespace in places.namespaces_of(run)
+    return memo if is_own else Memo(attempt=memo.attempt)
 
 
 def _key(pod: Mapping[str, Any]) -> str:

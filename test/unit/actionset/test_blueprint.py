@@ -30,6 +30,12 @@ def test_an_action_is_read_with_its_defer_phase_and_artifacts() -> None:
     assert found.all_phases == (dump, last)
 
 
+def test_a_defer_phase_without_a_name_has_that_of_its_field() -> None:
+    found = parsed({"phases": [phase("dump")], "deferPhase": {"func": "Wait"}})
+
+    assert found.defer == Phase("deferPhase", "Wait", {}, {})
+
+
 def test_an_action_that_is_not_there_is_refused_with_those_that_are() -> None:
     with pytest.raises(InvalidInput) as refused:
         find_action(blueprint(restore={}, backup={}), "delete")
@@ -67,9 +73,9 @@ HEAD = "Blueprint db, action backup"
             id="the deferPhase has the name of a phase",
         ),
         pytest.param(
-            {"phases": [phase("a")], "deferPhase": {"func": "x"}},
-            f"{HEAD}: deferPhase.name is empty; name it",
-            id="a deferPhase without a name",
+            {"phases": [phase("deferPhase")], "deferPhase": {"func": "x"}},
+            f"{HEAD}: two phases are named deferPhase; rename one",
+            id="a deferPhase without a name has that of its field",
         ),
     ],
 )

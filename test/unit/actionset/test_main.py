@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from attrs import define, field
+from attrs import define
 
 from controller.errors import Forbidden, TransportError
 from controller.stop import Stop
 from fakes.clock import InstantClock
+from reconcilers.actionset.guard import LOOK_SECONDS, Guard, KanisterRuns
 from reconcilers.actionset.kanister import operators
-from reconcilers.actionset.main import KanisterRuns, refuse_beside_kanister
 from reconcilers.actionset.options import parse_options
 
 if TYPE_CHECKING:
@@ -44,15 +44,10 @@ def test_which_deployment_is_a_kanister_operator(spec: Any, expected: list[str])
 
 
 @define
-class FakeOperator:
+class FakeClient:
     """Answers a list of Deployments."""
 
     answers: list[Any]
-    clock: InstantClock = field(factory=InstantClock)
-
-    @property
-    def client(self) -> FakeOperator:
-        return self
 
     def list(self, _resource: Any, _namespace: str) -> Any:
         answer = self.answers.pop(0)
@@ -61,10 +56,10 @@ class FakeOperator:
         return {"items": answer}
 
 
-def check(*answers: Any) -> FakeOperator:
-    operator = FakeOperator(list(answers))
-    refuse_beside_kanister(operator, "kanister", Stop())  # type: ignore[arg-type]
-    return operator
+def check(*answers: Any) -> FakeClient:
+    client = FakeClient(list(answers))
+    Guard(client, "kanister", InstantClock()).wait_clear(Stop())  # type: ignore[arg-type]
+    return client
 
 
 def test_in_the_namespace_of_a_kanister_operator_it_refuses_by_its_name() -> None:
@@ -89,6 +84,24 @@ def test_in_the_namespace_of_a_kanister_operator_it_refuses_by_its_name() -> Non
 )
 def test_elsewhere_it_runs(answers: list[Any]) -> None:
     assert check(*answers).answers == []
+
+
+def test_an_operator_that_is_installed_later_ends_it_whatever_was_answered_before() -> None:
+    answers = [[deployment()], TransportError("away"), [deployment("k10", **SELECTED)], []]
+    client, clock = FakeClient(answers), InstantClock()
+
+    with pytest.raises(KanisterRuns, match="Deployment k10 in namespace kanister"):
+        Guard(client, "kanister", clock).run(Stop())  # type: ignore[arg-type]
+
+    assert client.answers == [[]]
+    assert clock.monotonic() == 3 * LOOK_SECONDS
+
+
+def test_it_looks_no_more_once_it_is_to_stop() -> None:
+    stop = Stop()
+    stop.set()
+
+    Guard(FakeClient([]), "kanister", InstantClock()).run(stop)  # type: ignore[arg-type]
 
 
 def test_flags_have_variables_of_their_own() -> None:

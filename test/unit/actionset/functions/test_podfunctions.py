@@ -280,7 +280,7 @@ class TestPrepareData:
         world = World("PrepareData", **{**PREPARE_DATA, "namespace": "kube-system"})
         world.run = phase_run(object=ObjectReference("db", APP, "statefulset"))
 
-        assert "may have one only in kanister and shop" in refused(world)
+        assert "a phase acts only in the namespace of the action's object, shop" in refused(world)
         assert world.client.taken() == []
 
     @pytest.mark.parametrize("given", [{}, {"failOnError": False}, {"failOnError": "false"}])

@@ -328,3 +328,19 @@ def test_phases_at_once_have_nothing_to_do_with_each_other(
 
     assert other.settle() == Complete({"originalReplicaCount": 2})
     assert (replicas(client), replicas(client, DEPLOYMENTS)) == (0, 7)
+
+
+@pytest.mark.parametrize("scaled", [True, False], ids=["waits", "before it is scaled"])
+def test_a_memo_that_somebody_has_changed_leads_to_no_other_namespace(
+    client: PhaseClient, clock: FakeClock, *, scaled: bool
+) -> None:
+    scaling = phase(client, clock, {**NAMED, "replicas": 0})
+    scaling.advance()
+    target = {**scaling.run.memo["target"], "namespace": "victim"}
+    scaling.run = evolve(scaling.run, memo={**scaling.run.memo, "target": target, "scaled": scaled})
+    client.taken()
+
+    with pytest.raises(InvalidInput, match="a phase acts only in the namespace"):
+        scaling.advance()
+
+    assert client.taken() == []

@@ -213,9 +213,8 @@ class TestNamespace:
 
         assert refusal.reason == "NamespaceNotAllowed"
         assert refusal.message == (
-            "phase dump asks for a pod in namespace kube-system, but may have one only in kanister "
-            "and shop: those of the ActionSet and of the action's object; correct its argument "
-            "namespace"
+            "argument namespace is kube-system: a phase acts only in the namespace of the action's "
+            "object, shop, and in that of the ActionSet, kanister; use one of them"
         )
 
 

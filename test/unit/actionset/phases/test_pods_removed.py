@@ -8,6 +8,7 @@ from attrs import evolve
 from fakes.phases import APP, OWN, made, phase_run, state, wanted
 from fakes.phaseworld import OUTPUT, PhaseWorld
 from reconcilers import resources
+from reconcilers.actionset.api import ObjectReference
 from reconcilers.actionset.function import Complete, Failed, Running
 from reconcilers.actionset.phases import names
 
@@ -235,3 +236,34 @@ class TestRelease:
         world.pods.sweep(world.run.request, world.run.deadline)
 
         assert world.client.store(resources.PODS).list() == []
+
+
+class TestMemoThatWasChanged:
+    """Whoever may change the ActionSet may change it: it leads to no other pod."""
+
+    @pytest.fixture
+    def victim(self, world: PhaseWorld) -> PhaseWorld:
+        """Give the pod of another ActionSet, in another namespace."""
+        run = phase_run(phase="verify", object=ObjectReference("db", "victim", "statefulset"))
+        found = PhaseWorld(run=run, client=world.client, pod=wanted(namespace="victim"))
+        found.advance()
+        return found
+
+    @pytest.mark.parametrize("blind", [True, False], ids=["no informer", "an informer shows it"])
+    def test_it_is_not_removed(self, world: PhaseWorld, victim: PhaseWorld, *, blind: bool) -> None:
+        world.informer.blind = blind
+        world.remember(dict(victim.run.memo))
+
+        world.pods.cancel(world.run)
+        world.pods.release(world.run, failed=True)
+
+        assert world.only_pod() == victim.only_pod()
+
+    def test_nor_is_its_log_read(self, world: PhaseWorld, victim: PhaseWorld) -> None:
+        world.remember(dict(victim.run.memo))
+
+        step = world.advance()
+
+        assert isinstance(step, Running)
+        assert (step.memo or {})["namespace"] == APP
+        assert "victim" not in world.followed

@@ -5,7 +5,8 @@ from attrs import evolve
 
 from fakes.clock import FakeClock
 from fakes.phaseruns import APPLICATION, OWN, phase_run
-from reconcilers.actionset.functions import places
+from reconcilers.actionset import places
+from reconcilers.actionset.api import ObjectReference
 from reconcilers.errors import InvalidInput
 
 
@@ -44,11 +45,26 @@ def test_elsewhere_it_does_nothing(namespace: str, message: str) -> None:
     assert refused.value.message == message
 
 
-def test_an_object_that_names_no_namespace_is_in_that_of_the_action_set() -> None:
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        pytest.param(ObjectReference("db", APPLICATION, "statefulset"), APPLICATION, id="its own"),
+        pytest.param(ObjectReference("db", "", "statefulset"), OWN, id="none: the ActionSet's"),
+        pytest.param(
+            ObjectReference(APPLICATION, APPLICATION, "Namespace"), APPLICATION, id="a namespace"
+        ),
+        pytest.param(
+            ObjectReference(APPLICATION, "", "namespace"), APPLICATION, id="a namespace, by name"
+        ),
+    ],
+)
+def test_a_phase_acts_in_two_namespaces(target: ObjectReference, expected: str) -> None:
     run = phase_run(FakeClock())
-    run = evolve(run, action=evolve(run.action, object=evolve(run.action.object, namespace="")))
+    run = evolve(run, action=evolve(run.action, object=target))
 
-    assert places.of_object(run) == OWN
+    assert places.of_object(run) == expected
+    assert places.namespaces_of(run) == tuple(dict.fromkeys((OWN, expected)))
+    places.check_namespace(run, expected, argument="argument namespace")
 
 
 @pytest.mark.parametrize("name", ["db-0", "a.b.c", "system:node", "A_b"])

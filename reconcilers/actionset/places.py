@@ -23,6 +23,8 @@ BAD_NAMESPACE: Final = (
 )
 BAD_NAME: Final = "{argument} is no name that an object can have; check what its template renders"
 
+_KIND_NAMESPACE: Final = "namespace"
+
 # A DNS label.
 _NAMESPACE: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 # The rule of apimachinery pkg/api/validation/path/name.go. A name is a part of a path: `..` would
@@ -32,8 +34,16 @@ _NO_NAMES: Final = frozenset({".", ".."})
 
 
 def of_object(run: PhaseRun) -> str:
-    """Return the namespace of an action's object."""
-    return run.action.object.namespace or run.request.namespace
+    """Return the namespace of an action's object; of a namespace, itself."""
+    target = run.action.object
+    if target.kind.lower() == _KIND_NAMESPACE:
+        return target.name
+    return target.namespace or run.request.namespace
+
+
+def namespaces_of(run: PhaseRun) -> tuple[str, ...]:
+    """Return the namespaces in which a phase may act, the ActionSet's first."""
+    return tuple(dict.fromkeys((run.request.namespace, of_object(run))))
 
 
 def check_namespace(run: PhaseRun, namespace: str, *, argument: str) -> None:
@@ -47,9 +57,9 @@ def check_namespace(run: PhaseRun, namespace: str, *, argument: str) -> None:
     Raises:
         InvalidInput: It is another one.
     """
-    of, own = of_object(run), run.request.namespace
-    if namespace in (of, own):
+    if namespace in namespaces_of(run):
         return
+    of, own = of_object(run), run.request.namespace
     template = ELSEWHERE if _NAMESPACE.fullmatch(namespace) else BAD_NAMESPACE
     message = template.format(argument=argument, namespace=namespace, of=of, own=own)
     raise InvalidInput(REASON_ELSEWHERE, message)
