@@ -17,6 +17,7 @@ from controller.errors import AlreadyExists, Conflict, Invalid, NotFound
 from fakes import objects
 from fakes.apiclient import refuse_outdated
 from reconcilers import resources
+from reconcilers.actionset.api import ACTION_SETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 #: Seconds that a pod gets to end in, unless who deletes it says otherwise.
 GRACE_SECONDS = 30
+
+# Resources whose status is written with all the rest.
+_WITHOUT_STATUS_SUBRESOURCE = frozenset({ACTION_SETS})
 
 # Fields that the API's schema calls atomic: each is taken whole.
 _ATOMIC = frozenset({"selector", "podSelector"})
@@ -134,7 +138,8 @@ class ApiServer:
         # What stands beside the subresource is ignored, and the other way round. Of a ReplicaSet
         # the metadata are not (kubernetes pkg/registry/apps/replicaset, rsStatusStrategy).
         beside = {"metadata"} if resource == resources.REPLICA_SETS else set()
-        parts = {"status", *beside} if subresource else body.keys() - {"status"}
+        ignored = set() if resource in _WITHOUT_STATUS_SUBRESOURCE else {"status"}
+        parts = {"status", *beside} if subresource else body.keys() - ignored
         patch = {part: value for part, value in body.items() if part in parts}
         return self._change(resource, before, objects.merged(before, over_the_wire(patch)))
 
@@ -162,19 +167,31 @@ class ApiServer:
         if not scheduled or not grace:
             self.remove(resource, before)
         elif "deletionTimestamp" not in before["metadata"]:
-            end = timestamp(self._clock.now() + timedelta(seconds=grace))
-            deletion = {"deletionTimestamp": end, "deletionGracePeriodSeconds": grace}
-            self._change(resource, before, objects.merged(before, {"metadata": deletion}))
+            self._mark(resource, before, grace)
 
     def remove(self, resource: Resource, obj: Object) -> None:
-        """Take an object out, as a kubelet that confirms a pod's end; nothing if it is gone."""
+        """Take an object out, as a kubelet that confirms a pod's end; nothing if it is gone.
+
+        One with a finalizer stays until that is taken off.
+        """
         metadata = obj["metadata"]
         key = metadata["namespace"], metadata["name"]
         before = self._objects.get(resource, {}).get(key)
-        if before is not None and before["metadata"]["uid"] == metadata["uid"]:
-            del self._objects[resource][key]
-            self.version += 1
-            self._tell(Change(resource, before, None, self.version))
+        if before is None or before["metadata"]["uid"] != metadata["uid"]:
+            return
+        if before["metadata"].get("finalizers"):
+            self._mark(resource, before, 0)
+            return
+        del self._objects[resource][key]
+        self.version += 1
+        self._tell(Change(resource, before, None, self.version))
+
+    def _mark(self, resource: Resource, before: Object, grace: int) -> None:
+        """Mark an object as deleted that is still to end, or to lose its finalizers."""
+        end = timestamp(self._clock.now() + timedelta(seconds=grace))
+        deletion = {"deletionTimestamp": end, "deletionGracePeriodSeconds": grace}
+        if before["metadata"].get("deletionGracePeriodSeconds") != 0:
+            self._change(resource, before, objects.merged(before, {"metadata": deletion}))
 
     def _change(self, resource: Resource, before: Object, after: Object) -> Object:
         if after == before:
@@ -182,7 +199,11 @@ class ApiServer:
         if "generation" in before["metadata"] and after.get("spec") != before.get("spec"):
             generation = before["metadata"]["generation"] + 1
             after = {**after, "metadata": {**after["metadata"], "generation": generation}}
-        return self._store(resource, before, after)
+        stored = self._store(resource, before, after)
+        metadata = stored["metadata"]
+        if metadata.get("deletionGracePeriodSeconds") == 0 and not metadata.get("finalizers"):
+            self.remove(resource, stored)
+        return stored
 
     def _store(self, resource: Resource, before: Object | None, obj: Object) -> Object:
         self.version += 1

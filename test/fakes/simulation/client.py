@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
+from controller.cache.shared import Selection
 from controller.errors import (
     Conflict,
     Forbidden,
@@ -101,6 +102,26 @@ class SimulatedClient:
     ) -> Object:
         sent = Sent("get", resource, namespace, name)
         return self._request(sent, deadline, lambda: self._api.get(resource, namespace, name))
+
+    def list(
+        self,
+        resource: Resource,
+        namespace: str,
+        *,
+        label_selector: str = "",
+        deadline: Deadline | None = None,
+    ) -> Object:
+        selection = Selection(labels=label_selector)
+
+        def act() -> Object:
+            found = [
+                obj
+                for obj in self._api.list(resource)
+                if obj["metadata"]["namespace"] == namespace and selection.selects(obj)
+            ]
+            return {"items": found}
+
+        return self._request(Sent("list", resource, namespace, ""), deadline, act)
 
     def create(
         self,
