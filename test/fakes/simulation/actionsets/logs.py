@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from fakes.simulation.client import SimulatedClient, Weather
     from fakes.simulation.strands import Strands
 
-#: Seconds between two looks at what a program has printed, and of an opening.
-LOOK_SECONDS = 2.0
+#: Seconds between two looks at whether a program has been ended, and of an opening.
+LOOK_SECONDS = 7.0
 OPEN_SECONDS = (0.001, 0.05)
 #: Seconds for which a kubelet is lost, at least.
 KUBELET_SECONDS = 2.0
@@ -88,7 +88,8 @@ class SimulatedLogs:
             shown = len(lines)
             if life.code is not None or not follow:
                 return
-            self._pause(LOOK_SECONDS, deadline)
+            coming = [life.since + second - ended for second, _ in life.program.lines()[shown:]]
+            self._pause(min([*coming, LOOK_SECONDS]), deadline)
 
     def _pause(self, seconds: float, deadline: Deadline) -> None:
         self._strands.pause(seconds)
