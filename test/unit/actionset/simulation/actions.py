@@ -8,7 +8,7 @@ from fakes import objects
 from fakes.simulation.actionsets.author import PLANS
 from fakes.simulation.actionsets.kubelet import NODES
 from reconcilers import resources
-from reconcilers.actionset.api import ACTION_SETS
+from reconcilers.actionset.api import ACTION_SETS, ANNOTATION_MEMO
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,8 +90,17 @@ def delete_pod(history: History) -> None:
 
 
 def remove_pod(history: History) -> None:
-    """Take the finalizers off a pod, and delete it without waiting for its end."""
+    """Take the finalizers off a pod, and delete it without waiting for its end.
+
+    Not off one of which no ActionSet knows yet: its phase would get another one.
+    """
+    memos = [
+        (obj["metadata"].get("annotations") or {}).get(ANNOTATION_MEMO, "")
+        for obj in history.cluster.api.list(ACTION_SETS)
+    ]
     for pod in _some_pod(history):
+        if not any(f'"{pod["metadata"]["uid"]}"' in memo for memo in memos):
+            continue
         _disturb(history, pod)
         namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
         change = {"metadata": {"finalizers": None}}

@@ -112,7 +112,7 @@ class Simulation:
         """Have something happen in a while, be it in the middle of a request."""
 
         def act() -> None:
-            self.history.note(action.__doc__ or action.__name__)
+            self.history.note((action.__doc__ or action.__name__).partition("\n")[0])
             action(self.history)
 
         self._cluster.agenda.after(pause, act)
