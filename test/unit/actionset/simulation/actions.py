@@ -8,7 +8,8 @@ from fakes import objects
 from fakes.simulation.actionsets.author import PLANS
 from fakes.simulation.actionsets.kubelet import NODES
 from reconcilers import resources
-from reconcilers.actionset.api import ACTION_SETS, ANNOTATION_MEMO
+from reconcilers.actionset.api import ACTION_SETS, ANNOTATION_MEMO, LABEL_UID
+from reconcilers.actionset.phases.podview import LOST_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,9 +83,10 @@ def rotate_password(history: History) -> None:
 
 
 def delete_pod(history: History) -> None:
-    """Delete a pod by hand."""
+    """Delete a pod by hand. What its program has done by then counts."""
     for pod in _some_pod(history):
-        _disturb(history, pod)
+        has_begun = pod["metadata"]["uid"] in history.cluster.nodes.lives
+        _disturb(history, pod, excuse=not has_begun)
         metadata = pod["metadata"]
         history.cluster.api.delete(resources.PODS, metadata["namespace"], metadata["name"])
 
@@ -101,7 +103,7 @@ def remove_pod(history: History) -> None:
     for pod in _some_pod(history):
         if not any(f'"{pod["metadata"]["uid"]}"' in memo for memo in memos):
             continue
-        _disturb(history, pod)
+        _disturb(history, pod, excuse=True)
         namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
         change = {"metadata": {"finalizers": None}}
         history.cluster.api.merge_patch(resources.PODS, namespace, name, change)
@@ -112,7 +114,7 @@ def remove_pod(history: History) -> None:
 def evict_pod(history: History) -> None:
     """Put a pod off its node."""
     for pod in _some_pod(history):
-        _disturb(history, pod)
+        _disturb(history, pod, excuse=False)
         history.cluster.nodes.evict(pod)
 
 
@@ -122,6 +124,10 @@ def lose_node(history: History) -> None:
     node = cluster.random.choice(NODES)
     cluster.nodes.lose(node)
     pause = cluster.random.choice((10.0, 60.0, 400.0))
+    for pod in cluster.api.list(resources.PODS):
+        if pause > LOST_SECONDS and pod["spec"].get("nodeName") == node:
+            # Nobody waits so long for the end of a pod that is deleted.
+            _disturb(history, pod, excuse=True)
     cluster.agenda.after(pause, lambda: cluster.nodes.find_again(node))
 
 
@@ -182,11 +188,17 @@ def cut_watch(history: History) -> None:
         history.cluster.random.choice(history.cluster.process.informers).relist()
 
 
-def _disturb(history: History, pod: Object) -> None:
+def _disturb(history: History, pod: Object, *, excuse: bool) -> None:
+    """Note that somebody has done something to a pod.
+
+    Args:
+        history: Where.
+        pod: The pod.
+        excuse: Whether its phase may fail though its program does not.
+    """
     history.disturbed.add(pod["metadata"]["uid"])
-    for one in history.cluster.author.wanted.values():
-        if one.uid == pod["metadata"]["labels"]["actionset.cr.kanister.io/uid"]:
-            history.excused.add(one.uid)
+    if excuse:
+        history.excused.add(pod["metadata"]["labels"][LABEL_UID])
 
 
 def _some_pod(history: History) -> list[Object]:
