@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from controller.resource import Object
 
+#: The field of an action, and the name of its phase if that has none.
+DEFER_PHASE: Final = "deferPhase"
+
 REASON_INVALID: Final = "InvalidBlueprint"
 NO_ACTION: Final = "Blueprint {blueprint} has no action {action}; it has: {known}"
 NO_PHASES: Final = "Blueprint {blueprint}, action {action}: phases is empty; add one"
@@ -108,7 +111,8 @@ def parse_action(written: Mapping[str, Any], *, blueprint: str, action: str) -> 
     deferred = written.get("deferPhase")
     parsed = BlueprintAction(
         phases=phases,
-        defer=_phase(deferred, "deferPhase", named) if deferred else None,
+        # Kanister takes one without a name: there is but one.
+        defer=_phase({"name": DEFER_PHASE, **deferred}, DEFER_PHASE, named) if deferred else None,
         artifacts=written.get("outputArtifacts") or {},
     )
     seen: set[str] = set()

@@ -14,6 +14,7 @@ from attrs import frozen
 
 from controller.conditions import timestamp
 from controller.errors import AlreadyExists, Conflict, Invalid, NotFound
+from controller.resource import Resource
 from fakes import objects
 from fakes.apiclient import refuse_outdated
 from reconcilers import resources
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from controller.cache.store import Key
     from controller.clock import Clock
-    from controller.resource import Object, Resource
+    from controller.resource import Object
 
 #: Seconds that a pod gets to end in, unless who deletes it says otherwise.
 GRACE_SECONDS = 30
@@ -69,7 +70,16 @@ class ApiServer:
         # By uid, what was applied last: a field of it that is not applied any more goes.
         self._applied: dict[str, Object] = {}
         self._listeners: list[Callable[[Change], None]] = []
+        known = [one for one in vars(resources).values() if isinstance(one, Resource)]
+        self._resources = {(one.group, one.plural): one for one in known}
         self.version = 100
+
+    def put(self, resource: Resource, *objects_: Object) -> None:
+        """Write objects as they are, with their uids, as a test has them."""
+        for obj in objects_:
+            metadata = {"namespace": "", **obj["metadata"]}
+            before = self.find(resource, metadata["namespace"], metadata["name"])
+            self._store(resource, before, {**over_the_wire(obj), "metadata": metadata})
 
     def listen(self, listener: Callable[[Change], None]) -> None:
         """Have somebody told of each change, right when it is made."""
@@ -80,10 +90,15 @@ class ApiServer:
         self._listeners.remove(listener)
 
     def list(self, resource: Resource) -> list[Object]:
-        return list(self._objects.get(resource, {}).values())
+        return list(self._objects.get(self.canonical(resource), {}).values())
 
     def find(self, resource: Resource, namespace: str, name: str) -> Object | None:
-        return self._objects.get(resource, {}).get((namespace, name))
+        where = namespace if resource.namespaced else ""
+        return self._objects.get(self.canonical(resource), {}).get((where, name))
+
+    def canonical(self, resource: Resource) -> Resource:
+        """Return a resource as it is named elsewhere: some do not know its kind."""
+        return self._resources.setdefault((resource.group, resource.plural), resource)
 
     def get(self, resource: Resource, namespace: str, name: str) -> Object:
         obj = self.find(resource, namespace, name)
@@ -97,6 +112,7 @@ class ApiServer:
             message = f"{resource.plural} {metadata['name']} already exists"
             raise AlreadyExists(409, "AlreadyExists", message)
         obj = over_the_wire(body)
+        resource = self.canonical(resource)
         obj["metadata"] |= {
             "uid": f"uid-{self.version + 1}",
             "creationTimestamp": timestamp(self._clock.now()),
@@ -133,6 +149,7 @@ class ApiServer:
         body: Mapping[str, Any],
         subresource: str = "",
     ) -> Object:
+        resource = self.canonical(resource)
         before = self.get(resource, namespace, name)
         refuse_outdated(resource, before, body)
         # What stands beside the subresource is ignored, and the other way round. Of a ReplicaSet
@@ -159,6 +176,7 @@ class ApiServer:
         uid: str = "",
         grace_seconds: int | None = None,
     ) -> None:
+        resource = self.canonical(resource)
         before = self.get(resource, namespace, name)
         if uid and before["metadata"]["uid"] != uid:
             raise Conflict(409, "Conflict", f"{resource.plural} {name} has another uid")
@@ -204,6 +222,24 @@ class ApiServer:
         if metadata.get("deletionGracePeriodSeconds") == 0 and not metadata.get("finalizers"):
             self.remove(resource, stored)
         return stored
+
+    def served(self) -> list[Resource]:
+        """Return the resources that there are."""
+        return list(self._resources.values())
+
+    def scale(self, resource: Resource, namespace: str, name: str) -> Object:
+        """Return the Scale of a workload."""
+        obj = self.get(resource, namespace, name)
+        labels = obj["spec"]["selector"].get("matchLabels") or {}
+        selector = ",".join(f"{key}={value}" for key, value in labels.items())
+        kept = ("name", "namespace", "uid", "resourceVersion")
+        return {
+            "apiVersion": "autoscaling/v1",
+            "kind": "Scale",
+            "metadata": {key: obj["metadata"][key] for key in kept},
+            "spec": {"replicas": obj["spec"]["replicas"]},
+            "status": {"selector": selector},
+        }
 
     def _store(self, resource: Resource, before: Object | None, obj: Object) -> Object:
         self.version += 1

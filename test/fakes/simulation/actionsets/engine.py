@@ -27,6 +27,9 @@ class Engine(SteppedProcess):
         clock: SimulatedClock,
         weather: Weather,
         namespace: str,
+        renderer: Any = None,
+        executor: Any = None,
+        image: str = "",
         **others: Any,
     ) -> None:
         super().__init__(clock=clock, weather=weather, namespace=namespace, **others)
@@ -38,11 +41,12 @@ class Engine(SteppedProcess):
             weather=weather,
             strands=self.strands,
         )
+        self.operator.executor = executor
         setup(
             self.operator,  # type: ignore[arg-type]  # the fake has what is called
-            options=parse_options((), {}),
+            options=parse_options([f"--functions-image={image}"], {}),
             namespace=namespace,
-            renderer=FakeRenderer(),  # type: ignore[arg-type]  # has what is called
+            renderer=renderer or FakeRenderer(),  # type: ignore[arg-type]  # has what is called
         )
         for follower in self.operator.runnables:
             if isinstance(follower, Follower):

@@ -1,9 +1,9 @@
-"""The scheduler and the kubelets of phases' pods: they run programs, and say what became of them."""
+"""The scheduler and the kubelets of phases' pods: what runs, and what they say became of it."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import define
 
@@ -11,6 +11,7 @@ from controller.conditions import timestamp
 from fakes import objects
 from fakes.simulation.actionsets.programs import Program, program_of
 from reconcilers import resources
+from reconcilers.actionset.api import LABEL_UID
 from reconcilers.actionset.phases import names
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Life:
     """
 
     pod: Object
-    program: Program
+    program: Any
     started: datetime
     since: float
     code: int | None = None
@@ -68,8 +69,14 @@ class PhaseNodes:
     """Runs each pod once; what the API server hears of it is what a node says when it is heard."""
 
     def __init__(
-        self, api: ApiServer, agenda: Agenda, random: Random, clock: SimulatedClock
+        self,
+        api: ApiServer,
+        agenda: Agenda,
+        random: Random,
+        clock: SimulatedClock,
+        program: Callable[[Object], Program] = program_of,
     ) -> None:
+        self._program = program
         self._api = api
         self._agenda = agenda
         self._random = random
@@ -113,7 +120,7 @@ class PhaseNodes:
             self.find_again(node)
 
     def _on_change(self, change: Change) -> None:
-        if change.resource != resources.PODS:
+        if change.resource != resources.PODS or not _is_of_phase(change.obj):
             return
         if change.old is None:
             self._later(SCHEDULE_SECONDS, self._schedule, change.obj)
@@ -157,7 +164,7 @@ class PhaseNodes:
             return
         uid = found["metadata"]["uid"]
         assert uid not in self.lives
-        life = Life(found, program_of(found), self._clock.now(), self._clock.monotonic())
+        life = Life(found, self._program(found), self._clock.now(), self._clock.monotonic())
         self.lives[uid] = life
         self.on_start(life)
         self._report(life)
@@ -212,6 +219,10 @@ class PhaseNodes:
         if life.reason:
             status["reason"] = life.reason
         self._api.write_status(resources.PODS, found, objects.merged({}, status))
+
+
+def _is_of_phase(pod: Object) -> bool:
+    return LABEL_UID in (pod["metadata"].get("labels") or {})
 
 
 def _is_deleted(pod: Object) -> bool:

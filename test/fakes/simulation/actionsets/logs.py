@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from controller.errors import BadRequest, NotFound, ServerUnavailable, Stopped, TransportError
+from controller.errors import BadRequest, ServerUnavailable, Stopped, TransportError
 from fakes.simulation.strands import Killed
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from attrs import frozen
 
@@ -24,8 +24,23 @@ SECONDS = (0.0, 0.5, 5.0, 5.0, 60.0, 400.0)
 FAILS_ONE_IN = 6
 
 
+class Program(Protocol):
+    """What a pod runs."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it runs."""
+
+    @property
+    def code(self) -> int:
+        """How it ends."""
+
+    def lines(self) -> list[tuple[float, str]]:
+        """Return what it prints, each with the second after its start."""
+
+
 @frozen
-class Program:
+class PhaseProgram:
     """One phase of one action of one ActionSet, as its command tells.
 
     Attributes:
@@ -57,7 +72,7 @@ class Program:
         ]
 
 
-def program_of(pod: Object) -> Program:
+def program_of(pod: Object) -> PhaseProgram:
     """Return what the main container of a pod runs. The same command always does the same."""
     command = pod["spec"]["containers"][0]["command"]
     assert command[0] == RUN, command
@@ -65,4 +80,4 @@ def program_of(pod: Object) -> Program:
     # By its place in the world, so that who runs it when does not matter.
     random = Random(f"{token}/{phase}")  # noqa: S311 - no secret depends on it
     seconds = random.choice(SECONDS)
-    return Program(token, phase, version, seconds, int(not random.randrange(FAILS_ONE_IN)))
+    return PhaseProgram(token, phase, version, seconds, int(not random.randrange(FAILS_ONE_IN)))

@@ -86,7 +86,7 @@ AT_A_START: tuple[Callable[[History, Life], str], ...] = (
 )
 
 
-def is_well_formed(history: History, change: Change) -> str:
+def is_well_formed(_history: History, change: Change) -> str:
     """A status is as Kanister's readers expect it."""
     status = (change.new or {}).get("status") or {}
     if change.new is None or not status.get("actions"):
