@@ -6,13 +6,11 @@ workload, its claims and Secrets, and a RepositoryServer for the data functions.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, evolve, field, frozen
 
 from fakes import application, dataphases, objects, publicblueprints
-from fakes.objects import merged
 from fakes.simulation.actionsets.engine import Engine
 from fakes.simulation.actionsets.kubelet import PhaseNodes
 from fakes.simulation.actionsets.tools import Tools
@@ -24,7 +22,7 @@ from reconcilers.actionset.api import ACTION_SETS, BLUEPRINTS, LABEL_UID
 from reconcilers.repositoryserver import connection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from controller.resource import Object, Resource
     from fakes.publicblueprints import Case
@@ -249,7 +247,9 @@ def _outputs(case: Case, phase: str) -> dict[str, str]:
     for one in case.phases:
         if one["name"] == phase or not phase:
             found |= case.outputs(one["name"])
-    return {key: value for key, value in found.items() if key not in ("BackupAllInfo",)}
+    # What the function itself puts together.
+    found.pop("BackupAllInfo", None)
+    return found
 
 
 def _reference(one: ObjectReference) -> Object:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import yaml
 from attrs import frozen
@@ -23,7 +23,6 @@ from reconcilers.actionset.api import Action, ObjectReference
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fakes.apireader import FakeReader
 
 Object = dict[str, Any]
 
@@ -41,6 +40,13 @@ _OUTPUT = re.compile(r"\.Phases\.(\w+)\.Output\.(\w+)")
 _NAMED = re.compile(r"\.(Secrets|ConfigMaps)\.(\w+)\.")
 _DATA = re.compile(r"\.Data(?:\.(\w+)| \"([^\"]+)\")")
 _OBJECT_DATA = re.compile(r"\.Object\.data(?:\.(\w+)| \"([^\"]+)\")")
+
+
+class Store(Protocol):
+    """Takes objects."""
+
+    def put(self, resource: Resource, *objects: Object) -> None:
+        """Store objects."""
 
 
 @frozen
@@ -95,7 +101,7 @@ def cases() -> list[Case]:
     return found
 
 
-def action_of(case: Case, api: FakeReader) -> Action:
+def action_of(case: Case, api: Store) -> Action:
     """Return an action for a Blueprint's, and store what it names.
 
     Args:
@@ -130,7 +136,7 @@ def action_of(case: Case, api: FakeReader) -> Action:
     )
 
 
-def stored(references: Object, case: Case, api: FakeReader) -> dict[str, ObjectReference]:
+def stored(references: Object, case: Case, api: Store) -> dict[str, ObjectReference]:
     """Return the objects of a phase, stored, with all keys that any template looks for.
 
     Args:
@@ -152,7 +158,7 @@ def values_of(case: Case) -> dict[str, str]:
     return {key: f"value-of-{key}" for key in sorted(keys)}
 
 
-def _target(case: Case, api: FakeReader) -> ObjectReference:
+def _target(case: Case, api: Store) -> ObjectReference:
     """Store a target that has what the templates look into, and return the reference to it."""
     namespace = application.NAMESPACE
     for kind in WORKLOADS:

@@ -89,6 +89,10 @@ class ApiServer:
         """Tell somebody nothing more."""
         self._listeners.remove(listener)
 
+    def served(self) -> list[Resource]:
+        """Return the resources that there are."""
+        return list(self._resources.values())
+
     def list(self, resource: Resource) -> list[Object]:
         return list(self._objects.get(self.canonical(resource), {}).values())
 
@@ -222,10 +226,6 @@ class ApiServer:
         if metadata.get("deletionGracePeriodSeconds") == 0 and not metadata.get("finalizers"):
             self.remove(resource, stored)
         return stored
-
-    def served(self) -> list[Resource]:
-        """Return the resources that there are."""
-        return list(self._resources.values())
 
     def scale(self, resource: Resource, namespace: str, name: str) -> Object:
         """Return the Scale of a workload."""

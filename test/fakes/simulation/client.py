@@ -113,19 +113,6 @@ class SimulatedClient:
         read = self._api.scale if subresource == SCALE else self._api.get
         return self._request(sent, deadline, lambda: read(resource, namespace, name))
 
-    def api_resources(
-        self, group: str, version: str, *, deadline: Deadline | None = None
-    ) -> Object:
-        def act() -> Object:
-            found = [
-                {"name": one.plural, "kind": one.kind, "namespaced": one.namespaced}
-                for one in self._api.served()
-                if (one.group, one.version) == (group, version)
-            ]
-            return {"resources": found}
-
-        return self._request(Sent("get", Resource(group, version, "", ""), "", ""), deadline, act)
-
     def list(
         self,
         resource: Resource,
@@ -145,6 +132,19 @@ class SimulatedClient:
             return {"items": found}
 
         return self._request(Sent("list", resource, namespace, ""), deadline, act)
+
+    def api_resources(
+        self, group: str, version: str, *, deadline: Deadline | None = None
+    ) -> Object:
+        def act() -> Object:
+            found = [
+                {"name": one.plural, "kind": one.kind, "namespaced": one.namespaced}
+                for one in self._api.served()
+                if (one.group, one.version) == (group, version)
+            ]
+            return {"resources": found}
+
+        return self._request(Sent("get", Resource(group, version, "", ""), "", ""), deadline, act)
 
     def create(
         self,

@@ -46,7 +46,7 @@ class Engine(SteppedProcess):
             self.operator,  # type: ignore[arg-type]  # the fake has what is called
             options=parse_options([f"--functions-image={image}"], {}),
             namespace=namespace,
-            renderer=renderer or FakeRenderer(),  # type: ignore[arg-type]  # has what is called
+            renderer=renderer or FakeRenderer(),
         )
         for follower in self.operator.runnables:
             if isinstance(follower, Follower):

@@ -208,6 +208,7 @@ class PhaseNodes:
         if found is None:
             life.removed = True
             return
+        state: Object
         phase, state = "Running", {"running": {"startedAt": timestamp(life.started)}}
         if life.code is not None:
             phase = "Failed" if life.code else "Succeeded"

@@ -112,9 +112,10 @@ def table(played: Sequence[Played]) -> str:
         for file, some in itertools.groupby(played, lambda one: one.case.blueprint)
         if all(one.state == "complete" for one in some)
     ]
+    counted = f"{len(ended)} of {len(played)} actions run to their end, "
+    counted += f"all actions of {len(whole)} of {len(FILES)} Blueprints."
     lines = [
-        f"{len(ended)} of {len(played)} actions run to their end, all actions of {len(whole)} of "
-        f"{len(FILES)} Blueprints.",
+        counted,
         "",
         "| Blueprint | actions that run to their end | phases | commands |",
         "|---|---|---|---|",

@@ -84,8 +84,12 @@ def rotate_password(history: History) -> None:
 
 def delete_pod(history: History) -> None:
     """Delete a pod by hand. What its program has done by then counts."""
-    for pod in _some_pod(history):
-        has_begun = pod["metadata"]["uid"] in history.cluster.nodes.lives
+    lives = history.cluster.nodes.lives
+    pods = history.cluster.api.list(resources.PODS)
+    # Of those whose result may not be stored yet, if there are such.
+    ended = [one for one in pods if one["metadata"]["uid"] in lives and _has_ended(history, one)]
+    for pod in [history.cluster.random.choice(ended or pods)] if pods else []:
+        has_begun = pod["metadata"]["uid"] in lives
         _disturb(history, pod, excuse=not has_begun)
         metadata = pod["metadata"]
         history.cluster.api.delete(resources.PODS, metadata["namespace"], metadata["name"])
@@ -199,6 +203,10 @@ def _disturb(history: History, pod: Object, *, excuse: bool) -> None:
     history.disturbed.add(pod["metadata"]["uid"])
     if excuse:
         history.excused.add(pod["metadata"]["labels"][LABEL_UID])
+
+
+def _has_ended(history: History, pod: Object) -> bool:
+    return history.cluster.nodes.lives[pod["metadata"]["uid"]].code is not None
 
 
 def _some_pod(history: History) -> list[Object]:
