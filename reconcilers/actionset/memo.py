@@ -69,6 +69,7 @@ class Entry:
         memo: The last memo of its function. Default: none.
         refused_since: Since when every request for it has been refused; None if none is. Default:
             None.
+        cancelled: Whether the engine has asked its function to end it by a limit. Default: False.
         over: `complete` or `failed` once its result is stored and something of it may be left;
             empty while it runs. Default: empty.
     """
@@ -76,6 +77,7 @@ class Entry:
     started_at: datetime
     memo: Mapping[str, Any] = field(factory=dict)
     refused_since: datetime | None = None
+    cancelled: bool = False
     over: str = ""
 
 
@@ -151,6 +153,7 @@ def _entry(content: Mapping[str, Any]) -> Entry:
         started_at=parse_time(content["startedAt"]),
         memo=dict(content.get("memo") or {}),
         refused_since=parse_time(refused) if refused else None,
+        cancelled=bool(content.get("cancelled")),
         over=str(content.get("over") or ""),
     )
 
@@ -161,6 +164,8 @@ def _json(entry: Entry) -> dict[str, Any]:
         content["memo"] = entry.memo
     if entry.refused_since is not None:
         content["refusedSince"] = timestamp(entry.refused_since)
+    if entry.cancelled:
+        content["cancelled"] = True
     if entry.over:
         content["over"] = entry.over
     return content

@@ -22,6 +22,7 @@ from reconcilers import resources
 from reconcilers.actionset.api import ACTION_SETS, BLUEPRINTS
 from reconcilers.actionset.function import Complete, Failed, PhaseRun, Running, Step
 from reconcilers.actionset.informers import trim_action_set
+from reconcilers.actionset.parameters.document import POD_RECORDS
 from reconcilers.actionset.reconciler import ActionSetReconciler
 from reconcilers.actionset.retention import (
     INDEX_DELETED,
@@ -201,7 +202,8 @@ class FakeParameters:
 
     def freeze(self, action: Action, namespace: str, deadline: Deadline) -> dict[str, Any]:
         self._fail()
-        return {"Time": timestamp(self.clock.now()), "Options": dict(action.options)}
+        options = dict(action.options)
+        return {"Time": timestamp(self.clock.now()), "Options": options, POD_RECORDS: []}
 
     def complete(
         self,
@@ -215,7 +217,8 @@ class FakeParameters:
     ) -> dict[str, Any]:
         self._fail()
         named = {name: {"Secrets": list(given)} for name, given in phases.items()}
-        return {**frozen_, "Phases": named, "DeferPhase": {}}
+        seen = {name: value for name, value in frozen_.items() if name != POD_RECORDS}
+        return {**seen, "Phases": named, "DeferPhase": {}}
 
     def _fail(self) -> None:
         failure = self.failures.pop(0) if self.failures else None

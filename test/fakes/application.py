@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from controller.resource import Resource
-    from fakes.apireader import FakeReader
+    from fakes.publicblueprints import Store
 
 Object = dict[str, Any]
 
@@ -161,7 +161,7 @@ def profile(change: Object | None = None, namespace: str = NAMESPACE) -> Object:
     return result
 
 
-def application(reader: FakeReader, kind: str = "StatefulSet") -> None:
+def application(reader: Store, kind: str = "StatefulSet") -> None:
     """Store a workload with one pod that runs, its claim and the Namespace."""
     resource, between = KINDS[kind]
     reader.put(resource, workload(kind))

@@ -38,6 +38,7 @@ class FakeOperator:
 
     Attributes:
         controllers: Those that were completed.
+        runnables: What was added beside them.
     """
 
     def __init__(
@@ -52,8 +53,11 @@ class FakeOperator:
         commands_at_once: int = 1,
         make_informer: Callable[..., Informer] = ShownInformer,
         make_controller: Callable[..., Controller] | None = None,
+        logs: Any = None,
+        on_informer: Callable[[Informer], None] = lambda _: None,
     ) -> None:
         self.client = client
+        self.logs = logs
         self.clock = clock
         self.recorder = recorder
         self.registry = CollectorRegistry()
@@ -62,10 +66,20 @@ class FakeOperator:
             client, namespaces, clock=clock, metrics=self.metrics, make=make_informer
         )
         self.controllers: list[Controller] = []
-        self._executor = executor
+        self.runnables: list[Any] = []
+        self.executor = executor
         self._spawn = spawn
         self._commands_at_once = commands_at_once
         self._make_controller = make_controller
+        self._on_informer = on_informer
+
+    def add(self, runnable: Any, _group: Any = None) -> None:
+        self.runnables.append(runnable)
+
+    def follow(self, shared: SharedInformer, namespace: str) -> None:
+        informer = shared.add_namespace(namespace)
+        if informer is not None:
+            self._on_informer(informer)
 
     def informer(self, *arguments: Any, **options: Any) -> SharedInformer:
         return self.informers.informer(*arguments, **options)
@@ -95,7 +109,7 @@ class FakeOperator:
     def _make_commands(self, name: str, enqueue: Callable[[Request], None]) -> Commands:
         return Commands(
             name,
-            self._executor,
+            self.executor,
             clock=self.clock,
             metrics=self.metrics,
             enqueue=enqueue,

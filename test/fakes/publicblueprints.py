@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import yaml
 from attrs import frozen
@@ -23,7 +23,6 @@ from reconcilers.actionset.api import Action, ObjectReference
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fakes.apireader import FakeReader
 
 Object = dict[str, Any]
 
@@ -43,12 +42,21 @@ _DATA = re.compile(r"\.Data(?:\.(\w+)| \"([^\"]+)\")")
 _OBJECT_DATA = re.compile(r"\.Object\.data(?:\.(\w+)| \"([^\"]+)\")")
 
 
+class Store(Protocol):
+    """Takes objects."""
+
+    def put(self, resource: Resource, *objects: Object) -> None:
+        """Store objects."""
+
+
 @frozen
 class Case:
     """One action of one Blueprint.
 
     Attributes:
         name: The Blueprint's file and the action.
+        blueprint: The Blueprint's file, in the folder.
+        action_name: The action's name.
         action: The action, as the Blueprint has it.
         templates: All that stands between braces in it, one a line.
     """
@@ -56,6 +64,8 @@ class Case:
     name: str
     action: Object
     templates: str
+    blueprint: str = ""
+    action_name: str = ""
 
     @property
     def tops(self) -> set[str]:
@@ -86,18 +96,19 @@ def cases() -> list[Case]:
                 templates = "\n".join(
                     match for text in _texts(action) for match in _TEMPLATE.findall(text)
                 )
-                found.append(Case(f"{path.relative_to(folder)}: {name}", action, templates))
+                file = str(path.relative_to(folder))
+                found.append(Case(f"{file}: {name}", action, templates, file, name))
     return found
 
 
-def action_of(case: Case, api: FakeReader) -> Action:
+def action_of(case: Case, api: Store) -> Action:
     """Return an action for a Blueprint's, and store what it names.
 
     Args:
         case: The Blueprint's action.
         api: Gets the target, and Secrets with all keys that any template looks for.
     """
-    values = _values(case)
+    values = values_of(case)
     for alias in ("named", "store-keys"):
         api.put(resources.SECRETS, application.secret(alias, {"id": "1", "key": "2", **values}))
     api.put(resources.CONFIG_MAPS, application.config_map("named", values))
@@ -107,11 +118,11 @@ def action_of(case: Case, api: FakeReader) -> Action:
     for name, _, key in _ARTIFACT.findall(case.templates):
         artifact = artifacts.setdefault(name, {"keyValue": {}, "kopiaSnapshot": "{}"})
         if key:
-            # Some take the namespace of the application from there: an action reads no other.
-            is_namespace = key.lower().endswith("namespace")
-            artifact["keyValue"][key] = (
-                application.NAMESPACE if is_namespace else f"a-{key.lower()}"
-            )
+            # Some take from there what there is: an action reads no other namespace.
+            there = {"pvc": application.CLAIM}
+            if key.lower().endswith("namespace"):
+                there[key] = application.NAMESPACE
+            artifact["keyValue"][key] = there.get(key, f"a-{key.lower()}")
     here = ObjectReference("named", application.NAMESPACE)
     return Action(
         0,
@@ -125,7 +136,7 @@ def action_of(case: Case, api: FakeReader) -> Action:
     )
 
 
-def stored(references: Object, case: Case, api: FakeReader) -> dict[str, ObjectReference]:
+def stored(references: Object, case: Case, api: Store) -> dict[str, ObjectReference]:
     """Return the objects of a phase, stored, with all keys that any template looks for.
 
     Args:
@@ -136,18 +147,18 @@ def stored(references: Object, case: Case, api: FakeReader) -> dict[str, ObjectR
     found = {}
     for alias, one in references.items():
         found[alias] = ObjectReference(one["name"], one.get("namespace", ""), one["kind"])
-        values = _values(case)
+        values = values_of(case)
         api.put(resources.SECRETS, application.secret(one["name"], values, one["namespace"]))
     return found
 
 
-def _values(case: Case) -> dict[str, str]:
+def values_of(case: Case) -> dict[str, str]:
     """Return a value for each key of a Secret or ConfigMap that a template looks for."""
     keys = {one or other for one, other in _DATA.findall(case.templates)}
     return {key: f"value-of-{key}" for key in sorted(keys)}
 
 
-def _target(case: Case, api: FakeReader) -> ObjectReference:
+def _target(case: Case, api: Store) -> ObjectReference:
     """Store a target that has what the templates look into, and return the reference to it."""
     namespace = application.NAMESPACE
     for kind in WORKLOADS:
@@ -161,6 +172,7 @@ def _target(case: Case, api: FakeReader) -> ObjectReference:
         cluster = {
             "metadata": {"name": "db", "namespace": namespace, "uid": "uid-db"},
             "spec": {"nodeSets": [{"name": "default", "count": 3}]},
+            "status": {"health": "green"},
         }
         api.put(ELASTICSEARCHES, cluster)
         resource = ELASTICSEARCHES

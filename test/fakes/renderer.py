@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
+from reconcilers.actionset.parameters.document import POD_RECORDS
 from reconcilers.actionset.templates.errors import TemplateError
 
 if TYPE_CHECKING:
@@ -31,9 +32,13 @@ class FakeRenderer:
         """Return a tree with its strings rendered.
 
         Raises:
-            TemplateError: A path leads nowhere, or a template is no path.
+            TemplateError: A path leads nowhere, a template is no path, or the parameters are those
+                that are stored and not those of templates.
         """
         self._fail()
+        if POD_RECORDS in parameters:
+            message = f'{place}: there is no parameter "{POD_RECORDS}"'
+            raise TemplateError(message)
         return self._of(parameters, tree, place)
 
     def evaluate_wait(

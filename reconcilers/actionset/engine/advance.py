@@ -189,18 +189,25 @@ class Advancer:
             return _put_off(evolve(stage, status=status), turn, found, waits)
         turn = evolve(turn, entry=evolve(turn.entry, refused_since=None))
         if isinstance(found, Running):
+            if limit.is_over(now):
+                turn = evolve(turn, entry=evolve(turn.entry, cancelled=True))
             return _running(stage, turn, found).again(limit.seconds_left(now))
         return self._end_phase(situation, stage, turn, found)
 
     def _step(self, situation: Situation, turn: _Turn, limit: Limit, *, is_pending: bool) -> Step:
         """Call the function of a phase, to go on or to end early."""
-        if limit.is_over(turn.now) and limit.ends_unseen:
-            if is_pending:
+        is_over = limit.is_over(turn.now)
+        # One of which nothing is known may not even have begun.
+        if is_over and (limit.ends_unseen or not turn.entry.memo):
+            if is_pending and limit.ends_unseen:
                 return Failed(limit.message)
             return self._cancelled(situation, turn, limit)
-        step = self._runner.advance(situation, turn.position, turn.entry)
-        if isinstance(step, Running) and limit.is_over(turn.now):
+        step = self._runner.advance(situation, turn.position, turn.entry, may_repeat=not is_over)
+        if isinstance(step, Running) and is_over:
             return self._cancelled(situation, turn, limit)
+        if isinstance(step, Failed) and turn.entry.cancelled:
+            # By which signal it has ended is not why.
+            return Failed(limit.message, step.outputs)
         return step
 
     def _cancelled(self, situation: Situation, turn: _Turn, limit: Limit) -> Step:

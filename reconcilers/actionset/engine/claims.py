@@ -185,15 +185,7 @@ class Claimer:
     ) -> FrozenAction:
         action = checked.action
         parameters = self._parameters.freeze(action, obj["metadata"]["namespace"], deadline)
-        objects = {
-            phase.name: self._renderer.render(
-                parameters,
-                dict(phase.objects),
-                place=PLACE.format(action=action.name, phase=phase.name),
-            )
-            for phase in checked.planned.all_phases
-            if phase.objects
-        }
+        objects = self._objects(obj, checked, parameters, deadline)
         return FrozenAction(
             spec=specs[action.index],
             planned=checked.written,
@@ -201,6 +193,31 @@ class Claimer:
             repeatable=checked.repeatable,
             parameters=document.encode(parameters, action=action.name),
         )
+
+    def _objects(
+        self,
+        obj: Object,
+        checked: _Checked,
+        parameters: Mapping[str, Any],
+        deadline: Deadline,
+    ) -> dict[str, Any]:
+        """Return the references of each phase that has some, rendered, by the phase's name."""
+        action = checked.action
+        phases = [one for one in checked.planned.all_phases if one.objects]
+        if not phases:
+            return {}
+        # What is stored is less than templates can name in one place, and more in another.
+        complete = self._parameters.complete(
+            parameters, action, obj["metadata"]["namespace"], deadline, phases={}
+        )
+        return {
+            phase.name: self._renderer.render(
+                complete,
+                dict(phase.objects),
+                place=PLACE.format(action=action.name, phase=phase.name),
+            )
+            for phase in phases
+        }
 
     def _create(self, obj: Object, secret: Object, deadline: Deadline) -> None:
         """Make a frozen Secret, anew where a process before this one got no further than that."""

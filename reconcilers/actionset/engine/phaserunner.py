@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from reconcilers.actionset import unrendered
 from reconcilers.actionset.api import State
@@ -80,8 +80,17 @@ class PhaseRunner:
         self._parameters = parameters
         self._renderer = renderer
 
-    def advance(self, situation: Situation, position: Position, entry: Entry) -> Step:
+    def advance(
+        self, situation: Situation, position: Position, entry: Entry, *, may_repeat: bool = True
+    ) -> Step:
         """Start a phase, or look how far it is.
+
+        Args:
+            situation: The ActionSet.
+            position: Of the phase.
+            entry: What is kept of it.
+            may_repeat: Whether it may run again if the annotations say that it is repeatable.
+                Default: True.
 
         Raises:
             InvalidInput: The phase cannot be run as it is.
@@ -89,6 +98,7 @@ class PhaseRunner:
         """
         function = self._function(situation, position)
         run = self.run_of(situation, position, entry)
+        run = evolve(run, repeatable=run.repeatable and may_repeat)
         return function.advance(run, lambda: self._arguments(situation, position, function))
 
     def cancel(self, situation: Situation, position: Position, entry: Entry) -> Step:

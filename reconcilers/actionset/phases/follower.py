@@ -31,6 +31,7 @@ from reconcilers.actionset.phases.timedlog import Log, NoLog, TimedLog
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+    from datetime import datetime
 
     from controller.clock import Clock
     from controller.reconcile import Request
@@ -151,7 +152,12 @@ class Follower:
         return Unread(reading.why, LOOK_SECONDS)
 
     def read(
-        self, request: Request, source: Source, *, first: int | None = None
+        self,
+        request: Request,
+        source: Source,
+        *,
+        first: int | None = None,
+        ended_at: datetime | None = None,
     ) -> Log | Lost | Unread:
         """Return the log of a container that has ended; ask until it is there.
 
@@ -159,10 +165,14 @@ class Follower:
             request: The ActionSet.
             source: Whose log.
             first: The time of its first line, as another process has seen it.
+            ended_at: When the container ended, as its node says. Default: None, that is not known.
         """
+        now, ended = self._clock.monotonic(), None
+        if ended_at is not None:
+            ended = now - (self._clock.now() - ended_at).total_seconds()
         with self._lock:
             reading = self._ensure(request, source, first)
-            step = reading.when_ended(self._clock.monotonic())
+            step = reading.when_ended(now, ended)
             if not isinstance(step, Do):
                 return step
             if self._stopping:

@@ -255,7 +255,8 @@ class PhasePods:
         source = _source(found.memo, end.container)
         # Of another container than the main one nobody has remembered the first line.
         first = found.memo.first_line if end.container == main else None
-        log = self.follower.read(found.run.request, source, first=first)
+        ended_at = None if found.pod is None else PodView.of(found.pod).ended_at(end.container)
+        log = self.follower.read(found.run.request, source, first=first, ended_at=ended_at)
         if not isinstance(log, Unread):
             return result(judge.result_of(found.name, main, end, log))
         if end.succeeded or not log.why:

@@ -147,6 +147,14 @@ class PodView:
         for container in self.containers:
             yield container, found.get(container) or {}
 
+    def ended_at(self, container: str) -> datetime | None:
+        """Return when a container of the phase ended; None if its node has not said."""
+        for name, state in self.states():
+            ended = (state.get("terminated") or {}).get("finishedAt")
+            if name == container and ended:
+                return parse_time(ended)
+        return None
+
     def first_states(self) -> Iterator[ContainerState]:
         """Yield the states of the init containers."""
         for one in self.status.get("initContainerStatuses") or ():

@@ -2,8 +2,8 @@
 
 A log is followed while its container runs, as a node throws away the beginning of a long one. The
 end of that proves nothing: an API server that loses the kubelet ends its answer in good order. So a
-log is complete if it ended within seconds of the news that its container has; any other is read
-once more, from its beginning.
+log is complete if it ended after its container, and within seconds of the news of that; any other
+is read once more, from its beginning.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 LAST_SECONDS: Final = 10.0
 #: Seconds from the end of a follow to the news that its container has ended.
 NEWS_SECONDS: Final = 10.0
+#: Seconds by which the clock of a node may be ahead of this one. A follow that ended earlier than
+#: that before its container was cut.
+SKEW_SECONDS: Final = 1.0
 #: Seconds after which somebody is to look whether a log is still followed: a follow that has ended
 #: in good order wakes nobody, since as a rule the news of the container's end does.
 LOOK_SECONDS: Final = 300.0
@@ -155,11 +158,16 @@ class Reading:
         pause = self._pause(now)
         return Unread(self.why, pause) if pause else Do.FOLLOW
 
-    def when_ended(self, now: float) -> Do | Log | Lost | Unread:
-        """Return what to do, or what the log says, once the container has ended."""
+    def when_ended(self, now: float, ended: float | None = None) -> Do | Log | Lost | Unread:
+        """Return what to do, or what the log says, once the container has ended.
+
+        Args:
+            now: The time.
+            ended: When it ended, by the clock of its node. Default: None, that is not known.
+        """
         if self._end_seen is None:
             self._end_seen = now
-            if self._followed_until is not None and now - self._followed_until <= NEWS_SECONDS:
+            if self._was_whole(now, ended):
                 self._conclude(now)
         if self._result is not None:
             return self._result
@@ -173,6 +181,13 @@ class Reading:
             return Lost(self.why)
         pause = self._pause(now)
         return Unread(self.why, pause) if pause else Do.READ
+
+    def _was_whole(self, now: float, ended: float | None) -> bool:
+        """Return whether the last follow went on to the end of the container."""
+        until = self._followed_until
+        if until is None or now - until > NEWS_SECONDS:
+            return False
+        return ended is None or until >= ended - SKEW_SECONDS
 
     def begin(self, opening: Opening) -> Stop:
         """Begin an opening, and return what cuts it."""

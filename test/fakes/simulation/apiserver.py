@@ -14,19 +14,24 @@ from attrs import frozen
 
 from controller.conditions import timestamp
 from controller.errors import AlreadyExists, Conflict, Invalid, NotFound
+from controller.resource import Resource
 from fakes import objects
 from fakes.apiclient import refuse_outdated
 from reconcilers import resources
+from reconcilers.actionset.api import ACTION_SETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from controller.cache.store import Key
     from controller.clock import Clock
-    from controller.resource import Object, Resource
+    from controller.resource import Object
 
 #: Seconds that a pod gets to end in, unless who deletes it says otherwise.
 GRACE_SECONDS = 30
+
+# Resources whose status is written with all the rest.
+_WITHOUT_STATUS_SUBRESOURCE = frozenset({ACTION_SETS})
 
 # Fields that the API's schema calls atomic: each is taken whole.
 _ATOMIC = frozenset({"selector", "podSelector"})
@@ -65,7 +70,16 @@ class ApiServer:
         # By uid, what was applied last: a field of it that is not applied any more goes.
         self._applied: dict[str, Object] = {}
         self._listeners: list[Callable[[Change], None]] = []
+        known = [one for one in vars(resources).values() if isinstance(one, Resource)]
+        self._resources = {(one.group, one.plural): one for one in known}
         self.version = 100
+
+    def put(self, resource: Resource, *objects_: Object) -> None:
+        """Write objects as they are, with their uids, as a test has them."""
+        for obj in objects_:
+            metadata = {"namespace": "", **obj["metadata"]}
+            before = self.find(resource, metadata["namespace"], metadata["name"])
+            self._store(resource, before, {**over_the_wire(obj), "metadata": metadata})
 
     def listen(self, listener: Callable[[Change], None]) -> None:
         """Have somebody told of each change, right when it is made."""
@@ -75,11 +89,20 @@ class ApiServer:
         """Tell somebody nothing more."""
         self._listeners.remove(listener)
 
+    def served(self) -> list[Resource]:
+        """Return the resources that there are."""
+        return list(self._resources.values())
+
     def list(self, resource: Resource) -> list[Object]:
-        return list(self._objects.get(resource, {}).values())
+        return list(self._objects.get(self.canonical(resource), {}).values())
 
     def find(self, resource: Resource, namespace: str, name: str) -> Object | None:
-        return self._objects.get(resource, {}).get((namespace, name))
+        where = namespace if resource.namespaced else ""
+        return self._objects.get(self.canonical(resource), {}).get((where, name))
+
+    def canonical(self, resource: Resource) -> Resource:
+        """Return a resource as it is named elsewhere: some do not know its kind."""
+        return self._resources.setdefault((resource.group, resource.plural), resource)
 
     def get(self, resource: Resource, namespace: str, name: str) -> Object:
         obj = self.find(resource, namespace, name)
@@ -93,6 +116,7 @@ class ApiServer:
             message = f"{resource.plural} {metadata['name']} already exists"
             raise AlreadyExists(409, "AlreadyExists", message)
         obj = over_the_wire(body)
+        resource = self.canonical(resource)
         obj["metadata"] |= {
             "uid": f"uid-{self.version + 1}",
             "creationTimestamp": timestamp(self._clock.now()),
@@ -129,12 +153,14 @@ class ApiServer:
         body: Mapping[str, Any],
         subresource: str = "",
     ) -> Object:
+        resource = self.canonical(resource)
         before = self.get(resource, namespace, name)
         refuse_outdated(resource, before, body)
         # What stands beside the subresource is ignored, and the other way round. Of a ReplicaSet
         # the metadata are not (kubernetes pkg/registry/apps/replicaset, rsStatusStrategy).
         beside = {"metadata"} if resource == resources.REPLICA_SETS else set()
-        parts = {"status", *beside} if subresource else body.keys() - {"status"}
+        ignored = set() if resource in _WITHOUT_STATUS_SUBRESOURCE else {"status"}
+        parts = {"status", *beside} if subresource else body.keys() - ignored
         patch = {part: value for part, value in body.items() if part in parts}
         return self._change(resource, before, objects.merged(before, over_the_wire(patch)))
 
@@ -154,6 +180,7 @@ class ApiServer:
         uid: str = "",
         grace_seconds: int | None = None,
     ) -> None:
+        resource = self.canonical(resource)
         before = self.get(resource, namespace, name)
         if uid and before["metadata"]["uid"] != uid:
             raise Conflict(409, "Conflict", f"{resource.plural} {name} has another uid")
@@ -162,19 +189,31 @@ class ApiServer:
         if not scheduled or not grace:
             self.remove(resource, before)
         elif "deletionTimestamp" not in before["metadata"]:
-            end = timestamp(self._clock.now() + timedelta(seconds=grace))
-            deletion = {"deletionTimestamp": end, "deletionGracePeriodSeconds": grace}
-            self._change(resource, before, objects.merged(before, {"metadata": deletion}))
+            self._mark(resource, before, grace)
 
     def remove(self, resource: Resource, obj: Object) -> None:
-        """Take an object out, as a kubelet that confirms a pod's end; nothing if it is gone."""
+        """Take an object out, as a kubelet that confirms a pod's end; nothing if it is gone.
+
+        One with a finalizer stays until that is taken off.
+        """
         metadata = obj["metadata"]
         key = metadata["namespace"], metadata["name"]
         before = self._objects.get(resource, {}).get(key)
-        if before is not None and before["metadata"]["uid"] == metadata["uid"]:
-            del self._objects[resource][key]
-            self.version += 1
-            self._tell(Change(resource, before, None, self.version))
+        if before is None or before["metadata"]["uid"] != metadata["uid"]:
+            return
+        if before["metadata"].get("finalizers"):
+            self._mark(resource, before, 0)
+            return
+        del self._objects[resource][key]
+        self.version += 1
+        self._tell(Change(resource, before, None, self.version))
+
+    def _mark(self, resource: Resource, before: Object, grace: int) -> None:
+        """Mark an object as deleted that is still to end, or to lose its finalizers."""
+        end = timestamp(self._clock.now() + timedelta(seconds=grace))
+        deletion = {"deletionTimestamp": end, "deletionGracePeriodSeconds": grace}
+        if before["metadata"].get("deletionGracePeriodSeconds") != 0:
+            self._change(resource, before, objects.merged(before, {"metadata": deletion}))
 
     def _change(self, resource: Resource, before: Object, after: Object) -> Object:
         if after == before:
@@ -182,7 +221,25 @@ class ApiServer:
         if "generation" in before["metadata"] and after.get("spec") != before.get("spec"):
             generation = before["metadata"]["generation"] + 1
             after = {**after, "metadata": {**after["metadata"], "generation": generation}}
-        return self._store(resource, before, after)
+        stored = self._store(resource, before, after)
+        metadata = stored["metadata"]
+        if metadata.get("deletionGracePeriodSeconds") == 0 and not metadata.get("finalizers"):
+            self.remove(resource, stored)
+        return stored
+
+    def scale(self, resource: Resource, namespace: str, name: str) -> Object:
+        """Return the Scale of a workload."""
+        obj = self.get(resource, namespace, name)
+        labels = obj["spec"]["selector"].get("matchLabels") or {}
+        selector = ",".join(f"{key}={value}" for key, value in labels.items())
+        kept = ("name", "namespace", "uid", "resourceVersion")
+        return {
+            "apiVersion": "autoscaling/v1",
+            "kind": "Scale",
+            "metadata": {key: obj["metadata"][key] for key in kept},
+            "spec": {"replicas": obj["spec"]["replicas"]},
+            "status": {"selector": selector},
+        }
 
     def _store(self, resource: Resource, before: Object | None, obj: Object) -> Object:
         self.version += 1

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
+from controller.cache.shared import Selection
 from controller.errors import (
     Conflict,
     Forbidden,
@@ -13,6 +14,7 @@ from controller.errors import (
     TooManyRequests,
     TransportError,
 )
+from controller.resource import Resource
 from fakes.simulation.apiserver import over_the_wire
 from fakes.simulation.strands import Killed
 
@@ -21,13 +23,15 @@ if TYPE_CHECKING:
     from random import Random
 
     from controller.clock import Deadline
-    from controller.resource import Object, Resource
+    from controller.resource import Object
     from fakes.kopia import FakeResult
     from fakes.simulation.agenda import Agenda
     from fakes.simulation.apiserver import ApiServer
     from fakes.simulation.kubelet import Nodes
     from fakes.simulation.strands import Strands
 
+#: The subresource of a workload.
+SCALE = "scale"
 #: Seconds that a request takes.
 LATENCY_SECONDS = (0.001, 0.02)
 #: Seconds that it takes to get into a container.
@@ -97,10 +101,50 @@ class SimulatedClient:
         self.killed = False
 
     def get(
-        self, resource: Resource, namespace: str, name: str, *, deadline: Deadline | None = None
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        *,
+        subresource: str = "",
+        deadline: Deadline | None = None,
     ) -> Object:
-        sent = Sent("get", resource, namespace, name)
-        return self._request(sent, deadline, lambda: self._api.get(resource, namespace, name))
+        sent = Sent("get", resource, namespace, name, subresource=subresource)
+        read = self._api.scale if subresource == SCALE else self._api.get
+        return self._request(sent, deadline, lambda: read(resource, namespace, name))
+
+    def list(
+        self,
+        resource: Resource,
+        namespace: str,
+        *,
+        label_selector: str = "",
+        deadline: Deadline | None = None,
+    ) -> Object:
+        selection = Selection(labels=label_selector)
+
+        def act() -> Object:
+            found = [
+                obj
+                for obj in self._api.list(resource)
+                if obj["metadata"]["namespace"] == namespace and selection.selects(obj)
+            ]
+            return {"items": found}
+
+        return self._request(Sent("list", resource, namespace, ""), deadline, act)
+
+    def api_resources(
+        self, group: str, version: str, *, deadline: Deadline | None = None
+    ) -> Object:
+        def act() -> Object:
+            found = [
+                {"name": one.plural, "kind": one.kind, "namespaced": one.namespaced}
+                for one in self._api.served()
+                if (one.group, one.version) == (group, version)
+            ]
+            return {"resources": found}
+
+        return self._request(Sent("get", Resource(group, version, "", ""), "", ""), deadline, act)
 
     def create(
         self,
@@ -138,6 +182,8 @@ class SimulatedClient:
         deadline: Deadline | None = None,
     ) -> Object:
         sent = Sent("patch", resource, namespace, name, body, subresource)
+        # A Scale is a view of the object itself.
+        subresource = "" if subresource == SCALE else subresource
         return self._request(
             sent,
             deadline,

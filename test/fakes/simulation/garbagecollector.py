@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconcilers import resources
+from reconcilers.actionset.api import ACTION_SETS
 from reconcilers.repositoryserver import api
 
 if TYPE_CHECKING:
@@ -27,6 +28,15 @@ RESOURCES = (
     resources.CRON_JOBS,
     resources.ENDPOINT_SLICES,
     resources.PROFILES,
+)
+
+#: What may own.
+OWNERS = (
+    api.REPOSITORY_SERVERS,
+    ACTION_SETS,
+    resources.SERVICES,
+    resources.REPLICA_SETS,
+    resources.PODS,
 )
 
 
@@ -60,11 +70,7 @@ class GarbageCollector:
         metadata = obj["metadata"]
         now = self._api.find(resource, metadata["namespace"], metadata["name"])
         owners = set() if now is None else _owner_uids(now)
-        there = (
-            owner["metadata"]["uid"]
-            for kind in (api.REPOSITORY_SERVERS, resources.SERVICES, resources.REPLICA_SETS)
-            for owner in self._api.list(kind)
-        )
+        there = (owner["metadata"]["uid"] for kind in OWNERS for owner in self._api.list(kind))
         if owners and not owners & set(there):
             self._delete(resource, obj)
 

@@ -34,6 +34,7 @@ class SteppedInformer(Informer):
         self._trim: Callable[[Object], Object] = options.get("trim", default_trim)
         # Changes that the watch has not shown yet.
         self._coming: deque[Change] = deque()
+        self._api: ApiServer | None = None
         # Until when the watch shows nothing, in monotonic seconds.
         self._stalled_until = 0.0
 
@@ -45,7 +46,8 @@ class SteppedInformer(Informer):
 
     def give_up(self) -> None:
         """Hear nothing more, as the process ends."""
-        self._api.ignore(self._on_change)
+        if self._api is not None:
+            self._api.ignore(self._on_change)
         self._coming.clear()
 
     def stall(self, seconds: float) -> None:
@@ -59,6 +61,8 @@ class SteppedInformer(Informer):
 
     def relist(self) -> None:
         """Lose what the watch was about to show, and list: the connection was cut."""
+        if self._api is None:
+            return
         self._coming.clear()
         objects = [
             self._received(obj) for obj in self._api.list(self.resource) if self._selects(obj)
@@ -93,5 +97,7 @@ class SteppedInformer(Informer):
         return self._trim(over_the_wire(asked))
 
     def _selects(self, obj: Object) -> bool:
+        if self.namespace not in ("", obj["metadata"]["namespace"]):
+            return False
         label, _, value = self._label_selector.partition("=")
         return not label or (obj["metadata"].get("labels") or {}).get(label) == value

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
+    from controller.cache.informer import Informer
     from controller.clock import Deadline
     from controller.reconcile import Reconciler, Request, Result
     from fakes.recorder import FakeRecorder
@@ -79,61 +80,55 @@ class SteppedController(Controller):
         return None
 
 
-class Process:
-    """One process of the controller, from its start to its end."""
+class SteppedProcess:
+    """One process of a controller, from its start to its end."""
 
     def __init__(
         self,
         *,
         api: ApiServer,
         agenda: Agenda,
-        nodes: Nodes,
         clock: SimulatedClock,
         random: Random,
         weather: Weather,
         recorder: FakeRecorder,
         namespace: str,
-        image: str,
-        slots: int,
         on_reconcile: Callable[[], None],
     ) -> None:
-        #: With which it starts servers.
-        self.image = image
         self.client = SimulatedClient(api, agenda, random, weather)
-        strands = Strands(agenda)
+        self.strands = Strands(agenda)
+        self._api, self._agenda, self._random = api, agenda, random
 
         def make(name: str, reconciler: Reconciler, **options: Any) -> Controller:
             return SteppedController(
                 name, Watched(reconciler, self.client, on_reconcile), **options
             )
 
-        self._operator = FakeOperator(
+        self.operator = FakeOperator(
             client=self.client,
-            executor=SimulatedExecutor(self.client, nodes, random, weather, strands),
+            executor=None,
             recorder=recorder,
             clock=clock,
             namespaces=(namespace,),
-            spawn=strands.spawn,
+            spawn=self.strands.spawn,
             commands_at_once=COMMANDS,
             make_informer=SteppedInformer,
             make_controller=make,
+            on_informer=self._follow_later,
         )
-        self.client.on_write = self._operator.informers.written
-        self.caches = setup(
-            self._operator,  # type: ignore[arg-type]  # the fake has what is called
-            settings=Settings(image=image),
-            workers=1,
-            max_replacements=slots,
-        )
+        self.client.on_write = self.operator.informers.written
+
+    def follow(self) -> None:
+        """List all that is followed from the start, and watch from then on."""
         for informer in self.informers:
-            agenda.advance(random.uniform(*LIST_SECONDS))
-            informer.follow(api, agenda, random)
+            self._agenda.advance(self._random.uniform(*LIST_SECONDS))
+            informer.follow(self._api, self._agenda, self._random)
 
     @property
     def informers(self) -> list[SteppedInformer]:
         return [
             informer
-            for shared in self._operator.informers.all()
+            for shared in self.operator.informers.all()
             for informer in shared.informers
             if isinstance(informer, SteppedInformer)
         ]
@@ -147,7 +142,7 @@ class Process:
         Raises:
             Killed: The process has ended.
         """
-        (loop,) = self._operator.controllers
+        (loop,) = self.operator.controllers
         assert isinstance(loop, SteppedController)
         return loop.step()
 
@@ -156,3 +151,34 @@ class Process:
         self.client.killed = True
         for informer in self.informers:
             informer.give_up()
+
+    def _follow_later(self, informer: Informer) -> None:
+        """Begin to follow a namespace that was added, in a while."""
+        assert isinstance(informer, SteppedInformer)
+
+        def follow() -> None:
+            if not self.client.killed:
+                informer.follow(self._api, self._agenda, self._random)
+
+        self._agenda.after(self._random.uniform(*LIST_SECONDS), follow)
+
+
+class Process(SteppedProcess):
+    """The controller of RepositoryServers."""
+
+    def __init__(
+        self, *, nodes: Nodes, image: str, slots: int, weather: Weather, **others: Any
+    ) -> None:
+        super().__init__(weather=weather, **others)
+        #: With which it starts servers.
+        self.image = image
+        self.operator.executor = SimulatedExecutor(
+            self.client, nodes, self._random, weather, self.strands
+        )
+        self.caches = setup(
+            self.operator,  # type: ignore[arg-type]  # the fake has what is called
+            settings=Settings(image=image),
+            workers=1,
+            max_replacements=slots,
+        )
+        self.follow()

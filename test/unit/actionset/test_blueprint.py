@@ -84,3 +84,12 @@ def test_what_cannot_run_is_refused_by_field_and_fix(written: dict[str, Any], me
         parsed(written)
 
     assert refused.value.message == message
+
+
+def test_a_defer_phase_without_a_name_is_called_by_its_field() -> None:
+    """Kanister takes it, and public Blueprints have such ones."""
+    written = {"phases": [phase("a")], "deferPhase": {"func": "x"}}
+
+    found = parse_action(written, blueprint="db", action="backup")
+
+    assert [one.name for one in found.all_phases] == ["a", "deferPhase"]

@@ -29,6 +29,7 @@ entries = st.builds(
     started_at=times,
     memo=st.dictionaries(st.text(), json, max_size=3),
     refused_since=st.none() | times,
+    cancelled=st.booleans(),
     over=st.sampled_from(["", "complete", "failed"]),
 )
 

@@ -17,6 +17,7 @@ from fakes.actionsets import (
 )
 from reconcilers import resources
 from reconcilers.actionset.api import BLUEPRINTS, FINALIZER_RUNNING
+from reconcilers.actionset.frozen import parse_secret
 
 if TYPE_CHECKING:
     from controller.resource import Object
@@ -202,3 +203,19 @@ def test_finalizers_of_others_stay() -> None:
 
     assert running == ["other", FINALIZER_RUNNING]
     assert world.stored()["metadata"]["finalizers"] == ["other"]
+
+
+def test_the_objects_of_a_phase_are_rendered_with_what_templates_can_name() -> None:
+    """What is stored has more than that, which the renderer refuses."""
+    objects = {"login": {"kind": "Secret", "name": "{{ .Options.secret }}"}}
+    plan = blueprint(backup={"phases": [{**phase("dump"), "objects": objects}]})
+    world = ActionSetWorld(action_set(action(options={"secret": "db-login"})), plan)
+
+    world.reconcile()
+
+    assert world.error() == ""
+    frozen = world.api.store(resources.SECRETS).get(NAMESPACE, FROZEN)
+    assert frozen is not None
+    assert parse_secret(frozen, world.stored()).objects == {
+        "dump": {"login": {"kind": "Secret", "name": "db-login"}}
+    }

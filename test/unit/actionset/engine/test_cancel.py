@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from controller.errors import Forbidden
 from fakes.actionsets import ActionSetWorld, PodFunction, action_set, blueprint, phase
 from reconcilers.actionset.api import ACTION_SETS, FINALIZER_RUNNING
 from reconcilers.actionset.engine.limits import CANCEL_SECONDS, DEFER_SECONDS
@@ -115,6 +116,68 @@ def test_the_limit_begins_with_the_phase_and_survives_a_restart() -> None:
     world.reconcile()
 
     assert (before, world.phases()[0]) == ("a running", "a failed")
+
+
+def test_what_was_ended_by_its_limit_says_so_and_not_by_which_signal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = ActionSetWorld(action_set(timeout="30m"), PLAN)
+    world.reconcile()
+    world.clock.step(1800)
+    with monkeypatch.context() as patched:
+        patched.setattr(PodFunction, "cancel", lambda *_: Running(waits_for="its end"))
+        world.reconcile()
+    meanwhile = world.phases()[0]
+    world.restart()
+    world.end_pods("ended by signal 15, after somebody has deleted the pod")
+
+    world.reconcile()
+
+    assert meanwhile == "a running"
+    assert world.error().endswith("/timeout) and was ended")
+
+
+def test_what_could_not_be_begun_within_its_limit_is_not_begun_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = ActionSetWorld(action_set(timeout="30s"), PLAN)
+    with monkeypatch.context() as patched:
+        patched.setattr(PodFunction, "advance", refuses)
+        world.reconcile()
+    world.clock.step(30)
+    world.taken()
+
+    world.reconcile()
+
+    assert world.phases()[0] == "a failed"
+    assert "create pods 5a1e-0-a" not in world.taken()
+
+
+def test_a_repeatable_phase_is_not_run_again_once_its_limit_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[bool] = []
+    advance = PodFunction.advance
+
+    def watched(function: PodFunction, run: PhaseRun, arguments: Any) -> Step:
+        seen.append(run.repeatable)
+        return advance(function, run, arguments)
+
+    monkeypatch.setattr(PodFunction, "advance", watched)
+    world = ActionSetWorld(action_set(timeout="a=30m", repeatable="a"), PLAN)
+    world.reconcile()
+    before = set(seen)
+    seen.clear()
+    world.clock.step(1800)
+
+    world.reconcile()
+
+    assert (before, seen[0]) == ({True}, False)
+
+
+def refuses(_function: PodFunction, _run: PhaseRun, _arguments: Any) -> Step:
+    """Stand for a function that may not do what it has to."""
+    raise Forbidden(403, "Forbidden", "pods is forbidden")
 
 
 def test_what_does_not_end_is_given_up_and_told(monkeypatch: pytest.MonkeyPatch) -> None:

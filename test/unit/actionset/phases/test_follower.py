@@ -21,6 +21,7 @@ from reconcilers.actionset.phases.reading import (
     NEWS_SECONDS,
     PATIENCE,
     PATIENCE_REFUSED,
+    SKEW_SECONDS,
     Lost,
     Source,
     Unread,
@@ -29,6 +30,7 @@ from reconcilers.actionset.phases.timedlog import Log, nanoseconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from structlog.typing import EventDict
 
@@ -62,8 +64,13 @@ class World:
     def follow(self, source: Source = SOURCE, first: int | None = None) -> Unread:
         return self.follower.follow(REQUEST, source, first=first)
 
-    def read(self, source: Source = SOURCE, first: int | None = None) -> Log | Lost | Unread:
-        return self.follower.read(REQUEST, source, first=first)
+    def read(
+        self,
+        source: Source = SOURCE,
+        first: int | None = None,
+        ended_at: datetime | None = None,
+    ) -> Log | Lost | Unread:
+        return self.follower.read(REQUEST, source, first=first, ended_at=ended_at)
 
     def go_on(self) -> None:
         threads = list(self.threads)
@@ -130,6 +137,30 @@ def test_a_follow_that_ended_long_before_its_container_is_no_proof(world: World)
 
     assert world.read_to_its_end() == log_of("one", "two")
     assert world.logs.opened == [FOLLOWED, READ]
+
+
+@pytest.mark.parametrize(
+    ("after", "opened"),
+    [
+        pytest.param(SKEW_SECONDS, [FOLLOWED], id="at the same time, as far as clocks agree"),
+        pytest.param(SKEW_SECONDS + 0.5, [FOLLOWED, READ], id="later"),
+    ],
+)
+def test_a_follow_that_ended_before_its_container_is_no_proof(
+    world: World, after: float, opened: list[Opened]
+) -> None:
+    world.logs.expect(stamped("one"))
+    world.logs.expect(stamped("one", "two"))
+    world.follow()
+    world.go_on()
+    world.clock.step(after)
+
+    ended_at = world.clock.now()
+    world.read(ended_at=ended_at)
+    world.go_on()
+
+    assert isinstance(world.read(ended_at=ended_at), Log)
+    assert world.logs.opened == opened
 
 
 def test_a_container_that_goes_on_is_followed_anew(world: World) -> None:

@@ -1,4 +1,4 @@
-"""The real program, shared by the tests of this folder that need it."""
+"""The real renderer of templates, shared by the tests that need it."""
 
 from __future__ import annotations
 

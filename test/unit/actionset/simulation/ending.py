@@ -1,0 +1,122 @@
+"""What holds in the end, once nothing is amiss any more and all has come to rest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fakes.simulation.actionsets.author import DEFER
+from fakes.simulation.actionsets.programs import program_of
+from reconcilers import resources
+from reconcilers.actionset.api import ACTION_SETS, State
+from reconcilers.actionset.status.document import has_succeeded, is_over
+from unit.actionset.simulation.invariants import has_our_finalizer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from controller.resource import Object
+    from unit.actionset.simulation.history import History
+
+
+def all_have_ended(history: History) -> str:
+    """Every ActionSet has ended, and nothing of ours is on it."""
+    left = [
+        f"{obj['metadata']['name']} is {(obj.get('status') or {}).get('state')}"
+        for obj in history.cluster.api.list(ACTION_SETS)
+        if not is_over(obj) or "deletionTimestamp" in obj["metadata"]
+    ]
+    return ", ".join(left)
+
+
+def the_state_is_that_of_the_phases(history: History) -> str:
+    """An ActionSet whose programs have all succeeded is complete, unless it was disturbed."""
+    author = history.cluster.author
+    for obj in history.cluster.api.list(ACTION_SETS):
+        wanted = author.wanted[obj["metadata"]["uid"]]
+        good = all(
+            (life := history.last(token, name)) is not None and life.code == 0
+            for token, plan in zip(wanted.tokens, wanted.plans, strict=True)
+            for name in plan.names
+        )
+        complete = obj["status"]["state"] == State.COMPLETE
+        if complete != good and not _excused(history, obj):
+            return f"{obj['metadata']['name']} is {obj['status']['state']}"
+    return ""
+
+
+def artifacts_are_what_was_put_out(history: History) -> str:
+    """The artifacts of an action that has succeeded are what its last phase has put out."""
+    author = history.cluster.author
+    for obj in history.cluster.api.list(ACTION_SETS):
+        wanted = author.wanted[obj["metadata"]["uid"]]
+        for index, action in enumerate(obj["status"].get("actions") or ()):
+            plan, token = wanted.plans[index], wanted.tokens[index]
+            if not plan.artifact or not has_succeeded(obj["status"], index):
+                continue
+            life = history.last(token, list(plan.phases)[-1])
+            said = "" if life is None else life.program.said
+            found = action.get("artifacts")
+            if found is None and obj["status"]["state"] == State.FAILED and _excused(history, obj):
+                # They could not be rendered for want of a right.
+                continue
+            if found != {"data": {"keyValue": {"path": said}}}:
+                return f"{token} has {found} in place of {said}"
+    return ""
+
+
+def every_defer_phase_has_run(history: History) -> str:
+    """Where a phase has run, the deferPhase has, unless something was in its way."""
+    author = history.cluster.author
+    for wanted in author.wanted.values():
+        for token, plan in zip(wanted.tokens, wanted.plans, strict=True):
+            begun = any(history.last(token, name) for name in plan.phases)
+            ran = history.last(token, DEFER) is not None
+            excused = wanted.timeout or wanted.uid in history.excused
+            if plan.deferred and begun and not ran and not excused:
+                return f"that of {token} has not"
+    return ""
+
+
+def no_pod_is_left(history: History) -> str:
+    """No pod is left but those of failed phases that were to stay, without our finalizer.
+
+    Where the engine lacks a right for long, it says what it leaves behind.
+    """
+    for pod in history.cluster.api.list(resources.PODS):
+        program = program_of(pod)
+        wanted, _ = history.cluster.author.of_token(program.token)
+        life = history.last(program.token, program.phase)
+        named = f"the pod of {program.token} {program.phase}"
+        if wanted.uid in history.powerless:
+            continue
+        if has_our_finalizer(pod):
+            return f"{named} has our finalizer"
+        if not wanted.keeps_failed or (life is not None and life.code == 0):
+            return f"{named} is left"
+    return ""
+
+
+def no_frozen_secret_is_left(history: History) -> str:
+    """What an ActionSet worked with is gone."""
+    names = [
+        obj["metadata"]["name"]
+        for obj in history.cluster.api.list(resources.SECRETS)
+        if obj["metadata"]["name"].startswith("actionset-")
+    ]
+    return ", ".join(names)
+
+
+def _excused(history: History, obj: Object) -> bool:
+    """Return whether an ActionSet may have failed though its programs have not."""
+    uid = obj["metadata"]["uid"]
+    return history.cluster.author.wanted[uid].timeout or uid in history.excused
+
+
+IN_THE_END: tuple[Callable[[History], str], ...] = (
+    all_have_ended,
+    the_state_is_that_of_the_phases,
+    artifacts_are_what_was_put_out,
+    every_defer_phase_has_run,
+    no_pod_is_left,
+    no_frozen_secret_is_left,
+)
