@@ -14,7 +14,7 @@ from demolib.backends import BACKENDS
 from demolib.demo import NAMESPACE, Demo
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from demolib.backends import Backend
     from demolib.target import Target
@@ -86,15 +86,15 @@ def _run(parsed: argparse.Namespace, target: Target) -> int:
     if parsed.down:
         target.take_down()
         return 0
-    more = {"functions": parsed.functions, "actionsets": parsed.actionsets}
-    return _show(target, BACKENDS[parsed.backend], more)
+    backend = BACKENDS[parsed.backend]
+    return _show(target, backend, functions=parsed.functions, actionsets=parsed.actionsets)
 
 
-def _show(target: Target, backend: Backend, more: Mapping[str, bool]) -> int:
+def _show(target: Target, backend: Backend, *, functions: bool, actionsets: bool) -> int:
     started = waiting.seconds()
     print(f"The demo uses {target.words}.", file=sys.stderr)
-    prepared = target.prepare(postgres=more["actionsets"])
-    demo = Demo(*prepared, target, backend, **more)
+    prepared = target.prepare(postgres=actionsets)
+    demo = Demo(*prepared, target, backend, functions=functions, actionsets=actionsets)
     try:
         demo.run()
     except ClusterError:
