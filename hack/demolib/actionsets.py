@@ -45,7 +45,8 @@ FILL = """
 DROP TABLE IF EXISTS orders;
 CREATE TABLE orders AS SELECT n, gen_random_uuid() AS id FROM generate_series(1, 100000) AS n;
 """
-ADD = "INSERT INTO orders VALUES (100001, gen_random_uuid());"
+# What is not written yet would keep PostgreSQL from ending, when its files are gone.
+ADD = "INSERT INTO orders VALUES (100001, gen_random_uuid()); CHECKPOINT;"
 LOSE_FILES = "rm -rf /var/lib/postgresql/data/pgdata/base"
 LOSE_TABLE = "DROP TABLE orders;"
 LOOK = "SELECT count(*), md5(string_agg(id::text, ',' ORDER BY n)) FROM orders;"

@@ -101,6 +101,8 @@ class Postgres:
 
     def lose_files(self) -> None:
         """Delete the files of all tables, as a disk that breaks does."""
+        # What is not written yet would keep it from ending.
+        self.sql("CHECKPOINT;")
         self.node.shell(f"rm -rf {self.node.directory}/{CLAIM}/pgdata/base")
 
     def action(self, blueprint: str, name: str, artifacts: Object | None = None) -> Object:

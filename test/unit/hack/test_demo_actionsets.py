@@ -12,6 +12,8 @@ from clusterlib.errors import ClusterError
 from demolib import actionsets, objects
 from demolib.actionsets import ActionSets
 from demolib.objects import Images
+from demolib.postgres import STEPS, Scene
+from demolib.target import OwnCluster
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,3 +114,11 @@ def test_other_rows_than_before_are_an_error(scripted_kubectl: Callable[[str], K
 
     with pytest.raises(ClusterError, match=r"differs: 1\|a before, 2\|b now"):
         database.compare("1|a")
+
+
+def test_as_many_steps_are_announced_as_there_are(
+    scripted_kubectl: Callable[[str], Kubectl],
+) -> None:
+    scene = Scene(scripted_kubectl(""), IMAGES, OwnCluster("demo"), "kanister", str)
+
+    assert len(scene.steps()) == STEPS
