@@ -38,7 +38,7 @@ def server(
     witness: Witness,
     controller: Controller,  # noqa: ARG001 - it makes the server
 ) -> Iterator[Server]:
-    """Give the server that the Blueprints name."""
+    """Yield the server that the Blueprints name."""
     described = Server(cluster, node, witness, postgres.SERVER)
     postgres.admit_phases(described)
     described.start()
@@ -50,7 +50,7 @@ def server(
 def engine(
     cluster: Cluster, node: Node, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[InstalledEngine]:
-    """Give the controller of ActionSets."""
+    """Yield the controller of ActionSets."""
     installed = InstalledEngine(cluster, node)
     installed.deploy(tmp_path_factory.mktemp("engine"))
     yield installed
@@ -67,7 +67,7 @@ def database(
     server: Server,
     engine: InstalledEngine,  # noqa: ARG001 - its Blueprints need the CRDs
 ) -> Iterator[Postgres]:
-    """Give the database."""
+    """Yield the database."""
     made = Postgres(cluster, node, server)
     made.start()
     yield made
