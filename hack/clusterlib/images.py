@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 DOCKERFILES = paths.HACK / "images.d"
 # What nobody reads in a container.
 _UNREAD = tuple(f"/usr/share/{folder}/*" for folder in ("doc", "man", "locale", "info"))
-# What PostgreSQL compiles queries with if it is there: two thirds of the image's size.
+# What PostgreSQL compiles queries with if it is there. It is large, and nothing here needs it.
 _COMPILER = ("/usr/lib/postgresql/*/lib/bitcode/*", "*/llvmjit.so", "*/libLLVM*", "*/libz3.so*")
 ROOT_NEEDED = "building images needs root"
 NO_MIRROR = "apt knows no Debian mirror, or not yet what it offers; try `apt-get update`"
