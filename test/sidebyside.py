@@ -8,6 +8,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 #: What takes long to make and is shared by the tests of files: one process runs all of those.
 SHARING: Final = {
+    "test/e2e/test_actionset_postgres.py": "a controller of ActionSets, and PostgreSQL",
     "test/e2e/test_attacker.py": "the attacker's controller",
     "test/e2e/test_datafunctions.py": "a controller of ActionSets, with a server and a workload",
     "test/e2e/test_functions.py": "a server with functions",

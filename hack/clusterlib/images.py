@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from clusterlib.state import State
 
 DOCKERFILES = paths.HACK / "images.d"
-BASE_PACKAGES = "python3,python3-venv,ca-certificates"
-# Of /usr/share, what nobody reads in a container.
-_UNREAD = ("doc", "man", "locale", "info")
+# What nobody reads in a container.
+_UNREAD = tuple(f"/usr/share/{folder}/*" for folder in ("doc", "man", "locale", "info"))
+# What PostgreSQL compiles queries with if it is there. It is large, and nothing here needs it.
+_COMPILER = ("/usr/lib/postgresql/*/lib/bitcode/*", "*/llvmjit.so", "*/libLLVM*", "*/libz3.so*")
 ROOT_NEEDED = "building images needs root"
 NO_MIRROR = "apt knows no Debian mirror, or not yet what it offers; try `apt-get update`"
 UNKNOWN = "no image {name!r}; there are: {names}"
@@ -49,6 +50,8 @@ class Image:
         sources: what of the checkout it contains, relative.
         python: whether it is built on the base image, with wheels at hand.
         parts: images that it has a program out of, by the build argument that names each.
+        packages: Debian packages that are in the file system `base.tar` of its build.
+        excluded: patterns of paths that this file system does without, beside what nobody reads.
     """
 
     name: str
@@ -57,9 +60,15 @@ class Image:
     sources: tuple[str, ...] = ()
     python: bool = False
     parts: tuple[tuple[str, Image], ...] = ()
+    packages: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
 
 
-BASE = Image("base", DOCKERFILES / "base" / "Dockerfile")
+BASE = Image(
+    "base",
+    DOCKERFILES / "base" / "Dockerfile",
+    packages=("python3", "python3-venv", "ca-certificates"),
+)
 PAUSE = Image("pause", DOCKERFILES / "pause" / "Dockerfile", program="pause")
 COREDNS = Image("coredns", DOCKERFILES / "coredns" / "Dockerfile", program="coredns")
 KOPIA = Image("kopia", DOCKERFILES / "kopia" / "Dockerfile", program="kopia")
@@ -84,10 +93,18 @@ CONTROLLER = Image(
     python=True,
     parts=(("KOPIA_IMAGE", KOPIA), ("RENDERER_IMAGE", RENDERER)),
 )
+# What ActionSets back up in tests and the demo. Its packages name the version of PostgreSQL.
+POSTGRES = Image(
+    "postgres",
+    DOCKERFILES / "postgres" / "Dockerfile",
+    sources=("hack/images.d/postgres/start.sh",),
+    packages=("postgresql-15",),
+    excluded=_COMPILER,
+)
 
 # What a node needs to start, and what the project is about.
 INFRASTRUCTURE = (PAUSE, COREDNS)
-PROJECT = (KOPIA, CONTROLLER)
+PROJECT = (KOPIA, CONTROLLER, POSTGRES)
 
 
 def by_name(names: Iterable[str]) -> list[Image]:
@@ -162,8 +179,7 @@ class Builder:
 
     def _archive(self, image: Image, context: dict[str, Path]) -> Path:
         digest = hashlib.sha256(image.dockerfile.read_bytes())
-        if image is BASE:
-            digest.update(BASE_PACKAGES.encode())
+        digest.update(",".join([*image.packages, *image.excluded]).encode())
         if image.python:
             digest.update(self.archive(BASE).name.encode())
         for _, part in image.parts:
@@ -175,8 +191,8 @@ class Builder:
         return self._directory / f"{image.name}-{digest.hexdigest()[:16]}.tar"
 
     def _build_archive(self, image: Image, context: Path, archive: Path) -> None:
-        if image is BASE:
-            _bootstrap(context / "base.tar", self._log)
+        if image.packages:
+            _bootstrap(image, context / "base.tar", self._log)
         arguments = ["--layers", f"--file={image.dockerfile}"]
         if image.python:
             arguments += [
@@ -279,24 +295,28 @@ def _mode(source: Path) -> int:
     return stat.S_IFREG | (0o755 if source.stat().st_mode & stat.S_IXUSR else 0o644)
 
 
-def _bootstrap(target: Path, log: Path) -> None:
-    """Make the base image's file system from the Debian that this machine's apt settings name."""
+def _bootstrap(image: Image, target: Path, log: Path) -> None:
+    """Make an image's file system from the Debian that this machine's apt settings name."""
     form = "deb $(REPO_URI) $(RELEASE) $(COMPONENT)"
     query = ["apt-get", "indextargets", "--format", form, "Identifier: Packages", "Origin: Debian"]
     what = "asking apt for the machine's Debian mirrors"
     sources = "\n".join(sorted(set(processes.run(query, what=what).splitlines())))
     if not sources:
         raise ClusterError(NO_MIRROR)
-    unread = [f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in _UNREAD]
     options = [
         "--variant=minbase",
-        f"--include={BASE_PACKAGES}",
-        *unread,
+        f"--include={','.join(image.packages)}",
+        *(f"--dpkgopt=path-exclude={pattern}" for pattern in (*_UNREAD, *image.excluded)),
         # The mirror is this machine's affair; it has no place in an image.
         '--customize-hook=rm -rf "$1"/etc/apt/sources.list*',
     ]
     # Without a suite, mmdebstrap reads the sources from its standard input.
-    _logged(["mmdebstrap", *options, "", str(target), "-"], "making the base image", log, sources)
+    _logged(
+        ["mmdebstrap", *options, "", str(target), "-"],
+        f"making the image {image.name}",
+        log,
+        sources,
+    )
 
 
 def _busybox() -> Path:

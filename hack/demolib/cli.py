@@ -32,6 +32,8 @@ STORE_NOT_TAKEN = (
     "not with --kubeconfig or --context"
 )
 
+VOLUME_NEEDED = "--actionsets uses the server of the sample on a volume; leave --backend out"
+
 LOOK_FURTHER = "To look further:  {hint}"
 DONE = """
 Done in {seconds:.1f} s. To look around:  {hint}
@@ -64,11 +66,18 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         action="store_true",
         help="then lose a folder and restore it by the data functions, in a pod of their own",
     )
+    parser.add_argument(
+        "--actionsets",
+        action="store_true",
+        help="then lose PostgreSQL's data twice and restore it by ActionSets",
+    )
     cluster_arguments.add(parser, DEFAULT_NAME)
     parsed = parser.parse_args(arguments)
     given = parsed.kubeconfig is not None or parsed.context is not None
     if given and BACKENDS[parsed.backend].store:
         parser.error(STORE_NOT_TAKEN.format(backend=parsed.backend))
+    if parsed.actionsets and BACKENDS[parsed.backend].store:
+        parser.error(VOLUME_NEEDED)
     cluster_arguments.check(parser, parsed, image_needed=not parsed.down)
     return parsed
 
@@ -77,13 +86,15 @@ def _run(parsed: argparse.Namespace, target: Target) -> int:
     if parsed.down:
         target.take_down()
         return 0
-    return _show(target, BACKENDS[parsed.backend], functions=parsed.functions)
+    backend = BACKENDS[parsed.backend]
+    return _show(target, backend, functions=parsed.functions, actionsets=parsed.actionsets)
 
 
-def _show(target: Target, backend: Backend, *, functions: bool) -> int:
+def _show(target: Target, backend: Backend, *, functions: bool, actionsets: bool) -> int:
     started = waiting.seconds()
     print(f"The demo uses {target.words}.", file=sys.stderr)
-    demo = Demo(*target.prepare(), target, backend, functions=functions)
+    prepared = target.prepare(postgres=actionsets)
+    demo = Demo(*prepared, target, backend, functions=functions, actionsets=actionsets)
     try:
         demo.run()
     except ClusterError:

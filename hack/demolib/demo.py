@@ -15,6 +15,8 @@ from demolib import objects
 from demolib.backends import FILE_STORE, MANIFESTS, Backend
 from demolib.backup import Client
 from demolib.functions import POD, Functions, pod
+from demolib.postgres import STEPS as ACTIONSETS_STEPS
+from demolib.postgres import Scene
 
 if TYPE_CHECKING:
     from demolib.kubectl import Kubectl
@@ -47,6 +49,7 @@ class Demo:
         target: the cluster.
         backend: where the repository is.
         functions: whether the data functions lose a folder and restore it as well.
+        actionsets: whether PostgreSQL loses its data and gets it back by ActionSets as well.
     """
 
     def __init__(
@@ -57,13 +60,16 @@ class Demo:
         backend: Backend = FILE_STORE,
         *,
         functions: bool = False,
+        actionsets: bool = False,
     ) -> None:
         self._kubectl = kubectl
         self._images = images
         self._target = target
         self._backend = backend
         self._functions = functions
-        steps = STEPS + bool(backend.store) + FUNCTIONS_STEPS * functions
+        self._actionsets = actionsets
+        steps = STEPS + bool(backend.store)
+        steps += FUNCTIONS_STEPS * functions + ACTIONSETS_STEPS * actionsets
         self._progress = Progress(steps)
         # What the cluster has to be told of the store; None for a volume.
         self._store: Store | None = None
@@ -86,6 +92,8 @@ class Demo:
         self._back_up_and_restore()
         if self._functions:
             self._lose_and_restore()
+        if self._actionsets:
+            self._restore_by_actionsets()
 
     def describe(self) -> str:
         """Return how kubectl describes the RepositoryServer.
@@ -261,6 +269,15 @@ class Demo:
             functions.restore(outputs["backupTag"])
             functions.compare(before)
         note("the same, byte for byte")
+
+    def _restore_by_actionsets(self) -> None:
+        scene = Scene(self._kubectl, self._images, self._target, NAMESPACE, _generate_password)
+        for step in scene.steps():
+            self._evidence = step.evidence
+            with self._progress.step(step.words):
+                outcome = step.run()
+            if outcome:
+                note(outcome)
 
     def _wait(self, condition: str, resource: str) -> None:
         options = [f"--for={condition}", *IN_NAMESPACE, TIMEOUT]

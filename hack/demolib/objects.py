@@ -26,6 +26,12 @@ PLACEHOLDER = "placeholder-"
 SERVER_IMAGE_VARIABLE = "RSC_SERVER_IMAGE"
 POD_OVERRIDE_VARIABLE = "RSC_POD_OVERRIDE"
 
+# What the manifests and the samples call images.
+CONTROLLER_IMAGE = "repository-server-controller"
+POSTGRES_IMAGE = "postgres:17"
+# A variable of a container that names an image.
+FUNCTIONS_IMAGE_VARIABLE = "ASC_FUNCTIONS_IMAGE"
+
 # Of the sample's client: where the server is.
 CONNECTION_VOLUME = "connection"
 
@@ -61,11 +67,13 @@ class Images:
         kopia: the one of the server, the client and the Job that makes the repository; empty for
             the one that the manifests name.
         build: tells one build of the controller's image from another of the same name.
+        postgres: PostgreSQL's; empty for the one that the sample names.
     """
 
     controller: str
     kopia: str
     build: str = ""
+    postgres: str = ""
 
 
 @dataclass(frozen=True)
@@ -167,6 +175,35 @@ def with_images(objects: Iterable[Object], images: Images) -> list[Object]:
         if obj["kind"] == "Deployment" and images.build:
             pod["metadata"].setdefault("annotations", {})[BUILD_ANNOTATION] = images.build
     return copies
+
+
+def names_of(images: Images) -> dict[str, str]:
+    """Return what the images are called, by the names that the manifests give them."""
+    names = {CONTROLLER_IMAGE: images.controller, POSTGRES_IMAGE: images.postgres}
+    return {name: image for name, image in names.items() if image}
+
+
+def with_names(objects: Iterable[Object], names: Mapping[str, str]) -> list[Object]:
+    """Return copies in which images have other names, in containers and in Blueprints.
+
+    Args:
+        objects: of the manifests.
+        names: the images by the names that the manifests give.
+    """
+    return [_with_names(obj, names) for obj in objects]
+
+
+def _with_names(node: Any, names: Mapping[str, str]) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(node, list):
+        return [_with_names(value, names) for value in node]
+    if not isinstance(node, dict):
+        return node
+    named = {"value"} if node.get("name") == FUNCTIONS_IMAGE_VARIABLE else set[str]()
+    named |= {key for key in node if key.lower().endswith("image")}
+    return {
+        key: names.get(value, value) if key in named else _with_names(value, names)
+        for key, value in node.items()
+    }
 
 
 def taking_overrides(objects: Iterable[Object], mode: str) -> list[Object]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 KUBECTL = "kubectl"
 IMAGES = ["kopia", "repository-server-controller"]
+POSTGRES = "postgres"
 OPENSSL = "openssl"
 # As whom the pods of the samples run.
 SAMPLE_USER = 65532
@@ -48,15 +49,23 @@ class Target(Protocol):
     def hint(self) -> str:
         """How the reader goes on by himself, in a shell."""
 
-    def prepare(self) -> tuple[Kubectl, Images]:
+    def prepare(self, *, postgres: bool = False) -> tuple[Kubectl, Images]:
         """Make it ready.
+
+        Args:
+            postgres: whether PostgreSQL is wanted.
 
         Returns:
             How to ask it, and which images it has.
         """
 
-    def volumes(self, claims: Sequence[Object]) -> list[Object]:
-        """Return the volumes that the claims need and the cluster will not provision."""
+    def volumes(self, claims: Sequence[Object], *, owner: int = SAMPLE_USER) -> list[Object]:
+        """Return the volumes that the claims need and the cluster will not provision.
+
+        Args:
+            claims: which.
+            owner: the user whose files will be on them.
+        """
 
     def store(self, name: str) -> Store:
         """Start an object store that the cluster's pods reach, and return what is said of it."""
@@ -90,8 +99,11 @@ class OwnCluster:
         """How the reader goes on by himself, in a shell."""
         return f'eval "$(hack/cluster env --name {self.name})"'
 
-    def prepare(self) -> tuple[Kubectl, Images]:
+    def prepare(self, *, postgres: bool = False) -> tuple[Kubectl, Images]:
         """Bring the cluster up, if it is not, with the images of this checkout.
+
+        Args:
+            postgres: whether PostgreSQL is wanted.
 
         Returns:
             How to ask it, and which images it has.
@@ -101,21 +113,26 @@ class OwnCluster:
         """
         command("cluster", "up", "--name", self.name)
         # What it prints are the names under which pods find the images.
-        kopia, controller = command("images", "load", "--name", self.name, *IMAGES).split()
-        images = Images(controller, kopia, self._digest(controller))
+        wanted = [*IMAGES, *([POSTGRES] if postgres else [])]
+        kopia, controller, *other = command("images", "load", "--name", self.name, *wanted).split()
+        images = Images(controller, kopia, self._digest(controller), *other)
         return Kubectl(_built_kubectl(), (f"--kubeconfig={State(self.name).kubeconfig}",)), images
 
-    def volumes(self, claims: Sequence[Object]) -> list[Object]:
-        """Return volumes in folders of the node, whose owner is the user that the samples run as.
+    def volumes(self, claims: Sequence[Object], *, owner: int = SAMPLE_USER) -> list[Object]:
+        """Return volumes in folders of the node, which belong to the user that the samples run as.
 
         A volume of the kind hostPath is not handed to a pod's fsGroup.
+
+        Args:
+            claims: which.
+            owner: the user.
         """
         found = []
         for claim in claims:
             whose = objects.identity(claim)
             folder = State(self.name).directory / "volumes" / f"{whose.namespace}-{whose.name}"
             folder.mkdir(parents=True, exist_ok=True)
-            os.chown(folder, SAMPLE_USER, SAMPLE_USER)
+            os.chown(folder, owner, owner)
             found.append(objects.local_volume(claim, str(folder)))
         return found
 
@@ -166,8 +183,11 @@ class GivenCluster:
         """How the reader goes on by himself, in a shell."""
         return shlex.join(["kubectl", *self.options, "get", "all"])
 
-    def prepare(self) -> tuple[Kubectl, Images]:
+    def prepare(self, *, postgres: bool = False) -> tuple[Kubectl, Images]:
         """Make sure of the tools; nothing is built but kubectl, where there is none.
+
+        Args:
+            postgres: has no effect: the cluster pulls the image that the sample names.
 
         Returns:
             How to ask the cluster, and which images it can pull.
@@ -175,15 +195,16 @@ class GivenCluster:
         Raises:
             ClusterError: a tool is missing and cannot be had, or the cluster does not answer.
         """
+        del postgres
         packages = [] if shutil.which(OPENSSL) else [OPENSSL]
         debian.install_missing(packages, Progress(1))
         kubectl = self._kubectl()
         kubectl.run("version", what=f"asking {self.words}")
         return kubectl, self.images
 
-    def volumes(self, claims: Sequence[Object]) -> list[Object]:
+    def volumes(self, claims: Sequence[Object], *, owner: int = SAMPLE_USER) -> list[Object]:
         """Return nothing: the cluster's default StorageClass provisions."""
-        del claims
+        del claims, owner
         return []
 
     def store(self, name: str) -> Store:

@@ -11,13 +11,17 @@ from demolib import objects
 if TYPE_CHECKING:
     from demolib.kubectl import Kubectl
 
-# First the server, whose children the cluster collects, then what it stands on.
-SERVERS = "repositoryservers.cr.kanister.io"
+# First what controllers have made something for, while they run: the cluster collects the rest.
+CUSTOM = tuple(
+    f"{plural}.cr.kanister.io"
+    for plural in ("actionsets", "blueprints", "profiles", "repositoryservers")
+)
 # What the manifests and the demo make in namespaces.
 KINDS = (
     "pods",
     "jobs",
     "deployments",
+    "statefulsets",
     "poddisruptionbudgets",
     "services",
     "networkpolicies",
@@ -41,37 +45,37 @@ PASSING = {
 }
 
 NAMESPACE_KEPT = "namespace {namespace} is kept: somebody else has {first} in it"
-DEFINITION_KEPT = "the definition of RepositoryServer is kept: there are others, such as {first}"
+DEFINITION_KEPT = "the definition of {resource} is kept: somebody else has {first}"
 
 
 def take_down(kubectl: Kubectl) -> None:
     """Delete every object that carries the demo's label.
 
-    A namespace that holds something else too, and the resource definition while a
-    RepositoryServer of others is left, stay.
+    A namespace that holds something else too, and a resource definition while an object of others
+    is left, stay.
 
     Raises:
         ClusterError: the cluster does not answer.
     """
     progress = Progress(3)
-    defined = _defined(kubectl)
-    with progress.step("deleting the RepositoryServer"):
-        if defined:
-            _delete(kubectl, SERVERS, "--all-namespaces")
-    with progress.step("deleting the controller, the client, their Secrets and the volume"):
+    defined = [resource for resource in CUSTOM if _defined(kubectl, resource)]
+    with progress.step("deleting the RepositoryServer and the ActionSets"):
+        for resource in defined:
+            _delete(kubectl, resource, "--all-namespaces")
+    with progress.step("deleting the controllers, the client, their Secrets and the volumes"):
         _delete(kubectl, ",".join(KINDS), "--all-namespaces")
         _delete(kubectl, "persistentvolumes")
-    with progress.step("deleting the namespaces and the resource definition"):
+    with progress.step("deleting the namespaces and the resource definitions"):
         kept = _delete_namespaces(kubectl)
-        if defined:
-            kept += _delete_definition(kubectl)
+        for resource in defined:
+            kept += _delete_definition(kubectl, resource)
     for words in kept:
         print(words, file=sys.stderr)
 
 
-def _defined(kubectl: Kubectl) -> bool:
+def _defined(kubectl: Kubectl, resource: str) -> bool:
     options = ["--ignore-not-found", "--output=name"]
-    return bool(kubectl.run("get", DEFINITIONS, SERVERS, *options, what="asking for the CRD"))
+    return bool(kubectl.run("get", DEFINITIONS, resource, *options, what="asking for a CRD"))
 
 
 def _delete(kubectl: Kubectl, resources: str, *options: str) -> None:
@@ -103,11 +107,12 @@ def _others(kubectl: Kubectl, namespace: str) -> list[objects.Identity]:
     return objects.others(objects.parse(kubectl.run("get", *arguments, what=what)))
 
 
-def _delete_definition(kubectl: Kubectl) -> list[str]:
-    """Delete the resource definition if the demo made it, and return why it stays if it does."""
-    arguments = [SERVERS, "--all-namespaces", "--output=json"]
-    others = objects.parse(kubectl.run("get", *arguments, what="asking for RepositoryServers"))
+def _delete_definition(kubectl: Kubectl, resource: str) -> list[str]:
+    """Delete a resource definition if the demo made it, and return why it stays if it does."""
+    arguments = [resource, "--all-namespaces", "--output=json"]
+    others = objects.parse(kubectl.run("get", *arguments, what=f"asking for {resource}"))
     if others:
-        return [DEFINITION_KEPT.format(first=objects.identity(others[0]))]
-    _delete(kubectl, DEFINITIONS)
+        first = objects.identity(others[0])
+        return [DEFINITION_KEPT.format(resource=resource, first=first)]
+    _delete(kubectl, DEFINITIONS, f"--field-selector=metadata.name={resource}")
     return []

@@ -24,6 +24,7 @@ CLUSTER = "RSC_TEST_CLUSTER"
 AUDIT_LOG = "RSC_TEST_AUDIT_LOG"
 CONTROLLER_IMAGE = "RSC_TEST_CONTROLLER_IMAGE"
 SERVER_IMAGE = "RSC_TEST_SERVER_IMAGE"
+POSTGRES_IMAGE = "RSC_TEST_POSTGRES_IMAGE"
 EVIDENCE = "RSC_TEST_EVIDENCE"
 
 NAME = "test-e2e-{pid}"
@@ -110,6 +111,7 @@ def _made_for_tests(
             AUDIT_LOG: str(state.audit_log),
             CONTROLLER_IMAGE: images.reference(images.CONTROLLER, known),
             SERVER_IMAGE: images.reference(images.KOPIA, known),
+            POSTGRES_IMAGE: images.reference(images.POSTGRES, known),
         }
     finally:
         _take_down(state.name, foreground)

@@ -1,4 +1,4 @@
-"""The controller of ActionSets as a process of this checkout, and the ActionSets of tests."""
+"""The ActionSets of tests, and their controller as a process of this checkout."""
 
 from __future__ import annotations
 
@@ -27,20 +27,17 @@ SECONDS: Final = 180.0
 
 
 @define
-class Engine:
-    """The process. It serves the namespace of the tests.
+class ActionSets:
+    """ActionSets and Blueprints in the namespace of the tests.
 
     Attributes:
-        cluster: Where it works.
-        log: File that it writes to.
+        cluster: Where they are.
     """
 
     cluster: Cluster
-    log: Path
-    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def install(self) -> None:
-        """Install what it reads."""
+        """Install the CRDs."""
         for name in CRDS:
             self.cluster.kubectl.run(
                 "apply", "--server-side", f"--filename=manifests/kanister-crds/{name}.yaml"
@@ -49,32 +46,6 @@ class Engine:
             self.cluster.kubectl.run(
                 "wait", "--for=condition=Established", f"crd/{name}.cr.kanister.io"
             )
-
-    def start(self) -> None:
-        """Start it."""
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - this Python
-                [
-                    sys.executable,
-                    "-c",
-                    _MAIN,
-                    f"--kubeconfig={self.cluster.kubectl.kubeconfig}",
-                    f"--namespace={NAMESPACE}",
-                    f"--functions-image={self.cluster.controller_image}",
-                    f"--template-renderer={templates.program()}",
-                    "--metrics-bind-address=0",
-                    "--health-probe-bind-address=0",
-                ],
-                stdout=log,
-                stderr=log,
-            )
-
-    def kill(self) -> None:
-        """Kill it, as a node that goes does."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
 
     def run(self, name: str, action: Object) -> Object:
         """Run an action, and return its ActionSet once it is over."""
@@ -127,6 +98,44 @@ class Engine:
         )
 
 
+@define
+class Engine(ActionSets):
+    """The process. It serves the namespace of the tests.
+
+    Attributes:
+        log: File that it writes to.
+    """
+
+    log: Path
+    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    def start(self) -> None:
+        """Start it."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - this Python
+                [
+                    sys.executable,
+                    "-c",
+                    _MAIN,
+                    f"--kubeconfig={self.cluster.kubectl.kubeconfig}",
+                    f"--namespace={NAMESPACE}",
+                    f"--functions-image={self.cluster.controller_image}",
+                    f"--template-renderer={templates.program()}",
+                    "--metrics-bind-address=0",
+                    "--health-probe-bind-address=0",
+                ],
+                stdout=log,
+                stderr=log,
+            )
+
+    def kill(self) -> None:
+        """Kill it, as a node that goes does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
 def outputs_of(obj: Object) -> dict[str, dict[str, Any]]:
     """Return the outputs of an ActionSet's one action, by phase.
 
@@ -137,6 +146,12 @@ def outputs_of(obj: Object) -> dict[str, dict[str, Any]]:
     return {
         phase["name"]: phase.get("output") or {} for phase in obj["status"]["actions"][0]["phases"]
     }
+
+
+def phase_states(obj: Object) -> dict[str, str]:
+    """Return the state of each phase of an ActionSet's one action, by name; empty at the start."""
+    actions = (obj.get("status") or {}).get("actions") or [{"phases": ()}]
+    return {phase["name"]: phase["state"] for phase in actions[0].get("phases") or ()}
 
 
 def error_of(obj: Object) -> str:

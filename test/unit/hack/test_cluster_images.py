@@ -91,7 +91,7 @@ def test_a_changed_base_gives_another_controller_image(monkeypatch: pytest.Monke
     builder = Builder(components.load())
     before = builder.archive(images.CONTROLLER)
 
-    monkeypatch.setattr(images, "BASE_PACKAGES", "python3")
+    monkeypatch.setattr(images, "BASE", replace(images.BASE, packages=("python3",)))
 
     assert builder.archive(images.CONTROLLER) != before
 

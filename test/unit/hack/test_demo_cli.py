@@ -52,6 +52,11 @@ def test_the_arguments_name_a_cluster(
             "--backend s3 runs its store on this machine",
             id="pods of a cluster elsewhere reach no store here",
         ),
+        pytest.param(
+            ["--actionsets", "--backend=s3"],
+            "--actionsets uses the server of the sample on a volume",
+            id="the Blueprints name one server",
+        ),
         pytest.param(["--backend=ftp"], "invalid choice: 'ftp'", id="a storage unknown"),
     ],
 )
