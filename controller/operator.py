@@ -26,6 +26,7 @@ from controller.manager import Group, Manager
 from controller.metrics import Metrics
 from controller.rest.client import Client
 from controller.rest.podexec import Executor
+from controller.rest.podlogs import PodLogs
 from controller.rest.transport import Transport, unfenced
 
 if TYPE_CHECKING:
@@ -118,6 +119,8 @@ class Operator:
             transport, field_manager=name, fence=guard, on_write=self.informers.written
         )
         self._executor = executor or Executor(transport, fence=guard)
+        #: Reads the logs of containers.
+        self.logs = PodLogs(transport)
         #: Records events.
         self.recorder = EventRecorder(unfenced_client, component=name, clock=self.clock)
         self._manager = Manager(clock=self.clock, has_synced=self.informers.has_synced)

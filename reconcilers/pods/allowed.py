@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from attrs import frozen
+
 from reconcilers.errors import InvalidInput
 from reconcilers.pods import overrides
 from reconcilers.pods.overrides import FIELD
@@ -79,13 +81,44 @@ WHY_REFERENCE: Final = "its value refers to another variable, which may hold a p
 WHY_VARIABLE: Final = "the variable says where credentials go, whom to trust or what to load"
 
 
-def check(override: Mapping[str, Any], *, mode: str, container: str) -> None:
+@frozen
+class Rules:
+    """Whose override it is, and what `RESTRICTED` takes of it.
+
+    Args:
+        field: Where the user writes it, for messages.
+        containers: Which containers it may change, by the name of their list.
+        pod_fields: Fields of the pod that no setting lets an override change: why, and what to do.
+        container_fields: The same of a container.
+    """
+
+    field: str
+    containers: Mapping[str, AbstractSet[str]]
+    pod_fields: Mapping[str, tuple[str, str]]
+    container_fields: Mapping[str, tuple[str, str]]
+
+
+def of_server(container: str) -> Rules:
+    """Return the rules for `spec.server.podOverride`.
+
+    Args:
+        container: Name of the server's container.
+    """
+    return Rules(
+        FIELD,
+        {"containers": {container}},
+        overrides.POD_FIELDS,
+        overrides.CONTAINER_FIELDS,
+    )
+
+
+def check(override: Mapping[str, Any], *, mode: str, rules: Rules) -> None:
     """Refuse an override that the settings do not admit.
 
     Args:
         override: A partial PodSpec, any JSON that a user wrote.
         mode: One of `MODES`.
-        container: Name of the server's container.
+        rules: Whose it is.
 
     Raises:
         InvalidInput: It has more than `mode` allows.
@@ -93,62 +126,78 @@ def check(override: Mapping[str, Any], *, mode: str, container: str) -> None:
     if mode == ANY or not override:
         return
     if mode == OFF:
-        raise InvalidInput(REASON_INVALID, SWITCHED_OFF.format(field=FIELD))
-    for name, value in override.items():
-        if name == "containers":
-            for item in _items(value, name):
-                _check_container(item, container, _own_volumes(override))
-        elif name == "volumes":
-            for item in _items(value, name):
-                _check_keys(item, {"name", "emptyDir"}, f"volumes[{item.get('name')}]")
-        elif name in overrides.POD_FIELDS:
-            # What no setting allows is not to be asked for.
-            overrides.refuse(name, overrides.POD_FIELDS[name])
-        elif name not in POD_FIELDS:
-            _refuse(name)
+        raise InvalidInput(REASON_INVALID, SWITCHED_OFF.format(field=rules.field))
+    _Check(rules, override).run()
 
 
-def _check_container(item: Mapping[str, Any], container: str, volumes: AbstractSet[str]) -> None:
-    path = f"containers[{item.get('name')}]"
-    if item.get("name") != container:
-        _refuse(path)
-    for field in item.keys() & overrides.CONTAINER_FIELDS.keys():
-        overrides.refuse(f"{path}.{field}", overrides.CONTAINER_FIELDS[field])
-    _check_keys(item, {"name", "resources", "env", "volumeMounts"}, path)
-    resources = item.get("resources")
-    if resources is not None and not isinstance(resources, dict):
-        _refuse(f"{path}.resources")
-    _check_keys(resources or {}, RESOURCES, f"{path}.resources")
-    for variable in _items(item.get("env", []), f"{path}.env"):
-        name = str(variable.get("name"))
-        _check_keys(variable, {"name", "value"}, f"{path}.env[{name}]")
+class _Check:
+    """One override, and the rules for it.
+
+    Args:
+        rules: Whose it is.
+        override: A partial PodSpec.
+    """
+
+    def __init__(self, rules: Rules, override: Mapping[str, Any]) -> None:
+        self._rules = rules
+        self._override = override
+
+    def run(self) -> None:
+        for name, value in self._override.items():
+            if name in self._rules.containers:
+                for item in self._items(value, name):
+                    self._check_container(item, name)
+            elif name == "volumes":
+                for item in self._items(value, name):
+                    self._check_keys(item, {"name", "emptyDir"}, f"volumes[{item.get('name')}]")
+            elif name in self._rules.pod_fields:
+                # What no setting allows is not to be asked for.
+                overrides.refuse(name, self._rules.pod_fields[name], field=self._rules.field)
+            elif name not in POD_FIELDS:
+                self._refuse(name)
+
+    def _check_container(self, item: Mapping[str, Any], kind: str) -> None:
+        path = f"{kind}[{item.get('name')}]"
+        if item.get("name") not in self._rules.containers[kind]:
+            self._refuse(path)
+        for field in item.keys() & self._rules.container_fields.keys():
+            words = self._rules.container_fields[field]
+            overrides.refuse(f"{path}.{field}", words, field=self._rules.field)
+        self._check_keys(item, {"name", "resources", "env", "volumeMounts"}, path)
+        resources = item.get("resources")
+        if resources is not None and not isinstance(resources, dict):
+            self._refuse(f"{path}.resources")
+        self._check_keys(resources or {}, RESOURCES, f"{path}.resources")
+        for variable in self._items(item.get("env", []), f"{path}.env"):
+            self._check_variable(variable, f"{path}.env[{variable.get('name')}]")
+        for mount in self._items(item.get("volumeMounts", []), f"{path}.volumeMounts"):
+            if mount.get("name") not in self._own_volumes():
+                self._refuse(f"{path}.volumeMounts[{mount.get('mountPath')}]")
+
+    def _check_variable(self, variable: Mapping[str, Any], path: str) -> None:
+        self._check_keys(variable, {"name", "value"}, path)
         # What a library reads in small letters as well, a proxy, is none of these.
-        if name.upper().startswith(VARIABLES):
-            _refuse(f"{path}.env[{name}]", WHY_VARIABLE)
+        if str(variable.get("name")).upper().startswith(VARIABLES):
+            self._refuse(path, WHY_VARIABLE)
         # The kubelet fills in variables from Secrets as well: a proxy's URL could carry one away.
         if "$(" in str(variable.get("value")):
-            _refuse(f"{path}.env[{name}].value", WHY_REFERENCE)
-    for mount in _items(item.get("volumeMounts", []), f"{path}.volumeMounts"):
-        if mount.get("name") not in volumes:
-            _refuse(f"{path}.volumeMounts[{mount.get('mountPath')}]")
+            self._refuse(f"{path}.value", WHY_REFERENCE)
 
+    def _own_volumes(self) -> set[str]:
+        """Return the names of the volumes that the override adds."""
+        volumes = self._items(self._override.get("volumes", []), "volumes")
+        return {str(item.get("name")) for item in volumes}
 
-def _own_volumes(override: Mapping[str, Any]) -> set[str]:
-    """Return the names of the volumes that the override adds."""
-    return {str(item.get("name")) for item in _items(override.get("volumes", []), "volumes")}
+    def _items(self, value: Any, path: str) -> list[Mapping[str, Any]]:  # noqa: ANN401 - any JSON value
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            self._refuse(path)
+        return value
 
+    def _check_keys(self, node: Mapping[str, Any], keys: AbstractSet[str], path: str) -> None:
+        for key in node:
+            if key not in keys:
+                self._refuse(f"{path}.{key}")
 
-def _items(value: Any, path: str) -> list[Mapping[str, Any]]:  # noqa: ANN401 - any JSON value
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        _refuse(path)
-    return value
-
-
-def _check_keys(node: Mapping[str, Any], keys: AbstractSet[str], path: str) -> None:
-    for key in node:
-        if key not in keys:
-            _refuse(f"{path}.{key}")
-
-
-def _refuse(path: str, why: str = WHY_FIELD) -> NoReturn:
-    raise InvalidInput(REASON_INVALID, NOT_ALLOWED.format(field=FIELD, path=path, why=why))
+    def _refuse(self, path: str, why: str = WHY_FIELD) -> NoReturn:
+        message = NOT_ALLOWED.format(field=self._rules.field, path=path, why=why)
+        raise InvalidInput(REASON_INVALID, message)

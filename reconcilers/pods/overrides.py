@@ -113,7 +113,7 @@ def merged(
             node, or is no part of a PodSpec.
     """
     result = strategicmerge.merged(spec, override, field=FIELD)
-    _keep_fields(spec, result, POD_FIELDS, "")
+    keep_fields(spec, result, POD_FIELDS)
     _keep_items(spec, result, POD_ITEMS, "")
 
     path = f"containers[{container}]"
@@ -121,7 +121,7 @@ def merged(
     overridden = _item(result.get("containers", ()), "name", container)
     if overridden is None:
         refuse(path, ("it is the server", TAKE_OUT))
-    _keep_fields(generated, overridden, CONTAINER_FIELDS, f"{path}.")
+    keep_fields(generated, overridden, CONTAINER_FIELDS, prefix=f"{path}.")
     _keep_items(generated, overridden, CONTAINER_ITEMS, f"{path}.")
     refuse_powers(result, is_root=_value(spec, "securityContext.runAsUser") == 0)
     return result
@@ -132,38 +132,36 @@ def mounts_claim(override: Mapping[str, Any]) -> bool:
     return any("persistentVolumeClaim" in volume for volume in override.get("volumes") or ())
 
 
-def refuse_powers(spec: Mapping[str, Any], *, is_root: bool) -> None:
+def refuse_powers(spec: Mapping[str, Any], *, is_root: bool, field: str = FIELD) -> None:
     """Refuse a PodSpec with which a pod has power over its node.
 
     Args:
         spec: The PodSpec as merged, or an override of one.
-        is_root: Whether the resource lets the server run as root.
+        is_root: Whether the resource lets its containers run as root.
+        field: Where the user wrote the override, for messages. Default: that of servers.
 
     Raises:
         InvalidInput: A field is one of those that are never allowed.
     """
-    _forbid(spec, POD_POWERS, "", is_root=is_root)
+    for node, fields, prefix in _parts_with_powers(spec):
+        for name, words in fields.items():
+            if _is_power(name, _value(node, name), is_root=is_root):
+                refuse(f"{prefix}{name}", words, FORBIDDEN, field)
+
+
+def _parts_with_powers(
+    spec: Mapping[str, Any],
+) -> Iterator[tuple[Mapping[str, Any], Mapping[str, tuple[str, str]], str]]:
+    """Yield the parts of a PodSpec, each with its fields that give power, and its path."""
+    yield spec, POD_POWERS, ""
     for volume in _objects(spec.get("volumes")):
-        _forbid(volume, VOLUME_POWERS, f"volumes[{volume.get('name')}].", is_root=is_root)
+        yield volume, VOLUME_POWERS, f"volumes[{volume.get('name')}]."
     for name in CONTAINER_LISTS:
         for container in _objects(spec.get(name)):
             path = f"{name}[{container.get('name')}]."
-            _forbid(container, CONTAINER_POWERS, path, is_root=is_root)
+            yield container, CONTAINER_POWERS, path
             for port in _objects(container.get("ports")):
-                port_path = f"{path}ports[{port.get('containerPort')}]."
-                _forbid(port, PORT_POWERS, port_path, is_root=is_root)
-
-
-def _forbid(
-    node: Mapping[str, Any],
-    fields: Mapping[str, tuple[str, str]],
-    prefix: str,
-    *,
-    is_root: bool,
-) -> None:
-    for field, words in fields.items():
-        if _is_power(field, _value(node, field), is_root=is_root):
-            refuse(f"{prefix}{field}", words, FORBIDDEN)
+                yield port, PORT_POWERS, f"{path}ports[{port.get('containerPort')}]."
 
 
 def _is_power(field: str, value: Any, *, is_root: bool) -> bool:  # noqa: ANN401 - any JSON value
@@ -182,15 +180,29 @@ def _objects(node: Any) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401 - any JS
         yield from (item for item in node if isinstance(item, dict))
 
 
-def _keep_fields(
+def keep_fields(
     generated: Any,  # noqa: ANN401 - a PodSpec or a part of it
     overridden: Any,  # noqa: ANN401 - a PodSpec or a part of it
     fields: Mapping[str, tuple[str, str]],
-    prefix: str,
+    *,
+    prefix: str = "",
+    field: str = FIELD,
 ) -> None:
-    for field, words in fields.items():
-        if _value(generated, field) != _value(overridden, field):
-            refuse(f"{prefix}{field}", words)
+    """Refuse an override that has changed a field which is to stay.
+
+    Args:
+        generated: The PodSpec, or a part of it, before the override.
+        overridden: The same after it.
+        fields: Why each of the fields stays, and what to do in place of changing it.
+        prefix: The path of the part, with a dot at its end. Default: the PodSpec itself.
+        field: Where the user wrote the override, for messages. Default: that of servers.
+
+    Raises:
+        InvalidInput: A field has changed.
+    """
+    for name, words in fields.items():
+        if _value(generated, name) != _value(overridden, name):
+            refuse(f"{prefix}{name}", words, field=field)
 
 
 def _keep_items(
@@ -216,17 +228,20 @@ def _item(items: Sequence[Any], key: str, value: Any) -> Any:  # noqa: ANN401 - 
     return next((item for item in items if item.get(key) == value), None)
 
 
-def refuse(path: str, words: tuple[str, str], template: str = REFUSED) -> NoReturn:
+def refuse(
+    path: str, words: tuple[str, str], template: str = REFUSED, field: str = FIELD
+) -> NoReturn:
     """Refuse a field of an override.
 
     Args:
         path: Of the field, below the override.
         words: Why it is refused, and what to do.
         template: Of the message, `REFUSED` or `FORBIDDEN`.
+        field: Where the user wrote the override. Default: that of servers.
 
     Raises:
         InvalidInput: Always.
     """
     why, fix = words
-    message = template.format(field=FIELD, path=path, why=why, fix=fix)
+    message = template.format(field=field, path=path, why=why, fix=fix)
     raise InvalidInput(REASON_INVALID, message)

@@ -345,6 +345,27 @@ def watch(*events: Object | Callable[[], object], end: End = "clean") -> Answer:
     return send
 
 
+def stream(*pieces: bytes, end: Literal["clean", "cut", "silent"] = "clean") -> Answer:
+    """Answer with bytes, piece by piece."""
+
+    def send(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/plain")
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        for piece in pieces:
+            handler.send_chunk(piece)
+        match end:
+            case "clean":
+                handler.send_chunk(b"")
+            case "cut":
+                handler.tear()
+            case "silent":
+                handler.hang()
+
+    return send
+
+
 def pod(name: str, version: int, *, uid: str = "", **fields: Any) -> Object:
     """Make a small object; its content is its resource version."""
     metadata = {

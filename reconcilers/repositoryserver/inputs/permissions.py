@@ -104,7 +104,8 @@ class Permissions:
         if server.image and self._mode != allowed.ANY:
             raise InvalidInput(REASON_IMAGE, IMAGE_NOT_ALLOWED)
         overrides.refuse_powers(server.pod.override, is_root=api.run_as_user(server) == 0)
-        allowed.check(server.pod.override, mode=self._mode, container=names.CONTAINER)
+        rules = allowed.of_server(names.CONTAINER)
+        allowed.check(server.pod.override, mode=self._mode, rules=rules)
         named = server.service_account_name
         name = named or self._settings_account or api.DEFAULT_ACCOUNT
         # The pod gets no token of its own account, unless it asks for one.

@@ -25,7 +25,7 @@ def env(**variable: Any) -> Object:
 
 
 def check(override: Object, mode: str = allowed.RESTRICTED) -> None:
-    allowed.check(override, mode=mode, container=SERVER)
+    allowed.check(override, mode=mode, rules=allowed.of_server(SERVER))
 
 
 @pytest.mark.parametrize(
