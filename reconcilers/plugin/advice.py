@@ -106,4 +106,4 @@ def of(obj: Mapping[str, Any], health: Health) -> Advice:
 def split(message: str) -> tuple[str, str]:
     """Return what is wrong and the fix out of a message; without a fix that is empty."""
     wrong, _, fix = plain(message).partition(_FIX)
-    return wrong, fix
+    return wrong.strip(), fix.strip()

@@ -31,6 +31,7 @@ WHICH_USER: Final = (
 NO_SUCH_USER: Final = "RepositoryServer {namespace}/{name} has no user {user}; it has {users}"
 BAD_USER: Final = "--user {user!r} is not of the form USER@HOST"
 UNAVAILABLE: Final = "clients cannot connect at the moment: {message}"
+FORWARD: Final = "# First, in another terminal: {command}"
 IN_CLUSTER: Final = (
     "the URL is one of the cluster: run this in a pod that spec.server.networkPolicy admits, or "
     "anywhere with --local-port"
@@ -164,7 +165,10 @@ def script(found: Way) -> list[str]:
         forward = ["kubectl", *found.cluster.flags(), "port-forward"]
         port = found.url.rpartition(":")[2]
         forward += [f"--namespace={_namespace(found)}", f"service/{found.service}"]
-        lines.insert(0, f"{shlex.join([*forward, f'{found.local_port}:{port}'])} &")
+        # It runs for as long as the client is connected: not a line of the script.
+        lines.insert(
+            0, FORWARD.format(command=shlex.join([*forward, f"{found.local_port}:{port}"]))
+        )
         url = f"https://{_LOCAL}:{found.local_port}"
     options = (
         f"--url={url}",

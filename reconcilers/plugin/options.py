@@ -29,7 +29,7 @@ COMMANDS: Final = {
     "status": "what is wrong with a server and what to do, on one screen",
     "connect": "print the commands by which a Kopia client connects",
     "logs": "print the log of a server",
-    "restart": "replace a server's pod, without a gap for clients",
+    "restart": "replace a server's pod; the present one serves until the next is ready",
     "backup": "make an ActionSet that backs up",
     "restore": "make an ActionSet that restores what another one has backed up",
     "delete": "make an ActionSet that deletes what another one has backed up",
