@@ -112,7 +112,7 @@ def test_the_context_that_is_named_is_asked(tmp_path: Path) -> None:
         printed = run("list", f"--kubeconfig={file}", "--context=mine")
 
         assert [request.path for request in server.requests] == [
-            "/apis/cr.kanister.io/v1alpha1/namespaces/backup/repositoryservers?limit=500"
+            "/apis/cr.kanister.io/v1alpha1/namespaces/backup/repositoryservers"
         ]
     assert (printed.code, printed.stderr) == (exits.DONE, "")
     assert "files   Ready" in printed.stdout

@@ -74,7 +74,7 @@ def test_a_command_asks_for_no_more_than_the_page_says(command: str) -> None:
 
     asked = {f"{verb} {plural}" for verb, plural, _ in world.client.asked}
     asked |= {"get pods/log" for _ in world.logs.opened}
-    assert asked == rights()[command.split()[0]]
+    assert asked == rights()[command.split(maxsplit=1)[0]]
 
 
 def test_the_role_has_all_of_these_rights() -> None:
