@@ -19,26 +19,29 @@ queue (client-go util/workqueue):
 
 from __future__ import annotations
 
-import math
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
-from attrs import define, field, frozen
+from attrs import define, field
 from structlog.contextvars import bound_contextvars
 
 from controller.clock import Deadline, DeadlineExceeded
+from controller.command import Command, Executor
 from controller.errors import ApiError, NotLeading, Stopped, TransportError
 from controller.health import CheckFailed
 from controller.stop import Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator
+    from collections.abc import Callable, Hashable, Iterator
 
     from controller.clock import Clock
     from controller.metrics import Metrics
     from controller.reconcile import Request
     from controller.rest.podexec import ExecResult
+
+#: All that who runs commands needs, what a command is among them.
+__all__ = ["Command", "Commands", "Executor"]
 
 #: Short commands of one controller at the same time. Each holds a thread, a connection, and up to
 #: 1 MiB of output.
@@ -47,16 +50,12 @@ MAX_SHORT: Final = 16
 MAX_LONG: Final = 64
 
 #: Seconds for which the outcome of a command is kept until a reconcile asks for it. Then it is
-#: dropped. Nobody asks if the pod is gone, for example.
+#: dropped, unless the command is `kept`. Nobody asks if the pod is gone, for example.
 OUTCOME_SECONDS: Final = 600.0
 
 #: Seconds beyond its deadline after which a command counts as hung: its requests were cut at the
 #: deadline.
 HUNG_SECONDS: Final = 30.0
-
-#: Seconds from the deadline of the connection to the signal TERM in the container, and from that to
-#: KILL.
-_GRACE_SECONDS: Final = 1
 
 #: Values of the metrics' label `pool`.
 SHORT: Final = "short"
@@ -79,86 +78,6 @@ HUNG: Final = (
     "{name}: {command.kind} in pod {command.namespace}/{command.pod} has run for {late:.0f} s"
     " beyond its deadline"
 )
-
-
-class Executor(Protocol):
-    """Runs one command to its end, as `controller.rest.podexec.Executor`."""
-
-    def run(
-        self,
-        namespace: str,
-        pod: str,
-        container: str,
-        command: tuple[str, ...],
-        *,
-        stdin: bytes | Iterable[bytes] = b"",
-        deadline: Deadline,
-        on_stdout: Callable[[bytes], None] | None = None,
-    ) -> ExecResult:
-        """Run a command, and wait for its end.
-
-        Raises:
-            ApiError: The server refused, or the container or the program does not exist.
-            TransportError: The connection failed. The command may have run.
-            DeadlineExceeded: The deadline has passed.
-            Stopped: The stop of the deadline has cut it.
-            NotLeading: The fence is closed.
-        """
-        ...
-
-
-def _comparable(stdin: bytes | Iterable[bytes]) -> bytes:
-    """Return the part of the input that identifies a command. A stream has none."""
-    return stdin if isinstance(stdin, bytes) else b""
-
-
-@frozen(kw_only=True)
-class Command:
-    """A command to run in a container.
-
-    Two commands are equal if all but their streams is equal.
-
-    It runs under `timeout -k 1 N`, where `N` is `seconds` plus one: closing the connection of an
-    exec does not end the process in the container. The container must have a `timeout` that knows
-    `-k`, as those of GNU coreutils and BusyBox do. That of BusyBox ends only the program itself: a
-    script should `exec` the last of its programs, and limit the others.
-
-    Args:
-        kind: What it is for, as a label of metrics. One of a few words, such as `load_users`.
-        namespace: The namespace of the pod.
-        pod: The name of the pod.
-        container: The name of the container.
-        argv: Program and arguments. They stand in the URL of a request, and so in the audit log:
-            pass secrets by `stdin`.
-        seconds: The time from its start until it is given up. Time in the queue does not count.
-        stdin: The input: all of it, or a stream. The command may not see its end (see
-            `controller.rest.podexec`). Default: none.
-        long: Whether it takes a place for long commands, because it may run for hours. Default:
-            False.
-        on_stdout: Called with each piece of the output, on the thread that runs the command. The
-            result holds no output then. Default: the result holds all, within the limit of the
-            executor.
-    """
-
-    kind: str
-    namespace: str
-    pod: str
-    container: str
-    argv: tuple[str, ...]
-    seconds: float
-    # It may hold a secret.
-    stdin: bytes | Iterable[bytes] = field(default=b"", eq=_comparable, repr=False)
-    long: bool = False
-    on_stdout: Callable[[bytes], None] | None = field(default=None, eq=False, repr=False)
-
-    @property
-    def bounded_argv(self) -> tuple[str, ...]:
-        """The program and arguments as they are run, with a limit in the container.
-
-        The limit is later than the deadline of the connection, which so ends first.
-        """
-        seconds = math.ceil(self.seconds) + _GRACE_SECONDS
-        return ("timeout", "-k", str(_GRACE_SECONDS), str(seconds), *self.argv)
 
 
 @define(eq=False)
@@ -436,10 +355,11 @@ class Commands:
                 del self._tasks[task.request]
 
     def _drop_expired(self, request: Request) -> None:
-        """Drop the outcomes that are too old. The caller holds the lock."""
+        """Drop the outcomes that are too old, of commands that may run anew. The lock is held."""
         oldest = self._clock.monotonic() - OUTCOME_SECONDS
         for task in list(self._tasks.get(request, {}).values()):
-            if task.outcome is not None and task.ended_at <= oldest:
+            ended = task.outcome is not None and task.ended_at <= oldest
+            if ended and not task.command.kept:
                 self._discard(task)
 
 

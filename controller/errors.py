@@ -78,6 +78,8 @@ class ApiError(ClientError):
         message: The message of the server.
         retry_after: Seconds that the server asks to wait. Default: None, it does not ask.
         causes: The reasons in `details.causes` of the Status object. Default: none.
+        fields: The fields in them: where an object does not fit its schema. The message of such an
+            answer has their values. Default: none.
     """
 
     def __init__(
@@ -87,6 +89,8 @@ class ApiError(ClientError):
         message: str,
         retry_after: float | None = None,
         causes: tuple[str, ...] = (),
+        *,
+        fields: tuple[str, ...] = (),
     ) -> None:
         super().__init__(f"{message} ({status} {reason})" if reason else f"{message} ({status})")
         #: The HTTP status code.
@@ -99,6 +103,8 @@ class ApiError(ClientError):
         self.retry_after = retry_after
         #: The reasons in `details.causes` of the Status object.
         self.causes = causes
+        #: The fields in `details.causes` of the Status object.
+        self.fields = fields
 
 
 class BadRequest(ApiError):
@@ -176,12 +182,14 @@ def from_status(
     error_type = _error_type(status_code, reason, message)
     if retry_after is None and details.get("retryAfterSeconds"):
         retry_after = float(details["retryAfterSeconds"])
+    causes = details.get("causes") or ()
     return error_type(
         status_code,
         reason,
         message,
         retry_after,
-        tuple(str(cause.get("reason", "")) for cause in details.get("causes") or ()),
+        tuple(str(cause.get("reason", "")) for cause in causes),
+        fields=tuple(str(cause["field"]) for cause in causes if cause.get("field")),
     )
 
 

@@ -158,6 +158,7 @@ class Operator:
         name: str = "",
         optional: bool = False,
         on_demand: bool = False,
+        own_namespaces: bool = False,
         indexers: Mapping[str, IndexFunction] | None = None,
         trim: Callable[[Object], Object] | None = None,
     ) -> SharedInformer:
@@ -171,6 +172,7 @@ class Operator:
             name=name,
             optional=optional,
             on_demand=on_demand,
+            own_namespaces=own_namespaces,
             indexers=indexers,
             trim=trim,
         )
@@ -231,6 +233,23 @@ class Operator:
         with self._namespaces_lock:
             for informer in self.informers.remove_namespace(namespace):
                 self._manager.remove(informer)
+
+    def follow(self, shared: SharedInformer, namespace: str) -> None:
+        """Have an informer with namespaces of its own follow one more. A second call does nothing.
+
+        Until its list has come, `shared.has_synced(namespace)` is False. This may be called before
+        `run` and while it runs, from any thread but that of an informer.
+
+        Args:
+            shared: An informer that was made with `own_namespaces`.
+            namespace: The namespace.
+        """
+        if shared.follows(namespace):
+            return
+        with self._namespaces_lock:
+            informer = shared.add_namespace(namespace)
+            if informer is not None and self._started:
+                self._run_informers([informer])
 
     def run(self, stop: Stop) -> None:
         """Run until the stop is set or a runnable fails (see `Manager.run`).

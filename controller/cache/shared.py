@@ -76,6 +76,8 @@ class SharedInformer:
         make: Returns a new informer of a namespace.
         namespaces: The namespaces to begin with. A cluster-scoped resource has a single informer
             whatever they are.
+        own_namespaces: Whether the namespaces are its own, and not those of the process. Default:
+            False.
     """
 
     def __init__(
@@ -84,11 +86,15 @@ class SharedInformer:
         selection: Selection,
         make: Callable[[str], Informer],
         namespaces: Iterable[str],
+        *,
+        own_namespaces: bool = False,
     ) -> None:
         #: The resource that it follows.
         self.resource = resource
         #: Which of its objects it follows.
         self.selection = selection
+        #: Whether the namespaces are its own, and not those of the process.
+        self.own_namespaces = own_namespaces
         self._make = make
         # Guards the changes of the fields below. They are replaced and never changed, so that they
         # can be read without the lock.
@@ -189,6 +195,10 @@ class SharedInformer:
         """
         return [obj for informer in self.informers for obj in informer.cache.by_index(index, value)]
 
+    def follows(self, namespace: str) -> bool:
+        """Return whether a namespace is followed."""
+        return self._of(namespace) is not None
+
     def add_namespace(self, namespace: str) -> Informer | None:
         """Follow one more namespace.
 
@@ -282,6 +292,7 @@ class Informers:
         name: str = "",
         optional: bool = False,
         on_demand: bool = False,
+        own_namespaces: bool = False,
         indexers: Mapping[str, IndexFunction] | None = None,
         trim: Callable[[Object], Object] | None = None,
     ) -> SharedInformer:
@@ -298,6 +309,8 @@ class Informers:
                 or does not let it list the resource. Default: False.
             on_demand: Whether to send no request before `SharedInformer.demand` is called. Default:
                 False.
+            own_namespaces: Whether it follows none of the process's namespaces, but those that
+                `Operator.follow` is called with. Default: False.
             indexers: The index functions by the name of the index. Default: none.
             trim: See `Informer`. Default: `default_trim`.
 
@@ -309,6 +322,7 @@ class Informers:
             "name": name,
             "optional": optional,
             "on_demand": on_demand,
+            "own_namespaces": own_namespaces,
             "indexers": indexers,
             "trim": trim,
         }
@@ -321,7 +335,11 @@ class Informers:
                     raise ValueError(message)
             return shared
         shared = SharedInformer(
-            resource, key[1], self._maker(resource, key[1], given), self._namespaces
+            resource,
+            key[1],
+            self._maker(resource, key[1], given),
+            () if own_namespaces else self._namespaces,
+            own_namespaces=own_namespaces,
         )
         self._shared[key] = (shared, given)
         return shared
@@ -349,17 +367,28 @@ class Informers:
                 shared.written(obj)
 
     def add_namespace(self, namespace: str) -> list[Informer]:
-        """Follow one more namespace. Return the new informers, which the caller runs."""
+        """Follow one more namespace. Return the new informers, which the caller runs.
+
+        Informers with namespaces of their own are left alone.
+        """
         if namespace not in self._namespaces:
             self._namespaces = (*self._namespaces, namespace)
-        namespaced = [shared for shared in self.all() if shared.resource.namespaced]
-        added = [shared.add_namespace(namespace) for shared in namespaced]
+        added = [
+            shared.add_namespace(namespace)
+            for shared in self.all()
+            if shared.resource.namespaced and not shared.own_namespaces
+        ]
         return [informer for informer in added if informer is not None]
 
     def remove_namespace(self, namespace: str) -> list[Informer]:
-        """Stop following a namespace. Return its informers, which the caller stops."""
+        """Stop following a namespace. Return its informers, which the caller stops.
+
+        Informers with namespaces of their own are left alone.
+        """
         self._namespaces = tuple(kept for kept in self._namespaces if kept != namespace)
-        removed = [shared.remove_namespace(namespace) for shared in self.all()]
+        removed = [
+            shared.remove_namespace(namespace) for shared in self.all() if not shared.own_namespaces
+        ]
         return [informer for informer in removed if informer is not None]
 
     def _maker(
@@ -367,10 +396,11 @@ class Informers:
     ) -> Callable[[str], Informer]:
         options = {**self._options, **given}
         label = options.pop("name", "") or resource.full_name
+        own = options.pop("own_namespaces", False)
 
         def make(namespace: str) -> Informer:
             # The series of a single informer need no namespace in their label.
-            several = resource.namespaced and len(self._namespaces) > 1
+            several = resource.namespaced and (own or len(self._namespaces) > 1)
             return self._make(
                 self._client,
                 resource,

@@ -23,6 +23,7 @@ from controller.stop import Stop
 __all__ = ["Client", "Object", "Resource", "WatchStream"]
 
 MERGE_PATCH: Final = "application/merge-patch+json"
+STRATEGIC_MERGE_PATCH: Final = "application/strategic-merge-patch+json"
 #: JSON is YAML, and the type that servers of every supported version know.
 APPLY_PATCH: Final = "application/apply-patch+yaml"
 #: No fallback to full objects follows: a Secret's data must not arrive where metadata was wanted.
@@ -63,11 +64,35 @@ class Client:
         self._on_write = on_write
 
     def get(
-        self, resource: Resource, namespace: str, name: str, *, deadline: Deadline | None = None
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        *,
+        subresource: str = "",
+        deadline: Deadline | None = None,
     ) -> Object:
-        """Return one object as the server has it now."""
-        call = Call("GET", resource.path(namespace, name), deadline=deadline)
+        """Return one object as the server has it now, or one of its subresources."""
+        call = Call("GET", resource.path(namespace, name, subresource), deadline=deadline)
         return self._answer(call)
+
+    def api_resources(
+        self, group: str, version: str, *, deadline: Deadline | None = None
+    ) -> Object:
+        """Return the APIResourceList of a version of a group: which kinds it has, and their names.
+
+        Every authenticated user may ask for it (the ClusterRole `system:discovery`).
+
+        Args:
+            group: The group; "" for the core group.
+            version: The version.
+            deadline: For the whole request.
+
+        Raises:
+            NotFound: The server does not serve it.
+        """
+        path = Resource(group, version, "", "APIResourceList").path()
+        return self._answer(Call("GET", path, deadline=deadline))
 
     def list(
         self,
@@ -251,6 +276,26 @@ class Client:
         """
         path = resource.path(namespace, name, subresource)
         call = self._call("PATCH", path, MERGE_PATCH, body, deadline=deadline, query=self._owned)
+        return self._write(resource, call)
+
+    def strategic_merge_patch(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        body: Object,
+        *,
+        deadline: Deadline | None = None,
+    ) -> Object:
+        """Change an object by a strategic merge patch: lists with a merge key are merged by it.
+
+        Raises:
+            ApiError: With the status 415 for a custom resource, which knows only `merge_patch`.
+        """
+        path = resource.path(namespace, name)
+        call = self._call(
+            "PATCH", path, STRATEGIC_MERGE_PATCH, body, deadline=deadline, query=self._owned
+        )
         return self._write(resource, call)
 
     def delete(

@@ -106,7 +106,8 @@ class Executor:
                 A command that is cut is left to itself. It has started within OPEN_SECONDS.
             max_output: Bytes of output that are kept.
             on_stdout: Gets each piece of standard output, of which nothing is kept or counted then.
-                Called on this thread; what it raises is raised, and the command is cut.
+                Of standard error the last `max_output` bytes are kept then: such a command may run
+                for hours. Called on this thread; what it raises is raised, and the command is cut.
 
         Returns:
             The result, whatever the exit code.
@@ -248,7 +249,10 @@ class _Session:
                     on_stdout(data[1:])
                 elif data and data[0] in kept:
                     kept[data[0]] += data[1:]
-                if sum(map(len, kept.values())) > max_output:
+                if on_stdout is not None:
+                    del kept[STDERR][:-max_output]
+                limited = kept.values() if on_stdout is None else [kept[STATUS]]
+                if sum(map(len, limited)) > max_output:
                     raise TransportError(
                         f"{description}: the command printed more than {max_output} bytes"
                     )

@@ -41,8 +41,12 @@ ANNOTATION_REPEATABLE: Final = "actionset.cr.kanister.io/repeatable"
 ANNOTATION_KEEP_FAILED_POD: Final = "actionset.cr.kanister.io/keep-failed-pod"
 #: A duration after its end for which the ActionSet is kept. Default: for ever.
 ANNOTATION_TTL: Final = "actionset.cr.kanister.io/ttl"
+#: `true` to run commands of KubeExec without a shell: the audit log then has the rendered command.
+ANNOTATION_PLAIN_EXEC: Final = "actionset.cr.kanister.io/plain-exec"
 #: Ours: what running phases have to know after a restart, as JSON.
 ANNOTATION_MEMO: Final = "actionset.cr.kanister.io/memo"
+#: Ours: what it waits for, for people; absent while nothing is in its way.
+ANNOTATION_WAITS_FOR: Final = "actionset.cr.kanister.io/waits-for"
 
 #: In place of the field `repositoryServer` where Kanister's own CRD prunes it: `namespace/name`.
 OPTION_REPOSITORY_SERVER: Final = "repositoryServer"

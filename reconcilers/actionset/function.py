@@ -104,6 +104,8 @@ class PhaseRun:
         repeatable: Whether it may run twice.
         keep_failed_pod: Whether its pod stays if it fails.
         deadline: Of this reconcile.
+        timeout: Seconds for which it may run by the annotation, which the engine holds; it takes
+            the place of a limit that the function has of its own. Default: None, nothing is said.
     """
 
     request: Request
@@ -117,6 +119,7 @@ class PhaseRun:
     repeatable: bool
     keep_failed_pod: bool
     deadline: Deadline
+    timeout: float | None = None
 
     @property
     def uid(self) -> str:
@@ -142,7 +145,10 @@ class Function(Protocol[A]):
 
     @property
     def unrendered(self) -> frozenset[str]:
-        """Names of the arguments that are no templates of Go."""
+        """Keys, at any depth of the arguments, whose values are no templates of these parameters.
+
+        See `reconcilers.actionset.unrendered`.
+        """
 
     def advance(self, run: PhaseRun, arguments: Callable[[], A]) -> Step:
         """Start the phase, or look how far it is. Never wait.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 import attrs
 from attrs import frozen
 
+from reconcilers import durations
 from reconcilers.datafunctions.errors import Refused
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ MISTYPED: Final = "argument {name} must be {type_}"
 _METADATA: Final = "argument"
 # What strconv.ParseBool of Go reads.
 _TRUE: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
-_FALSE: Final = frozenset({"", "0", "f", "F", "false", "FALSE", "False"})
+_FALSE: Final = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 
 
 class Need(Enum):
@@ -50,8 +51,15 @@ class Type(Enum):
     TEXT = "a text"
     FLAG = "true or false"
     WORDS = "a list of words, apart by white space"
+    TEXTS = "a list of texts"
+    NUMBER = "a whole number"
+    DURATION = "a duration such as 90s, 5m or 1h30m"
     MAPPING = "a map from texts to texts, as JSON where it is a text"
     TREE = "a map, as JSON where it is a text"
+
+
+#: Of these nothing given is not the same as a value that counts as false in Python.
+_ZERO_COUNTS: Final = frozenset({Type.FLAG, Type.NUMBER, Type.DURATION})
 
 
 @frozen
@@ -82,15 +90,33 @@ def text(name: str, description: str, *, need: Need = Need.NEVER, default: str =
     return attrs.field(default=default, metadata={_METADATA: argument})
 
 
-def flag(name: str, description: str) -> Any:  # noqa: ANN401 - as text
-    """Return a field for true or false, false where it is not given."""
-    argument = Argument(name, Type.FLAG, Need.NEVER, description, "false")
-    return attrs.field(default=False, metadata={_METADATA: argument})
+def flag(name: str, description: str, *, default: bool = False) -> Any:  # noqa: ANN401 - as text
+    """Return a field for true or false, `default` where it is not given."""
+    argument = Argument(name, Type.FLAG, Need.NEVER, description, str(default).lower())
+    return attrs.field(default=default, metadata={_METADATA: argument})
+
+
+def number(name: str, description: str, *, need: Need = Need.NEVER, default: int = 0) -> Any:  # noqa: ANN401 - as text
+    """Return a field for a whole number, `default` where it is not given."""
+    argument = Argument(name, Type.NUMBER, need, description, str(default))
+    return attrs.field(default=default, metadata={_METADATA: argument})
+
+
+def duration(name: str, description: str, *, need: Need = Need.NEVER, default: float = 0.0) -> Any:  # noqa: ANN401 - as text
+    """Return a field for a duration in seconds, `default` where it is not given."""
+    argument = Argument(name, Type.DURATION, need, description, f"{default:g}s")
+    return attrs.field(default=default, metadata={_METADATA: argument})
 
 
 def words(name: str, description: str, *, need: Need = Need.NEVER) -> Any:  # noqa: ANN401 - as text
     """Return a field for a tuple of words, empty where it is not given."""
     argument = Argument(name, Type.WORDS, need, description)
+    return attrs.field(default=(), metadata={_METADATA: argument})
+
+
+def texts(name: str, description: str, *, need: Need = Need.NEVER) -> Any:  # noqa: ANN401 - as text
+    """Return a field for a tuple of texts, each kept whole; empty where it is not given."""
+    argument = Argument(name, Type.TEXTS, need, description)
     return attrs.field(default=(), metadata={_METADATA: argument})
 
 
@@ -100,9 +126,9 @@ def mapping(name: str, description: str) -> Any:  # noqa: ANN401 - as text
     return attrs.field(factory=dict, metadata={_METADATA: argument})
 
 
-def tree(name: str, description: str) -> Any:  # noqa: ANN401 - as text
+def tree(name: str, description: str, *, need: Need = Need.NEVER) -> Any:  # noqa: ANN401 - as text
     """Return a field for a map of anything, empty where it is not given."""
-    argument = Argument(name, Type.TREE, Need.NEVER, description)
+    argument = Argument(name, Type.TREE, need, description)
     return attrs.field(factory=dict, metadata={_METADATA: argument})
 
 
@@ -151,7 +177,7 @@ def decode(
             words_ = MISTYPED.format(name=argument.name, type_=argument.type_.value)
             problems.append(words_)
             continue
-        if value:
+        if value or (value is not None and argument.type_ in _ZERO_COUNTS):
             values[field_name] = value
         elif needed:
             template = EMPTY if argument.name in given else MISSING
@@ -159,7 +185,11 @@ def decode(
             problems.append(words_)
     if problems:
         raise Refused("; ".join(problems))
-    filled = frozenset(declared[name].name for name in values)
+    filled = frozenset(
+        argument.name
+        for name, argument in declared.items()
+        if values.get(name) or (name in values and argument.type_ is not Type.FLAG)
+    )
     return Decoded(kind(**values), filled)
 
 
@@ -181,8 +211,10 @@ def _text(value: object) -> str:
     raise ValueError
 
 
-def _flag(value: object) -> bool:
+def _flag(value: object) -> bool | None:
     word = _text(value)
+    if not word:
+        return None
     if word in _TRUE:
         return True
     if word in _FALSE:
@@ -194,6 +226,30 @@ def _words(value: object) -> tuple[str, ...]:
     if isinstance(value, list | tuple):
         return tuple(word for one in value for word in _text(one).split())
     return tuple(_text(value).split())
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if isinstance(value, list | tuple):
+        return tuple(_text(one) for one in value)
+    # A text alone is a list of one, as mapstructure reads it.
+    return (_text(value),) if value not in (None, "") else ()
+
+
+def _number(value: object) -> int | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, float):
+        if not value.is_integer():
+            raise ValueError
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError  # noqa: TRY004 - the caller's one error
+    return int(value)
+
+
+def _duration(value: object) -> float | None:
+    written = _text(value)
+    return durations.parse(written) if written else None
 
 
 def _tree(value: object) -> dict[Any, Any]:
@@ -211,6 +267,9 @@ _DECODERS: Final[Mapping[Type, Callable[[object], Any]]] = {
     Type.TEXT: _text,
     Type.FLAG: _flag,
     Type.WORDS: _words,
+    Type.TEXTS: _texts,
+    Type.NUMBER: _number,
+    Type.DURATION: _duration,
     Type.MAPPING: _mapping,
     Type.TREE: _tree,
 }

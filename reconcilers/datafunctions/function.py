@@ -38,6 +38,8 @@ class Run:
         source: What the option `--source` says; empty if it is not given.
         parallel: For how many pods at the same time.
         sparse: Whether a restore leaves holes in files in place of zeros.
+        mounted: For a restore, the paths that volumes of the workload are mounted at: what is put
+            elsewhere is lost with this pod, and refused. Empty if nobody knows.
         on_progress: Called with what is worked on, a pod for example, and how far it is.
         say: Called with what was done, in a sentence.
         warn: Called with what the user should know although nothing has failed.
@@ -48,6 +50,7 @@ class Run:
     source: str = ""
     parallel: int = DEFAULT_PARALLEL
     sparse: bool = False
+    mounted: tuple[str, ...] = ()
     on_progress: Callable[[str, Progress], object] = _ignore
     say: Callable[[str], object] = _ignore
     warn: Callable[[str], object] = _ignore

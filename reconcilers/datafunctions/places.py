@@ -63,6 +63,16 @@ def in_pod(root: Path, path: str) -> Path:
     return root / path.lstrip("/")
 
 
+def is_below(path: str, above: str) -> bool:
+    """Return whether a path is another one, or below it.
+
+    Args:
+        path: Absolute path, as `absolute` returns it.
+        above: The other one.
+    """
+    return PurePosixPath(path).is_relative_to(above)
+
+
 def target(backed_up: str, *, restore_path: str, backup_path: str) -> Target:
     """Return where a restore puts what, as restic does.
 

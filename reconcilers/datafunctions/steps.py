@@ -26,6 +26,11 @@ READ_ONLY: Final = (
     "argument restorePath: {folder} is on a read-only file system, and Kopia writes beside the "
     "folder that it restores to; mount the volume below an emptyDir, and give that as --root"
 )
+NO_VOLUME: Final = (
+    "argument restorePath: {path} is on no volume of this pod, and would be lost with it; it has "
+    "volumes at {mounted}"
+)
+BETWEEN: Final = "what is restored to {path} beside the volumes at {mounted} is lost with this pod"
 LEFT_OUT: Final = (
     "{files} files and {directories} folders of {path} are not in the snapshot: a policy of the "
     "repository, a .kopiaignore file or a CACHEDIR.TAG leaves them out"
@@ -103,9 +108,10 @@ def restore(
         what: What is restored, in a word, for the progress. Default: the path.
 
     Raises:
-        Refused: The folder above is on a read-only file system.
+        Refused: The folder is on no volume, or the one above on a read-only file system.
         ClientFailed: It cannot be restored.
     """
+    _check_volume(run, target.path)
     folder = places.in_pod(root or run.root, target.path)
     # Kopia: snapshot/restore/local_fs_output.go removes PATH.kopia-entry after each folder. Where
     # nothing can be written that fails also if there is none.
@@ -121,6 +127,16 @@ def restore(
     )
     words = {"path": folder, "id": snapshot, "size": units.decimal(restored.size)}
     run.say(RESTORED.format(files=restored.files, **words))
+
+
+def _check_volume(run: Run, path: str) -> None:
+    """Refuse a path that is on no volume, where it is known which there are."""
+    if not run.mounted or any(places.is_below(path, volume) for volume in run.mounted):
+        return
+    below = [volume for volume in run.mounted if places.is_below(volume, path)]
+    if not below:
+        raise Refused(NO_VOLUME.format(path=path, mounted=", ".join(run.mounted)))
+    run.warn(BETWEEN.format(path=path, mounted=", ".join(below)))
 
 
 def check_mounted(run: Run, paths: Iterable[str], *, argument: str) -> None:

@@ -86,7 +86,7 @@ class Outcome:
 
     Args:
         state: Of the ActionSet; None before a controller has seen it.
-        running: What runs, for people; empty if nothing does.
+        running: What runs, and what that waits for, for people; empty if nothing does.
         message: Why it has failed; empty if it has not.
     """
 
@@ -200,7 +200,10 @@ def outcome(obj: Object) -> Outcome:
     state = State(word) if word in list(State) else None
     failed = state is State.FAILED
     message = plain((status.get("error") or {}).get("message") or NO_REASON) if failed else ""
-    return Outcome(state, "" if state in (None, State.COMPLETE) else _running(status), message)
+    running = "" if state in (None, State.COMPLETE) else _running(status)
+    annotations = (obj.get("metadata") or {}).get("annotations") or {}
+    waits_for = plain(annotations.get(api.ANNOTATION_WAITS_FOR) or "")
+    return Outcome(state, ": ".join(part for part in (running, waits_for) if part), message)
 
 
 def _running(status: Mapping[str, Any]) -> str:

@@ -221,6 +221,31 @@ def details(obj: Mapping[str, Any]) -> Details:
     )
 
 
+def profile_user(obj: Mapping[str, Any]) -> str:
+    """Return the user that the resource names for its Profile, as `user@host`; empty for none.
+
+    Args:
+        obj: The RepositoryServer.
+
+    Raises:
+        InvalidInput: A field of the resource cannot work.
+    """
+    return api.parse(obj).publish.profile_user
+
+
+def admits(obj: Mapping[str, Any], namespace: str) -> bool:
+    """Return whether the server's NetworkPolicy may let a pod in: False if it surely does not.
+
+    Args:
+        obj: The RepositoryServer.
+        namespace: Of the pod.
+
+    Raises:
+        InvalidInput: A field of the resource cannot work.
+    """
+    return namespace == obj["metadata"]["namespace"] or bool(api.parse(obj).peers)
+
+
 def users(access_: UserAccess, secret: SecretData) -> tuple[User, ...]:
     """Return the users of one access of a resource, in the order of their names.
 

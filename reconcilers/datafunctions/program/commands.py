@@ -122,6 +122,7 @@ def _run(options: Options, around: Surroundings) -> Command:
                 source=options.source,
                 parallel=options.parallel,
                 sparse=options.sparse,
+                mounted=options.mounted,
                 on_progress=around.reporter.update,
                 say=around.say,
                 warn=lambda sentence: around.say(f"warning: {sentence}"),

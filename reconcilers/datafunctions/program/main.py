@@ -17,7 +17,12 @@ from reconcilers.datafunctions.catalogue import FUNCTIONS
 from reconcilers.datafunctions.connect import choice
 from reconcilers.datafunctions.errors import PartlyFailed, Refused
 from reconcilers.datafunctions.program import commands, exits, listing, progress
-from reconcilers.datafunctions.program.options import PROGRAM, parse_options
+from reconcilers.datafunctions.program.options import (
+    FROM_STDIN,
+    PROGRAM,
+    parse_options,
+    told,
+)
 from reconcilers.datafunctions.program.signals import stop_on_signals
 from reconcilers.datafunctions.registry import FunctionUnknown
 from reconcilers.kopia import cli
@@ -95,6 +100,8 @@ class Program:
         Exits:
             With code 2 when an option is wrong.
         """
+        if list(arguments) == [FROM_STDIN]:
+            arguments, environment = told(self.streams.stdin.readline(), environment)
         options = parse_options(arguments, environment)
         logging.basicConfig(
             stream=self.streams.stderr, format=f"{PROGRAM}: %(message)s", force=True

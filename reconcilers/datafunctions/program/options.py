@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 PROGRAM: Final = "repository-server-functions"
+
+#: The command that reads all others from standard input.
+FROM_STDIN: Final = "from-stdin"
+NOT_TOLD: Final = (
+    'from-stdin reads one line of JSON: {"arguments": ["run", ...], "environment": {"NAME": "..."}}'
+)
 
 #: How the variables of options begin: `--root` is `RSF_ROOT`.
 VARIABLES: Final = "RSF_"
@@ -50,6 +57,7 @@ class Options:
         root: Folder below which the workload's volumes are mounted in this pod.
         parallel: For how many pods at the same time.
         sparse: Whether a restore leaves holes in files in place of zeros.
+        mounted: For a restore, the paths that volumes of the workload are mounted at.
         output_file: Where the outputs go as JSON; None for nowhere.
         share: Which share of the files is read back, above 0 and up to 1.
         path: Of the stream, as kando takes it.
@@ -70,6 +78,7 @@ class Options:
     root: Path = Path("/")
     parallel: int = DEFAULT_PARALLEL
     sparse: bool = False
+    mounted: tuple[str, ...] = ()
     output_file: Path | None = None
     share: float = 1.0
     path: str = ""
@@ -116,6 +125,30 @@ class _Flags:
         )
 
 
+def told(line: bytes, environment: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+    """Return the command line and the variables that a line of standard input says.
+
+    An exec into a pod has its command in the URL of a request, and no variables.
+
+    Args:
+        line: JSON with `arguments`, a list of texts, and `environment`, texts by their names.
+        environment: The variables that there are.
+
+    Exits:
+        With code 2 and one line on standard error when the line cannot be read. It may have a
+        password, and is not shown.
+    """
+    try:
+        content = json.loads(line)
+        arguments = [str(one) for one in content["arguments"]]
+        more = {str(name): str(value) for name, value in content["environment"].items()}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        _parser(environment).error(NOT_TOLD)
+    if FROM_STDIN in arguments[:1]:
+        _parser(environment).error(NOT_TOLD)
+    return arguments, {**environment, **more}
+
+
 def parse_options(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
     """Read the command and its options; each option is a variable RSF_NAME as well.
 
@@ -134,7 +167,8 @@ def parse_options(arguments: Sequence[str], environment: Mapping[str, str]) -> O
     )
     for name, flag in (("arguments", "--arg"), ("of", "--of")):
         values[name] = _unique(parser, flag, values.pop(name, []))
-    values["producer"] = tuple(values.get("producer", ()))
+    for name in ("producer", "mounted"):
+        values[name] = tuple(values.get(name, ()))
     return Options(wanted=wanted, **values)
 
 
@@ -187,8 +221,18 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     run.add("root", "/", "folder below which the workload's volumes are mounted", _folder)
     run.add("parallel", str(DEFAULT_PARALLEL), "pods at once, for the functions for all", _count)
     _sparse(run)
+    run.parser.add_argument(
+        "--mounted",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="path that a volume is mounted at, below --root; a restore to elsewhere is refused; "
+        "may be given several times (default: nothing is refused)",
+    )
     _server(run)
     _outputs(run)
+
+    command(FROM_STDIN, "read a command, its options and variables from standard input, as JSON")
 
     command("list", "list the functions")
     _function(command("describe", "show a function's arguments and outputs, and an example"))

@@ -66,6 +66,13 @@ BODY = {"metadata": {"name": "a"}}
     [
         pytest.param("get", ("ns", "a"), {}, ("GET", POD, {}, None, None), id="get"),
         pytest.param(
+            "get",
+            ("ns", "a"),
+            {"subresource": "scale"},
+            ("GET", f"{POD}/scale", {}, None, None),
+            id="get a subresource",
+        ),
+        pytest.param(
             "list",
             ("ns",),
             {"resource_version": "0", "limit": 500, "label_selector": "a=b,c"},
@@ -124,6 +131,19 @@ BODY = {"metadata": {"name": "a"}}
             ),
             id="merge patch",
         ),
+        pytest.param(
+            "strategic_merge_patch",
+            ("ns", "a", BODY),
+            {},
+            (
+                "PATCH",
+                POD,
+                {"fieldManager": "tester"},
+                "application/strategic-merge-patch+json",
+                BODY,
+            ),
+            id="strategic merge patch",
+        ),
     ],
 )
 def test_what_is_sent(
@@ -143,6 +163,22 @@ def test_what_is_sent(
     content_type = request.headers.get("content-type")
     assert (request.method, request.path, request.query, content_type, request.body) == sent
     assert answer == {"made": True}
+
+
+@pytest.mark.parametrize(
+    ("group", "version", "path"),
+    [
+        pytest.param("", "v1", "/api/v1", id="core group"),
+        pytest.param("apps", "v1", "/apis/apps/v1", id="another group"),
+    ],
+)
+def test_the_kinds_of_a_group_are_asked_for_by_its_version(
+    server: FakeApiServer, client: Client, group: str, version: str, path: str
+) -> None:
+    server.expect(apiserver.ok({"resources": []}))
+
+    assert client.api_resources(group, version) == {"resources": []}
+    assert server.requests[0].path == path
 
 
 @pytest.mark.parametrize(
@@ -221,6 +257,7 @@ class TestCaches:
             pytest.param("update", ("ns", "a", BODY), id="update"),
             pytest.param("apply", ("ns", "a", BODY), id="apply"),
             pytest.param("merge_patch", ("ns", "a", BODY), id="merge patch"),
+            pytest.param("strategic_merge_patch", ("ns", "a", BODY), id="strategic merge patch"),
         ],
     )
     def test_they_get_what_a_write_returned(
@@ -280,6 +317,7 @@ class ClosingFence:
         pytest.param("update", ("ns", "a", BODY), id="update"),
         pytest.param("apply", ("ns", "a", BODY), id="apply"),
         pytest.param("merge_patch", ("ns", "a", BODY), id="merge patch"),
+        pytest.param("strategic_merge_patch", ("ns", "a", BODY), id="strategic merge patch"),
         pytest.param("delete", ("ns", "a"), id="delete"),
     ],
 )

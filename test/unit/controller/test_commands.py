@@ -205,6 +205,26 @@ def test_an_outcome_that_nobody_asks_for_is_dropped_in_time(pool: Pool) -> None:
     assert pool.ask(slot="of a pod that is gone") is None
 
 
+def test_the_outcome_of_one_that_must_not_run_twice_is_kept_however_late_it_is_asked_for(
+    pool: Pool,
+) -> None:
+    once = evolve(LOAD, kept=True)
+    pool.ask(once)
+    pool.go_on()
+    pool.clock.step(10 * OUTCOME_SECONDS)
+
+    assert pool.ask(once) == DONE
+    assert pool.executor.ran == ["x"]
+
+
+def test_one_that_is_not_bounded_needs_no_program_but_its_own(pool: Pool) -> None:
+    pool.ask(evolve(LOAD, bounded=False))
+
+    pool.go_on()
+
+    assert pool.executor.calls[0]["argv"] == ("kopia", "x")
+
+
 def test_streams_reach_the_executor(pool: Pool) -> None:
     pieces: list[bytes] = []
     pool.ask(evolve(COPY, stdin=[b"a", b"b"], on_stdout=pieces.append))

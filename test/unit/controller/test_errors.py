@@ -106,6 +106,18 @@ def test_retry_after(
     assert errors.from_status(429, body, retry_after=header).retry_after == expected
 
 
+def test_the_fields_of_an_object_that_does_not_fit_are_named() -> None:
+    causes = [
+        {"reason": "FieldValueInvalid", "field": "spec.replicas", "message": "Invalid value: -1"},
+        {"reason": "FieldValueRequired", "field": "spec.selector", "message": "Required value"},
+        {"reason": "InternalError", "message": "of no field"},
+    ]
+
+    error = errors.from_status(422, status(reason="Invalid", details={"causes": causes}))
+
+    assert error.fields == ("spec.replicas", "spec.selector")
+
+
 def too_large() -> errors.ApiError:
     causes = [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
     return errors.from_status(504, status(reason="Timeout", details={"causes": causes}))

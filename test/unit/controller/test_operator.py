@@ -131,6 +131,23 @@ def test_a_namespace_that_comes_before_the_start_runs_as_the_others_do(
     assert caches == ["informer of pods/a", "informer of pods/b"]
 
 
+def test_an_informer_follows_namespaces_of_its_own_before_the_start_and_later(
+    server: FakeApiServer, parts: dict[str, str]
+) -> None:
+    made = operator(server, namespaces=["a"])
+    pods = made.informer(PODS, own_namespaces=True)
+
+    made.follow(pods, "early")
+    made.run(None)  # type: ignore[arg-type]  # nothing runs
+    before = [name for name, group in parts.items() if group == "caches"]
+    made.follow(pods, "late")
+    made.follow(pods, "late")
+
+    assert before == ["informer of pods/early"]
+    caches = [name for name, group in parts.items() if group == "caches"]
+    assert caches == ["informer of pods/early", "informer of pods/late"]
+
+
 def test_what_the_client_writes_is_in_the_caches_at_once(server: FakeApiServer) -> None:
     made = operator(server, namespaces=["ns"])
     everything = made.informer(PODS)

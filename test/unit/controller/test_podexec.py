@@ -187,6 +187,23 @@ def test_output_that_is_passed_on_has_no_limit(server: FakeApiServer) -> None:
     assert result == ExecResult(0, b"", b"err")
 
 
+def test_of_a_command_whose_output_is_passed_on_the_last_errors_are_kept(
+    server: FakeApiServer,
+) -> None:
+    """It may run for hours, and is not to fail in the end since it has said much."""
+
+    def script(stream: ExecStream) -> None:
+        for number in range(100):
+            stream.send(2, b"%09d\n" % number)
+        succeed(stream)
+
+    server.expect(exec_session(script))
+
+    result = run(server, max_output=300, on_stdout=lambda _: None)
+
+    assert result == ExecResult(0, b"", b"".join(b"%09d\n" % number for number in range(70, 100)))
+
+
 @pytest.mark.parametrize(
     ("status", "error"),
     [

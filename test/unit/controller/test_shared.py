@@ -187,6 +187,26 @@ class TestNamespaces:
         removed.run(stopped())
         assert listener.calls == ["delete b"]
 
+    def test_an_informer_with_namespaces_of_its_own_follows_none_of_the_others(self) -> None:
+        registry = CollectorRegistry()
+        made = informers("a", registry=registry)
+        shared = made.informer(PODS, own_namespaces=True)
+        shared.add_handler(listener := Listener())
+
+        assert made.add_namespace("b") == [], "it is not for this informer"
+        assert not shared.follows("a")
+        added = shared.add_namespace("app")
+        assert isinstance(added, ListedInformer)
+        assert not shared.has_synced("app")
+        added.show(obj("app", "one"))
+        assert made.remove_namespace("app") == [], "it is not for this informer"
+
+        assert shared.follows("app")
+        assert listener.calls == ["add one initial"]
+        assert shared.get("app", "one") is not None
+        series = {"resource": "pods/app"}
+        assert registry.get_sample_value("informer_store_objects", series) == 1
+
     @pytest.mark.parametrize(
         ("synced", "of_a", "of_all", "enough"),
         [

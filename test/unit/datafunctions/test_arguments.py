@@ -6,7 +6,17 @@ from typing import Any
 import pytest
 from attrs import frozen
 
-from reconcilers.datafunctions.arguments import Need, decode, flag, mapping, text, words
+from reconcilers.datafunctions.arguments import (
+    Need,
+    decode,
+    duration,
+    flag,
+    mapping,
+    number,
+    text,
+    texts,
+    words,
+)
 from reconcilers.datafunctions.errors import Refused
 
 
@@ -126,3 +136,77 @@ def test_what_was_given_is_known_by_the_names_that_users_write() -> None:
     given = NEEDED | {"insecureTLS": "false", "restorePath": "", "backupID": "a"}
 
     assert decode(Arguments, given, function="Move").given == {"includePath", "backupID"}
+
+
+@frozen
+class Of:
+    """Arguments of types for which nothing is not the same as a zero."""
+
+    replicas: int = number("replicas", "how many", need=Need.ALWAYS)
+    timeout: float = duration("timeout", "how long", need=Need.ALWAYS)
+    command: tuple[str, ...] = texts("command", "what", need=Need.ALWAYS)
+    waits: bool = flag("waits", "whether", default=True)
+
+
+WHOLE = {"replicas": 1, "timeout": "5m", "command": ["a"]}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        pytest.param({}, {"replicas": 1, "timeout": 300.0, "waits": True}, id="defaults"),
+        pytest.param({"replicas": 0}, {"replicas": 0}, id="0 is a number"),
+        pytest.param({"replicas": "0"}, {"replicas": 0}, id="also out of a template"),
+        pytest.param({"replicas": 3.0}, {"replicas": 3}, id="a whole number from JSON"),
+        pytest.param({"replicas": " 2\n"}, {"replicas": 2}, id="white space around it"),
+        pytest.param({"timeout": "0s"}, {"timeout": 0.0}, id="no time is a duration"),
+        pytest.param({"timeout": "1h30m"}, {"timeout": 5400.0}, id="a duration in parts"),
+        pytest.param({"waits": False}, {"waits": False}, id="false against a default of true"),
+        pytest.param({"waits": "false"}, {"waits": False}, id="also out of a template"),
+        pytest.param({"waits": ""}, {"waits": True}, id="empty is not given"),
+        pytest.param(
+            {"command": ["sh", "-c", "echo a  b\n", ""]},
+            {"command": ("sh", "-c", "echo a  b\n", "")},
+            id="each text of a list is kept whole",
+        ),
+        pytest.param({"command": ["sleep", 5]}, {"command": ("sleep", "5")}, id="a number in it"),
+        pytest.param({"command": "a b"}, {"command": ("a b",)}, id="a text alone is one element"),
+    ],
+)
+def test_a_zero_is_a_value(given: dict[str, object], expected: dict[str, Any]) -> None:
+    arguments = decode(Of, WHOLE | given, function="Move").arguments
+
+    assert {name: getattr(arguments, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        pytest.param({"replicas": ""}, "argument replicas is empty; it is how many", id="empty"),
+        pytest.param({"replicas": None}, "argument replicas is empty; it is how many", id="null"),
+        pytest.param(
+            {"replicas": "secret"}, "argument replicas must be a whole number", id="a word"
+        ),
+        pytest.param({"replicas": 1.5}, "argument replicas must be a whole number", id="a half"),
+        pytest.param({"replicas": True}, "argument replicas must be a whole number", id="a bool"),
+        pytest.param(
+            {"timeout": "secret"},
+            "argument timeout must be a duration such as 90s, 5m or 1h30m",
+            id="a word for a duration",
+        ),
+        pytest.param(
+            {"timeout": 5},
+            "argument timeout must be a duration such as 90s, 5m or 1h30m",
+            id="a duration without its unit, as in Go",
+        ),
+        pytest.param({"command": []}, "argument command is empty; it is what", id="an empty list"),
+        pytest.param(
+            {"command": [["secret"]]}, "argument command must be a list of texts", id="a list in it"
+        ),
+    ],
+)
+def test_what_is_no_value_of_such_a_type_is_refused(given: dict[str, object], message: str) -> None:
+    with pytest.raises(Refused) as refused:
+        decode(Of, WHOLE | given, function="Move")
+
+    assert str(refused.value) == message

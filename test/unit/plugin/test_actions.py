@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fakes import objects, plugin
-from reconcilers.actionset.api import ACTION_SETS
+from reconcilers.actionset.api import ACTION_SETS, ANNOTATION_WAITS_FOR
 from reconcilers.plugin import actionsets, exits, waiting
 
 if TYPE_CHECKING:
@@ -251,6 +251,20 @@ def test_phases_of_the_same_name_are_told_apart() -> None:
     }
 
     assert actionsets.outcome({"status": status}).running == "backup/dump, copy/dump (40%)"
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        pytest.param("running", "backup/dump: no node has room", id="of what runs"),
+        pytest.param("pending", "no node has room", id="of what has not begun"),
+    ],
+)
+def test_what_it_waits_for_is_told(state: str, said: str) -> None:
+    obj = plugin.action_set("one", state)
+    obj["metadata"]["annotations"] = {ANNOTATION_WAITS_FOR: "no node has room"}
+
+    assert actionsets.outcome(obj).running == said
 
 
 def test_the_wait_can_follow_at_once(world: World) -> None:

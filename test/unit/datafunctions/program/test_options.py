@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from reconcilers.datafunctions.connect.wanted import Wanted
-from reconcilers.datafunctions.program.options import Options, parse_options
+from reconcilers.datafunctions.program.options import Options, parse_options, told
 
 
 def test_nothing_but_the_function_is_needed() -> None:
@@ -23,6 +23,7 @@ def test_nothing_but_the_function_is_needed() -> None:
         pytest.param("--sparse", "sparse", True, id="sparse"),
         pytest.param("--function-version=v0.0.0", "function_version", "v0.0.0", id="version"),
         pytest.param("--output-file=/o", "output_file", Path("/o"), id="output file"),
+        pytest.param("--mounted=/data", "mounted", ("/data",), id="a volume"),
         pytest.param("--kopia=/opt/kopia", "kopia", "/opt/kopia", id="kopia"),
     ],
 )
@@ -55,6 +56,41 @@ def test_each_option_is_a_variable() -> None:
 
 def test_the_password_comes_from_kopia_s_variable_alone() -> None:
     assert parse_options(["run", "X"], {"KOPIA_PASSWORD": "hunter2"}).wanted.password == "hunter2"
+
+
+def test_a_line_of_standard_input_says_all() -> None:
+    line = b'{"arguments": ["list"], "environment": {"KOPIA_PASSWORD": "hunter2"}}\n'
+
+    assert told(line, {"RSF_ROOT": "/mnt"}) == (
+        ["list"],
+        {"RSF_ROOT": "/mnt", "KOPIA_PASSWORD": "hunter2"},
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"hunter2", id="no JSON"),
+        pytest.param(b'["hunter2"]', id="no map"),
+        pytest.param(b'{"arguments": ["run"]}', id="no variables"),
+        pytest.param(b'{"arguments": 1, "environment": {}}', id="no list"),
+        pytest.param(
+            b'{"arguments": ["list"], "environment": ["hunter2"]}', id="no variables' map"
+        ),
+        pytest.param(b'{"arguments": ["from-stdin"], "environment": {}}', id="itself"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_refused_and_not_shown(
+    line: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        told(line, {})
+
+    said = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert said.startswith("repository-server-functions: from-stdin reads one line of JSON")
+    assert "hunter2" not in said
 
 
 def test_arguments_may_hold_equals_signs() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fakes.kopiaclient import FakeClient
+from fakes.kopiaclient import Content, FakeClient
 from fakes.program import PASSWORD, PROGRAM, Console
 from reconcilers.datafunctions.backupinfo import PodBackup, render
 from reconcilers.datafunctions.program.main import Streams
@@ -291,3 +291,16 @@ def test_no_password_is_printed(console: Console, arguments: list[str]) -> None:
 
     assert code != 0
     assert PASSWORD not in console.said + console.stdout.decode()
+
+
+def test_all_that_it_is_told_may_come_from_standard_input(console: Console) -> None:
+    arguments = ["run", "BackupDataStats", f"--arg=backupID={1:032x}"]
+    variables = {"KOPIA_PASSWORD": "another", "RSF_HOSTNAME": "inside"}
+    console.repository.add("/pod/shop/db-0/data", {}, {"file": Content(b"x", 0)})
+    console.stdin = json.dumps({"arguments": arguments, "environment": variables}).encode()
+
+    assert console.run("from-stdin") == 0
+
+    assert console.outputs["fileCount"] == "1"
+    (connection,) = console.connections
+    assert (connection.password, connection.hostname) == ("another", "inside")

@@ -86,6 +86,8 @@ def test_every_reason_of_the_code_is_in_the_table_and_no_other() -> None:
     found = {
         reason
         for path in ROOT.glob("reconcilers/**/*.py")
+        # Those are no conditions: an ActionSet has none.
+        if "reconcilers/actionset" not in str(path)
         for reason in re.findall(
             r'^REASON_\w+(?:: Final)? = "(\w+)"', path.read_text(), re.MULTILINE
         )

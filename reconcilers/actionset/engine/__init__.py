@@ -1,0 +1,1 @@
+"""What the reconciler of ActionSets does, one job a module. None of it waits."""

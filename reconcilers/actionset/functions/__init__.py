@@ -1,0 +1,1 @@
+"""The functions of ActionSets: a module each, and a line in `catalogue`."""

@@ -1,0 +1,1 @@
+"""The status of an ActionSet, as Kanister has it: pure functions on the document."""

@@ -1,0 +1,150 @@
+"""Deletion and time limits: what runs is ended, the deferPhase has its turn, nothing hangs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fakes.actionsets import ActionSetWorld, PodFunction, action_set, blueprint, phase
+from reconcilers.actionset.api import ACTION_SETS, FINALIZER_RUNNING
+from reconcilers.actionset.engine.limits import CANCEL_SECONDS, DEFER_SECONDS
+from reconcilers.actionset.function import PhaseRun, Running, Step
+
+if TYPE_CHECKING:
+    import pytest
+
+PLAN = blueprint(
+    backup={"phases": [phase("a"), phase("b")], "deferPhase": phase("last")},
+)
+DELETED = "the ActionSet was deleted before the phase had ended"
+
+
+def test_a_deletion_ends_the_phase_that_runs_and_no_later_one_begins_but_the_defer_phase() -> None:
+    world = ActionSetWorld(plan=PLAN)
+    world.reconcile()
+
+    world.delete()
+    world.reconcile()
+    meanwhile = world.phases()
+    world.end_pods()
+    world.reconcile()
+
+    assert meanwhile == ["a failed", "b pending", "last running"]
+    assert world.phases() == ["a failed", "b pending", "last complete"]
+    assert (world.state(), world.error()) == ("failed", f"action backup, phase a: {DELETED}")
+    assert world.pod_names() == []
+    assert world.stored()["metadata"]["finalizers"] == [], "the API server lets it go now"
+
+
+def test_a_deletion_between_two_phases_begins_none() -> None:
+    world = ActionSetWorld(plan=blueprint(backup={"phases": [phase("a"), phase("b")]}))
+    world.reconcile()
+    world.end_pods()
+    world.delete()
+    world.reconcile()
+
+    assert world.phases() == ["a failed", "b pending"]
+    assert "create pods 5a1e-0-b" not in world.taken()
+
+
+def test_one_that_is_deleted_before_it_has_begun_is_let_go() -> None:
+    world = ActionSetWorld()
+    world.edit({"metadata": {"finalizers": [FINALIZER_RUNNING, "other"]}})
+    world.delete()
+
+    world.reconcile()
+
+    assert world.stored()["metadata"]["finalizers"] == ["other"]
+    assert world.state() == ""
+
+
+def test_a_defer_phase_of_a_deleted_actionset_does_not_take_for_ever() -> None:
+    world = ActionSetWorld(plan=PLAN)
+    world.reconcile()
+    world.delete()
+    world.reconcile()
+    world.clock.step(DEFER_SECONDS - 1)
+    left = world.reconcile().requeue_after
+    world.clock.step(1)
+    world.reconcile()
+
+    assert left == 1
+
+    assert world.phases() == ["a failed", "b pending", "last failed"]
+    assert "the 600 s that a deferPhase has once its ActionSet is deleted" in world.error()
+    assert world.stored()["metadata"]["finalizers"] == []
+
+
+def test_a_phase_that_runs_longer_than_its_limit_is_ended_and_its_action_fails() -> None:
+    world = ActionSetWorld(action_set(timeout="a=30m"), PLAN)
+
+    left = world.reconcile().requeue_after
+    world.clock.step(1800)
+    world.run()
+
+    assert left == 10, "it is looked at earlier: to say what it waits for"
+    assert world.phases() == ["a failed", "b pending", "last complete"]
+    assert world.error() == (
+        "action backup, phase a: it ran longer than 1800 s (annotation"
+        " actionset.cr.kanister.io/timeout) and was ended"
+    )
+
+
+def test_a_phase_that_has_succeeded_while_no_engine_ran_is_complete_however_late_that_is_seen() -> (
+    None
+):
+    world = ActionSetWorld(action_set(timeout="30m"), PLAN)
+    world.reconcile()
+    world.end_pods()
+    world.clock.step(7200)
+    world.restart()
+
+    world.reconcile()
+
+    assert world.phases()[0] == "a complete"
+
+
+def test_the_limit_begins_with_the_phase_and_survives_a_restart() -> None:
+    world = ActionSetWorld(action_set(timeout="30m"), PLAN)
+    world.reconcile()
+    world.clock.step(1799)
+    world.restart()
+
+    world.reconcile()
+    before = world.phases()[0]
+    world.clock.step(1)
+    world.reconcile()
+
+    assert (before, world.phases()[0]) == ("a running", "a failed")
+
+
+def test_what_does_not_end_is_given_up_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stays(_function: PodFunction, _run: PhaseRun) -> Step:
+        return Running(waits_for="node x is away")
+
+    monkeypatch.setattr(PodFunction, "cancel", stays)
+    world = ActionSetWorld(plan=blueprint(backup={"phases": [phase("a")]}))
+    world.reconcile()
+    world.delete()
+    world.reconcile()
+    before = world.state()
+
+    world.clock.step(CANCEL_SECONDS)
+    world.reconcile()
+
+    assert before == "running"
+    assert world.error().endswith(
+        f"{DELETED}; what is left of it has not ended for 600 s: node x is away"
+    )
+    assert world.stored()["metadata"]["finalizers"] == []
+
+
+def test_of_one_that_is_gone_the_pods_are_swept_up() -> None:
+    world = ActionSetWorld()
+    world.reconcile()
+    world.api.drop(ACTION_SETS, "kanister", "backup-x7k2p")
+    world.taken()
+
+    world.reconcile()
+
+    assert [request.name for request in world.pods.swept] == ["backup-x7k2p"]
+    assert world.taken() == []

@@ -1,0 +1,290 @@
+"""What the API server refuses is told with the missing right, tried again, and then given up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from controller.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    ServerUnavailable,
+    TransportError,
+)
+from fakes.actionsets import (
+    NAME,
+    UID,
+    ActionSetWorld,
+    PodFunction,
+    action,
+    action_set,
+    blueprint,
+    phase,
+)
+from fakes.apiclient import Action
+from reconcilers.actionset.api import ANNOTATION_MEMO, ANNOTATION_WAITS_FOR
+from reconcilers.actionset.engine.refusals import PATIENCE_SECONDS, describe
+from reconcilers.actionset.parameters.lookup import RightMissing
+from reconcilers.actionset.templates.errors import RendererUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+RIGHT = (
+    'pods is forbidden: User "system:serviceaccount:kanister:actionset-controller" cannot create'
+    ' resource "pods" in API group "" in the namespace "app"'
+)
+TOLD = (
+    "the engine lacks the right to create pods in namespace app; give it the Role of"
+    " manifests/application there"
+)
+CREATE = Action("create", "pods", "5a1e-0-dump")
+WRITE = f"patch actionsets {NAME}"
+
+
+def forbidden(message: str = RIGHT) -> Forbidden:
+    return Forbidden(403, "Forbidden", message)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        pytest.param(forbidden(), TOLD, id="a right that a Role gives"),
+        pytest.param(
+            forbidden(RIGHT.removesuffix(' in the namespace "app"').replace("pods", "nodes")),
+            "the engine lacks the right to create nodes in the whole cluster, which it should not"
+            " have; name a namespaced object",
+            id="a right that no Role gives",
+        ),
+        pytest.param(
+            forbidden('pods "x" is forbidden: exceeded quota: small, requested: cpu=2, used: 1'),
+            "quota small of the namespace is exceeded; free some of it or raise it",
+            id="a quota",
+        ),
+        pytest.param(
+            forbidden(
+                'pods "x" is forbidden: violates PodSecurity "restricted:latest":'
+                " runAsNonRoot != true"
+            ),
+            "the Pod Security level restricted:latest of the namespace refuses the pod:"
+            " runAsNonRoot != true; change it with podOverride",
+            id="the Pod Security level",
+        ),
+        pytest.param(
+            forbidden(
+                "pods \"x\" is forbidden: ValidatingAdmissionPolicy 'no-root' with binding 'b'"
+                " denied request: secret-1"
+            ),
+            "policy no-root refuses what the phase asks for",
+            id="a policy, whose message may have a value",
+        ),
+        pytest.param(
+            forbidden("no: secret-1"),
+            "the API server refuses what the phase asks for (403), by admission or policy",
+            id="anything else, whose message may have a value",
+        ),
+        pytest.param(
+            Invalid(
+                422,
+                "Invalid",
+                'Pod "x" is invalid: [spec.containers[0].image: Invalid value: "secret-1": bad,'
+                " spec.nodeName: Required value]",
+            ),
+            "the API server calls these fields wrong: spec.containers[0].image, spec.nodeName",
+            id="wrong fields, without their values",
+        ),
+        pytest.param(
+            Invalid(422, "Invalid", "secret-1"),
+            "the API server calls what the phase asks for invalid (422)",
+            id="a message that names none",
+        ),
+    ],
+)
+def test_refusals_in_words_without_a_value(error: Any, told: str) -> None:
+    assert describe(error) == told
+
+
+def test_a_missing_right_is_told_at_once_and_the_phase_goes_on_once_it_is_given() -> None:
+    world = ActionSetWorld()
+    world.api.failures[CREATE] = forbidden()
+
+    result = world.reconcile()
+    told = world.stored()["metadata"]["annotations"][ANNOTATION_WAITS_FOR]
+    running = (world.state(), world.phases()[0])
+    del world.api.failures[CREATE]
+    world.run()
+
+    assert (result.requeue_after, told) == (30, f"phase dump: {TOLD}")
+    assert running == ("running", "dump running")
+    assert f"Warning Refused: phase dump: {TOLD}" in world.recorder.lines()
+    assert world.state() == "complete"
+    assert ANNOTATION_WAITS_FOR not in world.stored()["metadata"]["annotations"]
+
+
+def test_a_right_that_stays_missing_fails_the_phase_after_ten_minutes_across_restarts() -> None:
+    world = ActionSetWorld()
+    world.api.failures[CREATE] = forbidden()
+    world.reconcile()
+
+    world.clock.step(PATIENCE_SECONDS - 1)
+    world.restart()
+    world.reconcile()
+    before = world.state()
+    world.clock.step(1)
+    world.reconcile()
+
+    assert (before, world.state()) == ("running", "failed")
+    assert world.error() == f"action backup, phase dump: {TOLD} (tried for 10 minutes)"
+    warnings = world.recorder.warnings()
+    assert warnings.count(f"Warning Refused: phase dump: {TOLD}") == 1, "told once"
+
+
+def test_an_invalid_object_fails_the_phase_at_once() -> None:
+    world = ActionSetWorld()
+    world.api.failures[CREATE] = Invalid(422, "Invalid", "spec.x: Invalid value: 1")
+
+    world.run()
+
+    assert world.error() == (
+        "action backup, phase dump: the API server calls these fields wrong: spec.x"
+    )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(TransportError("refused"), id="no answer"),
+        pytest.param(ServerUnavailable(503, "", "etcd"), id="an answer that passes"),
+    ],
+)
+def test_an_api_server_that_is_away_fails_nothing_however_long(error: Exception) -> None:
+    world = ActionSetWorld()
+    world.api.failures[CREATE] = error
+
+    for _ in range(3):
+        with pytest.raises(type(error)):
+            world.reconcile()
+        world.clock.step(PATIENCE_SECONDS)
+    del world.api.failures[CREATE]
+    world.run()
+
+    assert world.state() == "complete"
+    started = [line for line in world.recorder.lines() if "Executing phase dump" in line]
+    assert len(started) == 1
+
+
+def test_one_action_that_cannot_be_asked_does_not_hold_up_another() -> None:
+    other = action(object={"kind": "pvc", "name": "data"})
+    world = ActionSetWorld(action_set(action(), other))
+    world.api.failures[CREATE] = TransportError("refused")
+
+    with pytest.raises(TransportError):
+        world.reconcile()
+
+    assert (world.phases(0)[0], world.phases(1)[0]) == ("dump pending", "dump running")
+
+
+@pytest.mark.usefixtures("logged")
+def test_a_bug_in_a_function_is_raised_and_told_by_its_type_and_ends_the_phase_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(_function: PodFunction, _run: Any, _arguments: Callable[[], Any]) -> Any:
+        raise KeyError("secret-1")
+
+    monkeypatch.setattr(PodFunction, "advance", broken)
+    world = ActionSetWorld()
+    with pytest.raises(KeyError):
+        world.reconcile()
+    told = world.stored()["metadata"]["annotations"][ANNOTATION_WAITS_FOR]
+    world.clock.step(PATIENCE_SECONDS)
+    world.reconcile()
+
+    assert told.startswith("phase dump: a bug in the controller, KeyError, which is tried again")
+    assert world.state() == "failed"
+    assert "secret-1" not in str(world.stored()) + str(world.recorder.lines())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(
+            RightMissing(verb="get", resource="secrets", namespace="app", field="x"),
+            id="a right to read",
+        ),
+        pytest.param(RendererUnavailable("the renderer does not start"), id="the renderer"),
+    ],
+)
+def test_what_the_arguments_need_may_come_later(error: Exception) -> None:
+    world = ActionSetWorld()
+    world.parameters.failures = [None, error]
+    world.reconcile()
+    waits = world.stored()["metadata"]["annotations"][ANNOTATION_WAITS_FOR]
+    world.run()
+
+    assert waits == f"phase dump: {error}"
+    assert world.state() == "complete"
+
+
+class TestBeginning:
+    """The same for an ActionSet that has not begun."""
+
+    def test_it_is_pending_and_says_what_it_waits_for_then_begins(self) -> None:
+        world = ActionSetWorld()
+        world.api.failures[Action("create", "secrets", f"actionset-{UID}-0")] = forbidden()
+
+        result = world.reconcile()
+        pending = (world.state(), world.stored()["metadata"]["annotations"][ANNOTATION_WAITS_FOR])
+        world.api.failures.clear()
+        world.run()
+
+        assert (result.requeue_after, pending) == (30, ("pending", TOLD))
+        assert world.state() == "complete"
+
+    def test_after_ten_minutes_it_has_failed(self) -> None:
+        world = ActionSetWorld()
+        world.api.failures[Action("create", "secrets", f"actionset-{UID}-0")] = forbidden()
+        world.reconcile()
+        world.clock.step(PATIENCE_SECONDS)
+        world.restart()
+
+        world.reconcile()
+
+        assert (world.state(), world.error()) == ("failed", f"{TOLD} (tried for 10 minutes)")
+        assert "finalizers" not in world.stored()["metadata"]
+
+    def test_somebody_else_may_be_faster(self) -> None:
+        world = ActionSetWorld()
+        world.api.failures[Action("patch", "actionsets", NAME)] = Conflict(
+            409, "Conflict", "changed"
+        )
+
+        assert world.reconcile().requeue
+        assert world.recorder.lines() == []
+
+
+class TestReleasing:
+    """The same for what phases leave behind."""
+
+    def test_a_pod_that_may_not_be_deleted_holds_the_actionset_for_ten_minutes_at_most(
+        self,
+    ) -> None:
+        world = ActionSetWorld(plan=blueprint(backup={"phases": [phase("dump")]}))
+        world.reconcile()
+        world.end_pods()
+        delete = Action("delete", "pods", "5a1e-0-dump")
+        world.api.failures[delete] = forbidden(RIGHT.replace("create", "delete"))
+
+        world.reconcile()
+        held = (world.state(), ANNOTATION_MEMO in world.stored()["metadata"]["annotations"])
+        world.clock.step(PATIENCE_SECONDS)
+        world.reconcile()
+
+        assert held == ("complete", True), "the result does not wait"
+        assert world.stored()["metadata"]["finalizers"] == []
+        assert world.recorder.lines()[-1] == (
+            "Warning LeftBehind: the pod of phase dump is left behind: the engine lacks the right"
+            " to delete pods in namespace app; give it the Role of manifests/application there"
+        )

@@ -1,0 +1,237 @@
+"""Pods that vanish, are cancelled, or have their result stored: what becomes of them."""
+
+from __future__ import annotations
+
+import pytest
+from attrs import evolve
+
+from fakes.phases import APP, OWN, made, phase_run, state, wanted
+from fakes.phaseworld import OUTPUT, PhaseWorld
+from reconcilers import resources
+from reconcilers.actionset.function import Complete, Failed, Running
+from reconcilers.actionset.phases import names
+
+NAME = names.pod_name(phase_run())
+POD = f"shop/{NAME}"
+
+
+@pytest.fixture
+def world() -> PhaseWorld:
+    return PhaseWorld()
+
+
+def actions(world: PhaseWorld) -> list[tuple[str, str]]:
+    return [(one.verb, one.resource) for one in world.client.taken()]
+
+
+class TestVanished:
+    """A pod that is gone may have done its work: it is not made again on its own."""
+
+    VANISHED = (
+        f"outcome unknown: pod {POD} was made and is gone, with what it has put out; look whether "
+        "it has done its work, and run the action again if it has not"
+    )
+
+    def vanish(self, world: PhaseWorld) -> None:
+        world.advance()
+        world.client.drop(resources.PODS, APP, NAME)
+        world.client.taken()
+
+    def test_its_outcome_is_unknown(self, world: PhaseWorld) -> None:
+        self.vanish(world)
+
+        assert world.advance() == Failed(self.VANISHED)
+        assert actions(world) == [("get", "pods")], "the informer alone may be behind"
+
+    def test_another_one_of_its_name_is_left_alone(self, world: PhaseWorld) -> None:
+        self.vanish(world)
+        world.client.put(resources.PODS, {**made(), "metadata": {**made()["metadata"], "uid": "b"}})
+
+        assert world.advance() == Failed(self.VANISHED)
+        assert world.only_pod()["metadata"]["uid"] == "b"
+
+    def test_a_phase_that_may_run_again_gets_another_one(self) -> None:
+        world = PhaseWorld(run=phase_run(repeatable=True))
+        self.vanish(world)
+
+        step = world.advance()
+
+        why = f"another pod is made, since the phase may run again: {self.VANISHED}"
+        assert step == Running(why, memo={"attempt": 1})
+        assert world.finish(OUTPUT) == Complete({"size": "5"})
+        assert world.only_pod()["metadata"]["name"] != NAME
+
+    def test_but_not_for_ever(self) -> None:
+        world = PhaseWorld(run=phase_run(repeatable=True))
+        for _ in range(2):
+            world.advance()
+            world.client.drop(resources.PODS, APP, world.only_pod()["metadata"]["name"])
+            assert isinstance(world.advance(), Running)
+        world.advance()
+        world.client.drop(resources.PODS, APP, world.only_pod()["metadata"]["name"])
+
+        assert isinstance(world.advance(), Failed)
+
+    def test_one_that_was_evicted_makes_room_for_the_next(self) -> None:
+        world = PhaseWorld(run=phase_run(repeatable=True))
+        world.advance()
+        world.set_status(phase="Failed", reason="Evicted")
+
+        assert isinstance(world.advance(), Running)
+        assert world.client.store(resources.PODS).list() == []
+
+    def test_a_failure_of_its_own_is_its_result(self) -> None:
+        world = PhaseWorld(run=phase_run(repeatable=True))
+
+        assert isinstance(world.finish(code=1), Failed)
+        assert len(world.ran) == 1
+
+
+class TestCancel:
+    """Nothing of it runs when it is cancelled."""
+
+    def test_before_there_is_a_pod(self, world: PhaseWorld) -> None:
+        assert world.pods.cancel(world.run) == Failed("cancelled before it has ended")
+        assert actions(world) == [("get", "pods")] * 2, "in both namespaces where it may be"
+
+    def test_a_pod_whose_memo_was_never_stored(self, world: PhaseWorld) -> None:
+        world.advance()
+        world.schedule()
+        world.remember({})
+
+        assert isinstance(world.pods.cancel(world.run), Running)
+        assert world.only_pod()["metadata"]["deletionTimestamp"]
+
+    def test_one_that_runs(self, world: PhaseWorld) -> None:
+        world.advance()
+        world.schedule()
+        world.set_status(phase="Running", containerStatuses=[state(running={})])
+        world.client.taken()
+        waits = Running(f"pod {POD} is being deleted", again_after=5.0)
+
+        assert world.pods.cancel(world.run) == waits
+        assert world.pods.cancel(world.run) == waits, "it is ending"
+        assert actions(world) == [("delete", "pods")]
+        world.run_pod(code=143)
+
+        assert world.pods.cancel(world.run) == Failed("cancelled before it has ended")
+
+    def test_one_that_has_no_node_is_over_once_it_is_deleted(self, world: PhaseWorld) -> None:
+        world.advance()
+
+        assert isinstance(world.pods.cancel(world.run), Running)
+        assert isinstance(world.pods.cancel(world.run), Failed)
+
+    def test_one_whose_end_nobody_confirms(self, world: PhaseWorld) -> None:
+        world.advance()
+        world.schedule()
+        world.pods.cancel(world.run)
+        world.clock.step(331.0)
+
+        step = world.pods.cancel(world.run)
+
+        assert isinstance(step, Failed)
+        assert step.message.startswith("outcome unknown")
+
+    def test_one_that_is_gone(self, world: PhaseWorld) -> None:
+        world.advance()
+        world.client.drop(resources.PODS, APP, NAME)
+
+        assert isinstance(world.pods.cancel(world.run), Failed)
+
+
+class TestRelease:
+    """Nothing of it is left once its result is stored."""
+
+    def test_it_is_deleted_and_let_go(self, world: PhaseWorld) -> None:
+        world.finish()
+        world.client.taken()
+
+        assert world.pods.release(world.run, failed=False)
+        assert actions(world) == [("delete", "pods"), ("patch", "pods")]
+        assert world.client.store(resources.PODS).list() == []
+
+    def test_nothing_is_asked_where_there_is_none(self, world: PhaseWorld) -> None:
+        assert world.pods.release(world.run, failed=True)
+        assert actions(world) == []
+
+    def test_before_the_informer_knows_its_namespace_the_server_is_asked(
+        self, world: PhaseWorld
+    ) -> None:
+        world.finish()
+        world.start_process()
+        world.informer.synced, world.informer.blind = False, True
+        world.client.taken()
+
+        world.pods.release(world.run, failed=False)
+
+        assert actions(world) == [
+            ("list", "pods"),
+            ("list", "pods"),
+            ("delete", "pods"),
+            ("patch", "pods"),
+        ]
+        assert world.client.store(resources.PODS).list() == []
+
+    def test_one_that_no_informer_may_show(self, world: PhaseWorld) -> None:
+        world.finish()
+        world.informer.blind = True
+
+        world.pods.release(world.run, failed=False)
+
+        assert world.client.store(resources.PODS).list() == []
+
+    def test_one_that_was_made_without_a_memo(self, world: PhaseWorld) -> None:
+        world.advance()
+        world.remember({})
+
+        world.pods.release(world.run, failed=True)
+
+        assert world.client.store(resources.PODS).list() == []
+
+    def test_one_that_is_kept_as_it_has_failed(self) -> None:
+        world = PhaseWorld(run=phase_run(keep_failed_pod=True))
+        world.finish(code=1)
+        world.client.taken()
+
+        assert world.pods.release(world.run, failed=True)
+        assert actions(world) == [("patch", "pods")]
+        assert world.only_pod()["metadata"].get("finalizers") is None
+
+    def test_other_finalizers_stay(self, world: PhaseWorld) -> None:
+        world.finish()
+        pod = world.only_pod()
+        finalizers = ["example.com/other", *pod["metadata"]["finalizers"]]
+        world.client.put(
+            resources.PODS, {**pod, "metadata": {**pod["metadata"], "finalizers": finalizers}}
+        )
+
+        world.pods.release(world.run, failed=False)
+
+        assert world.only_pod()["metadata"]["finalizers"] == ["example.com/other"]
+
+    def test_pods_of_other_phases_stay(self, world: PhaseWorld) -> None:
+        other = PhaseWorld(run=phase_run(phase="verify"), client=world.client)
+        other.advance()
+        world.advance()
+
+        world.pods.release(world.run, failed=False)
+
+        assert world.only_pod()["metadata"]["name"] == names.pod_name(other.run)
+
+    def test_all_parts_and_attempts_of_it_go(self, world: PhaseWorld) -> None:
+        for part in ("db-0", "db-1"):
+            world.pods.advance(world.run, lambda: world.pod, part=part)
+        world.pods.advance(evolve(world.run, memo={"attempt": 1}), lambda: world.pod)
+
+        world.pods.release(evolve(world.run, memo={"parts": {}}), failed=False)
+
+        assert world.client.store(resources.PODS).list() == []
+
+    def test_those_of_an_actionset_that_is_gone(self, world: PhaseWorld) -> None:
+        world.advance()
+        world.pods.advance(phase_run(phase="verify"), lambda: wanted(namespace=OWN))
+
+        world.pods.sweep(world.run.request, world.run.deadline)
+
+        assert world.client.store(resources.PODS).list() == []
