@@ -210,8 +210,11 @@ class Commands:
             return DONE
         made = self.cluster.create(api.ACTION_SETS, namespace, body)
         name: str = made["metadata"]["name"]
-        self.streams.put_out([MADE.format(namespace=namespace, name=name)])
-        return self._wait_for(name, options.timeout) if options.wait else DONE
+        if options.output == JSON:
+            self.streams.put_out_json(made)
+        else:
+            self.streams.put_out([MADE.format(namespace=namespace, name=name)])
+        return self._wait_for(options, name) if options.wait else DONE
 
     def _validate(self, body: Object, wanted: actionsets.Wanted) -> None:
         """Refuse what cannot work, before it is an ActionSet that has failed."""
@@ -227,11 +230,16 @@ class Commands:
                 )
 
     def _wait(self, options: Options) -> int:
-        return self._wait_for(options.name, options.timeout)
+        return self._wait_for(options, options.name)
 
-    def _wait_for(self, name: str, seconds: float) -> int:
-        waiting.wait(self.cluster, name, seconds, self.streams.say)
-        self.streams.put_out([COMPLETE.format(namespace=self.cluster.namespace, name=name)])
+    def _wait_for(self, options: Options, name: str) -> int:
+        waiting.wait(self.cluster, name, options.timeout, self.streams.say)
+        complete = COMPLETE.format(namespace=self.cluster.namespace, name=name)
+        if options.output == JSON:
+            # A program reads one document.
+            self.streams.say(complete)
+        else:
+            self.streams.put_out([complete])
         return DONE
 
 

@@ -209,6 +209,7 @@ def _child(parser: argparse.ArgumentParser, action: str) -> None:
 
 
 def _action(parser: argparse.ArgumentParser, action: str) -> None:
+    _output(parser)
     add = parser.add_argument
     add("--action", default=action, help=f"action of the Blueprint (default: {action})")
     add("--name", dest="action_set", default="", help="name of the ActionSet (default: made up)")

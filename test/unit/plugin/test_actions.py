@@ -272,3 +272,12 @@ def test_the_wait_can_follow_at_once(world: World) -> None:
 
     assert printed.code == exits.NOT_IN_TIME
     assert "created" in printed.stdout
+
+
+def test_a_program_reads_one_document(world: World) -> None:
+    """It is printed as it was made, whatever it comes to; what is said of it goes beside."""
+    world.client.put(ACTION_SETS, plugin.action_set("mine", "complete"))
+    printed = world.run(*NEW, "--name=mine", "-o", "json", "--wait", "--timeout=0")
+
+    assert json.loads(printed.stdout)["metadata"]["name"] == "mine"
+    assert "mine" in printed.stderr

@@ -1,4 +1,4 @@
-"""What one screen says of a server; docs/plugin.md has the screens of a healthy and a failing one."""
+"""What one screen says of a server; docs/plugin.md has two whole ones."""
 
 from __future__ import annotations
 
@@ -24,11 +24,13 @@ def screen(facts: Facts, *, colours: bool = False) -> str:
 
 def info(**fields: Any) -> Object:
     healthy = plugin.healthy()
-    return objects.merged(healthy, {"status": {"serverInfo": fields}})
+    result: Object = objects.merged(healthy, {"status": {"serverInfo": fields}})
+    return result
 
 
 def maintained(change: Object | None) -> Object:
-    return objects.merged(plugin.healthy(), {"status": {"maintenance": change}})
+    result: Object = objects.merged(plugin.healthy(), {"status": {"maintenance": change}})
+    return result
 
 
 WARNED = {
