@@ -12,7 +12,6 @@ from attrs import field, frozen
 from controller.conditions import conditions_of, get_condition, is_true
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.inputs import selfsigned
 from reconcilers.repositoryserver.status import conditions as status
 from reconcilers.repositoryserver.status import reasons
 from reconcilers.repositoryserver.users import access
@@ -191,7 +190,13 @@ def url(namespace: str, service: str) -> str:
 
 def certificate(server: RepositoryServer) -> SecretRef:
     """Return the Secret with the certificate that the server is to show, whoever has made it."""
-    return selfsigned.reference(server) if server.tls is None else server.tls
+    if server.tls is not None:
+        return server.tls
+    # Not above: it makes certificates, and what that needs takes a third of the time in which the
+    # plugin of kubectl has begun, which asks for none.
+    from reconcilers.repositoryserver.inputs import selfsigned  # noqa: PLC0415
+
+    return selfsigned.reference(server)
 
 
 def accesses(obj: Mapping[str, Any]) -> tuple[UserAccess, ...]:

@@ -23,6 +23,19 @@ if TYPE_CHECKING:
 SLOW = ("kubernetes", "urllib3", "structlog", "prometheus_client", "cryptography", "yaml")
 
 
+def test_the_commands_load_nothing_that_takes_long() -> None:
+    """What asks the API server comes with the connection to it."""
+    code = (
+        "import sys; from reconcilers.plugin import commands\n"
+        f"print([one for one in {SLOW} if one in sys.modules])"
+    )
+    printed = subprocess.run(  # noqa: S603 - this interpreter
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout
+
+    assert printed == "[]\n"
+
+
 def test_the_help_loads_nothing_that_takes_long() -> None:
     code = (
         "import sys; from reconcilers.plugin import main\n"
