@@ -1,6 +1,7 @@
 """The documentation says what is so: links, flags, conditions, reasons, metrics, commands."""
 
 import ast
+import html
 import re
 from pathlib import Path
 
@@ -97,15 +98,29 @@ def test_commands_of_the_checkout_exist(page: Path) -> None:
 # Whose commands `hack/demo` runs, in words of its own; and one that is cut short.
 RUN_BY_DEMO = {"README.md", "manifests/samples/README.md"}
 CUT_SHORT = {"docs/storage.md"}
-# Whose commands are for its sample: test/e2e/test_functions.py runs them.
-OF_A_SAMPLE = {"docs/functions.md"}
+# Whose commands are for its sample: test/e2e/test_functions.py and
+# test/integration/test_actionsets_page.py run them.
+OF_A_SAMPLE = {"docs/functions.md", "docs/actionsets.md", "manifests/application/README.md"}
+# Whose commands make rules for a repository: test/e2e/test_access.py runs them.
+OF_RULES = {"docs/security.md"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)
 def test_every_command_for_an_operator_is_run_by_a_test(page: Path) -> None:
     name = ids(page)
 
-    assert not commands_of(name) or name in {*RUN_PAGES, *RUN_BY_DEMO, *CUT_SHORT, *OF_A_SAMPLE}
+    known = {*RUN_PAGES, *RUN_BY_DEMO, *CUT_SHORT, *OF_A_SAMPLE, *OF_RULES}
+    assert not commands_of(name) or name in known
+
+
+def test_the_picture_shows_what_its_source_says() -> None:
+    """Drawn anew by: dot -Tsvg docs/architecture.dot > docs/architecture.svg."""
+    labels = re.findall(r'label="([^"]+)"', read("docs/architecture.dot"))
+    drawn = html.unescape(read("docs/architecture.svg"))
+
+    words = [word for label in labels for word in label.split("\\n")]
+    assert [word for word in words if word not in drawn] == []
+    assert len(words) > len(labels) > 0
 
 
 def test_every_flag_is_told_with_its_default() -> None:
