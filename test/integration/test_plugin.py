@@ -12,8 +12,10 @@ import pytest
 import yaml
 
 from fakes import objects, plugin
+from integration.actionpolicies import install_definitions
 from integration.running import install_definition
 from reconcilers import resources
+from reconcilers.actionset.api import ACTION_SETS, BLUEPRINTS
 from reconcilers.plugin import exits, main, streams
 from reconcilers.plugin.gather import EVENTS
 from reconcilers.repositoryserver import connection
@@ -141,6 +143,61 @@ def test_what_is_shown_and_done_with_the_rights_of_the_page(
     assert written["spec"]["server"]["restart"]
     # Nobody has seen the change: there is no controller.
     assert json.loads(run("status", server, "-o", "json").stdout)["state"] == "Unseen"
+
+
+@pytest.fixture
+def kanister(client: Client, namespace: str) -> None:
+    """Install Kanister's CRDs and a Blueprint."""
+    install_definitions(client)
+    blueprint = {
+        "apiVersion": BLUEPRINTS.api_version,
+        "kind": BLUEPRINTS.kind,
+        "metadata": {"name": "postgres"},
+        "actions": {
+            name: {"phases": [{"func": "Wait", "name": "dump", "args": {}}]}
+            for name in ("backup", "restore")
+        },
+    }
+    client.create(BLUEPRINTS, namespace, blueprint)
+
+
+@pytest.mark.usefixtures("kanister")
+def test_a_backup_is_made_waited_for_and_gone_on_with(
+    run: Callable[..., plugin.Printed], server: str, client: Client, namespace: str
+) -> None:
+    """There is no engine: the test writes the status."""
+    made = run(
+        "backup", "--blueprint=postgres", "--statefulset=shop/db", f"--server={server}", "-o=json"
+    )
+    obj = json.loads(made.stdout)
+    name = obj["metadata"]["name"]
+    early = run("restore", f"--from={name}")
+    nobody = run("wait", name, "--timeout=0")
+    (spec,) = obj["spec"]["actions"]
+    artifacts = {"dump": {"keyValue": {"backupID": "0123"}}}
+    done = {
+        **{word: spec[word] for word in ("name", "blueprint", "object")},
+        "artifacts": artifacts,
+        "phases": [{"name": "dump", "state": "complete"}],
+    }
+    status = {"status": {"state": "complete", "actions": [done]}}
+    client.merge_patch(ACTION_SETS, namespace, name, status)
+
+    waited = run("wait", name)
+    restored = json.loads(run("restore", f"--from={name}", "-o=json").stdout)
+
+    assert "not started, not complete" in early.stderr
+    assert (nobody.code, waited.code) == (exits.NOT_IN_TIME, exits.DONE)
+    assert restored["metadata"]["name"].startswith(f"restore-{name}-")
+    assert restored["spec"]["actions"] == [
+        {
+            "name": "restore",
+            "blueprint": "postgres",
+            "object": {"kind": "statefulset", "namespace": "shop", "name": "db"},
+            "artifacts": artifacts,
+            "options": {"repositoryServer": f"{namespace}/{server}"},
+        }
+    ]
 
 
 def test_what_fails_is_one_line(run: Callable[..., plugin.Printed], server: str) -> None:
