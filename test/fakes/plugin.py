@@ -230,7 +230,7 @@ def event(name: str, reason: str, message: str, *, minutes: int, warning: bool =
     """Return an event about a server, some minutes ago."""
     when = objects.NOW - timedelta(minutes=minutes)
     return {
-        "metadata": {"name": f"{name}.{reason}", "namespace": objects.NAMESPACE},
+        "metadata": {"name": f"{name}.{reason.lower()}", "namespace": objects.NAMESPACE},
         "involvedObject": {"uid": f"uid-of-{name}"},
         "type": "Warning" if warning else "Normal",
         "reason": reason,

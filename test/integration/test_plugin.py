@@ -13,7 +13,7 @@ import yaml
 
 from fakes import objects, plugin
 from integration.actionpolicies import install_definitions
-from integration.running import install_definition
+from integration.running import in_namespace, install_definition
 from reconcilers import resources
 from reconcilers.actionset.api import ACTION_SETS, BLUEPRINTS
 from reconcilers.plugin import exits, main, streams
@@ -31,8 +31,9 @@ ACCOUNT = "on-call"
 
 
 def moved(obj: Any, namespace: str) -> Any:
-    """Return an object as it is in another namespace."""
-    return json.loads(json.dumps(obj).replace(f'"{objects.NAMESPACE}"', f'"{namespace}"'))
+    """Return an object as it is created in another namespace, its references with it."""
+    text = json.dumps(obj).replace(f'"{objects.NAMESPACE}"', f'"{namespace}"')
+    return in_namespace(json.loads(text), namespace)
 
 
 @pytest.fixture
