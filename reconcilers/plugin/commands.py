@@ -41,6 +41,7 @@ NO_POD: Final = (
     "RepositoryServer {namespace}/{name} has no pod; see kubectl reposerver status {name}"
 )
 OTHER_PODS: Final = "log of pod {pod}; choose another by --pod: {others}"
+NO_LOG: Final = "pod {pod} has written nothing; see kubectl reposerver status {name}"
 RESTARTING: Final = (
     "RepositoryServer {namespace}/{name} restarts: its present pod serves until the next is ready"
 )
@@ -158,6 +159,7 @@ class Commands:
         namespace, pod = self.cluster.namespace, options.pod or self._newest_pod(options.name)
         # Until it is interrupted, if it is followed.
         deadline = Deadline(self.cluster.clock, math.inf)
+        written = False
         with (
             explained("get", resources.PODS, namespace, pod, "log"),
             self.cluster.logs.open(
@@ -165,8 +167,13 @@ class Commands:
             ) as stream,
         ):
             for piece in stream:
+                written = True
                 self.streams.stdout.write(piece)
                 self.streams.stdout.flush()
+        if not written:
+            # That of a pod without a node is empty as well (registry/core/pod/strategy.go,
+            # LogLocation), which is no error.
+            self.streams.say(NO_LOG.format(pod=pod, name=options.name))
         return DONE
 
     def _newest_pod(self, name: str) -> str:

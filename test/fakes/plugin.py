@@ -122,16 +122,20 @@ class FakeLogs:
     """The part of `controller.rest.podlogs.PodLogs` that the plugin uses."""
 
     opened: list[tuple[str, str, bool]] = field(factory=list)
+    pieces: list[bytes] = field(factory=lambda: [LOG[:7], LOG[7:]])
 
     def open(
         self, namespace: str, pod: str, container: str, *, deadline: object, follow: bool
     ) -> FakeStream:
         self.opened.append((pod, container, follow))
-        return FakeStream()
+        return FakeStream(self.pieces)
 
 
+@frozen
 class FakeStream:
-    """A log in two pieces."""
+    """A log in pieces."""
+
+    pieces: list[bytes]
 
     def __enter__(self) -> Self:
         return self
@@ -140,7 +144,7 @@ class FakeStream:
         return
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter((LOG[:7], LOG[7:]))
+        return iter(self.pieces)
 
 
 @define

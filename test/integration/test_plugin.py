@@ -32,7 +32,9 @@ ACCOUNT = "on-call"
 
 def moved(obj: Any, namespace: str) -> Any:
     """Return an object as it is created in another namespace, its references with it."""
-    text = json.dumps(obj).replace(f'"{objects.NAMESPACE}"', f'"{namespace}"')
+    text = json.dumps(obj).replace(
+        f'"namespace": "{objects.NAMESPACE}"', f'"namespace": "{namespace}"'
+    )
     return in_namespace(json.loads(text), namespace)
 
 
@@ -137,6 +139,8 @@ def test_what_is_shown_and_done_with_the_rights_of_the_page(
         "key": "web",
     }
 
+    assert f"{document['pods'][0]['name']} has written nothing" in run("logs", server).stderr
+
     restarted = run("restart", server)
     written = client.get(connection.RESOURCE, namespace, server)
 
@@ -207,7 +211,6 @@ def test_what_fails_is_one_line(run: Callable[..., plugin.Printed], server: str)
         (("status", "missing"), "there is no RepositoryServer missing in namespace"),
         (("status", server, "--namespace=default"), "you may not get repositoryservers"),
         (("list", "--all-namespaces"), "you may not list repositoryservers"),
-        (("logs", server), "the API server has refused to get Pod"),
         (("logs", server, "--pod=missing"), "there is no Pod missing in namespace"),
     ):
         printed = run(*arguments)

@@ -146,6 +146,15 @@ def test_the_log_of_a_pod_that_is_named(world: World) -> None:
     assert world.logs.opened == [("files-older", connection.CONTAINER, False)]
 
 
+def test_an_empty_log_is_told(world: World) -> None:
+    world.logs.pieces.clear()
+
+    printed = world.run("logs", "files")
+
+    assert (printed.code, printed.stdout) == (exits.DONE, "")
+    assert "files-0123456789-hh4zl has written nothing" in printed.stderr
+
+
 def test_a_server_without_a_pod_has_no_log(world: World) -> None:
     printed = world.run("logs", "archive")
 
