@@ -48,7 +48,7 @@ _PROXY_SCHEMES: Final = ("http", "https")
 
 
 def load_api_client(
-    kubeconfig: str = "", *, user_agent: str = USER_AGENT
+    kubeconfig: str = "", *, context: str = "", user_agent: str = USER_AGENT
 ) -> kubernetes.client.ApiClient:
     """Return the official client for the API server that is to be talked to.
 
@@ -56,8 +56,9 @@ def load_api_client(
     function loads them: OpenSSL takes them from files.
 
     Args:
-        kubeconfig: Path of a kubeconfig file, "" to look around in the order above. Its current
-            context counts.
+        kubeconfig: Path of a kubeconfig file, "" to look around in the order above.
+        context: Which of its contexts counts. A pod's service account has none, so it is left out
+            then. Default: the current one.
         user_agent: How the server's audit log knows this process.
 
     Raises:
@@ -66,12 +67,12 @@ def load_api_client(
     configuration = kubernetes.client.Configuration()
     # As client-go does: load balancers forget connections that are idle for a few minutes.
     configuration.keep_alive = True
-    source = _source(kubeconfig)
+    source = _source(kubeconfig, context)
     with tempfile.TemporaryDirectory(prefix="kubeconfig-") as folder:
         if source is None:
             _load_service_account(configuration)
         else:
-            _load_kubeconfig(configuration, source, folder)
+            _load_kubeconfig(configuration, source, context, folder)
         # To set it keeps it: it would be looked up anew with each change of the host.
         configuration.proxy = configuration.proxy
         if configuration.proxy:
@@ -120,10 +121,10 @@ def in_cluster() -> bool:
     return "KUBERNETES_SERVICE_HOST" in os.environ and (SERVICE_ACCOUNT / "token").is_file()
 
 
-def _source(kubeconfig: str) -> str | None:
+def _source(kubeconfig: str, context: str) -> str | None:
     """Return the kubeconfig files that count, None for the pod's service account."""
     named = kubeconfig or os.environ.get("KUBECONFIG", "")
-    return named or (None if in_cluster() else DEFAULT_KUBECONFIG)
+    return named or (None if in_cluster() and not context else DEFAULT_KUBECONFIG)
 
 
 def _require_http_proxy(configuration: kubernetes.client.Configuration, source: str | None) -> None:
@@ -168,23 +169,25 @@ def _load_service_account(configuration: kubernetes.client.Configuration) -> Non
 
 
 def _load_kubeconfig(
-    configuration: kubernetes.client.Configuration, source: str, folder: str
+    configuration: kubernetes.client.Configuration, source: str, context: str, folder: str
 ) -> None:
     """Load a kubeconfig.
 
     Args:
         configuration: Is told what it says.
         source: Its path, or several.
+        context: Which of its contexts counts; "" for the current one.
         folder: Where the official client may write what stands in it as data.
     """
     try:
         kubernetes.config.load_kube_config(  # type: ignore[no-untyped-call]
             config_file=source,
+            context=context or None,
             client_configuration=configuration,
             persist_config=False,
             temp_file_path=folder,
         )
-        user = _current_user(source)
+        user = _user(source, context)
         if user is None or not ("exec" in user or "auth-provider" in user):
             # What stands in the kubeconfig stays as it is: there is nothing to refresh.
             configuration.refresh_api_key_hook = None
@@ -199,11 +202,12 @@ def _load_kubeconfig(
         ) from error
 
 
-def _current_user(source: str) -> ConfigNode | None:
-    """Return how the current context's user authenticates, None if there is no user."""
+def _user(source: str, context: str) -> ConfigNode | None:
+    """Return how the user of a context authenticates, None if there is no user."""
     config = KubeConfigMerger(source).config  # type: ignore[no-untyped-call]
-    context = config["contexts"].get_with_name(config["current-context"])["context"]
-    user = config["users"].get_with_name(context.safe_get("user"), safe=True)
+    name = context or config["current-context"]
+    found = config["contexts"].get_with_name(name)["context"]
+    user = config["users"].get_with_name(found.safe_get("user"), safe=True)
     return user["user"] if user else None
 
 
@@ -223,21 +227,24 @@ def _follow_token(configuration: kubernetes.client.Configuration, path: Path) ->
     configuration.refresh_api_key_hook = token  # type: ignore[assignment]  # declared as None
 
 
-def current_namespace(kubeconfig: str = "") -> str:
+def current_namespace(kubeconfig: str = "", *, context: str = "") -> str:
     """Return the namespace this process works in.
 
     Args:
         kubeconfig: As for `load_api_client`.
+        context: As for `load_api_client`.
 
     Returns:
-        That of the current context, or the pod's own, in the order above; "default" if there is
+        That of the context, or the pod's own, in the order above; "default" if there is
         none.
     """
-    source = _source(kubeconfig)
+    source = _source(kubeconfig, context)
     if source is None:
         return (SERVICE_ACCOUNT / "namespace").read_text().strip()
     try:
-        _, current = kubernetes.config.list_kube_config_contexts(source)  # type: ignore[no-untyped-call]
+        found, current = kubernetes.config.list_kube_config_contexts(source)  # type: ignore[no-untyped-call]
     except _UNUSABLE:
         return "default"
+    if context:
+        current = next((one for one in found if one["name"] == context), {"context": {}})
     return str(current["context"].get("namespace") or "default")

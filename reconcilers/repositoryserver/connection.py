@@ -5,14 +5,15 @@ Other reconcilers and programs import nothing else of it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from attrs import field, frozen
 
-from controller.conditions import conditions_of, get_condition
+from controller.conditions import conditions_of, get_condition, is_true
 from reconcilers.repositoryserver import api
-from reconcilers.repositoryserver.inputs import selfsigned
+from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.status import conditions as status
+from reconcilers.repositoryserver.status import reasons
 from reconcilers.repositoryserver.users import access
 from reconcilers.secrets import data as secrets
 
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 RESOURCE: Final = api.REPOSITORY_SERVERS
 #: The type that an access Secret should have.
 USERS_TYPE: Final = secrets.TYPE_USERS
+
+#: The container of a server's pod in which Kopia runs.
+CONTAINER: Final = names.CONTAINER
+#: What kind of news the reason of the condition Ready is.
+Kind: TypeAlias = reasons.Kind
 
 NOT_SEEN: Final = "no controller has reported on it yet"
 
@@ -80,6 +86,42 @@ class Details:
     metadata_cache_mb: int
 
 
+@frozen
+class Finding:
+    """What a condition of a server reports.
+
+    Args:
+        type_: Of the condition.
+        reason: Why, in one word.
+        message: Why, in words, and what to do about it.
+        since: Since when, as Kubernetes writes times; empty if that is not known.
+    """
+
+    type_: str
+    reason: str
+    message: str
+    since: str
+
+
+@frozen
+class Health:
+    """What a server's status says of its state.
+
+    Args:
+        ready: What the condition Ready says, whatever its status.
+        kind: What kind of news that is.
+        available: Whether clients can connect.
+        current: Whether the controller has looked at the resource as it is now.
+        warnings: What there is to be warned of beside.
+    """
+
+    ready: Finding
+    kind: Kind
+    available: bool
+    current: bool
+    warnings: tuple[Finding, ...]
+
+
 def of(obj: Mapping[str, Any]) -> Connection:
     """Return how clients connect to a server.
 
@@ -98,6 +140,42 @@ def of(obj: Mapping[str, Any]) -> Connection:
     )
 
 
+def health(obj: Mapping[str, Any]) -> Health:
+    """Return what a server's status says of its state.
+
+    Args:
+        obj: The RepositoryServer.
+    """
+    conditions = conditions_of(obj)
+    ready = get_condition(conditions, status.READY)
+    found = Finding(status.READY, "", NOT_SEEN, "") if ready is None else _finding(ready)
+    seen = (obj.get("status") or {}).get("observedGeneration")
+    warnings = (get_condition(conditions, type_) for type_ in status.WARNINGS)
+    return Health(
+        ready=found,
+        kind=Kind.WAIT if ready is None else reasons.REASONS.get(found.reason, Kind.LASTING),
+        available=is_true(conditions, status.AVAILABLE),
+        current=ready is not None and seen == obj["metadata"].get("generation"),
+        warnings=tuple(
+            _finding(one) for one in warnings if one is not None and one["status"] == "True"
+        ),
+    )
+
+
+def _finding(condition: Mapping[str, Any]) -> Finding:
+    words = (condition.get(word) or "" for word in ("reason", "message", "lastTransitionTime"))
+    return Finding(condition["type"], *words)
+
+
+def pod_selector(name: str) -> str:
+    """Return the label selector of the pods of a server.
+
+    Args:
+        name: Of the RepositoryServer.
+    """
+    return f"{names.LABEL_INSTANCE}={names.instance_label(name)}"
+
+
 def url(namespace: str, service: str) -> str:
     """Return the URL of a server; empty without a Service.
 
@@ -112,7 +190,13 @@ def url(namespace: str, service: str) -> str:
 
 def certificate(server: RepositoryServer) -> SecretRef:
     """Return the Secret with the certificate that the server is to show, whoever has made it."""
-    return selfsigned.reference(server) if server.tls is None else server.tls
+    if server.tls is not None:
+        return server.tls
+    # Not above: it makes certificates, and what that needs takes a third of the time in which the
+    # plugin of kubectl has begun, which asks for none.
+    from reconcilers.repositoryserver.inputs import selfsigned  # noqa: PLC0415
+
+    return selfsigned.reference(server)
 
 
 def accesses(obj: Mapping[str, Any]) -> tuple[UserAccess, ...]:
@@ -180,3 +264,16 @@ def users(access_: UserAccess, secret: SecretData) -> tuple[User, ...]:
     found = sorted(access.users_of(access_, secret).items())
     names = ((name.partition("@"), password) for name, password in found)
     return tuple(User(user, host, password) for (user, _, host), password in names)
+
+
+def key_of(access_: UserAccess, user: str) -> str:
+    """Return the key of an access Secret that has the password of a user; empty if none can.
+
+    Args:
+        access_: What the resource says.
+        user: As `user@host`.
+    """
+    username, _, _ = user.partition("@")
+    if access_.username not in ("", username):
+        return ""
+    return access.key_of(access_, user)

@@ -267,7 +267,7 @@ def _names_nobody(empty: Sequence[SecretData], *, nobody: bool) -> str:
 def _short(found: Iterable[tuple[UserAccess, SecretData, str]]) -> str:
     """Return what to say of users with short passwords, each with its access and its Secret."""
     named = [
-        USER_AND_KEY.format(user=user, key=_key(access, user), ref=secret.ref)
+        USER_AND_KEY.format(user=user, key=key_of(access, user), ref=secret.ref)
         for access, secret, user in found
     ]
     if not named:
@@ -276,8 +276,13 @@ def _short(found: Iterable[tuple[UserAccess, SecretData, str]]) -> str:
     return SHORT_PASSWORDS.format(users=", ".join([*named[:_NAMED], *more]))
 
 
-def _key(access: UserAccess, user: str) -> str:
-    """Return the key of the access Secret that makes a user, see `users_of`."""
+def key_of(access: UserAccess, user: str) -> str:
+    """Return the key of the access Secret that makes a user, see `users_of`.
+
+    Args:
+        access: What the resource says.
+        user: As `user@host`; `users_of` has it, or would.
+    """
     return user.partition("@")[2] if access.username else user.replace("@", AT)
 
 

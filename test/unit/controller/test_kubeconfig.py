@@ -95,6 +95,24 @@ def test_the_current_context_of_a_kubeconfig(
     assert kubeconfig.current_namespace(config_file) == namespace
 
 
+def test_a_context_that_is_named(config_file: str) -> None:
+    """Its server, its namespace and its user, whichever is the current one."""
+    users = [*CLUSTERS["users"], {"name": "you", "user": {"token": "made-up-too"}}]
+    context = {"cluster": "two", "user": "you", "namespace": "yours"}
+    contexts = [*CLUSTERS["contexts"], {"name": "third", "context": context}]
+    content = {**CLUSTERS, "users": users, "contexts": contexts}
+    Path(config_file).write_text(yaml.safe_dump(content))
+
+    api_client = kubeconfig.load_api_client(config_file, context="third")
+
+    assert api_client.configuration.host == "https://two:6443"
+    assert headers(api_client)["Authorization"] == "Bearer made-up-too"
+    assert kubeconfig.current_namespace(config_file, context="third") == "yours"
+    assert kubeconfig.current_namespace(config_file, context="second") == "default"
+    with pytest.raises(ConfigError, match="fourth"):
+        kubeconfig.load_api_client(config_file, context="fourth")
+
+
 def test_a_token_in_a_file_is_read_anew_for_each_request(config_file: str, tmp_path: Path) -> None:
     users = [{"name": "me", "user": {"tokenFile": "token"}}]
     Path(config_file).write_text(yaml.safe_dump({**CLUSTERS, "users": users}))
@@ -372,6 +390,13 @@ class TestOrder:
         monkeypatch.setenv("KUBECONFIG", "/nowhere")
 
         assert self.found(config_file) == ("https://one:6443", "backup")
+
+    @pytest.mark.usefixtures("service_account", "home")
+    def test_a_context_is_one_of_a_file_even_in_a_pod(self) -> None:
+        api_client = kubeconfig.load_api_client(context="first")
+
+        assert api_client.configuration.host == "https://two:6443"
+        assert kubeconfig.current_namespace(context="first") == "own"
 
     @pytest.mark.usefixtures("service_account", "home")
     def test_kubeconfig_comes_before_the_service_account(

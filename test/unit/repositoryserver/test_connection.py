@@ -10,6 +10,7 @@ from fakes import objects
 from reconcilers.errors import InvalidInput
 from reconcilers.repositoryserver import api, connection
 from reconcilers.repositoryserver.api import UserAccess
+from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.connection import Connection, User
 from reconcilers.secrets import data as secrets
 from reconcilers.secrets.data import SecretData, SecretRef
@@ -112,3 +113,22 @@ def test_a_key_that_is_no_user_is_refused() -> None:
         connection.users(UserAccess(REF, ""), SecretData(REF, secrets.TYPE_USERS, {"nobody": b"x"}))
 
     assert "does not name a user" in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("username", "user", "key"),
+    [
+        pytest.param("backup", "backup@web", "web", id="a host of one user"),
+        pytest.param("", "me@here", "me_at_here", id="a whole user"),
+        pytest.param("backup", "me@here", "", id="another user"),
+    ],
+)
+def test_which_key_has_the_password_of_a_user(username: str, user: str, key: str) -> None:
+    assert connection.key_of(UserAccess(REF, username), user) == key
+
+
+def test_the_pods_of_a_server_are_found_by_the_label_that_they_have() -> None:
+    server = api.parse(objects.repository_server())
+    ((key, value),) = names.selector(server).items()
+
+    assert connection.pod_selector(server.name) == f"{key}={value}"
