@@ -67,7 +67,7 @@ def exported() -> set[str]:
     """Give the name of every series that the process can export."""
     with FakeApiServer() as server:
         options = parse_options(FLAGS, {})
-        registry = main.build(options, "backup", server.api_client(), clock=FakeClock()).registry
+        registry = main.build(options, ["backup"], server.api_client(), clock=FakeClock()).registry
     return {
         f"{family.name}{suffix}"
         for family in registry.collect()
