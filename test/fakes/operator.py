@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from controller.clock import Clock
     from controller.controller import Controller
+    from controller.manager import Group, Runnable
     from controller.reconcile import Request
     from controller.resource import Object, Resource
 
@@ -38,6 +39,7 @@ class FakeOperator:
 
     Attributes:
         controllers: Those that were completed.
+        runnables: What else was added; it does not run.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class FakeOperator:
             client, namespaces, clock=clock, metrics=self.metrics, make=make_informer
         )
         self.controllers: list[Controller] = []
+        self.runnables: list[Runnable] = []
         self._executor = executor
         self._spawn = spawn
         self._commands_at_once = commands_at_once
@@ -80,6 +83,11 @@ class FakeOperator:
             add=self.controllers.append,
             make=self._make_controller,
         )
+
+    def add(self, runnable: Runnable, group: Group) -> None:
+        """Keep a runnable, whose group says nothing where nothing runs."""
+        del group
+        self.runnables.append(runnable)
 
     def shown(self, resource: Resource) -> ShownInformer:
         """Return the informer of a resource, for a test to show changes to."""
