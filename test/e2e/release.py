@@ -16,8 +16,17 @@ from e2e.kubectl import Ran
 if TYPE_CHECKING:
     from e2e.cluster import Cluster
 
-CHART: Final = Path(__file__).parents[2] / "charts" / "repository-server-controller"
+ROOT: Final = Path(__file__).parents[2]
+CHART: Final = ROOT / "charts" / "repository-server-controller"
 TIMEOUT_SECONDS: Final = 120.0
+
+
+def program(name: str) -> str:
+    """Return the path of a program of this project's list, built if it is not there yet."""
+    path = components.load().program(name)
+    if not path.exists():
+        subprocess.run([ROOT / "hack" / "cluster", "build", name], check=True)  # noqa: S603
+    return str(path)
 
 
 @frozen
@@ -58,7 +67,7 @@ class Release:
         }
         result = subprocess.run(  # noqa: S603 - a program of this project's list
             [
-                str(components.load().program("helm")),
+                program("helm"),
                 f"--kubeconfig={self.kubeconfig}",
                 f"--namespace={self.namespace}",
                 *arguments,

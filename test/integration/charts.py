@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from clusterlib import components
+from e2e.release import CHART, ROOT, program
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from controller.resource import Object
 
-ROOT: Final = Path(__file__).parents[2]
-CHART: Final = ROOT / "charts" / "repository-server-controller"
 MANIFESTS: Final = ROOT / "manifests"
 
 #: The release whose objects have the names of the manifests.
@@ -45,14 +43,6 @@ components: [{manifests}/monitoring, {manifests}/kanister-profiles]
 CLUSTER_WIDE: Final = ("policies", "user-roles")
 
 Key = tuple[str, str, str]
-
-
-def program(name: str) -> str:
-    """Return the path of a program of this project's list, built if it is not there yet."""
-    path = components.load().program(name)
-    if not path.exists():
-        subprocess.run([ROOT / "hack" / "cluster", "build", name], check=True)  # noqa: S603
-    return str(path)
 
 
 def helm(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 import controller
+from e2e.release import CHART
 from integration import charts
 from integration.chartdifferences import DIFFERENCES, Difference, apart
 from reconcilers import options, settings
@@ -17,7 +18,7 @@ from reconcilers import options, settings
 if TYPE_CHECKING:
     from controller.resource import Object
 
-SCHEMA = json.loads((charts.CHART / "values.schema.json").read_text())
+SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ class TestManifests:
 
 class TestValues:
     def test_pass_the_lint(self) -> None:
-        ran = charts.helm("lint", "--strict", str(charts.CHART))
+        ran = charts.helm("lint", "--strict", str(CHART))
 
         assert ran.returncode == 0, ran.stdout + ran.stderr
 
@@ -83,7 +84,7 @@ class TestValues:
     )
     def test_are_refused(self, values: Any, complaint: str) -> None:
         ran = charts.helm(
-            *("template", charts.RELEASE, str(charts.CHART), "--values=-"),
+            *("template", charts.RELEASE, str(CHART), "--values=-"),
             stdin=yaml.safe_dump(values),
         )
 
@@ -260,7 +261,7 @@ class TestParts:
         assert former["metadata"]["annotations"] != changed["metadata"]["annotations"]
 
     def test_the_version_is_that_of_the_program(self) -> None:
-        chart = yaml.safe_load((charts.CHART / "Chart.yaml").read_text())
+        chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
 
         assert chart["version"] == chart["appVersion"] == controller.__version__
 
