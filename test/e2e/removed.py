@@ -129,7 +129,10 @@ def _narrowed(schema: Object, fields: dict[str, Any]) -> Object:
         return schema
     kept = {name: _narrowed(schema["properties"][name], below) for name, below in fields.items()}
     required = [name for name in schema.get("required", ()) if name in kept]
-    return {**schema, "properties": kept, "required": required}
+    narrowed = {**schema, "properties": kept, "required": required}
+    # A default has fields as well, and the removed one had none.
+    narrowed.pop("default", None)
+    return narrowed
 
 
 def _without_rules(schema: Any) -> Any:

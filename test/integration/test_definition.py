@@ -12,6 +12,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from controller.clock import SystemClock
+from controller.errors import NotFound
 from controller.metrics import Metrics
 from controller.rest.client import Client
 from controller.rest.kubeconfig import load_api_client
@@ -62,7 +63,10 @@ def replace(client: Client, kubectl: Callable[..., str], tmp_path: Path) -> Iter
 
 def test_names_the_fields_that_the_removed_one_lacks(nobody: Client, replace: Any) -> None:
     def missing() -> tuple[str, ...] | None:
-        return fields.missing(nobody.openapi(api.REPOSITORY_SERVERS))
+        try:
+            return fields.missing(nobody.openapi(api.REPOSITORY_SERVERS))
+        except NotFound:  # it is described a moment after it is served
+            return None
 
     wait_for("the CRD of this version to be described", missing, lambda found: found == ())
 

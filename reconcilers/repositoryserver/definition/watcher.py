@@ -13,7 +13,7 @@ import structlog
 from prometheus_client import Gauge
 
 from controller.clock import Deadline, DeadlineExceeded
-from controller.errors import ClientError
+from controller.errors import ClientError, NotFound
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.definition import fields
 
@@ -77,13 +77,16 @@ class DefinitionWatcher:
         deadline = Deadline.after(self._clock, LIMIT_SECONDS, stop=stop)
         try:
             document = self._client.openapi(resource, deadline=deadline)
+        except NotFound:
+            # Nothing of the group is served, which the informers report.
+            return
         except (ClientError, DeadlineExceeded) as error:
             if not stop.is_set():
                 _log.info(EVENT_UNREAD, error=str(error))
             return
         missing = fields.missing(document)
         if missing is None:
-            # It is not served at all, which the informers report.
+            # As above; others of the group are.
             return
         self._gauge.set(len(missing))
         if missing == self._reported:

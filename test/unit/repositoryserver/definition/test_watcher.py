@@ -10,7 +10,7 @@ from attrs import define, field
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from controller.errors import TransportError
+from controller.errors import TransportError, from_status
 from controller.stop import Stop
 from fakes.clock import STUCK_AFTER, FakeClock
 from reconcilers.repositoryserver.definition import watcher as subject
@@ -111,6 +111,7 @@ def test_each_change_is_reported_once(watched: Watched) -> None:
     ("document", "said"),
     [
         pytest.param(ABSENT, [], id="a CRD that is not served, which the informers report"),
+        pytest.param(from_status(404, b""), [], id="a group that is not served"),
         pytest.param(TransportError("GET: timed out"), [UNREAD], id="an API server that is away"),
     ],
 )
