@@ -27,7 +27,8 @@ from reconcilers.repositoryserver.verdict import STEPS
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     page
-    for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("manifests/**/*.md"))
+    for pattern in ("*.md", "docs/**/*.md", "manifests/**/*.md", "charts/**/*.md")
+    for page in ROOT.glob(pattern)
     if ".venv" not in page.parts
 )
 
