@@ -24,6 +24,7 @@ from reconcilers.repositoryserver.caches import (
     INDEX_INSTANCE,
     INDEX_RELEASED,
     INDEX_SECRET,
+    INDEX_SERVICE,
 )
 from reconcilers.repositoryserver.definition.watcher import DefinitionWatcher
 from reconcilers.repositoryserver.informers import follow, instance, released
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from controller.cache.shared import SharedInformer
+    from controller.handler import Change
     from controller.operator import Operator
     from controller.resource import Object
     from reconcilers.repositoryserver.caches import Caches
@@ -94,15 +96,18 @@ def setup(
         # A reconcile goes on from the status that it has written and the children that it has made.
         builder.for_(caches.servers, predicate=not_own_write)
         .owns(caches.replica_sets, predicate=all_of(not_own_creation, content_changed))
-        .watches(caches.pods, wakes.server_of_pod)
+        .watches(caches.pods, wakes.server_of_pod, predicate=_has_been_seen_to)
         .owns(caches.network_policies, predicate=not_own_creation)
         .owns(caches.secrets, predicate=not_own_creation)
         .owns(caches.cron_jobs, predicate=not_own_creation)
         .owns(operator.informer(resources.PROFILES), predicate=not_own_creation)
         .watches(caches.jobs, wakes.owners_of_cron_job)
-        # Its EndpointSlices may have been seen before it: it says whom they concern.
-        .owns(caches.services)
-        .watches(caches.endpoint_slices, wakes.owners_of_service, predicate=content_changed)
+        .owns(caches.services, predicate=wakes.service_matters)
+        .watches(
+            caches.endpoint_slices,
+            wakes.owners_of_service,
+            predicate=all_of(content_changed, _has_endpoints),
+        )
         .watches(caches.secrets, wakes.servers_that_name)
         .watches(caches.service_accounts, wakes.servers_that_run_as)
         .with_workers(workers)
@@ -110,6 +115,21 @@ def setup(
         .complete(reconciler)
     )
     return caches
+
+
+def _has_been_seen_to(change: Change) -> bool:
+    """Return False for a pod that has just been made: its next change, by the scheduler, is near.
+
+    A scheduler that finds no node for it says so, which is a change too.
+    """
+    new = change.new
+    is_new = change.old is None and new is not None
+    return not is_new or bool((new or {}).get("status", {}).get("conditions"))
+
+
+def _has_endpoints(change: Change) -> bool:
+    """Return whether an EndpointSlice has a ready endpoint, or had one."""
+    return any((state or {}).get("endpoints") for state in (change.old, change.new))
 
 
 class _Wakes:
@@ -136,6 +156,18 @@ class _Wakes:
             service = self._caches.services.get(endpoint_slice["metadata"]["namespace"], name)
             if service is not None:
                 yield from self._owners(service)
+
+    def service_matters(self, change: Change) -> bool:
+        """Return False for a Service that a reconcile has made and that routes nowhere yet.
+
+        One of its EndpointSlices may have been seen before it, and woke nobody: only the Service
+        says whom that concerns.
+        """
+        if not_own_creation(change):
+            return True
+        name = (change.new or {})["metadata"]["name"]
+        slices = self._caches.endpoint_slices.by_index(INDEX_SERVICE, name)
+        return any(one["endpoints"] for one in slices)
 
     def owners_of_cron_job(self, job: Object) -> Iterable[Request]:
         """Name the resource that owns the CronJob of a Job."""

@@ -19,7 +19,7 @@ from attrs import field, frozen
 from controller.leaderelection.lease import LEASES
 from controller.resource import Resource
 from e2e import cluster as sessions
-from e2e.cluster import DEPLOYMENTS, NAMESPACES
+from e2e.cluster import CLAIMS, DEPLOYMENTS, NAMESPACES
 from e2e.installation import MANIFESTS
 from e2e.waiting import wait_for
 from reconcilers import resources
@@ -43,6 +43,8 @@ IMAGE: Final = "repository-server-controller"
 POLICIES: Final = MANIFESTS / "policies"
 #: Of the victim's: what the attacker may name but not read.
 CREDENTIAL: Final = "victims-credential"
+#: Of nobody's, in the controller's namespace.
+CLAIM: Final = "evil"
 
 ROLES: Final = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
 ROLE_BINDINGS: Final = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
@@ -98,7 +100,7 @@ WAYS: Final = (
     Way(
         "the controller's account by an argument",
         "PrepareData",
-        task(namespace=NAMESPACE, serviceaccount=PROGRAM),
+        task(namespace=NAMESPACE, serviceaccount=PROGRAM, volumes={CLAIM: "/evil"}),
         "that is the account of the controller itself",
     ),
     Way("a pod in a third namespace", "KubeTask", task(namespace=THIRD), THIRD),
@@ -174,7 +176,7 @@ WAYS: Final = (
                 }
             ),
         },
-        "roles",
+        "does not touch objects of the group rbac.authorization.k8s.io",
     ),
 )
 
@@ -349,8 +351,11 @@ def attacker(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iter
             "subjects": [{"apiGroup": ROLES.group, "kind": "User", "name": ATTACKER}],
         }
         client.create(ROLE_BINDINGS, NAMESPACE, binding)
+        claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
+        client.create(CLAIMS, NAMESPACE, {"metadata": {"name": CLAIM}, "spec": claim})
         client.create(resources.SECRETS, VICTIM, {"metadata": {"name": CREDENTIAL}})
-        victim = {"containers": [{"name": "victim", "image": "victim"}], "nodeName": "none"}
+        # It waits for a node for ever.
+        victim = {"containers": [{"name": "victim", "image": "a"}], "nodeSelector": {"a": "none"}}
         client.create(resources.PODS, VICTIM, {"metadata": {"name": "victim"}, "spec": victim})
         directory = application(tmp_path_factory.mktemp("application"))
         cluster.kubectl.run("apply", f"--kustomize={directory}")

@@ -190,6 +190,7 @@ def pod(version: int, **metadata: Any) -> Object:
     return result
 
 
+SCHEDULED = {"conditions": [{"type": "PodScheduled", "status": "True"}]}
 #: Of a pod without the label of its server.
 UNNAMED = {names.LABEL_MANAGED_BY: names.MANAGER}
 
@@ -208,11 +209,21 @@ UNNAMED = {names.LABEL_MANAGED_BY: names.MANAGER}
     ],
 )
 def test_a_pod_wakes_the_resource(made: SetUp, shown: Object) -> None:
+    """One that was only just made does not: the scheduler is about to change it."""
     made.woken_by(api.REPOSITORY_SERVERS, server(1))
     made.operator.informers.written(resources.REPLICA_SETS, obj(2, REVISION))
     made.woken_by(resources.REPLICA_SETS, obj(2, REVISION))
 
-    assert made.woken_by(resources.PODS, shown) == {FILES}
+    assert made.woken_by(resources.PODS, shown) == set()
+    later = {"metadata": {"resourceVersion": "4"}, "status": SCHEDULED}
+    scheduled = objects.merged(shown, later)
+    assert made.woken_by(resources.PODS, scheduled) == {FILES}
+
+
+def test_a_pod_that_is_there_at_the_start_wakes_the_resource(made: SetUp) -> None:
+    made.woken_by(api.REPOSITORY_SERVERS, server(1))
+
+    assert made.woken_by(resources.PODS, {**pod(3), "status": SCHEDULED}) == {FILES}
 
 
 @pytest.mark.parametrize("name", ["files", "files.backup.example", "f" * 60])
@@ -221,6 +232,7 @@ def test_a_pod_that_nobody_owns_wakes_whoever_can_delete_it(made: SetUp, name: s
     prefix = names.versioned_prefix(name)
     generated = f"{prefix}-0123456789-"
     left = pod(3, labels=UNNAMED, ownerReferences=None, generateName=generated)
+    left["status"] = SCHEDULED
     made.woken_by(api.REPOSITORY_SERVERS, server(1, name))
 
     assert made.woken_by(resources.PODS, left) == {Request("backup", name)}
@@ -231,11 +243,26 @@ def test_a_pod_that_nobody_owns_wakes_whoever_can_delete_it(made: SetUp, name: s
     assert names.versioned_prefix(request.name) == prefix
 
 
-def test_a_service_that_a_reconcile_has_made_wakes_its_owner(made: SetUp) -> None:
-    """An EndpointSlice that was seen before its Service woke nobody."""
-    made.operator.informers.written(resources.SERVICES, obj(1))
+SERVICE = "repo-server-files"
 
-    assert made.woken_by(resources.SERVICES, obj(1)) == {FILES}
+
+@pytest.mark.parametrize(
+    ("seen_before", "woken"),
+    [
+        pytest.param([], set(), id="no EndpointSlice was: it routes nowhere yet"),
+        pytest.param([False], set(), id="one without a pod that is ready was"),
+        pytest.param([True], {FILES}, id="one with a ready pod was, and woke nobody"),
+    ],
+)
+def test_a_service_that_a_reconcile_has_made_wakes_its_owner_if_it_routes_already(
+    made: SetUp, seen_before: list[bool], woken: set[Request]
+) -> None:
+    for ready in seen_before:
+        made.woken_by(resources.ENDPOINT_SLICES, endpoint_slice(2, endpoint(ready=ready)))
+    made.operator.informers.written(resources.SERVICES, obj(1, SERVICE))
+
+    assert made.woken_by(resources.SERVICES, obj(1, SERVICE)) == woken
+    assert made.woken_by(resources.SERVICES, obj(2, SERVICE)) == {FILES}, "others change it"
 
 
 def endpoint_slice(version: int, *endpoints: Object) -> Object:
@@ -266,7 +293,25 @@ REFUSED = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quot
     ("resource", "before", "after", "woken"),
     [
         pytest.param(
-            resources.ENDPOINT_SLICES, None, endpoint_slice(2), {FILES}, id="a slice is new"
+            resources.ENDPOINT_SLICES,
+            None,
+            endpoint_slice(2, endpoint(ready=False)),
+            set(),
+            id="a slice is new, and nobody can connect",
+        ),
+        pytest.param(
+            resources.ENDPOINT_SLICES,
+            None,
+            endpoint_slice(2, endpoint(ready=True)),
+            {FILES},
+            id="a slice is new, with a ready pod",
+        ),
+        pytest.param(
+            resources.ENDPOINT_SLICES,
+            endpoint_slice(2, endpoint(ready=True)),
+            endpoint_slice(3, endpoint(ready=False)),
+            {FILES},
+            id="the pod of a slice is not ready any more",
         ),
         pytest.param(
             resources.ENDPOINT_SLICES,
