@@ -21,5 +21,6 @@ for folder in file-store s3 gcs azure; do
         fill_in "$what" "$folder/secrets.yaml"
     done
 done
+fill_in postgresql actionsets/secrets.yaml
 fill_in client ./*/secrets.yaml client/secret.yaml functions/secret.yaml
 echo "the passwords are in the files secrets.yaml and secret.yaml"

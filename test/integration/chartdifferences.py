@@ -10,6 +10,7 @@ from attrs import frozen
 
 from integration.charts import NAMESPACE, RELEASE
 from reconcilers import options
+from reconcilers.actionset import options as actionset_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from controller.resource import Object
 
 _SUFFIX: Final = f".{NAMESPACE}.{RELEASE}"
+ACTIONSETS: Final = "actionset-controller"
 _NAME: Final = "app.kubernetes.io/name"
 _LABELS: Final = {
     "app.kubernetes.io/instance",
@@ -31,13 +33,14 @@ _CLUSTER_WIDE: Final = {
 }
 #: Variables that the chart sets to what a value says, where the manifests leave the default.
 _VARIABLES: Final = {
-    "RSC_WORKERS",
-    "RSC_MAX_CONCURRENT_REPLACEMENTS",
-    "RSC_LEADER_ELECTION_ID",
-    "RSC_LEADER_ELECTION_LEASE_DURATION",
-    "RSC_LEADER_ELECTION_RENEW_DEADLINE",
-    "RSC_LEADER_ELECTION_RETRY_PERIOD",
+    "WORKERS",
+    "MAX_CONCURRENT_REPLACEMENTS",
+    "LEADER_ELECTION_ID",
+    "LEADER_ELECTION_LEASE_DURATION",
+    "LEADER_ELECTION_RENEW_DEADLINE",
+    "LEADER_ELECTION_RETRY_PERIOD",
 }
+_PARSERS: Final = {"RSC": options.parse_options, "ASC": actionset_options.parse_options}
 
 
 @frozen
@@ -102,10 +105,11 @@ def _cluster_wide_names(obj: Object) -> Object:
 
 def _account(obj: Object) -> Object:
     for condition in obj.get("spec", {}).get("matchConditions", ()):
-        condition["expression"] = condition["expression"].replace(
-            f"username == 'system:serviceaccount:{NAMESPACE}:{RELEASE}'",
-            f"username.endsWith(':{RELEASE}')",
-        )
+        for account in (RELEASE, ACTIONSETS):
+            condition["expression"] = condition["expression"].replace(
+                f"username == 'system:serviceaccount:{NAMESPACE}:{account}'",
+                f"username.endsWith(':{account}')",
+            )
     return obj
 
 
@@ -136,6 +140,9 @@ def _image(obj: Object) -> Object:
     if obj["kind"] == "Deployment":
         (container,) = obj["spec"]["template"]["spec"]["containers"]
         container["image"] = container["image"].partition(":")[0]
+        for one in container["env"]:
+            if one["name"] == "ASC_FUNCTIONS_IMAGE":
+                one["value"] = one["value"].partition(":")[0]
     return obj
 
 
@@ -143,15 +150,18 @@ def _variables(obj: Object) -> Object:
     """Leave out the variables that say what holds without them."""
     if obj["kind"] != "Deployment":
         return obj
-    defaults = options.parse_options([], {})
     (container,) = obj["spec"]["template"]["spec"]["containers"]
-    container["env"] = [
-        one
-        for one in container["env"]
-        if one["name"] not in _VARIABLES
-        or options.parse_options([], {one["name"]: one["value"]}) != defaults
-    ]
+    container["env"] = [one for one in container["env"] if not _is_default(one)]
     return obj
+
+
+def _is_default(variable: Object) -> bool:
+    prefix, _, name = variable["name"].partition("_")
+    if name not in _VARIABLES:
+        return False
+    # The two commands give other types of options.
+    parse: Callable[[list[str], dict[str, str]], Any] = _PARSERS[prefix]
+    return bool(parse([], {variable["name"]: variable["value"]}) == parse([], {}))
 
 
 def _dashboard(obj: Object) -> Object:

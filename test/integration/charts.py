@@ -26,6 +26,7 @@ NAMESPACE: Final = "kanister"
 EVERYTHING: Final = {
     "policies": {"create": True},
     "kanisterProfiles": {"create": True},
+    "actionsets": {"create": True, "kanisterCrds": True, "applications": ["shop"]},
     "monitoring": {
         "serviceMonitor": {"create": True},
         "rules": {"create": True},
@@ -37,7 +38,16 @@ EVERYTHING: Final = {
 OVERLAY: Final = """
 namespace: {namespace}
 resources: [{manifests}]
-components: [{manifests}/monitoring, {manifests}/kanister-profiles]
+components:
+  - {manifests}/monitoring
+  - {manifests}/kanister-profiles
+  - {manifests}/kanister-crds
+  - {manifests}/actionset-controller
+"""
+#: What the namespace of an application has.
+APPLICATION: Final = """
+namespace: shop
+resources: [{manifests}]
 """
 #: What has none. kustomize would give policies the one of an overlay.
 CLUSTER_WIDE: Final = ("policies", "user-roles")
@@ -81,7 +91,11 @@ def manifests(directory: Path) -> list[Object]:
     relative = os.path.relpath(MANIFESTS, directory.resolve())
     text = OVERLAY.format(manifests=relative, namespace=NAMESPACE)
     (directory / "kustomization.yaml").write_text(text)
-    folders = [directory, *(MANIFESTS / name for name in CLUSTER_WIDE)]
+    application = directory / "application"
+    application.mkdir()
+    relative = os.path.relpath(MANIFESTS / "application", application.resolve())
+    (application / "kustomization.yaml").write_text(APPLICATION.format(manifests=relative))
+    folders = [directory, application, *(MANIFESTS / name for name in CLUSTER_WIDE)]
     return [obj for folder in folders for obj in _kustomize(folder)]
 
 

@@ -14,6 +14,7 @@ from e2e.release import CHART
 from integration import charts
 from integration.chartdifferences import DIFFERENCES, Difference, apart
 from reconcilers import options, settings
+from reconcilers.actionset import options as actionset_options
 
 if TYPE_CHECKING:
     from controller.resource import Object
@@ -133,7 +134,7 @@ class TestSeveralNamespaces:
         roles = {
             (one["metadata"]["namespace"], one["metadata"]["name"])
             for one in objects
-            if one["kind"] == "Role"
+            if one["kind"] == "Role" and one["metadata"]["name"].startswith(charts.RELEASE)
         }
 
         assert roles == {
@@ -145,9 +146,11 @@ class TestSeveralNamespaces:
         }
 
     def test_bind_the_one_account(self, objects: list[Object]) -> None:
-        bindings = [one for one in objects if one["kind"] == "RoleBinding"]
-
-        subjects = [one["subjects"] for one in bindings]
+        subjects = [
+            one["subjects"]
+            for one in objects
+            if one["kind"] == "RoleBinding" and one["metadata"]["name"].startswith(charts.RELEASE)
+        ]
         account = {"kind": "ServiceAccount", "name": charts.RELEASE, "namespace": "kanister"}
         assert subjects == [[account]] * 5
 
@@ -175,8 +178,9 @@ class TestTwoReleases:
     def test_share_no_object_but_the_definition(self, other: str, namespace: str) -> None:
         values = {**charts.EVERYTHING, "namespaces": ["apps"]}
         first = charts.template(values)
+        elsewhere = {"actionsets": {"create": True, "applications": ["warehouse"]}}
         second = charts.template(
-            {**values, "namespaces": ["others"]}, release=other, namespace=namespace
+            {**values, "namespaces": ["others"], **elsewhere}, release=other, namespace=namespace
         )
 
         shared = charts.by_key(first).keys() & charts.by_key(second).keys()
@@ -221,6 +225,41 @@ class TestTwoReleases:
         assert len(users) == 2
         assert all("== 'system:serviceaccount:backup:own'" in one for one in users)
         assert "serviceAccountName != 'own'" in json.dumps(policies)
+
+
+class TestActionSets:
+    def test_are_no_part_of_the_default(self) -> None:
+        objects = charts.template({**charts.EVERYTHING, "actionsets": {"create": False}})
+
+        assert "actionset-controller" not in {
+            one["metadata"].get("labels", {}).get("app.kubernetes.io/name") for one in objects
+        }
+        names = {one["metadata"]["name"] for one in objects}
+        assert not [name for name in names if name.startswith("actionset-")]
+
+    def test_of_another_release_are_called_as_it_is(self) -> None:
+        objects = charts.template(charts.EVERYTHING, release="second")
+        name = "second-actionset-controller"
+        (container,) = find(objects, "Deployment", name)["spec"]["template"]["spec"]["containers"]
+        given = {one["name"]: one.get("value", "") for one in container["env"]}
+        rules = find(objects, "Role", name)["rules"]
+        policies = json.dumps([one for one in objects if "AdmissionPolicy" in one["kind"]])
+
+        assert actionset_options.parse_options([], given).leader_election_id == name
+        assert [rule["resourceNames"] for rule in rules if "resourceNames" in rule] == [[name]]
+        assert f"system:serviceaccount:kanister:{name}" in policies
+        assert "':actionset-controller'" not in policies
+
+    def test_read_no_secrets_of_applications_if_told_so(self) -> None:
+        values = {"create": True, "applications": ["shop"], "readSecrets": False}
+        objects = charts.template({"actionsets": values})
+
+        roles = {
+            one["metadata"]["name"]
+            for one in objects
+            if one["kind"] == "Role" and one["metadata"]["namespace"] == "shop"
+        }
+        assert roles == {"actionset-controller-application"}
 
 
 class TestParts:

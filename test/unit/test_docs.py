@@ -99,8 +99,9 @@ def test_commands_of_the_checkout_exist(page: Path) -> None:
 # Whose commands `hack/demo` runs, in words of its own; and one that is cut short.
 RUN_BY_DEMO = {"README.md", "manifests/samples/README.md"}
 CUT_SHORT = {"docs/storage.md"}
-# Whose commands are for its sample: test/e2e/test_functions.py runs them.
-OF_A_SAMPLE = {"docs/functions.md"}
+# Whose commands are for its sample: test/e2e/test_functions.py and
+# test/integration/test_actionsets_page.py run them.
+OF_A_SAMPLE = {"docs/functions.md", "docs/actionsets.md", "manifests/application/README.md"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)

@@ -123,7 +123,9 @@ def test_a_kustomization_lists_every_file_beside_it(folder: Path) -> None:
         if name.endswith(".yaml")
     }
 
-    assert listed | generated == beside
+    configuring = set(kustomization.get("configurations", ()))
+
+    assert listed | generated | configuring == beside
 
 
 def test_argo_cd_finds_the_health_check_by_the_kind() -> None:
@@ -395,7 +397,7 @@ class TestSamples:
     @pytest.mark.parametrize("sample", ["file-store", *STORES])
     def test_let_in_the_clients_of_the_other_namespace(self, sample: str) -> None:
         reader = resources(SAMPLES / "connection-reader")
-        (peer,) = find(resources(SAMPLES / sample), api.KIND)["spec"]["server"]["networkPolicy"][
+        peer, *_ = find(resources(SAMPLES / sample), api.KIND)["spec"]["server"]["networkPolicy"][
             "from"
         ]
 

@@ -1,4 +1,4 @@
-"""Monitor, alerts and dashboard ask for what the process exports, by the labels that it sets."""
+"""Monitor, alerts and dashboard ask for what the processes export, by the labels that they set."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ import yaml
 from controller.cache import reflector
 from fakes.apiserver import FakeApiServer
 from fakes.clock import FakeClock
+from fakes.renderer import FakeRenderer
 from reconcilers import main
+from reconcilers.actionset import main as actionset_main
+from reconcilers.actionset import options as actionset_options
+from reconcilers.actionset import setup as actionset_setup
 from reconcilers.options import parse_options
 from reconcilers.repositoryserver import setup
 
@@ -29,6 +33,10 @@ SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), 
 # Every metric of ours has more than one word, and so have functions.
 METRIC = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b(?!\s*\()")
 VALUES = re.compile(r'(controller|name)="([^"]+)"')
+
+
+#: Where the alerts are described.
+PAGES = ("docs/operations.md", "docs/actionsets.md")
 
 
 def load(name: str, folder: Path = MONITORING) -> Object:
@@ -64,13 +72,22 @@ EXPRESSIONS = [
 
 @pytest.fixture(scope="module")
 def exported() -> set[str]:
-    """Give the name of every series that the process can export."""
+    """Give the name of every series that the processes can export."""
     with FakeApiServer() as server:
         options = parse_options(FLAGS, {})
-        registry = main.build(options, ["backup"], server.api_client(), clock=FakeClock()).registry
+        servers = main.build(options, ["backup"], server.api_client(), clock=FakeClock())
+        of_action_sets = actionset_options.parse_options(FLAGS, {})
+        action_sets = actionset_main.build(
+            of_action_sets,
+            "backup",
+            server.api_client(),
+            renderer=FakeRenderer(),
+            clock=FakeClock(),
+        )
     return {
         f"{family.name}{suffix}"
-        for family in registry.collect()
+        for operator in (servers, action_sets)
+        for family in operator.registry.collect()
         for suffix in SUFFIXES.get(family.type, ())
     }
 
@@ -89,6 +106,8 @@ def test_controller_and_lease_are_asked_for_by_their_names(expression: str) -> N
         ("controller", setup.NAME),
         ("name", setup.NAME),
         ("name", parse_options([], {}).leader_election_id),
+        ("controller", actionset_setup.NAME),
+        ("name", actionset_options.parse_options([], {}).leader_election_id),
     }
 
     assert set(VALUES.findall(expression)) <= known
@@ -106,16 +125,21 @@ def test_an_alert_says_what_is_wrong_and_what_to_do(rule: Object) -> None:
 def test_the_row_of_an_alert_in_the_documentation_names_a_metric_that_it_asks_for(
     rule: Object,
 ) -> None:
-    operations = (MANIFESTS.parent / "docs/operations.md").read_text()
+    lines = "".join((MANIFESTS.parent / page).read_text() for page in PAGES).splitlines()
 
-    (row,) = [line for line in operations.splitlines() if f"| `{rule['alert']}` |" in line]
+    (row,) = [line for line in lines if f"| `{rule['alert']}` |" in line]
 
     assert set(re.findall(r"`(\w+)` ", row)) & set(METRIC.findall(rule["expr"]))
 
 
-def test_the_monitor_finds_the_service_and_its_port() -> None:
-    service = load("service.yaml", MANIFESTS / "controller")
-    monitor = load("service-monitor.yaml")["spec"]
+@pytest.mark.parametrize("folder", ["controller", "actionset-controller"])
+def test_a_monitor_finds_the_service_and_its_port(folder: str) -> None:
+    service = load("service.yaml", MANIFESTS / folder)
+    (monitor,) = [
+        one["spec"]
+        for one in yaml.safe_load_all((MONITORING / "service-monitor.yaml").read_text())
+        if one["metadata"]["labels"] == service["metadata"]["labels"]
+    ]
 
     assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
     assert [endpoint["port"] for endpoint in monitor["endpoints"]] == [

@@ -53,3 +53,22 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- printf "%s:%s" .Values.image.repository $tag -}}
 {{- end -}}
 {{- end -}}
+
+{{/* Name of the objects of the controller of ActionSets: that of the others, with its own word in it. */}}
+{{- define "asc.fullname" -}}
+{{- $name := include "rsc.fullname" . -}}
+{{- if contains "repository-server-controller" $name -}}
+{{- $name | replace "repository-server-controller" "actionset-controller" -}}
+{{- else -}}
+{{- printf "%s-actionset-controller" $name | trunc 63 -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "asc.selectorLabels" -}}
+app.kubernetes.io/name: actionset-controller
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "asc.labels" -}}
+{{- include "rsc.labels" . | replace "app.kubernetes.io/name: repository-server-controller" "app.kubernetes.io/name: actionset-controller" -}}
+{{- end -}}
