@@ -204,6 +204,11 @@ class Client:
         assert ran.code == 0, ran
         return [snapshot["id"] for snapshot in json.loads(ran.output)]
 
+    def attempt_to_delete(self, directory: str, to: Login, snapshot: str) -> Ran:
+        """Delete a snapshot, and return what came of it."""
+        script = f"kopia --log-level=error snapshot delete {snapshot} --delete"
+        return self._kopia(directory, to.password, script)
+
     def restore(self, directory: str, to: Login, snapshot: str) -> dict[str, str]:
         """Restore a snapshot to another place, and return the checksums of what is there."""
         ran = self.attempt_to_restore(directory, to, snapshot)

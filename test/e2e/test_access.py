@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from e2e import certificates
 from e2e.backup_client import PROMPTLY_SECONDS, login
 from e2e.cluster import NAMESPACE
+from e2e.documented import as_typed, commands_of
 from e2e.server import HOST, condition, events_of
 from e2e.waiting import CLOCK, wait_for
 from fakes.objects import KeyPair
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from e2e.server import Server
 
 OTHER = "other"
+PAGE = "docs/security.md"
 
 MANY = 300
 
@@ -105,6 +107,34 @@ def test_users_of_further_secrets_come_and_go_like_the_others(
     assert_refused(client, server, third)
     assert client.connect(server.name, first).code == 0
     assert identity(server.pod()) == running
+
+
+def test_a_user_deletes_no_backup_once_the_repository_has_rules_for_it(
+    server: Server, client: Client
+) -> None:
+    who = login(server.start(), server.password_of())
+    assert client.connect(server.name, who).code == 0
+    client.write_files(server.name)
+    kept = client.back_up(server.name, who)
+
+    words = {"-n kanister": f"-n {NAMESPACE}", "NAME": server.name}
+    for command in commands_of(PAGE):
+        ran = server.cluster.kubectl.attempt(*as_typed(command, words))
+        assert ran.code == 0, f"{command}: {ran}"
+        for rule in ran.output.splitlines():
+            if "target:type=snapshot" in rule:
+                words["RULE"] = rule.split()[0].removeprefix("id:")
+    former = server.revision()
+    server.patch({"spec": {"server": {"restart": "with rules"}}})
+    server.wait("another revision", lambda _obj: server.revision() != former)
+    server.wait_ready()
+
+    refused = client.attempt_to_delete(server.name, who, kept)
+    assert refused.code != 0
+    assert "access denied" in refused.complaint
+    written = client.write_files(server.name)
+    assert client.restore(server.name, who, client.back_up(server.name, who)) == written
+    assert kept in client.snapshots(server.name, who)
 
 
 def test_hundreds_of_users_in_one_secret(
