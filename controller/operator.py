@@ -6,7 +6,6 @@ docs/runtime.md has a complete operator of thirty lines.
 
 from __future__ import annotations
 
-import gc
 import threading
 from typing import TYPE_CHECKING, Final
 
@@ -47,11 +46,6 @@ if TYPE_CHECKING:
 
 #: All objects of a kind, whole.
 _WHOLE: Final = Selection()
-
-#: Objects that are allocated between two collections of the youngest generation. An event of a
-#: watch is hundreds of them, and none is part of a cycle. Python's own 700 has them looked through
-#: all the time, and now and then all that the caches hold: docs/decisions/garbage-collection.md.
-GARBAGE_THRESHOLD: Final = 50_000
 
 NOT_FOLLOWED: Final = (
     "no informer follows all {resource}: name the resource to for_(), owns() or watches(), or ask"
@@ -254,8 +248,6 @@ class Operator:
     def run(self, stop: Stop) -> None:
         """Run until the stop is set or a runnable fails (see `Manager.run`).
 
-        It sets the threshold of Python's garbage collector, for the whole process.
-
         Args:
             stop: Ends this. The lease is released.
 
@@ -263,7 +255,6 @@ class Operator:
             RunnableFailed: A runnable failed, or did not end in its time. Then the process should
                 exit at once.
         """
-        gc.set_threshold(GARBAGE_THRESHOLD)
         with self._namespaces_lock:
             self._started = True
             for shared in self.informers.all():

@@ -144,6 +144,8 @@ class Reflector:
         # True after the server said that it cannot serve that version: the next list asks for the
         # newest state, straight from etcd.
         self._is_last_sync_resource_version_unavailable = False
+        # Why the last initial state was listed rather than streamed, "" if it was streamed.
+        self._why_listed = ""
 
     def run(self, stop: Stop) -> None:
         """Mirror until told to stop. What fails is logged and tried again, without an end.
@@ -182,13 +184,24 @@ class Reflector:
         cannot be listed either.
         """
         try:
-            return self._watch_list(stop)
+            stream = self._watch_list(stop)
         except (NotFound, Stopped):
             raise
         except ClientError as error:
             if not stop.is_set():
-                self._log.info("no streaming list, falling back to a list", error=str(error))
+                self._log_fallback(str(error))
             return None
+        self._why_listed = ""
+        return stream
+
+    def _log_fallback(self, cause: str) -> None:
+        """Log why the initial state is listed, once until the cause changes.
+
+        A server without the feature, or one that refuses the watch, gives it at every try.
+        """
+        if cause != self._why_listed:
+            self._why_listed = cause
+            self._log.info("no streaming list, falling back to a list", error=cause)
 
     def _watch_list(self, stop: Stop) -> WatchStream:
         """Stream the initial state into the sink and return the stream, still open."""

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from benchlib import backup, failover, idle, queue, ready, recover, rotate, scale, scene
+from benchlib import actionsets, backup, failover, idle, queue, ready, recover, rotate, scale, scene
 from clusterlib import exits
 from demolib import arguments as cluster_arguments
 
@@ -32,6 +32,7 @@ ROTATE = "how long until a server accepts what its access Secret says after a ch
 FAILOVER = "how long nobody is at work after the leader was told to stop, or killed"
 QUEUE = "what the calls of the work queue cost, and how many workers wake up for an item"
 BACKUP = "what the data functions cost beside Kopia's own commands, over the same server"
+ACTIONSETS = "how long ActionSets of one KubeTask take, next to bare pods"
 ON_A_CLUSTER = """\
 Works on a real cluster, in a namespace of its own. Without --kubeconfig and --context it makes a
 cluster on this machine, as root.
@@ -114,6 +115,16 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     added.add_argument(
         "--megabytes", type=_count, default=2048, help="of all files (default: %(default)s)"
     )
+    added = command("actionsets", ACTIONSETS, ON_A_CLUSTER, _run_actionsets)
+    added.add_argument("--count", type=_count, default=200, help="default: %(default)s")
+    added.add_argument("--rounds", type=_count, default=3, help="of each (default: %(default)s)")
+    added.add_argument(
+        "--finished", type=_count, default=10_000, help="that have ended (default: %(default)s)"
+    )
+    added.add_argument(
+        "--idle-seconds", type=_count, default=30, help="how long to look at it at rest"
+    )
+    _add_cluster(added)
     parsed = parser.parse_args(arguments)
     if hasattr(parsed, "kubeconfig"):
         cluster_arguments.check(parsed.parser, parsed)
@@ -168,6 +179,17 @@ def _run_queue(_parsed: argparse.Namespace) -> dict[str, Any]:
 def _run_backup(parsed: argparse.Namespace) -> dict[str, Any]:
     found = backup.measure(rounds=parsed.rounds, files=parsed.files, megabytes=parsed.megabytes)
     return found | {"within_limits": not backup.too_slow(found)}
+
+
+def _run_actionsets(parsed: argparse.Namespace) -> dict[str, Any]:
+    return actionsets.measure(
+        cluster_arguments.target_of(parsed),
+        count=parsed.count,
+        rounds=parsed.rounds,
+        ended=parsed.finished,
+        idle_seconds=parsed.idle_seconds,
+        keep=parsed.keep,
+    )
 
 
 def _scene(parsed: argparse.Namespace) -> AbstractContextManager[Scene]:

@@ -15,7 +15,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchlib.requests import Requests
-from clusterlib import certificates, components, controlplane, installation, processes
+from clusterlib import (
+    certificates,
+    components,
+    controlplane,
+    installation,
+    kwok,
+    processes,
+)
 from clusterlib.certificates import Identity
 from clusterlib.cluster import Cluster
 from clusterlib.errors import ClusterError
@@ -47,33 +54,6 @@ PROGRAMS = (
     *("etcd", "kube-apiserver", "kubectl"),
     *("kube-scheduler", "kube-controller-manager", "kwok"),
 )
-
-# What kwok does to a pod that has a node: its status becomes what a kubelet would write in the end.
-# Only one write a pod: what is measured is not the kubelet.
-READY = """\
-{{ $now := Now }}
-{{ $addresses := PodIPsWith .spec.nodeName false .metadata.uid .metadata.name .metadata.namespace }}
-phase: Running
-podIP: {{ index $addresses 0 | Quote }}
-podIPs:
-- ip: {{ index $addresses 0 | Quote }}
-startTime: {{ $now | Quote }}
-conditions:
-- {type: PodReadyToStartContainers, status: "True", lastTransitionTime: {{ $now | Quote }}}
-- {type: Initialized, status: "True", lastTransitionTime: {{ $now | Quote }}}
-- {type: ContainersReady, status: "True", lastTransitionTime: {{ $now | Quote }}}
-- {type: Ready, status: "True", lastTransitionTime: {{ $now | Quote }}}
-containerStatuses:
-{{ range .spec.containers }}
-- name: {{ .name | Quote }}
-  image: {{ .image | Quote }}
-  imageID: {{ .image | Quote }}
-  ready: true
-  started: true
-  restartCount: 0
-  state: {running: {startedAt: {{ $now | Quote }}}}
-{{ end }}
-"""
 
 
 @dataclass(frozen=True)
@@ -183,30 +163,18 @@ def _kwok(state: State, known: Components, pods: str) -> Command:
 
 def stages() -> list[Object]:
     """Return what kwok does to pods."""
-    ready = {"statusTemplate": READY}
+    # Only one write a pod: what is measured is not the kubelet.
+    ready = {"statusTemplate": kwok.RUNNING}
     scheduled = {"key": ".spec.nodeName", "operator": "Exists"}
     pending = {"key": ".status.phase", "operator": "In", "values": ["Pending"]}
     stays = {"key": ".metadata.deletionTimestamp", "operator": "DoesNotExist"}
     goes = {"key": ".metadata.deletionTimestamp", "operator": "Exists"}
     return [
-        _stage("pod-ready", "Pod", [scheduled, pending, stays], ready),
-        _stage("pod-delete", "Pod", [goes], {"delete": True}),
+        kwok.stage("pod-ready", "Pod", [scheduled, pending, stays], ready),
+        kwok.stage("pod-delete", "Pod", [goes], {"delete": True}),
         # kwok wants one of nodes; theirs are Ready from the start.
-        _stage("node-keep", "Node", [goes], {"delete": True}),
+        kwok.stage("node-keep", "Node", [goes], {"delete": True}),
     ]
-
-
-def _stage(name: str, kind: str, expressions: list[Object], then: Object) -> Object:
-    return {
-        "apiVersion": "kwok.x-k8s.io/v1alpha1",
-        "kind": "Stage",
-        "metadata": {"name": name},
-        "spec": {
-            "resourceRef": {"apiGroup": "v1", "kind": kind},
-            "selector": {"matchExpressions": expressions},
-            "next": then,
-        },
-    }
 
 
 def _make_node(requests: Requests, index: int) -> None:

@@ -33,6 +33,9 @@ Seen = dict[str, dict[str, float]]
 NOT_ALL = (
     "{count} of {wanted} {what} are Ready; nothing new for {seconds:.0f} s, or the watch ended"
 )
+NOT_DONE = (
+    "{count} of {wanted} {what} are done; nothing new for {seconds:.0f} s, or the watch ended"
+)
 NOT_SEEN = (
     "none of the {what} became what it should; nothing new for {seconds:.0f} s, or the watch ended"
 )
@@ -114,6 +117,72 @@ def awaiting(
             yield wait
         finally:
             lines.end()
+
+
+@contextmanager
+def reaching(
+    proxy: Proxy,
+    collection: str,
+    selector: str,
+    holds: Callable[[Mapping[str, Any]], bool],
+    *,
+    wanted: int,
+) -> Iterator[Callable[[], dict[str, float]]]:
+    """Watch a collection of objects in the background until so many are as they should be.
+
+    The watch is open when the body begins.
+
+    Args:
+        proxy: asks the cluster.
+        collection: path of the objects.
+        selector: the label selector that finds them.
+        holds: tells whether an object is as it should be.
+        wanted: how many there will be.
+
+    Yields:
+        Waits for the last, and returns when each was, by name and `clusterlib.waiting.seconds`. It
+        raises ClusterError if some were not.
+
+    Raises:
+        ClusterError: the API server refuses the watch.
+    """
+    with _changes(proxy, collection, selector) as lines, ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(reached, lines, holds, wanted)
+
+        def wait() -> dict[str, float]:
+            seen = looking.result()
+            if len(seen) < wanted:
+                what = collection.rpartition("/")[2]
+                words = {"wanted": wanted, "what": what, "seconds": SILENCE_SECONDS}
+                raise ClusterError(NOT_DONE.format(count=len(seen), **words))
+            return seen
+
+        yield wait
+
+
+def reached(
+    lines: Iterable[bytes],
+    holds: Callable[[Mapping[str, Any]], bool],
+    wanted: int,
+    now: Callable[[], float] = waiting.seconds,
+) -> dict[str, float]:
+    """Return when objects were as they should be, by name, until enough were.
+
+    Args:
+        lines: the events of a watch.
+        holds: tells whether an object is as it should be.
+        wanted: how many are to be so.
+        now: tells the time.
+    """
+    seen: dict[str, float] = {}
+    with suppress(TimeoutError):
+        for line in lines:
+            at, obj = now(), json.loads(line)["object"]
+            if holds(obj):
+                seen.setdefault(obj["metadata"]["name"], at)
+            if len(seen) == wanted:
+                break
+    return seen
 
 
 def _first(

@@ -42,12 +42,12 @@ ATTEMPT_SECONDS = 2
 PATIENCE_SECONDS = 120
 AWAY = "no client was accepted within {seconds:.0f} s"
 ENDED = "the client ended, having said {said!r}"
-NEVER_LOST = "the server was reached all the time: nothing has ended it"
+NOT_BACK = "the client was not accepted any more, having said {said!r}"
 NO_PROCESS = "container {container} has no process on this machine"
 NOT_HERE = "Kopia is killed in a cluster of this machine only; left out"
 
-# Until it is accepted; until it is not; until it is again. Where nobody listens Kopia asks again
-# for twelve seconds, so it is only called where somebody does.
+# Until it reads a second line and is accepted once more. Where nobody listens Kopia asks again for
+# twelve seconds, so it is only called where somebody does.
 RESTLESS = f"""\
 {client.BEGINNING}
 attempt() {{
@@ -56,10 +56,14 @@ attempt() {{
   echo {REACHED}
   timeout {ATTEMPT_SECONDS} {client.CONNECT}
 }}
-until attempt; do echo {FAILS}; done
-echo {ACCEPTED}
-while attempt; do echo {ACCEPTED}; done
-echo {FAILS}
+mkdir -p "/tmp/$1"
+ended="/tmp/$1/ended"
+rm -f "$ended"
+exec 3<&0
+{{ read -r _; : >"$ended"; }} <&3 &
+until [ -e "$ended" ]; do
+  if attempt; then echo {ACCEPTED}; else echo {FAILS}; usleep 20000; fi
+done
 until attempt; do echo {FAILS}; usleep 20000; done
 echo {ACCEPTED}
 """
@@ -100,7 +104,7 @@ CASES = (
 # What is told of each case.
 COLUMNS = {
     "ready": "Ready",
-    "reached": "reached",
+    "longest": "longest without",
     "connects": "a client connects",
     "hanging": "unanswered",
     "patient": "begun at Ready",
@@ -113,14 +117,14 @@ class Recovery:
 
     Attributes:
         ready: until the new pod, or the new process of the same pod, was Ready.
-        reached: until the client that tries again and again came through to somebody.
-        connects: until it was accepted.
+        longest: between two times at which the client that tries again and again was accepted.
+        connects: until it was accepted after it was refused for the last time; 0 if it never was.
         hanging: how long its attempts were neither taken nor refused.
         patient: from Ready until the other client was accepted.
     """
 
     ready: float
-    reached: float
+    longest: float
     connects: float
     hanging: float
     patient: float
@@ -128,8 +132,8 @@ class Recovery:
     def __str__(self) -> str:
         """Return it in words."""
         return (
-            f"Ready after {self.ready:.2f} s, reached after {self.reached:.2f} s "
-            f"({self.hanging:.2f} s unanswered), a client connects after {self.connects:.2f} s, "
+            f"Ready after {self.ready:.2f} s, a client connects after {self.connects:.2f} s "
+            f"({self.hanging:.2f} s unanswered, {self.longest:.2f} s without at the longest), "
             f"one that begins at Ready {self.patient:.2f} s after it"
         )
 
@@ -220,43 +224,44 @@ def _json(recoveries: Sequence[Recovery]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Again:
-    """When a client was accepted again, after it had been refused.
+class Noticed:
+    """What a client that connects again and again notices; seconds, as in `Recovery`."""
 
-    Attributes:
-        reached: when it came through to somebody, in the attempt that succeeded.
-        accepted: when it was accepted.
-        hanging: seconds of attempts meanwhile that were neither taken nor refused.
-    """
-
-    reached: float
-    accepted: float
+    longest: float
+    connects: float
     hanging: float
 
 
-def accepted_again(said: Iterable[tuple[float, str]]) -> Again:
-    """Return when a client was accepted again, after it had been refused.
+def noticed(said: Iterable[tuple[float, str]], at: float) -> Noticed:
+    """Return what a client noticed of a deletion or a kill.
 
     Args:
-        said: what it says from before the deletion or the kill on, and when.
+        said: what it said, and when.
+        at: when it happened.
 
     Raises:
-        ClusterError: it ended before; or it never was refused.
+        ClusterError: the client was not accepted in the end.
     """
-    lost, hanging, last = False, 0.0, ""
-    tried, reached = 0.0, None
-    for at, last in said:
+    tried, began, reached, last = at, at, False, ""
+    longest = connects = hanging = 0.0
+    refused = False
+    for when, last in said:
         if last == TRIES:
-            tried, reached = at, None
+            tried, reached = when, False
         elif last == REACHED:
-            reached = at
+            reached = True
+        elif when < at:
+            continue
         elif last == FAILS:
-            lost = True
-            if reached is None and at - tried >= HANGING_SECONDS:
-                hanging += at - tried
-        elif lost and reached is not None:
-            return Again(reached, at, hanging)
-    raise ClusterError(ENDED.format(said=last) if lost else NEVER_LOST)
+            refused = True
+            if not reached and when - tried >= HANGING_SECONDS:
+                hanging += when - tried
+        else:
+            longest, began = max(longest, when - began), when
+            connects, refused = (when - at if refused else connects), False
+    if last != ACCEPTED:
+        raise ClusterError(NOT_BACK.format(said=last))
+    return Noticed(longest, connects, hanging)
 
 
 @dataclass(frozen=True)
@@ -275,7 +280,7 @@ class _Bench:
         before = self._pod()
         selector = f"{objects.INSTANCE_LABEL}={self.server.name}"
         with ExitStack() as stack:
-            pool = stack.enter_context(ThreadPoolExecutor(1))
+            pool = stack.enter_context(ThreadPoolExecutor(2))
             patient = stack.enter_context(self._client("patient", PATIENT))
             restless = stack.enter_context(self._client("restless", RESTLESS))
             ready = stack.enter_context(
@@ -288,20 +293,25 @@ class _Bench:
                 )
             )
             _until_accepted(restless)
+            heard = pool.submit(lambda: list(_said(restless)))
             connected = pool.submit(_until_accepted, patient)
             at = waiting.seconds()
             if case.kills:
                 _kill(before)
             else:
                 self.stage.proxy.delete(f"{scene.PODS}/{before['metadata']['name']}")
-            again = accepted_again(_said(restless))
             ready_at = ready()
+            accepted_at = connected.result()
+            if not case.kills:
+                self._await_end(before)
+            _say(restless, "")
+            found = noticed(heard.result(), at)
             return Recovery(
                 ready=ready_at - at,
-                reached=again.reached - at,
-                connects=again.accepted - at,
-                hanging=again.hanging,
-                patient=connected.result() - ready_at,
+                longest=found.longest,
+                connects=found.connects,
+                hanging=found.hanging,
+                patient=accepted_at - ready_at,
             )
 
     @contextmanager
@@ -313,6 +323,15 @@ class _Bench:
             _say(running, client.password(self.stage, host))
             yield running
             on_failure.pop_all()
+
+    def _await_end(self, pod: Object) -> None:
+        """Wait until a pod is gone."""
+        uid = pod["metadata"]["uid"]
+        waiting.until(
+            lambda: uid not in [one["metadata"]["uid"] for one in self.stage.server_pods()],
+            what="the pod is gone",
+            timeout_seconds=PATIENCE_SECONDS,
+        )
 
     def _pod(self) -> Object:
         """Return the pod that serves, once it is the only one."""

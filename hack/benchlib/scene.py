@@ -208,7 +208,7 @@ def prepared(target: Target, users: int, *, keep: bool) -> Iterator[Scene]:
     kubectl, images = target.prepare()
     with ExitStack() as stack:
         if not keep:
-            stack.callback(_remove, kubectl, target)
+            stack.callback(remove, kubectl, target)
         progress = Progress(STEPS)
         with progress.step("deploying the controller"):
             _deploy_controller(kubectl, images)
@@ -223,7 +223,12 @@ def prepared(target: Target, users: int, *, keep: bool) -> Iterator[Scene]:
         yield scene
 
 
-def _remove(kubectl: Kubectl, target: Target) -> None:
+def remove(kubectl: Kubectl, target: Target) -> None:
+    """Remove the bench's namespace, with the cluster if it is the bench's own.
+
+    Raises:
+        ClusterError: something stays.
+    """
     if isinstance(target, OwnCluster):
         target.take_down()
     else:

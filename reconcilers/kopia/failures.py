@@ -33,8 +33,8 @@ NO_REPOSITORY: Final = (
 )
 NOT_OPENED: Final = "Kopia cannot open the repository at {storage}: {cause}; see the log of the pod"
 PERMISSION_DENIED: Final = (
-    "Kopia runs as user {user} and may not use {path} of {storage}; set spec.server.runAsUser to "
-    "the owner of the files, or change their owner"
+    "Kopia runs as user {user} and may not use {path} of {storage}; change the owner of the files "
+    "to that user, or set spec.server.runAsUser to their owner"
 )
 STORAGE_UNAVAILABLE: Final = "Kopia cannot reach {storage}: {cause}"
 STORAGE_NOT_FOUND: Final = STORAGE_UNAVAILABLE + "; fix the storage, or correct Secret {location}"

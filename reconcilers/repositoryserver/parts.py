@@ -61,8 +61,8 @@ class Parts:
         refresher: Has a server read its repository's index again.
         user_search: Searches the repository for users.
         publisher: Publishes how clients connect.
-        records: Keeps what the next process needs to know.
         maintainer: Keeps the repository maintained, and knows who owns that.
+        records: Keeps what the next process needs to know.
         reader: Knows what the inputs say of messages and of the certificate's end.
         certificates: Finds the certificate that clients see.
         sharing: Finds out who else serves the repository.
@@ -80,8 +80,8 @@ class Parts:
     refresher: Refresher
     user_search: RepositoryUserSearch
     publisher: Publisher
-    records: RecordKeeper
     maintainer: Maintainer
+    records: RecordKeeper
     reader: InputReader
     certificates: ShownCertificates
     sharing: Sharing
@@ -196,6 +196,7 @@ def assemble(
             applier=applier,
             secret_reader=secrets,
             users=user_source,
+            records=records,
             caches=caches,
             states=states,
         ),
@@ -203,6 +204,7 @@ def assemble(
         maintainer=Maintainer(
             applier=applier,
             reader=reader,
+            records=records,
             commands=commands,
             caches=caches,
             states=states,

@@ -232,15 +232,15 @@ class RepositoryServerReconciler:
         in_effect = shown is not None and update.is_of(shown)
         published = do.publisher.ensure(current, shown, in_effect=in_effect)
 
-        # 12. Keep what the next process needs to know of a server that is as it should be.
+        # 12. Keep the repository maintained, and find out who does it.
+        maintained = do.maintainer.ensure(current, update.hash, reached, setting)
+
+        # 13. Keep what the next process needs to know of a server that is as it should be.
         problems = (unprotected, update.verdict, published.problem, users.problem, loaded.fault)
         verdicts = do.faults.judge(current, problems)
         if update.revision is not None and not verdicts:
             known = Known(update.inputs, users)
             do.records.ensure_kept(current, known, update.revision.replica_set)
-
-        # 13. Keep the repository maintained, and find out who does it.
-        maintained = do.maintainer.ensure(current, update.hash, reached, setting)
 
         # 14. Sum up.
         inputs = update.inputs

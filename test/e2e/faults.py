@@ -319,7 +319,8 @@ FAULTS = (
         CONNECTION,
         "StoragePermissionDenied",
         f"Kopia runs as user 65532 and may not use /mnt/data/{PREFIX}/{ROOT_PATH}/ of "
-        f"{REPOSITORY}; set spec.server.runAsUser to the owner of the files, or change their owner",
+        f"{REPOSITORY}; change the owner of the files to that user, or set spec.server.runAsUser "
+        "to their owner",
         _run_as_root,
     ),
 )

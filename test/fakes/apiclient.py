@@ -154,7 +154,9 @@ class FakeClient:
     def _admit(self, resource: Resource, obj: Mapping[str, Any]) -> Object:
         admitted = copy.deepcopy(dict(obj))
         self.admission(resource, admitted)
-        stored = self.put(resource, admitted)
+        before = self.store(resource).get(obj["metadata"]["namespace"], obj["metadata"]["name"])
+        # A write that changes nothing makes no other version.
+        stored = self.put(resource, admitted) if before is None or before != admitted else before
         for cache in self.caches.get(resource, ()):
             cache.mutated(stored)
         return stored

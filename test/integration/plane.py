@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define
 
-from clusterlib import controlplane, processes
+from clusterlib import controlplane, kwok, processes
 from clusterlib.processes import Command
 from controller.errors import AlreadyExists
 from controller.resource import Resource
@@ -57,33 +57,6 @@ NEVER_ENDS: Final = "test.kubelet/ends"
 NO: Final = "never"
 
 _SECONDS_TO_START: Final = 60.0
-
-# Of a pod that runs; `Now` and `PodIPsWith` are kwok's.
-_RUNNING: Final = """\
-{{ $now := Now }}
-{{ $addresses := PodIPsWith .spec.nodeName false .metadata.uid .metadata.name .metadata.namespace }}
-phase: Running
-podIP: {{ index $addresses 0 | Quote }}
-podIPs:
-- ip: {{ index $addresses 0 | Quote }}
-startTime: {{ $now | Quote }}
-conditions:
-- {type: PodReadyToStartContainers, status: "True", lastTransitionTime: {{ $now | Quote }}}
-- {type: Initialized, status: "True", lastTransitionTime: {{ $now | Quote }}}
-- {type: ContainersReady, status: "True", lastTransitionTime: {{ $now | Quote }}}
-- {type: Ready, status: "True", lastTransitionTime: {{ $now | Quote }}}
-- {type: PodScheduled, status: "True", lastTransitionTime: {{ $now | Quote }}}
-containerStatuses:
-{{ range .spec.containers }}
-- name: {{ .name | Quote }}
-  image: {{ .image | Quote }}
-  imageID: {{ .image | Quote }}
-  ready: true
-  started: true
-  restartCount: 0
-  state: {running: {startedAt: {{ $now | Quote }}}}
-{{ end }}
-"""
 
 
 @define(eq=False)
@@ -207,21 +180,10 @@ def _stages() -> list[Object]:
     starts = {"key": f'.metadata.annotations["{LEFT_ALONE}"]', "operator": "DoesNotExist"}
     ends = {"key": f'.metadata.annotations["{NEVER_ENDS}"]', "operator": "DoesNotExist"}
     return [
-        _stage("pod-run", "Pod", [scheduled, pending, stays, starts], {"statusTemplate": _RUNNING}),
-        _stage("pod-end", "Pod", [scheduled, goes, ends], {"delete": True}),
+        kwok.stage(
+            "pod-run", "Pod", [scheduled, pending, stays, starts], {"statusTemplate": kwok.RUNNING}
+        ),
+        kwok.stage("pod-end", "Pod", [scheduled, goes, ends], {"delete": True}),
         # kwok wants one of nodes.
-        _stage("node-end", "Node", [goes], {"delete": True}),
+        kwok.stage("node-end", "Node", [goes], {"delete": True}),
     ]
-
-
-def _stage(name: str, kind: str, expressions: list[Object], then: Object) -> Object:
-    return {
-        "apiVersion": "kwok.x-k8s.io/v1alpha1",
-        "kind": "Stage",
-        "metadata": {"name": name},
-        "spec": {
-            "resourceRef": {"apiGroup": "v1", "kind": kind},
-            "selector": {"matchExpressions": expressions},
-            "next": then,
-        },
-    }

@@ -1,6 +1,7 @@
 """The documentation says what is so: links, flags, conditions, reasons, metrics, commands."""
 
 import ast
+import html
 import re
 from pathlib import Path
 
@@ -112,6 +113,16 @@ def test_every_command_for_an_operator_is_run_by_a_test(page: Path) -> None:
 
     known = {*RUN_PAGES, *RUN_BY_DEMO, *CUT_SHORT, *OF_A_SAMPLE, *OF_RULES}
     assert not commands_of(name) or name in known
+
+
+def test_the_picture_shows_what_its_source_says() -> None:
+    """Drawn anew by: dot -Tsvg docs/architecture.dot > docs/architecture.svg."""
+    labels = re.findall(r'label="([^"]+)"', read("docs/architecture.dot"))
+    drawn = html.unescape(read("docs/architecture.svg"))
+
+    words = [word for label in labels for word in label.split("\\n")]
+    assert [word for word in words if word not in drawn] == []
+    assert len(words) > len(labels) > 0
 
 
 def test_every_flag_is_told_with_its_default() -> None:

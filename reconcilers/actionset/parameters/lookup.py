@@ -216,6 +216,15 @@ def _right_missing(verb: str, reference: Reference) -> RightMissing:
     return RightMissing(
         verb=verb,
         resource=reference.resource.full_name,
-        namespace=reference.namespace if reference.resource.namespaced else "",
+        namespace=_where(reference),
         field=reference.field,
     )
+
+
+def _where(reference: Reference) -> str:
+    """Return the namespace whose Role allows to read an object; empty if none does."""
+    if reference.resource == resources.NAMESPACES:
+        # A Role of a namespace may allow to read that namespace (apiserver pkg/endpoints/request,
+        # requestinfo.go).
+        return reference.name
+    return reference.namespace if reference.resource.namespaced else ""

@@ -151,8 +151,13 @@ class ChildApplier:
             until = self._clock.monotonic() + MUTATED_SECONDS
             mutated = _MutatedByAdmission(mark_of(wanted), _version(applied), until)
             self._mutated.of(current)[resource] = mutated
-        # With the same mark as before it is not our wish that has changed.
-        if observed is not None and mark_of(observed) == mark_of(wanted):
+        # With the same mark as before it is not our wish that has changed; with the same version
+        # nothing has.
+        if (
+            observed is not None
+            and mark_of(observed) == mark_of(wanted)
+            and _version(observed) != _version(applied)
+        ):
             note = CHILD_RESTORED.format(kind=resource.kind, name=name)
             self._record_event(current, EVENT_CHILD_RESTORED, note, "Apply")
         return applied

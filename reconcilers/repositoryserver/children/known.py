@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import field, frozen
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from reconcilers.repositoryserver.verdict import PodContext, Problem
@@ -66,7 +67,9 @@ class Known:
     Args:
         inputs: Its inputs; None if nothing is recorded.
         users: Its users; None if nothing is recorded.
+        written: By name of a Secret with content of the controller's its version as it was written.
     """
 
     inputs: KnownInputs | None = None
     users: KnownUsers | None = None
+    written: Mapping[str, str] = field(factory=dict)

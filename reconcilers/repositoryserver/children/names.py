@@ -195,6 +195,14 @@ def is_found(server: RepositoryServer, obj: Mapping[str, Any], hash_: str) -> bo
     return labels.items() >= {**selector(server), LABEL_HASH: hash_}.items()
 
 
+def bears_labels_of(obj: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether an observed pod has the labels of another by which a Service selects it."""
+    return all(
+        (obj["metadata"].get("labels") or {}).get(label) == other["metadata"]["labels"].get(label)
+        for label in (LABEL_INSTANCE, LABEL_HASH)
+    )
+
+
 def _own_secret(server: RepositoryServer, name: str) -> str:
     """Return the name, or a longer one if a Secret that the resource refers to has it.
 

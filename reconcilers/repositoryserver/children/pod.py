@@ -50,6 +50,13 @@ DEFAULT_REQUESTS: Final = {"cpu": "50m", "memory": "128Mi"}
 MEMORY_LIMIT_VARIABLE: Final = "GOMEMLIMIT"
 MEMORY_LIMIT_SHARE: Final = Decimal("0.9")
 
+#: Seconds for which a pod that is deleted serves on before Kopia is told to end. Until another pod
+#: is Ready kube-proxy leads clients to it (kubernetes KEP 1669, proxy terminating endpoints), and
+#: then the endpoints have time to follow. See docs/decisions/serving-on.md.
+SERVE_ON_SECONDS: Final = 5
+# Not the hook's own `sleep`, which Kubernetes 1.29 drops from a pod without a word.
+_SERVE_ON: Final = {"exec": {"command": ["sleep", str(SERVE_ON_SECONDS)]}}
+
 #: Where a credential finds the token of `spec.server.serviceAccountToken`.
 TOKEN_DIRECTORY: Final = "/var/run/secrets/cr.kanister.io/serviceaccount"  # noqa: S105 - a path
 TOKEN_FILE: Final = "token"  # noqa: S105 - a file's name
@@ -142,7 +149,18 @@ def pod_spec(server: RepositoryServer, inputs: ServerInputs, secret: str) -> dic
     spec = overrides.merged(generated, server.pod.override, container=names.CONTAINER)
     container = next(one for one in spec["containers"] if one["name"] == names.CONTAINER)
     container["env"].extend(memory_limit(container))
+    _serve_on(container)
     return spec
+
+
+def _serve_on(container: dict[str, Any]) -> None:
+    """Let a container serve on for a while once its pod is deleted.
+
+    A hook of an override stays: a container may have one, and lists of hooks do not merge.
+    """
+    lifecycle = container.setdefault("lifecycle", {})
+    if isinstance(lifecycle, dict):
+        lifecycle.setdefault("preStop", _SERVE_ON)
 
 
 def _generated_pod_spec(

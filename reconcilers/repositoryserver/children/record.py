@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import asdict, fields, frozen
+from attrs import asdict, field, fields, frozen
 
 import reconcilers
 from reconcilers.repositoryserver.children import names
@@ -47,6 +47,7 @@ class Record:
         stored: Tells the Secret with the users that was written from any other.
         users: Version of the users, as a pod that has loaded them is marked with it.
         names: The users whose entries in the repository are to be deleted, in order.
+        written: By name of a Secret with content of the controller's its version as it was written.
     """
 
     program: str
@@ -59,6 +60,7 @@ class Record:
     stored: str
     users: str
     names: tuple[str, ...]
+    written: Mapping[str, str] = field(factory=dict)
 
 
 @frozen
@@ -98,6 +100,7 @@ class Records:
                 stored=users.stored,
                 users=users.version,
                 names=tuple(sorted(users.legacy)),
+                written=dict(sorted(known.written.items())),
             )
         )
         return {names.ANNOTATION_RECORD: text} if text else {}
@@ -139,6 +142,7 @@ def _known(server: RepositoryServer, replica_set: Mapping[str, Any], found: Reco
             version=found.users,
             legacy=frozenset(found.names),
         ),
+        written=found.written,
     )
 
 
@@ -159,10 +163,13 @@ def parse(text: str) -> Record | None:
 
 
 def _record(content: Mapping[str, Any]) -> Record:
-    names, not_after = content["names"], datetime.fromisoformat(content["not_after"])
+    names, written = content["names"], content["written"]
+    not_after = datetime.fromisoformat(content["not_after"])
     values = {one.name: content[one.name] for one in fields(Record)}
-    words = [*names, *(value for name, value in values.items() if name != "names")]
-    if not isinstance(names, list) or not all(isinstance(word, str) for word in words):
+    if not isinstance(names, list) or not isinstance(written, dict):
+        raise TypeError
+    texts = (value for name, value in values.items() if name not in ("names", "written"))
+    if not all(isinstance(word, str) for word in (*names, *written.values(), *texts)):
         raise TypeError
     if not_after.tzinfo is None:
         raise ValueError

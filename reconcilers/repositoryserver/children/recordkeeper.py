@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from attrs import evolve
+
 from reconcilers import resources
 from reconcilers.repositoryserver.caches import INDEX_OWNER
 from reconcilers.repositoryserver.children import names
+from reconcilers.secrets.reader import version_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,9 +32,9 @@ class RecordKeeper:
 
     Args:
         records: From what is known to a record, and back.
-        caches: The ReplicaSets.
+        caches: The ReplicaSets, and the Secrets.
         applier: Writes.
-        states: Holds when the record of each resource was written.
+        states: Holds when the record of each resource was written, and which Secrets were.
         clock: The time.
     """
 
@@ -46,10 +49,13 @@ class RecordKeeper:
     ) -> None:
         self._records = records
         self._replica_sets = caches.replica_sets
+        self._secrets = caches.secrets
         self._applier = applier
         self._clock = clock
         # When the record was written, in monotonic seconds.
         self._written_at = states.per_object(_never)
+        # By name of a Secret its version as this process or an earlier one has written it.
+        self._written = states.per_object(lambda current: dict(self.recall(current).written))
 
     def recall(self, current: ReconcileContext) -> Known:
         """Return what a process that is new to a server can know of it."""
@@ -57,14 +63,45 @@ class RecordKeeper:
         made = (one for one in owned if names.versioned_hash(current.server, one))
         return self._records.recall(current.server, made)
 
-    def annotations(self, known: Known, replica_set: Mapping[str, Any]) -> dict[str, str]:
+    def is_as_written(self, current: ReconcileContext, secret: Mapping[str, Any]) -> bool:
+        """Return whether nobody has written a Secret since the controller has.
+
+        Its content is not in the caches. Where no process has recorded its last write the answer is
+        no.
+
+        Args:
+            current: The reconcile.
+            secret: The Secret as it is observed.
+        """
+        known = self._written.of(current).get(secret["metadata"]["name"])
+        return known == version_of(secret)
+
+    def note_written(self, current: ReconcileContext, secret: Mapping[str, Any]) -> None:
+        """Record that the controller has written a Secret.
+
+        Args:
+            current: The reconcile.
+            secret: The Secret as it is since.
+        """
+        self._written.of(current)[secret["metadata"]["name"]] = version_of(secret)
+
+    def annotations(
+        self, current: ReconcileContext, known: Known, replica_set: Mapping[str, Any]
+    ) -> dict[str, str]:
         """Return the annotations with the record that a ReplicaSet is to have.
 
         Args:
-            known: What is known of the server.
+            current: The reconcile.
+            known: What is known of the server, but for the Secrets that were written.
             replica_set: The ReplicaSet, made or to be made.
         """
-        return self._records.annotations(known, replica_set)
+        namespace = current.server.namespace
+        written = {
+            name: version
+            for name, version in self._written.of(current).items()
+            if self._secrets.get(namespace, name) is not None
+        }
+        return self._records.annotations(evolve(known, written=written), replica_set)
 
     def ensure_kept(
         self, current: ReconcileContext, known: Known, replica_set: Mapping[str, Any]
@@ -85,7 +122,7 @@ class RecordKeeper:
             return
         if "deletionTimestamp" in replica_set["metadata"]:
             return
-        annotations = self._records.annotations(known, replica_set)
+        annotations = self.annotations(current, known, replica_set)
         kept = replica_set["metadata"].get("annotations") or {}
         if annotations.items() <= kept.items():
             return

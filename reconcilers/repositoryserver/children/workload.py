@@ -108,7 +108,7 @@ class WorkloadWriter:
         # How many pods one that is there has is for the rollout to say.
         replicas = 1 if observed is None else observed["spec"].get("replicas", 1)
         desired = revision.replica_set(server, inputs, hash_, replicas=replicas)
-        desired["metadata"]["annotations"] = self._records.annotations(known, desired)
+        desired["metadata"]["annotations"] = self._records.annotations(current, known, desired)
         try:
             replica_set = self._applier.ensure(current, resources.REPLICA_SETS, desired)
         # A webhook's denial without a code is a bad request.

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.api import Maintenance, RepositoryServer
     from reconcilers.repositoryserver.caches import Cache, Caches
     from reconcilers.repositoryserver.children.applier import ChildApplier
+    from reconcilers.repositoryserver.children.recordkeeper import RecordKeeper
     from reconcilers.repositoryserver.context import ReconcileContext
     from reconcilers.repositoryserver.inputs.reader import InputReader
     from reconcilers.repositoryserver.perobject import States
@@ -94,6 +95,7 @@ class Maintainer:
     Args:
         applier: Writes the children.
         reader: Reads what they are made of.
+        records: Knows which Secrets are as they were written.
         commands: Runs Kopia in the server's container.
         caches: What is there.
         states: Holds who owns the maintenance of each repository.
@@ -105,6 +107,7 @@ class Maintainer:
         *,
         applier: ChildApplier,
         reader: InputReader,
+        records: RecordKeeper,
         commands: ServerCommands,
         caches: Caches[Cache],
         states: States,
@@ -112,6 +115,7 @@ class Maintainer:
     ) -> None:
         self._applier = applier
         self._reader = reader
+        self._records = records
         self._commands = commands
         self._caches = caches
         self._clock = clock
@@ -156,12 +160,19 @@ class Maintainer:
 
     def _ensure_children(self, current: ReconcileContext, wanted: Maintenance, hash_: str) -> None:
         server, key = current.server, desired.key(wanted, hash_)
-        right = [one for _, one in self._children(current) if _is_right(server, one, key)]
-        if len(right) == len(_KINDS):
+        children = dict(self._children(current))
+        secret = children.get(resources.SECRETS)
+        # Its content is not in the cache.
+        touched = secret is not None and not self._records.is_as_written(current, secret)
+        right = [one for one in children.values() if _is_right(server, one, key)]
+        if len(right) == len(_KINDS) and not touched:
             return
         full = self._reader.read(current)
-        for resource, make in _KINDS.items():
-            self._applier.ensure(current, resource, make(server, wanted, full, key))
+        written = desired.secret(server, wanted, full, key)
+        applied = self._applier.ensure(current, resources.SECRETS, written, changed=touched)
+        self._records.note_written(current, applied)
+        job = desired.cron_job(server, wanted, full, key)
+        self._applier.ensure(current, resources.CRON_JOBS, job)
 
     def _children(self, current: ReconcileContext) -> Iterator[tuple[Resource, Object]]:
         """Yield the children that are there; one of the same name may be somebody else's."""
@@ -242,7 +253,7 @@ class Maintainer:
         return _Known(owner, now + again)
 
 
-_KINDS: Final = {resources.SECRETS: desired.secret, resources.CRON_JOBS: desired.cron_job}
+_KINDS: Final = (resources.SECRETS, resources.CRON_JOBS)
 
 
 def _is_right(server: RepositoryServer, child: Mapping[str, Any], key: str) -> bool:

@@ -22,7 +22,7 @@ from reconcilers.repositoryserver.users.userfile import UserFile
 from reconcilers.repositoryserver.verdict import SERVER_SETUP, Problem, RetryLater
 from reconcilers.secrets import certificates
 from reconcilers.secrets import data as secrets
-from reconcilers.secrets.reader import version_of, versions
+from reconcilers.secrets.reader import versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from controller.resource import Object, Resource
     from reconcilers.repositoryserver.caches import Cache, Caches
     from reconcilers.repositoryserver.children.applier import ChildApplier
+    from reconcilers.repositoryserver.children.recordkeeper import RecordKeeper
     from reconcilers.repositoryserver.context import ReconcileContext
     from reconcilers.repositoryserver.perobject import States
     from reconcilers.repositoryserver.publish.profileuser import ProfileUser
@@ -113,13 +114,11 @@ class _Known:
     """What is remembered of a resource, so that a steady one costs no request.
 
     Args:
-        written: By name of a Secret its version as it was found or written.
         refused: By name of a Secret what it would be made of, and why that cannot be.
         users: What the user was chosen from: the state of the users, and the generation.
         user: Who was chosen, or why nobody could be.
     """
 
-    written: dict[str, str] = field(factory=dict)
     refused: dict[str, tuple[str, InvalidInput]] = field(factory=dict)
     users: tuple[str, int] = ("", 0)
     user: ProfileUser | InvalidInput | None = None
@@ -132,6 +131,7 @@ class Publisher:
         applier: Writes the children.
         secret_reader: Reads the Secret of a revision, and that of the user's certificate.
         users: Reads who may connect.
+        records: Knows which Secrets are as they were written.
         caches: What is there.
         states: Holds what is known of each resource.
     """
@@ -142,12 +142,14 @@ class Publisher:
         applier: ChildApplier,
         secret_reader: SecretReader,
         users: UserSource,
+        records: RecordKeeper,
         caches: Caches[Cache],
         states: States,
     ) -> None:
         self._applier = applier
         self._secrets = secret_reader
         self._users = users
+        self._records = records
         self._caches = caches
         self._known = states.per_object(lambda _: _Known())
 
@@ -246,15 +248,14 @@ class Publisher:
         """Apply a Secret, unless it is known to be as it should be.
 
         Its content is not in the cache. It is marked with what it was made of, and is not as it was
-        left once it has another version.
+        left once it has another version than the controller has written last.
         """
         server, known = current.server, self._known.of(current)
         mark = self._mark(current, hash_)
         observed = self._caches.secrets.get(server.namespace, name)
         if observed is not None:
             self._applier.refuse_foreign(current, resources.SECRETS, observed)
-            version = known.written.setdefault(name, version_of(observed))
-            as_left = version == version_of(observed)
+            as_left = self._records.is_as_written(current, observed)
             wanted = names.metadata(server, name)
             # The Secret that the certificate came from may have the next one by now.
             fits = _mark_of(observed).startswith(mark if in_effect else desired.mark(hash_))
@@ -272,7 +273,7 @@ class Publisher:
             known.refused[name] = (mark, error)
             raise
         applied = self._applier.ensure(current, resources.SECRETS, obj, changed=True)
-        known.written[name] = version_of(applied)
+        self._records.note_written(current, applied)
         return ""
 
     def _ensure_profile(self, current: ReconcileContext) -> str:

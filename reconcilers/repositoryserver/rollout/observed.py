@@ -92,12 +92,29 @@ class Observed:
             return written.get(pod["metadata"]["uid"], pod)
 
         revisions = (
-            evolve(revision, owned=tuple(map(current, revision.owned)))
+            evolve(
+                revision,
+                owned=tuple(map(current, revision.owned)),
+                released=tuple(map(current, revision.released)),
+            )
             for revision in self.revisions
         )
         return evolve(
             self, revisions=tuple(revisions), legacy_pods=tuple(map(current, self.legacy_pods))
         )
+
+    def with_released(self) -> Observed:
+        """Return the same with the pods that are taken back among those of their revisions.
+
+        A ReplicaSet takes a pod back at once that it has released, once that has its labels again.
+        """
+        revisions = (
+            revision
+            if revision.is_deleted
+            else evolve(revision, owned=(*revision.owned, *revision.released), released=())
+            for revision in self.revisions
+        )
+        return evolve(self, revisions=tuple(revisions))
 
     def rollout_state(self, update: str, users: str) -> RolloutState:
         """Return where the server stands between two revisions.

@@ -87,6 +87,9 @@ WAITING_PROBE: Final = (
 )
 WAITING_READY: Final = "the server answers in pod {pod}, but the pod is not Ready: {cause}"
 
+#: A node's faults, which say nothing of the revision whose pod has them.
+OF_THE_NODE: Final = frozenset({REASON_NODE_LOST, REASON_STUCK})
+
 # The scheduler tries again with the same pod: a fault that it no longer reports is over.
 _OF_THE_SCHEDULER: Final = frozenset({REASON_UNSCHEDULABLE, REASON_CLAIM_MISSING})
 _IMAGE_REASONS: Final = frozenset(

@@ -80,7 +80,7 @@ class ServiceRouter:
         self._pruner = pruner
         self._record_event = record_event
         self._clock = clock
-        # When the Service was made to select another pod, in monotonic seconds.
+        # When the Service came to select another pod by a write of ours, in monotonic seconds.
         self._moved_at = states.per_object(_never)
 
     def ensure_intact(self, current: ReconcileContext, observed: Observed) -> Observed:
@@ -105,10 +105,16 @@ class ServiceRouter:
                 # Two pods of one revision would drain and fail together.
                 self._workload.scale(current, revision.replica_set, 1)
             for pod in (*revision.owned, *revision.released):
-                if not plan.is_over(pod):
-                    found = self._workload.ensure_pod_metadata(current, revision.replica_set, pod)
-                    written += [found] if found is not pod else []
-        return observed.with_pods(written)
+                if plan.is_over(pod):
+                    continue
+                found = self._workload.ensure_pod_metadata(current, revision.replica_set, pod)
+                if found is pod:
+                    continue
+                written.append(found)
+                if not names.bears_labels_of(pod, found):
+                    # The endpoints follow, as when the Service moves.
+                    self._moved_at.set(current, self._clock.monotonic())
+        return observed.with_pods(written).with_released()
 
     def roll_out(
         self,

@@ -140,6 +140,16 @@ class RolloutSlots:
             if slot is not None:
                 self._failed[request] = slot.hash
 
+    def excuse(self, request: Request) -> None:
+        """Free the slot of a resource whose replacement waits for what no revision is to blame for.
+
+        If it has failed before, that counts no more: nobody may ever end its wait.
+        """
+        with self._lock:
+            self._waiting.discard(request)
+            self._holders.pop(request, None)
+            self._failed.pop(request, None)
+
     def succeed(self, request: Request) -> None:
         """Free the slot of a resource whose replacement serves, or has failed and works now."""
         with self._lock:

@@ -318,11 +318,14 @@ class RevisionUpdater:
             active: The pod that clients reach; None if there is none.
         """
         is_update = active is not None and update.is_of(active)
-        if isinstance(update.verdict, Problem) and update.hash:
+        verdict = update.verdict
+        if isinstance(verdict, Problem) and verdict.reason in podstatus.OF_THE_NODE:
+            self._slots.excuse(current.request)
+        elif isinstance(verdict, Problem) and update.hash:
             self._slots.fail(current.request)
         elif active is not None and is_update and podstatus.is_ready(active):
             self._slots.succeed(current.request)
-        elif is_update or isinstance(update.verdict, Problem):
+        elif is_update or isinstance(verdict, Problem):
             self._slots.release(current.request)
 
     def _lasting(

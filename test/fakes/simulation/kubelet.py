@@ -269,9 +269,6 @@ class Nodes:
         self._plan(life, MOUNTED, self._mount)
 
     def _mount(self, life: Life) -> None:
-        if not self._answers(life):
-            self._plan(life, LOOKED_AGAIN, self._mount)
-            return
         users = self._users(life)
         if self.registry_away:
             self._write(life, objects.image_pull_failed())
@@ -302,7 +299,7 @@ class Nodes:
             self._plan(life, READY, self._pass_probe)
 
     def _pass_probe(self, life: Life) -> None:
-        if self.repositories.away or not self._answers(life):
+        if self.repositories.away:
             self._plan(life, LOOKED_AGAIN, self._pass_probe)
         else:
             self._write(life, objects.serving())
@@ -431,18 +428,23 @@ class Nodes:
         *,
         always: bool = False,
     ) -> None:
-        """Plan what happens to a pod, unless it is gone by then.
+        """Plan what happens to a pod, unless it is gone by then, or once its node is heard again.
 
         Args:
             life: The pod.
             seconds: Within which bounds.
             action: What is done.
-            always: Whether it is done even if the container has ended or was started since.
+            always: Whether it is done even if the container has ended or was started since, and
+                while nothing is heard of the node.
         """
         run = life.run
 
         def act() -> None:
-            if self._lives.get(life.uid) is life and (always or life.run == run):
+            if self._lives.get(life.uid) is not life or not (always or life.run == run):
+                return
+            if always or self._answers(life):
                 action(life)
+            else:
+                self._plan(life, LOOKED_AGAIN, action)
 
         self._agenda.after(self._random.uniform(*seconds), act)

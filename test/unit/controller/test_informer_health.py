@@ -4,6 +4,7 @@ import threading
 
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from controller.cache.backoff import BACKOFF_CAP
 from controller.cache.informer import HUNG_SILENCES
@@ -193,6 +194,26 @@ class TestOptionalKindThatMayNotBeListed:
 
                 listener.wait_until_called("add a@1 initial")
                 assert informer.refusal() is None
+
+    def test_it_is_logged_once_and_again_when_the_answer_is_another_one(self) -> None:
+        clock = FakeClock()
+        refused = apiserver.status_object(403, "Forbidden")
+        other = apiserver.answer(403, {**refused, "message": "for another reason"})
+        with (
+            capture_logs() as lines,
+            FakeApiServer(*[FORBIDDEN] * 6, *[other] * 4) as server,
+            running(make_informer(server, clock, optional=True)),
+        ):
+            for _ in range(4):
+                clock.block_until_waiters(1)
+                clock.step(BACKOFF_CAP)
+            clock.block_until_waiters(1)
+
+        assert [line["event"] for line in lines] == [
+            "no streaming list, falling back to a list",
+            "waiting for the right to list",
+            "no streaming list, falling back to a list",
+        ]
 
     def test_one_that_is_not_optional_is_waited_for(self) -> None:
         clock = FakeClock()

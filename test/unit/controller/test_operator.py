@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,10 +12,9 @@ from controller.errors import NotLeading
 from controller.events import EVENTS, EventRecorder
 from controller.leaderelection.lease import LeaseTerms
 from controller.manager import Manager
-from controller.operator import GARBAGE_THRESHOLD, Operator
+from controller.operator import Operator
 from controller.reconcile import Request, Result
 from controller.resource import Resource
-from controller.stop import Stop
 from fakes import apiserver
 from fakes.apiserver import FakeApiServer, pod
 from fakes.clock import FakeClock
@@ -63,21 +61,6 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 def operator(server: FakeApiServer, **options: Any) -> Operator:
     return Operator(server.api_client(), "greeter", clock=FakeClock(), **options)
-
-
-@pytest.fixture
-def _threshold() -> Iterator[None]:
-    """Put the threshold of this process back."""
-    before = gc.get_threshold()
-    yield
-    gc.set_threshold(*before)
-
-
-@pytest.mark.usefixtures("parts", "_threshold")
-def test_garbage_is_looked_for_less_often_than_an_event_allocates(server: FakeApiServer) -> None:
-    operator(server).run(Stop())
-
-    assert gc.get_threshold()[0] == GARBAGE_THRESHOLD
 
 
 def test_all_parts_run_in_their_groups(server: FakeApiServer, parts: dict[str, str]) -> None:

@@ -51,6 +51,12 @@ def test_passwords_are_changed_on_one_server_with_many_users() -> None:
     assert not hasattr(parsed, "servers")
 
 
+def test_two_hundred_action_sets_and_ten_thousand_that_have_ended() -> None:
+    parsed = cli.parse(["actionsets"])
+
+    assert (parsed.count, parsed.finished, parsed.rounds) == (200, 10_000, 3)
+
+
 def test_a_server_is_taken_away_five_times_in_each_way() -> None:
     parsed = cli.parse(["recover"])
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchlib.milestones import awaiting, note, true_conditions
+from benchlib.milestones import awaiting, note, reached, true_conditions
 from clusterlib.errors import ClusterError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from demolib.objects import Object
 
@@ -123,3 +123,35 @@ def test_a_watch_that_ends_before_is_an_error() -> None:
         pytest.raises(ClusterError, match="none of the pods became what it should"),
     ):
         wait()
+
+
+def state(name: str, state_: str) -> bytes:
+    return json.dumps({"object": {"metadata": {"name": name}, "state": state_}}).encode()
+
+
+@pytest.mark.parametrize(
+    ("lines", "seen"),
+    [
+        pytest.param(
+            [state("a", "runs"), state("a", "done"), state("a", "done"), state("b", "done")],
+            {"a": 1.0, "b": 3.0},
+            id="each object when it is first done",
+        ),
+        pytest.param(
+            silent_after(state("a", "done")), {"a": 0.0}, id="what there is before a silence"
+        ),
+        pytest.param(
+            [state("a", "done"), state("b", "done"), state("c", "done")],
+            {"a": 0.0, "b": 1.0},
+            id="no more than are wanted",
+        ),
+    ],
+)
+def test_objects_are_noted_when_they_are_done(
+    lines: Iterable[bytes], seen: dict[str, float]
+) -> None:
+    now = itertools.count(0.0)
+
+    found = reached(lines, lambda obj: obj["state"] == "done", 2, lambda: next(now))
+
+    assert found == seen

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from benchlib import recover
 from benchlib.client import Server
-from benchlib.recover import ACCEPTED, FAILS, REACHED, TRIES, Again, Recovery
+from benchlib.recover import ACCEPTED, FAILS, REACHED, TRIES, Noticed, Recovery
 from clusterlib.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -46,78 +47,82 @@ def test_another_pod_or_another_process_of_the_same_is_waited_for(
     assert recover.is_another(seen, pod()) is another
 
 
-GONE = [(0.0, TRIES), (0.1, FAILS)]
+#: When it happens.
+AT = 10.0
+ACCEPTS = (TRIES, REACHED, ACCEPTED)
+
+
+def said(*attempts: tuple[float, float, tuple[str, ...]]) -> list[tuple[float, str]]:
+    """Return what a client says: of each attempt when it begins, when it ends, and the words."""
+    return [
+        (began if word == TRIES else ended, word)
+        for began, ended, words in attempts
+        for word in words
+    ]
 
 
 @pytest.mark.parametrize(
-    ("said", "again"),
+    ("heard", "found"),
     [
         pytest.param(
-            [*GONE, (0.2, TRIES), (0.3, REACHED), (0.5, ACCEPTED)],
-            Again(0.3, 0.5, 0.0),
+            said((9.8, 10.1, ACCEPTS), (10.1, 10.3, ACCEPTS), (10.3, 10.8, ACCEPTS)),
+            Noticed(longest=0.5, connects=0.0, hanging=0.0),
+            id="accepted all the time",
+        ),
+        pytest.param(
+            said((10.0, 10.1, (TRIES, FAILS)), (12.2, 12.5, ACCEPTS), (12.5, 12.8, ACCEPTS)),
+            Noticed(longest=2.5, connects=2.5, hanging=0.0),
             id="refused, then accepted",
         ),
         pytest.param(
-            [
-                *((0.0, TRIES), (0.1, REACHED), (0.2, ACCEPTED), (1.0, TRIES), (1.1, FAILS)),
-                *((2.0, TRIES), (2.1, REACHED), (2.2, ACCEPTED)),
-            ],
-            Again(2.1, 2.2, 0.0),
-            id="accepted by the pod that is about to end, which does not count",
+            said((8.0, 8.1, (TRIES, FAILS)), (8.2, 8.5, ACCEPTS), (9.9, 10.2, ACCEPTS)),
+            Noticed(longest=0.2, connects=0.0, hanging=0.0),
+            id="what was before does not count",
         ),
         pytest.param(
-            [
-                *(*GONE, (0.2, TRIES), (1.2, FAILS), (1.3, TRIES), (2.3, FAILS)),
-                *((2.4, TRIES), (2.5, REACHED), (2.6, ACCEPTED)),
-            ],
-            Again(2.5, 2.6, 2.0),
+            said((10.0, 10.4, ACCEPTS), (14.9, 15.0, (TRIES, FAILS)), (15.0, 15.4, ACCEPTS)),
+            Noticed(longest=5.0, connects=5.4, hanging=0.0),
+            id="the last refusal counts, though it was accepted before",
+        ),
+        pytest.param(
+            said(
+                *((10.0, 11.0, (TRIES, FAILS)), (11.0, 12.0, (TRIES, FAILS))),
+                (12.0, 12.5, ACCEPTS),
+            ),
+            Noticed(longest=2.5, connects=2.5, hanging=2.0),
             id="two attempts without an answer, which take a second each",
         ),
         pytest.param(
-            [
-                *((0.0, TRIES), (0.1, REACHED), (5.1, FAILS)),
-                *((5.2, TRIES), (5.3, REACHED), (5.4, ACCEPTED)),
-            ],
-            Again(5.3, 5.4, 0.0),
+            said((10.0, 13.0, (TRIES, REACHED, FAILS)), (13.0, 13.5, ACCEPTS)),
+            Noticed(longest=3.5, connects=3.5, hanging=0.0),
             id="a server that answers, but slowly, is not without an answer",
-        ),
-        pytest.param(
-            [*GONE, (0.2, TRIES), (0.3, REACHED), (0.5, ACCEPTED), (9.0, TRIES), (9.1, FAILS)],
-            Again(0.3, 0.5, 0.0),
-            id="the first time counts",
         ),
     ],
 )
-def test_a_client_is_back_when_it_is_accepted_after_it_was_refused(
-    said: list[tuple[float, str]], again: Again
-) -> None:
-    found = recover.accepted_again(said)
+def test_what_a_client_notices(heard: list[tuple[float, str]], found: Noticed) -> None:
+    seen = recover.noticed(heard, AT)
 
-    assert (found.reached, found.accepted) == (again.reached, again.accepted)
-    assert found.hanging == pytest.approx(again.hanging)
+    assert (seen.longest, seen.connects, seen.hanging) == pytest.approx(
+        (found.longest, found.connects, found.hanging)
+    )
 
 
 @pytest.mark.parametrize(
-    ("said", "message"),
+    ("heard", "message"),
     [
-        pytest.param([], "reached all the time", id="nothing"),
-        pytest.param(
-            [(0.0, TRIES), (0.1, REACHED), (0.2, ACCEPTED)],
-            "reached all the time",
-            id="never refused",
-        ),
-        pytest.param(GONE, "ended, having said 'fails'", id="never accepted again"),
+        pytest.param([], "having said ''", id="nothing"),
+        pytest.param(said((10.0, 10.1, (TRIES, FAILS))), "having said 'fails'", id="refused"),
     ],
 )
-def test_a_client_that_does_not_see_the_server_go_and_come_back_is_an_error(
-    said: list[tuple[float, str]], message: str
+def test_a_client_that_is_not_accepted_in_the_end_is_an_error(
+    heard: list[tuple[float, str]], message: str
 ) -> None:
     with pytest.raises(ClusterError, match=message):
-        recover.accepted_again(said)
+        recover.noticed(heard, AT)
 
 
 def a_recovery(connects: float = 2.0, patient: float = 0.25, hanging: float = 0.0) -> Recovery:
-    return Recovery(ready=1.0, reached=1.5, connects=connects, hanging=hanging, patient=patient)
+    return Recovery(ready=1.0, longest=1.5, connects=connects, hanging=hanging, patient=patient)
 
 
 def test_the_median_and_the_worst_of_each_case_are_told(
@@ -132,7 +137,7 @@ def test_the_median_and_the_worst_of_each_case_are_told(
 
     assert told["cases"]["deleted"] == {
         "ready": {"median": 1.0, "worst": 1.0},
-        "reached": {"median": 1.5, "worst": 1.5},
+        "longest": {"median": 1.5, "worst": 1.5},
         "connects": {"median": 3.5, "worst": 9.0},
         "hanging": {"median": 0.0, "worst": 6.0},
         "patient": {"median": 0.5, "worst": 8.0},
@@ -174,19 +179,23 @@ ARGUMENTS = Server("server-00", "service.bench.svc", "ab" * 32, "backup").argume
 )
 
 
-def test_the_restless_client_ends_once_it_is_accepted_after_it_was_refused(
+def test_the_restless_client_ends_when_it_is_told_to_and_accepted_once_more(
     run_script: Run, tmp_path: Path
 ) -> None:
-    (tmp_path / "steps").write_text("1\n0\n0\n1\n1\n0\n")
+    """The line that ends it is there from the beginning; when it is seen chance decides."""
+    (tmp_path / "steps").write_text("1\n0\n0\n1\n" + "0\n" * 1000)
 
-    ran = run_script(recover.RESTLESS, PROGRAMS, "right\n", *ARGUMENTS)
+    # Its folder is below /tmp.
+    folder = os.path.relpath(tmp_path, "/tmp")  # noqa: S108 - in the test's own
+
+    ran = run_script(recover.RESTLESS, PROGRAMS, "right\n\n", folder, *ARGUMENTS[1:])
 
     assert ran.returncode == 0
-    assert ran.stdout.split() == [
-        *(TRIES, FAILS, TRIES, REACHED, ACCEPTED),
-        *(TRIES, REACHED, ACCEPTED, TRIES, FAILS),
-        *(TRIES, FAILS, TRIES, REACHED, ACCEPTED),
-    ]
+    words = " ".join(ran.stdout.split())
+    failed, accepted = f"{TRIES} {FAILS}", f"{TRIES} {REACHED} {ACCEPTED}"
+    story = [failed, accepted, accepted, failed, *[accepted] * 1000]
+    assert words in {" ".join(story[:length]) for length in range(2, len(story))}
+    assert words.endswith(ACCEPTED)
 
 
 def test_the_patient_client_begins_when_it_is_told_to_with_the_password_off_its_arguments(

@@ -117,8 +117,8 @@ FOLDER_OF_ROOT = START + (
                 reason="StoragePermissionDenied",
                 message="Kopia runs as user 65532 and may not use "
                 "/mnt/data/backups/files/.shards of backups/files/ on PersistentVolumeClaim "
-                "backup/files-data; set spec.server.runAsUser to the owner of the files, or change "
-                "their owner",
+                "backup/files-data; change the owner of the files to that user, or set "
+                "spec.server.runAsUser to their owner",
             ),
             id="the files belong to another user",
         ),
@@ -129,8 +129,8 @@ FOLDER_OF_ROOT = START + (
                 opened=False,
                 reason="StoragePermissionDenied",
                 message="Kopia runs as user 65532 and may not use /mnt/data/x of backups/files/ on "
-                "PersistentVolumeClaim backup/files-data; set spec.server.runAsUser to the owner "
-                "of the files, or change their owner",
+                "PersistentVolumeClaim backup/files-data; change the owner of the files to that "
+                "user, or set spec.server.runAsUser to their owner",
             ),
             id="the kernel's other words for it",
         ),

@@ -6,48 +6,11 @@ from typing import Any
 import pytest
 
 from fakes import objects
+from fakes.specs import ACCESS_BY_USER, Object, nested, reference
 from reconcilers.errors import InvalidInput
 from reconcilers.repositoryserver import api
-from reconcilers.secrets import data as secrets
-
-Object = dict[str, Any]
-
-
-def reference(field: str, name: str) -> secrets.SecretRef:
-    return secrets.SecretRef(field, objects.NAMESPACE, name)
-
-
-def nested(path: str, value: Any) -> Object:
-    """Return the merge patch that sets one field: `spec.server.runAsUser`."""
-    patch: Any = value
-    for name in reversed(path.split(".")):
-        patch = {name: patch}
-    return dict(patch)
-
-
-ACCESS_BY_USER = {
-    "userAccess": None,
-    "userAccessSecretRef": {"name": objects.USERS, "namespace": objects.NAMESPACE},
-}
-
-FURTHER = "spec.server.additionalUserAccess"
-FURTHER_USERS = {
-    "additionalUserAccess": [
-        {"username": "a", "userAccessSecretRef": {"name": "a-users"}},
-        {"username": "b", "userAccessSecretRef": {"name": "b-users"}},
-    ]
-}
 
 TIME = datetime(2026, 1, 31, 12, tzinfo=UTC)
-
-REFERENCES = [
-    "spec.storage.secretRef",
-    "spec.storage.credentialSecretRef",
-    "spec.repository.passwordSecretRef",
-    "spec.server.adminSecretRef",
-    "spec.server.tlsSecretRef",
-    "spec.server.userAccess.userAccessSecretRef",
-]
 
 
 def test_a_resource_of_the_removed_controller_is_read_whole() -> None:
@@ -293,86 +256,6 @@ def test_what_is_published(written: Object | None, expected: api.Publish) -> Non
     assert bool(api.parse(obj).publish) == (expected != api.Publish())
 
 
-class TestAccesses:
-    @pytest.mark.parametrize(
-        ("main", "field", "username"),
-        [
-            pytest.param(
-                {},
-                "spec.server.userAccess.userAccessSecretRef",
-                "backup",
-                id="after the main Secret with its user name",
-            ),
-            pytest.param(
-                ACCESS_BY_USER,
-                "spec.server.userAccessSecretRef",
-                "",
-                id="after the main Secret with whole users",
-            ),
-        ],
-    )
-    def test_further_users_come_after_the_main_ones(
-        self, main: Object, field: str, username: str
-    ) -> None:
-        obj = objects.repository_server(nested("spec.server", {**main, **FURTHER_USERS}))
-
-        server = api.parse(obj)
-
-        first = api.UserAccess(reference(field, objects.USERS), username)
-        assert server.access == first
-        assert server.accesses == (
-            first,
-            api.UserAccess(reference(f"{FURTHER}[0].userAccessSecretRef", "a-users"), "a"),
-            api.UserAccess(reference(f"{FURTHER}[1].userAccessSecretRef", "b-users"), "b"),
-        )
-
-    def test_a_reference_to_another_namespace_is_refused_by_its_place_in_the_list(self) -> None:
-        users = objects.merged(FURTHER_USERS, {})
-        users["additionalUserAccess"][1]["userAccessSecretRef"]["namespace"] = "elsewhere"
-        obj = objects.repository_server(nested("spec.server", users))
-
-        with pytest.raises(InvalidInput, match=r"^spec\.server\.additionalUserAccess\[1\]\."):
-            api.parse(obj)
-
-    def test_their_secrets_wake_the_resource(self) -> None:
-        obj = objects.repository_server(nested("spec.server", FURTHER_USERS))
-
-        assert {objects.USERS, "a-users", "b-users"} <= api.secret_names(obj)
-
-
-@pytest.mark.parametrize("path", REFERENCES)
-def test_a_reference_without_a_namespace_means_the_resources_own(path: str) -> None:
-    obj = objects.repository_server(nested(path, {"name": "secret", "namespace": None}))
-
-    server = api.parse(obj)
-
-    assert reference(path, "secret") in (*server.inputs, server.access.secret)
-
-
-@pytest.mark.parametrize("path", REFERENCES)
-def test_a_reference_to_another_namespace_is_refused(path: str) -> None:
-    obj = objects.repository_server(nested(path, {"name": "secret", "namespace": "elsewhere"}))
-
-    with pytest.raises(InvalidInput) as caught:
-        api.parse(obj)
-
-    assert caught.value.reason == "ReferenceInOtherNamespace"
-    assert caught.value.message == (
-        f"{path} names Secret elsewhere/secret, but a RepositoryServer reads Secrets of its own "
-        f"namespace only; copy the Secret to namespace backup and set {path}.namespace to it"
-    )
-
-
-def test_the_second_form_of_access_may_not_leave_the_namespace_either() -> None:
-    access = objects.merged(ACCESS_BY_USER, {"userAccessSecretRef": {"namespace": "elsewhere"}})
-    obj = objects.repository_server()
-    obj["spec"]["server"].update(access)
-    del obj["spec"]["server"]["userAccess"]
-
-    with pytest.raises(InvalidInput, match=r"^spec\.server\.userAccessSecretRef names Secret "):
-        api.parse(obj)
-
-
 NAMESPACES = {"namespaceSelector": {"matchLabels": {"team": "a"}}}
 PODS = {"podSelector": {"matchLabels": {"app": "client"}}}
 
@@ -432,75 +315,6 @@ def test_peers_are_those_of_the_policy(policy: Object | None, peers: tuple[Objec
     obj = objects.repository_server(nested("spec.server.networkPolicy", policy))
 
     assert api.parse(obj).peers == peers
-
-
-class TestInputs:
-    def test_the_server_starts_with_all_secrets_but_that_of_the_users(self) -> None:
-        obj = objects.repository_server(
-            nested("spec.storage.credentialSecretRef", {"name": objects.CREDENTIAL})
-        )
-
-        names = [ref.name for ref in api.parse(obj).inputs]
-
-        assert names == [
-            objects.LOCATION,
-            objects.CREDENTIAL,
-            objects.REPOSITORY_PASSWORD,
-            objects.ADMIN,
-            objects.TLS,
-        ]
-
-    def test_without_a_credential_there_is_one_less(self) -> None:
-        names = [ref.name for ref in api.parse(objects.repository_server()).inputs]
-
-        assert objects.CREDENTIAL not in names
-
-
-class TestSecretNames:
-    def test_every_reference_counts(self) -> None:
-        obj = objects.repository_server(
-            nested("spec.storage.credentialSecretRef", {"name": objects.CREDENTIAL})
-        )
-
-        assert api.secret_names(obj) == {
-            objects.LOCATION,
-            objects.CREDENTIAL,
-            objects.REPOSITORY_PASSWORD,
-            objects.ADMIN,
-            objects.TLS,
-            objects.USERS,
-        }
-
-    def test_so_does_the_second_form_of_access(self) -> None:
-        obj = objects.repository_server({"spec": {"server": ACCESS_BY_USER}})
-
-        assert objects.USERS in api.secret_names(obj)
-
-    @pytest.mark.parametrize(
-        "change",
-        [
-            pytest.param(
-                nested("spec.server.tlsSecretRef.namespace", "elsewhere"),
-                id="a Secret of another namespace wakes nobody",
-            ),
-            pytest.param(
-                nested("spec.server.tlsSecretRef.name", None), id="a reference without a name"
-            ),
-            pytest.param(nested("spec.server.tlsSecretRef", None), id="a reference left out"),
-        ],
-    )
-    def test_a_wrong_reference_hides_no_other(self, change: Object) -> None:
-        names = api.secret_names(objects.repository_server(change))
-
-        assert names == {
-            objects.LOCATION,
-            objects.REPOSITORY_PASSWORD,
-            objects.ADMIN,
-            objects.USERS,
-        }
-
-    def test_a_resource_without_a_spec_has_none(self) -> None:
-        assert api.secret_names({"metadata": {"namespace": objects.NAMESPACE}}) == set()
 
 
 def test_children_are_deleted_with_the_resource() -> None:

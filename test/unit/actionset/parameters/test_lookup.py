@@ -140,6 +140,13 @@ def test_what_is_refused_is_not_asked_for(api: FakeReader, look: Lookup) -> None
             id="all objects of a namespace",
         ),
         pytest.param(
+            Reference(resources.NAMESPACES, "shop", "shop", FIELD),
+            ("get", "namespaces", "shop"),
+            "the controller may not get namespaces in namespace shop, which "
+            f"{FIELD} needs; allow it in a Role there, such as that of manifests/application",
+            id="a namespace, which a Role of its own may allow",
+        ),
+        pytest.param(
             NODE,
             ("get", "nodes", ""),
             f"the controller may not get nodes outside namespaces, which {FIELD} needs; name an "

@@ -1,7 +1,6 @@
-"""The pod: what is in it, and what the resource says of it."""
+"""The pod: what is in it."""
 
 import json
-from typing import Any, ClassVar
 
 import attrs
 import pytest
@@ -16,16 +15,13 @@ from fakes.children import (
     environment,
     inputs,
     of_pod,
-    on_server,
     pod_spec,
     server,
 )
-from reconcilers.errors import InvalidInput
 from reconcilers.kopia import cli
 from reconcilers.kopia.storage.model import Storage
 from reconcilers.repositoryserver import servercommands
-from reconcilers.repositoryserver.children import names, network, revision
-from reconcilers.repositoryserver.children.pod import metadata_patch, template
+from reconcilers.repositoryserver.children.pod import template
 
 # Volumes that the restricted profile allows.
 RESTRICTED_VOLUMES = {
@@ -263,6 +259,12 @@ class TestPod:
             "scheme": "HTTPS",
         }
 
+    def test_it_serves_on_for_a_moment_when_it_is_deleted_and_then_has_time_to_end(self) -> None:
+        """Whoever connects then is led to it until another pod is Ready."""
+        assert container()["lifecycle"] == {"preStop": {"exec": {"command": ["sleep", "5"]}}}
+        # Kopia ends within two seconds of being told to; the API server's default is 30 s.
+        assert "terminationGracePeriodSeconds" not in pod_spec()
+
     def test_the_kubelet_keeps_kopias_last_words(self) -> None:
         assert container()["terminationMessagePolicy"] == "FallbackToLogsOnError"
 
@@ -289,145 +291,6 @@ class TestPod:
         assert "affinity" not in template(server(), of, DIGEST)["spec"]
 
 
-MEMORY_LIMIT = of_pod(resources={"limits": {"memory": "1Gi"}})
-
-
-class TestPodSettings:
-    @pytest.mark.parametrize(
-        ("resources", "expected"),
-        [
-            pytest.param(
-                {}, {"requests": {"cpu": "50m", "memory": "128Mi"}}, id="without any, a small one"
-            ),
-            pytest.param(
-                {"requests": {"memory": "1Gi"}},
-                {"requests": {"cpu": "50m", "memory": "1Gi"}},
-                id="what is left out keeps its default",
-            ),
-            pytest.param(
-                {"limits": {"memory": "1Gi"}},
-                {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
-                id="a limit leaves the requests alone",
-            ),
-            pytest.param(
-                {"limits": {"memory": "64Mi", "cpu": "50m"}},
-                {"requests": {"cpu": "50m"}, "limits": {"memory": "64Mi", "cpu": "50m"}},
-                id="a default above its limit is no request",
-            ),
-        ],
-    )
-    def test_the_resources(self, resources: Object, expected: Object) -> None:
-        assert container(of_pod(resources=resources))["resources"] == expected
-
-    @pytest.mark.parametrize(
-        ("change", "expected"),
-        [
-            pytest.param({}, None, id="without a limit it may take what the node has"),
-            pytest.param(MEMORY_LIMIT, "966367641", id="nine tenths of the limit"),
-            pytest.param(
-                of_pod(podOverride=on_server({"resources": {"limits": {"memory": "1000"}}})),
-                "900",
-                id="of the limit that an override sets, too",
-            ),
-            pytest.param(
-                objects.merged(
-                    MEMORY_LIMIT,
-                    of_pod(
-                        podOverride=on_server({"env": [{"name": "GOMEMLIMIT", "value": "1GiB"}]})
-                    ),
-                ),
-                "1GiB",
-                id="unless the user knows better",
-            ),
-            pytest.param(
-                of_pod(podOverride=on_server({"resources": {"limits": {"memory": "lots"}}})),
-                None,
-                id="of no amount it is none: the API server refuses it",
-            ),
-        ],
-    )
-    def test_kopia_keeps_below_its_memory_limit(self, change: Object, expected: str | None) -> None:
-        assert environment(change).get("GOMEMLIMIT") == expected
-
-    @pytest.mark.parametrize(
-        ("setting", "value"),
-        [
-            pytest.param("nodeSelector", {"disk": "fast"}, id="labels of the node"),
-            pytest.param("tolerations", [{"operator": "Exists"}], id="taints of the node"),
-            pytest.param("imagePullSecrets", [{"name": "registry"}], id="the image's registry"),
-            pytest.param("serviceAccountName", "cloud", id="the service account"),
-        ],
-    )
-    def test_it_runs_where_and_as_whom_the_resource_says(self, setting: str, value: Any) -> None:
-        assert pod_spec(of_pod(**{setting: value}))[setting] == value
-        assert setting not in pod_spec()
-
-    def test_its_labels_and_annotations_are_those_of_the_resource_and_ours(self) -> None:
-        of = server(
-            of_pod(
-                podLabels={"team": "a", names.LABEL_HASH: "mine"},
-                podAnnotations={"note": "b", names.ANNOTATION_USERS: "mine"},
-            )
-        )
-
-        metadata = template(of, inputs(of), DIGEST)["metadata"]
-
-        ours = template(server(), inputs(), DIGEST)["metadata"]
-        assert metadata["labels"] == {"team": "a", **ours["labels"]}
-        assert metadata["annotations"].items() > {"note": "b"}.items()
-        assert names.ANNOTATION_USERS not in metadata["annotations"]
-
-    def test_only_the_pod_has_them(self) -> None:
-        of = server(of_pod(podLabels={"team": "a"}))
-
-        assert "team" not in network.service(of, DIGEST)["metadata"]["labels"]
-        assert "team" not in network.service(of, DIGEST)["spec"]["selector"]
-        assert "team" not in revision.snapshot_secret(of, inputs(of), DIGEST)["metadata"]["labels"]
-
-    def test_an_override_comes_last(self) -> None:
-        change = of_pod(
-            nodeSelector={"disk": "fast"},
-            podOverride={"nodeSelector": {"zone": "a"}, **on_server({"image": "other"})},
-        )
-
-        spec = pod_spec(change)
-
-        assert spec["nodeSelector"] == {"disk": "fast", "zone": "a"}
-        assert spec["containers"][0]["image"] == "other"
-        assert spec["containers"][0]["args"] == container()["args"]
-
-    def test_an_override_of_what_the_server_depends_on_is_refused(self) -> None:
-        of = server(of_pod(podOverride={"volumes": [{"name": "config", "$patch": "delete"}]}))
-
-        with pytest.raises(InvalidInput, match=r"podOverride\.volumes\[config\] must not be "):
-            revision.revision_hash(of, inputs(of))
-
-
-class TestToken:
-    """A token of the pod's account for somebody else than the API server."""
-
-    SETTINGS: ClassVar[Object] = {"audience": "sts.example", "expirationSeconds": 600}
-
-    def test_is_a_file_that_the_kubelet_renews(self) -> None:
-        spec = pod_spec(of_pod(serviceAccountName="cloud", serviceAccountToken=self.SETTINGS))
-
-        source = {"path": "token", "audience": "sts.example", "expirationSeconds": 600}
-        assert spec["volumes"][-1] == {
-            "name": "service-account-token",
-            "projected": {"sources": [{"serviceAccountToken": source}], "defaultMode": 0o444},
-        }
-        (server,) = spec["containers"]
-        assert server["volumeMounts"][-1] == {
-            "name": "service-account-token",
-            "mountPath": "/var/run/secrets/cr.kanister.io/serviceaccount",
-            "readOnly": True,
-        }
-        assert spec["automountServiceAccountToken"] is False
-
-    def test_is_not_there_unasked(self) -> None:
-        assert "service-account-token" not in str(pod_spec())
-
-
 @pytest.mark.parametrize(
     ("credential", "shell"),
     [
@@ -447,69 +310,3 @@ def test_kopia_runs_behind_a_filter_where_its_urls_hold_a_credential(
 
     assert kopia["command"][-1] == "/bin/kopia"
     assert (kopia["command"][0] == "/bin/sh") is shell
-
-
-def metadata(labels: Object | None = None, annotations: Object | None = None) -> Object:
-    """Return the metadata of a template with labels and annotations of the resource's."""
-    of = server(of_pod(podLabels=labels or {}, podAnnotations=annotations or {}))
-    found: Object = template(of, inputs(of), DIGEST)["metadata"]
-    return found
-
-
-KEYS = "cr.kanister.io/from-template"
-WITH_TEAM, WITHOUT = metadata({"team": "a"}, {"note": "b"}), metadata()
-
-
-class TestPodThatIsThere:
-    """A ReplicaSet's template is for new pods: one that is there is changed by a patch."""
-
-    @pytest.mark.parametrize(
-        ("wanted", "observed", "patch"),
-        [
-            pytest.param(WITHOUT, WITHOUT, {}, id="nothing has changed"),
-            pytest.param(
-                WITH_TEAM,
-                WITHOUT,
-                {
-                    "labels": {"team": "a"},
-                    "annotations": {"note": "b", KEYS: WITH_TEAM["annotations"][KEYS]},
-                },
-                id="what the template says by now is written",
-            ),
-            pytest.param(
-                WITHOUT,
-                WITH_TEAM,
-                {
-                    "labels": {"team": None},
-                    "annotations": {"note": None, KEYS: WITHOUT["annotations"][KEYS]},
-                },
-                id="what it does not say any more is taken off",
-            ),
-            pytest.param(
-                WITHOUT,
-                objects.merged(WITHOUT, {"labels": {"mesh": "x"}, "annotations": {"mesh": "y"}}),
-                {},
-                id="what others have added stays",
-            ),
-            pytest.param(
-                WITHOUT,
-                objects.merged(WITHOUT, {"labels": {names.LABEL_INSTANCE: None}}),
-                {"labels": {names.LABEL_INSTANCE: objects.NAME}},
-                id="a label that somebody has taken off is put back",
-            ),
-            pytest.param(
-                WITHOUT,
-                objects.merged(WITH_TEAM, {"annotations": {KEYS: "["}}),
-                {"annotations": {KEYS: WITHOUT["annotations"][KEYS]}},
-                id="where nobody knows what came from the template nothing is taken off",
-            ),
-            pytest.param(
-                WITHOUT,
-                {},
-                {"labels": WITHOUT["labels"], "annotations": WITHOUT["annotations"]},
-                id="a pod that has lost everything",
-            ),
-        ],
-    )
-    def test_is_brought_up_to_date(self, wanted: Object, observed: Object, patch: Object) -> None:
-        assert metadata_patch(wanted, observed) == patch

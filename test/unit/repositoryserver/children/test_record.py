@@ -36,6 +36,7 @@ RECORD = Record(
     stored="uid/7",
     users="u",
     names=("a@b", "c@d"),
+    written={"published": "uid/8"},
 )
 
 
@@ -55,7 +56,7 @@ KNOWN_USERS = KnownUsers(
     legacy=frozenset({"a@b", "c@d"}),
 )
 # What a process knows of which `RECORD` is the record.
-KNOWN = Known(inputs=KNOWN_INPUTS, users=KNOWN_USERS)
+KNOWN = Known(inputs=KNOWN_INPUTS, users=KNOWN_USERS, written=RECORD.written)
 
 
 def changed(**fields: Any) -> str:
@@ -154,9 +155,10 @@ def test_what_is_recalled(pods: list[Object], users: str | None) -> None:
     words=st.lists(st.text(max_size=40), min_size=8, max_size=8),
     not_after=st.datetimes(timezones=st.just(UTC)),
     names=st.lists(st.text(max_size=40), max_size=5).map(tuple),
+    written=st.dictionaries(st.text(max_size=40), st.text(max_size=40), max_size=3),
 )
 def test_what_is_rendered_is_parsed(
-    words: list[str], not_after: datetime, names: tuple[str, ...]
+    words: list[str], not_after: datetime, names: tuple[str, ...], written: dict[str, str]
 ) -> None:
     program, inputs, storage, claim, repository, sources, stored, users = words
     known = Record(
@@ -170,6 +172,7 @@ def test_what_is_rendered_is_parsed(
         stored=stored,
         users=users,
         names=names,
+        written=written,
     )
 
     assert record.parse(record.render(known)) == known
@@ -190,6 +193,8 @@ def test_anything_else_is_no_record(text: str) -> None:
         pytest.param(changed(stored=7), id="one with a number for a word"),
         pytest.param(changed(names="ab"), id="one with a word for the names"),
         pytest.param(changed(names=["a", None]), id="one with a name that is none"),
+        pytest.param(changed(written=["a"]), id="one with a list for the Secrets written"),
+        pytest.param(changed(written={"a": 1}), id="one with a number for a version"),
         pytest.param(changed(not_after="soon"), id="one with a time that is none"),
         pytest.param(changed(not_after="2027-01-01T00:00:00"), id="one with a time without zone"),
     ],

@@ -225,6 +225,50 @@ class TestStray:
         assert "strange" in {pod["metadata"]["name"] for pod in settled.pods()}
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pytest.param((), id="somebody has taken its owner off"),
+        pytest.param((names.LABEL_INSTANCE,), id="it has lost the label of its server"),
+        pytest.param((names.LABEL_HASH,), id="it has lost that of its revision"),
+    ],
+)
+def test_a_pod_that_its_replica_set_takes_back_goes_on_serving(
+    settled: World, labels: tuple[str, ...]
+) -> None:
+    """Not one that drains: its own sessions would end, and without a time to drain."""
+    former, new = settled.renew()
+    settled.kubelet(new, objects.serving())
+    settled.reconcile()
+    selected = settled.selected()
+    change = {"labels": dict.fromkeys(labels), "ownerReferences": None}
+    settled.api.put(resources.PODS, objects.merged(settled.stored(new), {"metadata": change}))
+    settled.replica_sets.sync()
+
+    settled.reconcile()
+
+    assert former["metadata"]["name"] in {pod["metadata"]["name"] for pod in settled.pods()}
+    assert settled.selected() == selected
+    assert names.ANNOTATION_DRAIN_UNTIL not in settled.stored(new)["metadata"]["annotations"]
+
+
+def test_a_pod_that_has_its_labels_again_counts_once_the_endpoints_have_it(settled: World) -> None:
+    """Without the label the Service did not select it."""
+    settled.endpoints_lag = True
+    pod = settled.pod()
+    settled.api.drop(resources.ENDPOINT_SLICES, objects.NAMESPACE, f"{SERVICE}-x")
+    change = {"metadata": {"labels": {names.LABEL_HASH: None}}}
+    settled.api.put(resources.PODS, objects.merged(pod, change))
+
+    settled.reconcile()
+
+    assert settled.stored(pod)["metadata"]["labels"] == pod["metadata"]["labels"]
+    assert settled.condition("Available")[0] == "False"
+    settled.route_to(pod)
+    settled.reconcile()
+    assert settled.condition("Available")[0] == "True"
+
+
 class TestFormerRevision:
     """A ReplicaSet or snapshot of before is known by its name, whoever takes its label off."""
 

@@ -9,8 +9,10 @@ import pytest
 from controller.reconcile import Request
 from fakes import objects
 from fakes.world import SLOTS
+from reconcilers import resources
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import names
+from reconcilers.repositoryserver.rollout import podstatus
 from reconcilers.repositoryserver.rollout.throttle import MIN_PAUSE_SECONDS
 from reconcilers.repositoryserver.rollout.update import QUIET_SECONDS
 
@@ -163,6 +165,36 @@ class TestBrake:
         settled.kubelet(again, objects.serving())
         settled.reconcile()
 
+        assert settled.slots.acquire(waiting, "any")
+
+    @pytest.mark.parametrize(
+        "wait",
+        [
+            pytest.param(objects.terminating, id="a pod that does not end keeps its claim"),
+            pytest.param(
+                lambda pod: {**pod, "status": objects.node_lost()}, id="its pod's node is lost"
+            ),
+        ],
+    )
+    def test_one_that_waits_for_a_node_does_not_count_whatever_it_failed_at_before(
+        self, settled: World, wait: Callable[[Object], Object]
+    ) -> None:
+        """Nobody may ever mend the node, and the others have nothing to do with it."""
+        _, new = settled.renew()
+        *others, waiting = OTHERS
+        for other in others:
+            settled.slots.acquire(other, "broken")
+            settled.slots.fail(other)
+        settled.kubelet(new, objects.crash_looping("repository not initialized"))
+        settled.reconcile()
+        assert not settled.slots.acquire(waiting, "any")
+
+        (again,) = [pod for pod in settled.pods() if names.hash_of(pod) == names.hash_of(new)]
+        settled.api.put(resources.PODS, wait(again))
+        settled.clock.step(30 + podstatus.STUCK_SECONDS)
+        settled.reconcile()
+
+        assert settled.condition("Ready")[1] in {"NodeLost", "PodStuckTerminating"}
         assert settled.slots.acquire(waiting, "any")
 
 

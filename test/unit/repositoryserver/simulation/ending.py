@@ -21,7 +21,6 @@ from reconcilers.repositoryserver.children.secrets import KEY_ADMIN_PASSWORD, KE
 from reconcilers.repositoryserver.rollout import podstatus
 from reconcilers.repositoryserver.status import conditions as status
 from reconcilers.repositoryserver.verdict import STEPS
-from unit.repositoryserver.simulation.actions import BY_HAND
 from unit.repositoryserver.simulation.history import (
     clear,
     name_of,
@@ -29,6 +28,7 @@ from unit.repositoryserver.simulation.history import (
     selected_by,
     server_of,
 )
+from unit.repositoryserver.simulation.tampering import BY_HAND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -137,9 +137,10 @@ def makes_the_next_as_it_should(cluster: Cluster, server: Object) -> str:
 
 def publishes_what_is_asked_for(cluster: Cluster, server: Object) -> str:
     """What is published is the certificate of its pod, and a user with a password."""
-    name, wanted = name_of(server), _published(server)
-    (pod,) = _pods_of(cluster, server)
-    certificate = _made_of(cluster, pod)[0]
+    name, wanted, pods = name_of(server), _published(server), _pods_of(cluster, server)
+    if len(pods) != 1:
+        return "there is not one pod whose certificate it is"
+    certificate = _made_of(cluster, pods[0])[0]
     for suffix in wanted:
         secret = f"repo-server-{name}-{suffix}"
         published = clear(cluster.api.get(resources.SECRETS, objects.NAMESPACE, secret))
@@ -257,13 +258,13 @@ def _replica_sets(cluster: Cluster, server: Object) -> list[Object]:
 
 def _made_of(cluster: Cluster, pod: Object) -> tuple[str, str, str, str | None]:
     """Return certificate, administrator's password, image and override of a pod."""
-    (owner,) = pod["metadata"]["ownerReferences"]
-    secret = cluster.api.get(resources.SECRETS, objects.NAMESPACE, owner["name"])
-    snapshot = clear(secret)
+    # A pod that should be gone may have lost it.
+    secret = cluster.api.find(resources.SECRETS, objects.NAMESPACE, names.maker_of(pod))
+    snapshot = clear(secret or {})
     (container,) = pod["spec"]["containers"]
     level = next((one["value"] for one in container["env"] if one["name"] == "LEVEL"), None)
-    certificate = snapshot[KEY_CERTIFICATE]
-    return certificate, snapshot[KEY_ADMIN_PASSWORD], container["image"], level
+    certificate, password = snapshot.get(KEY_CERTIFICATE, ""), snapshot.get(KEY_ADMIN_PASSWORD, "")
+    return certificate, password, container["image"], level
 
 
 def _level(server: Object) -> str | None:

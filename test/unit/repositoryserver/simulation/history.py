@@ -14,6 +14,7 @@ from reconcilers.repositoryserver import api, servercommands
 from reconcilers.repositoryserver.caches import (
     INDEX_INSTANCE,
     INDEX_OWNER,
+    INDEX_RELEASED,
     INDEX_SERVICE,
     owner_uids,
 )
@@ -76,6 +77,7 @@ class History:
             One that does not answer any more has no sessions to speak of.
         took_over: The uids of pods that a Service has selected while they were Ready.
         owners: The uid of the resource that owns each ReplicaSet, by the uid of that.
+        owner_changed: When that has last changed, in monotonic seconds, by the same.
         versions: The lines of each version of users, in their order.
         users_changed: When a server was last given other users, in monotonic seconds by its name.
         drain_seconds: The time to drain that each server was given, by its name, and since when.
@@ -98,6 +100,7 @@ class History:
     selected: dict[str, float] = field(factory=dict)
     took_over: set[str] = field(factory=set)
     owners: dict[str, str] = field(factory=dict)
+    owner_changed: dict[str, float] = field(factory=dict)
     versions: dict[str, str] = field(factory=dict)
     users_changed: dict[str, float] = field(factory=dict)
     drain_seconds: dict[str, list[tuple[float, int]]] = field(factory=dict)
@@ -125,9 +128,9 @@ class History:
         self.reconciles += 1
         self.began_with = self.pods_seen()
         slices = [one for name in NAMES for one in self.slices_seen(f"repo-server-{name}")]
-        self.began_routed = {
-            name for name, pod in self.began_with.items() if endpoints.is_ready(slices, pod)
-        }
+        # The endpoints may have a pod before its ReplicaSet has it again.
+        pods = self._caches.pods.objects()
+        self.began_routed = {name_of(pod) for pod in pods if endpoints.is_ready(slices, pod)}
 
     def note_request(self, sent: Sent) -> None:
         """Remember a request of the controller, before it is carried out."""
@@ -159,23 +162,37 @@ class History:
         """Return the pods by name, as the controller's caches have them.
 
         Those of a ReplicaSet that has lost its owner are among them: the pass that adopts it goes
-        on from them.
+        on from them. Those of a deleted namesake's are not: the garbage collector is after them.
         """
+        caches = self._caches
+        uids = (one["metadata"]["uid"] for one in self._replica_sets_seen())
+        found = (pod for uid in uids for pod in caches.pods.by_index(INDEX_OWNER, uid))
+        return {name_of(pod): pod for pod in found}
+
+    def released_seen(self) -> dict[str, Object]:
+        """Return the pods by name that nobody owns, and that such a ReplicaSet takes back."""
+        makers = {name_of(one) for one in self._replica_sets_seen()}
+        released = (
+            pod
+            for name in NAMES
+            for pod in self._caches.pods.by_index(INDEX_RELEASED, names.versioned_prefix(name))
+        )
+        return {name_of(pod): pod for pod in released if names.maker_of(pod) in makers}
+
+    def _replica_sets_seen(self) -> list[Object]:
+        """Return the ReplicaSets that the controller counts, as its caches have them."""
         caches = self._caches
         owned = [
             one
-            for server in self.servers
-            for one in caches.replica_sets.by_index(INDEX_OWNER, server)
+            for server in caches.servers.objects()
+            for one in caches.replica_sets.by_index(INDEX_OWNER, server["metadata"]["uid"])
         ]
         labelled = (
             one
             for name in NAMES
             for one in caches.replica_sets.by_index(INDEX_INSTANCE, names.instance_label(name))
         )
-        orphans = [one for one in labelled if not owner_of(one)]
-        uids = (one["metadata"]["uid"] for one in (*owned, *orphans))
-        found = (pod for uid in uids for pod in caches.pods.by_index(INDEX_OWNER, uid))
-        return {name_of(pod): pod for pod in found}
+        return [*owned, *(one for one in labelled if not owner_of(one))]
 
     def owner_uids_seen(self, resource: Resource, name: str) -> list[str]:
         """Return the uids of an object's owners, as the controller's caches have it."""
@@ -199,6 +216,16 @@ class History:
     def slices_seen(self, service: str) -> list[Object]:
         """Return the EndpointSlices of a Service, as the controller's caches have them."""
         return self._caches.endpoint_slices.by_index(INDEX_SERVICE, service)
+
+    def may_not_be_known(self, pod: Object) -> bool:
+        """Return whether the caches may have missed whose the ReplicaSet of a pod is.
+
+        A resource that was made again does not count what its deleted namesake owns.
+        """
+        changed = self.owner_changed.get(owner_of(pod))
+        return (
+            changed is not None and changed <= self.disturbed and self.now < changed + STALE_SECONDS
+        )
 
     def time_to_drain(self, pod: Object) -> int:
         """Return the shortest time that a pod may be given, by what the controller may know."""
@@ -226,10 +253,14 @@ class History:
         elif change.resource == resources.REPLICA_SETS:
             if change.new is None and metadata["uid"] not in self.retired:
                 self.lost.add(metadata["name"])
-            self.owners[metadata["uid"]] = owner = owner_of(change.obj)
-            # One that was adopted brings its pods along.
+            before, owner = self.owners.get(metadata["uid"]), owner_of(change.obj)
+            self.owners[metadata["uid"]] = owner
+            if before is not None and before != owner:
+                self.owner_changed[metadata["uid"]] = self.now
+            # One that was adopted brings its pods along, those among them that it is to take back.
             for pod in self.cluster.api.list(resources.PODS):
-                if owner_of(pod) == metadata["uid"]:
+                released = not owner_of(pod) and names.maker_of(pod) == metadata["name"]
+                if released or owner_of(pod) == metadata["uid"]:
                     self.pods.setdefault(owner, set()).add(name_of(pod))
         elif change.resource == resources.SECRETS:
             self._remember_secret(change)

@@ -84,7 +84,7 @@ def lets_sessions_end(history: History, sent: Sent) -> str:
     """A Ready pod that clients have reached is left to its sessions for the time to drain."""
     for pod in _taken_away(history, sent):
         selected = history.selected.get(pod["metadata"]["uid"])
-        if selected is None:
+        if selected is None or history.may_not_be_known(pod):
             continue
         since = history.now - selected
         if since < history.time_to_drain(pod) - TOLERANCE:
@@ -101,7 +101,8 @@ def moves_to_what_works(history: History, sent: Sent) -> str:
     left = [pod for pod in selected_by(service, before.values()) if name_of(pod) in now]
     # By its digest: a label that somebody takes off meanwhile is no matter here.
     digest = sent.body["spec"]["selector"][names.LABEL_HASH]
-    ready = {**before, **now}.values()
+    # One that its ReplicaSet takes back counts from the moment at which it has its labels again.
+    ready = {**before, **now, **_ready(history.released_seen())}.values()
     wanted = [pod for pod in ready if names.hash_of(pod) == digest]
     if not left or selected_by(sent.body, left):
         return ""
