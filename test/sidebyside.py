@@ -9,8 +9,11 @@ from xdist.scheduler import LoadScopeScheduling
 #: What takes long to make and is shared by the tests of files: one process runs all of those.
 SHARING: Final = {
     "test/e2e/test_attacker.py": "the attacker's controller",
+    "test/e2e/test_datafunctions.py": "a controller of ActionSets, with a server and a workload",
     "test/e2e/test_functions.py": "a server with functions",
+    "test/e2e/test_kubeexec.py": "a pod with a shell",
     "test/e2e/test_local_cluster.py": "a cluster that is killed",
+    "test/integration/test_actionset_scale.py": "a control plane with Kubernetes' controllers",
     "test/integration/test_kopia_client.py": "a Kopia server",
     "test/integration/test_kopia_client_faults.py": "a Kopia server that fails",
     "test/integration/test_kopia_client_refusals.py": "a Kopia server that is damaged",
