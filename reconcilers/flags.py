@@ -26,7 +26,6 @@ class ProcessOptions:
     """What the command line of every controller asks for.
 
     Args:
-        namespace: Namespace whose resources are served; empty for the controller's own.
         workers: How many resources are reconciled at the same time.
         log_level: debug, info, warning or error.
         log_format: json, console, or auto for console on a terminal and json elsewhere.
@@ -34,14 +33,14 @@ class ProcessOptions:
         health_probe_bind_address: Where the kubelet probes; `0` switches it off.
         leader_elect: Whether to work only while holding a lease, so that several replicas can run.
         leader_election_id: Name of the Lease.
-        leader_election_namespace: Where it is; empty for the namespace that is served.
+        leader_election_namespace: Where it is; empty for the namespace that is served, or the
+            controller's own if it serves several.
         leader_election_lease_duration: Whole seconds that others leave it alone.
         leader_election_renew_deadline: Seconds that the leader tries to renew it.
         leader_election_retry_period: Seconds between two tries.
         kubeconfig: Path of a kubeconfig; empty to look around, as controller.rest.kubeconfig says.
     """
 
-    namespace: str
     workers: int
     log_level: str
     log_format: str
@@ -56,7 +55,10 @@ class ProcessOptions:
     kubeconfig: str
 
     def lease_terms(self, namespace: str) -> LeaseTerms:
-        """Return what the replicas that serve a namespace agree on.
+        """Return what the replicas that compete for a Lease agree on.
+
+        Args:
+            namespace: Where the Lease is, unless an option says otherwise.
 
         Raises:
             ValueError: The times do not fit together.
@@ -207,6 +209,20 @@ def namespace(text: str) -> str:
     if text and not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a valid name of a namespace")
     return text
+
+
+def namespaces(text: str) -> tuple[str, ...]:
+    """Return the names of namespaces that commas part, or none."""
+    if not text:
+        return ()
+    names = text.split(",")
+    for name in names:
+        if not name:
+            raise argparse.ArgumentTypeError(f"{text!r} has an empty name between its commas")
+        namespace(name)
+    if len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError(f"{text!r} names a namespace twice")
+    return tuple(names)
 
 
 def boolean(text: str) -> bool:

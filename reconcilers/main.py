@@ -23,6 +23,8 @@ from reconcilers.settings import SettingsError
 EXIT_FAILED: Final = 1
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kubernetes.client import ApiClient
 
     from reconcilers.options import Options
@@ -41,16 +43,17 @@ def main() -> None:
     log.configure(options.log_level, options.log_format)
     try:
         api_client = load_api_client(options.kubeconfig)
-        namespace = options.namespace or current_namespace(options.kubeconfig)
+        own = current_namespace(options.kubeconfig)
         settings = read_settings(options)
     except (ConfigError, SettingsError) as error:
         # A parser of YAML speaks in several lines.
         sys.stderr.write(f"{PROGRAM}: {' '.join(str(error).split())}\n")
         sys.exit(EXIT_USAGE)
     stop = stop_on_signals()
-    _log.info("starting", version=controller.__version__, namespace=namespace)
+    namespaces = options.namespace or (own,)
+    _log.info("starting", version=controller.__version__, namespaces=namespaces)
     try:
-        build(options, namespace, api_client, settings=settings).run(stop)
+        build(options, namespaces, api_client, own_namespace=own, settings=settings).run(stop)
     except (RunnableFailed, OSError) as error:
         _log.error("stopping: a part has failed", error=str(error))
     else:
@@ -76,9 +79,10 @@ def read_settings(options: Options) -> Settings:
 
 def build(
     options: Options,
-    namespace: str,
+    namespaces: Sequence[str],
     api_client: ApiClient,
     *,
+    own_namespace: str = "",
     settings: Settings | None = None,
     **seams: Any,  # noqa: ANN401 - those of `Operator`
 ) -> Operator:
@@ -86,8 +90,10 @@ def build(
 
     Args:
         options: What the command line asks for.
-        namespace: The namespace to serve.
+        namespaces: The namespaces to serve.
         api_client: A connection to the API server.
+        own_namespace: The controller's own namespace, for the Lease if several are served. Default:
+            not needed, one is served.
         settings: Defaults for all servers. Default: those that the options say.
         seams: Further arguments of `Operator`, for tests.
 
@@ -98,8 +104,10 @@ def build(
     operator = Operator(
         api_client,
         PROGRAM,
-        namespaces=[namespace],
-        lease=options.lease_terms(namespace) if options.leader_elect else None,
+        namespaces=namespaces,
+        lease=(
+            options.lease_terms_for(namespaces, own_namespace) if options.leader_elect else None
+        ),
         metrics_address=options.metrics_bind_address,
         health_address=options.health_probe_bind_address,
         **seams,

@@ -15,6 +15,8 @@ from reconcilers.repositoryserver.rollout import throttle
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from controller.leaderelection.lease import LeaseTerms
+
 __all__ = ["EXIT_USAGE", "PROGRAM", "Options", "parse_options"]
 
 PROGRAM: Final = "repository-server-controller"
@@ -27,16 +29,27 @@ class Options(ProcessOptions):
     """What the command line asks for.
 
     Args:
+        namespace: Namespaces whose RepositoryServers are served; empty for the controller's own.
         config: Path of the settings file, as reconcilers.settings reads it; empty for none.
         server_image: Image with Kopia for the server pods; None for that of the settings.
         pod_override: What spec.server.podOverride may have: restricted, any or off.
         max_concurrent_replacements: How many servers get another pod at the same time.
     """
 
+    namespace: tuple[str, ...]
     config: str
     server_image: str | None
     pod_override: str
     max_concurrent_replacements: int
+
+    def lease_terms_for(self, namespaces: Sequence[str], own: str) -> LeaseTerms:
+        """Return what the replicas that serve the same namespaces agree on.
+
+        Args:
+            namespaces: The namespaces that are served.
+            own: The controller's own namespace.
+        """
+        return self.lease_terms(namespaces[0] if len(namespaces) == 1 else own)
 
 
 def parse_options(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
@@ -59,7 +72,7 @@ def _parser(environment: Mapping[str, str]) -> FlagParser:
         environment=environment,
     )
     flag = parser.flag
-    flag("namespace", "", "namespace to serve (default: its own)", flags.namespace)
+    flag("namespace", "", "to serve: one or A,B (default: its own)", flags.namespaces, "NAME")
     flag("config", "", "settings file: defaults for all servers", str, "PATH")
     # No default of its own: the settings file's image counts for one that is not given.
     flag("server-image", None, f"with Kopia (default {settings.DEFAULT_IMAGE})", _image)

@@ -143,6 +143,16 @@ class Client:
             )
         )
 
+    def openapi(self, resource: Resource, *, deadline: Deadline | None = None) -> Object:
+        """Return the OpenAPI v3 document of a resource's group and version.
+
+        It describes all resources that the server serves of them. Every authenticated account may
+        read it (ClusterRole `system:discovery`).
+        """
+        root = f"apis/{resource.group}" if resource.group else "api"
+        call = Call("GET", f"/openapi/v3/{root}/{resource.version}", deadline=deadline)
+        return self._answer(call)
+
     def watch(
         self,
         resource: Resource,

@@ -32,8 +32,8 @@ NAME = "test-e2e-{pid}"
 NAME_PATTERN = re.compile(r"test-(?:e2e|e2e-local|integration|outages|controllers)-(\d+)")
 
 # What integration tests run beside kube-apiserver and etcd: the controllers of Kubernetes, nodes of
-# which nothing runs, and a server of Kopia's, which some of them have a client talk to.
-PROGRAMS = ("kube-controller-manager", "kube-scheduler", "kwok", "kopia")
+# which nothing runs, a server of Kopia's, which some of them have a client talk to, and Helm.
+PROGRAMS = ("kube-controller-manager", "kube-scheduler", "kwok", "kopia", "helm")
 
 # States of a process as proc(5) has them: a zombie, and one that is going.
 ENDED = frozenset("ZX")
@@ -60,11 +60,11 @@ def control_planes_built(given: Mapping[str, str], foreground: Foreground) -> It
         return
     _take_down_orphans(foreground)
     _run(["cluster", "build", "--control-plane-only"], given, foreground)
+    _run(["cluster", "build", *PROGRAMS], given, foreground)
     try:
         yield
     finally:
         _take_down_orphans(foreground)
-        _run(["cluster", "build", *PROGRAMS], given, foreground)
 
 
 @contextlib.contextmanager
@@ -99,6 +99,7 @@ def _made_for_tests(
     _take_down_orphans(foreground)
     state, known = State(NAME.format(pid=os.getpid())), components.load()
     _run(["stores", "build"], given, foreground)
+    _run(["cluster", "build", "helm"], given, foreground)
     try:
         _run(["cluster", "up", "--audit", "--name", state.name], given, foreground)
         _run(["images", "load", "--name", state.name], given, foreground)

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from controller.resource import Object
 
-#: The field of an action, and the name of its phase if that has none.
-DEFER_PHASE: Final = "deferPhase"
 
 REASON_INVALID: Final = "InvalidBlueprint"
 NO_ACTION: Final = "Blueprint {blueprint} has no action {action}; it has: {known}"

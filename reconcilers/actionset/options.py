@@ -24,6 +24,7 @@ class Options(ProcessOptions):
     """What the command line asks for.
 
     Args:
+        namespace: Namespace whose ActionSets are served; empty for the controller's own.
         functions_image: Image with `repository-server-functions`, for the pods of data functions;
             empty if there is none.
         pod_override: What an ActionSet's podOverride may have: restricted, any or off.
@@ -32,6 +33,7 @@ class Options(ProcessOptions):
         template_renderer: Path of the program that renders templates; empty to look on the PATH.
     """
 
+    namespace: str
     functions_image: str
     pod_override: str
     service_account: str

@@ -12,6 +12,7 @@ from controller.handler import (
     not_own_creation,
     not_own_write,
 )
+from controller.manager import Group
 from controller.reconcile import Request
 from controller.workqueue.queue import LOW_PRIORITY
 from controller.workqueue.ratelimit import ExponentialRateLimiter
@@ -25,6 +26,7 @@ from reconcilers.repositoryserver.caches import (
     INDEX_SECRET,
     INDEX_SERVICE,
 )
+from reconcilers.repositoryserver.definition.watcher import DefinitionWatcher
 from reconcilers.repositoryserver.informers import follow, instance, released
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
 from reconcilers.repositoryserver.rollout import endpoints
@@ -74,6 +76,8 @@ def setup(
     account = settings.pod.service_account_name or api.DEFAULT_ACCOUNT
     wakes = _Wakes(caches, default_account=account)
     operator.registry.register(RepositoryServerCollector(caches.servers.objects))
+    watcher = DefinitionWatcher(operator.client, clock=operator.clock, registry=operator.registry)
+    operator.add(watcher, Group.CONTROLLERS)
     builder = operator.controller(NAME)
     # After what users change: it is for their information only.
     wake = functools.partial(builder.enqueue, priority=LOW_PRIORITY)

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from e2e.backup_client import Login, login
 from e2e.cluster import NAMESPACE, names
 from e2e.installation import REPLICAS
+from e2e.removed import (
+    FORMER_POD,
+    FORMER_SERVICE,
+    FORMER_STATUS,
+    LONG_AGO,
+    ROOT,
+    leave_behind,
+    write_former_status,
+)
 from e2e.server import PREFIX, ROOT_PATH, USER, condition, events_of, is_ready
 from e2e.waiting import CLOCK, wait_for
 from reconcilers import resources
-from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children.names import ANNOTATION_DRAIN_UNTIL
 
 if TYPE_CHECKING:
@@ -25,36 +33,8 @@ if TYPE_CHECKING:
     from e2e.installation import Controller
     from e2e.server import Server
 
-ROOT = 0
-
 # What `spec.server.drainSeconds` is where it is left out.
 DEFAULT_DRAIN_SECONDS = 300
-
-# Names as the removed controller generated them.
-FORMER_POD = "repo-server-pod-x7k2q"
-FORMER_SERVICE = "repo-server-service-b9d4m"
-
-LONG_AGO = "2025-03-01T09:30:00Z"
-FORMER_STATUS: dict[str, Any] = {
-    "progress": "Ready",
-    "serverInfo": {"podName": FORMER_POD, "serviceName": FORMER_SERVICE},
-    "conditions": [
-        {
-            "type": type_,
-            "status": "True",
-            "reason": reason,
-            "message": "",
-            "lastTransitionTime": LONG_AGO,
-        }
-        for type_, reason in (
-            ("ServerSetup", "KopiaRepositoryServerSetupSucceeded"),
-            ("RepositoryConnected", "KopiaRepositoryConnectionSucceeded"),
-            ("ServerInitialized", "KopiaRepositoryServerInitializationSucceeded"),
-            ("ClientUserInitialized", "ClientInitializationSucceeded"),
-            ("ServerRefreshed", "ServerRefreshed"),
-        )
-    ],
-}
 
 
 @pytest.fixture
@@ -84,72 +64,6 @@ def former(server: Server) -> Server:
     # It made no network policy.
     del spec["server"]["networkPolicy"]
     return server
-
-
-def write_former_status(server: Server) -> Object:
-    """Write the status as the removed controller left it, and return the resource."""
-    return server.cluster.client.merge_patch(
-        api.REPOSITORY_SERVERS,
-        NAMESPACE,
-        server.name,
-        {"status": FORMER_STATUS},
-        subresource="status",
-    )
-
-
-def leave_behind(server: Server) -> Object:
-    """Put what the removed controller left on the cluster, and return the resource."""
-    cluster = server.cluster
-    obj = write_former_status(server)
-    owner = {
-        "apiVersion": obj["apiVersion"],
-        "kind": obj["kind"],
-        "name": server.name,
-        "uid": obj["metadata"]["uid"],
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
-    labels = {"repo-server-pod-label": "x7k2q", "name": FORMER_SERVICE}
-    cluster.kubectl.create(
-        [
-            {
-                "apiVersion": "v1",
-                "kind": "Service",
-                "metadata": {
-                    "name": FORMER_SERVICE,
-                    "namespace": NAMESPACE,
-                    "ownerReferences": [owner],
-                },
-                "spec": {
-                    "selector": {"name": FORMER_SERVICE},
-                    "ports": [{"port": 51515, "protocol": "TCP"}],
-                },
-            },
-            {
-                "apiVersion": "v1",
-                "kind": "Pod",
-                "metadata": {
-                    "name": FORMER_POD,
-                    "namespace": NAMESPACE,
-                    "labels": labels,
-                    "ownerReferences": [owner],
-                },
-                "spec": {
-                    "terminationGracePeriodSeconds": 0,
-                    "containers": [
-                        {
-                            "name": "repo-server-container",
-                            "image": cluster.server_image,
-                            "imagePullPolicy": "IfNotPresent",
-                            "command": ["/bin/sh", "-c", "tail -f /dev/null"],
-                            "securityContext": {"runAsUser": ROOT},
-                        }
-                    ],
-                },
-            },
-        ]
-    )
-    return obj
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from controller.builder import Builder
 from controller.cache.informer import Informer
 from controller.cache.shared import Informers, SharedInformer
 from controller.commands import Commands
+from controller.manager import Group
 from controller.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from controller.clock import Clock
     from controller.controller import Controller
+    from controller.manager import Runnable
     from controller.reconcile import Request
     from controller.resource import Object, Resource
 
@@ -73,7 +75,8 @@ class FakeOperator:
         self._make_controller = make_controller
         self._on_informer = on_informer
 
-    def add(self, runnable: Any, _group: Any = None) -> None:
+    def add(self, runnable: Runnable, _group: Group = Group.OTHERS) -> None:
+        """Keep a runnable, whose group says nothing where nothing runs."""
         self.runnables.append(runnable)
 
     def follow(self, shared: SharedInformer, namespace: str) -> None:

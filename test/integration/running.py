@@ -124,7 +124,7 @@ def controller(
     kopias = Kopias()
     told = parse_options(["--metrics-bind-address=0", "--health-probe-bind-address=0"], {})
     operator = main.build(
-        told, namespace, api_client, clock=clock or SystemClock(), executor=kopias, **options
+        told, [namespace], api_client, clock=clock or SystemClock(), executor=kopias, **options
     )
     return Running(operator, kopias)
 

@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
     Start = Callable[..., Running]
 
-ROLE_FILE = Path(__file__).parents[2] / "manifests" / "controller" / "role.yaml"
+ROLE_FILE = Path(__file__).parents[2] / "manifests" / "served-namespace" / "role.yaml"
 ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
 ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
 ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")

@@ -52,6 +52,14 @@ components: [{manifests}/kanister-profiles]
 namespace: backup
 """
 
+SERVED_OVERLAY = """
+resources: [{manifests}/served-namespace]
+namespace: apps
+patches:
+  - target: {{kind: RoleBinding}}
+    patch: '[{{"op": "add", "path": "/subjects/0/namespace", "value": "kanister"}}]'
+"""
+
 SETTINGS_OVERLAY = """
 resources: [{manifests}]
 namespace: backup
@@ -146,11 +154,11 @@ class TestOverlay:
 
     def test_moves_all_to_its_namespace(self, objects: list[Object]) -> None:
         namespaces = {obj["metadata"].get("namespace") for obj in objects}
-        (subject,) = find(objects, "RoleBinding")["subjects"]
+        bindings = [obj for obj in objects if obj["kind"] == "RoleBinding"]
 
         assert namespaces == {None, "backup"}
         assert find(objects, "Namespace")["metadata"]["name"] == "backup"
-        assert subject["namespace"] == "backup"
+        assert [one["subjects"][0]["namespace"] for one in bindings] == ["backup", "backup"]
 
     def test_moves_the_right_to_write_profiles_as_well(
         self, tmp_path: Path, build: Callable[[Path], list[Object]]
@@ -162,8 +170,20 @@ class TestOverlay:
         bindings = [obj for obj in build(tmp_path) if obj["kind"] == "RoleBinding"]
 
         subjects = [(obj["metadata"]["namespace"], obj["subjects"][0]) for obj in bindings]
-        assert [namespace for namespace, _ in subjects] == ["backup", "backup"]
-        assert [subject["namespace"] for _, subject in subjects] == ["backup", "backup"]
+        assert [namespace for namespace, _ in subjects] == ["backup"] * 3
+        assert [subject["namespace"] for _, subject in subjects] == ["backup"] * 3
+
+    def test_binds_the_account_of_the_controller_in_one_more_namespace(
+        self, tmp_path: Path, build: Callable[[Path], list[Object]]
+    ) -> None:
+        manifests = os.path.relpath(MANIFESTS, tmp_path.resolve())
+        text = SERVED_OVERLAY.format(manifests=manifests)
+        (tmp_path / "kustomization.yaml").write_text(text)
+
+        role, binding = build(tmp_path)
+
+        assert role["metadata"]["namespace"] == binding["metadata"]["namespace"] == "apps"
+        assert [one["namespace"] for one in binding["subjects"]] == ["kanister"]
 
     def test_sets_both_images(self, objects: list[Object]) -> None:
         pod = find(objects, "Deployment")["spec"]["template"]["spec"]

@@ -61,8 +61,12 @@ pytestmark = pytest.mark.usefixtures("_policies")
 def as_the_controller(client: Client, site: Site, kubeconfig: str, directory: Path) -> str:
     """Give the controller's account its Role, and return the path of a kubeconfig of its own."""
     namespace = site.namespace
-    for path in ("service-account", "role", "role-binding"):
-        obj = yaml.safe_load((MANIFESTS / "controller" / f"{path}.yaml").read_text())
+    for path in (
+        "controller/service-account",
+        "served-namespace/role",
+        "served-namespace/role-binding",
+    ):
+        obj = yaml.safe_load((MANIFESTS / f"{path}.yaml").read_text())
         for subject in obj.get("subjects", []):
             subject["namespace"] = namespace
         # The Role for the tests of single requests has the same name.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import attrs
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Gauge
 
 from controller.cache.store import Store
 from controller.metrics import Metrics
@@ -16,6 +16,7 @@ from e2e.documented import commands_of
 from e2e.faults import FAULTS, Fault
 from reconcilers.options import Options, parse_options
 from reconcilers.repositoryserver.children import applier, workload
+from reconcilers.repositoryserver.definition import watcher
 from reconcilers.repositoryserver.inputs import issuer
 from reconcilers.repositoryserver.rollout import router
 from reconcilers.repositoryserver.status import conditions as status
@@ -27,7 +28,8 @@ from reconcilers.repositoryserver.verdict import STEPS
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     page
-    for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("manifests/**/*.md"))
+    for pattern in ("*.md", "docs/**/*.md", "manifests/**/*.md", "charts/**/*.md")
+    for page in ROOT.glob(pattern)
     if ".venv" not in page.parts
 )
 
@@ -141,6 +143,8 @@ def test_every_flag_is_told_with_its_default() -> None:
 
 def as_typed(value: object) -> str:
     """Return a flag's value as it is typed."""
+    if isinstance(value, tuple):
+        return ",".join(value)
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -186,6 +190,7 @@ def test_every_metric_that_is_told_exists() -> None:
     registry = CollectorRegistry()
     Metrics(registry)
     registry.register(RepositoryServerCollector(Store().list))
+    Gauge(watcher.METRIC, watcher.METRIC_HELP, registry=registry)
     names = {
         name for family in registry.collect() for name in (family.name, f"{family.name}_total")
     }

@@ -15,7 +15,7 @@ from reconcilers.main import read_settings
 from reconcilers.options import Options, parse_options
 
 DEFAULTS = Options(
-    namespace="",
+    namespace=(),
     config="",
     server_image=None,
     pod_override="restricted",
@@ -36,7 +36,8 @@ DEFAULTS = Options(
 
 IMAGE = "registry.example:5000/kopia@sha256:0123"
 GIVEN = [
-    ("namespace", "backup", "backup"),
+    ("namespace", "backup", ("backup",)),
+    ("namespace", "backup,archive", ("backup", "archive")),
     (
         "server-image",
         "registry.example:5000/kopia@sha256:0123",
@@ -74,6 +75,9 @@ REFUSED = [
     ("namespace", "a" * 64, f"'{'a' * 64}' is not a valid name of a namespace"),
     ("namespace", "a\nb", r"'a\nb' is not a valid name of a namespace"),
     ("namespace", "a/b", "'a/b' is not a valid name of a namespace"),
+    ("namespace", "a,B", "'B' is not a valid name of a namespace"),
+    ("namespace", "a,", "'a,' has an empty name between its commas"),
+    ("namespace", "a,a", "'a,a' names a namespace twice"),
     ("server-image", " kopia", "' kopia' is not a valid name of an image"),
     ("server-image", "kopia kopia", "'kopia kopia' is not a valid name of an image"),
     ("server-image", ":0.23.1", "':0.23.1' is not a valid name of an image"),
@@ -190,14 +194,20 @@ def test_a_flag_alone_is_true() -> None:
 @pytest.mark.parametrize(
     ("served", "given", "namespace"),
     [
-        pytest.param("backup", "", "backup", id="where the servers are, by default"),
-        pytest.param("backup", "leases", "leases", id="elsewhere if told"),
+        pytest.param(["backup"], "", "backup", id="where the servers are, by default"),
+        pytest.param(["backup", "archive"], "", "own", id="its own if it serves several"),
+        pytest.param(["backup"], "leases", "leases", id="elsewhere if told"),
+        pytest.param(
+            ["backup", "archive"], "leases", "leases", id="elsewhere if it serves several"
+        ),
     ],
 )
-def test_where_the_lease_is(served: str, given: str, namespace: str) -> None:
+def test_where_the_lease_is(served: list[str], given: str, namespace: str) -> None:
     options = parse_options([f"--leader-election-namespace={given}"], {})
 
-    assert options.lease_terms(served).full_name == f"{namespace}/repository-server-controller"
+    terms = options.lease_terms_for(served, "own")
+
+    assert terms.full_name == f"{namespace}/repository-server-controller"
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ SAMPLES = MANIFESTS / "samples"
 SETTINGS = CONTROLLER / "settings.yaml"
 
 KUSTOMIZATION = "kustomization.yaml"
+ACCOUNT = "repository-server-controller"
 
 # Their comments say where these come from: a script.
 SECRETS_MADE_ELSEWHERE = {"file-store-tls", "s3-tls", "gcs-tls", "azure-tls"}
@@ -42,7 +43,7 @@ PLAIN_KEYS = {"username", "hostname", "gcp_project_id", "azure_storage_account_i
 STORES = ["s3", "gcs", "azure"]
 
 # How a flag's value is written where it is not the text itself.
-TEXTS = {True: "true", False: "false"}
+TEXTS = {True: "true", False: "false", ("from-a-field",): "from-a-field"}
 
 # What the manager takes at most to stop.
 GRACEFUL_TIMEOUT_SECONDS = 30
@@ -171,12 +172,21 @@ class TestCustomResourceDefinition:
 class TestRights:
     @pytest.fixture
     def role(self) -> Object:
-        return find(resources(CONTROLLER), "Role")
+        return find(resources(CONTROLLER), "Role", ACCOUNT)
 
     def test_are_in_one_namespace(self) -> None:
         kinds = {obj["kind"] for obj in resources(CONTROLLER)}
 
         assert not kinds & {"ClusterRole", "ClusterRoleBinding"}
+
+    def test_to_lead_are_apart_from_those_on_servers(self, role: Object) -> None:
+        """The Lease is in one namespace, however many are served."""
+        lease = find(resources(CONTROLLER), "Role", f"{ACCOUNT}-lease")
+
+        of_servers = {name for rule in role["rules"] for name in rule["resources"]}
+        to_lead = {name for rule in lease["rules"] for name in rule["resources"]}
+        assert "leases" not in of_servers
+        assert to_lead == {"leases", "events"}
 
     def test_are_given_by_name(self, role: Object) -> None:
         assert "*" not in str(role["rules"])
@@ -193,10 +203,11 @@ class TestRights:
         assert [subject["name"] for subject in binding["subjects"]] == [account]
 
     def test_reach_the_service_account_of_the_pod(self, deployment: Object) -> None:
-        (subject,) = find(resources(CONTROLLER), "RoleBinding")["subjects"]
+        bindings = [one for one in resources(CONTROLLER) if one["kind"] == "RoleBinding"]
         account = find(resources(CONTROLLER), "ServiceAccount")
 
-        assert subject["name"] == account["metadata"]["name"]
+        subjects = [subject["name"] for one in bindings for subject in one["subjects"]]
+        assert subjects == [account["metadata"]["name"]] * 2
         assert (
             deployment["spec"]["template"]["spec"]["serviceAccountName"]
             == account["metadata"]["name"]
@@ -269,7 +280,7 @@ class TestDeployment:
         assert environment["RSC_LEADER_ELECT"] == "true"
 
     def test_may_use_the_lease_that_the_command_names(self) -> None:
-        rules = find(resources(CONTROLLER), "Role")["rules"]
+        rules = find(resources(CONTROLLER), "Role", f"{ACCOUNT}-lease")["rules"]
         (names,) = (rule["resourceNames"] for rule in rules if "resourceNames" in rule)
 
         assert names == [options.parse_options([], {}).leader_election_id]

@@ -75,7 +75,7 @@ def exported() -> set[str]:
     """Give the name of every series that the processes can export."""
     with FakeApiServer() as server:
         options = parse_options(FLAGS, {})
-        servers = main.build(options, "backup", server.api_client(), clock=FakeClock())
+        servers = main.build(options, ["backup"], server.api_client(), clock=FakeClock())
         of_action_sets = actionset_options.parse_options(FLAGS, {})
         action_sets = actionset_main.build(
             of_action_sets,

@@ -57,6 +57,22 @@ def test_the_names_of_a_resource() -> None:
     assert LEASES.full_name == "leases.coordination.k8s.io"
 
 
+@pytest.mark.parametrize(
+    ("resource", "path"),
+    [
+        pytest.param(PODS, "/openapi/v3/api/v1", id="core group"),
+        pytest.param(LEASES, "/openapi/v3/apis/coordination.k8s.io/v1", id="another group"),
+    ],
+)
+def test_where_a_resource_is_described(
+    server: FakeApiServer, client: Client, resource: Resource, path: str
+) -> None:
+    server.expect(apiserver.ok({"openapi": "3.0.0"}))
+
+    assert client.openapi(resource) == {"openapi": "3.0.0"}
+    assert [request.path for request in server.requests] == [path]
+
+
 POD = "/api/v1/namespaces/ns/pods/a"
 BODY = {"metadata": {"name": "a"}}
 

@@ -1,0 +1,1 @@
+"""The Helm chart: what of it comes from manifests/, and its README."""

@@ -1,0 +1,1 @@
+"""Whether the CRD that the cluster serves has all fields that this version knows."""
