@@ -69,19 +69,22 @@ class Weather:
     Attributes:
         failing: The share of requests that fail.
         forbidden: Verb and resource of what is refused for want of a right.
+        cutting: The share of pieces of logs at which the log is cut.
     """
 
     failing: float = 0.0
+    cutting: float = 0.0
     forbidden: set[tuple[str, Resource]] = field(factory=set)
 
     @property
     def is_fair(self) -> bool:
         """Whether nothing fails."""
-        return not self.failing and not self.forbidden
+        return not self.failing and not self.forbidden and not self.cutting
 
     def clear_up(self) -> None:
         """Let everything succeed."""
         self.failing = 0.0
+        self.cutting = 0.0
         self.forbidden.clear()
 
 

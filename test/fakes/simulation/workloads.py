@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
+from fakes import application
 from reconcilers import resources
 
 if TYPE_CHECKING:
@@ -52,11 +53,9 @@ class WorkloadController:
         for pod in pods[: workload["spec"]["replicas"]]:
             status = {**pod["status"], "conditions": [READY]}
             self._api.write_status(resources.PODS, pod, status)
-        others = [one for one in self._api.list(resources.PODS) if "status" in one]
-        model = self._models.get(uid) or next(iter(others), None)
+        model = self._models.get(uid) or application.pod()
         for number in range(len(pods), workload["spec"]["replicas"]):
-            if model is not None:
-                self._api.put(resources.PODS, _copy(model, workload, number))
+            self._api.put(resources.PODS, _copy(model, workload, number))
 
 
 def _copy(model: Object, workload: Object, number: int) -> Object:

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 #: Seconds between two looks at whether a program has been ended, and of an opening.
 LOOK_SECONDS = 7.0
 OPEN_SECONDS = (0.001, 0.05)
-#: Of the pieces, while requests fail, the share at which a log is cut.
-CUT_SHARE = 0.4
 #: Seconds for which a kubelet is lost, at least.
 KUBELET_SECONDS = 2.0
 
@@ -78,8 +76,7 @@ class SimulatedLogs:
             ended = life.ended if life.code is not None else self._clock.monotonic()
             lines = [line for line in life.program.lines() if life.since + line[0] <= ended]
             for second, text in lines[shown:]:
-                # What takes long is cut more often than a request.
-                if self._weather.failing and self._random.random() < CUT_SHARE:
+                if self._random.random() < max(self._weather.failing, self._weather.cutting):
                     goes_on = life.program.seconds - (self._clock.monotonic() - life.since)
                     # An API server that has lost the kubelet ends its answer in good order. Such a
                     # kubelet does not tell of the container's end within seconds.

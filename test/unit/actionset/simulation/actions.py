@@ -162,6 +162,17 @@ def _clear_up(history: History) -> None:
     history.cluster.weather.failing = 0.0
 
 
+def cut_logs(history: History) -> None:
+    """Cut logs for a while, some of them in good order."""
+    cluster = history.cluster
+    cluster.weather.cutting = 0.4
+    cluster.agenda.after(cluster.random.choice((30.0, 300.0)), lambda: _leave_logs(history))
+
+
+def _leave_logs(history: History) -> None:
+    history.cluster.weather.cutting = 0.0
+
+
 def take_right_away(history: History) -> None:
     """Forbid the engine something for a while."""
     cluster = history.cluster
@@ -230,6 +241,7 @@ ACTIONS: tuple[Callable[[History], None], ...] = (
     kill_engine,
     kill_engine_often,
     fail_requests,
+    cut_logs,
     take_right_away,
     stall_watch,
     cut_watch,
