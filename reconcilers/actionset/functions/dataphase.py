@@ -42,7 +42,7 @@ REASON_BLOCKED: Final = "PhaseBlocked"
 REASON_ARGUMENTS: Final = "InvalidArguments"
 
 #: Arguments that are the name of an object.
-_NAMES: Final = frozenset({"pod", "volume"})
+_NAMES: Final = frozenset({"container", "pod", "volume"})
 
 REASON_NO_IMAGE: Final = "ImageMissing"
 NO_IMAGE: Final = (
