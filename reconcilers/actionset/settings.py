@@ -9,6 +9,7 @@ from attrs import field, frozen
 from reconcilers import durations
 from reconcilers.actionset.api import (
     ANNOTATION_KEEP_FAILED_POD,
+    ANNOTATION_PLAIN_EXEC,
     ANNOTATION_REPEATABLE,
     ANNOTATION_TIMEOUT,
     ANNOTATION_TTL,
@@ -49,6 +50,11 @@ class Settings:
     ttl: float | None = None
     problems: tuple[str, ...] = ()
 
+    @property
+    def named_phases(self) -> frozenset[str]:
+        """The phases that they name."""
+        return (self.repeatable | frozenset(self.timeouts)) - {ALL}
+
     def timeout_of(self, phase: str) -> float | None:
         """Return the seconds for which a phase may run; None for ever."""
         return self.timeouts.get(phase, self.timeout)
@@ -68,6 +74,8 @@ def read_settings(annotations: Mapping[str, str], repeatable_of_blueprint: str =
     """
     problems: list[str] = []
     timeout, timeouts = _timeouts(annotations.get(ANNOTATION_TIMEOUT, ""), problems)
+    # What it says is for KubeExec alone.
+    _flag(annotations, ANNOTATION_PLAIN_EXEC, problems)
     repeatable = f"{annotations.get(ANNOTATION_REPEATABLE, '')},{repeatable_of_blueprint}"
     return Settings(
         timeout=timeout,

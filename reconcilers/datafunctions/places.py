@@ -12,7 +12,8 @@ from reconcilers.datafunctions.errors import Refused
 if TYPE_CHECKING:
     from pathlib import Path
 
-RELATIVE: Final = "argument {argument}: {path!r} is not an absolute path"
+# Without the path: it is none, and may be something that was not meant to be one.
+RELATIVE: Final = "argument {argument} is not an absolute path; write it from its root"
 UPWARDS: Final = "argument {argument}: {path!r} leads upwards; write the path without `..`"
 OUTSIDE: Final = (
     "argument backupPath: {path!r} is not in the snapshot, which is of {of!r}; give that path or "
@@ -45,7 +46,7 @@ def absolute(argument: str, path: str) -> str:
     """
     pure = PurePosixPath(path)
     if not pure.is_absolute():
-        raise Refused(RELATIVE.format(argument=argument, path=path))
+        raise Refused(RELATIVE.format(argument=argument))
     if ".." in pure.parts:
         raise Refused(UPWARDS.format(argument=argument, path=path))
     # POSIX leaves the meaning of two slashes at the beginning open; here they mean one.

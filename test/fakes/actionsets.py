@@ -20,7 +20,7 @@ from fakes.recorder import FakeRecorder
 from fakes.renderer import FakeRenderer
 from reconcilers import resources
 from reconcilers.actionset.api import ACTION_SETS, BLUEPRINTS
-from reconcilers.actionset.function import Complete, Failed, PhaseRun, Running, Step
+from reconcilers.actionset.function import Complete, Failed, Function, PhaseRun, Running, Step
 from reconcilers.actionset.informers import trim_action_set
 from reconcilers.actionset.parameters.document import POD_RECORDS
 from reconcilers.actionset.reconciler import ActionSetReconciler
@@ -283,7 +283,20 @@ class ActionSetWorld:
     def restart(self) -> None:
         """Start the engine anew: what it remembered is gone."""
         self.registry = CollectorRegistry()
-        services = Services(
+        services = self.services()
+        self.reconciler = ActionSetReconciler(
+            services=services,
+            functions=self.functions(services),
+            action_sets=Trimmed(self.api, ACTION_SETS),
+            blueprints=Trimmed(self.api, BLUEPRINTS),
+            parameters=self.parameters,
+            recorder=self.recorder,
+            metrics=PhaseMetrics(self.registry),
+        )
+
+    def services(self) -> Services:
+        """Return what functions work with."""
+        return Services(
             client=self.api,  # type: ignore[arg-type]  # the fake has what is called
             pods=self.pods,
             renderer=self.renderer,
@@ -292,16 +305,10 @@ class ActionSetWorld:
             warn=lambda _run, note: self.warnings.append(note),
             image="image",
         )
-        functions = (PodFunction(self.api), StepFunction(self.api))
-        self.reconciler = ActionSetReconciler(
-            services=services,
-            functions=Registry(functions),
-            action_sets=Trimmed(self.api, ACTION_SETS),
-            blueprints=Trimmed(self.api, BLUEPRINTS),
-            parameters=self.parameters,
-            recorder=self.recorder,
-            metrics=PhaseMetrics(self.registry),
-        )
+
+    def functions(self, _services: Services) -> Registry[Function[Any]]:
+        """Return all functions."""
+        return Registry[Function[Any]]((PodFunction(self.api), StepFunction(self.api)))
 
     def reconcile(self, name: str = NAME) -> Result:
         """Reconcile once."""

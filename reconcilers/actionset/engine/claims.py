@@ -44,6 +44,10 @@ NO_BLUEPRINT: Final = (
     "Blueprint {name} is not in namespace {namespace}; a Blueprint must be where the ActionSet is"
 )
 OUTDATED: Final = "ActionSet {name} has changed since it was read"
+UNKNOWN_PHASES: Final = (
+    "the annotations timeout and repeatable name phases that no action has: {phases}; correct their"
+    " names"
+)
 BAD_FUNCTION: Final = "action {action}, phase {phase}: {reason}"
 PLACE: Final = "objects of action {action}, phase {phase}"
 
@@ -120,15 +124,18 @@ class Claimer:
             ClientError: As a client raises it. Nothing has begun.
         """
         now = self._clock.now()
-        problems = read_settings(obj["metadata"].get("annotations") or {}).problems
-        if problems:
-            raise InvalidInput(REASON_INVALID, "; ".join(problems))
+        settings = read_settings(obj["metadata"].get("annotations") or {})
+        if settings.problems:
+            raise InvalidInput(REASON_INVALID, "; ".join(settings.problems))
         checked: list[_Checked] = []
         warnings: list[str] = []
         for action in parse(obj):
             one = self._check(obj, action, deadline)
             warnings += self._check_functions(one)
             checked.append(one)
+        phases = {phase.name for one in checked for phase in one.planned.all_phases}
+        if unknown := sorted(settings.named_phases - phases):
+            warnings.append(UNKNOWN_PHASES.format(phases=", ".join(unknown)))
         specs = obj["spec"]["actions"]
         frozen = [self._freeze(obj, specs, one, deadline) for one in checked]
         secrets = [make_secret(obj, index, one) for index, one in enumerate(frozen)]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
+from reconcilers.actionset import places
 from reconcilers.actionset.function import Complete, Failed, PhaseRun, Running, Step
 from reconcilers.actionset.functions import parts
 from reconcilers.actionset.functions.dataplaces import Asked, Beside, Blocked, Inside
@@ -39,6 +40,9 @@ LOOK_SECONDS: Final = 10.0
 WAITED: Final = "{by}; it has been so for {minutes:.0f} min"
 REASON_BLOCKED: Final = "PhaseBlocked"
 REASON_ARGUMENTS: Final = "InvalidArguments"
+
+#: Arguments that are the name of an object.
+_NAMES: Final = frozenset({"container", "pod", "volume"})
 
 REASON_NO_IMAGE: Final = "ImageMissing"
 NO_IMAGE: Final = (
@@ -143,6 +147,8 @@ class DataPhase:
 
     def _asked(self, run: PhaseRun, arguments: Any, pod: str) -> Asked:  # noqa: ANN401 - of the function's class
         values = command.given(arguments).values
+        for name in _NAMES.intersection(values):
+            places.check_name(values[name], argument=f"argument {name}")
         look = look_of(run, self.services.client)
         return Asked(run, look, self.function, arguments, values, pod)
 
@@ -233,7 +239,10 @@ class DataPhaseOfPods:
     def advance(self, run: PhaseRun, arguments: Callable[[], Any]) -> Step:
         """Make pods, or look how far they are."""
         if not parts.names_of(run):
-            return parts.begin(arguments().pods or seen.names(run.parameters))
+            pods = arguments().pods or seen.names(run.parameters)
+            for name in pods:
+                places.check_name(name, argument="the name of a pod in argument pods")
+            return parts.begin(pods)
         step = parts.advance(
             run,
             lambda part, name: self.one.advance_pod(part, arguments, name),

@@ -20,6 +20,7 @@ from controller.commands import Command
 from controller.errors import (
     ApiError,
     ClientError,
+    Forbidden,
     ServerUnavailable,
     TooManyRequests,
     TransportError,
@@ -355,7 +356,8 @@ def _of_result(result: ExecResult, collector: Collector) -> Outcome:
 def _may_try_again(error: ClientError) -> bool:
     """Return whether nothing has run, and another try may fare better."""
     refused = isinstance(error, TransportError) and error.refused
-    return refused or isinstance(error, TooManyRequests)
+    # The engine says which right is missing, and waits for somebody to give it.
+    return refused or isinstance(error, TooManyRequests | Forbidden)
 
 
 def _of_error(error: ClientError) -> Outcome:

@@ -97,6 +97,7 @@ def _make(run: PhaseRun, arguments: Arguments, client: Client) -> PhasePod:
     paths = arguments.volumes or _claims_of_workload(run.parameters)
     volumes, mounts = [], []
     for number, claim in enumerate(sorted(paths)):
+        places.check_name(claim, argument="a claim of argument volumes")
         read_only = _is_read_only(client, run, arguments.namespace, claim)
         name = f"claim-{number}"
         source = {"claimName": claim, "readOnly": read_only}

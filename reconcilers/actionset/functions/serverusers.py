@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 REASON: Final = "RepositoryServerUserUnknown"
 NONE: Final = "RepositoryServer {server} has no users; add a key for one to its access Secret"
-NO_SUCH: Final = "RepositoryServer {server} has no user of the host {hostname}; it has: {known}"
+NO_SUCH: Final = (
+    "RepositoryServer {server} has no user of the host that repositoryServerUserHostname asks for; "
+    "it has: {known}"
+)
 SEVERAL: Final = (
     "RepositoryServer {server} has several users: {known}. Say which by the argument or option "
     "repositoryServerUserHostname, or name one in spec.publish.kanisterProfile.user of it"
@@ -40,7 +43,7 @@ def choose(users: Sequence[User], *, server: str, hostname: str = "", preferred:
     Raises:
         InvalidInput: There is no such user, or several and nothing says which.
     """
-    words = {"server": server, "hostname": hostname}
+    words = {"server": server}
     if not users:
         raise InvalidInput(REASON, NONE.format(**words))
     names = [f"{user.username}@{user.hostname}" for user in users]

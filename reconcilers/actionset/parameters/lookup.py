@@ -44,7 +44,8 @@ FOREIGN: Final = (
 
 REASON_NAME: Final = "NameInvalid"
 NOT_A_NAME: Final = (
-    "{field} names {kind} {name!r} in namespace {namespace!r}, which cannot be names"
+    "{field} names {kind} by a text that cannot be the name of an object or a namespace; check what"
+    " its template renders"
 )
 
 # Of a path that nothing serves: of a group without such a resource (apimachinery pkg/api/errors
@@ -134,9 +135,10 @@ class Lookup:
             RightMissing: The controller may not read it.
             ClientError: The API server has not answered.
         """
-        self._check(reference)
+        # Before a message repeats it.
         if not (_is_segment(reference.name) and _is_segment(reference.namespace)):
             raise InvalidInput(REASON_NAME, self._words(NOT_A_NAME, reference))
+        self._check(reference)
         key = (reference.resource, reference.namespace, reference.name)
         if key not in self._held:
             self._held[key] = self._get(reference)

@@ -64,6 +64,13 @@ from reconcilers.actionset.settings import Settings, read_settings
             ),
             id="neither true nor false",
         ),
+        pytest.param(
+            {api.ANNOTATION_PLAIN_EXEC: "1"},
+            Settings(
+                problems=(f"annotation {api.ANNOTATION_PLAIN_EXEC}: '1' is neither true nor false",)
+            ),
+            id="the same of commands",
+        ),
     ],
 )
 def test_annotations(annotations: dict[str, str], expected: Settings) -> None:

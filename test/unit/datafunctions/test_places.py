@@ -26,7 +26,11 @@ def test_a_path_has_one_form(path: str, cleaned: str) -> None:
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        pytest.param("data", "argument includePath: 'data' is not an absolute path", id="relative"),
+        pytest.param(
+            "data",
+            "argument includePath is not an absolute path; write it from its root",
+            id="relative",
+        ),
         pytest.param("/data/../etc", "leads upwards", id="upwards"),
     ],
 )

@@ -219,3 +219,25 @@ def test_the_objects_of_a_phase_are_rendered_with_what_templates_can_name() -> N
     assert parse_secret(frozen, world.stored()).objects == {
         "dump": {"login": {"kind": "Secret", "name": "db-login"}}
     }
+
+
+def test_a_phase_that_an_annotation_names_and_no_action_has_is_told() -> None:
+    annotations = {"timeout": "dump=2h,verfy=10m", "repeatable": "upload,*,again"}
+    world = ActionSetWorld(action_set(**annotations))
+
+    world.run()
+
+    assert world.state() == "complete"
+    (warning,) = world.recorder.warnings()
+    assert warning == (
+        "Warning Warning: the annotations timeout and repeatable name phases that no action has:"
+        " again, verfy; correct their names"
+    )
+
+
+def test_all_phases_are_no_unknown_one() -> None:
+    world = ActionSetWorld(action_set(timeout="dump=2h", repeatable="*"))
+
+    world.run()
+
+    assert world.recorder.warnings() == []

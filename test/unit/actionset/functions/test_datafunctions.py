@@ -352,7 +352,7 @@ def test_a_pod_that_does_not_run_is_refused(setting: Setting) -> None:
 
 
 def test_a_path_that_is_none_is_refused(setting: Setting) -> None:
-    with pytest.raises(InvalidInput, match="'data' is not an absolute path"):
+    with pytest.raises(InvalidInput, match="is not an absolute path"):
         setting.phase("BackupData", {**BACKUP, "includePath": "data"}).advance()
 
 

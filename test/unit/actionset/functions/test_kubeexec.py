@@ -263,6 +263,10 @@ def test_a_fault_of_ours_does_not_run_it_again(world: World, logged: list[Any]) 
     [
         pytest.param(errors.TransportError("x", refused=True), id="no server listens"),
         pytest.param(errors.TooManyRequests(429, "", "later"), id="the server sheds load"),
+        pytest.param(
+            errors.Forbidden(403, "Forbidden", "no pods/exec"),
+            id="the engine lacks the right, which somebody may give",
+        ),
     ],
 )
 def test_what_certainly_was_not_begun_is_begun_later(world: World, error: Exception) -> None:

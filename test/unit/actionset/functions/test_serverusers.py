@@ -66,7 +66,7 @@ def test_who_is_meant(names: list[str], asked: dict[str, str], expected: str) ->
         pytest.param(
             ["backup@a"],
             {"hostname": "c"},
-            "no user of the host c; it has: backup@a",
+            "no user of the host that repositoryServerUserHostname asks for; it has: backup@a",
             id="no such host",
         ),
         pytest.param(

@@ -17,6 +17,10 @@ from reconcilers.errors import InvalidInput
 
 FIELD = "spec.actions[0].secrets.db"
 SECRET = Reference(resources.SECRETS, "shop", "keys", FIELD)
+NOT_A_NAME = (
+    f"{FIELD} names Secret by a text that cannot be the name of an object or a namespace; check"
+    " what its template renders"
+)
 NODE = Reference(Resource("", "v1", "nodes", "Node", namespaced=False), "shop", "n", FIELD)
 
 
@@ -90,13 +94,19 @@ def test_what_nobody_wrote_is_left_out(api: FakeReader, look: Lookup) -> None:
         pytest.param(
             Reference(resources.SECRETS, "shop", "..", FIELD),
             lookup.REASON_NAME,
-            f"{FIELD} names Secret '..' in namespace 'shop', which cannot be names",
+            NOT_A_NAME,
             id="a name that leads up in a path",
+        ),
+        pytest.param(
+            Reference(resources.SECRETS, "hunter2/..", "keys", FIELD),
+            lookup.REASON_NAME,
+            NOT_A_NAME,
+            id="what is no namespace is not repeated",
         ),
         pytest.param(
             Reference(resources.SECRETS, "shop", "", FIELD),
             lookup.REASON_NAME,
-            f"{FIELD} names Secret '' in namespace 'shop', which cannot be names",
+            NOT_A_NAME,
             id="no name, by which all would be listed",
         ),
     ],

@@ -90,5 +90,5 @@ def test_two_claims_at_one_path_are_refused() -> None:
 
 
 def test_a_path_that_is_none_is_refused() -> None:
-    with pytest.raises(Refused, match="argument volumes: 'data' is not an absolute path"):
+    with pytest.raises(Refused, match="argument volumes is not an absolute path"):
         restoring.of_volumes({"a": "data"})
