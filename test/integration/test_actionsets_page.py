@@ -35,6 +35,7 @@ ASKED_FOR = ("apply -k manifests/policies", "delete ")
 @pytest.fixture(scope="module")
 def _installed(client: Client, kubectl: Callable[..., str]) -> None:
     kubectl("apply", "--kustomize", str(MANIFESTS))
+    kubectl("apply", "--namespace=kanister", "--kustomize", str(MANIFESTS / "actionset-controller"))
     install_definitions(client)
     kubectl("apply", "--kustomize", str(SAMPLE))
     backup = yaml.safe_load((SAMPLE / "backup.yaml").read_text())
