@@ -75,6 +75,16 @@ def test_in_its_own_namespace_the_actionset_owns_it() -> None:
     )
 
 
+def test_an_actionset_that_is_deleted_owns_no_pod_of_its_defer_phase() -> None:
+    """The garbage collector would delete it at once, with `--cascade=foreground`."""
+    metadata = {**ACTION_SET["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}
+    run = phase_run(action_set={**ACTION_SET, "metadata": metadata}, deferred=True)
+
+    made = builder.pod(run, wanted(namespace=OWN), "pod-a", Policy(OWN, "engine"))
+
+    assert "ownerReferences" not in made["metadata"]
+
+
 def test_the_function_keeps_what_it_wants() -> None:
     before = wanted()
     spec = {"containers": [dict(one) for one in before.spec["containers"]]}
