@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from fakes import objects
@@ -84,15 +85,27 @@ def rotate_password(history: History) -> None:
 
 def delete_pod(history: History) -> None:
     """Delete a pod by hand. What its program has done by then counts."""
-    lives = history.cluster.nodes.lives
-    pods = history.cluster.api.list(resources.PODS)
-    # Of those whose result may not be stored yet, if there are such.
-    ended = [one for one in pods if one["metadata"]["uid"] in lives and _has_ended(history, one)]
-    for pod in [history.cluster.random.choice(ended or pods)] if pods else []:
-        has_begun = pod["metadata"]["uid"] in lives
-        _disturb(history, pod, excuse=not has_begun)
-        metadata = pod["metadata"]
-        history.cluster.api.delete(resources.PODS, metadata["namespace"], metadata["name"])
+    for pod in _some_pod(history):
+        _delete_pod(history, pod)
+
+
+def delete_pods_as_they_end(history: History) -> None:
+    """Delete pods by hand in the moment in which their programs end."""
+    cluster = history.cluster
+    for pod in cluster.api.list(resources.PODS):
+        life = cluster.nodes.lives.get(pod["metadata"]["uid"])
+        if life is not None and life.code is None:
+            left = max(0.0, life.since + life.program.seconds - cluster.clock.monotonic())
+            moment = left + cluster.random.uniform(0.001, 0.05)
+            cluster.agenda.after(moment, functools.partial(_delete_pod, history, pod))
+
+
+def _delete_pod(history: History, pod: Object) -> None:
+    cluster, metadata = history.cluster, pod["metadata"]
+    found = cluster.api.find(resources.PODS, metadata["namespace"], metadata["name"])
+    if found is not None and found["metadata"]["uid"] == metadata["uid"]:
+        _disturb(history, pod, excuse=metadata["uid"] not in cluster.nodes.lives)
+        cluster.api.delete(resources.PODS, metadata["namespace"], metadata["name"])
 
 
 def remove_pod(history: History) -> None:
@@ -216,10 +229,6 @@ def _disturb(history: History, pod: Object, *, excuse: bool) -> None:
         history.excused.add(pod["metadata"]["labels"][LABEL_UID])
 
 
-def _has_ended(history: History, pod: Object) -> bool:
-    return history.cluster.nodes.lives[pod["metadata"]["uid"]].code is not None
-
-
 def _some_pod(history: History) -> list[Object]:
     return _some(history, resources.PODS)
 
@@ -235,6 +244,7 @@ ACTIONS: tuple[Callable[[History], None], ...] = (
     edit_blueprint,
     rotate_password,
     delete_pod,
+    delete_pods_as_they_end,
     remove_pod,
     evict_pod,
     lose_node,
