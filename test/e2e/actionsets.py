@@ -154,6 +154,12 @@ def phase_states(obj: Object) -> dict[str, str]:
     return {phase["name"]: phase["state"] for phase in actions[0].get("phases") or ()}
 
 
+def error_in(obj: Object) -> str:
+    """Return why an ActionSet has failed; empty if it has not."""
+    message: str = ((obj.get("status") or {}).get("error") or {}).get("message", "")
+    return message
+
+
 def error_of(obj: Object) -> str:
     """Return why an ActionSet has failed."""
     assert _state(obj) == "failed", obj["status"]

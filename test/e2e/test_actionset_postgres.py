@@ -12,7 +12,7 @@ import pytest
 
 from e2e import postgres
 from e2e.actionsetcontroller import InstalledEngine
-from e2e.actionsets import outputs_of, phase_states
+from e2e.actionsets import error_in, outputs_of, phase_states
 from e2e.cluster import NAMESPACE, Cluster
 from e2e.postgres import Postgres
 from e2e.server import Server
@@ -86,7 +86,12 @@ def run_and_kill(engine: InstalledEngine, name: str, action: Object, phase: str)
 
     engine.begin(name, action)
     uid = read()["metadata"]["uid"]
-    wait_for(f"phase {phase} to run", read, lambda obj: phase_states(obj).get(phase) == "running")
+    begun = wait_for(
+        f"phase {phase} to run",
+        read,
+        lambda obj: phase_states(obj).get(phase) == "running" or error_in(obj),
+    )
+    assert error_in(begun) == ""
     pods = wait_for(
         f"the pod of phase {phase}",
         lambda: [pod for pod in engine.pods(uid) if phase_of(pod) == phase],
