@@ -90,6 +90,7 @@ class History:
         began_with: The pods by name, as they were seen when the present pass began.
         began_released: Those that their ReplicaSets were to take back then.
         began_routed: The names of those that the endpoints had then.
+        began_owners: The uids of the owners that each object had then, by its resource and name.
         looked: How much had happened when `since_last_look` was last called.
     """
 
@@ -115,6 +116,7 @@ class History:
     began_with: dict[str, Object] = field(factory=dict)
     began_released: dict[str, Object] = field(factory=dict)
     began_routed: set[str] = field(factory=set)
+    began_owners: dict[tuple[Resource, str], list[str]] = field(factory=dict)
     looked: Span = Span()
 
     def __attrs_post_init__(self) -> None:
@@ -135,6 +137,11 @@ class History:
         # The endpoints may have a pod before its ReplicaSet has it again.
         pods = self._caches.pods.objects()
         self.began_routed = {name_of(pod) for pod in pods if endpoints.is_ready(slices, pod)}
+        self.began_owners = {
+            (resource, name): owner_uids(cache.get(namespace, name) or {"metadata": {}})
+            for resource, cache in self._followed().items()
+            for namespace, name in cache.keys()  # noqa: SIM118 - no dict
+        }
 
     def note_request(self, sent: Sent) -> None:
         """Remember a request of the controller, before it is carried out."""
@@ -200,8 +207,12 @@ class History:
 
     def owner_uids_seen(self, resource: Resource, name: str) -> list[str]:
         """Return the uids of an object's owners, as the controller's caches have it."""
+        found = self._followed()[resource].get(objects.NAMESPACE, name)
+        return [] if found is None else owner_uids(found)
+
+    def _followed(self) -> dict[Resource, Cache]:
         caches = self._caches
-        followed: dict[Resource, Cache] = {
+        return {
             resources.PODS: caches.pods,
             resources.REPLICA_SETS: caches.replica_sets,
             resources.SERVICES: caches.services,
@@ -209,9 +220,6 @@ class History:
             resources.CRON_JOBS: caches.cron_jobs,
             resources.PROFILES: caches.profiles,
         }
-        cache = followed[resource]
-        found = cache.get(objects.NAMESPACE, name)
-        return [] if found is None else owner_uids(found)
 
     def service_seen(self, name: str) -> Object | None:
         """Return a Service as the controller's caches have it."""

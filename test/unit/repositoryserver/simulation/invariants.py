@@ -61,8 +61,10 @@ def deletes_its_own(history: History, sent: Sent) -> str:
         return ""
     labels = obj["metadata"].get("labels") or {}
     ours = labels.get(names.LABEL_MANAGED_BY) == names.MANAGER
-    # It may have lost its owner this very moment.
-    uids = {*owner_uids(obj), *history.owner_uids_seen(sent.resource, sent.name)}
+    # It may have lost its owner this very moment, or since the reconcile began.
+    seen = history.owner_uids_seen(sent.resource, sent.name)
+    began = history.began_owners.get((sent.resource, sent.name), ())
+    uids = {*owner_uids(obj), *seen, *began}
     owners = {history.owners.get(uid, uid) for uid in uids}
     # A pod that its ReplicaSet has released, or has left behind, is ours by its labels.
     stray = sent.resource == resources.PODS and not owner_uids(obj)
