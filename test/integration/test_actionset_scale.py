@@ -20,7 +20,7 @@ from fakes.clock import FakeClock
 from fakes.phaseruns import Phase, phase_run
 from fakes.workloads import DEPLOYMENTS, STATEFUL_SETS
 from integration.conftest import NAMESPACES, client_of
-from integration.plane import LEFT, NEVER_ENDS, NO, NODES
+from integration.plane import NEVER_ENDS, NO, NODES
 from reconcilers import resources
 from reconcilers.actionset.function import Complete, Running
 from reconcilers.actionset.functions.scaleworkload import ScaleWorkload
@@ -37,6 +37,9 @@ pytestmark = pytest.mark.timeout(180)
 ROLES: Final = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
 BINDINGS: Final = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
 USER: Final = "engine"
+#: A node of its own: what stands for a lost kubelet leaves a Lease behind, which the next one of the
+#: name has to wait for.
+NODE: Final = "scaled"
 #: All that ScaleWorkload asks for.
 RULES: Final = [
     {
@@ -111,10 +114,10 @@ def finish(phase: Phase) -> Step:
 def node(kubernetes: Plane) -> Iterator[Plane]:
     """Give the control plane with a node."""
     client = client_of(kubernetes.kubeconfig)
-    kubernetes.add_node(client, LEFT)
+    kubernetes.add_node(client, NODE)
     yield kubernetes
-    kubernetes.lose_node(LEFT)
-    client.delete(NODES, "", LEFT)
+    kubernetes.lose_node(NODE)
+    client.delete(NODES, "", NODE)
 
 
 @pytest.fixture
