@@ -37,8 +37,8 @@ pytestmark = pytest.mark.timeout(180)
 ROLES: Final = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
 BINDINGS: Final = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
 USER: Final = "engine"
-#: A node of its own: a kubelet that was lost leaves a Lease behind, which the next one of its name has
-#: to wait for.
+#: A node of its own. A kubelet that was lost leaves a Lease behind, for which the next one of its
+#: name has to wait.
 NODE: Final = "scaled"
 #: All that ScaleWorkload asks for.
 RULES: Final = [
