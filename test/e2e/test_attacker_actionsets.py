@@ -51,6 +51,9 @@ ROLE_BINDINGS: Final = Resource("rbac.authorization.k8s.io", "v1", "rolebindings
 RULES: Final[list[Object]] = [
     {"apiGroups": [api.GROUP], "resources": ["actionsets", "blueprints"], "verbs": ["*"]}
 ]
+CLAIM_RULES: Final[list[Object]] = [
+    {"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["get"]}
+]
 
 
 @frozen
@@ -345,7 +348,7 @@ def attacker(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iter
         for name in (NAMESPACE, VICTIM):
             cluster.kubectl.wait(name, "serviceaccount/default", "create")
         client.create(ROLES, NAMESPACE, {"metadata": {"name": ATTACKER}, "rules": RULES})
-        binding = {
+        binding: Object = {
             "metadata": {"name": ATTACKER},
             "roleRef": {"apiGroup": ROLES.group, "kind": "Role", "name": ATTACKER},
             "subjects": [{"apiGroup": ROLES.group, "kind": "User", "name": ATTACKER}],
@@ -353,6 +356,11 @@ def attacker(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iter
         client.create(ROLE_BINDINGS, NAMESPACE, binding)
         claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
         client.create(CLAIMS, NAMESPACE, {"metadata": {"name": CLAIM}, "spec": claim})
+        # Else the phase that names it waits for this right, rather than be refused.
+        client.create(ROLES, NAMESPACE, {"metadata": {"name": CLAIM}, "rules": CLAIM_RULES})
+        reader = {"kind": "ServiceAccount", "name": PROGRAM, "namespace": NAMESPACE}
+        reads = {"roleRef": {**binding["roleRef"], "name": CLAIM}, "subjects": [reader]}
+        client.create(ROLE_BINDINGS, NAMESPACE, {"metadata": {"name": CLAIM}, **reads})
         client.create(resources.SECRETS, VICTIM, {"metadata": {"name": CREDENTIAL}})
         # It waits for a node for ever.
         victim = {"containers": [{"name": "victim", "image": "a"}], "nodeSelector": {"a": "none"}}
