@@ -229,7 +229,7 @@ class Operator:
                 self._manager.remove(informer)
 
     def follow(self, shared: SharedInformer, namespace: str) -> None:
-        """Have an informer with namespaces of its own follow one more. A second call does nothing.
+        """Follow one more namespace with an informer that has its own. A second call does nothing.
 
         Until its list has come, `shared.has_synced(namespace)` is False. This may be called before
         `run` and while it runs, from any thread but that of an informer.

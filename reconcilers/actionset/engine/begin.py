@@ -89,7 +89,7 @@ class Beginner:
         return Begun(found.obj, found.frozen, notes=(*started, *warned))
 
     def withdraw(self, obj: Object, deadline: Deadline) -> None:
-        """Let go of an ActionSet that is deleted before it has begun."""
+        """Release an ActionSet that is deleted before it has begun."""
         desired = _unclaimed(obj.get("status") or {})
         self._writer.write(obj, desired, deadline)
 

@@ -152,7 +152,7 @@ class InsidePod:
         return begun.step
 
     def cancel(self, run: PhaseRun, part: str = "") -> Step:
-        """Give the command up. Nothing ends what runs in a container.
+        """Fail the phase of the command. Nothing ends what runs in a container.
 
         Args:
             run: The phase.

@@ -154,7 +154,7 @@ def pod_spec(server: RepositoryServer, inputs: ServerInputs, secret: str) -> dic
 
 
 def _serve_on(container: dict[str, Any]) -> None:
-    """Let a container serve on for a while once its pod is deleted.
+    """Add the hook by which a container serves on for a while once its pod is deleted.
 
     A hook of an override stays: a container may have one, and lists of hooks do not merge.
     """
