@@ -180,7 +180,6 @@ class RepositoryServer:
         publish: What is published for clients.
         image: Image with Kopia; empty for that of the settings.
         restart: Any text. A change of it makes a new revision, and so another pod.
-        paused: Whether nothing is changed of the server.
         own_secrets: Names of the Secrets that the controller has made for it, as far as they are
             known: of these the names stay whatever the resource refers to since.
     """
@@ -214,7 +213,6 @@ class RepositoryServer:
     publish: Publish = field(factory=Publish)
     image: str = ""
     restart: str = ""
-    paused: bool = False
     own_secrets: frozenset[str] = frozenset()
 
     @property
@@ -326,7 +324,6 @@ def parse(obj: Mapping[str, Any]) -> RepositoryServer:
         publish=_publish(obj["spec"].get("publish") or {}),
         image=server.get("image", ""),
         restart=server.get("restart", ""),
-        paused=is_paused(obj),
     )
 
 

@@ -141,7 +141,6 @@ def test_a_resource_of_the_removed_controller_is_read_whole() -> None:
         ),
         pytest.param({}, "image", "", id="the settings say which image"),
         pytest.param({}, "restart", "", id="no restart is asked for"),
-        pytest.param({}, "paused", False, id="and it is not paused"),
         pytest.param({}, "service_account_name", "", id="the namespace's service account"),
         pytest.param({}, "self_signed", False, id="the certificate is the user's"),
         pytest.param({}, "pod", api.PodSettings(), id="nothing is said of the pod"),
@@ -151,6 +150,18 @@ def test_what_is_left_out_gets_its_default(change: Object, attribute: str, expec
     server = api.parse(objects.repository_server(change))
 
     assert getattr(server, attribute) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "paused"),
+    [
+        pytest.param({}, False, id="it is not paused"),
+        pytest.param({"spec": {"paused": False}}, False, id="nor if it says so"),
+        pytest.param({"spec": {"paused": True}}, True, id="unless told"),
+    ],
+)
+def test_a_server_is_paused_if_its_spec_says_so(change: Object, *, paused: bool) -> None:
+    assert api.is_paused(objects.repository_server(change)) is paused
 
 
 def test_the_users_may_be_whole_users_in_place_of_hosts() -> None:
