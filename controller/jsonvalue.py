@@ -1,17 +1,18 @@
-"""JSON values: decoding with a limit on nesting, and sharing of strings.
+"""JSON values: decoding with a limit on nesting, encoding, and sharing of strings.
 
 The API server accepts objects of nearly ten thousand levels if a schema allows unknown fields. The
-JSON decoder fails at about a thousand with a RecursionError, and code that walks through the value
-fails earlier. One such object would end its informer, and with it the process, at each start.
+JSON decoder refuses a thousand, and code that walks through the value fails earlier. One such
+object would end its informer, and with it the process, at each start.
 
 The decoder makes new strings for every key and value of every object. In a cache with thousands of
 objects of one kind nearly all keys and most short values are equal. Sharing them halves its size.
 """
 
-import json
 import re
 import sys
 from typing import Any, Final
+
+import orjson
 
 #: Levels that are kept. Deeper values become null. No kind of object has so many levels.
 MAX_DEPTH: Final = 100
@@ -33,9 +34,34 @@ def decoded(content: bytes) -> Any:  # noqa: ANN401 - any JSON value
         ValueError: The bytes are no JSON.
     """
     try:
-        return json.loads(content)
-    except RecursionError:
-        return json.loads(_cut(content))
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        # Broken, or too deep: the decoder has one error for both, and what is broken stays so.
+        return orjson.loads(_cut(content))
+
+
+def encoded(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
+    """Return a JSON value as bytes, without white space.
+
+    Args:
+        value: Dictionaries with text as keys, lists, texts, numbers, booleans and None.
+
+    Raises:
+        TypeError: It holds anything else, or a number that JSON or the API server lacks.
+    """
+    return orjson.dumps(value)
+
+
+def canonical(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
+    """Return the bytes that all equal JSON values have in common, for a digest.
+
+    Args:
+        value: As for `encoded`.
+
+    Raises:
+        TypeError: As in `encoded`.
+    """
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
 def _cut(content: bytes) -> bytes:

@@ -36,7 +36,7 @@ def controller_reference(owner: Object) -> Object:
     }
 
 
-@frozen
+@frozen(cache_hash=True)
 class Resource:
     """A kind of object, and where the API server serves it.
 

@@ -137,6 +137,8 @@ class MutationCache:
             KeyError: There is no index of this name.
         """
         # Look at the writes first: a write that the watch shows meanwhile moves to the store.
+        if not len(self._written):
+            return self._store.by_index(index, value)
         keys = dict.fromkeys(
             key_of(obj)
             for store in (self._written, self._store)
@@ -148,6 +150,9 @@ class MutationCache:
 
     def _newer(self, key: Key) -> Object | None:
         """Return the newer of the object in the store and its write."""
+        if self._written.get(*key) is None:
+            # Without the lock, which all workers share: the store has what was dropped just now.
+            return self._store.get(*key)
         with self._lock:
             written = self._written.get(*key)
             if written is not None:

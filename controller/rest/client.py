@@ -1,12 +1,11 @@
 """The verbs of the API: objects as plain JSON, of any resource."""
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from controller.clock import Deadline
 from controller.errors import TransportError
-from controller.jsonvalue import decoded
+from controller.jsonvalue import decoded, encoded
 from controller.resource import Object, Resource
 from controller.rest.transport import (
     JSON,
@@ -29,8 +28,6 @@ APPLY_PATCH: Final = "application/apply-patch+yaml"
 #: No fallback to full objects follows: a Secret's data must not arrive where metadata was wanted.
 METADATA: Final = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
 METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
-
-_COMPACT: Final = (",", ":")
 
 
 class Client:
@@ -363,7 +360,7 @@ class Client:
             method,
             path,
             query=query,
-            body=json.dumps(body, separators=_COMPACT).encode(),
+            body=encoded(body),
             content_type=content_type,
             seconds=WRITE_SECONDS,
             deadline=deadline,

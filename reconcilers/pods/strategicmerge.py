@@ -8,7 +8,6 @@ directives that only programs write are refused.
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 from reconcilers.errors import InvalidInput
@@ -75,8 +74,10 @@ class _Refused(Exception):
 def merged(spec: Mapping[str, Any], override: Mapping[str, Any], *, field: str) -> dict[str, Any]:
     """Return a PodSpec with an override merged into it.
 
+    What the override leaves alone is shared with the PodSpec that it is merged into.
+
     Args:
-        spec: The PodSpec as generated.
+        spec: The PodSpec as generated. Not changed.
         override: A partial PodSpec, any JSON that a user wrote.
         field: Where the user wrote it, for messages.
 
@@ -84,7 +85,7 @@ def merged(spec: Mapping[str, Any], override: Mapping[str, Any], *, field: str) 
         InvalidInput: The override is no part of a PodSpec.
     """
     try:
-        return _merge_object(copy.deepcopy(spec), override, "", ())
+        return _merge_object(spec, override, "", ())
     except _Refused as refused:
         message = refused.message.format(field=field, **refused.words)
         raise InvalidInput(REASON_INVALID, message) from None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from weakref import WeakValueDictionary
 
 from attrs import field, frozen
 
 from controller.errors import NotFound
+from controller.jsonvalue import canonical
 from reconcilers import resources
 
 if TYPE_CHECKING:
@@ -144,4 +144,4 @@ def versions(parts: Sequence[object]) -> str:
     Args:
         parts: The version of each: strings, or tuples of them.
     """
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:_VERSIONS_LENGTH]
+    return hashlib.sha256(canonical(parts)).hexdigest()[:_VERSIONS_LENGTH]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import TYPE_CHECKING, Any, Final
 
+from controller.jsonvalue import canonical
 from reconcilers.repositoryserver.children import names
 
 if TYPE_CHECKING:
@@ -50,8 +50,7 @@ def with_applied(desired: Mapping[str, Any]) -> dict[str, Any]:
     if "replicas" in desired.get("spec", {}):
         # The rollout changes it, and no event is due for that.
         wished["spec"] = {**desired["spec"], "replicas": None}
-    canonical = json.dumps(wished, sort_keys=True, separators=(",", ":"))
-    applied = hashlib.sha256(canonical.encode()).hexdigest()[: names.HASH_LENGTH]
+    applied = hashlib.sha256(canonical(wished)).hexdigest()[: names.HASH_LENGTH]
     annotations = {**metadata.get("annotations", {}), names.ANNOTATION_APPLIED: applied}
     return {**desired, "metadata": {**metadata, "annotations": annotations}}
 
@@ -93,8 +92,10 @@ def differs(desired: Any, observed: Any, at: Path = ()) -> bool:  # noqa: ANN401
         observed: The same of the object as it is.
         at: Where the part stands in the object; the items of a list stand where the list does.
     """
+    if desired == observed:
+        return False
     if at in _EXACT:
-        return bool(desired != observed)
+        return True
     if isinstance(desired, dict):
         return not isinstance(observed, dict) or any(
             differs(value, observed.get(name), (*at, name)) for name, value in desired.items()
@@ -109,4 +110,4 @@ def differs(desired: Any, observed: Any, at: Path = ()) -> bool:  # noqa: ANN401
             or len(desired) != len(observed)
             or any(differs(*pair, (*at, "")) for pair in zip(desired, observed, strict=True))
         )
-    return bool(desired != observed)
+    return True

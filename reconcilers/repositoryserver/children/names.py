@@ -209,6 +209,8 @@ def _own_secret(server: RepositoryServer, name: str) -> str:
     Such a Secret is the user's, who may have found the name in a list of Secrets. One of ours that
     is there keeps its name: pods mount it.
     """
+    if name in server.own_secrets:
+        return name
     referred_to = {ref.name for ref in server.inputs}
     referred_to |= {one.secret.name for one in server.accesses}
     candidates = [name + "-own" * count for count in range(len(referred_to) + 1)]

@@ -7,9 +7,9 @@ with it at work, also while no controller runs.
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import TYPE_CHECKING, Any
 
+from controller.jsonvalue import canonical
 from reconcilers import resources
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.children.pod import pod_spec, template
@@ -34,8 +34,7 @@ def revision_hash(server: RepositoryServer, inputs: ServerInputs) -> str:
     }
     if server.restart:
         content["restart"] = server.restart
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[: names.HASH_LENGTH]
+    return hashlib.sha256(canonical(content)).hexdigest()[: names.HASH_LENGTH]
 
 
 def snapshot_secret(server: RepositoryServer, inputs: ServerInputs, hash_: str) -> dict[str, Any]:
