@@ -27,18 +27,16 @@ def pack(folder: Path, target: Path, *, epoch: int) -> None:
     """
     with _opened(target) as output, tarfile.open(fileobj=output, mode="w") as archive:
         for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).parts):
-            member = archive.gettarinfo(path, str(path.relative_to(folder)))
-            member.uid = member.gid = 0
-            member.uname = member.gname = ""
+            member = tarfile.TarInfo(str(path.relative_to(folder)))
             member.mtime = epoch
             member.mode = _mode(path)
-            if member.isreg():
-                # Of two names for one file it would write the second as a link to the first.
-                member.type, member.linkname, member.size = tarfile.REGTYPE, "", path.stat().st_size
-                with path.open("rb") as content:
-                    archive.addfile(member, content)
-            else:
+            if path.is_dir():
+                member.type = tarfile.DIRTYPE
                 archive.addfile(member)
+                continue
+            member.size = path.stat().st_size
+            with path.open("rb") as content:
+                archive.addfile(member, content)
 
 
 def _mode(path: Path) -> int:

@@ -18,7 +18,7 @@ from attrs import frozen
 from clusterlib.errors import ClusterError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from releaselib.layout import Image
 
@@ -120,8 +120,13 @@ class Contents:
     programs: tuple[Program, ...]
 
 
-def of(image: Image) -> Contents:
+def of(image: Image, ask: Callable[[str, bytes], str] | None = None) -> Contents:
     """Return what is in an image.
+
+    Args:
+        image: The image.
+        ask: Returns what `go version -m -json` says of a program, by its name and content; Go
+            itself for None.
 
     Raises:
         ClusterError: Something is missing that each image of ours has.
@@ -131,9 +136,10 @@ def of(image: Image) -> Contents:
     if release is None or _DPKG not in files:
         raise ClusterError(MISSING.format(what=f"/{_RELEASE[0]} or no /{_DPKG}"))
     programs = {posixpath.basename(path): path for path in files if _PROGRAM.fullmatch(path)}
-    for name in PROGRAMS:
-        if name not in programs:
-            raise ClusterError(MISSING.format(what=f"/bin/{name}"))
+    absent = [name for name in PROGRAMS if name not in programs]
+    if absent:
+        raise ClusterError(MISSING.format(what=f"/bin/{absent[0]}"))
+    says = ask or _go_says
     environment = image.config.get("Env", ())
     versions = [entry for entry in environment if entry.startswith(_PYTHON_VERSION)]
     return Contents(
@@ -143,7 +149,7 @@ def of(image: Image) -> Contents:
             content.decode() for path, content in files.items() if _METADATA.fullmatch(path)
         ),
         interpreter=versions[-1].removeprefix(_PYTHON_VERSION) if versions else "",
-        programs=tuple(_program(name, files[programs[name]]) for name in PROGRAMS),
+        programs=tuple(_program(name, files[programs[name]], says) for name in PROGRAMS),
     )
 
 
@@ -201,8 +207,16 @@ def _module(entry: Mapping[str, str]) -> GoModule:
     return GoModule(entry["Path"], entry.get("Version", ""), base64.b64decode(total).hex())
 
 
-def _program(name: str, content: bytes) -> Program:
-    """Return what Go says of a program."""
+def _program(name: str, content: bytes, ask: Callable[[str, bytes], str]) -> Program:
+    return go_program(name, json.loads(ask(name, content)), hashlib.sha256(content).hexdigest())
+
+
+def _go_says(name: str, content: bytes) -> str:
+    """Return what Go says of a program.
+
+    Raises:
+        ClusterError: The program does not say what it is built from.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / name
         file.write_bytes(content)
@@ -211,4 +225,4 @@ def _program(name: str, content: bytes) -> Program:
     if result.returncode != 0 or not result.stdout.strip():
         words = result.stderr.strip() or "no module information"
         raise ClusterError(NO_BUILD_INFO.format(path=f"/bin/{name}", words=words))
-    return go_program(name, json.loads(result.stdout), hashlib.sha256(content).hexdigest())
+    return result.stdout
