@@ -22,7 +22,7 @@ FROM ${BASE_IMAGE} AS build
 ARG PIP_NO_INDEX=
 ARG PIP_FIND_LINKS=
 ARG PIP_NO_CACHE_DIR=1
-# The time that is in the wheel: whoever builds the same commit twice, with one time, has the same image.
+# The time of the wheel's files, so that the same commit gives the same wheel.
 ARG SOURCE_DATE_EPOCH=315532800
 WORKDIR /source
 COPY requirements/runtime.txt requirements/build.txt requirements/
