@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 import yaml
 
-from e2e.release import program
+from e2e.release import CHART, program
 from integration import charts
 from releaselib import chart, install
 
@@ -103,7 +103,7 @@ def test_the_chart_of_a_release_renders_what_that_of_the_checkout_does(tmp_path:
 
 def checkout() -> str:
     """Return the version of the chart in the checkout."""
-    return str(yaml.safe_load((charts.CHART / "Chart.yaml").read_text())["version"])
+    return str(yaml.safe_load((CHART / "Chart.yaml").read_text())["version"])
 
 
 def test_the_chart_of_a_release_is_the_same_each_time_and_says_its_values(tmp_path: Path) -> None:
