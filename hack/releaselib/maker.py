@@ -97,7 +97,8 @@ def make(request: Request, inputs: Inputs) -> Sequence[str]:
         interpreters=platforms.interpreters(),
     )
     # Before anything is built, which takes minutes.
-    registry = [registry_reference(one.pinned()) for one in inputs.sources if request.pinned]
+    wanted = inputs.sources if request.pinned else ()
+    registry = [registry_reference(one.pinned()) for one in wanted]
     with (
         locks.exclusive(paths.cache() / "locks" / "release"),
         tempfile.TemporaryDirectory(dir=scratch_folder()) as scratch,
