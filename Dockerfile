@@ -22,20 +22,27 @@ FROM ${BASE_IMAGE} AS build
 ARG PIP_NO_INDEX=
 ARG PIP_FIND_LINKS=
 ARG PIP_NO_CACHE_DIR=1
+# The time of the wheel's files, so that the same commit gives the same wheel.
+ARG SOURCE_DATE_EPOCH=315532800
 WORKDIR /source
 COPY requirements/runtime.txt requirements/build.txt requirements/
-# Nothing comes from an index but what requirements/ has the hash of.
+# Nothing comes from an index but what requirements/ has the hash of. Bytecode names no time of its
+# source, which is another in each build, and its order of sets is always the same.
 RUN python3 -m venv --without-pip /opt/controller \
     && python3 -m venv /opt/pip \
     && /opt/pip/bin/pip install --require-hashes -r requirements/build.txt \
-    && /opt/pip/bin/pip --python /opt/controller/bin/python install --require-hashes \
-        -r requirements/runtime.txt
+    && /opt/pip/bin/pip --python /opt/controller/bin/python install --no-compile --require-hashes \
+        -r requirements/runtime.txt \
+    && PYTHONHASHSEED=0 /opt/controller/bin/python -m compileall -q \
+        --invalidation-mode unchecked-hash /opt/controller/lib
 COPY LICENSE README.md pyproject.toml setup.cfg ./
 COPY controller controller
 COPY reconcilers reconcilers
 RUN /opt/pip/bin/pip wheel --no-build-isolation --no-deps --wheel-dir /wheel . \
-    && /opt/pip/bin/pip --python /opt/controller/bin/python install --no-index --no-deps \
-        --prefix /package /wheel/*.whl
+    && /opt/pip/bin/pip --python /opt/controller/bin/python install --no-index --no-deps --no-compile \
+        --prefix /package /wheel/*.whl \
+    && PYTHONHASHSEED=0 /opt/controller/bin/python -m compileall -q \
+        --invalidation-mode unchecked-hash -s /package -p /opt/controller /package
 
 FROM ${BASE_IMAGE}
 # Of the data functions, which are Kopia's clients. The controller runs no Kopia of its own.

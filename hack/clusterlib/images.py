@@ -10,14 +10,12 @@ import hashlib
 import os
 import shutil
 import stat
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clusterlib import debian, locks, namespace, paths, processes
+from clusterlib import debian, locks, namespace, paths, processes, wheels
 from clusterlib.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -169,7 +167,7 @@ class Builder:
             if not archive.exists():
                 # Sources may be edited meanwhile: the copy is what is built and what counts.
                 copy = Path(scratch) / "context"
-                snapshot = _copy(self._context(image), copy)
+                snapshot = copy_files(self._context(image), copy)
                 archive = self._archive(image, snapshot)
                 unfinished = Path(scratch) / "image.tar"
                 self._build_archive(image, copy, unfinished)
@@ -197,7 +195,7 @@ class Builder:
         if image.python:
             arguments += [
                 f"--build-arg=BASE_IMAGE=docker-archive:{self.archive(BASE)}",
-                f"--volume={self._wheels()}:/wheels:ro",
+                f"--volume={wheels.fetch(self._log)}:/wheels:ro",
                 "--build-arg=PIP_NO_INDEX=1",
                 "--build-arg=PIP_FIND_LINKS=/wheels",
             ]
@@ -205,9 +203,11 @@ class Builder:
             arguments.append(f"--build-arg={argument}=docker-archive:{self.archive(part)}")
         name = reference(image, self._components)
         what = f"building the image {name}"
-        built = [*_buildah(), "build", f"--tag={name}", *arguments, str(context)]
-        _logged(built, what, self._log)
-        _logged([*_buildah(), "push", name, f"docker-archive:{archive}:{name}"], what, self._log)
+        buildah = buildah_in(paths.cache() / "buildah")
+        built = [*buildah, "build", f"--tag={name}", *arguments, str(context)]
+        processes.logged(built, what=what, log=self._log)
+        pushed = [*buildah, "push", name, f"docker-archive:{archive}:{name}"]
+        processes.logged(pushed, what=what, log=self._log)
 
     def _context(self, image: Image) -> dict[str, Path]:
         """Return the files that the image is built from, by their names in the build."""
@@ -217,39 +217,25 @@ class Builder:
         if image is KOPIA:
             files["busybox"] = _busybox()
             files["ca-certificates.crt"] = Path("/etc/ssl/certs/ca-certificates.crt")
-        for source in image.sources:
-            path = paths.CHECKOUT / source
-            inside = [path] if path.is_file() else path.rglob("*")
-            for file in inside:
-                if file.is_file() and "__pycache__" not in file.parts:
-                    files[str(file.relative_to(paths.CHECKOUT))] = file
-        return files
-
-    def _wheels(self) -> Path:
-        """Return the directory with the wheels of the pinned requirements; fetch them once."""
-        lists = [paths.CHECKOUT / "requirements" / f"{name}.txt" for name in ("runtime", "build")]
-        digest = hashlib.sha256(b"".join(file.read_bytes() for file in lists)).hexdigest()[:16]
-        directory = paths.cache() / "wheels" / digest
-        if directory.exists():
-            return directory
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        what = "fetching the wheels of requirements/"
-        with tempfile.TemporaryDirectory(dir=directory.parent) as scratch:
-            environment, fetched = Path(scratch) / "venv", Path(scratch) / "wheels"
-            _logged([sys.executable, "-m", "venv", str(environment)], what, self._log)
-            download = [str(environment / "bin" / "pip"), "download", "--quiet"]
-            # For the image's Python, whichever runs this.
-            download += ["--only-binary=:all:", "--python-version=3.11", "--require-hashes"]
-            download += [f"--dest={fetched}", *(f"--requirement={file}" for file in lists)]
-            _logged(download, what, self._log)
-            fetched.rename(directory)
-        return directory
+        return files | sources_of(image)
 
     def _prune(self, image: Image) -> None:
         archives = self._directory.glob(f"{image.name}-{'[0-9a-f]' * 16}.tar")
         newest_first = sorted(archives, key=lambda path: path.stat().st_mtime, reverse=True)
         for archive in newest_first[KEPT_ARCHIVES:]:
             archive.unlink()
+
+
+def sources_of(image: Image) -> dict[str, Path]:
+    """Return what an image contains of the checkout, by the names in its build."""
+    files = {}
+    for source in image.sources:
+        path = paths.CHECKOUT / source
+        inside = [path] if path.is_file() else path.rglob("*")
+        for file in inside:
+            if file.is_file() and "__pycache__" not in file.parts:
+                files[str(file.relative_to(paths.CHECKOUT))] = file
+    return files
 
 
 def with_base(images: Iterable[Image]) -> list[Image]:
@@ -280,7 +266,7 @@ def load(name: str, archive: Path, state: State) -> None:
     note.write_text(archive.name)
 
 
-def _copy(files: dict[str, Path], directory: Path) -> dict[str, Path]:
+def copy_files(files: dict[str, Path], directory: Path) -> dict[str, Path]:
     """Copy files into a directory under the names given; return where they are now."""
     directory.mkdir()
     for name, source in files.items():
@@ -311,11 +297,11 @@ def _bootstrap(image: Image, target: Path, log: Path) -> None:
         '--customize-hook=rm -rf "$1"/etc/apt/sources.list*',
     ]
     # Without a suite, mmdebstrap reads the sources from its standard input.
-    _logged(
+    processes.logged(
         ["mmdebstrap", *options, "", str(target), "-"],
-        f"making the image {image.name}",
-        log,
-        sources,
+        what=f"making the image {image.name}",
+        log=log,
+        text=sources,
     )
 
 
@@ -331,9 +317,8 @@ def _busybox() -> Path:
     return program
 
 
-def _buildah() -> list[str]:
+def buildah_in(storage: Path) -> list[str]:
     """Return buildah with a storage of its own, which keeps the layers for the next build."""
-    storage = paths.cache() / "buildah"
     return [
         "env",
         "BUILDAH_ISOLATION=chroot",
@@ -342,20 +327,3 @@ def _buildah() -> list[str]:
         f"--root={storage / 'storage'}",
         f"--runroot={storage / 'run'}",
     ]
-
-
-def _logged(arguments: list[str], what: str, log: Path, text: str | None = None) -> None:
-    with log.open("a") as output:
-        output.write(f"$ {' '.join(arguments)}\n")
-        output.flush()
-        result = subprocess.run(
-            arguments,
-            input=text,
-            text=True,
-            stdout=output,
-            stderr=output,
-            check=False,
-            umask=processes.UMASK,
-        )
-    if result.returncode != 0:
-        raise ClusterError(f"{what} failed", log)

@@ -285,6 +285,46 @@ def run(
     return result.stdout
 
 
+def logged(
+    arguments: Sequence[str],
+    *,
+    what: str,
+    log: Path,
+    text: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> None:
+    """Run a command that may take long to its end, and add what it says to a log.
+
+    Args:
+        arguments: the program and its arguments.
+        what: what it does, for the error.
+        log: the file, shown with the error.
+        text: given to it on standard input.
+        environment: its variables; ours for None.
+        folder: where it runs; ours for None.
+
+    Raises:
+        ClusterError: the command failed.
+    """
+    with log.open("a") as output:
+        output.write(f"$ {' '.join(arguments)}\n")
+        output.flush()
+        result = subprocess.run(
+            list(arguments),
+            input=text,
+            text=True,
+            stdout=output,
+            stderr=output,
+            check=False,
+            umask=UMASK,
+            env=environment,
+            cwd=folder,
+        )
+    if result.returncode != 0:
+        raise ClusterError(f"{what} failed", log)
+
+
 def succeeds(arguments: Sequence[str]) -> bool:
     """Run a command, hide what it prints, and tell whether it succeeded."""
     return subprocess.run(list(arguments), capture_output=True, check=False).returncode == 0

@@ -1,0 +1,1 @@
+"""What `hack/release` makes: image, manifests, chart, wheel, what is in the image."""
