@@ -42,7 +42,7 @@ CONDITIONS_HEAD = """\
 ## conditions
 
 What each reason of the condition `Ready` means for the other conditions, for Flux and everything
-else that waits by kstatus, and for Argo CD with the [health check](operations.md#gitops) of this
+else that waits by kstatus, and for Argo CD with the [health check](gitops.md) of this
 project. Where two values stand, the first applies while clients cannot connect, the second while
 they can: to a pod from before the change, or because the fault is beside the server. *Reconciling*
 and *Stalled* are absent unless they are True.

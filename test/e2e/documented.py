@@ -9,7 +9,17 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 # Whose kubectl commands the tests run, but for those that take the controller away.
-PAGES = ("docs/operations.md", "docs/migration.md", "docs/decisions/users-by-htpasswd.md")
+# Those of a line share a server, in this order: the last one deletes what belongs to it.
+PAGES = (
+    (
+        "docs/operations.md",
+        "docs/installation.md",
+        "docs/maintenance.md",
+        "docs/disaster-recovery.md",
+    ),
+    ("docs/migration.md",),
+    ("docs/decisions/users-by-htpasswd.md",),
+)
 REMOVAL = "kubectl delete -k "
 
 _COMMAND = re.compile(r"^ {4,}(kubectl .*)$", re.MULTILINE)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from e2e.server import Server
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_the_commands_of(page: str, server: Server) -> None:
+@pytest.mark.parametrize("pages", PAGES, ids=lambda pages: pages[0])
+def test_the_commands_of(pages: tuple[str, ...], server: Server) -> None:
     # None of the runs that the schedule makes falls into a test.
     server.resource["spec"]["repository"]["maintenance"] = {"schedule": "0 0 29 2 *"}
     info = server.start()["status"]["serverInfo"]
@@ -33,7 +33,7 @@ def test_the_commands_of(page: str, server: Server) -> None:
     }
 
     said = {}
-    for command in commands_of(page):
+    for command in [command for page in pages for command in commands_of(page)]:
         if not command.startswith(REMOVAL):
             ran = server.cluster.kubectl.attempt(*as_typed(command, words))
             assert ran.code == 0, f"{command}: {ran}"
