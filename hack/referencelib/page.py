@@ -50,7 +50,7 @@ and *Stalled* are absent unless they are True.
 A *wait* is a change under way. A *passing fault* can pass by itself, and the controller or the
 cluster goes on trying. A *lasting fault* stays until somebody changes what the message names. While
 several are found, a lasting fault is reported before a passing one, and that before a wait.
-[Operating it](operations.md#reasons) says what each reason means.
+[What a RepositoryServer reports](failures.md) has the message and the cure of each.
 
 These faults are a wait for their first {seconds:.0f} s, since most of them pass at once:
 {brief}.
