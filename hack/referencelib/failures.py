@@ -34,11 +34,11 @@ DUMPS: Final = "## A healthy server\n"
 HEAD: Final = """\
 # What a RepositoryServer reports
 
-Each reason of the condition `Ready`, once, with its message and the cure. The message stands in
-`kubectl get reposerver -o wide`, in the condition, and in an event. It names the object, the field
-or key, and after a semicolon the cure. Words in capitals stand for what is yours. Where a reason
-has several messages, this page has one of them, and the [reference](reference.md#secrets) those
-about keys of Secrets.
+Each reason of the condition `Ready`, once, with its message and the cure. The message stands in the
+condition, in an event, and in what `kubectl get reposerver -n kanister -o wide` prints. It names the
+object, the field or key, and after a semicolon the cure. Words in capitals stand for what is yours.
+Where a reason has several messages, this page has one of them, and the
+[reference](reference.md#secrets) those about keys of Secrets.
 
 Once a fault is fixed, the server becomes Ready by itself: within seconds, or, where only Kopia or
 the cluster can see it, within a minute.
@@ -157,7 +157,8 @@ ROWS: Final[Mapping[str, Row]] = {
     ),
     verdict.REASON_WAITING_FOR_ENDPOINTS: Row(
         conditions.WAITING_ENDPOINT,
-        "`kubectl describe endpointslices -l kubernetes.io/service-name=repo-server-NAME`",
+        "`kubectl describe endpointslices -n kanister -l "
+        "kubernetes.io/service-name=repo-server-NAME`",
     ),
     podstatus.REASON_UNSCHEDULABLE: Row(podstatus.UNSCHEDULABLE),
     podstatus.REASON_IMAGE: Row(podstatus.IMAGE),

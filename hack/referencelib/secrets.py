@@ -213,8 +213,8 @@ SECRETS = (
         "Credential for Google Cloud Storage",
         secrets.TYPE_GCP,
         _CREDENTIAL,
-        f"Without the Secret, or with the key {gcs.PROJECT[0]} alone or none, Kopia takes the pod's "
-        "own identity.",
+        f"Without the Secret, or where it has no key but {gcs.PROJECT[0]}, Kopia takes the pod's own "
+        "identity.",
         (
             Key(
                 (gcs.CREDENTIAL,),

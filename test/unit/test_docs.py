@@ -11,8 +11,6 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from controller.cache.store import Store
 from controller.metrics import Metrics
-from e2e.documented import PAGES as RUN_PAGES
-from e2e.documented import commands_of
 from e2e.faults import FAULTS, Fault
 from reconcilers.options import Options, parse_options
 from reconcilers.repositoryserver.children import applier, workload
@@ -96,25 +94,6 @@ def test_commands_of_the_checkout_exist(page: Path) -> None:
     )
 
     assert [command for command in commands if not (ROOT / command).exists()] == []
-
-
-# Whose commands `hack/demo` runs, in words of its own; and one that is cut short.
-RUN_BY_DEMO = {"README.md", "manifests/samples/README.md"}
-CUT_SHORT = {"docs/storage.md"}
-# Whose commands are for its sample: test/e2e/test_functions.py and
-# test/integration/test_actionsets_page.py run them.
-OF_A_SAMPLE = {"docs/functions.md", "docs/actionsets.md", "manifests/application/README.md"}
-# Whose commands make rules for a repository: test/e2e/test_access.py runs them.
-OF_RULES = {"docs/security.md"}
-
-
-@pytest.mark.parametrize("page", PAGES, ids=ids)
-def test_every_command_for_an_operator_is_run_by_a_test(page: Path) -> None:
-    name = ids(page)
-
-    run = {page for pages in RUN_PAGES for page in pages}
-    known = {*run, *RUN_BY_DEMO, *CUT_SHORT, *OF_A_SAMPLE, *OF_RULES}
-    assert not commands_of(name) or name in known
 
 
 def test_the_picture_shows_what_its_source_says() -> None:
