@@ -34,8 +34,8 @@ DUMPS: Final = "## A healthy server\n"
 HEAD: Final = """\
 # What a RepositoryServer reports
 
-Each reason of the condition `Ready`, once, with its message and the cure. The message stands in the
-condition, in an event, and in what `kubectl get reposerver -n kanister -o wide` prints. It names the
+Each reason of the condition `Ready`, once, with its message and the cure. The message stands in
+the condition, in an event, and in `kubectl get reposerver -n kanister -o wide`. It names the
 object, the field or key, and after a semicolon the cure. Words in capitals stand for what is yours.
 Where a reason has several messages, this page has one of them, and the
 [reference](reference.md#secrets) those about keys of Secrets.

@@ -213,7 +213,7 @@ SECRETS = (
         "Credential for Google Cloud Storage",
         secrets.TYPE_GCP,
         _CREDENTIAL,
-        f"Without the Secret, or where it has no key but {gcs.PROJECT[0]}, Kopia takes the pod's own "
+        f"Without the Secret, or with no key but {gcs.PROJECT[0]}, Kopia takes the pod's own "
         "identity.",
         (
             Key(
