@@ -42,6 +42,9 @@ RUN_BY: Final[Mapping[tuple[str, str], str]] = {
 }
 
 _OF_HACK: Final = "runs for minutes, makes the cluster of the tests, or runs the tests themselves"
+_PLAY_BLUEPRINTS: Final = (
+    "RSC_TEST_BLUEPRINTS_PAGE=docs/blueprints.md pytest -q test/unit/actionset/blueprints"
+)
 _DEMO_ELSEWHERE: Final = (
     "hack/demo --kubeconfig ~/.kube/config --image REGISTRY/repository-server-controller:TAG"
 )
@@ -131,6 +134,10 @@ NOT_RUN: Final[Mapping[str, str]] = {
             "hack/test e2e",
             "hack/test integration",
             "hack/test unit",
+            _PLAY_BLUEPRINTS,
+            "SIMULATION_SEEDS=0-5000 pytest -q test/unit/repositoryserver/simulation",
+            "SIMULATION_SEEDS=4711 pytest -q test/unit/repositoryserver/simulation",
+            "SIMULATION_SEEDS=0-500 pytest -q test/unit/actionset/simulation",
         ),
         _OF_HACK,
     ),
@@ -138,7 +145,7 @@ NOT_RUN: Final[Mapping[str, str]] = {
 
 _PROGRAMS: Final = re.compile(
     r"(?:[A-Z_]+=\S+ )*"
-    r"(?:kubectl|helm|docker|kopia|kanctl|kando|curl|pipx|python3|ln|time|eval|"
+    r"(?:kubectl|helm|docker|kopia|kanctl|kando|curl|pipx|python3|pytest|ln|time|eval|"
     r"kubectl-reposerver|repository-server-\w+|actionset-controller|"
     r"hack/\w+|manifests/[\w/-]+\.sh)(?=\s|$)"
 )
