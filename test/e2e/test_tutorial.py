@@ -14,6 +14,7 @@ from e2e.cluster import NAMESPACE, Cluster
 from e2e.documented import NOT_RUN, TUTORIAL, all_commands_of, filled_in
 from e2e.installation import MANIFESTS
 from e2e.kubectl import Ran
+from e2e.node import DEFAULT_OWNER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +49,8 @@ def checkout(
         text = path.read_text().replace(KANISTER, f"namespace: {NAMESPACE}")
         path.write_text(text.replace(IMAGE, cluster.server_image))
     node.make_volume(NAME)
+    # A volume of a StorageClass is made writable for the pods by their fsGroup.
+    node.shell(f"chown {DEFAULT_OWNER}:{DEFAULT_OWNER} {node.directory}/{NAME}")
     yield tmp_path
     node.remove_volume(NAME)
 
