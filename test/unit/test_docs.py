@@ -79,6 +79,12 @@ def test_every_decision_is_listed() -> None:
     assert set(re.findall(r"\]\(([\w-]+\.md)\)", read("docs/decisions/README.md"))) == pages
 
 
+def test_every_page_is_listed_by_its_kind() -> None:
+    pages = {page.name for page in ROOT.glob("docs/*.md")} - {"README.md"}
+
+    assert set(re.findall(r"\]\(([\w-]+\.md)", read("docs/README.md"))) == pages
+
+
 def test_whoever_works_on_it_is_told_of_every_room_and_module_of_the_reconciler() -> None:
     found = {path.stem for path in (ROOT / "reconcilers").glob("[a-z]*.py")}
     found |= {path.parent.name for path in (ROOT / "reconcilers").glob("*/__init__.py")}
