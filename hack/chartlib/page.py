@@ -17,7 +17,7 @@ Runs Kopia repository servers for the resource RepositoryServer of Kanister.
       --namespace kanister --create-namespace \\
       --set image.repository=registry.example/repository-server-controller
 
-[Operating it](../../docs/operations.md#install-with-helm) has upgrades, several releases in a
+[Installing it](../../docs/installation.md#install-with-helm) has upgrades, several releases in a
 cluster, and what an uninstall leaves. [Migration](../../docs/migration.md) is for who comes from
 Kanister's own chart.
 

@@ -13,7 +13,7 @@ from clusterlib import components, debian, paths
 from clusterlib.errors import ClusterError
 from clusterlib.progress import Progress
 from clusterlib.state import State
-from demolib import objects, teardown
+from demolib import machine, objects, teardown
 from demolib.kubectl import Kubectl
 from demolib.objects import Images
 from storelib.stores import Stores
@@ -109,8 +109,10 @@ class OwnCluster:
             How to ask it, and which images it has.
 
         Raises:
-            ClusterError: a step failed.
+            ClusterError: none can be made on this machine, or a step failed.
         """
+        if reason := machine.unfit():
+            raise ClusterError(reason)
         command("cluster", "up", "--name", self.name)
         # What it prints are the names under which pods find the images.
         wanted = [*IMAGES, *([POSTGRES] if postgres else [])]

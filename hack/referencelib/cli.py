@@ -11,20 +11,22 @@ from clusterlib import paths
 # The commands of hack/ run from anywhere; the packages that the messages come from are above it.
 sys.path.insert(0, str(paths.CHECKOUT))
 
-from referencelib import page, schema
+from referencelib import failures, page, schema
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 CRD = paths.CHECKOUT / "manifests" / "crd" / "repositoryservers.yaml"
 PAGE = paths.CHECKOUT / "docs" / "reference.md"
+FAILURES = paths.CHECKOUT / "docs" / "failures.md"
 
 DESCRIPTION = """\
 Writes docs/reference.md: every field of the resource and every key of every Secret. Descriptions
 and limits are those of the CRD, refusals those of the CRD and of the code; what becomes of a field
-stands in hack/referencelib.
+stands in hack/referencelib. Writes the tables of docs/failures.md: every reason of the condition
+Ready, with the message of the code.
 """
-STALE = "docs/reference.md is not what the CRD and the code say; run hack/reference"
+STALE = "{page} is not what the CRD and the code say; run hack/reference"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -36,10 +38,14 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="hack/reference", description=DESCRIPTION)
     parser.add_argument("--check", action="store_true", help="write nothing; fail if it would")
     parsed = parser.parse_args(arguments)
-    text = page.render(schema.load(CRD))
-    if not parsed.check:
-        PAGE.write_text(text)
-    elif PAGE.read_text() != text:
-        print(STALE, file=sys.stderr)
-        return 1
-    return 0
+    stale = False
+    for file, text in (
+        (PAGE, page.render(schema.load(CRD))),
+        (FAILURES, failures.render(failures.dumps_of(FAILURES.read_text()))),
+    ):
+        if not parsed.check:
+            file.write_text(text)
+        elif file.read_text() != text:
+            print(STALE.format(page=f"docs/{file.name}"), file=sys.stderr)
+            stale = True
+    return 1 if stale else 0

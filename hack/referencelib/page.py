@@ -42,7 +42,7 @@ CONDITIONS_HEAD = """\
 ## conditions
 
 What each reason of the condition `Ready` means for the other conditions, for Flux and everything
-else that waits by kstatus, and for Argo CD with the [health check](operations.md#gitops) of this
+else that waits by kstatus, and for Argo CD with the [health check](gitops.md) of this
 project. Where two values stand, the first applies while clients cannot connect, the second while
 they can: to a pod from before the change, or because the fault is beside the server. *Reconciling*
 and *Stalled* are absent unless they are True.
@@ -50,7 +50,7 @@ and *Stalled* are absent unless they are True.
 A *wait* is a change under way. A *passing fault* can pass by itself, and the controller or the
 cluster goes on trying. A *lasting fault* stays until somebody changes what the message names. While
 several are found, a lasting fault is reported before a passing one, and that before a wait.
-[Operating it](operations.md#reasons) says what each reason means.
+[What a RepositoryServer reports](failures.md) has the message and the cure of each.
 
 These faults are a wait for their first {seconds:.0f} s, since most of them pass at once:
 {brief}.

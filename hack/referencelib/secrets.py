@@ -186,8 +186,18 @@ SECRETS = (
         _CREDENTIAL,
         "Without any key, or without the Secret, Kopia takes the pod's own identity.",
         (
-            Key(s3.ACCESS_KEY, "yes", "`storage.config.accessKeyID`"),
-            Key(s3.SECRET_KEY, "yes", "`storage.config.secretAccessKey`"),
+            Key(
+                s3.ACCESS_KEY,
+                "with any other key of the Secret",
+                "`storage.config.accessKeyID`",
+                "the pod's own identity opens the bucket",
+            ),
+            Key(
+                s3.SECRET_KEY,
+                "with any other key of the Secret",
+                "`storage.config.secretAccessKey`",
+                "the pod's own identity opens the bucket",
+            ),
             Key((s3.SESSION_TOKEN,), "no", "`storage.config.sessionToken`", "no session"),
             Key(
                 (s3.ROLE,),
@@ -203,13 +213,15 @@ SECRETS = (
         "Credential for Google Cloud Storage",
         secrets.TYPE_GCP,
         _CREDENTIAL,
-        "Without the Secret, Kopia takes the pod's own identity.",
+        f"Without the Secret, or with no key but {gcs.PROJECT[0]}, Kopia takes the pod's own "
+        "identity.",
         (
             Key(
                 (gcs.CREDENTIAL,),
-                "yes",
+                "no",
                 "`storage.config.credentials` if it is a service account; any other kind of "
                 "credential becomes a file that `GOOGLE_APPLICATION_CREDENTIALS` names",
+                "the pod's own identity opens the bucket",
                 refusals=(gcs.NOT_JSON, gcs.NO_KEY),
             ),
             Key(gcs.PROJECT, "no", "nothing; accepted from existing Secrets", "nothing changes"),

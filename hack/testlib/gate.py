@@ -49,7 +49,9 @@ def checks() -> list[Check]:
         Check("checking docstrings (interrogate)", ["interrogate", "controller", "reconcilers"]),
         Check("checking layers (import-linter)", ["lint-imports", layers_cache]),
         Check("checking shell scripts (shellcheck)", [SHELLCHECK, *shell_scripts(paths.CHECKOUT)]),
-        Check("checking docs/reference.md", ["python", "hack/reference", "--check"]),
+        Check(
+            "checking docs/reference.md and failures.md", ["python", "hack/reference", "--check"]
+        ),
         Check("checking the chart", ["python", "hack/chart", "--check"]),
         Check("checking types (mypy)", ["mypy"]),
     ]

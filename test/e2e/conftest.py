@@ -84,7 +84,8 @@ def pytest_terminal_summary(
     path = os.environ.get(DESCRIPTIONS)
     described = [Description(*value) for _, key, value in added if key == DESCRIBED]
     if path and described and exitstatus == pytest.ExitCode.OK:
-        Path(path).write_text(document(described))
+        page = Path(path)
+        page.write_text(document(page.read_text(), described))
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ class Fault:
     """One fault.
 
     Attributes:
-        what: The fault in words, which is the test's id and a heading in docs/failures.md.
+        what: The fault in words, which is the test's id.
         make: Makes it, when there are the volume and the repository and nothing else yet.
         step: The condition that is then False.
         reason: Of Ready, and of the one event.

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from e2e.descriptions import Description, document
+from e2e.faults import FAULTS, Fault
 from reconcilers.kopia.storage import authorities, azure, filestore, gcs, kinds, paths, s3
 from reconcilers.repositoryserver.users import access
 from reconcilers.secrets import certificates
 from reconcilers.secrets import data as repository_secrets
-from referencelib import cli, fields, page, schema, secrets
+from referencelib import cli, failures, fields, page, schema, secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -151,3 +153,40 @@ class TestPage:
         assert cli.main(["--check"]) == 0
         cli.PAGE.write_text("another")
         assert cli.main(["--check"]) == 1
+
+
+class TestReasons:
+    DUMPS = f"{failures.DUMPS}\nprinted\n"
+    TEXT = failures.render(DUMPS)
+
+    @pytest.mark.parametrize("reason", failures.ROWS)
+    def test_a_row_has_a_message_without_placeholders_and_a_cure(self, reason: str) -> None:
+        message, cure = failures.ROWS[reason].cells()
+
+        assert message
+        assert cure
+        assert "{" not in message + cure
+
+    @pytest.mark.parametrize("fault", [pytest.param(fault, id=fault.what) for fault in FAULTS])
+    def test_the_reason_of_a_fault_that_is_tried_has_a_row(self, fault: Fault) -> None:
+        assert self.TEXT.count(f"| `{fault.reason}` |") == 1
+
+    def test_a_message_without_a_cure_needs_one_beside_it(self) -> None:
+        with pytest.raises(ValueError, match=r"write one in Row\.cure"):
+            failures.Row("it is broken").cells()
+
+    def test_what_was_printed_stays(self) -> None:
+        assert failures.dumps_of(self.TEXT) == self.DUMPS
+
+    def test_is_checked(self, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(cli, "FAILURES", tmp_path / "failures.md")
+        cli.FAILURES.write_text(self.DUMPS)
+
+        assert cli.main(["--check"]) == 1
+
+    def test_servers_that_are_printed_replace_those_before(self) -> None:
+        page = document(self.TEXT, [Description("A healthy server", "Name: files\n")])
+
+        assert page == self.TEXT.removesuffix(self.DUMPS) + (
+            "## A healthy server\n\n```\nName: files\n```\n"
+        )
