@@ -28,6 +28,7 @@ def test_the_commands_of(page: str, server: Server) -> None:
     words = {
         "-n kanister": f"-n {NAMESPACE}",
         "NAME": server.name,
+        "CLAIM": server.name,
         "PODNAME": info["podName"],
         "USER@HOST": f"nobody@{HOST}",
     }
