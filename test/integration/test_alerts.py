@@ -13,23 +13,17 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 import yaml
 
-from e2e.release import ROOT, program
+from e2e.monitored import MONITORING, groups, rules
+from e2e.release import program
 from integration import charts
 from integration.alertcases import CASES, Case
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-RULES: Final = ROOT / "manifests" / "monitoring" / "prometheus-rule.yaml"
 
-
-def groups() -> list[Any]:
-    found: list[Any] = yaml.safe_load(RULES.read_text())["spec"]["groups"]
-    return found
-
-
-def rules() -> dict[str, Any]:
-    return {rule["alert"]: rule for group in groups() for rule in group["rules"]}
+def by_name() -> dict[str, Any]:
+    return {rule["alert"]: rule for rule in rules()}
 
 
 def promtool(*arguments: str) -> None:
@@ -77,7 +71,7 @@ def test_an_alert_fires_when_its_time_is_over_and_not_before(tmp_path: Path, cas
         if case.stops is not None:
             looks.append(times_fired(case, case.stops, case.stops - case.fires))
 
-    check(tmp_path, rules()[case.alert], case, {"promql_expr_test": looks})
+    check(tmp_path, by_name()[case.alert], case, {"promql_expr_test": looks})
 
 
 @pytest.mark.parametrize(
@@ -85,7 +79,7 @@ def test_an_alert_fires_when_its_time_is_over_and_not_before(tmp_path: Path, cas
     [pytest.param(one, id=f"{one.alert}: {one.proves}") for one in CASES if one.fires is not None],
 )
 def test_an_alert_says_whom_it_is_about(tmp_path: Path, case: Case) -> None:
-    rule = rules()[case.alert]
+    rule = by_name()[case.alert]
     with_summary = {**rule, "annotations": {"summary": rule["annotations"]["summary"]}}
     expected = {
         "exp_labels": {**rule["labels"], **case.labels},
@@ -98,7 +92,7 @@ def test_an_alert_says_whom_it_is_about(tmp_path: Path, case: Case) -> None:
 
 @pytest.mark.parametrize("fires", [True, False], ids=["a case", "a near miss"])
 def test_every_alert_has(fires: bool) -> None:
-    assert {one.alert for one in CASES if (one.fires is not None) == fires} == set(rules())
+    assert {one.alert for one in CASES if (one.fires is not None) == fires} == set(by_name())
 
 
 def test_the_text_of_every_alert_is_a_template_that_prometheus_reads(tmp_path: Path) -> None:
@@ -121,9 +115,7 @@ def runbooks(objects: list[Any]) -> list[str]:
 
 
 def as_written(base: str) -> list[str]:
-    return [
-        rule["annotations"]["runbook_url"].replace(PLACEHOLDER, base) for rule in rules().values()
-    ]
+    return [rule["annotations"]["runbook_url"].replace(PLACEHOLDER, base) for rule in rules()]
 
 
 def test_a_value_of_the_chart_says_where_the_runbooks_are() -> None:
@@ -136,12 +128,11 @@ def test_a_value_of_the_chart_says_where_the_runbooks_are() -> None:
 
 def test_the_lines_for_a_kustomization_say_where_the_runbooks_are(tmp_path: Path) -> None:
     """The lines are those of the comment in manifests/monitoring/kustomization.yaml."""
-    folder = ROOT / "manifests" / "monitoring"
-    comment = (folder / "kustomization.yaml").read_text().partition("  configMapGenerator:")
+    comment = (MONITORING / "kustomization.yaml").read_text().partition("  configMapGenerator:")
     lines = re.findall(r"^# ? ? ?(.*)$", f"# {''.join(comment[1:])}", re.MULTILINE)
     own = "\n".join(lines[: lines.index("")])
     (base,) = re.findall(r"base=([^\]]+)", own)
-    relative = os.path.relpath(folder, tmp_path.resolve())
+    relative = os.path.relpath(MONITORING, tmp_path.resolve())
     (tmp_path / "kustomization.yaml").write_text(f"components: [{relative}]\n{own}\n")
 
     objects = charts.kustomize(tmp_path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 import yaml
 
 from controller.cache import reflector
+from e2e.monitored import METRIC, MONITORING, Expression, expressions, panels, rules
 from fakes.apiserver import FakeApiServer
 from fakes.clock import FakeClock
 from fakes.renderer import FakeRenderer
@@ -24,14 +24,11 @@ from reconcilers.repositoryserver import setup
 Object = dict[str, Any]
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
-MONITORING = MANIFESTS / "monitoring"
 FLAGS = ["--metrics-bind-address=0", "--health-probe-bind-address=0", "--leader-elect"]
 
 # How the text format names the series of a family, by its type.
 SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
 
-# Every metric of ours has more than one word, and so have functions.
-METRIC = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b(?!\s*\()")
 VALUES = re.compile(r'(controller|name)="([^"]+)"')
 
 #: Where the alerts are described.
@@ -51,30 +48,12 @@ def load(name: str, folder: Path = MONITORING) -> Object:
     return loaded
 
 
-def rules() -> list[Object]:
-    return [
-        rule for group in load("prometheus-rule.yaml")["spec"]["groups"] for rule in group["rules"]
-    ]
-
-
 def alert(name: str) -> Object:
     (found,) = [rule for rule in rules() if rule["alert"] == name]
     return found
 
 
-def panels() -> list[Object]:
-    found: list[Object] = json.loads((MONITORING / "dashboard.json").read_text())["panels"]
-    return found
-
-
-EXPRESSIONS = [
-    *(pytest.param(rule["expr"], id=rule["alert"]) for rule in rules()),
-    *(
-        pytest.param(target["expr"], id=f"{panel['title']} {target['refId']}")
-        for panel in panels()
-        for target in panel["targets"]
-    ),
-]
+EXPRESSIONS = [pytest.param(one, id=one.where) for one in expressions()]
 
 
 @pytest.fixture(scope="module")
@@ -100,15 +79,15 @@ def exported() -> set[str]:
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
-def test_every_metric_that_is_asked_for_is_exported(exported: set[str], expression: str) -> None:
-    asked = set(METRIC.findall(expression))
-
-    assert asked
-    assert asked <= exported | OF_THE_KUBELET
+def test_every_metric_that_is_asked_for_is_exported(
+    exported: set[str], expression: Expression
+) -> None:
+    assert expression.metrics
+    assert expression.metrics <= exported | OF_THE_KUBELET
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
-def test_controller_and_lease_are_asked_for_by_their_names(expression: str) -> None:
+def test_controller_and_lease_are_asked_for_by_their_names(expression: Expression) -> None:
     known = {
         ("controller", setup.NAME),
         ("name", setup.NAME),
@@ -117,7 +96,7 @@ def test_controller_and_lease_are_asked_for_by_their_names(expression: str) -> N
         ("name", actionset_options.parse_options([], {}).leader_election_id),
     }
 
-    assert set(VALUES.findall(expression)) <= known
+    assert set(VALUES.findall(expression.text)) <= known
 
 
 @pytest.mark.parametrize("rule", [pytest.param(rule, id=rule["alert"]) for rule in rules()])
@@ -189,7 +168,7 @@ def test_a_resource_without_a_change_is_not_cut_off() -> None:
 
 def test_a_dashboard_says_which_job_it_means() -> None:
     service = load("service.yaml", MANIFESTS / "controller")["metadata"]["name"]
-    jobs = {job for row in EXPRESSIONS for job in re.findall(r'job="([^"]+)"', str(row.values[0]))}
+    jobs = {job for one in expressions() for job in re.findall(r'job="([^"]+)"', one.text)}
 
     assert jobs == {service}
 
