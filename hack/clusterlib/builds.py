@@ -32,7 +32,8 @@ def missing(components: Components, programs: Iterable[str]) -> list[str]:
 
 def steps(components: Components, programs: Iterable[str]) -> int:
     """Return how many steps `build_missing` takes for these programs."""
-    return sum(map(len, _by_source(components, programs)))
+    packages, groups = _by_source(components, programs)
+    return len(packages) + len(groups)
 
 
 def _by_source(

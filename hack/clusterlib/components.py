@@ -107,8 +107,8 @@ class Components:
 
     def has(self, program: str) -> bool:
         """Return whether there is such a program."""
-        sources = (*self.groups.values(), *self.unpacked.values())
-        return any(program in source.programs for source in sources)
+        built = any(program in group.programs for group in self.groups.values())
+        return built or self.package_of(program) is not None
 
     def program(self, name: str) -> Path:
         """Return where a program is, or will be once it is built or unpacked."""

@@ -40,6 +40,10 @@ exec {_WORK}/prometheus --config.file={_CONFIG}/prometheus.yaml \
 _RECEIVE: Final = (
     f"cat > {_WORK}/received && chmod +x {_WORK}/received && mv {_WORK}/received {_WORK}/prometheus"
 )
+_CONNECT: Final = """
+import socket, sys
+socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=2)
+"""
 # Prints one answer a path. What is wrong with an expression is in the body of a 400.
 _ASK: Final = """
 import json, sys, urllib.error, urllib.request
@@ -104,6 +108,14 @@ class Prometheus:
         """Return the alerts that fire."""
         (data,) = self._ask(["/api/v1/alerts"])
         return [alert for alert in data["alerts"] if alert["state"] == "firing"]
+
+    def reaches(self, address: str, port: int) -> bool:
+        """Return whether a connection is made from its pod."""
+        ran = self.cluster.kubectl.attempt(
+            *("exec", f"--namespace={CLIENTS}", POD),
+            *("--", "python3", "-c", _CONNECT, address, str(port)),
+        )
+        return ran.code == 0
 
     def _ask(self, paths: list[str]) -> list[Any]:
         printed = self.cluster.kubectl.run(

@@ -13,6 +13,7 @@ from e2e.monitored import expressions
 from e2e.prometheus import Prometheus
 from e2e.server import Server
 from e2e.waiting import wait_for
+from reconcilers.repositoryserver import api
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,11 +33,16 @@ WRONG_HERE: Final = "RepositoryServerNotAvailable"
 
 @pytest.fixture(scope="module")
 def works(
-    cluster: Cluster, node: Node, witness: Witness, controller: Controller
+    cluster: Cluster,
+    node: Node,
+    witness: Witness,
+    controller: Controller,  # noqa: ARG001 - it makes the server
 ) -> Iterator[Server]:
     """Give a server that clients can connect to."""
-    assert controller
     made = Server(cluster, node, witness, "monitored")
+    # The pod of Prometheus is none of those that may connect.
+    here = {"matchLabels": {"kubernetes.io/metadata.name": CLIENTS}}
+    made.resource["spec"]["server"]["metrics"] = {"from": [{"namespaceSelector": here}]}
     node.make_volume(made.name, measured=True)
     made.make_repository()
     made.create()
@@ -46,10 +52,12 @@ def works(
 
 @pytest.fixture(scope="module")
 def fails(
-    cluster: Cluster, node: Node, witness: Witness, controller: Controller
+    cluster: Cluster,
+    node: Node,
+    witness: Witness,
+    controller: Controller,  # noqa: ARG001 - it makes the server
 ) -> Iterator[Server]:
     """Give a server whose password is nowhere."""
-    assert controller
     made = Server(cluster, node, witness, "monitored-in-vain")
     made.withheld = {"password"}
     made.create()
@@ -79,11 +87,12 @@ def backed_up(
 
 @pytest.fixture(scope="module")
 def prometheus(
-    cluster: Cluster, works: Server, fails: Server, backed_up: None
+    cluster: Cluster,
+    works: Server,
+    fails: Server,  # noqa: ARG001 - of which it tells
+    backed_up: None,  # noqa: ARG001 - as of this
 ) -> Iterator[Prometheus]:
     """Give a Prometheus that has read for a while; the servers come up meanwhile."""
-    assert fails
-    assert backed_up is None
     made = Prometheus(cluster)
     made.start()
     works.wait_ready()
@@ -107,6 +116,17 @@ def test_both_replicas_are_read_of(prometheus: Prometheus, job: str) -> None:
         lambda: value(prometheus, f'count(up{{job="{job}"}} == 1)'),
         lambda count: count == 2,
     )
+
+
+def test_kopias_own_metrics_are_read_of_the_server_that_has_them(
+    prometheus: Prometheus, works: Server
+) -> None:
+    of_server = f'{{namespace="{NAMESPACE}", name="{works.name}"}}'
+
+    wait_for("Kopia to be read", lambda: value(prometheus, f"up{of_server}"), lambda up: up == 1)
+
+    assert value(prometheus, f"sum(kopia_blob_errors_total{of_server})") is not None
+    assert not prometheus.reaches(works.pod()["status"]["podIP"], api.PORT)
 
 
 def test_every_metric_that_is_asked_for_is_there(prometheus: Prometheus) -> None:

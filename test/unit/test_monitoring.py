@@ -11,6 +11,7 @@ import yaml
 
 from controller.cache import reflector
 from e2e.monitored import METRIC, MONITORING, Expression, expressions, panels, rules
+from fakes import children
 from fakes.apiserver import FakeApiServer
 from fakes.clock import FakeClock
 from fakes.renderer import FakeRenderer
@@ -20,6 +21,7 @@ from reconcilers.actionset import options as actionset_options
 from reconcilers.actionset import setup as actionset_setup
 from reconcilers.options import parse_options
 from reconcilers.repositoryserver import setup
+from reconcilers.repositoryserver.children import pod
 
 Object = dict[str, Any]
 
@@ -143,6 +145,19 @@ def test_a_monitor_finds_the_service_and_its_port(folder: str) -> None:
     assert [endpoint["port"] for endpoint in monitor["endpoints"]] == [
         port["name"] for port in service["spec"]["ports"]
     ]
+
+
+def test_a_monitor_finds_the_pods_of_a_server_and_the_port_of_its_metrics() -> None:
+    with_metrics = children.server({"spec": {"server": {"metrics": {}}}})
+    made = pod.template(with_metrics, children.inputs(), children.DIGEST)
+    monitor = load("pod-monitor.yaml")["spec"]
+
+    selector, labels = monitor["selector"], made["metadata"]["labels"]
+    assert selector["matchLabels"].items() <= labels.items()
+    assert {one["key"] for one in selector["matchExpressions"]} <= set(labels)
+    (container,) = made["spec"]["containers"]
+    ports = {port["name"] for port in container["ports"]}
+    assert {endpoint["port"] for endpoint in monitor["podMetricsEndpoints"]} <= ports
 
 
 @pytest.mark.parametrize("panel", [pytest.param(panel, id=panel["title"]) for panel in panels()])
