@@ -10,17 +10,23 @@ from urllib.parse import urlencode
 import yaml
 from attrs import frozen
 
-from e2e.cluster import CLIENTS, NAMESPACE, Cluster
+from controller.resource import Resource
+from e2e import discovery
+from e2e.cluster import CLIENTS, NAMESPACE, NODES, Cluster
+from e2e.discovery import Seen
 from e2e.kubectl import TIMEOUT_SECONDS
 from e2e.monitored import groups, monitors
 from e2e.release import program
 from e2e.scrape import scrape_configs
 from e2e.waiting import wait_for
+from reconcilers import resources
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from controller.resource import Object
+
+ENDPOINTS: Final = Resource("", "v1", "endpoints", "Endpoints")
 
 POD: Final = "prometheus"
 #: Of what has no namespace.
@@ -68,9 +74,10 @@ class Prometheus:
     cluster: Cluster
 
     def start(self) -> None:
-        """Start it, with the right to find what it reads and to read the kubelets."""
+        """Start it, to read what there is now, and give it the right to read the kubelets."""
         self.remove()
-        self.cluster.kubectl.apply([*self._rights(), self._config()])
+        files = configuration(self._seen(), self._kubelets())
+        self.cluster.kubectl.apply([*_rights(), _config_map(files)])
         self.cluster.kubectl.create([self._pod()])
         self.cluster.kubectl.wait(CLIENTS, f"pod/{POD}", "jsonpath={.status.phase}=Running")
         with open(program("prometheus"), "rb") as file:  # noqa: PTH123 - for a process
@@ -134,6 +141,22 @@ class Prometheus:
         )
         return ran.code == 0
 
+    def _seen(self) -> Seen:
+        def listed(resource: Resource) -> list[Object]:
+            items: list[Object] = self.cluster.client.list(resource, NAMESPACE)["items"]
+            return items
+
+        return Seen(listed(resources.SERVICES), listed(ENDPOINTS), listed(resources.PODS))
+
+    def _kubelets(self) -> list[str]:
+        """Return the addresses of the kubelets."""
+        return [
+            f"{address['address']}:{node['status']['daemonEndpoints']['kubeletEndpoint']['Port']}"
+            for node in self.cluster.client.list(NODES, "")["items"]
+            for address in node["status"]["addresses"]
+            if address["type"] == "InternalIP"
+        ]
+
     def _pod(self) -> Object:
         return {
             "apiVersion": "v1",
@@ -162,62 +185,69 @@ class Prometheus:
             },
         }
 
-    def _config(self) -> Object:
-        every_second = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-        scraped = [one for monitor in monitors(NAMESPACE) for one in scrape_configs(monitor)]
-        content = {
-            "global": every_second,
-            "rule_files": [f"{_CONFIG}/rules.yaml"],
-            "scrape_configs": [*scraped, _of_kubelets()],
-        }
-        at_once = [
-            {**group, "rules": [{**rule, "for": "0s"} for rule in group["rules"]]}
-            for group in groups()
-        ]
-        return {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": POD, "namespace": CLIENTS},
-            "data": {
-                "prometheus.yaml": yaml.safe_dump(content),
-                "rules.yaml": yaml.safe_dump({"groups": at_once}),
-            },
-        }
 
-    def _rights(self) -> list[Object]:
-        read = ["get", "list", "watch"]
-        found = {"apiGroups": [""], "resources": ["pods", "services", "endpoints"], "verbs": read}
-        nodes = {"apiGroups": [""], "resources": ["nodes", "nodes/metrics"], "verbs": read}
-        account: Object = {
-            "apiVersion": "v1",
-            "kind": "ServiceAccount",
-            "metadata": {"name": POD, "namespace": CLIENTS},
-        }
-        in_namespace = {"name": POD, "namespace": NAMESPACE}
-        return [
-            account,
-            _role("Role", in_namespace, found),
-            _binding("Role", in_namespace),
-            _role("ClusterRole", {"name": CLUSTER_WIDE}, nodes),
-            _binding("ClusterRole", {"name": CLUSTER_WIDE}),
-        ]
+def configuration(seen: Seen, kubelets: list[str]) -> dict[str, str]:
+    """Return the files of its configuration by name: it reads and judges every second.
 
-
-def _role(kind: str, metadata: Object, rule: Object) -> Object:
-    return {"apiVersion": f"{_RBAC}/v1", "kind": kind, "metadata": metadata, "rules": [rule]}
-
-
-def _binding(role: str, metadata: Object) -> Object:
+    Args:
+        seen: What the monitors select from.
+        kubelets: The addresses of the kubelets.
+    """
+    scraped = [
+        discovery.static(config, seen)
+        for monitor in monitors(NAMESPACE)
+        for config in scrape_configs(monitor)
+    ]
+    content = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": [f"{_CONFIG}/rules.yaml"],
+        "scrape_configs": [*scraped, _of_kubelets(kubelets)],
+    }
+    at_once = [
+        {**group, "rules": [{**rule, "for": "0s"} for rule in group["rules"]]} for group in groups()
+    ]
     return {
-        "apiVersion": f"{_RBAC}/v1",
-        "kind": f"{role}Binding",
-        "metadata": metadata,
-        "roleRef": {"apiGroup": _RBAC, "kind": role, "name": metadata["name"]},
-        "subjects": [{"kind": "ServiceAccount", "name": POD, "namespace": CLIENTS}],
+        "prometheus.yaml": yaml.safe_dump(content),
+        "rules.yaml": yaml.safe_dump({"groups": at_once}),
     }
 
 
-def _of_kubelets() -> Object:
+def _rights() -> list[Object]:
+    """Return the right to read the kubelets."""
+    metadata = {"name": CLUSTER_WIDE}
+    rule = {"apiGroups": [""], "resources": ["nodes/metrics"], "verbs": ["get"]}
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {"name": POD, "namespace": CLIENTS},
+        },
+        {
+            "apiVersion": f"{_RBAC}/v1",
+            "kind": "ClusterRole",
+            "metadata": metadata,
+            "rules": [rule],
+        },
+        {
+            "apiVersion": f"{_RBAC}/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": metadata,
+            "roleRef": {"apiGroup": _RBAC, "kind": "ClusterRole", "name": CLUSTER_WIDE},
+            "subjects": [{"kind": "ServiceAccount", "name": POD, "namespace": CLIENTS}],
+        },
+    ]
+
+
+def _config_map(files: dict[str, str]) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": POD, "namespace": CLIENTS},
+        "data": files,
+    }
+
+
+def _of_kubelets(addresses: list[str]) -> Object:
     """Return how kube-prometheus reads the kubelets: with the labels that they give themselves."""
     return {
         "job_name": KUBELET,
@@ -225,5 +255,5 @@ def _of_kubelets() -> Object:
         "honor_labels": True,
         "authorization": {"credentials_file": _TOKEN},
         "tls_config": {"insecure_skip_verify": True},
-        "kubernetes_sd_configs": [{"role": "node"}],
+        "static_configs": [{"targets": addresses}],
     }

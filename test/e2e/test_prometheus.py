@@ -92,10 +92,10 @@ def prometheus(
     fails: Server,  # noqa: ARG001 - of which it tells
     backed_up: None,  # noqa: ARG001 - as of this
 ) -> Iterator[Prometheus]:
-    """Give a Prometheus that has read for a while; the servers come up meanwhile."""
+    """Give a Prometheus, which reads what is there when it starts."""
+    works.wait_ready()
     made = Prometheus(cluster)
     made.start()
-    works.wait_ready()
     yield made
     made.remove()
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 import yaml
 
+from e2e import prometheus
+from e2e.discovery import Seen
 from e2e.monitored import MONITORING, groups, rules
 from e2e.release import program
 from integration import charts
@@ -99,6 +101,15 @@ def test_the_text_of_every_alert_is_a_template_that_prometheus_reads(tmp_path: P
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": groups()}))
 
     promtool("check", "rules", str(tmp_path / "rules.yaml"))
+
+
+def test_prometheus_understands_what_is_made_of_the_monitors(tmp_path: Path) -> None:
+    file = tmp_path / "prometheus.yaml"
+    nothing = Seen(services=[], endpoints=[], pods=[])
+    files = prometheus.configuration(nothing, ["127.0.0.1:10250"])
+    file.write_text(files["prometheus.yaml"])
+
+    promtool("check", "config", "--syntax-only", str(file))
 
 
 #: What stands in the manifests for the place of a copy of docs/.
