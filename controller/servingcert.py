@@ -77,7 +77,7 @@ class ServingCertificate:
 
     def _marks(self) -> list[tuple[int, ...]]:
         """Return what tells the files from others of the same names; less for a missing one."""
-        marks = []
+        marks: list[tuple[int, ...]] = []
         for file in self._files:
             try:
                 stat = file.stat()
