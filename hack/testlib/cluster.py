@@ -33,8 +33,11 @@ NAME_PATTERN = re.compile(r"test-(?:e2e|e2e-local|integration|outages|controller
 
 # What integration tests run beside kube-apiserver and etcd: the controllers of Kubernetes, nodes of
 # which nothing runs, a server of Kopia's, which some of them have a client talk to, Helm, and what
-# tests alerts.
-PROGRAMS = ("kube-controller-manager", "kube-scheduler", "kwok", "kopia", "helm", "promtool")
+# tests alerts and the dashboard.
+PROGRAMS = (
+    *("kube-controller-manager", "kube-scheduler", "kwok"),
+    *("kopia", "helm", "promtool", "dashboard-check"),
+)
 
 # States of a process as proc(5) has them: a zombie, and one that is going.
 ENDED = frozenset("ZX")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from controller.resource import Object
 
 MONITORING: Final = Path(__file__).parents[2] / "manifests" / "monitoring"
+DASHBOARD: Final = MONITORING / "dashboard.json"
 
 #: Every metric of ours has more than one word, and so have functions.
 METRIC: Final = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b(?!\s*\()")
@@ -52,9 +53,9 @@ def rules() -> list[Object]:
 
 
 def panels() -> list[Object]:
-    """Return the panels of the dashboard."""
-    found: list[Object] = json.loads((MONITORING / "dashboard.json").read_text())["panels"]
-    return found
+    """Return the panels of the dashboard, but for the headings of its rows."""
+    found: list[Object] = json.loads(DASHBOARD.read_text())["panels"]
+    return [panel for panel in found if panel["type"] != "row"]
 
 
 def monitors(namespace: str) -> list[Object]:
