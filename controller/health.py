@@ -18,6 +18,8 @@ from urllib.parse import parse_qs, urlsplit
 import structlog
 from prometheus_client.exposition import MetricsHandler
 
+from controller.servingcert import ServingCertificate
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
@@ -55,7 +57,13 @@ def ping() -> None:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, address: str, handler: type[BaseHTTPRequestHandler]) -> None:
+    def __init__(
+        self,
+        address: str,
+        handler: type[BaseHTTPRequestHandler],
+        certificate: ServingCertificate | None,
+    ) -> None:
+        self._certificate = certificate
         host, _, port = address.rpartition(":")
         host = host.strip("[]")
         if ":" in host or (not host and socket.has_dualstack_ipv6()):
@@ -70,6 +78,24 @@ class _Server(ThreadingHTTPServer):
         TCPServer.server_bind(self)
         self.server_port = self.server_address[1]
 
+    def get_request(self) -> tuple[socket.socket, object]:
+        """Return the next connection. Its handshake, for which a client may take long, is not yet.
+
+        The thread that handles the request makes it, as the first read.
+        """
+        connection, client = super().get_request()
+        if self._certificate is None:
+            return connection, client
+        try:
+            context = self._certificate.context()
+            return (
+                context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False),
+                client,
+            )
+        except OSError:
+            connection.close()
+            raise
+
     def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - socketserver's signature
         """Log the error that ended a request. The inherited method prints a traceback."""
         if not isinstance(sys.exc_info()[1], OSError):
@@ -83,16 +109,23 @@ class _HttpRunnable:
         name: See the attribute.
         address: `host:port` or `:port`; `DISABLED` for none.
         handler: Answers the requests.
+        certificate: What it serves with; None for plain HTTP.
 
     Raises:
         OSError: The port is taken or not allowed.
     """
 
-    def __init__(self, name: str, address: str, handler: type[BaseHTTPRequestHandler]) -> None:
+    def __init__(
+        self,
+        name: str,
+        address: str,
+        handler: type[BaseHTTPRequestHandler],
+        certificate: ServingCertificate | None = None,
+    ) -> None:
         #: Its name in logs and errors.
         self.name = name
         # Opened here and not in `run`, so that a port that is taken fails the start.
-        self._server = None if address == DISABLED else _Server(address, handler)
+        self._server = None if address == DISABLED else _Server(address, handler, certificate)
 
     @property
     def port(self) -> int:
@@ -124,17 +157,21 @@ class MetricsServer(_HttpRunnable):
     Args:
         address: `host:port` or `:port`; `DISABLED` for none.
         registry: Holds the metrics.
+        cert_path: A folder with `tls.crt` and `tls.key`, to serve with TLS 1.2 or later. They are
+            read again when they change. Default: none, plain HTTP.
 
     Raises:
-        OSError: The port is taken or not allowed.
+        OSError: The port is taken or not allowed, or (`CertificateUnusable`) there is no
+            certificate.
     """
 
-    def __init__(self, address: str, registry: CollectorRegistry) -> None:
+    def __init__(self, address: str, registry: CollectorRegistry, *, cert_path: str = "") -> None:
         class Handler(_MetricsHandler):
             pass
 
         Handler.registry = registry
-        super().__init__("metrics", address, Handler)
+        certificate = ServingCertificate(cert_path) if cert_path else None
+        super().__init__("metrics", address, Handler, certificate)
 
 
 class HealthServer(_HttpRunnable):

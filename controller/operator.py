@@ -65,13 +65,15 @@ class Operator:
         clock: The time. Default: the system's.
         lease: The Lease for which its replicas compete. Default: None, there is one replica.
         metrics_address: Where to serve `/metrics`: `host:port` or `:port`. Default: nowhere.
+        metrics_cert_path: A folder with `tls.crt` and `tls.key` to serve `/metrics` with, as
+            `MetricsServer`. Default: none, plain HTTP.
         health_address: Where to serve `/healthz` and `/readyz`. Default: nowhere.
         resync_period: Seconds between two resyncs of an informer, plus or minus a tenth. Default:
             10 h.
         executor: Runs commands in pods. Default: exec requests.
 
     Raises:
-        OSError: A port is taken or not allowed.
+        OSError: A port is taken or not allowed, or there is no certificate for the metrics.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Operator:
         clock: Clock | None = None,
         lease: LeaseTerms | None = None,
         metrics_address: str = DISABLED,
+        metrics_cert_path: str = "",
         health_address: str = DISABLED,
         resync_period: float = RESYNC_PERIOD,
         executor: CommandExecutor | None = None,
@@ -142,7 +145,10 @@ class Operator:
             HealthServer(health_address, healthz=manager.healthz, readyz=manager.readyz),
             Group.SERVERS,
         )
-        self.add(MetricsServer(metrics_address, self.registry), Group.SERVERS)
+        self.add(
+            MetricsServer(metrics_address, self.registry, cert_path=metrics_cert_path),
+            Group.SERVERS,
+        )
 
     def informer(
         self,

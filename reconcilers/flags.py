@@ -30,6 +30,8 @@ class ProcessOptions:
         log_level: debug, info, warning or error.
         log_format: json, console, or auto for console on a terminal and json elsewhere.
         metrics_bind_address: Where Prometheus scrapes; `0` switches it off.
+        metrics_cert_path: Folder with `tls.crt` and `tls.key` to serve the metrics with; empty for
+            plain HTTP.
         health_probe_bind_address: Where the kubelet probes; `0` switches it off.
         leader_elect: Whether to work only while holding a lease, so that several replicas can run.
         leader_election_id: Name of the Lease.
@@ -45,6 +47,7 @@ class ProcessOptions:
     log_level: str
     log_format: str
     metrics_bind_address: str
+    metrics_cert_path: str
     health_probe_bind_address: str
     leader_elect: bool
     leader_election_id: str
@@ -149,6 +152,7 @@ class FlagParser(argparse.ArgumentParser):
         self.flag("log-level", "info", "from debug to error", choices=_LOG_LEVELS)
         self.flag("log-format", "auto", "json, console, auto", choices=log.FORMATS)
         self.flag("metrics-bind-address", ":8080", "for /metrics; 0: off", address, "ADDR")
+        self.flag("metrics-cert-path", "", "with tls.crt, tls.key: /metrics by TLS", str, "DIR")
         self.flag("health-probe-bind-address", ":8081", "for the probes; 0: off", address, "ADDR")
         self.flag(
             "leader-elect",

@@ -109,6 +109,7 @@ def build(
             options.lease_terms_for(namespaces, own_namespace) if options.leader_elect else None
         ),
         metrics_address=options.metrics_bind_address,
+        metrics_cert_path=options.metrics_cert_path,
         health_address=options.health_probe_bind_address,
         **seams,
     )

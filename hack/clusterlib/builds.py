@@ -1,4 +1,4 @@
-"""Builds Go programs once into the cache."""
+"""Builds Go programs, and unpacks those of Debian, once into the cache."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clusterlib import locks, paths
+from clusterlib import debian, locks, paths
 from clusterlib.errors import ClusterError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from clusterlib.components import Components, GoGroup
+    from clusterlib.components import Components, GoGroup, UnpackedPackage
     from clusterlib.progress import Progress
 
 # Go asks for a module once, and a new machine fetches a thousand; what has come is kept.
@@ -32,11 +32,31 @@ def missing(components: Components, programs: Iterable[str]) -> list[str]:
 
 def steps(components: Components, programs: Iterable[str]) -> int:
     """Return how many steps `build_missing` takes for these programs."""
-    return len({components.group_of(name).name for name in missing(components, programs)})
+    packages, groups = _by_source(components, programs)
+    return len(packages) + len(groups)
+
+
+def _by_source(
+    components: Components, programs: Iterable[str]
+) -> tuple[dict[str, UnpackedPackage], dict[str, list[str]]]:
+    """Return what the missing programs come from.
+
+    Returns:
+        Debian packages by name; programs by the group of Go that they are built with.
+    """
+    packages: dict[str, UnpackedPackage] = {}
+    groups: dict[str, list[str]] = {}
+    for name in missing(components, programs):
+        package = components.package_of(name)
+        if package is not None:
+            packages[package.name] = package
+        else:
+            groups.setdefault(components.group_of(name).name, []).append(name)
+    return packages, groups
 
 
 def build_missing(components: Components, programs: Iterable[str], progress: Progress) -> None:
-    """Build what the cache does not hold, one step for each group of programs.
+    """Build or unpack what the cache does not hold, one step for each group or package.
 
     One run of Go builds all of a group: while it links one of them, it compiles for the others.
 
@@ -44,11 +64,12 @@ def build_missing(components: Components, programs: Iterable[str], progress: Pro
     appears in the cache whole or not at all.
 
     Raises:
-        ClusterError: Go is missing or a build failed.
+        ClusterError: Go is missing, a build failed, or a package could not be fetched.
     """
-    groups: dict[str, list[str]] = {}
-    for name in missing(components, programs):
-        groups.setdefault(components.group_of(name).name, []).append(name)
+    packages, groups = _by_source(components, programs)
+    for package in packages.values():
+        with progress.step(f"unpacking {package.name}"):
+            debian.unpack_once(package.name, package.directory)
     for names in groups.values():
         group = components.group_of(names[0])
         log = paths.cache() / "logs" / f"build-{group.name}.log"

@@ -58,15 +58,35 @@ class GoGroup:
 
 
 @dataclass(frozen=True)
+class UnpackedPackage:
+    """Programs of a Debian package that is unpacked into the cache.
+
+    Attributes:
+        name: the package's.
+        programs: the path in the package for each program.
+    """
+
+    name: str
+    programs: dict[str, str]
+
+    @property
+    def directory(self) -> Path:
+        """Where it is, or will be, unpacked."""
+        return paths.cache() / "unpacked" / self.name
+
+
+@dataclass(frozen=True)
 class Components:
     """All of hack/components.toml.
 
     Attributes:
         groups: the Go groups by name.
-        debian: the Debian packages by what needs them.
+        unpacked: the Debian packages that are unpacked, by name.
+        debian: the Debian packages that are installed, by what needs them.
     """
 
     groups: dict[str, GoGroup]
+    unpacked: dict[str, UnpackedPackage]
     debian: dict[str, list[str]]
 
     def group_of(self, program: str) -> GoGroup:
@@ -80,12 +100,21 @@ class Components:
                 return group
         raise KeyError(program)
 
+    def package_of(self, program: str) -> UnpackedPackage | None:
+        """Return the package that a program is unpacked from, None for one of Go."""
+        found = (one for one in self.unpacked.values() if program in one.programs)
+        return next(found, None)
+
     def has(self, program: str) -> bool:
-        """Tell whether there is such a program."""
-        return any(program in group.programs for group in self.groups.values())
+        """Return whether there is such a program."""
+        built = any(program in group.programs for group in self.groups.values())
+        return built or self.package_of(program) is not None
 
     def program(self, name: str) -> Path:
-        """Return where a program is, or will be once it is built."""
+        """Return where a program is, or will be once it is built or unpacked."""
+        package = self.package_of(name)
+        if package is not None:
+            return package.directory / package.programs[name]
         return self.group_of(name).directory / name
 
 
@@ -93,7 +122,11 @@ def load(path: Path = paths.COMPONENTS) -> Components:
     """Read the components file."""
     document = tomllib.loads(path.read_text())
     groups = {name: _group(name, entry) for name, entry in document["go"].items()}
-    return Components(groups=groups, debian=document["debian"])
+    unpacked = {
+        name: UnpackedPackage(name, entry["programs"])
+        for name, entry in document["unpacked"].items()
+    }
+    return Components(groups=groups, unpacked=unpacked, debian=document["debian"])
 
 
 def _group(name: str, entry: dict[str, Any]) -> GoGroup:

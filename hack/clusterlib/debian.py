@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clusterlib import locks, paths
 from clusterlib.errors import ClusterError
-from clusterlib.processes import run
+from clusterlib.processes import run, succeeds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from clusterlib.progress import Progress
 
@@ -52,18 +53,36 @@ def install_missing(packages: Iterable[str], progress: Progress) -> None:
             raise ClusterError(f"apt-get could not install: {words}", log)
 
 
-def unpack(package: str, scratch: Path) -> None:
-    """Fetch a package and unpack it into the directory `unpacked`, without installing it.
+def unpack_once(package: str, directory: Path) -> None:
+    """Unpack a package into a directory, without installing it, unless the directory is there.
+
+    Safe to run concurrently: the directory appears whole or not at all.
 
     Raises:
         ClusterError: it could not be fetched.
     """
+    with locks.exclusive(paths.cache() / "locks" / f"unpack-{package}"):
+        if directory.exists():
+            return
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=directory.parent) as scratch:
+            archive = _fetch(package, Path(scratch))
+            unpacked = Path(scratch) / "unpacked"
+            run(["dpkg-deb", "-x", str(archive), str(unpacked)], what=f"unpacking {package}")
+            unpacked.rename(directory)
+
+
+def _fetch(package: str, scratch: Path) -> Path:
+    """Fetch a package; once more with new lists, as they may name a version that has gone."""
     # apt drops its rights for the download and needs to write here.
     scratch.chmod(0o777)
     fetch = ["sh", "-c", 'cd "$1" && apt-get download -q "$2"', "sh", str(scratch), package]
-    run(fetch, what=f"fetching the Debian package {package}; try `apt-get update`")
+    if not succeeds(fetch):
+        if os.geteuid() == 0:
+            run(["apt-get", "update", "-q"], what=f"looking for the Debian package {package}")
+        run(fetch, what=f"fetching the Debian package {package}; try `apt-get update`")
     (archive,) = scratch.glob("*.deb")
-    run(["dpkg-deb", "-x", str(archive), str(scratch / "unpacked")], what=f"unpacking {package}")
+    return archive
 
 
 def _apt_get(arguments: list[str], output: int) -> int:

@@ -308,13 +308,8 @@ def _bootstrap(image: Image, target: Path, log: Path) -> None:
 def _busybox() -> Path:
     """Return a static busybox; the package is unpacked only, as it would replace another one."""
     directory = paths.cache() / "busybox"
-    program = directory / "bin" / "busybox"
-    if not program.exists():
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=directory.parent) as scratch:
-            debian.unpack("busybox-static", Path(scratch))
-            Path(scratch).joinpath("unpacked").rename(directory)
-    return program
+    debian.unpack_once("busybox-static", directory)
+    return directory / "bin" / "busybox"
 
 
 def buildah_in(storage: Path) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from reconcilers.kopia.storage import filestore, paths
 from reconcilers.pods import allowed, overrides, strategicmerge
-from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver import api, peers
 from reconcilers.repositoryserver.children import pod
 from reconcilers.repositoryserver.inputs import permissions
 from reconcilers.repositoryserver.publish import profileuser
@@ -180,6 +180,19 @@ MEANINGS = {
     "spec.server.networkPolicy.namespaceSelector": Meaning(
         "one more peer of the NetworkPolicy, together with `podSelector`",
         "the pods of `podSelector` in this namespace; without that, " + _NAMESPACE_ONLY,
+    ),
+    "spec.server.metrics.port": Meaning(
+        "`--metrics-listen-addr` of Kopia, and the container's port `metrics`, by which the "
+        "PodMonitor finds it",
+        f"{peers.DEFAULT_METRICS_PORT}",
+    ),
+    "spec.server.metrics.from[].podSelector": _NO_RESTRICTION,
+    "spec.server.metrics.from[].namespaceSelector": Meaning(
+        _NO_RESTRICTION.becomes, "pods of this namespace, or the ipBlock"
+    ),
+    "spec.server.metrics.from[].ipBlock.cidr": Meaning("a peer of the NetworkPolicy"),
+    "spec.server.metrics.from[].ipBlock.except": Meaning(
+        _NO_RESTRICTION.becomes, "all of `cidr` may connect"
     ),
     "spec.server.runAsUser": Meaning(
         "`runAsUser` and `runAsGroup` of the pod's security context; `fsGroup` is not set then",

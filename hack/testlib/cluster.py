@@ -32,8 +32,12 @@ NAME = "test-e2e-{pid}"
 NAME_PATTERN = re.compile(r"test-(?:e2e|e2e-local|integration|outages|controllers)-(\d+)")
 
 # What integration tests run beside kube-apiserver and etcd: the controllers of Kubernetes, nodes of
-# which nothing runs, a server of Kopia's, which some of them have a client talk to, and Helm.
-PROGRAMS = ("kube-controller-manager", "kube-scheduler", "kwok", "kopia", "helm")
+# which nothing runs, a server of Kopia's, which some of them have a client talk to, Helm, and what
+# tests alerts and the dashboard.
+PROGRAMS = (
+    *("kube-controller-manager", "kube-scheduler", "kwok"),
+    *("kopia", "helm", "promtool", "dashboard-check"),
+)
 
 # States of a process as proc(5) has them: a zombie, and one that is going.
 ENDED = frozenset("ZX")
@@ -99,7 +103,7 @@ def _made_for_tests(
     _take_down_orphans(foreground)
     state, known = State(NAME.format(pid=os.getpid())), components.load()
     _run(["stores", "build"], given, foreground)
-    _run(["cluster", "build", "helm"], given, foreground)
+    _run(["cluster", "build", "helm", "prometheus"], given, foreground)
     try:
         _run(["cluster", "up", "--audit", "--name", state.name], given, foreground)
         _run(["images", "load", "--name", state.name], given, foreground)

@@ -112,6 +112,7 @@ def make_operator(
         namespaces=[namespace],
         lease=options.lease_terms(namespace) if options.leader_elect else None,
         metrics_address=options.metrics_bind_address,
+        metrics_cert_path=options.metrics_cert_path,
         health_address=options.health_probe_bind_address,
         **seams,
     )

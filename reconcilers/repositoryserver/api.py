@@ -13,6 +13,7 @@ from attrs import field, frozen
 
 from controller.resource import Resource
 from reconcilers.errors import InvalidInput
+from reconcilers.repositoryserver.peers import KopiaMetrics, metrics_of, peers_of_policy
 from reconcilers.secrets.data import SecretRef
 
 if TYPE_CHECKING:
@@ -169,6 +170,7 @@ class RepositoryServer:
         fs_group: Group that the files of a volume are given to, `NO_FS_GROUP` for none; None for
             the default.
         peers: NetworkPolicy peers that may connect besides the namespace's own pods.
+        metrics: Kopia's own metrics; None for none.
         read_only: Whether the repository is opened without the right to write.
         point_in_time: The time (UTC) as of which the repository is shown; None for the present.
         service_account_name: Service account of the pod; empty for the namespace's default.
@@ -202,6 +204,7 @@ class RepositoryServer:
     run_as_user: int | None = None
     fs_group: int | None = None
     peers: tuple[Mapping[str, Any], ...] = ()
+    metrics: KopiaMetrics | None = None
     read_only: bool = False
     point_in_time: datetime | None = None
     service_account_name: str = ""
@@ -311,7 +314,8 @@ def parse(obj: Mapping[str, Any]) -> RepositoryServer:
         accesses=tuple(accesses()),
         run_as_user=server.get("runAsUser"),
         fs_group=server.get("fsGroup"),
-        peers=tuple(_peers(server.get("networkPolicy") or {})),
+        peers=peers_of_policy(server.get("networkPolicy") or {}),
+        metrics=metrics_of(server.get("metrics")),
         # Kopia cannot write to what is past.
         read_only=bool(repository.get("readOnly")) or point_in_time is not None,
         point_in_time=point_in_time,
@@ -431,25 +435,3 @@ def _pod_settings(server: Mapping[str, Any]) -> PodSettings:
         annotations=server.get("podAnnotations", {}),
         override=server.get("podOverride", {}),
     )
-
-
-def _peers(policy: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    peers = list(policy.get("from") or [])
-    # An empty selector selects everything; only one left out selects nothing.
-    selectors = {
-        key: policy[key]
-        for key in ("namespaceSelector", "podSelector")
-        if policy.get(key) is not None
-    }
-    if selectors:
-        peers.append(selectors)
-    # The API server drops what is empty below a selector; it would differ from it for ever.
-    return [{kind: _without_empty(part) for kind, part in peer.items()} for peer in peers]
-
-
-def _without_empty(node: Any) -> Any:  # noqa: ANN401 - any JSON value
-    if isinstance(node, list):
-        return [_without_empty(item) for item in node]
-    if isinstance(node, dict):
-        return {key: _without_empty(value) for key, value in node.items() if value not in ({}, [])}
-    return node

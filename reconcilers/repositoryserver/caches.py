@@ -63,8 +63,8 @@ class Caches(Generic[CacheT_co]):
     Args:
         servers: RepositoryServers, indexed by the Secrets and the account that they name, by the
             label of their children, and by what the names of their ReplicaSets begin with.
-        replica_sets: ReplicaSets without the specification of their pods, indexed by owner, and by
-            the server that their label names.
+        replica_sets: ReplicaSets without the specification of their pods, but for the claim of a
+            file store, indexed by owner, and by the server that their label names.
         pods: Pods, indexed by the same, and those that nobody owns by what the name of the
             ReplicaSet that has made them begins with.
         services: Services, indexed by owner and label.

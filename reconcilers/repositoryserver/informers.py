@@ -18,7 +18,7 @@ from reconcilers.repositoryserver.caches import (
     Caches,
     owner_uids,
 )
-from reconcilers.repositoryserver.children import names
+from reconcilers.repositoryserver.children import claims, names
 from reconcilers.repositoryserver.rollout import endpoints
 
 if TYPE_CHECKING:
@@ -146,15 +146,21 @@ def trim_job(obj: Object) -> Object:
 def trim_replica_set(obj: Object) -> Object:
     """Keep of a ReplicaSet how many pods it wants, what is written on each, and its conditions.
 
+    Of the specification of the pods the claim of a file store is kept, for the metrics.
+
     How many pods it has is counted in its status. They are counted here by themselves, and each of
     these counts is an update.
     """
     default_trim(obj)
     spec, status = obj["spec"], obj.get("status") or {}
-    metadata = (spec.get("template") or {}).get("metadata") or {}
+    template = spec.get("template") or {}
+    kept: Object = {"metadata": template.get("metadata") or {}}
+    mounted = claims.trimmed(template.get("spec") or {})
+    if mounted:
+        kept["spec"] = mounted
     return {
         **obj,
-        "spec": {"replicas": spec.get("replicas"), "template": {"metadata": metadata}},
+        "spec": {"replicas": spec.get("replicas"), "template": kept},
         "status": {"conditions": status["conditions"]} if status.get("conditions") else {},
     }
 

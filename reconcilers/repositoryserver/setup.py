@@ -22,10 +22,12 @@ from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.caches import (
     INDEX_ACCOUNT,
     INDEX_INSTANCE,
+    INDEX_OWNER,
     INDEX_RELEASED,
     INDEX_SECRET,
     INDEX_SERVICE,
 )
+from reconcilers.repositoryserver.children import claims
 from reconcilers.repositoryserver.definition.watcher import DefinitionWatcher
 from reconcilers.repositoryserver.informers import follow, instance, released
 from reconcilers.repositoryserver.reconciler import RepositoryServerReconciler
@@ -35,7 +37,7 @@ from reconcilers.repositoryserver.status.metrics import RepositoryServerCollecto
 from reconcilers.repositoryserver.status.sharing import Repositories
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from controller.cache.shared import SharedInformer
     from controller.handler import Change
@@ -75,7 +77,9 @@ def setup(
     caches = follow(operator)
     account = settings.pod.service_account_name or api.DEFAULT_ACCOUNT
     wakes = _Wakes(caches, default_account=account)
-    operator.registry.register(RepositoryServerCollector(caches.servers.objects))
+    operator.registry.register(
+        RepositoryServerCollector(caches.servers.objects, claims=_claims_in(caches))
+    )
     watcher = DefinitionWatcher(operator.client, clock=operator.clock, registry=operator.registry)
     operator.add(watcher, Group.CONTROLLERS)
     builder = operator.controller(NAME)
@@ -115,6 +119,16 @@ def setup(
         .complete(reconciler)
     )
     return caches
+
+
+def _claims_in(caches: Caches[SharedInformer]) -> Callable[[Object], list[str]]:
+    """Return a way to find the claims that hold the repository of a server."""
+
+    def of(server: Object) -> list[str]:
+        owned = caches.replica_sets.by_index(INDEX_OWNER, server["metadata"]["uid"])
+        return claims.in_use(owned)
+
+    return of
 
 
 def _has_been_seen_to(change: Change) -> bool:

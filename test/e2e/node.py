@@ -109,8 +109,18 @@ class Node:
         """Remove what is on the disk."""
         self.shell(f"rm -rf {self.directory}")
 
-    def make_volume(self, name: str, namespace: str = NAMESPACE) -> None:
-        """Make an empty volume on the disk, and the claim that is bound to it."""
+    def make_volume(self, name: str, namespace: str = NAMESPACE, *, measured: bool = False) -> None:
+        """Make an empty volume on the disk, and the claim that is bound to it.
+
+        Args:
+            name: Of both.
+            namespace: Of the claim.
+            measured: Whether the kubelet measures its space, as it does not that of a hostPath.
+        """
+        path = f"{self.directory}/{name}"
+        source = {"local": {"path": path}}
+        if not measured:
+            source = {"hostPath": {"path": path, "type": "Directory"}}
         self.shell(f"mkdir -p {self.directory}/{name}")
         here = {"key": HOSTNAME, "operator": "In", "values": [self._hostname()]}
         size = {"storage": "1Gi"}
@@ -125,7 +135,7 @@ class Node:
                         **shared,
                         "capacity": size,
                         "claimRef": {"namespace": namespace, "name": name},
-                        "hostPath": {"path": f"{self.directory}/{name}", "type": "Directory"},
+                        **source,
                         "persistentVolumeReclaimPolicy": "Retain",
                         "nodeAffinity": {
                             "required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}

@@ -33,6 +33,7 @@ def test_the_commands_of(pages: tuple[str, ...], server: Server) -> None:
     words = {
         "-n kanister": f"-n {NAMESPACE}",
         "NAME": server.name,
+        "CLAIM": server.name,
         "PODNAME": info["podName"],
         "USER@HOST": f"nobody@{HOST}",
     }

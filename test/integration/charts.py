@@ -96,10 +96,11 @@ def manifests(directory: Path) -> list[Object]:
     relative = os.path.relpath(MANIFESTS / "application", application.resolve())
     (application / "kustomization.yaml").write_text(APPLICATION.format(manifests=relative))
     folders = [directory, application, *(MANIFESTS / name for name in CLUSTER_WIDE)]
-    return [obj for folder in folders for obj in _kustomize(folder)]
+    return [obj for folder in folders for obj in kustomize(folder)]
 
 
-def _kustomize(folder: Path) -> list[Object]:
+def kustomize(folder: Path) -> list[Object]:
+    """Return the objects that a kustomization makes."""
     ran = subprocess.run(  # noqa: S603 - a program of this project's list
         [program("kubectl"), "kustomize", str(folder)],
         capture_output=True,

@@ -185,6 +185,7 @@ def server(client: Client, namespace: str) -> Object:
 
 
 NETWORK_POLICY = "spec.server.networkPolicy"
+METRICS = "spec.server.metrics"
 
 SELF_SIGNED: Object = {
     "spec.server.tlsSecretRef": ABSENT,
@@ -257,6 +258,11 @@ SELF_SIGNED: Object = {
             id="a Profile of one of several users",
         ),
         pytest.param(changed(SERVER, {NETWORK_POLICY: {}}), id="no further peers"),
+        pytest.param(changed(SERVER, {METRICS: {}}), id="metrics of Kopia's own"),
+        pytest.param(
+            changed(SERVER, {METRICS: {"port": 1024, "from": [{"namespaceSelector": {}}]}}),
+            id="their port and peers",
+        ),
         pytest.param(changed(SERVER, {NETWORK_POLICY: {"from": []}}), id="an empty list of peers"),
         pytest.param(
             changed(
@@ -513,6 +519,24 @@ def test_accepts(client: Client, namespace: str, obj: Object) -> None:
             True,
             'must be of type object: "boolean"',
             id="a connection that is true",
+        ),
+        pytest.param(
+            f"{METRICS}.port",
+            51515,
+            "port 51515 is the one that clients connect to",
+            id="metrics where the clients are",
+        ),
+        pytest.param(
+            f"{METRICS}.port",
+            1023,
+            "should be greater than or equal to 1024",
+            id="a port that only root may have",
+        ),
+        pytest.param(
+            f"{METRICS}.from",
+            [{"podSelector": {}, "ipBlock": {"cidr": "10.0.0.0/8"}}],
+            "a peer is either an ipBlock, or a podSelector",
+            id="a peer of the metrics that is two",
         ),
         pytest.param(
             "spec.server.fsGroup",

@@ -176,7 +176,7 @@ def test_every_reason_of_ready_is_told_once() -> None:
 def test_every_metric_that_is_told_exists() -> None:
     registry = CollectorRegistry()
     Metrics(registry)
-    registry.register(RepositoryServerCollector(Store().list))
+    registry.register(RepositoryServerCollector(Store().list, claims=lambda _: ()))
     Gauge(watcher.METRIC, watcher.METRIC_HELP, registry=registry)
     names = {
         name for family in registry.collect() for name in (family.name, f"{family.name}_total")

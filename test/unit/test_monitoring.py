@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ import pytest
 import yaml
 
 from controller.cache import reflector
+from e2e.monitored import METRIC, MONITORING, Expression, expressions, panels, rules
+from fakes import children
 from fakes.apiserver import FakeApiServer
 from fakes.clock import FakeClock
 from fakes.renderer import FakeRenderer
@@ -20,23 +21,28 @@ from reconcilers.actionset import options as actionset_options
 from reconcilers.actionset import setup as actionset_setup
 from reconcilers.options import parse_options
 from reconcilers.repositoryserver import setup
+from reconcilers.repositoryserver.children import pod
 
 Object = dict[str, Any]
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
-MONITORING = MANIFESTS / "monitoring"
 FLAGS = ["--metrics-bind-address=0", "--health-probe-bind-address=0", "--leader-elect"]
 
 # How the text format names the series of a family, by its type.
 SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
 
-# Every metric of ours has more than one word, and so have functions.
-METRIC = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b(?!\s*\()")
 VALUES = re.compile(r'(controller|name)="([^"]+)"')
-
 
 #: Where the alerts are described.
 PAGES = ("docs/operations.md", "docs/actionsets.md")
+
+#: What stands for where a user keeps a copy of docs/.
+RUNBOOKS = "https://runbooks.example/"
+
+#: Metrics of the kubelet, which measures volumes (kubernetes pkg/kubelet/metrics/metrics.go).
+OF_THE_KUBELET = frozenset(
+    {"kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes"}
+)
 
 
 def load(name: str, folder: Path = MONITORING) -> Object:
@@ -44,30 +50,12 @@ def load(name: str, folder: Path = MONITORING) -> Object:
     return loaded
 
 
-def rules() -> list[Object]:
-    return [
-        rule for group in load("prometheus-rule.yaml")["spec"]["groups"] for rule in group["rules"]
-    ]
-
-
 def alert(name: str) -> Object:
     (found,) = [rule for rule in rules() if rule["alert"] == name]
     return found
 
 
-def panels() -> list[Object]:
-    found: list[Object] = json.loads((MONITORING / "dashboard.json").read_text())["panels"]
-    return found
-
-
-EXPRESSIONS = [
-    *(pytest.param(rule["expr"], id=rule["alert"]) for rule in rules()),
-    *(
-        pytest.param(target["expr"], id=f"{panel['title']} {target['refId']}")
-        for panel in panels()
-        for target in panel["targets"]
-    ),
-]
+EXPRESSIONS = [pytest.param(one, id=one.where) for one in expressions()]
 
 
 @pytest.fixture(scope="module")
@@ -93,15 +81,15 @@ def exported() -> set[str]:
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
-def test_every_metric_that_is_asked_for_is_exported(exported: set[str], expression: str) -> None:
-    asked = set(METRIC.findall(expression))
-
-    assert asked
-    assert asked <= exported
+def test_every_metric_that_is_asked_for_is_exported(
+    exported: set[str], expression: Expression
+) -> None:
+    assert expression.metrics
+    assert expression.metrics <= exported | OF_THE_KUBELET
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
-def test_controller_and_lease_are_asked_for_by_their_names(expression: str) -> None:
+def test_controller_and_lease_are_asked_for_by_their_names(expression: Expression) -> None:
     known = {
         ("controller", setup.NAME),
         ("name", setup.NAME),
@@ -110,7 +98,7 @@ def test_controller_and_lease_are_asked_for_by_their_names(expression: str) -> N
         ("name", actionset_options.parse_options([], {}).leader_election_id),
     }
 
-    assert set(VALUES.findall(expression)) <= known
+    assert set(VALUES.findall(expression.text)) <= known
 
 
 @pytest.mark.parametrize("rule", [pytest.param(rule, id=rule["alert"]) for rule in rules()])
@@ -119,6 +107,18 @@ def test_an_alert_says_what_is_wrong_and_what_to_do(rule: Object) -> None:
     assert rule["labels"]["severity"] in ("warning", "critical")
     assert rule["annotations"]["summary"].endswith(".")
     assert rule["annotations"]["description"].endswith(".")
+
+
+@pytest.mark.parametrize("rule", [pytest.param(rule, id=rule["alert"]) for rule in rules()])
+def test_the_runbook_of_an_alert_is_its_heading_in_the_documentation(rule: Object) -> None:
+    url = rule["annotations"]["runbook_url"]
+    assert url.startswith(RUNBOOKS)
+    page, anchor = url.removeprefix(RUNBOOKS).split("#")
+
+    headings = re.findall(r"^### (\w+)$", (MANIFESTS.parent / page).read_text(), re.MULTILINE)
+
+    assert page in PAGES
+    assert [heading for heading in headings if heading.lower() == anchor] == [rule["alert"]]
 
 
 @pytest.mark.parametrize("rule", [pytest.param(rule, id=rule["alert"]) for rule in rules()])
@@ -147,6 +147,19 @@ def test_a_monitor_finds_the_service_and_its_port(folder: str) -> None:
     ]
 
 
+def test_a_monitor_finds_the_pods_of_a_server_and_the_port_of_its_metrics() -> None:
+    with_metrics = children.server({"spec": {"server": {"metrics": {}}}})
+    made = pod.template(with_metrics, children.inputs(), children.DIGEST)
+    monitor = load("pod-monitor.yaml")["spec"]
+
+    selector, labels = monitor["selector"], made["metadata"]["labels"]
+    assert selector["matchLabels"].items() <= labels.items()
+    assert {one["key"] for one in selector["matchExpressions"]} <= set(labels)
+    (container,) = made["spec"]["containers"]
+    ports = {port["name"] for port in container["ports"]}
+    assert {endpoint["port"] for endpoint in monitor["podMetricsEndpoints"]} <= ports
+
+
 @pytest.mark.parametrize("panel", [pytest.param(panel, id=panel["title"]) for panel in panels()])
 def test_a_panel_shows_the_chosen_namespace_alone(panel: Object) -> None:
     for target in panel["targets"]:
@@ -170,7 +183,7 @@ def test_a_resource_without_a_change_is_not_cut_off() -> None:
 
 def test_a_dashboard_says_which_job_it_means() -> None:
     service = load("service.yaml", MANIFESTS / "controller")["metadata"]["name"]
-    jobs = {job for row in EXPRESSIONS for job in re.findall(r'job="([^"]+)"', str(row.values[0]))}
+    jobs = {job for one in expressions() for job in re.findall(r'job="([^"]+)"', one.text)}
 
     assert jobs == {service}
 

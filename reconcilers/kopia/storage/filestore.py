@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from reconcilers.secrets.data import SecretData
 
 DATA_DIRECTORY: Final = "/mnt/data"
+#: Name of the volume in a pod.
+VOLUME: Final = "data"
 
 REASON_CLAIM_NAME: Final = "ClaimNameInvalid"
 CLAIM_NAME: Final = (
@@ -47,9 +49,9 @@ def storage(source: Source) -> Storage:
         config={"path": f"{DATA_DIRECTORY}/{source.path}"},
         label=f"{source.place} on PersistentVolumeClaim {source.namespace}/{claim}",
         volumes=[
-            {"name": "data", "persistentVolumeClaim": {"claimName": claim, **read_only}},
+            {"name": VOLUME, "persistentVolumeClaim": {"claimName": claim, **read_only}},
         ],
-        mounts=[{"name": "data", "mountPath": DATA_DIRECTORY, **read_only}],
+        mounts=[{"name": VOLUME, "mountPath": DATA_DIRECTORY, **read_only}],
         claim=claim,
     )
 

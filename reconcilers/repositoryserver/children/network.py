@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from attrs import evolve
+
 from reconcilers.repositoryserver.api import PORT
 from reconcilers.repositoryserver.children import names
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from reconcilers.repositoryserver.api import RepositoryServer
 
 
@@ -31,7 +35,10 @@ def service(server: RepositoryServer, selected: str) -> dict[str, Any]:
 
 
 def network_policy(server: RepositoryServer) -> dict[str, Any]:
-    """Return the NetworkPolicy: the server's port, from its namespace and the named peers only."""
+    """Return the NetworkPolicy: each port, from the server's namespace and its own peers only."""
+    ingress = [_rule(PORT, server.peers)]
+    if server.metrics is not None:
+        ingress.append(_rule(server.metrics.port, server.metrics.peers))
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -39,11 +46,19 @@ def network_policy(server: RepositoryServer) -> dict[str, Any]:
         "spec": {
             "podSelector": {"matchLabels": names.selector(server)},
             "policyTypes": ["Ingress"],
-            "ingress": [
-                {
-                    "from": [{"podSelector": {}}, *server.peers],
-                    "ports": [{"port": PORT, "protocol": "TCP"}],
-                }
-            ],
+            "ingress": ingress,
         },
+    }
+
+
+def without_peers(server: RepositoryServer) -> dict[str, Any]:
+    """Return the NetworkPolicy that leaves all ports to the pods of the namespace."""
+    metrics = None if server.metrics is None else evolve(server.metrics, peers=())
+    return network_policy(evolve(server, peers=(), metrics=metrics))
+
+
+def _rule(port: int, peers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    return {
+        "from": [{"podSelector": {}}, *peers],
+        "ports": [{"port": port, "protocol": "TCP"}],
     }

@@ -275,6 +275,7 @@ def _container(server: RepositoryServer, inputs: ServerInputs, secret: str) -> d
             "--no-auto-maintenance",
             "--disable-file-logging",
             "--log-level=info",
+            *_metrics_address(server),
             "server",
             "start",
             f"--address=https://:{PORT}",
@@ -285,7 +286,10 @@ def _container(server: RepositoryServer, inputs: ServerInputs, secret: str) -> d
             *_refresh_interval(server),
         ],
         "env": _environment(inputs, secret),
-        "ports": [{"name": "https", "containerPort": PORT, "protocol": "TCP"}],
+        "ports": [
+            {"name": "https", "containerPort": PORT, "protocol": "TCP"},
+            *_metrics_port(server),
+        ],
         "resources": container_resources(server, inputs.defaults),
         # Kopia listens once it has opened the repository, however long that takes: ten minutes are
         # what the removed controller gave it.
@@ -397,6 +401,17 @@ def _refresh_interval(server: RepositoryServer) -> list[str]:
     # At a refresh Kopia asks the storage, with the lock that the readiness probe needs.
     seconds = server.refresh_seconds
     return [] if seconds is None else [f"--refresh-interval={seconds}s"]
+
+
+def _metrics_address(server: RepositoryServer) -> list[str]:
+    return [] if server.metrics is None else [f"--metrics-listen-addr=:{server.metrics.port}"]
+
+
+def _metrics_port(server: RepositoryServer) -> list[dict[str, Any]]:
+    if server.metrics is None:
+        return []
+    # The PodMonitor selects it by its name.
+    return [{"name": "metrics", "containerPort": server.metrics.port, "protocol": "TCP"}]
 
 
 def _process_probe() -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from controller.errors import Invalid
 from reconcilers import resources
@@ -14,6 +14,7 @@ from reconcilers.repositoryserver.verdict import SERVER_SETUP, Problem
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from reconcilers.repositoryserver.api import RepositoryServer
     from reconcilers.repositoryserver.caches import Cache, Caches
     from reconcilers.repositoryserver.children.applier import ChildApplier
     from reconcilers.repositoryserver.context import ReconcileContext
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
 
 REASON_NETWORK_POLICY: Final = "NetworkPolicyInvalid"
 REFUSED: Final = (
-    "spec.server.networkPolicy makes no NetworkPolicy: {message}; correct it (until then "
-    "{meanwhile})"
+    "the peers of {fields} make no NetworkPolicy: {message}; correct them (until then {meanwhile})"
 )
+POLICY: Final = "spec.server.networkPolicy"
+METRICS: Final = "spec.server.metrics.from"
 PREVIOUS_STAYS: Final = "the NetworkPolicy of before stays in effect"
 NAMESPACE_ONLY: Final = "only pods of namespace {namespace} can connect"
 
@@ -33,11 +35,11 @@ class _Refused:
     """A NetworkPolicy that the API server has refused.
 
     Args:
-        peers: The peers that it had.
+        policy: What was sent.
         message: Why, in the words of the API server.
     """
 
-    peers: tuple[Mapping[str, Any], ...]
+    policy: Mapping[str, Any]
     message: str
 
 
@@ -73,27 +75,34 @@ class Protection:
             ClientError: The API server could not be reached, or refused for another reason.
         """
         server, refused = current.server, self._refused.of(current)
-        if refused is None or refused.peers != server.peers:
+        wanted = network.network_policy(server)
+        if refused is None or refused.policy != wanted:
             try:
-                self._applier.ensure(
-                    current, resources.NETWORK_POLICIES, network.network_policy(server)
-                )
+                self._applier.ensure(current, resources.NETWORK_POLICIES, wanted)
             except Invalid as error:
-                refused = _Refused(server.peers, error.message)
+                refused = _Refused(wanted, error.message)
                 self._refused.set(current, refused)
             else:
                 self._refused.set(current, None)
                 return None
         policies, name = self._caches.network_policies, names.stable_name(server)
         observed = policies.get(server.namespace, name)
-        bare = network.network_policy(evolve(server, peers=()))
+        bare = network.without_peers(server)
         if observed is None or observed["spec"].get("ingress") == bare["spec"]["ingress"]:
             meanwhile = NAMESPACE_ONLY.format(namespace=server.namespace)
             self._applier.ensure(current, resources.NETWORK_POLICIES, bare)
         else:
             meanwhile = PREVIOUS_STAYS
-        message = REFUSED.format(message=refused.message, meanwhile=meanwhile)
+        message = REFUSED.format(
+            fields=_fields_of(server), message=refused.message, meanwhile=meanwhile
+        )
         return Problem(SERVER_SETUP, REASON_NETWORK_POLICY, message, blocks=False)
+
+
+def _fields_of(server: RepositoryServer) -> str:
+    """Return the fields that have peers; the API server's message says which of them is wrong."""
+    fields = {POLICY: server.peers, METRICS: server.metrics and server.metrics.peers}
+    return " and ".join(field for field, peers in fields.items() if peers)
 
 
 def _none(_: ReconcileContext) -> _Refused | None:

@@ -31,10 +31,14 @@ class RepositoryServerCollector(Collector):
 
     Args:
         servers: Returns the RepositoryServers in the cache.
+        claims: Returns the names of the claims that hold the repository of a RepositoryServer.
     """
 
-    def __init__(self, servers: Callable[[], list[Object]]) -> None:
+    def __init__(
+        self, servers: Callable[[], list[Object]], *, claims: Callable[[Object], Iterable[str]]
+    ) -> None:
         self._servers = servers
+        self._claims = claims
 
     def describe(self) -> Iterable[Metric]:
         """Return the families without series, by which a second collector of them is noticed."""
@@ -81,6 +85,12 @@ class RepositoryServerCollector(Collector):
             "1 for each repository that nobody maintains, or whose last maintenance has failed.",
             labels=IDENTITY,
         )
+        file_store = GaugeMetricFamily(
+            "repository_server_file_store_info",
+            "1 for each PersistentVolumeClaim that holds the repository of a server, by its name.",
+            # As the kubelet calls it in the metrics of a volume's space.
+            labels=(*IDENTITY, "persistentvolumeclaim"),
+        )
         for server in servers:
             identity = (server["metadata"]["namespace"], server["metadata"]["name"])
             conditions = conditions_of(server)
@@ -102,4 +112,7 @@ class RepositoryServerCollector(Collector):
                 maintained.add_metric(identity, last)
             if is_true(conditions, status.REPOSITORY_UNMAINTAINED):
                 unmaintained.add_metric(identity, 1.0)
-        yield from (available, ready, failed, expiry, maintenance_failed, maintained, unmaintained)
+            for claim in self._claims(server):
+                file_store.add_metric((*identity, claim), 1.0)
+        yield from (available, ready, failed, expiry)
+        yield from (maintenance_failed, maintained, unmaintained, file_store)

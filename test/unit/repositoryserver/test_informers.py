@@ -52,7 +52,7 @@ def test_a_condition_that_another_hand_has_left_unfinished_is_as_if_it_were_not_
 
     assert server["status"] == {"progress": "Failed", "conditions": [other]}
     registry = CollectorRegistry()
-    registry.register(RepositoryServerCollector(lambda: [server]))
+    registry.register(RepositoryServerCollector(lambda: [server], claims=lambda _: ()))
     assert b"repository_server_ready{" in generate_latest(registry)
 
 

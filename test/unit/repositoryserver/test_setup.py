@@ -124,6 +124,20 @@ def test_the_status_that_a_reconcile_has_written_wakes_nobody(made: SetUp) -> No
     assert made.woken_by(api.REPOSITORY_SERVERS, server(3)) == {FILES}
 
 
+def test_the_metrics_name_the_claim_that_a_server_has_its_repository_on(made: SetUp) -> None:
+    shown = server(1)
+    volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": "disk"}}]
+    owned = obj(1, REVISION)
+    owned["metadata"]["ownerReferences"] = [{**OURS, "uid": shown["metadata"]["uid"]}]
+    owned["spec"] = {"replicas": 1, "template": {"spec": {"volumes": volumes}}}
+    made.woken_by(api.REPOSITORY_SERVERS, shown)
+
+    made.woken_by(resources.REPLICA_SETS, informers.trim_replica_set(owned))
+
+    labels = {"namespace": "backup", "name": "files", "persistentvolumeclaim": "disk"}
+    assert made.operator.registry.get_sample_value("repository_server_file_store_info", labels) == 1
+
+
 @pytest.mark.parametrize(
     ("made", "default"),
     [

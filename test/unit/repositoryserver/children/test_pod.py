@@ -105,6 +105,14 @@ class TestPod:
         (found,) = pod_spec(told)["containers"]
         assert found["args"][-2:] == ["--no-ui", "--refresh-interval=20s"]
 
+    def test_its_metrics_are_on_a_port_of_their_own_if_that_is_asked_for(self) -> None:
+        (found,) = pod_spec(of_pod(metrics={"port": 9090}))["containers"]
+
+        # A flag of Kopia's own, and none of the command that it runs.
+        assert found["args"].index("--metrics-listen-addr=:9090") < found["args"].index("server")
+        assert {"name": "metrics", "containerPort": 9090, "protocol": "TCP"} in found["ports"]
+        assert [port["name"] for port in container()["ports"]] == ["https"]
+
     @pytest.mark.parametrize(
         ("user", "expected"),
         [

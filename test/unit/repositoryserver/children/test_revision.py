@@ -151,6 +151,7 @@ class TestDigest:
                 {"server": {"podOverride": {"priorityClassName": "high"}}}, id="its override"
             ),
             pytest.param({"server": {"restart": "now"}}, id="a restart that is asked for"),
+            pytest.param({"server": {"metrics": {}}}, id="the port of its metrics"),
         ],
     )
     def test_and_of_what_the_resource_says_about_the_process(self, spec: Object) -> None:
@@ -175,6 +176,7 @@ class TestDigest:
                 {"spec": {"server": {"networkPolicy": {"namespaceSelector": {}}}}},
                 id="who may connect",
             ),
+            pytest.param({"spec": {"server": {"metrics": None}}}, id="that there are no metrics"),
             pytest.param(of_pod(podLabels={"team": "a"}), id="the pod's labels"),
             pytest.param(of_pod(podAnnotations={"note": "b"}), id="the pod's annotations"),
             pytest.param(of_pod(drainSeconds=0), id="how long a replaced pod serves on"),

@@ -170,6 +170,30 @@ class TestWrongPeer:
         refused.reconcile()
         assert refused.condition("Ready")[0] == "True"
 
+    @pytest.mark.parametrize(
+        ("spec", "fields"),
+        [
+            pytest.param(
+                {"networkPolicy": WRONG_PEER}, "the peers of spec.server.networkPolicy make"
+            ),
+            pytest.param({"metrics": WRONG_PEER}, "the peers of spec.server.metrics.from make"),
+            pytest.param(
+                {"networkPolicy": WRONG_PEER, "metrics": WRONG_PEER},
+                "the peers of spec.server.networkPolicy and spec.server.metrics.from make",
+            ),
+        ],
+        ids=["of clients", "of the metrics", "of both"],
+    )
+    def test_the_message_names_the_fields(self, settled: World, spec: Object, fields: str) -> None:
+        settled.api.failures[APPLY_POLICY] = Invalid(422, "Invalid", REFUSAL)
+
+        settled.edit({"server": spec})
+        settled.reconcile()
+
+        reason, message = settled.condition("Ready")[1:]
+        assert reason == "NetworkPolicyInvalid"
+        assert message.startswith(fields)
+
     def test_a_new_server_comes_up_behind_a_policy_without_peers(self, world: World) -> None:
         world.edit({"server": {"networkPolicy": WRONG_PEER}})
 

@@ -25,8 +25,14 @@ def store() -> Store:
 @pytest.fixture
 def registry(store: Store) -> CollectorRegistry:
     made = CollectorRegistry()
-    made.register(RepositoryServerCollector(store.list))
+    made.register(RepositoryServerCollector(store.list, claims=claims_of))
     return made
+
+
+def claims_of(server: Object) -> list[str]:
+    """Return those that a test has put into the resource itself."""
+    found: list[str] = server.get("claims", [])
+    return found
 
 
 def series(registry: CollectorRegistry) -> list[str]:
@@ -104,6 +110,16 @@ def status(available: str, ready: str, reason: str, **info: str) -> Object:
             id="one whose maintenance has succeeded",
         ),
         pytest.param(
+            {"claims": ["disk", "new"]},
+            [
+                f"available{{{IDENTITY}}} 0.0",
+                f"ready{{{IDENTITY}}} 0.0",
+                f'file_store_info{{{IDENTITY},persistentvolumeclaim="disk"}} 1.0',
+                f'file_store_info{{{IDENTITY},persistentvolumeclaim="new"}} 1.0',
+            ],
+            id="one whose repository is on a claim, and moves to another",
+        ),
+        pytest.param(
             {"status": {"progress": "Failed"}},
             [f"available{{{IDENTITY}}} 0.0", f"ready{{{IDENTITY}}} 0.0"],
             id="a status of the removed controller has no condition Ready",
@@ -130,4 +146,4 @@ def test_a_deleted_server_leaves_no_series(store: Store, registry: CollectorRegi
 
 def test_they_are_registered_once(store: Store, registry: CollectorRegistry) -> None:
     with pytest.raises(ValueError, match="repository_server_available"):
-        registry.register(RepositoryServerCollector(store.list))
+        registry.register(RepositoryServerCollector(store.list, claims=claims_of))
