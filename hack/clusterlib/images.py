@@ -99,6 +99,13 @@ POSTGRES = Image(
     packages=("postgresql-15",),
     excluded=_COMPILER,
 )
+# What stands in for the images of public Blueprints in the tests that play these.
+STAND_INS = Image(
+    "stand-ins",
+    DOCKERFILES / "stand-ins" / "Dockerfile",
+    sources=("hack/images.d/stand-ins/stand_in.py", "hack/images.d/stand-ins/recorder.py"),
+    python=True,
+)
 
 # What a node needs to start, and what the project is about.
 INFRASTRUCTURE = (PAUSE, COREDNS)

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 #: Kanister pkg/output/output.go, PhaseOpString.
 MARKER: Final = "###Phase-output###:"
+#: Ours: begins a line that says how far a phase is. The rest is a JSON object with `PERCENT`, and
+#: with sizes in bytes by the names of Kanister's status, where they are known.
+PROGRESS_MARKER: Final = "###Phase-progress###:"
+PERCENT: Final = "percent"
+SECONDS_LEFT: Final = "secondsLeft"
 
 KEY_INVALID: Final = "{key!r} is no name of an output: it may have letters, digits and `_`"
 
@@ -27,6 +32,15 @@ def lines(outputs: Mapping[str, str]) -> str:
         ValueError: A key cannot be used in a template.
     """
     return "".join(f"{MARKER} {_pair(key, value)}\n" for key, value in outputs.items())
+
+
+def progress_line(values: Mapping[str, int]) -> str:
+    """Return the line that says how far a phase is.
+
+    Args:
+        values: `PERCENT`, and `SECONDS_LEFT` and sizes, where they are known.
+    """
+    return f"{PROGRESS_MARKER} {json.dumps(dict(values))}\n"
 
 
 def write(file: Path, outputs: Mapping[str, str]) -> None:

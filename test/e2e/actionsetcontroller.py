@@ -51,10 +51,11 @@ class InstalledEngine(ActionSets):
     def deploy(self, directory: Path) -> None:
         """Install it, with rights in the namespace of the applications, and wait for a leader.
 
+        Its CRDs must be there: `install` makes them.
+
         Args:
             directory: For the overlays.
         """
-        self.install()
         for name, content in (("application", _application()), ("engine", self._overlay())):
             folder = directory / name
             folder.mkdir()

@@ -18,14 +18,17 @@ from clusterlib import locks
 from controller.rest.kubeconfig import load_api_client
 from e2e import cluster as clusters
 from e2e import diagnosis, evidence
+from e2e.actionsetcontroller import InstalledEngine
 from e2e.backup_client import Client
-from e2e.cluster import CLIENTS, NAMESPACE, NAMESPACES, WORKER, Cluster
+from e2e.cluster import CLIENTS, EVENTS, NAMESPACE, NAMESPACES, WORKER, Cluster
 from e2e.descriptions import Description, document
 from e2e.installation import Controller
 from e2e.node import Node
 from e2e.server import MAY_CONNECT, Server
 from e2e.stores import ObjectStores
 from e2e.witness import Witness
+from reconcilers import resources
+from reconcilers.actionset.api import ACTION_SETS, BLUEPRINTS, LABEL_UID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -162,6 +165,26 @@ def node(cluster: Cluster) -> Iterator[Node]:
     prepared.start()
     yield prepared
     prepared.remove()
+
+
+@pytest.fixture(scope="module")
+def engine(
+    cluster: Cluster, node: Node, witness: Witness, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[InstalledEngine]:
+    """Yield the controller of ActionSets, with the witness of what it does."""
+    installed = InstalledEngine(cluster, node)
+    installed.install()
+    for resource in (ACTION_SETS, BLUEPRINTS):
+        witness.watch(resource, NAMESPACE)
+    # The pods of phases are in the namespace of the application, too.
+    witness.watch(resources.PODS, CLIENTS, only=LABEL_UID)
+    witness.watch(EVENTS, CLIENTS)
+    installed.deploy(tmp_path_factory.mktemp("engine"))
+    yield installed
+    logs = installed.logs()
+    installed.remove()
+    assert "Traceback" not in logs, logs
+    assert cluster.confidential.found_in(logs) == []
 
 
 @pytest.fixture(scope="session")

@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from e2e import postgres
-from e2e.actionsetcontroller import InstalledEngine
+from e2e import postgres, stories
 from e2e.actionsets import error_in, outputs_of, phase_states
-from e2e.cluster import NAMESPACE, Cluster
+from e2e.cluster import CLIENTS, NAMESPACE, Cluster
 from e2e.postgres import Postgres
 from e2e.server import Server
 from e2e.waiting import wait_for
-from reconcilers.actionset.api import ACTION_SETS
+from reconcilers import resources
+from reconcilers.actionset.api import ACTION_SETS, BLUEPRINTS
 from reconcilers.actionset.phases.names import ANNOTATION_PHASE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from controller.resource import Object
+    from e2e.actionsetcontroller import InstalledEngine
     from e2e.installation import Controller
     from e2e.node import Node
     from e2e.witness import Witness
@@ -44,20 +45,6 @@ def server(
     described.start()
     yield described
     described.remove()
-
-
-@pytest.fixture(scope="module")
-def engine(
-    cluster: Cluster, node: Node, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[InstalledEngine]:
-    """Yield the controller of ActionSets."""
-    installed = InstalledEngine(cluster, node)
-    installed.deploy(tmp_path_factory.mktemp("engine"))
-    yield installed
-    logs = installed.logs()
-    installed.remove()
-    assert "Traceback" not in logs, logs
-    assert cluster.confidential.found_in(logs) == []
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +143,16 @@ def test_a_dump_is_backed_up_and_restored_as_a_stream(
     action = database.action("postgresql-dump", "backup")
     backup = run_and_kill(engine, "dump-backup", action, "dump")
     assert snapshots(server) == 1
+    story = [
+        "State: complete",
+        "Percent Completed: 100",
+        "Started Action",
+        "Executing action backup",
+        "Executing phase dump",
+        "Completed phase dump",
+        "Updated ActionSet 'dump-backup' Status->complete",
+    ]
+    stories.wait_told(engine.cluster, "dump-backup", story)
 
     database.sql("INSERT INTO rows VALUES ('after'); DROP TABLE filling;")
 
@@ -167,3 +164,56 @@ def test_a_dump_is_backed_up_and_restored_as_a_stream(
     action = database.action("postgresql-dump", "delete", artifacts_of(backup))
     outputs_of(engine.run("dump-delete", action))
     assert snapshots(server) == 0
+
+
+@pytest.fixture(scope="module")
+def blueprint(engine: InstalledEngine) -> Iterator[str]:
+    """Yield the Blueprint of the stories."""
+    engine.make_blueprint(stories.BLUEPRINT, stories.actions(engine.cluster))
+    yield stories.BLUEPRINT
+    engine.cluster.delete(BLUEPRINTS, stories.BLUEPRINT)
+
+
+@pytest.mark.usefixtures("blueprint")
+def test_kubectl_describe_tells_why_one_has_failed(engine: InstalledEngine) -> None:
+    engine.run("story-fail", stories.action("fail"))
+
+    story = [
+        "State: failed",
+        "Executing phase dump",
+        "ActionSetFailed Action: fail",
+        "has ended with exit code 3; the last lines of its log: connecting FATAL: no such database",
+        "Executing deferPhase tidy",
+        "Completed deferPhase tidy",
+        "Updated ActionSet 'story-fail' Status->failed",
+    ]
+    stories.wait_told(engine.cluster, "story-fail", story)
+
+
+@pytest.mark.usefixtures("blueprint")
+def test_kubectl_describe_tells_how_one_is_cancelled(engine: InstalledEngine) -> None:
+    cluster, name = engine.cluster, "story-wait"
+    engine.begin(name, stories.action("wait"))
+    uid = cluster.client.get(ACTION_SETS, NAMESPACE, name)["metadata"]["uid"]
+    wait_for("the phase to run", lambda: engine.pods(uid))
+    cluster.client.delete(ACTION_SETS, NAMESPACE, name)
+
+    story = [
+        "Deletion Timestamp:",
+        "Running Phase: tidy",
+        "action wait, phase dump: the ActionSet was deleted before the phase had ended",
+        "Executing phase dump",
+        "Executing deferPhase tidy",
+        "container container of pod",
+        stories.GATE,
+    ]
+    stories.wait_told(cluster, name, story)
+    stories.open_gate(cluster)
+    wait_for("it to be gone", lambda: cluster.get(ACTION_SETS, name) is None)
+    its = f"--field-selector=involvedObject.name={name}"
+    wait_for(
+        "its last event",
+        lambda: cluster.kubectl.run("get", "events", f"--namespace={NAMESPACE}", its),
+        lambda events: "Completed deferPhase tidy" in events,
+    )
+    cluster.delete(resources.SECRETS, stories.GATE, CLIENTS)

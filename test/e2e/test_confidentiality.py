@@ -25,6 +25,7 @@ from e2e.waiting import wait_for
 from e2e.witness import CONFIG_MAPS
 from fakes.kopia import unbounded
 from reconcilers import resources
+from reconcilers.actionset.options import PROGRAM
 from reconcilers.repositoryserver import servercommands
 from reconcilers.repositoryserver.children import names
 
@@ -175,6 +176,8 @@ def test_no_object_holds_a_secret(seen: list[Evidence], confidential: Confidenti
         kinds = {where.split()[0] for where in one.objects}
         assert kinds >= {"RepositoryServer", "Pod", "Service", "NetworkPolicy", "Event"}
         assert leaks(one.objects.items(), confidential) == []
+    every = {where.split()[0] for one in seen for where in one.objects}
+    assert every >= {"ActionSet", "Blueprint"}
 
 
 def test_no_log_holds_a_secret(seen: list[Evidence], confidential: Confidential) -> None:
@@ -182,6 +185,7 @@ def test_no_log_holds_a_secret(seen: list[Evidence], confidential: Confidential)
         assert any(where.startswith(DEPLOYMENT) for where in one.logs)
         assert any("SERVER ADDRESS" in text for text in one.logs.values())
         assert leaks(one.logs.items(), confidential) == []
+    assert any(where.startswith(PROGRAM) for one in seen for where in one.logs)
 
 
 def test_no_metric_holds_a_secret(seen: list[Evidence], confidential: Confidential) -> None:

@@ -54,31 +54,43 @@ class Witness:
 
     def start(self) -> None:
         """Begin to watch; returns when what is there already has been seen."""
-        metrics = Metrics(CollectorRegistry())
-        informers = [
-            Informer(
-                self._cluster.client,
-                resource,
-                NAMESPACE,
-                clock=CLOCK,
-                metrics=metrics,
-                # As they are: what a controller would drop may be where a password stands.
-                trim=lambda obj: obj,
-            )
-            for resource in WATCHED
-        ]
-        for informer in informers:
-            informer.add_handler(_Handler(self, informer.resource))
-            thread = threading.Thread(target=informer.run, args=(self._stop,), daemon=True)
-            thread.start()
-            self._threads.append(thread)
-        wait_for("the witness to see", lambda: all(i.has_synced() for i in informers))
+        self._wait(*[self._watch(resource, NAMESPACE) for resource in WATCHED])
+
+    def watch(self, resource: Resource, namespace: str, only: str = "") -> None:
+        """Watch more, and return when what is there already has been seen.
+
+        Args:
+            resource: What.
+            namespace: Where.
+            only: The label that an object must have. Default: none.
+        """
+        self._wait(self._watch(resource, namespace, only))
 
     def stop(self) -> None:
         """End watching."""
         self._stop.set()
         for thread in self._threads:
             thread.join(timeout=10)
+
+    def _watch(self, resource: Resource, namespace: str, only: str = "") -> Informer:
+        informer = Informer(
+            self._cluster.client,
+            resource,
+            namespace,
+            clock=CLOCK,
+            metrics=Metrics(CollectorRegistry()),
+            # As they are: what a controller would drop may be where a password stands.
+            trim=lambda obj: obj,
+        )
+        informer.add_handler(_Handler(self, resource, only))
+        thread = threading.Thread(target=informer.run, args=(self._stop,), daemon=True)
+        thread.start()
+        self._threads.append(thread)
+        return informer
+
+    @staticmethod
+    def _wait(*informers: Informer) -> None:
+        wait_for("the witness to see", lambda: all(i.has_synced() for i in informers))
 
     def see(self, resource: Resource, obj: Object) -> None:
         """Remember a version of an object."""
@@ -114,21 +126,21 @@ class Witness:
         return dict(self._logs)
 
     def _read_logs(self, pod: Object) -> None:
-        name = pod["metadata"]["name"]
+        name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
         for status in pod.get("status", {}).get("containerStatuses", ()):
             for previous, state in ((False, status), (True, _last(status))):
                 if state.get("containerID"):
                     key = f"{name} {state['containerID']}"
-                    text = self._read_log(name, previous=previous)
+                    text = self._read_log(namespace, name, previous=previous)
                     # Once the pod is gone there is nothing; what was read before stays.
                     if len(text) > len(self._logs.get(key, "")):
                         self._logs[key] = text
 
-    def _read_log(self, pod: str, *, previous: bool) -> str:
+    def _read_log(self, namespace: str, pod: str, *, previous: bool) -> str:
         try:
             # Raw: the client would turn bytes into the text of a bytes literal.
             response: Any = self._core.read_namespaced_pod_log(
-                pod, NAMESPACE, previous=previous, _preload_content=False
+                pod, namespace, previous=previous, _preload_content=False
             )
         except kubernetes.client.ApiException:
             return ""
@@ -136,20 +148,25 @@ class Witness:
 
 
 class _Handler:
-    """Tells the witness of one resource."""
+    """Tells the witness of one resource, of objects with a label."""
 
-    def __init__(self, witness: Witness, resource: Resource) -> None:
+    def __init__(self, witness: Witness, resource: Resource, label: str) -> None:
         self._witness = witness
         self._resource = resource
+        self._label = label
 
     def on_add(self, obj: Object, *, initial: bool) -> None:
-        self._witness.see(self._resource, obj)
+        self._see(obj)
 
     def on_update(self, old: Object, new: Object) -> None:
-        self._witness.see(self._resource, new)
+        self._see(new)
 
     def on_delete(self, obj: Object) -> None:
-        self._witness.see(self._resource, obj)
+        self._see(obj)
+
+    def _see(self, obj: Object) -> None:
+        if not self._label or self._label in (obj["metadata"].get("labels") or {}):
+            self._witness.see(self._resource, obj)
 
 
 def _is_ending(pod: Object) -> bool:

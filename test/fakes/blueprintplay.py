@@ -66,10 +66,13 @@ class GenerousApi(ApiServer):
 
     #: What each of these Secrets holds.
     values: Mapping[str, str]
+    #: The name that a Blueprint has for the workload, if it knows one.
+    workload: str = application.NAME
 
     def get(self, resource: Resource, namespace: str, name: str) -> Object:
         resource = self.canonical(resource)
-        name = SAME.get(name, name)
+        if resource == resources.STATEFUL_SETS and name in SAME:
+            self.workload, name = name, SAME[name]
         if namespace == application.NAMESPACE and self.find(resource, namespace, name) is None:
             metadata = {"name": name, "uid": f"uid-{name}"}
             if resource == resources.SECRETS:

@@ -25,10 +25,11 @@ from reconcilers.datafunctions.functions.copy_volume_data import DEFAULT_MOUNT_P
 from reconcilers.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from controller.resource import Object
     from reconcilers.actionset.function import PhaseRun
-    from reconcilers.actionset.placement.claims import Claim
+    from reconcilers.actionset.placement.claims import Claim, Holder
     from reconcilers.actionset.placement.workload import WorkloadPod
     from reconcilers.datafunctions.function import AnyFunction
 
@@ -44,6 +45,11 @@ NO_BACKUP: Final = (
     "pods have other names each time: name the pods that were backed up"
 )
 WAITS_FOR_HOLDERS: Final = "claims are still in use by pods that are being deleted: {pods}"
+WAITS_FOR_NODE: Final = "pod {pod}, which uses claim {claim}, to be on a node"
+COPIED_IN_USE: Final = (
+    "claim {namespace}/{claim} is in use by pod {pod} while it is copied: see to it that its files "
+    "can be copied meanwhile"
+)
 AS_ROOT: Final = (
     "nothing says as whom container {container} of pod {pod} runs, so its backup runs as root; set "
     "runAsUser in the container's securityContext"
@@ -186,21 +192,40 @@ def beside_pod(asked: Asked) -> Plan:
 
 
 def of_claim(asked: Asked) -> Plan:
-    """Return a pod with a claim that nobody uses, for reading."""
+    """Return a pod with a claim, for reading: beside the pod that uses it, if one does."""
     arguments = asked.arguments
     default = DEFAULT_MOUNT_PATH.format(volume=arguments.volume)
     path = places.absolute("mountPath", arguments.mount_path or default)
     mount = Mount(path, arguments.volume, claim=arguments.volume)
-    claims.check(_claims(asked, {mount.claim}, "argument volume").values(), writes=False)
-    waits = _check_free(asked, {mount.claim}, writes=False)
+    known = _claims(asked, {mount.claim}, "argument volume")[mount.claim]
+    claims.check([known], writes=False)
+    pods = _pods(asked)
+    found = claims.holders(pods, {mount.claim}, own=asked.run.uid)
+    waits = _waits(found)
+    holder = claims.beside(known, found)
     if waits:
         return Blocked(waits)
+    if holder is not None and known.one_node and not holder.node:
+        return Blocked(WAITS_FOR_NODE.format(pod=holder.pod, claim=mount.claim))
+    user, used_by = asked.override_user or ROOT_USER, _seen(pods, holder)
     placed = Placed(
         command.line(asked.function, asked.values, root=command.ROOT),
         volumes=(Volume(mount),),
-        user=asked.override_user or ROOT_USER,
+        user=user if used_by is None else evolve(user, se_linux=_label_of(used_by)),
+        node=used_by.node if used_by is not None and known.one_node else "",
+        tolerations=() if used_by is None else used_by.tolerations,
     )
-    return Beside(arguments.namespace, placed)
+    if used_by is None:
+        return Beside(arguments.namespace, placed)
+    words = {"namespace": arguments.namespace, "claim": mount.claim, "pod": used_by.name}
+    return Beside(arguments.namespace, placed, (COPIED_IN_USE.format(**words),))
+
+
+def _seen(pods: Iterable[Object], holder: Holder | None) -> WorkloadPod | None:
+    """Return what a pod that holds a claim says of itself; None without one."""
+    found = (pod for pod in pods if holder is not None and pod["metadata"]["name"] == holder.pod)
+    pod = next(found, None)
+    return None if pod is None else workload.read(podrecord.record(pod))
 
 
 def restored(asked: Asked) -> Plan:
@@ -244,15 +269,16 @@ def _restored_pod(asked: Asked, name: str, argument: str) -> Plan:
 
 
 def _restoring(asked: Asked, mounts: tuple[Mount, ...], pod: WorkloadPod | None = None) -> Plan:
-    waits = _check_free(asked, {mount.claim for mount in mounts}, writes=True)
+    names = {mount.claim for mount in mounts}
+    found = claims.holders(_pods(asked), names, own=asked.run.uid)
+    claims.check_free(asked.arguments.namespace, found)
+    waits = _waits(found)
     if waits:
         return Blocked(waits)
     mounted = tuple(mount.path for mount in mounts)
     user = asked.override_user or ROOT_USER
     if pod is not None:
-        # Volumes keep the label that the workload's own pods have.
-        labels = (container.user.se_linux for container in pod.containers.values())
-        user = evolve(user, se_linux=next(filter(None, labels), {}))
+        user = evolve(user, se_linux=_label_of(pod))
     placed = Placed(
         command.line(asked.function, asked.values, root=command.ROOT, mounted=mounted),
         volumes=tuple(Volume(mount, asked.root) for mount in mounts),
@@ -261,6 +287,12 @@ def _restoring(asked: Asked, mounts: tuple[Mount, ...], pod: WorkloadPod | None 
         tolerations=() if pod is None else pod.tolerations,
     )
     return Beside(asked.arguments.namespace, placed)
+
+
+def _label_of(pod: WorkloadPod) -> Mapping[str, str]:
+    """Return the SELinux options of a workload's pod: its volumes keep the label by them."""
+    labels = (container.user.se_linux for container in pod.containers.values())
+    return next(filter(None, labels), {})
 
 
 def _running_pod(asked: Asked, name: str) -> WorkloadPod:
@@ -284,11 +316,14 @@ def _claims(asked: Asked, names: Collection[str], field_: str) -> dict[str, Clai
     }
 
 
-def _check_free(asked: Asked, names: Collection[str], *, writes: bool) -> str:
-    """Return what is waited for until nobody uses claims; empty if nobody does."""
-    namespace = asked.arguments.namespace
+def _pods(asked: Asked) -> list[Object]:
+    """Return all pods of the namespace."""
     field_ = f"function {asked.function.name}"
-    pods = asked.look.select(Reference(resources.PODS, namespace, "", field_))
-    found = claims.holders(pods, names, own=asked.run.uid)
-    ending = claims.check_free(namespace, found, writes=writes)
+    namespace = asked.arguments.namespace
+    return list(asked.look.select(Reference(resources.PODS, namespace, "", field_)))
+
+
+def _waits(found: Sequence[Holder]) -> str:
+    """Return what is waited for until those who hold claims are gone; empty for nothing."""
+    ending = claims.ending(found)
     return WAITS_FOR_HOLDERS.format(pods=", ".join(ending)) if ending else ""

@@ -167,6 +167,7 @@ class _Phase:
 
     Args:
         work: Its commands.
+        attempt: Which attempt this is, as the caller counts.
         not_before: When they may begin, in monotonic seconds.
         asked_at: When it was last asked for, in monotonic seconds.
         begun: Those that were begun.
@@ -174,6 +175,7 @@ class _Phase:
     """
 
     work: Work
+    attempt: int
     not_before: float
     asked_at: float
     begun: dict[Where, _Execution] = field(factory=dict)
@@ -207,7 +209,7 @@ class Executions:
         with self._lock:
             return key in self._phases
 
-    def admit(self, key: Key, work: Work, *, pause: float = 0.0) -> None:
+    def admit(self, key: Key, work: Work, *, attempt: int = 1, pause: float = 0.0) -> None:
         """Admit a phase, which must not be known.
 
         Call it before the phase's memo is stored. Who then finds the memo, and not the phase, knows
@@ -216,12 +218,13 @@ class Executions:
         Args:
             key: The phase.
             work: Its commands.
+            attempt: Which attempt this is; `attempt` returns it. Default: the first.
             pause: Seconds until they may begin.
         """
         now = self._clock.monotonic()
         with self._lock:
             self._drop_old(now)
-            self._phases[key] = _Phase(work, now + pause, now)
+            self._phases[key] = _Phase(work, attempt, now + pause, now)
 
     def forget(self, key: Key) -> None:
         """Forget a phase, whose commands have ended."""
@@ -231,6 +234,10 @@ class Executions:
     def places(self, key: Key) -> tuple[Where, ...]:
         """Return the containers of a phase that was admitted."""
         return self._phase(key).work.places
+
+    def attempt(self, key: Key) -> int:
+        """Return which attempt of a phase was admitted."""
+        return self._phase(key).attempt
 
     def is_running(self, key: Key) -> bool:
         """Return whether a command of a phase is queued or runs."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MAX_SECONDS: Final = 24 * 3600.0
 #: Seconds beyond the time of the annotation, at which the engine ends the phase.
 MARGIN_SECONDS: Final = 60.0
-#: How often a phase that may run twice is run at most.
+#: How often a phase that may run twice is run at most, whoever has lost it.
 MAX_ATTEMPTS: Final = 3
 #: Seconds in which a command ends whose connection is lost.
 PAUSE_SECONDS: Final = 10.0
@@ -126,27 +126,32 @@ class KubeExec:
         """Run the command, or look how far it is. See `Function.advance`."""
         key = key_of(run)
         if not self.executions.is_known(key):
-            if run.memo and not run.repeatable:
+            if run.memo and not _may_run_again(run):
                 where = str(run.memo.get("where", ""))
                 return Failed(_unknown(RESTARTED.format(where=where)))
-            pause = PAUSE_SECONDS if run.memo else 0.0
-            self.executions.admit(key, _work(run, arguments()), pause=pause)
-        if not run.memo:
-            return Running(memo=_memo(self.executions.places(key), attempt=1))
+            return self._admit(run, arguments)
+        attempt = self.executions.attempt(key)
+        if _attempt(run) != attempt:
+            # What was admitted begins once the memo is stored.
+            return Running(memo=_memo(self.executions.places(key), attempt))
         seconds = self.executions.seconds_to_begin(key)
         if seconds:
             return Running(waits_for=WAITS_FOR_EARLIER, again_after=seconds)
+        return self._run(run, arguments)
+
+    def _run(self, run: PhaseRun, arguments: Callable[[], _Arguments]) -> Step:
+        """Begin what may run now of what was admitted, or look how far it is."""
+        key = key_of(run)
         outcomes = self.executions.advance(run.request, key)
         wanted = self.executions.places(key)
         left = len(wanted) - len(outcomes)
         if left:
             several = WAITS_FOR_ALL.format(count=left, all=len(wanted))
             return Running(waits_for=several if len(wanted) > 1 else WAITS_FOR_ONE)
-        attempt = int(run.memo.get("attempt", 1))
         lost = any(isinstance(one, Unknown) for one in outcomes.values())
-        if lost and run.repeatable and attempt < MAX_ATTEMPTS:
+        if lost and _may_run_again(run):
             self.executions.forget(key)
-            return Running(memo=_memo(wanted, attempt=attempt + 1))
+            return self._admit(run, arguments)
         return _step(outcomes)
 
     def cancel(self, run: PhaseRun) -> Step:
@@ -155,6 +160,13 @@ class KubeExec:
         if not self.executions.end(run.request, key):
             return Running(waits_for=WAITS_FOR_EARLIER, again_after=LOOK_SECONDS)
         return Failed(CANCELLED_LOST if self.executions.is_running(key) else CANCELLED)
+
+    def _admit(self, run: PhaseRun, arguments: Callable[[], _Arguments]) -> Running:
+        """Admit the command once more, and return the memo to store before it begins."""
+        key, attempt = key_of(run), _attempt(run) + 1
+        pause = PAUSE_SECONDS if run.memo else 0.0
+        self.executions.admit(key, _work(run, arguments()), attempt=attempt, pause=pause)
+        return Running(memo=_memo(self.executions.places(key), attempt))
 
 
 def kube_exec(executions: Executions) -> KubeExec:
@@ -191,7 +203,17 @@ def _work(run: PhaseRun, given: _Arguments) -> Work:
     )
 
 
-def _memo(where: tuple[Where, ...], *, attempt: int) -> dict[str, Any]:
+def _attempt(run: PhaseRun) -> int:
+    """Return how often the command may have been begun, as the memo has it."""
+    return int(run.memo.get("attempt", 0))
+
+
+def _may_run_again(run: PhaseRun) -> bool:
+    """Return whether a command that may have run may be run once more."""
+    return run.repeatable and _attempt(run) < MAX_ATTEMPTS
+
+
+def _memo(where: tuple[Where, ...], attempt: int) -> dict[str, Any]:
     """Return the memo: that the command may have been begun, and where."""
     named = str(where[0]) if len(where) == 1 else f"{len(where)} containers"
     return {"attempt": attempt, "where": named}

@@ -88,6 +88,7 @@ def advance(run: PhaseRun, one: Callable[[PhaseRun, str], Step], *, limit: int) 
     after = dict(before)
     waits: list[str] = []
     again: list[float] = []
+    percents: list[int] = []
     begun = sum(1 for part in before.values() if _MEMO in part)
     for name in names_of(run):
         if name in before and _MEMO not in before[name]:
@@ -101,6 +102,7 @@ def advance(run: PhaseRun, one: Callable[[PhaseRun, str], Step], *, limit: int) 
         if isinstance(step, Running):
             waits += [f"{name}: {step.waits_for}"] if step.waits_for else []
             again += [step.again_after] if step.again_after is not None else []
+            percents += [step.progress.percent] if step.progress is not None else []
     ended = [part for part in after.values() if _MEMO not in part]
     if len(ended) == len(names_of(run)):
         return Ended(
@@ -110,7 +112,7 @@ def advance(run: PhaseRun, one: Callable[[PhaseRun, str], Step], *, limit: int) 
     return Running(
         waits_for="; ".join(waits),
         memo={**run.memo, PARTS: after} if after != before else None,
-        progress=Progress(100 * len(ended) // len(names_of(run))),
+        progress=Progress((100 * len(ended) + sum(percents)) // len(names_of(run))),
         again_after=min(again, default=None),
     )
 

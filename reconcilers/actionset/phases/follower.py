@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from controller.clock import Clock
     from controller.reconcile import Request
     from controller.stop import Stop
+    from reconcilers.actionset.function import Progress
 
 __all__ = ["Follower", "Log", "Lost", "Source", "Unread"]
 
@@ -103,8 +104,8 @@ class Follower:
         #: Its name in logs and probes.
         self.name = name
         #: Called with the ActionSet of each log that has failed, or has ended while a reconcile
-        #: waits for it, or whose first line is to be remembered. If the controller is made later
-        #: than this, set it before the first log.
+        #: waits for it, or that says how far it is, or whose first line is to be remembered. If the
+        #: controller is made later than this, set it before the first log.
         self.enqueue = enqueue
         self._logs = logs
         self._clock = clock
@@ -205,6 +206,12 @@ class Follower:
                 return None
             return reading.log.first
 
+    def progress(self, source: Source) -> Progress | None:
+        """Return how far a phase is by its log, None if that does not say it."""
+        with self._lock:
+            reading = self._readings.get(source)
+            return None if reading is None else reading.log.progress
+
     def forget(self, pod_uid: str) -> None:
         """Drop the logs of a pod that nobody needs any more."""
         with self._lock:
@@ -303,9 +310,9 @@ class Follower:
                 timestamps=True,
             ) as pieces:
                 for piece in pieces:
-                    was_long = reading.log.size >= LONG_LOG
+                    before = _to_remember(reading.log)
                     reading.log.feed(piece)
-                    if follow and not was_long and reading.log.size >= LONG_LOG:
+                    if follow and _to_remember(reading.log) != before:
                         self._wake(reading)
         except (ClientError, DeadlineExceeded, NoLog) as error:
             return error
@@ -328,3 +335,8 @@ class Follower:
             kept = self._readings.get(reading.source) is reading and not self._stopping
         if kept:
             self.enqueue(reading.request)
+
+
+def _to_remember(log: TimedLog) -> tuple[bool, Progress | None]:
+    """Return what a reconcile takes from a log that goes on."""
+    return log.size >= LONG_LOG, log.progress

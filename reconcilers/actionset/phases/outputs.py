@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
-from reconcilers.datafunctions.outputs import MARKER
+from reconcilers.actionset.function import Progress
+from reconcilers.actionset.status.document import SIZES
+from reconcilers.datafunctions.outputs import MARKER, PERCENT, PROGRESS_MARKER, SECONDS_LEFT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +37,8 @@ BROKEN: Final = (
     "texts, with nothing after it on its line"
 )
 CUT_SHORT: Final = "..."
+#: Of what runs still.
+MOST_PERCENT: Final = 99
 
 _MARKER: Final = MARKER.encode()
 
@@ -64,6 +68,8 @@ class Collector:
         self._problem = ""
         self._number = 0
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
+        #: How far the phase is, by the last line that says so; None before the first.
+        self.progress: Progress | None = None
         # Of the present line: its text without an output, as far as it is kept; after that its last
         # bytes, with which a marker may begin; the output once there was a marker.
         self._text = bytearray()
@@ -110,7 +116,10 @@ class Collector:
     def _end_line(self) -> None:
         self._keep(self._edge)
         text = self._text.decode(errors="replace").strip()
-        if text:
+        if text.startswith(PROGRESS_MARKER):
+            # One that cannot be read is no reason to fail.
+            self.progress = _progress(text.removeprefix(PROGRESS_MARKER)) or self.progress
+        elif text:
             self._tail.append(text)
         if self._output is not None and self._output.strip() and not self._problem:
             self._take(bytes(self._output))
@@ -148,6 +157,19 @@ class Collector:
             room -= size
             lines.append(line)
         return tuple(reversed(lines))
+
+
+def _progress(content: str) -> Progress | None:
+    """Return how far a phase is; None for what does not say it."""
+    try:
+        parsed = json.loads(content)
+        values = {name: int(value) for name, value in parsed.items() if value is not None}
+        percent = values[PERCENT]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
+        return None
+    sizes = {name: max(0, values[name]) for name in SIZES if name in values}
+    # 100 is what is over.
+    return Progress(max(0, min(MOST_PERCENT, percent)), sizes, values.get(SECONDS_LEFT))
 
 
 def _pair(content: bytes) -> tuple[str, str]:

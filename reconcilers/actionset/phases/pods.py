@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from controller.reconcile import Request
     from controller.resource import Object
     from controller.rest.client import Client
-    from reconcilers.actionset.function import PhaseRun, Step
+    from reconcilers.actionset.function import PhaseRun, Progress, Step
     from reconcilers.actionset.phases.builder import Policy
     from reconcilers.actionset.phases.follower import Follower
     from reconcilers.actionset.phases.model import PhasePod, PodResult
@@ -234,18 +234,20 @@ class PhasePods:
         """Return that a pod is not over, and have its log followed once there may be one."""
         pauses = [look]
         memo: Mapping[str, Any] | None = None
+        progress: Progress | None = None
         if waiting.container:
             source = _source(found.memo, waiting.container)
             known = found.memo.first_line
             unread = self.follower.follow(found.run.request, source, first=known)
             pauses.append(unread.again_after)
+            progress = self.follower.progress(source)
             first = self.follower.first_line(source)
             if first is not None and known is None:
                 memo = evolve(found.memo, first_line=first).json()
         if waiting.until is not None:
             pauses.append((waiting.until - found.now).total_seconds())
         again_after = min((pause for pause in pauses if pause is not None), default=None)
-        return Running(waiting.why, memo=memo, again_after=again_after)
+        return Running(waiting.why, memo=memo, progress=progress, again_after=again_after)
 
     def _end(self, found: Found, end: Ended, result: Callable[[PodResult], Step]) -> Step:
         """Return what came of a pod, once its log was read."""

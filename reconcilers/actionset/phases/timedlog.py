@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
 from reconcilers.actionset.phases.outputs import TAIL_LINES, Collector, Printed
 from reconcilers.datafunctions.outputs import MARKER
+
+if TYPE_CHECKING:
+    from reconcilers.actionset.function import Progress
 
 # As a kubelet writes it before each line: RFC 3339, always with nine digits of the second, in the
 # zone of the container runtime (kubernetes pkg/kubelet/types, RFC3339NanoFixed).
@@ -98,6 +101,11 @@ class TimedLog:
         self._stamp = bytearray()
         self._in_text = False
         self._known = False
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far the phase is, by the last line that says so."""
+        return self._collector.progress
 
     def open(self) -> None:
         """Begin anew with the first byte of the log."""

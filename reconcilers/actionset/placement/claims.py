@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from controller.resource import Object
 
 READ_ONLY_MANY: Final = "ReadOnlyMany"
+READ_WRITE_MANY: Final = "ReadWriteMany"
 READ_WRITE_ONCE_POD: Final = "ReadWriteOncePod"
 
 REASON_RAW: Final = "RawBlockVolume"
@@ -32,10 +33,13 @@ READ_ONLY: Final = (
 )
 IN_USE: Final = (
     "claim {namespace}/{claim} is in use by pod {pod}; scale its workload to 0 first, as a phase "
-    "ScaleWorkload before this one does{instead}"
+    "ScaleWorkload before this one does"
 )
-#: For a function that only reads.
-BACK_UP_BESIDE: Final = ", or use BackupData, which backs up beside a pod that runs"
+IN_USE_BY_ONE: Final = (
+    "claim {namespace}/{claim}, which is ReadWriteOncePod, is in use by pod {pod}; scale its "
+    "workload to 0 first, as a phase ScaleWorkload before this one does, or use BackupData, which "
+    "backs it up in the pod itself"
+)
 
 _ENDED: Final = frozenset({"Succeeded", "Failed"})
 
@@ -66,6 +70,11 @@ class Claim:
         """Whether nobody can write to it."""
         return set(self.modes) == {READ_ONLY_MANY}
 
+    @property
+    def one_node(self) -> bool:
+        """Whether only pods of one node can mount it at the same time."""
+        return not {READ_ONLY_MANY, READ_WRITE_MANY} & set(self.modes)
+
 
 @frozen
 class Holder:
@@ -75,11 +84,13 @@ class Holder:
         claim: Name of the claim.
         pod: Name of the pod.
         ending: Whether it is being deleted, so that the claim becomes free by itself.
+        node: The node that it is on; empty if it has none yet.
     """
 
     claim: str
     pod: str
     ending: bool
+    node: str = ""
 
 
 def read(claim: Mapping[str, Any]) -> Claim:
@@ -124,7 +135,12 @@ def holders(pods: Iterable[Object], claims: Collection[str], *, own: str) -> lis
         own: uid of the ActionSet, whose own pods do not count.
     """
     return [
-        Holder(claim, pod["metadata"]["name"], "deletionTimestamp" in pod["metadata"])
+        Holder(
+            claim,
+            pod["metadata"]["name"],
+            "deletionTimestamp" in pod["metadata"],
+            pod["spec"].get("nodeName") or "",
+        )
         for pod in pods
         if (pod.get("status") or {}).get("phase") not in _ENDED
         and (pod["metadata"].get("labels") or {}).get(LABEL_UID) != own
@@ -133,26 +149,45 @@ def holders(pods: Iterable[Object], claims: Collection[str], *, own: str) -> lis
     ]
 
 
-def check_free(namespace: str, found: Iterable[Holder], *, writes: bool) -> tuple[str, ...]:
-    """Return the names of pods that are being deleted and hold a claim: they are waited for.
+def check_free(namespace: str, found: Iterable[Holder]) -> None:
+    """Refuse claims that are to be written to and that pods use.
 
     Args:
         namespace: Of the claims.
         found: Who holds them.
-        writes: Whether the claims' files are restored.
 
     Raises:
         InvalidInput: A pod that goes on holds one.
     """
-    waits = []
     for holder in found:
         if not holder.ending:
-            message = IN_USE.format(
-                namespace=namespace,
-                claim=holder.claim,
-                pod=holder.pod,
-                instead="" if writes else BACK_UP_BESIDE,
-            )
-            raise InvalidInput(REASON_IN_USE, message)
-        waits.append(holder.pod)
-    return tuple(sorted(set(waits)))
+            words = {"namespace": namespace, "claim": holder.claim, "pod": holder.pod}
+            raise InvalidInput(REASON_IN_USE, IN_USE.format(**words))
+
+
+def ending(found: Iterable[Holder]) -> tuple[str, ...]:
+    """Return the names of pods that are being deleted: they are waited for."""
+    return tuple(sorted({holder.pod for holder in found if holder.ending}))
+
+
+def beside(claim: Claim, found: Iterable[Holder]) -> Holder | None:
+    """Return the pod beside which a claim is read, None if no pod that goes on uses it.
+
+    ReadWriteOnce is by node, so a pod on the same node can mount it too. Kanister does not look
+    whether it is in use (pkg/function/copy_volume_data.go), and there are Blueprints that have a
+    database keep its files fit for a copy meanwhile.
+
+    Args:
+        claim: The claim.
+        found: Who holds it.
+
+    Raises:
+        InvalidInput: No other pod can mount it.
+    """
+    holding = [holder for holder in found if not holder.ending]
+    # One that is on a node says where the volume is.
+    first = min(holding, key=lambda holder: (not holder.node, holder.pod), default=None)
+    if first is not None and claim.one_pod:
+        words = {"namespace": claim.namespace, "claim": claim.name, "pod": first.pod}
+        raise InvalidInput(REASON_IN_USE, IN_USE_BY_ONE.format(**words))
+    return first

@@ -23,6 +23,9 @@ KEYS_USER: Final = ("username", "hostname", "password")
 _CONNECTION_FOLDER: Final = "/etc/repository-server/connection"
 _USER_FOLDER: Final = "/etc/repository-server/user"
 
+#: Has the program say how far it is in lines that go into the status.
+PROGRESS: Final = {"name": "RSF_PROGRESS", "value": "marked"}
+
 # Kopia's configuration and cache; what the claims are mounted below.
 _SCRATCH: Final = "tmp"
 _ROOT: Final = "workload"
@@ -94,6 +97,8 @@ def spec(placed: Placed, *, image: str, secret: str) -> dict[str, Any]:
                 "imagePullPolicy": "IfNotPresent",
                 "command": [command.PROGRAM],
                 "args": [command.literal(one) for one in placed.arguments],
+                # A variable, which an older program in an override's image does without.
+                "env": [dict(PROGRESS)],
                 "resources": {"requests": dict(REQUESTS)},
                 "terminationMessagePolicy": "FallbackToLogsOnError",
                 "securityContext": _container_security(placed),

@@ -137,7 +137,7 @@ class Program:
         return self._with_server(options)
 
     def _with_server(self, options: Options) -> int:
-        reporter = progress.reporter(self.streams.stderr, self.clock)
+        reporter = progress.reporter(self.streams.stderr, self.clock, options.progress)
 
         def say(sentence: str) -> None:
             reporter.clear()

@@ -19,6 +19,7 @@ from reconcilers.datafunctions.connect.wanted import (
 )
 from reconcilers.datafunctions.function import DEFAULT_PARALLEL, VERSION
 from reconcilers.datafunctions.program import exits
+from reconcilers.datafunctions.program.progress import IN_WORDS, WAYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -64,6 +65,7 @@ class Options:
         output_name: Of the output with the stream's snapshot.
         producer: Command whose output is the stream; empty for standard input.
         snapshot: Of the stream: an id, or kando's JSON.
+        progress: How progress is said: `words` or `marked`.
         kopia: Kopia's executable.
     """
 
@@ -85,6 +87,7 @@ class Options:
     output_name: str = KANDO_OUTPUT
     producer: tuple[str, ...] = ()
     snapshot: str = ""
+    progress: str = IN_WORDS
     kopia: str = ""
 
 
@@ -220,6 +223,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     run.add("source", "", "name for what is backed up, where the arguments do not say whose it is")
     run.add("root", "/", "folder below which the workload's volumes are mounted", _folder)
     run.add("parallel", str(DEFAULT_PARALLEL), "pods at once, for the functions for all", _count)
+    run.add("progress", IN_WORDS, "words, or marked for the controller of ActionSets", _way)
     _sparse(run)
     run.parser.add_argument(
         "--mounted",
@@ -357,6 +361,12 @@ def _folder(text: str) -> Path:
 
 def _file(text: str) -> Path | None:
     return Path(text) if text else None
+
+
+def _way(text: str) -> str:
+    if text not in WAYS:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(WAYS)}")
+    return text
 
 
 def _count(text: str) -> int:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from attrs import define, field
 
-from reconcilers.datafunctions import units
+from reconcilers.datafunctions import outputs, units
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import TextIO
 
     from controller.clock import Clock
@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 
 #: Seconds between two lines.
 LINE_SECONDS: Final = 30.0
+#: Seconds between two lines for the controller of ActionSets, which writes each into a status.
+MARKED_SECONDS: Final = 10.0
+
+#: How progress is said: `IN_WORDS` as a bar on a terminal.
+IN_WORDS: Final = "words"
+MARKED: Final = "marked"
+WAYS: Final = (IN_WORDS, MARKED)
+
+#: Of what is not over.
+_MOST: Final = 99
 
 _MINUTE: Final = 60
 _HOUR: Final = 3600
@@ -68,6 +78,11 @@ class Pieces:
         return sum(filter(None, totals)) if all(totals) else None
 
     @property
+    def uploaded(self) -> int:
+        """The bytes that were sent to the server."""
+        return sum(one.uploaded for one in self.progress.values())
+
+    @property
     def rate(self) -> float:
         """Bytes a second."""
         return sum(one.rate for one in self.progress.values())
@@ -92,21 +107,47 @@ def line(progress: Mapping[str, Progress]) -> str:
     return ", ".join(parts)
 
 
+def marked(progress: Mapping[str, Progress]) -> str:
+    """Return how far the pieces are together, for the controller of ActionSets.
+
+    Args:
+        progress: By piece.
+    """
+    pieces = Pieces(dict(progress))
+    total = pieces.total
+    values = {outputs.PERCENT: min(_MOST, pieces.size * 100 // total) if total else 0}
+    if pieces.uploaded:
+        values["sizeUploadedB"] = pieces.uploaded
+    if total and pieces.rate:
+        values[outputs.SECONDS_LEFT] = round(max(0, total - pieces.size) / pieces.rate)
+    return outputs.progress_line(values).rstrip()
+
+
 class Lines:
-    """Prints a line every 30 seconds.
+    """Prints a line from time to time.
 
     Args:
         stream: Where to.
         clock: The time.
+        line: Returns the line. Default: in words.
+        seconds: Between two lines. Default: 30.
     """
 
-    def __init__(self, stream: TextIO, clock: Clock) -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        clock: Clock,
+        line: Callable[[Mapping[str, Progress]], str] = line,
+        seconds: float = LINE_SECONDS,
+    ) -> None:
         """Count the seconds from now."""
         self._stream = stream
         self._clock = clock
+        self._line = line
+        self._seconds = seconds
         self._lock = threading.Lock()
         self._progress: dict[str, Progress] = {}
-        self._due = clock.monotonic() + LINE_SECONDS
+        self._due = clock.monotonic() + seconds
 
     def update(self, what: str, progress: Progress) -> None:
         """Print a line if it is time."""
@@ -114,8 +155,8 @@ class Lines:
             self._progress[what] = progress
             if self._clock.monotonic() < self._due:
                 return
-            self._due = self._clock.monotonic() + LINE_SECONDS
-            self._stream.write(f"{line(self._progress)}\n")
+            self._due = self._clock.monotonic() + self._seconds
+            self._stream.write(f"{self._line(self._progress)}\n")
             self._stream.flush()
 
     def clear(self) -> None:
@@ -168,13 +209,16 @@ class Bar:
             self._bar.close()
 
 
-def reporter(stream: TextIO, clock: Clock) -> Reporter:
+def reporter(stream: TextIO, clock: Clock, way: str = IN_WORDS) -> Reporter:
     """Return what fits where the program writes to.
 
     Args:
         stream: Standard error.
         clock: The time.
+        way: One of `WAYS`. Default: in words.
     """
+    if way == MARKED:
+        return Lines(stream, clock, marked, MARKED_SECONDS)
     return Bar(stream) if stream.isatty() else Lines(stream, clock)
 
 

@@ -65,6 +65,15 @@ def mounts_of(pod: PhasePod) -> list[str]:
     ]
 
 
+def node_of(pod: PhasePod) -> str:
+    """Return the node that a pod must run on."""
+    terms = pod.spec["affinity"]["nodeAffinity"]
+    [term] = terms["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    [name] = term["matchFields"][0]["values"]
+    result: str = name
+    return result
+
+
 def test_all_of_them_are_functions_of_the_engine(setting: Setting) -> None:
     found = setting.functions()
 
@@ -312,9 +321,65 @@ class TestCopyVolumeData:
         capabilities = container_of(pod)["securityContext"]["capabilities"]
         assert capabilities == {"drop": ["ALL"], "add": ["DAC_OVERRIDE"]}
 
-    def test_a_claim_in_use_is_refused_with_another_way(self, setting: Setting) -> None:
+    def test_a_claim_in_use_is_read_beside_the_pod_that_uses_it(self, setting: Setting) -> None:
+        """The scripts of a Blueprint see to it that the files can be copied meanwhile."""
+        context = {"securityContext": {"seLinuxOptions": {"level": "s0:c1"}}}
+        setting.reader.put(
+            resources.PODS, placed.pod(spec={"tolerations": [{"key": "db"}], **context})
+        )
+
+        setting.phase("CopyVolumeData", self.ARGUMENTS).advance()
+
+        pod = setting.pods.made[""]
+        assert mounts_of(pod) == ["/workload/mnt/vol_data/data-db-0:data-db-0:ro"]
+        assert node_of(pod) == placed.NODE
+        assert pod.spec["tolerations"] == [{"key": "db"}]
+        assert pod.spec["securityContext"]["seLinuxOptions"] == {"level": "s0:c1"}
+        [warning] = setting.warnings
+        assert warning.startswith("claim shop/data-db-0 is in use by pod db-0")
+
+    def test_a_claim_for_one_pod_is_refused_with_another_way(self, setting: Setting) -> None:
+        modes = ["ReadWriteOncePod"]
+        setting.reader.put(resources.PERSISTENT_VOLUME_CLAIMS, placed.claim(modes=modes))
+
         with pytest.raises(InvalidInput, match=r"in use by pod db-0; .* or use BackupData"):
             setting.phase("CopyVolumeData", self.ARGUMENTS).advance()
+
+    @pytest.mark.parametrize(
+        ("modes", "waits_for"),
+        [
+            pytest.param(
+                ["ReadWriteOnce"],
+                "pod db-0, which uses claim data-db-0, to be on a node",
+                id="one node at a time can mount it, and which it will be is not known yet",
+            ),
+            pytest.param(["ReadWriteMany"], "", id="every node can mount it"),
+        ],
+    )
+    def test_beside_a_pod_that_has_no_node(
+        self, setting: Setting, modes: list[str], waits_for: str
+    ) -> None:
+        setting.reader.put(resources.PERSISTENT_VOLUME_CLAIMS, placed.claim(modes=modes))
+        setting.reader.put(
+            resources.PODS, placed.pod(spec={"nodeName": ""}, status={"phase": "Pending"})
+        )
+
+        step = setting.phase("CopyVolumeData", self.ARGUMENTS).advance()
+
+        assert isinstance(step, Running)
+        assert step.waits_for == waits_for
+        assert bool(setting.pods.made) is not bool(waits_for)
+
+    def test_it_waits_for_a_pod_that_is_being_deleted(self, setting: Setting) -> None:
+        """What a ScaleWorkload before has begun: the files are whole once it has ended."""
+        pod = placed.pod()
+        pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+        setting.reader.put(resources.PODS, pod)
+
+        step = setting.phase("CopyVolumeData", self.ARGUMENTS).advance()
+
+        assert isinstance(step, Running)
+        assert step.waits_for == "claims are still in use by pods that are being deleted: db-0"
 
     def test_a_claim_that_is_not_there(self, setting: Setting) -> None:
         arguments = {**self.ARGUMENTS, "volume": "gone"}

@@ -87,9 +87,27 @@ class TestOnce:
         world.restart()
         world.go_on(run)
 
+        run.settle()
         assert run.advance() == Running(waits_for="its command of before to end", again_after=10.0)
         assert world.threads == []
         assert finish(world, run) == Complete()
+
+    def test_one_that_may_run_twice_is_run_three_times_at_most(self, world: World) -> None:
+        """However often the engine is killed while it runs."""
+        run = world.phase(ONE, repeatable=True)
+        for _ in range(3):
+            run.settle()
+            world.clock.step(10.0)
+            run.settle()
+            world.run_commands()
+            world.restart()
+            world.go_on(run)
+
+        step = run.settle()
+
+        assert len(world.pods.ran) == 3
+        assert isinstance(step, Failed)
+        assert step.message.startswith("outcome unknown: actionset-controller was restarted")
 
     def test_one_that_nobody_asks_for_is_forgotten_and_not_run_again(self, world: World) -> None:
         run = world.phase(ONE)

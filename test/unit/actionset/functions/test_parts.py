@@ -92,6 +92,17 @@ def test_a_later_process_goes_on_where_it_was(run: PhaseRun) -> None:
     assert step.progress == Progress(33)
 
 
+def test_how_far_all_are_is_the_average(run: PhaseRun) -> None:
+    one = Parts(
+        {"a": Complete({}), "b": Running(memo={}, progress=Progress(50)), "c": Running(memo={})}
+    )
+
+    step = parts.advance(run, one, limit=3)
+
+    assert isinstance(step, Running)
+    assert step.progress == Progress(50)
+
+
 def test_what_is_over_is_not_asked_again_and_makes_room(run: PhaseRun) -> None:
     after = {"a": {"outputs": {}}, "b": {"memo": {"pod": "b"}}}
     one = Parts()

@@ -13,6 +13,7 @@ from controller.stop import Stop
 from fakes.clock import STUCK_AFTER, FakeClock
 from fakes.phases import REQUEST
 from fakes.podlogs import FakeLogs, Opened, stamped
+from reconcilers.actionset.function import Progress
 from reconcilers.actionset.phases.follower import LONG_LOG, PLACE_SECONDS, READ_SECONDS, Follower
 from reconcilers.actionset.phases.outputs import Printed
 from reconcilers.actionset.phases.reading import (
@@ -125,6 +126,18 @@ def test_the_end_of_a_follow_that_is_waited_for_wakes(world: World) -> None:
     assert world.woken == [REQUEST]
     assert world.read() == log_of("one")
     assert world.logs.opened == [FOLLOWED]
+
+
+def test_each_line_that_says_anew_how_far_it_is_wakes(world: World) -> None:
+    lines = [stamped(f'###Phase-progress###: {{"percent": {n}}}', first=n) for n in (1, 1, 2)]
+    world.logs.expect(stamped("begun"), *lines)
+
+    world.follow()
+    world.go_on()
+
+    assert world.woken == [REQUEST, REQUEST]
+    assert world.follower.progress(SOURCE) == Progress(2)
+    assert world.follower.progress(evolve(SOURCE, uid="uid-b")) is None
 
 
 def test_a_follow_that_ended_long_before_its_container_is_no_proof(world: World) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from reconcilers.actionset.function import Progress
 from reconcilers.actionset.phases import outputs
 from reconcilers.actionset.phases.outputs import MAX_OUTPUTS, Collector, Printed
 
@@ -155,3 +156,46 @@ def test_a_line_that_comes_again_counts_once() -> None:
     collector.feed(b"two\n")
 
     assert collector.end() == Printed({}, ("one", "two"))
+
+
+PROGRESS = b"###Phase-progress###:"
+
+
+@pytest.mark.parametrize(
+    ("printed", "expected"),
+    [
+        pytest.param(b"hello\n", None, id="nothing says it"),
+        pytest.param(PROGRESS + b' {"percent": 12}\n', Progress(12), id="the percent alone"),
+        pytest.param(
+            PROGRESS + b'{"percent": 3, "sizeUploadedB": 7, "secondsLeft": 60, "more": 1}\n',
+            Progress(3, {"sizeUploadedB": 7}, 60),
+            id="with sizes and the time that is left; others are left out",
+        ),
+        pytest.param(
+            PROGRESS + b'{"percent": 12}\n' + PROGRESS + b'{"percent": 34}\n',
+            Progress(34),
+            id="the last one counts",
+        ),
+        pytest.param(PROGRESS + b'{"percent": 100}\n', Progress(99), id="what runs is not over"),
+        pytest.param(PROGRESS + b'{"percent": -1}\n', Progress(0), id="below nothing"),
+        pytest.param(
+            PROGRESS + b'{"percent": 12}\n' + PROGRESS + b'{"percent": "many"}\n',
+            Progress(12),
+            id="one that cannot be read does not count",
+        ),
+        pytest.param(PROGRESS + b'{"percent": 1e999}\n', None, id="no number at all"),
+        pytest.param(PROGRESS + b"[]\n", None, id="no object"),
+        pytest.param(PROGRESS + b'{"percent": 12}', None, id="a line that has not ended"),
+    ],
+)
+def test_how_far_a_phase_is(printed: bytes, expected: Progress | None) -> None:
+    collector = Collector()
+    collector.feed(printed)
+
+    assert collector.progress == expected
+
+
+def test_how_far_it_is_is_none_of_the_last_lines() -> None:
+    printed = collected(b"copying\n" + PROGRESS + b'{"percent": 12}\nno space left\n')
+
+    assert printed == Printed({}, ("copying", "no space left"))

@@ -13,7 +13,7 @@ from fakes.phases import APP, Object, phase_run, state, wanted
 from fakes.phaseworld import OUTPUT, PhaseWorld
 from fakes.podlogs import Opened, stamped
 from reconcilers import resources
-from reconcilers.actionset.function import Complete, Failed, Running
+from reconcilers.actionset.function import Complete, Failed, Progress, Running
 from reconcilers.actionset.phases import names
 from reconcilers.actionset.phases.follower import LONG_LOG
 from reconcilers.errors import InvalidInput
@@ -172,6 +172,19 @@ class TestMeanwhile:
         assert isinstance(step, Running)
         assert memo(world)["firstLine"] == 1767225600 * 10**9
         assert world.advance() == evolve(step, memo=None)
+
+    def test_how_far_it_is_by_its_log(self, world: PhaseWorld) -> None:
+        world.logs.expect(stamped('###Phase-progress###: {"percent": 40}'))
+        world.advance()
+        world.schedule()
+        world.set_status(phase="Running", containerStatuses=[state(running={})])
+        world.advance()
+        world.read_logs()
+
+        step = world.advance()
+
+        assert isinstance(step, Running)
+        assert step.progress == Progress(40)
 
     def test_one_that_the_informer_does_not_show_is_looked_at_again(
         self, world: PhaseWorld

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fakes.placed import CLAIM, claim, pod
+from fakes.placed import CLAIM, NODE, claim, pod
 from reconcilers.actionset.api import LABEL_UID
 from reconcilers.actionset.placement import claims
 from reconcilers.actionset.placement.claims import Holder
@@ -54,10 +54,12 @@ def test_a_claim_that_can_be_used(modes: list[str], writes: bool) -> None:
 @pytest.mark.parametrize(
     ("user", "expected"),
     [
-        pytest.param(pod(), [Holder("data-db-0", "db-0", ending=False)], id="a pod that runs"),
+        pytest.param(
+            pod(), [Holder("data-db-0", "db-0", ending=False, node=NODE)], id="a pod that runs"
+        ),
         pytest.param(
             pod(status={"phase": "Pending"}),
-            [Holder("data-db-0", "db-0", ending=False)],
+            [Holder("data-db-0", "db-0", ending=False, node=NODE)],
             id="one that will run",
         ),
         pytest.param(pod(status={"phase": "Succeeded"}), [], id="one that is over uses nothing"),
@@ -66,12 +68,12 @@ def test_a_claim_that_can_be_used(modes: list[str], writes: bool) -> None:
         pytest.param(pod(labels={LABEL_UID: UID}), [], id="a pod of the ActionSet's own"),
         pytest.param(
             pod(labels={LABEL_UID: "another"}),
-            [Holder("data-db-0", "db-0", ending=False)],
+            [Holder("data-db-0", "db-0", ending=False, node=NODE)],
             id="another ActionSet's pod counts",
         ),
         pytest.param(
             pod(volumes={"data": {"ephemeral": {}}, "more": CLAIM}),
-            [Holder("data-db-0", "db-0", ending=False)],
+            [Holder("data-db-0", "db-0", ending=False, node=NODE)],
             id="a claim among others",
         ),
     ],
@@ -84,7 +86,7 @@ def test_a_pod_that_goes_on_is_named_with_what_to_do() -> None:
     found = [Holder("data-db-0", "db-0", ending=False)]
 
     with pytest.raises(InvalidInput) as refused:
-        claims.check_free("shop", found, writes=True)
+        claims.check_free("shop", found)
 
     assert refused.value.message == (
         "claim shop/data-db-0 is in use by pod db-0; scale its workload to 0 first, as a phase "
@@ -92,15 +94,44 @@ def test_a_pod_that_goes_on_is_named_with_what_to_do() -> None:
     )
 
 
-def test_for_a_copy_another_function_is_named_as_well() -> None:
-    found = [Holder("data-db-0", "db-0", ending=False)]
-
-    with pytest.raises(InvalidInput, match="or use BackupData, which backs up beside a pod"):
-        claims.check_free("shop", found, writes=False)
-
-
 def test_pods_that_are_being_deleted_are_waited_for() -> None:
     ending = [Holder("a", "db-1", ending=True), Holder("b", "db-0", ending=True)]
 
-    assert claims.check_free("shop", ending, writes=True) == ("db-0", "db-1")
-    assert claims.check_free("shop", [], writes=True) == ()
+    claims.check_free("shop", ending)
+
+    assert claims.ending([*ending, Holder("a", "db-2", ending=False)]) == ("db-0", "db-1")
+    assert claims.ending([]) == ()
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        pytest.param([], None, id="nobody uses it"),
+        pytest.param([Holder("c", "db-0", ending=True)], None, id="who does is being deleted"),
+        pytest.param(
+            [Holder("c", "db-0", ending=False), Holder("c", "db-1", ending=False, node="node-1")],
+            "db-1",
+            id="of several one that is on a node",
+        ),
+        pytest.param(
+            [Holder("c", "db-0", ending=False)], "db-0", id="one that is on none, if no other is"
+        ),
+    ],
+)
+def test_beside_which_pod_a_claim_is_read(found: list[Holder], expected: str | None) -> None:
+    holder = claims.beside(claims.read(claim()), found)
+
+    assert (holder.pod if holder is not None else None) == expected
+
+
+@pytest.mark.parametrize(
+    ("modes", "one_node"),
+    [
+        pytest.param(["ReadWriteOnce"], True, id="once is by node"),
+        pytest.param(["ReadWriteOncePod"], True, id="so is one pod"),
+        pytest.param(["ReadWriteOnce", "ReadWriteMany"], False, id="one for many nodes as well"),
+        pytest.param(["ReadOnlyMany"], False, id="one that many read"),
+    ],
+)
+def test_whether_one_node_can_mount_a_claim(modes: list[str], one_node: bool) -> None:
+    assert claims.read(claim(modes=modes)).one_node is one_node

@@ -37,6 +37,7 @@ def test_a_pod_that_sees_no_data() -> None:
                 "imagePullPolicy": "IfNotPresent",
                 "command": ["repository-server-functions"],
                 "args": ["run", "X"],
+                "env": [{"name": "RSF_PROGRESS", "value": "marked"}],
                 "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}},
                 "terminationMessagePolicy": "FallbackToLogsOnError",
                 "securityContext": {

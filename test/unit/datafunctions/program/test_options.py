@@ -20,6 +20,7 @@ def test_nothing_but_the_function_is_needed() -> None:
         pytest.param("--root=/mnt", "root", Path("/mnt"), id="root"),
         pytest.param("--source=db", "source", "db", id="source"),
         pytest.param("--parallel=64", "parallel", 64, id="parallel"),
+        pytest.param("--progress=marked", "progress", "marked", id="progress"),
         pytest.param("--sparse", "sparse", True, id="sparse"),
         pytest.param("--function-version=v0.0.0", "function_version", "v0.0.0", id="version"),
         pytest.param("--output-file=/o", "output_file", Path("/o"), id="output file"),
@@ -140,6 +141,11 @@ def test_the_share_to_read_back(text: str, share: float) -> None:
             ["run", "X", "--parallel=0"],
             "argument --parallel: '0' is not a number from 1 to 64",
             id="none at once",
+        ),
+        pytest.param(
+            ["run", "X", "--progress=loud"],
+            "argument --progress: 'loud' is none of words, marked",
+            id="a way that there is none of",
         ),
         pytest.param(
             ["run", "X", "--parallel=many"],

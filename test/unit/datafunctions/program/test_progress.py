@@ -3,9 +3,10 @@
 import io
 
 import pytest
+from attrs import evolve
 
 from fakes.clock import FakeClock
-from reconcilers.datafunctions.program.progress import Bar, Lines, line, reporter
+from reconcilers.datafunctions.program.progress import Bar, Lines, line, marked, reporter
 from reconcilers.kopia.client.model import Progress
 
 HALF = Progress(files=50, size=500_000_000, total_size=1_000_000_000, rate=100_000_000.0)
@@ -73,6 +74,37 @@ def test_a_line_every_30_seconds() -> None:
 
     assert [printed.index(number) for number in (1, 2, 3)] == [30, 60, 90]
     assert stream.getvalue().startswith("50 files, 500 MB of 1.0 GB")
+
+
+@pytest.mark.parametrize(
+    ("pieces", "text"),
+    [
+        pytest.param(
+            {"/data": evolve(HALF, uploaded=7)},
+            '{"percent": 50, "sizeUploadedB": 7, "secondsLeft": 5}',
+            id="of a backup with an estimate",
+        ),
+        pytest.param({"db-0": HALF, "db-1": Progress(size=1)}, '{"percent": 0}', id="without one"),
+        pytest.param(
+            {"/data": Progress(size=2 * 10**9, total_size=10**9)},
+            '{"percent": 99}',
+            id="what runs is not at its end, whatever was estimated",
+        ),
+    ],
+)
+def test_a_line_for_the_controller(pieces: dict[str, Progress], text: str) -> None:
+    assert marked(pieces) == f"###Phase-progress###: {text}"
+
+
+def test_the_controller_gets_a_line_every_10_seconds_on_a_terminal_too() -> None:
+    clock, stream = FakeClock(), Terminal()
+    lines = reporter(stream, clock, "marked")
+
+    for _ in range(25):
+        lines.update("/data", HALF)
+        clock.step(1)
+
+    assert stream.getvalue() == f"{marked({'/data': HALF})}\n" * 2
 
 
 class Terminal(io.StringIO):
