@@ -222,6 +222,7 @@ class _Making:
             fetched = wheels.fetch(self._log, machine)
             hashes = sbom.wheel_hashes({one.name: sums.digest(one) for one in fetched.iterdir()})
             text = sbom.render(subject, contents.of(image), hashes)
+            sbom.check(text)
             name = f"{NAME}-{self._request.version}-{image.platform.replace('/', '-')}.cdx.json"
             (self.target / name).write_text(text)
 

@@ -78,9 +78,6 @@ def render(subject: Subject, contents: Contents, wheels: WheelHashes) -> str:
         subject: The image.
         contents: What is in it.
         wheels: Of the packages of Python.
-
-    Raises:
-        ClusterError: It is not as the schema of CycloneDX wants it.
     """
     bom = Bom(serial_number=uuid.uuid5(_NAMESPACE, subject.digest))
     image = _image(subject)
@@ -95,10 +92,18 @@ def render(subject: Subject, contents: Contents, wheels: WheelHashes) -> str:
     programs = [_program(bom, one, subject) for one in contents.programs]
     bom.register_dependency(image, [*direct, *programs])
     text: str = JsonV1Dot6(bom).output_as_string(indent=INDENT)
+    return f"{text}\n"
+
+
+def check(text: str) -> None:
+    """Check a bill of materials.
+
+    Raises:
+        ClusterError: It is not as the schema of CycloneDX wants it.
+    """
     error = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
     if error is not None:
         raise ClusterError(INVALID.format(error=error))
-    return f"{text}\n"
 
 
 def _component(

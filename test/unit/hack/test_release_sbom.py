@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from attrs import evolve
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 
 from clusterlib.errors import ClusterError
 from releaselib import contents, layout, sbom
@@ -86,7 +84,7 @@ def image_of(folder: Path, *layers: dict[str, str | None], env: tuple[str, ...] 
 
 def layer(files: dict[str, str | None]) -> bytes:
     written = io.BytesIO()
-    with tarfile.open(fileobj=written, mode="w:gz") as archive:
+    with tarfile.open(fileobj=written, mode="w") as archive:
         for path, text in files.items():
             member = tarfile.TarInfo(path)
             content = (text or "").encode()
@@ -144,7 +142,6 @@ def bill(
     )
     hashes = sbom.wheel_hashes({"attrs-26.1.0-py3-none-any.whl": wheel})
     text = sbom.render(subject, contents.of(image, build_info), hashes)
-    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     document: dict[str, Any] = json.loads(text)
     return document
 
@@ -212,9 +209,13 @@ def test_an_image_that_lacks_what_each_has_is_refused(tmp_path: Path, path: str)
         bill(tmp_path, {path: None})
 
 
-def test_a_bill_that_is_not_as_cyclonedx_wants_it_is_refused(tmp_path: Path) -> None:
+def test_the_bill_is_checked_by_the_schema_of_cyclonedx(tmp_path: Path) -> None:
+    good = bill(tmp_path / "good", env=("PYTHON_VERSION=3.11.9",))
+    bad = bill(tmp_path / "bad", wheel="no hash")
+
+    sbom.check(json.dumps(good))
     with pytest.raises(ClusterError, match="not as CycloneDX wants it"):
-        bill(tmp_path, wheel="no hash")
+        sbom.check(json.dumps(bad))
 
 
 def test_kopia_has_the_version_of_the_release_where_it_says_none(tmp_path: Path) -> None:
