@@ -111,6 +111,15 @@ class Prometheus:
         (names,) = self._ask(["/api/v1/label/__name__/values"])
         return set(names)
 
+    def troubles(self) -> dict[str, str]:
+        """Return why it cannot read a target, by the target's URL."""
+        (data,) = self._ask(["/api/v1/targets?state=active"])
+        return {
+            one["scrapeUrl"]: one["lastError"] or "not read yet"
+            for one in data["activeTargets"]
+            if one["health"] != "up"
+        }
+
     def alerts(self) -> list[Object]:
         """Return the alerts that fire."""
         (data,) = self._ask(["/api/v1/alerts"])
