@@ -77,8 +77,8 @@ NOT_RUN: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         (
             (
-                "skopeo copy --all --preserve-digests oci-archive:repository-server-controller-VERSION."
-                "oci.tar docker://REGISTRY/repository-server-controller:VERSION"
+                "skopeo copy --all --preserve-digests "
+                "oci-archive:repository-server-controller-VERSION.oci.tar docker://REGISTRY/repository-server-controller:VERSION"
             ),
             "helm push repository-server-controller-VERSION.tgz oci://REGISTRY/charts",
             "sha256sum --check SHA256SUMS",
