@@ -42,9 +42,8 @@ RUN_BY: Final[Mapping[tuple[str, str], str]] = {
 }
 
 _OF_HACK: Final = "runs for minutes, makes the cluster of the tests, or runs the tests themselves"
-_PLAY_BLUEPRINTS: Final = (
-    "RSC_TEST_BLUEPRINTS_PAGE=docs/blueprints.md pytest -q test/unit/actionset/blueprints"
-)
+_PAGE_OF_BLUEPRINTS: Final = "RSC_TEST_BLUEPRINTS_PAGE=docs/blueprints.md"
+_RELEASE: Final = "is about a release that is published; hack/release --try installs one"
 _DEMO_ELSEWHERE: Final = (
     "hack/demo --kubeconfig ~/.kube/config --image REGISTRY/repository-server-controller:TAG"
 )
@@ -74,6 +73,24 @@ NOT_RUN: Final[Mapping[str, str]] = {
     "repository-server-controller": _CHART,
     "kubectl apply -k manifests": "test/e2e/installation.py applies an overlay of it, with the "
     "images and the namespace of the tests",
+    "kubectl apply -f install.yaml": _RELEASE,
+    **dict.fromkeys(
+        (
+            (
+                "skopeo copy --all --preserve-digests "
+                "oci-archive:repository-server-controller-VERSION.oci.tar docker://REGISTRY/repository-server-controller:VERSION"
+            ),
+            "helm push repository-server-controller-VERSION.tgz oci://REGISTRY/charts",
+            "sha256sum --check SHA256SUMS",
+            (
+                "skopeo inspect --raw docker://REGISTRY/repository-server-controller:VERSION "
+                "| sha256sum"
+            ),
+            "git verify-tag vVERSION && git checkout vVERSION",
+            "diff dist/SHA256SUMS THE-PUBLISHED/SHA256SUMS",
+        ),
+        _RELEASE,
+    ),
     "kubectl delete -k manifests": _TAKES_AWAY,
     "kubectl delete -k manifests/controller": _TAKES_AWAY,
     "kubectl delete -k manifests/crd": _TAKES_AWAY,
@@ -128,13 +145,20 @@ NOT_RUN: Final[Mapping[str, str]] = {
             "hack/demo",
             _DEMO_ELSEWHERE,
             "hack/images load kopia",
+            "hack/release --try",
+            "hack/release VERSION",
+            "hack/release VERSION --pinned --image REGISTRY/repository-server-controller",
             "hack/soak --functions",
             "hack/soak --minutes 30",
             "hack/test",
             "hack/test e2e",
             "hack/test integration",
             "hack/test unit",
-            _PLAY_BLUEPRINTS,
+            (
+                f"RSC_TEST_BLUEPRINTS_ON_A_NODE=yes {_PAGE_OF_BLUEPRINTS} hack/test e2e -- "
+                "test/e2e/test_public_blueprints.py"
+            ),
+            f"{_PAGE_OF_BLUEPRINTS} pytest -q test/unit/actionset/blueprints",
             "SIMULATION_SEEDS=0-5000 pytest -q test/unit/repositoryserver/simulation",
             "SIMULATION_SEEDS=4711 pytest -q test/unit/repositoryserver/simulation",
             "SIMULATION_SEEDS=0-500 pytest -q test/unit/actionset/simulation",
@@ -145,12 +169,13 @@ NOT_RUN: Final[Mapping[str, str]] = {
 
 _PROGRAMS: Final = re.compile(
     r"(?:[A-Z_]+=\S+ )*"
-    r"(?:kubectl|helm|docker|kopia|kanctl|kando|curl|pipx|python3|pytest|ln|time|eval|"
+    r"(?:kubectl|helm|docker|kopia|kanctl|kando|curl|pipx|python3|pytest|skopeo|sha256sum|"
+    r"git|diff|ln|time|eval|"
     r"kubectl-reposerver|repository-server-\w+|actionset-controller|"
     r"hack/\w+|manifests/[\w/-]+\.sh)(?=\s|$)"
 )
 # What follows is for the reader's shell.
-_END: Final = re.compile(r"\s+(?:#|> ).*$")
+_END: Final = re.compile(r"\s+(?:#.*|> [^'\"]*)$")
 _FENCE: Final = re.compile(r"^ *```(\w*)$")
 _SHELL: Final = ("sh", "console")
 _NAMED: Final = re.compile(r"`((?:kubectl|helm) [^`]+)`")

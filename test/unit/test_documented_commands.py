@@ -80,6 +80,11 @@ def test_the_first_screen_of_the_readme_is_the_beginning_of_the_tutorial() -> No
             "    kubectl get pods > pods\n", ["kubectl get pods"], id="so does a redirection"
         ),
         pytest.param(
+            "    kubectl exec pod -- sh -c 'echo > a'\n",
+            ["kubectl exec pod -- sh -c 'echo > a'"],
+            id="but not one within quotes",
+        ),
+        pytest.param(
             "    helm install a \\\n      b\n", ["helm install a b"], id="lines that go on are one"
         ),
         pytest.param(
