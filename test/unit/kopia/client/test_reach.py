@@ -122,7 +122,7 @@ def test_one_with_another_certificate_of_the_authority_is_trusted_by_that(server
             id="another certificate, of another authority",
         ),
         pytest.param(
-            {"url": "https://127.0.0.2:PORT", "fingerprint": "ab" * 32, "ca": "ITS"},
+            {"url": "https://127.1:PORT", "fingerprint": "ab" * 32, "ca": "ITS"},
             "nor can it be trusted by its authority: Hostname mismatch",
             id="another certificate, of the authority, for another name",
         ),
