@@ -108,15 +108,16 @@ def pem_text(data_: bytes) -> object:
     """Read certificates and keys in any PEM."""
     text = data_.decode(errors="replace")
     found: list[object] = []
-    for read in (pem.blocks, pem.certificates):
+    for read in (
+        pem.blocks,
+        # What cryptography shows of a certificate reads its names, which nobody does here.
+        lambda text: pem.certificates_text(pem.certificates(text)),
+        lambda text: len(pem.private_key_text(pem.private_key(text))),
+    ):
         try:
             found += [read(text)]
         except ValueError as error:
             found += [str(error)]
-    try:
-        pem.private_key_text(pem.private_key(text))
-    except ValueError as error:
-        found += [str(error)]
     return found
 
 

@@ -145,9 +145,10 @@ def parse(secret: SecretData) -> Authority | None:
 def _signs(certificate: x509.Certificate) -> bool:
     try:
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+        # It is the issuer of what is signed. Names are read only when they are asked for.
+        return constraints.value.ca and bool(certificate.subject)
     except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
         return False
-    return constraints.value.ca
 
 
 def _signed(server: RepositoryServer, now: datetime, key: ec.EllipticCurvePrivateKey) -> Authority:

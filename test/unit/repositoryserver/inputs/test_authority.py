@@ -9,6 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
@@ -153,6 +154,14 @@ def test_no_representation_shows_the_key() -> None:
     assert MADE.key_text.splitlines()[1] not in repr(MADE)
 
 
+def without_name() -> str:
+    """Return the authority's certificate with a name that is no text."""
+    der = MADE.certificate.public_bytes(Encoding.DER)
+    name = NAMES[0].encode()
+    broken = x509.load_der_x509_certificate(der.replace(name, b"\xff" * len(name), 2))
+    return broken.public_bytes(Encoding.PEM).decode()
+
+
 LEAF = selfsigned.issue(SERVER, MADE, objects.NOW)
 PLAIN = objects.key_pair()
 RSA = objects.key_pair(key=rsa.generate_private_key(65537, 2048))
@@ -166,6 +175,7 @@ RSA = objects.key_pair(key=rsa.generate_private_key(65537, 2048))
         pytest.param(MADE.text, LEAF.key, id="the key of another one"),
         pytest.param(LEAF.certificate, LEAF.key, id="a server's certificate"),
         pytest.param(PLAIN.certificate, PLAIN.key, id="one that does not say what it may do"),
+        pytest.param(without_name(), MADE.key_text, id="one whose name cannot be read"),
         pytest.param(RSA.certificate, RSA.key, id="one with a key of another kind"),
     ],
 )

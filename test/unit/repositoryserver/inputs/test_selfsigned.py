@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store
 
@@ -162,6 +162,17 @@ def test_it_stays_with_its_authority(told: str, signer: authority.Authority, why
     stored = read(made.certificate, made.key, told)
 
     assert selfsigned.why_another(stored, signer, objects.NOW) == why
+
+
+def test_one_whose_names_cannot_be_read_is_made_anew() -> None:
+    """Python reads the names of a certificate only when they are asked for."""
+    pair = objects.key_pair("files")
+    der = x509.load_pem_x509_certificate(pair.certificate.encode()).public_bytes(Encoding.DER)
+    broken = x509.load_der_x509_certificate(der.replace(b"files", b"\xff\xfe\xfd\xfc\xfb"))
+    stored = read(broken.public_bytes(Encoding.PEM).decode(), pair.key)
+
+    assert not selfsigned.stands_alone(stored, objects.NOW)
+    assert selfsigned.why_another(stored, SIGNER, objects.NOW) == NOT_SIGNED
 
 
 def test_one_that_somebody_else_has_signed_is_made_anew() -> None:
