@@ -37,7 +37,8 @@ def get_condition(conditions: Iterable[Object], condition_type: str) -> Object |
 def is_true(conditions: Iterable[Object], condition_type: str) -> bool:
     """Return whether a condition of a type exists and is True (`IsStatusConditionTrue`)."""
     found = get_condition(conditions, condition_type)
-    return found is not None and found["status"] == TRUE
+    # Others may have written it, without what the API's conventions ask for.
+    return found is not None and found.get("status") == TRUE
 
 
 def set_condition(

@@ -8,10 +8,12 @@ The module imports nothing of Kubernetes, so that decision modules may use it.
 """
 
 import contextlib
-import json
+import math
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
+
+from controller.jsonvalue import decoded
 
 #: The cause of a timeout while the server's cache is older than the version in the request.
 CAUSE_RESOURCE_VERSION_TOO_LARGE: Final = "ResourceVersionTooLarge"
@@ -164,27 +166,32 @@ _BY_STATUS: Final[Mapping[int, type[ApiError]]] = {
 
 
 def from_status(
-    status_code: int, body: bytes | Mapping[str, Any], *, retry_after: float | None = None
+    status_code: object, body: bytes | Mapping[str, Any], *, retry_after: float | None = None
 ) -> ApiError:
     """Return the error for an answer, of the most specific type. The caller raises it.
 
     Args:
-        status_code: The HTTP status. For an ERROR event of a watch: the `code` of its Status.
+        status_code: The HTTP status. For an ERROR event of a watch: the `code` of its Status,
+            which counts as 0 if it is no number.
         body: The body as it came, or a Status object. A body that is no Status, the page of a proxy
             for example, becomes the message.
         retry_after: Seconds of the `Retry-After` header. Default: `details.retryAfterSeconds` of
             the Status.
     """
     status = body if isinstance(body, Mapping) else _parse_status(body)
-    details = status.get("details") or {}
+    # A proxy may write anything.
+    code = status_code if isinstance(status_code, int) else 0
+    details = status.get("details")
+    details = details if isinstance(details, dict) else {}
     reason = str(status.get("reason") or "")
-    message = str(status.get("message") or _phrase(status_code))
-    error_type = _error_type(status_code, reason, message)
-    if retry_after is None and details.get("retryAfterSeconds"):
-        retry_after = float(details["retryAfterSeconds"])
-    causes = details.get("causes") or ()
+    message = str(status.get("message") or _phrase(code))
+    error_type = _error_type(code, reason, message)
+    if retry_after is None:
+        retry_after = _seconds(details.get("retryAfterSeconds"))
+    found = details.get("causes")
+    causes = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
     return error_type(
-        status_code,
+        code,
         reason,
         message,
         retry_after,
@@ -211,10 +218,20 @@ def _parse_status(body: bytes) -> Mapping[str, Any]:
     """Return the Status object of a body, or one whose message is the body."""
     text = body.decode(errors="replace").strip()
     with contextlib.suppress(ValueError):
-        parsed = json.loads(text)
+        parsed = decoded(text.encode())
         if isinstance(parsed, dict) and parsed.get("kind") == "Status":
             return parsed
     return {"message": text[:_MAX_MESSAGE_LENGTH]}
+
+
+def _seconds(value: object) -> float | None:
+    """Return the seconds that a Status asks to wait; None if it does not ask."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    with contextlib.suppress(OverflowError):
+        seconds = float(value)
+        return seconds if seconds > 0 and math.isfinite(seconds) else None
+    return None
 
 
 def _phrase(status_code: int) -> str:

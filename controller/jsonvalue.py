@@ -21,8 +21,9 @@ MAX_DEPTH: Final = 100
 #: string costs an entry in a table of the interpreter.
 MAX_VALUE: Final = 64
 
-#: A bracket, which opens or closes a level, or a string, whose brackets do not.
-_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]')
+#: A bracket, which opens or closes a level, or a string, whose brackets do not. A string without an
+#: end goes to the end of the text: otherwise each quote in it is tried as the beginning of one.
+_TOKEN: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[{}\[\]]', re.DOTALL)
 
 
 def decoded(content: bytes) -> Any:  # noqa: ANN401 - any JSON value

@@ -263,7 +263,9 @@ def load(path: str) -> Settings:
     try:
         content = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506 - a safe loader
         settings: Settings = _class(Settings)({} if content is None else content, "")
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, _Refused) as error:
+    # PyYAML passes on what Python says of a time or a number; of what is nested too deep it says
+    # nothing itself.
+    except (OSError, ValueError, RecursionError, yaml.YAMLError, _Refused) as error:
         raise SettingsError(UNREADABLE.format(path=path, reason=error)) from error
     return settings
 
@@ -275,7 +277,7 @@ class _StrictLoader(yaml.SafeLoader):
         """Return the map of a node."""
         seen = set()
         for key_node, _ in node.value:
-            if key_node.value in seen and isinstance(key_node, yaml.ScalarNode):
+            if isinstance(key_node, yaml.ScalarNode) and key_node.value in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"{key_node.value} is written twice", key_node.start_mark
                 )

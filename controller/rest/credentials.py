@@ -289,7 +289,7 @@ def tls_context(files: TlsFiles) -> ssl.SSLContext:
             context.load_verify_locations(files.authority, cadata=files.authority_data)
         elif files.verify:
             context.load_default_certs()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         source = files.authority or "the kubeconfig"
         raise ConfigError(f"no certificate authority in {source}: {error}") from error
     if files.certificate is not None:

@@ -42,6 +42,8 @@ _UNUSABLE: Final = (
     TypeError,
     KeyError,
     yaml.YAMLError,
+    # It is nested too deep.
+    RecursionError,
 )
 
 _PROXY_SCHEMES: Final = ("http", "https")
@@ -76,8 +78,7 @@ def load_api_client(
         # To set it keeps it: it would be looked up anew with each change of the host.
         configuration.proxy = configuration.proxy
         if configuration.proxy:
-            _require_http_proxy(configuration, source)
-            configuration.proxy_headers = _proxy_headers(configuration.proxy)
+            _set_up_proxy(configuration, source)
         origin = "the pod's service account" if source is None else f"kubeconfig {source}"
         return _api_client(configuration, user_agent, origin, Path(folder))
 
@@ -99,7 +100,9 @@ def _api_client(
 
     authority = configuration.ssl_ca_cert
     if authority is not None and is_temporary(authority):
-        configuration.ca_cert_data = Path(authority).read_text()
+        # OpenSSL takes ASCII alone, and leaves out what stands around the PEM.
+        text = Path(authority).read_text(errors="replace")
+        configuration.ca_cert_data = text.encode("ascii", "replace").decode()
         configuration.ssl_ca_cert = None
     try:
         context = tls_context(TlsFiles.of(configuration))
@@ -127,19 +130,33 @@ def _source(kubeconfig: str, context: str) -> str | None:
     return named or (None if in_cluster() and not context else DEFAULT_KUBECONFIG)
 
 
-def _require_http_proxy(configuration: kubernetes.client.Configuration, source: str | None) -> None:
-    """Refuse a proxy that is spoken to in another protocol than HTTP: it would need PySocks.
+def _set_up_proxy(configuration: kubernetes.client.Configuration, source: str | None) -> None:
+    """Set the login of a proxy, and refuse one that is not spoken to in HTTP: that needs PySocks.
 
     Args:
         configuration: With the proxy.
         source: As `_source` returns it.
     """
-    proxy = urlsplit(configuration.proxy)
-    excepted = should_bypass_proxies(configuration.host, configuration.no_proxy or "")
-    if proxy.scheme.lower() in _PROXY_SCHEMES or excepted:
+    if should_bypass_proxies(configuration.host, configuration.no_proxy or ""):
         return
+    proxy, setting = str(configuration.proxy), _proxy_setting(configuration, source)
+    try:
+        scheme, headers = urlsplit(proxy).scheme, _proxy_headers(proxy)
+    except (ValueError, urllib3.exceptions.HTTPError):
+        # Not chained: the error has a part of the URL, whose login is secret.
+        raise ConfigError(f"{setting} is no URL of a proxy: set one as http://HOST:PORT") from None
+    if scheme.lower() not in _PROXY_SCHEMES:
+        raise ConfigError(
+            f"{setting} names a proxy of the scheme {str(scheme)!r}, which is not supported:"
+            " set an http:// or https:// one, or except the server by NO_PROXY"
+        )
+    configuration.proxy_headers = headers
+
+
+def _proxy_setting(configuration: kubernetes.client.Configuration, source: str | None) -> str:
+    """Return what a proxy was set by: a variable of the environment, or the kubeconfig."""
     variables = (f"{urlsplit(configuration.host).scheme}_proxy", "all_proxy")
-    setting = next(
+    return next(
         (
             name
             for variable in variables
@@ -147,10 +164,6 @@ def _require_http_proxy(configuration: kubernetes.client.Configuration, source: 
             if os.environ.get(name) == configuration.proxy
         ),
         f"proxy-url in {source}",
-    )
-    raise ConfigError(
-        f"{setting} names a proxy of the scheme {str(proxy.scheme)!r}, which is not supported:"
-        " set an http:// or https:// one, or except the server by NO_PROXY"
     )
 
 

@@ -6,7 +6,6 @@ official client's `stream` is left out: it swaps a method of the ApiClient durin
 must not happen while other threads use it, and cannot be given a deadline.
 """
 
-import json
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
@@ -19,6 +18,7 @@ from attrs import frozen
 
 from controller.clock import Deadline
 from controller.errors import TransportError, from_status
+from controller.jsonvalue import decoded
 from controller.resource import Object, Resource
 from controller.rest.cutoff import Cause, Guard, shut_down
 from controller.rest.duplex import Duplex
@@ -300,14 +300,26 @@ def _exit_code(content: bytes, description: str) -> int:
     if not content:
         raise TransportError(f"{description}: the connection ended before the command did")
     try:
-        status: Object = json.loads(content)
+        status: Object = decoded(content)
     except ValueError as error:
         raise TransportError(f"{description}: broken status: {error}") from error
+    if not isinstance(status, dict):
+        raise TransportError(f"{description}: broken status: it is no JSON object")
     if status.get("status") == "Success":
         return 0
     if status.get("reason") == REASON_NON_ZERO_EXIT:
-        details = status.get("details") or {}
-        for cause in details.get("causes") or ():
-            if cause.get("reason") == CAUSE_EXIT_CODE:
-                return int(cause["message"])
+        try:
+            for cause in _causes(status):
+                if cause.get("reason") == CAUSE_EXIT_CODE:
+                    return int(cause["message"])
+        except (ValueError, TypeError, KeyError) as error:
+            message = f"{description}: broken status: its exit code is no number"
+            raise TransportError(message) from error
     raise from_status(status.get("code") or HTTPStatus.INTERNAL_SERVER_ERROR, status)
+
+
+def _causes(status: Object) -> list[Object]:
+    """Return the causes in a Status that are such."""
+    details = status.get("details")
+    causes = details.get("causes") if isinstance(details, dict) else None
+    return [one for one in causes if isinstance(one, dict)] if isinstance(causes, list) else []

@@ -135,7 +135,8 @@ MEANINGS = {
         "`spec.server.tls.selfSigned` is required",
     ),
     "spec.server.tls.selfSigned": Meaning(
-        "Secret `repo-server-NAME-tls`, with its key and a certificate that is valid for a year",
+        "Secret `repo-server-NAME-tls`, with a key and a certificate that is valid for a year, and "
+        "Secret `repo-server-NAME-ca`, with the authority that signs it, valid for ten years",
         "`spec.server.tlsSecretRef` is required",
     ),
     "spec.server.userAccess.userAccessSecretRef": _USERS,

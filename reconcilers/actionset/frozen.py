@@ -138,5 +138,5 @@ def parse_secret(secret: Object, action_set: Object) -> FrozenAction:
             repeatable=content["repeatable"],
             parameters=data[KEY_PARAMETERS],
         )
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise InvalidInput(REASON_NAME_TAKEN, NAME_TAKEN.format(name=name)) from None

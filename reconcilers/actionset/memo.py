@@ -135,7 +135,7 @@ def parse(text: str) -> Memos:
     try:
         content = json.loads(text) if text else {}
         return Memos({Position.of_key(key): _entry(one) for key, one in content.items()})
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return Memos()
 
 

@@ -253,7 +253,10 @@ def _duration(value: object) -> float | None:
 
 
 def _tree(value: object) -> dict[Any, Any]:
-    content = json.loads(value) if isinstance(value, str) and value.strip() else value or {}
+    try:
+        content = json.loads(value) if isinstance(value, str) and value.strip() else value or {}
+    except RecursionError:
+        raise ValueError from None
     if not isinstance(content, dict):
         raise ValueError  # noqa: TRY004 - the caller's one error
     return content

@@ -59,7 +59,7 @@ def parse(text: str) -> dict[str, PodBackup]:
     """
     try:
         content = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Refused(INVALID.format(reason="it is not JSON")) from None
     if not isinstance(content, dict) or not content:
         raise Refused(INVALID.format(reason="it has no pod"))

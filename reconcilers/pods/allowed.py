@@ -158,7 +158,7 @@ class _Check:
 
     def _check_container(self, item: Mapping[str, Any], kind: str) -> None:
         path = f"{kind}[{item.get('name')}]"
-        if item.get("name") not in self._rules.containers[kind]:
+        if not _is_one_of(item.get("name"), self._rules.containers[kind]):
             self._refuse(path)
         for field in item.keys() & self._rules.container_fields.keys():
             words = self._rules.container_fields[field]
@@ -171,7 +171,7 @@ class _Check:
         for variable in self._items(item.get("env", []), f"{path}.env"):
             self._check_variable(variable, f"{path}.env[{variable.get('name')}]")
         for mount in self._items(item.get("volumeMounts", []), f"{path}.volumeMounts"):
-            if mount.get("name") not in self._own_volumes():
+            if not _is_one_of(mount.get("name"), self._own_volumes()):
                 self._refuse(f"{path}.volumeMounts[{mount.get('mountPath')}]")
 
     def _check_variable(self, variable: Mapping[str, Any], path: str) -> None:
@@ -201,3 +201,8 @@ class _Check:
     def _refuse(self, path: str, why: str = WHY_FIELD) -> NoReturn:
         message = NOT_ALLOWED.format(field=self._rules.field, path=path, why=why)
         raise InvalidInput(REASON_INVALID, message)
+
+
+def _is_one_of(name: object, names: AbstractSet[str]) -> bool:
+    """Return whether any JSON value is one of some names."""
+    return isinstance(name, str) and name in names

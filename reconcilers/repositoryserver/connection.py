@@ -130,8 +130,8 @@ def of(obj: Mapping[str, Any]) -> Connection:
     """
     info = (obj.get("status") or {}).get("serverInfo") or {}
     found = get_condition(conditions_of(obj), status.AVAILABLE)
-    available = found is not None and found["status"] == "True"
-    reason = NOT_SEEN if found is None else found["message"]
+    available = found is not None and found.get("status") == "True"
+    reason = NOT_SEEN if found is None else found.get("message") or ""
     return Connection(
         url=url(obj["metadata"]["namespace"], info.get("serviceName", "")),
         fingerprint=info.get("tlsFingerprint", ""),
@@ -157,7 +157,7 @@ def health(obj: Mapping[str, Any]) -> Health:
         available=is_true(conditions, status.AVAILABLE),
         current=ready is not None and seen == obj["metadata"].get("generation"),
         warnings=tuple(
-            _finding(one) for one in warnings if one is not None and one["status"] == "True"
+            _finding(one) for one in warnings if one is not None and one.get("status") == "True"
         ),
     )
 

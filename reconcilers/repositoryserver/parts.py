@@ -134,7 +134,6 @@ def assemble(
         caches=caches,
         issuer=CertificateIssuer(
             client=client,
-            caches=caches,
             applier=applier,
             record_event=record_event,
             states=states,

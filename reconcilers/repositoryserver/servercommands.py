@@ -95,7 +95,10 @@ def maintenance_owner(exit_code: int, output: bytes) -> str:
     """
     if exit_code != 0:
         raise ValueError(f"kopia maintenance info has ended with code {exit_code}")
-    info = json.loads(output)
+    try:
+        info = json.loads(output)
+    except RecursionError:
+        raise ValueError("kopia maintenance info has printed what is nested too deep") from None
     owner = info.get("owner") if isinstance(info, dict) else None
     if not owner:
         raise ValueError("kopia maintenance info has printed no owner")

@@ -64,7 +64,7 @@ class Login:
 
     Attributes:
         url: Of the server.
-        fingerprint: Of its certificate.
+        fingerprint: Of its certificate; empty for a client that trusts an authority.
         password: The user's.
         username: The user's name.
         host: The user's host.
@@ -143,13 +143,24 @@ class Client:
         )
 
     def _connect(self, directory: str, to: Login, seconds: int) -> Ran:
+        pinned = f" --server-cert-fingerprint={to.fingerprint}" if to.fingerprint else ""
         return self._kopia(
             directory,
             to.password,
             f"timeout {seconds} kopia --log-level=error repository connect server"
-            f" --url={to.url} --server-cert-fingerprint={to.fingerprint}"
+            f" --url={to.url}{pinned}"
             f" --override-username={to.username} --override-hostname={to.host}",
         )
+
+    def trust(self, directory: str, authority: str) -> None:
+        """Trust the certificates that an authority has signed, from now on.
+
+        Args:
+            directory: Keeps the connection.
+            authority: Its certificate in PEM.
+        """
+        ran = self._kopia(directory, "", f"echo {shlex.quote(authority)} >ca.crt")
+        assert ran.code == 0, ran
 
     def write_files(self, directory: str) -> dict[str, str]:
         """Write files of random contents and return their checksums."""
@@ -239,6 +250,7 @@ mkdir -p /tmp/{directory} && cd /tmp/{directory}
 export KOPIA_PASSWORD={shlex.quote(password)} KOPIA_PERSIST_CREDENTIALS_ON_CONNECT=false
 export KOPIA_CONFIG_PATH=$PWD/repository.config KOPIA_CACHE_DIRECTORY=$PWD/cache
 export KOPIA_LOG_DIR=$PWD/log KOPIA_CHECK_FOR_UPDATES=false
+if [ -e ca.crt ]; then export SSL_CERT_FILE=$PWD/ca.crt; fi
 {script}
 """,
         )

@@ -33,6 +33,7 @@ TUTORIAL: Final = "docs/tutorial.md"
 RUN_BY: Final[Mapping[tuple[str, str], str]] = {
     **{(page, "kubectl "): "test/e2e/test_documentation.py" for pages in PAGES for page in pages},
     (TUTORIAL, ""): "test/e2e/test_tutorial.py",
+    ("docs/certificates.md", "kubectl "): "test/e2e/test_certificates.py",
     ("docs/security.md", "kubectl "): "test/e2e/test_access.py",
     ("docs/functions.md", "kubectl "): "test/e2e/test_functions.py",
     ("docs/functions.md", "repository-server-functions "): "test/unit/test_functions_page.py",
@@ -125,6 +126,9 @@ NOT_RUN: Final[Mapping[str, str]] = {
     'kopia repository connect server --url="$(cat url)" --server-cert-fingerprint='
     '"$(cat fingerprint)" --override-username=USER --override-hostname=HOST': "the sample's "
     "client runs it, in test_tutorial.py",
+    "kopia repository connect server --url=https://repo-server-NAME.kanister.svc:51515 "
+    "--override-username=USER --override-hostname=HOST": "test_certificates.py connects so, in a "
+    "pod",
     "kopia server start --htpasswd-file=users ...": "is cut short; each server starts so",
     "kopia server user add --user-password=PASSWORD -- backup@client": "Kopia's own, against a "
     "repository of the reader's; e2e/node.py registers a user so",

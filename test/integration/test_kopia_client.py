@@ -206,6 +206,15 @@ def test_a_certificate_is_trusted_by_its_authority(server: KopiaServer, tmp_path
         assert trusting.back_up(tmp_path, source="/authority").files == 0
 
 
+def test_a_renewed_certificate_is_trusted_by_its_authority(
+    server: KopiaServer, tmp_path: Path
+) -> None:
+    connection = server.connection(fingerprint="ab" * 32, ca=server.certificate)
+
+    with server.client(connection) as trusting:
+        assert trusting.back_up(tmp_path, source="/renewed").files == 0
+
+
 def test_verification_reads_what_it_says(client: KopiaClient, tmp_path: Path) -> None:
     for number in range(20):
         (tmp_path / str(number)).write_bytes(os.urandom(1000))

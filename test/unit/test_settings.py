@@ -165,6 +165,9 @@ def test_takes(tmp_path: Path, content: object, expected: Settings) -> None:
             "brainpoolP256r1",
             id="a certificate that Go skips in silence, so that no storage would be trusted by it",
         ),
+        pytest.param("? [image]\n: a\n", "unhashable key", id="a key that is a list"),
+        pytest.param("image: 2026-99-99\n", "month must be in", id="a time that is none"),
+        pytest.param("{a: " * 1000, "recursion", id="maps that are nested too deep"),
         pytest.param("image: a\nimage: b\n", "image is written twice", id="a key written twice"),
     ],
 )

@@ -30,8 +30,13 @@ _MARKER: Final = MARKER.encode()
 _KEPT_LINES: Final = 8 * TAIL_LINES
 
 
-def _looks_like_stamp(stamp: bytes | bytearray) -> bool:
-    return _STAMP.fullmatch(stamp) is not None
+def _is_stamp(stamp: bytes | bytearray) -> bool:
+    """Return whether a word is a time; a program may print what only looks like one."""
+    try:
+        nanoseconds(bytes(stamp))
+    except ValueError:
+        return False
+    return True
 
 
 def nanoseconds(stamp: bytes) -> int:
@@ -164,7 +169,7 @@ class TimedLog:
             self._take_stamp()
         if not self._known:
             self._collector.feed(b"\n")
-        if _looks_like_stamp(self._stamp):
+        if _is_stamp(self._stamp):
             self._last = bytes(self._stamp)
         self._begin_line()
 
@@ -176,7 +181,7 @@ class TimedLog:
     def _take_stamp(self) -> None:
         """Take the time of a line, now that it is complete."""
         self._in_text = True
-        if not _looks_like_stamp(self._stamp):
+        if not _is_stamp(self._stamp):
             if not self._begun:
                 raise NoLog
             # Words of the kubelet at the end of a log.

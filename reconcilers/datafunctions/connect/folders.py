@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # Keys of the Secret that spec.publish.connection makes.
 KEY_URL: Final = "url"
 KEY_FINGERPRINT: Final = "fingerprint"
+KEY_AUTHORITY: Final = "ca.crt"
 
 NO_CONNECTION: Final = (
     "nothing says which server: mount the Secret repo-server-NAME-connection at {folder}, or give "
@@ -52,7 +53,9 @@ def connection_of(wanted: Wanted, *, variable: str) -> ServerConnection:
     values = _values(wanted.connection)
     url = wanted.url or values.get(KEY_URL, "")
     fingerprint = wanted.fingerprint or values.get(KEY_FINGERPRINT, "")
-    for key, value in ((KEY_URL, url), (KEY_FINGERPRINT, fingerprint)):
+    # Who names a fingerprint means that certificate and no other.
+    authority = "" if wanted.fingerprint else values.get(KEY_AUTHORITY, "")
+    for key, value in ((KEY_URL, url), (KEY_FINGERPRINT, fingerprint or authority)):
         if not value:
             raise Refused(NO_KEY.format(folder=wanted.connection, key=key))
     user = user_of(wanted, variable=variable)
@@ -64,6 +67,7 @@ def connection_of(wanted: Wanted, *, variable: str) -> ServerConnection:
         hostname=user.hostname,
         password=user.password,
         fingerprint=fingerprint,
+        ca=authority,
     )
 
 

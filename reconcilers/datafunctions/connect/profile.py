@@ -66,7 +66,7 @@ def _read(text: str) -> str:
 def _parsed(text: str) -> dict[str, Any]:
     try:
         profile = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         # Not chained: the error of the parser has the text.
         raise Refused(NOT_JSON) from None
     if not isinstance(profile, dict):

@@ -145,7 +145,7 @@ def told(line: bytes, environment: Mapping[str, str]) -> tuple[list[str], dict[s
         content = json.loads(line)
         arguments = [str(one) for one in content["arguments"]]
         more = {str(name): str(value) for name, value in content["environment"].items()}
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         _parser(environment).error(NOT_TOLD)
     if FROM_STDIN in arguments[:1]:
         _parser(environment).error(NOT_TOLD)

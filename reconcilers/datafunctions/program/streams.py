@@ -76,7 +76,7 @@ def snapshot_id(text: str) -> str:
         return _checked(text.strip())
     try:
         found = json.loads(text).get("id")
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Refused(NOT_A_SNAPSHOT.format(reason="it is not JSON")) from None
     if not isinstance(found, str) or not found:
         raise Refused(NOT_A_SNAPSHOT.format(reason="it has no id"))

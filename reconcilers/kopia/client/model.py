@@ -56,8 +56,9 @@ class ServerConnection:
         password: The user's password.
         fingerprint: SHA-256 of the server's certificate in hexadecimal digits, with or without
             colons. Default: none, the certificate is checked by `ca`.
-        ca: PEM certificates of the authorities that may have signed the server's certificate. Used
-            only if there is no fingerprint. Default: none.
+        ca: PEM certificates of the authorities that may have signed the server's certificate, for
+            the host of the URL. Used if there is no fingerprint, or if the server's certificate has
+            another one: it may have been renewed. Default: none.
 
     Raises:
         InvalidRequest: A field cannot work. The message names it.

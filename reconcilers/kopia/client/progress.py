@@ -86,7 +86,7 @@ def _verified(line: str) -> Progress | None:
             total_files=int(counts["expectedTotalObjectCount"]),
             total_size=int(counts["expectedTotalBytes"]),
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 
 

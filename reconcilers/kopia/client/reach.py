@@ -8,6 +8,8 @@ import ssl
 import threading
 from typing import TYPE_CHECKING, Final
 
+from attrs import evolve
+
 from reconcilers.kopia.client.errors import ClientFailed, Kind
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ OTHER_CERTIFICATE: Final = (
     "the server at {url} has a certificate with fingerprint {found}, not {expected}; take the "
     "fingerprint of now from the server's connection Secret"
 )
+NOR_SIGNED: Final = "{refusal}; nor can it be trusted by its authority: {cause}"
+NO_AUTHORITY: Final = "the authority is no PEM"
 NOT_TRUSTED: Final = (
     "the server at {url} has a certificate that cannot be trusted: {cause}; give the fingerprint "
     "of the server's certificate, or the authority that has signed it"
@@ -36,8 +40,11 @@ _PAUSE_SECONDS: Final = 0.5
 
 def wait_until_reached(
     connection: ServerConnection, seconds: float, *, clock: Clock, stop: Stop | None
-) -> None:
+) -> ServerConnection:
     """Wait until the server has shown the expected certificate.
+
+    Return the connection as Kopia is to trust the server: with its fingerprint if that fits;
+    otherwise without, if the authority has signed the certificate. Kopia takes one of the two.
 
     A server that is not there yet, that has no name yet or that does not answer is asked again.
 
@@ -57,48 +64,70 @@ def wait_until_reached(
             raise ClientFailed(Kind.CANCELLED, CANCELLED.format(url=connection.url))
         left = end - clock.monotonic()
         try:
-            _check(connection, min(_TRY_SECONDS, max(left, _PAUSE_SECONDS)))
+            return _trusted(connection, min(_TRY_SECONDS, max(left, _PAUSE_SECONDS)))
         except OSError as error:
             cause = "it timed out" if isinstance(error, TimeoutError) else str(error)
-        else:
-            return
         if clock.monotonic() + _PAUSE_SECONDS >= end:
             message = NO_ANSWER.format(url=connection.url, seconds=seconds, cause=cause)
             raise ClientFailed(Kind.CANNOT_CONNECT, message)
         clock.wait_event(stop or never, _PAUSE_SECONDS)
 
 
-def _check(connection: ServerConnection, timeout: float) -> None:
-    """Return if the server shows the expected certificate, as Kopia checks it.
+def _trusted(connection: ServerConnection, timeout: float) -> ServerConnection:
+    """Return the connection as Kopia is to trust the server.
 
     Kopia takes a fingerprint in place of name, authority and validity (internal/tlsutil).
 
     Raises:
-        ClientFailed: It shows another one.
+        ClientFailed: The server shows another certificate.
+        OSError: It does not answer.
+    """
+    if not connection.fingerprint:
+        cause = _distrust(connection, timeout)
+        if cause:
+            message = NOT_TRUSTED.format(url=connection.url, cause=cause)
+            raise ClientFailed(Kind.CERTIFICATE, message)
+        return connection
+    unchecked = ssl.create_default_context()
+    unchecked.check_hostname = False
+    unchecked.verify_mode = ssl.CERT_NONE
+    found = hashlib.sha256(_shown(connection, unchecked, timeout)).hexdigest()
+    if found == connection.fingerprint:
+        return connection
+    message = OTHER_CERTIFICATE.format(
+        url=connection.url, found=found, expected=connection.fingerprint
+    )
+    if connection.ca:
+        cause = _distrust(connection, timeout)
+        if not cause:
+            return evolve(connection, fingerprint="")
+        message = NOR_SIGNED.format(refusal=message, cause=cause)
+    raise ClientFailed(Kind.CERTIFICATE, message)
+
+
+def _distrust(connection: ServerConnection, timeout: float) -> str:
+    """Return why the server cannot be trusted by its authority; empty if it can.
+
+    Raises:
         OSError: It does not answer.
     """
     context = ssl.create_default_context()
-    if connection.fingerprint:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    else:
-        try:
-            context.load_verify_locations(cadata=connection.ca)
-        except ssl.SSLError:
-            message = NOT_TRUSTED.format(url=connection.url, cause="the authority is no PEM")
-            raise ClientFailed(Kind.CERTIFICATE, message) from None
     try:
-        with (
-            socket.create_connection((connection.host, connection.port), timeout) as plain,
-            context.wrap_socket(plain, server_hostname=connection.host) as secured,
-        ):
-            shown = secured.getpeercert(binary_form=True) or b""
+        context.load_verify_locations(cadata=connection.ca)
+    except (ssl.SSLError, ValueError, TypeError):
+        # The last two: it is empty; it is not ASCII.
+        return NO_AUTHORITY
+    try:
+        _shown(connection, context, timeout)
     except ssl.SSLCertVerificationError as error:
-        message = NOT_TRUSTED.format(url=connection.url, cause=error.verify_message)
-        raise ClientFailed(Kind.CERTIFICATE, message) from None
-    found = hashlib.sha256(shown).hexdigest()
-    if connection.fingerprint and found != connection.fingerprint:
-        message = OTHER_CERTIFICATE.format(
-            url=connection.url, found=found, expected=connection.fingerprint
-        )
-        raise ClientFailed(Kind.CERTIFICATE, message)
+        return error.verify_message
+    return ""
+
+
+def _shown(connection: ServerConnection, context: ssl.SSLContext, timeout: float) -> bytes:
+    """Return the certificate that the server shows, in DER."""
+    with (
+        socket.create_connection((connection.host, connection.port), timeout) as plain,
+        context.wrap_socket(plain, server_hostname=connection.host) as secured,
+    ):
+        return secured.getpeercert(binary_form=True) or b""

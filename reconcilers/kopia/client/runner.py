@@ -151,9 +151,12 @@ class Runner:
         Raises:
             ClientFailed: It did not in time, it has another one, or the stop is set.
         """
-        wait_until_reached(
-            self.connection, self.limits.connect_seconds, clock=self.clock, stop=self.stop
+        connection = self.connection
+        trusted = wait_until_reached(
+            connection, self.limits.connect_seconds, clock=self.clock, stop=self.stop
         )
+        if trusted != connection:
+            self._configure(trusted)
 
     def checked(
         self,

@@ -129,6 +129,7 @@ def is_orphan(server: RepositoryServer, obj: Mapping[str, Any]) -> bool:
         names.stable_name(server),
         names.users_name(server),
         names.certificate_name(server),
+        names.authority_name(server),
         names.maintenance_name(server),
         names.maintenance_secret_name(server),
         names.connection_name(server),

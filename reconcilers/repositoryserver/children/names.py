@@ -110,6 +110,11 @@ def certificate_name(server: RepositoryServer) -> str:
     return _own_secret(server, f"{stable_name(server)}-tls")
 
 
+def authority_name(server: RepositoryServer) -> str:
+    """Return the name of the Secret with the authority that signs that certificate."""
+    return _own_secret(server, f"{stable_name(server)}-ca")
+
+
 def connection_name(server: RepositoryServer) -> str:
     """Return the name of the Secret that tells clients how to connect."""
     return _own_secret(server, f"{stable_name(server)}-connection")

@@ -129,7 +129,7 @@ def _keys(text: str) -> dict[str, list[str]]:
     try:
         content = json.loads(text)
         return {field: [str(key) for key in content[field]] for field in ("labels", "annotations")}
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         # Somebody has changed the annotation: what the template does not say any more stays.
         return {"labels": [], "annotations": []}
 

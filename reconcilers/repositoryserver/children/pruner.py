@@ -52,19 +52,19 @@ class ChildPruner:
         self._prune(current, resources.SECRETS, is_unused, "no pod uses it")
 
     def certificate(self, current: ReconcileContext) -> None:
-        """Delete the certificate that the controller made, once the resource names another one.
+        """Delete what the controller made for TLS, once the resource names another certificate.
 
         Raises:
             ClientError: As for `delete`.
         """
         server = current.server
-        name = names.certificate_name(server)
-        if server.tls is None or server.tls.name == name:
+        if server.tls is None:
             return
+        made = {names.certificate_name(server), names.authority_name(server)} - {server.tls.name}
         self._prune(
             current,
             resources.SECRETS,
-            lambda secret: secret["metadata"]["name"] == name,
+            lambda secret: secret["metadata"]["name"] in made,
             "another certificate is in use",
         )
 

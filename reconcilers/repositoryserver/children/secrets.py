@@ -25,6 +25,7 @@ KEY_ADMIN_USERNAME: Final = "admin-username"
 KEY_ADMIN_PASSWORD: Final = "admin-password"  # noqa: S105 - a key's name
 KEY_CERTIFICATE: Final = "tls.crt"
 KEY_PRIVATE_KEY: Final = "tls.key"
+KEY_AUTHORITY: Final = "ca.crt"
 
 
 @frozen
@@ -87,19 +88,48 @@ def users_secret(
     }
 
 
-def certificate_secret(server: RepositoryServer, certificate: ServerCertificate) -> dict[str, Any]:
+def certificate_secret(
+    server: RepositoryServer, certificate: ServerCertificate, authority: str
+) -> dict[str, Any]:
     """Return the Secret with a certificate that the controller has made.
 
     It is not what the Pod mounts, which is a copy like that of any other certificate.
+
+    Args:
+        server: The resource.
+        certificate: The certificate and its key.
+        authority: Who has signed it, in PEM.
     """
+    return _tls_secret(
+        server,
+        names.certificate_name(server),
+        {
+            KEY_CERTIFICATE: certificate.certificate,
+            KEY_PRIVATE_KEY: certificate.key,
+            KEY_AUTHORITY: authority,
+        },
+    )
+
+
+def authority_secret(server: RepositoryServer, certificate: str, key: str) -> dict[str, Any]:
+    """Return the Secret with the authority that signs what the controller makes. No pod mounts it.
+
+    Args:
+        server: The resource.
+        certificate: The authority's, in PEM.
+        key: Its key, in PEM.
+    """
+    data = {KEY_CERTIFICATE: certificate, KEY_PRIVATE_KEY: key}
+    return _tls_secret(server, names.authority_name(server), data)
+
+
+def _tls_secret(server: RepositoryServer, name: str, data: Mapping[str, str]) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": names.metadata(server, names.certificate_name(server)),
+        "metadata": names.metadata(server, name),
         "type": "kubernetes.io/tls",
-        "data": encoded(
-            {KEY_CERTIFICATE: certificate.certificate, KEY_PRIVATE_KEY: certificate.key}
-        ),
+        "data": encoded(data),
     }
 
 

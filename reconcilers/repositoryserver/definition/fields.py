@@ -112,9 +112,9 @@ def missing(document: Object) -> tuple[str, ...] | None:
     """
     resource = api.REPOSITORY_SERVERS
     wanted = {"group": resource.group, "version": resource.version, "kind": resource.kind}
-    schemas = (document.get("components") or {}).get("schemas") or {}
-    for schema in schemas.values():
-        if wanted in schema.get(_GVK, ()):
+    for schema in map(_map, _map(_map(document.get("components")).get("schemas")).values()):
+        kinds = schema.get(_GVK)
+        if isinstance(kinds, list) and wanted in kinds:
             absent = (_first_absent(schema, path) for path in FIELDS)
             return tuple(dict.fromkeys(path for path in absent if path))
     return None
@@ -125,8 +125,13 @@ def _first_absent(schema: Mapping[str, Any], path: str) -> str:
     walked: list[str] = []
     for word in path.split("."):
         walked.append(word)
-        below = schema.get("properties", {}).get(word.removesuffix(_LIST))
+        below = _map(schema.get("properties")).get(word.removesuffix(_LIST))
         if below is None:
             return ".".join(walked)
-        schema = below.get("items", {}) if word.endswith(_LIST) else below
+        schema = _map(_map(below).get("items") if word.endswith(_LIST) else below)
     return ""
+
+
+def _map(value: Any) -> Mapping[str, Any]:  # noqa: ANN401 - any JSON value
+    """Return a part of a document, empty if it is none: an aggregated API server may write any."""
+    return value if isinstance(value, dict) else {}

@@ -14,12 +14,14 @@ from reconcilers.kopia.storage.model import Source
 from reconcilers.repositoryserver.children import generation, names, revision
 from reconcilers.repositoryserver.children.known import KnownInputs
 from reconcilers.repositoryserver.children.secrets import ServerInputs
-from reconcilers.repositoryserver.inputs import selfsigned
+from reconcilers.repositoryserver.inputs import authority, selfsigned
 from reconcilers.repositoryserver.verdict import PodContext
 from reconcilers.secrets import certificates
 from reconcilers.secrets import data as secrets
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from controller.clock import Clock
     from reconcilers.repositoryserver import api
     from reconcilers.repositoryserver.caches import Cache, Caches
@@ -129,7 +131,7 @@ class InputReader:
         known, refusal, versions = state.inputs, state.refusal, self._versions(current.server)
         if refusal is not None and refusal.versions == versions:
             raise InvalidInput(refusal.reason, refusal.message)
-        if known is None or known.versions != versions or self._is_due(current, known):
+        if known is None or known.versions != versions or self._is_due(current, known.not_after):
             return None
         return known
 
@@ -255,9 +257,8 @@ class InputReader:
             fingerprint=full.certificate.fingerprint,
         )
 
-    def _is_due(self, current: ReconcileContext, known: KnownInputs) -> bool:
-        due = selfsigned.is_due(known.not_after, self._clock.now())
-        return current.server.self_signed and due and not self._issuer.is_put_off(current)
+    def _is_due(self, current: ReconcileContext, not_after: datetime) -> bool:
+        return current.server.self_signed and self._issuer.is_due(current, not_after)
 
     def _snapshot_stands(self, server: api.RepositoryServer, hash_: str) -> bool:
         """Return whether snapshot and ReplicaSet are there, found, and as they were written.
@@ -276,7 +277,11 @@ class InputReader:
     def _versions(self, server: api.RepositoryServer) -> Versions:
         # A namesake begins with the same generation, and may take the ReplicaSet over. Pods mount
         # the users by name.
-        besides = (server.uid, str(server.generation), names.users_name(server))
+        besides = [server.uid, str(server.generation), names.users_name(server)]
+        if server.self_signed:
+            # Not among those that have to be there: a certificate of before authorities has none.
+            signer = authority.reference(server)
+            besides.append(self._secrets.version(signer.namespace, signer.name))
         return self._secrets.versions((*server.inputs, _tls(server)), *besides)
 
     def _secret(self, current: ReconcileContext, ref: secrets.SecretRef) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ from attrs import define, field, frozen
 from controller.errors import BadRequest, Forbidden, Invalid, NotFound, WebhookFailed
 from reconcilers import resources
 from reconcilers.errors import InvalidInput
+from reconcilers.repositoryserver import connection
 from reconcilers.repositoryserver.caches import INDEX_OWNER, owner_uids
 from reconcilers.repositoryserver.children import compare, names
 from reconcilers.repositoryserver.publish import desired, profileuser
@@ -323,8 +324,8 @@ class Publisher:
 
     def _mark(self, current: ReconcileContext, hash_: str) -> str:
         """Return what a Secret is marked with that is made now."""
-        tls = current.server.tls
-        version = "" if tls is None else self._secrets.version(tls.namespace, tls.name)
+        tls = connection.certificate(current.server)
+        version = self._secrets.version(tls.namespace, tls.name)
         return desired.mark(hash_, versions([version]))
 
     def _certificate(self, current: ReconcileContext, hash_: str) -> ServerCertificate | None:
@@ -346,12 +347,10 @@ class Publisher:
         """Return who has signed a certificate, in PEM; empty if that is not known.
 
         Raises:
-            InvalidInput: What the user's Secret holds of that is none.
-            ClientError: The user's Secret could not be read.
+            InvalidInput: What the Secret of the certificate holds of that is none.
+            ClientError: That Secret could not be read.
         """
-        tls = current.server.tls
-        if tls is None:
-            return ""
+        tls = connection.certificate(current.server)
         obj = self._secrets.get(current.reads, tls.namespace, tls.name)
         try:
             secret = secrets.read(tls, obj, (secrets.TYPE_TLS,))

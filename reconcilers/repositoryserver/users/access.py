@@ -325,5 +325,5 @@ def parse_names(text: bytes) -> frozenset[str]:
     """
     try:
         return frozenset(item["username"] for item in json.loads(text))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise UserListError(f"unreadable user list: {type(error).__name__}") from None

@@ -76,6 +76,7 @@ def test_the_words_name_message_status_and_reason() -> None:
         ),
         pytest.param(b"\xff\xfe", "��", id="bytes that are no text"),
         pytest.param(b"x" * 5000, "x" * 1024, id="a long page is cut"),
+        pytest.param(b"[" * 5000, "[" * 1024, id="JSON that is nested too deep and does not end"),
     ],
 )
 def test_a_body_that_is_no_status_is_kept_as_message(body: bytes, message: str) -> None:
@@ -83,6 +84,36 @@ def test_a_body_that_is_no_status_is_kept_as_message(body: bytes, message: str) 
 
     assert isinstance(error, errors.ServerUnavailable)
     assert error.message == message
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"details": "upstream"}, id="details that are a text"),
+        pytest.param({"details": {"causes": "none"}}, id="causes that are a text"),
+        pytest.param({"details": {"causes": ["none", None]}}, id="causes that are texts"),
+        pytest.param({"details": {"causes": 5}}, id="a number of causes"),
+        pytest.param({"details": {"retryAfterSeconds": "soon"}}, id="a pause in words"),
+        pytest.param({"details": {"retryAfterSeconds": [3]}}, id="a pause in a list"),
+        pytest.param({"details": {"retryAfterSeconds": float("nan")}}, id="a pause of no number"),
+        pytest.param({"details": {"retryAfterSeconds": 10**400}}, id="a pause without an end"),
+        pytest.param({"details": {"retryAfterSeconds": True}}, id="a pause that is true"),
+    ],
+)
+def test_a_status_of_strange_contents_still_makes_an_error(changes: dict[str, Any]) -> None:
+    """What a proxy writes need not fit Kubernetes' types."""
+    error = errors.from_status(502, json.dumps(status(message="no", **changes)).encode())
+
+    assert error.message == "no"
+    assert (error.causes, error.fields) == ((), ())
+    assert errors.pause_asked_for(error) == 0.0
+
+
+def test_a_code_that_is_no_number_still_makes_an_error() -> None:
+    """An ERROR event and the Status of a command have theirs in the body."""
+    code: Any = "502"
+
+    assert str(errors.from_status(code, status(message="no"))).startswith("no (0")
 
 
 def test_an_unheard_of_status_code_still_makes_an_error() -> None:

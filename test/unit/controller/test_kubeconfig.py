@@ -157,39 +157,6 @@ def test_connections_are_probed(config_file: str) -> None:
     assert (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1) in options
 
 
-class TestProxy:
-    """What cannot be spoken to is found at the start, not by a program that is missing."""
-
-    @pytest.mark.parametrize("variable", ["https_proxy", "ALL_PROXY"])
-    def test_one_of_another_protocol_is_refused_by_the_name_of_its_variable(
-        self, config_file: str, monkeypatch: pytest.MonkeyPatch, variable: str
-    ) -> None:
-        monkeypatch.setenv(variable, "socks5://me:made-up@proxy:1080")
-
-        with pytest.raises(ConfigError, match=rf"^{variable} names .*'socks5'") as caught:
-            kubeconfig.load_api_client(config_file)
-
-        assert "made-up" not in str(caught.value)
-
-    def test_one_of_another_protocol_is_refused_by_the_field_of_the_kubeconfig(
-        self, config_file: str
-    ) -> None:
-        cluster = {"server": "https://one:6443", "proxy-url": "socks5://proxy:1080"}
-        clusters = [{"name": "one", "cluster": cluster}]
-        Path(config_file).write_text(yaml.safe_dump({**CLUSTERS, "clusters": clusters}))
-
-        with pytest.raises(ConfigError, match=f"^proxy-url in {config_file} names"):
-            kubeconfig.load_api_client(config_file)
-
-    def test_one_that_the_server_is_excepted_from_does_not_matter(
-        self, config_file: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("https_proxy", "ftp://proxy:21")
-        monkeypatch.setenv("no_proxy", "one")
-
-        kubeconfig.load_api_client(config_file)
-
-
 class TestDataInTheKubeconfig:
     """Certificates and keys that stand in the file itself, which OpenSSL takes from files only."""
 
@@ -260,6 +227,13 @@ class TestDataInTheKubeconfig:
         assert pool.request("GET", f"{server.url}/version").status == 200
 
 
+def trusting(authority: bytes) -> dict[str, Any]:
+    """Return the cluster of a kubeconfig that says whom to trust."""
+    data = base64.b64encode(authority).decode()
+    cluster = {"server": "https://one:6443", "certificate-authority-data": data}
+    return {"name": "one", "cluster": cluster}
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -284,6 +258,11 @@ class TestDataInTheKubeconfig:
             ),
             id="a client certificate that is none",
         ),
+        pytest.param(
+            yaml.safe_dump({**CLUSTERS, "clusters": [trusting(b"\xd1\xff")]}),
+            id="an authority that is no text",
+        ),
+        pytest.param("{a: " * 1000, id="maps that are nested too deep"),
     ],
 )
 def test_an_unusable_kubeconfig_is_named(tmp_path: Path, content: str | None) -> None:

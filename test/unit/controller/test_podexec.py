@@ -131,6 +131,23 @@ def end_without_status(stream: ExecStream) -> None:
     stream.close()
 
 
+def send_no_status(stream: ExecStream) -> None:
+    stream.send(3, b'["Success"]')
+    stream.close()
+
+
+def send_a_code_in_words(stream: ExecStream) -> None:
+    details = {"causes": ["none", {"reason": "ExitCode", "message": "seven"}]}
+    stream.send_status(status="Failure", reason="NonZeroExitCode", details=details)
+    stream.close()
+
+
+def send_no_causes(stream: ExecStream) -> None:
+    details = {"causes": "none"}
+    stream.send_status(status="Failure", reason="NonZeroExitCode", details=details, code="a")
+    stream.close()
+
+
 def break_the_status(stream: ExecStream) -> None:
     stream.send(3, b'{"status": ')
     stream.close()
@@ -146,6 +163,11 @@ def break_the_status(stream: ExecStream) -> None:
             end_without_status, errors.TransportError, "before the command did", id="no status"
         ),
         pytest.param(break_the_status, errors.TransportError, "broken status", id="half a status"),
+        pytest.param(send_no_status, errors.TransportError, "broken status", id="another JSON"),
+        pytest.param(
+            send_a_code_in_words, errors.TransportError, "broken status", id="a code in words"
+        ),
+        pytest.param(send_no_causes, errors.ApiError, "unknown status", id="causes in words"),
     ],
 )
 def test_a_command_that_does_not_run_to_its_end(

@@ -79,6 +79,16 @@ def test_restricted_takes(override: Object) -> None:
         ),
         pytest.param({"containers": None}, "containers", id="no container"),
         pytest.param({"containers": ["server"]}, "containers", id="a container that is none"),
+        pytest.param(
+            {"containers": [{"name": ["server"]}]},
+            "containers[['server']]",
+            id="a container whose name is a list",
+        ),
+        pytest.param(
+            on_server({"volumeMounts": [{"name": {}, "mountPath": "/a"}]}),
+            "containers[server].volumeMounts[/a]",
+            id="a mount of a volume whose name is an object",
+        ),
         pytest.param(on_server({"image": "mine"}), "containers[server].image", id="an image"),
         pytest.param(
             on_server({"lifecycle": {"postStart": {"exec": {"command": ["sh"]}}}}),

@@ -67,6 +67,16 @@ def test_where_the_certificate_is(tls: Object, name: str) -> None:
     assert connection.certificate(server).name == name
 
 
+def test_a_condition_of_another_hand_need_not_have_more_than_its_type() -> None:
+    """The CRD asks for no more, and others may write the status."""
+    conditions = [{"type": type_} for type_ in ("Available", "Ready", "RepositoryShared")]
+    server = objects.merged(objects.repository_server(), {"status": {"conditions": conditions}})
+
+    assert not connection.of(server).available
+    health = connection.health(server)
+    assert (health.available, health.ready.message, health.warnings) == (False, "", ())
+
+
 def test_what_the_resource_says() -> None:
     cache = {"cacheSizeSettings": {"content": 7, "metadata": 8}}
     obj = objects.repository_server({"spec": {"repository": cache}})

@@ -127,6 +127,7 @@ def test_an_output_that_was_seen_before_the_rotation_is_kept() -> None:
         pytest.param(b"unable to retrieve container logs for containerd://0a1b", id="words"),
         pytest.param(b"failed", id="one word"),
         pytest.param(b"failed\n", id="one word on a line"),
+        pytest.param(b"2026-02-30T00:00:00Z failed\n", id="a day that there is not"),
     ],
 )
 def test_the_words_of_a_kubelet_are_no_log(content: bytes) -> None:

@@ -71,6 +71,35 @@ def test_a_renewed_secret_is_read_again(wanted: Wanted, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("held", "option", "trusted"),
+    [
+        pytest.param(
+            CONNECTION, "", (FINGERPRINT, "an authority"), id="the Secret's fingerprint, and its CA"
+        ),
+        pytest.param({"url": URL}, "", ("", "an authority"), id="an authority alone is enough"),
+        pytest.param(
+            CONNECTION,
+            "cd" * 32,
+            ("cd" * 32, ""),
+            id="a fingerprint that was given is the only one",
+        ),
+    ],
+)
+def test_an_authority_is_trusted_as_well(
+    wanted: Wanted,
+    tmp_path: Path,
+    held: dict[str, str],
+    option: str,
+    trusted: tuple[str, str],
+) -> None:
+    folder = mount(tmp_path / "signed", {**held, "ca.crt": "an authority\n"})
+
+    found = connection_of(changed(wanted, connection=folder, fingerprint=option))
+
+    assert (found.fingerprint, found.ca) == trusted
+
+
+@pytest.mark.parametrize(
     "changes",
     [
         pytest.param(

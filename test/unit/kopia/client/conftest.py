@@ -32,7 +32,7 @@ def script(tmp_path: Path) -> Script:
 def client(
     script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[KopiaClient]:
-    monkeypatch.setattr(runner, "wait_until_reached", lambda *_, **__: None)
+    monkeypatch.setattr(runner, "wait_until_reached", lambda connection, *_, **__: connection)
     with KopiaClient(
         CONNECTION,
         limits=Limits(retries=2),

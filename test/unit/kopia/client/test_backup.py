@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import json
 import os
 from typing import TYPE_CHECKING, Final
 
@@ -163,6 +164,11 @@ def test_a_retry_takes_the_connection_of_then(script: Script, tmp_path: Path) ->
     script.answers(CREATE, manifest())
     script.answers(LIST, [])
     reached: list[ServerConnection] = []
+
+    def reach(connection: ServerConnection, *_: object, **__: object) -> ServerConnection:
+        reached.append(connection)
+        return connection
+
     told: list[Kind] = []
     other = evolve(CONNECTION, fingerprint="0b" * 32)
 
@@ -177,7 +183,7 @@ def test_a_retry_takes_the_connection_of_then(script: Script, tmp_path: Path) ->
             directory=tmp_path,
         ) as client,
     ):
-        patch.setattr(runner, "wait_until_reached", lambda one, *_, **__: reached.append(one))
+        patch.setattr(runner, "wait_until_reached", reach)
         client.back_up(tmp_path / "source", source="/s")
         (config,) = tmp_path.glob("*/repository.config")
         assert "0b" * 32 in config.read_text()
@@ -186,14 +192,38 @@ def test_a_retry_takes_the_connection_of_then(script: Script, tmp_path: Path) ->
     assert told == [Kind.SERVER_GONE]
 
 
+def test_a_server_that_is_trusted_by_its_authority_is_so_by_kopia(
+    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its certificate was renewed since the fingerprint was read."""
+    script.answers(CREATE, manifest())
+
+    def reach(connection: ServerConnection, *_: object, **__: object) -> ServerConnection:
+        return evolve(connection, fingerprint="")
+
+    monkeypatch.setattr(runner, "wait_until_reached", reach)
+    with KopiaClient(
+        evolve(CONNECTION, ca="an authority"),
+        clock=InstantClock(),
+        executable=str(script.path),
+        directory=tmp_path,
+    ) as client:
+        client.back_up(tmp_path / "source", source="/s")
+        (config,) = tmp_path.glob("*/repository.config")
+
+        assert json.loads(config.read_text())["apiServer"]["serverCertFingerprint"] == ""
+        assert config.with_name("ca.crt").read_text() == "an authority"
+
+
 def test_a_server_that_does_not_come_back_is_said_to_have_gone(
     client: KopiaClient, script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = iter([None, ClientFailed(Kind.CANNOT_CONNECT, "no answer")])
 
-    def reach(*_: object, **__: object) -> None:
+    def reach(connection: ServerConnection, *_: object, **__: object) -> ServerConnection:
         if error := next(answers):
             raise error
+        return connection
 
     monkeypatch.setattr(runner, "wait_until_reached", reach)
     script.answers(CREATE, log=GONE, code=1)

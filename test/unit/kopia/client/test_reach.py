@@ -71,22 +71,36 @@ def server(tmp_path: Path) -> Iterator[Server]:
         made.listener.close()
 
 
-def reach(connection: ServerConnection, **more: object) -> None:
+def reach(connection: ServerConnection, **more: object) -> ServerConnection:
     stop = more.get("stop")
     assert stop is None or isinstance(stop, Stop)
-    wait_until_reached(connection, 20.0, clock=SystemClock(), stop=stop)
+    return wait_until_reached(connection, 20.0, clock=SystemClock(), stop=stop)
 
 
 def test_a_server_is_known_by_its_fingerprint(server: Server) -> None:
     server.listen()
 
-    reach(server.connection())
+    connection = server.connection(ca="not looked at")
+
+    assert reach(connection) == connection
 
 
 def test_a_server_is_known_by_its_authority(server: Server) -> None:
     server.listen()
 
-    reach(server.connection(fingerprint="", ca=server.certificate))
+    connection = server.connection(fingerprint="", ca=server.certificate)
+
+    assert reach(connection) == connection
+
+
+def test_one_with_another_certificate_of_the_authority_is_trusted_by_that(server: Server) -> None:
+    """The certificate was renewed after the fingerprint was copied."""
+    server.listen()
+
+    trusted = reach(server.connection(fingerprint="ab" * 32, ca=server.certificate))
+
+    assert trusted.fingerprint == ""
+    assert trusted.ca == server.certificate
 
 
 @pytest.mark.parametrize(
@@ -99,14 +113,32 @@ def test_a_server_is_known_by_its_authority(server: Server) -> None:
         pytest.param(
             {"fingerprint": "", "ca": "no PEM"}, "the authority is no PEM", id="no authority"
         ),
+        pytest.param(
+            {"fingerprint": "", "ca": "kein PEM: \xfc"}, "the authority is no PEM", id="no ASCII"
+        ),
+        pytest.param(
+            {"fingerprint": "ab" * 32, "ca": "OTHER"},
+            f"not {'ab' * 32}; .* nor can it be trusted by its authority: self-signed certificate",
+            id="another certificate, of another authority",
+        ),
+        pytest.param(
+            {"url": "https://127.1:PORT", "fingerprint": "ab" * 32, "ca": "ITS"},
+            "nor can it be trusted by its authority: Hostname mismatch",
+            id="another certificate, of the authority, for another name",
+        ),
     ],
 )
 def test_another_server_is_refused_at_once(
     server: Server, tmp_path: Path, changes: dict[str, str], says: str
 ) -> None:
     server.listen()
-    if changes.get("ca") == "OTHER":
-        changes = {**changes, "ca": Server(certificates.self_signed(tmp_path, "x")).certificate}
+    given = {
+        "OTHER": Server(certificates.self_signed(tmp_path, "x")).certificate,
+        "ITS": server.certificate,
+    }
+    changes = {key: given.get(value, value) for key, value in changes.items()}
+    if "url" in changes:
+        changes["url"] = changes["url"].replace("PORT", str(port_of(server.kept)))
 
     with pytest.raises(ClientFailed, match=says) as caught:
         reach(server.connection(**changes))

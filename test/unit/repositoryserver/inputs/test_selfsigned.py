@@ -7,13 +7,13 @@ from datetime import timedelta
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store
 
 from fakes import objects
 from reconcilers.repositoryserver import api
-from reconcilers.repositoryserver.inputs import selfsigned
+from reconcilers.repositoryserver.inputs import authority, selfsigned
 from reconcilers.secrets import data as secrets
 from reconcilers.secrets.certificates import ServerCertificate, server_certificate
 
@@ -23,17 +23,14 @@ SERVER = api.parse(
     )
 )
 REF = selfsigned.reference(SERVER)
-NAMES = [
-    "repo-server-files",
-    "repo-server-files.backup",
-    "repo-server-files.backup.svc",
-    "repo-server-files.backup.svc.cluster.local",
-]
+NAMES = list(authority.host_names(SERVER))
+SIGNER = authority.create(SERVER, objects.NOW)
+OTHER_SIGNER = authority.create(SERVER, objects.NOW)
 
 
 @pytest.fixture(scope="module")
 def issued() -> ServerCertificate:
-    return selfsigned.issue(SERVER, objects.NOW)
+    return selfsigned.issue(SERVER, SIGNER, objects.NOW)
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +38,8 @@ def leaf(issued: ServerCertificate) -> x509.Certificate:
     return x509.load_pem_x509_certificate(issued.certificate.encode())
 
 
-def read(certificate: str, key: str) -> secrets.SecretData:
-    values = {"tls.crt": certificate, "tls.key": key}
+def read(certificate: str, key: str, told: str = "") -> secrets.SecretData:
+    values = {"tls.crt": certificate, "tls.key": key, **({"ca.crt": told} if told else {})}
     return secrets.read(
         REF, objects.secret(REF.name, secrets.TYPE_TLS, values), (secrets.TYPE_TLS,)
     )
@@ -59,10 +56,15 @@ def test_every_name_of_the_service_is_in_it(leaf: x509.Certificate) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_client_that_trusts_it_verifies_each_name(leaf: x509.Certificate, name: str) -> None:
-    builder = PolicyBuilder().store(Store([leaf])).time(objects.NOW)
+def test_a_client_that_trusts_the_authority_verifies_each_name(
+    leaf: x509.Certificate, name: str
+) -> None:
+    store = Store([SIGNER.certificate])
+    builder = PolicyBuilder().store(store).time(objects.NOW)
 
-    assert builder.build_server_verifier(x509.DNSName(name)).verify(leaf, []) == [leaf]
+    chain = builder.build_server_verifier(x509.DNSName(name)).verify(leaf, [])
+
+    assert chain == [leaf, SIGNER.certificate]
 
 
 def test_it_serves_and_signs_no_other(leaf: x509.Certificate) -> None:
@@ -86,7 +88,7 @@ def test_it_is_valid_for_a_year_and_for_clocks_that_are_slow(leaf: x509.Certific
 
 
 def test_another_one_has_another_key(issued: ServerCertificate) -> None:
-    assert selfsigned.issue(SERVER, objects.NOW).key != issued.key
+    assert selfsigned.issue(SERVER, SIGNER, objects.NOW).key != issued.key
 
 
 def test_no_representation_shows_the_key(issued: ServerCertificate) -> None:
@@ -96,15 +98,16 @@ def test_no_representation_shows_the_key(issued: ServerCertificate) -> None:
 def test_a_long_name_fits_a_certificate() -> None:
     server = api.parse(objects.repository_server({"metadata": {"name": "a" * 253}}))
 
-    issued = selfsigned.issue(server, objects.NOW)
+    issued = selfsigned.issue(server, authority.create(server, objects.NOW), objects.NOW)
 
-    assert len(selfsigned.host_names(server)[0]) == 63
+    assert len(authority.host_names(server)[0]) == 63
     assert issued.not_after == objects.NOW + timedelta(days=365)
 
 
 # A third of 365 days is 121 days and 16 hours.
 THIRD = timedelta(days=121, hours=16)
 OTHER = objects.key_pair("other")
+NOT_SIGNED = "the previous one is not signed by the authority that there is now"
 
 
 @pytest.mark.parametrize(
@@ -125,9 +128,59 @@ OTHER = objects.key_pair("other")
     ],
 )
 def test_it_is_renewed_when_a_third_of_its_life_is_left(left: timedelta, why: str) -> None:
-    pair = objects.key_pair(not_after=objects.NOW + left)
+    made = selfsigned.issue(SERVER, SIGNER, objects.NOW + left - timedelta(days=365))
+    stored = read(made.certificate, made.key, SIGNER.text)
 
-    assert selfsigned.why_another(read(pair.certificate, pair.key), objects.NOW) == why
+    assert selfsigned.why_another(stored, SIGNER, objects.NOW) == why
+
+
+@pytest.mark.parametrize(
+    ("told", "signer", "why"),
+    [
+        pytest.param(
+            SIGNER.text,
+            OTHER_SIGNER,
+            NOT_SIGNED,
+            id="one of an authority that was deleted is made anew",
+        ),
+        pytest.param(
+            OTHER_SIGNER.text, SIGNER, NOT_SIGNED, id="one beside another authority is made anew"
+        ),
+        pytest.param("", SIGNER, NOT_SIGNED, id="one beside no authority is made anew"),
+        pytest.param(
+            SIGNER.text,
+            authority.renewed(SIGNER, SERVER, objects.NOW + timedelta(days=1)),
+            NOT_SIGNED,
+            id="clients are told of an authority that was renewed",
+        ),
+        pytest.param(f"\n{SIGNER.text}\n", SIGNER, "", id="empty lines make no difference"),
+    ],
+)
+def test_it_stays_with_its_authority(told: str, signer: authority.Authority, why: str) -> None:
+    made = selfsigned.issue(SERVER, SIGNER, objects.NOW)
+
+    stored = read(made.certificate, made.key, told)
+
+    assert selfsigned.why_another(stored, signer, objects.NOW) == why
+
+
+def test_one_whose_names_cannot_be_read_is_made_anew() -> None:
+    """Python reads the names of a certificate only when they are asked for."""
+    pair = objects.key_pair("files")
+    der = x509.load_pem_x509_certificate(pair.certificate.encode()).public_bytes(Encoding.DER)
+    broken = x509.load_der_x509_certificate(der.replace(b"files", b"\xff\xfe\xfd\xfc\xfb"))
+    stored = read(broken.public_bytes(Encoding.PEM).decode(), pair.key)
+
+    assert not selfsigned.stands_alone(stored, objects.NOW)
+    assert selfsigned.why_another(stored, SIGNER, objects.NOW) == NOT_SIGNED
+
+
+def test_one_that_somebody_else_has_signed_is_made_anew() -> None:
+    pair = objects.key_pair()
+
+    stored = read(pair.certificate, pair.key, SIGNER.text)
+
+    assert selfsigned.why_another(stored, SIGNER, objects.NOW) == NOT_SIGNED
 
 
 @pytest.mark.parametrize(
@@ -139,6 +192,44 @@ def test_it_is_renewed_when_a_third_of_its_life_is_left(left: timedelta, why: st
     ],
 )
 def test_what_somebody_has_spoilt_is_made_anew(certificate: str, key: str) -> None:
-    why = selfsigned.why_another(read(certificate, key), objects.NOW)
+    stored = read(certificate, key)
 
+    assert not selfsigned.stands_alone(stored, objects.NOW)
+    why = selfsigned.why_another(stored, SIGNER, objects.NOW)
     assert why == "the previous one was not a certificate with its key"
+
+
+BEFORE = objects.key_pair()
+MADE = selfsigned.issue(SERVER, SIGNER, objects.NOW)
+
+
+@pytest.mark.parametrize(
+    ("stored", "later", "stays"),
+    [
+        pytest.param(
+            read(BEFORE.certificate, BEFORE.key),
+            timedelta(),
+            True,
+            id="one that signs itself, made before there were authorities",
+        ),
+        pytest.param(
+            read(BEFORE.certificate, BEFORE.key),
+            timedelta(days=365) - THIRD,
+            False,
+            id="the same when it is due: the next one has an authority",
+        ),
+        pytest.param(
+            read(MADE.certificate, MADE.key), timedelta(), False, id="one that an authority signed"
+        ),
+        pytest.param(
+            read(BEFORE.certificate, BEFORE.key, SIGNER.text),
+            timedelta(),
+            False,
+            id="one that signs itself beside an authority",
+        ),
+    ],
+)
+def test_one_of_before_authorities_stays_until_it_is_due(
+    stored: secrets.SecretData, later: timedelta, stays: bool
+) -> None:
+    assert selfsigned.stands_alone(stored, objects.NOW + later) is stays

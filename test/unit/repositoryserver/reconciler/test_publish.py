@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,7 +26,7 @@ from fakes.published import (
     there,
     tls_secret,
 )
-from fakes.world import READ_INPUTS, REQUEST, WRITE_STATUS
+from fakes.world import READ_INPUTS, REQUEST, SERVICE, WRITE_STATUS
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.publish.publisher import (
     FIELD_CONNECTION,
@@ -285,8 +286,10 @@ class TestConnection:
         world.settle()
 
         found = content(world, CONNECTION)
-        assert found.keys() == {"url", "fingerprint", "tls.crt"}
+        assert found.keys() == {"url", "fingerprint", "tls.crt", "ca.crt"}
         assert found["fingerprint"] == world.fingerprint(world.pod())
+        authority = world.secret(f"{SERVICE}-ca")["data"]["tls.crt"]
+        assert found["ca.crt"] == base64.b64decode(authority).decode()
 
 
 def test_a_server_that_is_gone_is_forgotten(connected: World) -> None:

@@ -8,6 +8,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+
 from controller.conditions import get_condition, is_true
 from fakes import objects
 from fakes.simulation.repositories import ENTRIES
@@ -109,7 +112,8 @@ def has_its_children(cluster: Cluster, server: Object) -> str:
         for one in cluster.api.list(resources.REPLICA_SETS)
         if server["metadata"]["uid"] in owner_uids(one)
     }
-    wanted |= {f"repo-server-{name}-tls"} if name in SELF_SIGNED else set()
+    of_tls = {f"repo-server-{name}-tls", f"repo-server-{name}-ca"}
+    wanted |= of_tls if name in SELF_SIGNED else set()
     maintained = "maintenance" in server["spec"]["repository"]
     wanted |= {f"repo-server-{name}-maintenance"} if maintained else set()
     wanted |= {f"repo-server-{name}-{suffix}" for suffix in _published(server)}
@@ -146,6 +150,8 @@ def publishes_what_is_asked_for(cluster: Cluster, server: Object) -> str:
         published = clear(cluster.api.get(resources.SECRETS, objects.NAMESPACE, secret))
         if published["tls.crt"] != certificate:
             return f"{secret} holds another certificate"
+        if suffix == "connection" and name in SELF_SIGNED and not _vouches(published):
+            return f"{secret} holds an authority that has not signed the certificate"
     profile = cluster.api.find(resources.PROFILES, objects.NAMESPACE, f"repo-server-{name}")
     if profile is None or "profile" not in wanted:
         return "" if (profile is None) == ("profile" not in wanted) else f"{profile}"
@@ -254,6 +260,19 @@ def _replica_sets(cluster: Cluster, server: Object) -> list[Object]:
         and pod["spec"].get("nodeName") in cluster.nodes.silent
     }
     return [one for one in owned if one["spec"]["replicas"] or one["metadata"]["uid"] not in lost]
+
+
+def _vouches(published: Mapping[str, str]) -> bool:
+    """Return whether a client that trusts the authority believes in the certificate."""
+    authority, certificate = (
+        x509.load_pem_x509_certificate(published.get(key, "").encode())
+        for key in ("ca.crt", "tls.crt")
+    )
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (ValueError, InvalidSignature):
+        return False
+    return True
 
 
 def _made_of(cluster: Cluster, pod: Object) -> tuple[str, str, str, str | None]:

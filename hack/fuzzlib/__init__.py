@@ -1,0 +1,1 @@
+"""Fuzzing: what reads the words of others gets words that nobody would write."""
