@@ -103,8 +103,10 @@ def merged(
 ) -> dict[str, Any]:
     """Return a PodSpec with an override merged into it.
 
+    What the override leaves alone is shared with the PodSpec that it is merged into.
+
     Args:
-        spec: The PodSpec as generated.
+        spec: The PodSpec as generated. Not changed.
         override: A partial PodSpec, any JSON that a user wrote.
         container: Name of the server's container in `spec`.
 
