@@ -12,6 +12,7 @@ last.
 """
 
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -45,6 +46,8 @@ _UNUSABLE: Final = (
     # It is nested too deep.
     RecursionError,
 )
+
+_PART: Final = re.compile(r"[{\[]")
 
 _PROXY_SCHEMES: Final = ("http", "https")
 
@@ -209,10 +212,23 @@ def _load_kubeconfig(
         if user is not None and "exec" in user:
             _require_credentials(configuration, user["exec"]["command"])
     except _UNUSABLE as error:
+        # Not chained: errors show the part of the file that is wrong, and so perhaps a token.
         raise ConfigError(
-            f"kubeconfig {source}: {error} (name one with --kubeconfig or KUBECONFIG,"
+            f"kubeconfig {source}: {_words(error)} (name one with --kubeconfig or KUBECONFIG,"
             " or run in a pod with a service account)"
-        ) from error
+        ) from None
+
+
+def _words(error: Exception) -> str:
+    """Return what is wrong with a kubeconfig, without what stands in it."""
+    if isinstance(error, ConfigError | OSError):
+        return str(error)
+    if isinstance(error, kubernetes.config.ConfigException):
+        # The official client puts the whole part of the file behind its words.
+        return _PART.split(str(error), maxsplit=1)[0].rstrip("/ ")
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f"line {error.problem_mark.line + 1} is no YAML"
+    return f"it is no kubeconfig ({type(error).__name__})"
 
 
 def _user(source: str, context: str) -> ConfigNode | None:
@@ -227,7 +243,7 @@ def _user(source: str, context: str) -> ConfigNode | None:
 def _require_credentials(configuration: kubernetes.client.Configuration, plugin: str) -> None:
     """Refuse a plugin that failed: the official client logs why, and would go on as nobody."""
     if not (configuration.api_key or configuration.cert_file):
-        raise ValueError(f"{plugin} gave no credentials")
+        raise ConfigError(f"{plugin} gave no credentials")
 
 
 def _follow_token(configuration: kubernetes.client.Configuration, path: Path) -> None:

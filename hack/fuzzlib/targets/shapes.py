@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from controller.jsonvalue import decoded
+from controller.jsonvalue import decoded, interned
 from fuzzlib.target import MARKER, secret
 from reconcilers.secrets.data import SecretData, SecretRef, read
 
@@ -38,13 +38,13 @@ def file() -> Path:
 
 
 def json_of(data: bytes) -> Any:  # noqa: ANN401 - any JSON value
-    """Return the value of an input.
+    """Return the value of an input, as the caches keep it: cut where it is nested too deep.
 
     Raises:
         Skipped: It is no JSON. The API server hands out nothing else.
     """
     try:
-        return decoded(data)
+        return interned(decoded(data))
     except (ValueError, RecursionError):
         raise Skipped from None
 

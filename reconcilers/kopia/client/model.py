@@ -73,8 +73,7 @@ class ServerConnection:
 
     def __attrs_post_init__(self) -> None:
         """Check the fields."""
-        parts = urlsplit(self.url)
-        if parts.scheme != "https" or not parts.hostname or not _has_port(self.url):
+        if not _has_host_and_port(self.url):
             raise InvalidRequest(f"the server's URL is {self.url!r}; give https://HOST:PORT")
         for name, value in (
             ("user name", self.username),
@@ -275,8 +274,11 @@ class Ended:
     passed_on: int = 0
 
 
-def _has_port(url: str) -> bool:
+def _has_host_and_port(url: str) -> bool:
+    """Return whether a URL is `https://HOST:PORT`, whatever follows."""
     try:
-        return urlsplit(url).port is not None
+        parts = urlsplit(url)
+        return parts.scheme == "https" and bool(parts.hostname) and parts.port is not None
     except ValueError:
+        # A bracket without its other one, or a port that is none.
         return False

@@ -17,18 +17,21 @@ from reconcilers.kopia.client.model import Progress
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SIZE: Final = r"[\d.]+ [KMGTPE]?B"
+# Longer numbers are none of Kopia's, and Python's have limits of their own.
+_COUNT: Final = r"\d{1,18}"
+_SIZE: Final = rf"{_COUNT}(?:\.\d{{1,9}})? [KMGTPE]?B"
 
 # ` | 1 hashing, 2 hashed (1.2 MB), 0 cached (0 B), uploaded 1 MB, estimated 5 MB (12.3%) 2s left`
 _UPLOAD: Final = re.compile(
-    rf" (?P<mark>[|/\\*-]) (?P<hashing>\d+) hashing, (?P<hashed>\d+) hashed \((?P<read>{_SIZE})\), "
-    rf"(?P<cached>\d+) cached \((?P<kept>{_SIZE})\), uploaded (?P<uploaded>{_SIZE})"
+    rf" (?P<mark>[|/\\*-]) (?P<hashing>{_COUNT}) hashing, "
+    rf"(?P<hashed>{_COUNT}) hashed \((?P<read>{_SIZE})\), "
+    rf"(?P<cached>{_COUNT}) cached \((?P<kept>{_SIZE})\), uploaded (?P<uploaded>{_SIZE})"
     r"(?: \(\d+ fatal errors\))?(?: \(\d+ errors ignored\))?"
     rf"(?:, estimated (?P<total>{_SIZE}) \([^)]*\) \S+ left|, estimating\.\.\.)"
 )
 # `Processed 5 (1.2 MB) of 10 (5 MB) 3.1 MB/s (23.4%) remaining 1s.`
 _RESTORE: Final = re.compile(
-    rf"Processed (?P<files>\d+) \((?P<size>{_SIZE})\) of (?P<total_files>\d+) "
+    rf"Processed (?P<files>{_COUNT}) \((?P<size>{_SIZE})\) of (?P<total_files>{_COUNT}) "
     rf"\((?P<total>{_SIZE})\)(?:, skipped \d+ \({_SIZE}\))?(?:, ignored \d+ errors)?"
     rf"(?: {_SIZE}/s \([^)]*\) remaining (?:-?\d+[hms])+)?\."
 )

@@ -3,6 +3,7 @@
 import base64
 import socket
 import tempfile
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -272,6 +273,26 @@ def test_an_unusable_kubeconfig_is_named(tmp_path: Path, content: str | None) ->
 
     with pytest.raises(ConfigError, match=str(file)):
         kubeconfig.load_api_client(str(file))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(
+            yaml.safe_dump({**CLUSTERS, "users": [{"name": "me", "token": "made-up"}]}),
+            id="a token in the wrong place",
+        ),
+        pytest.param(yaml.safe_dump(CLUSTERS).replace("token:", "token: :"), id="no YAML"),
+    ],
+)
+def test_an_unusable_kubeconfig_is_not_shown(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "config"
+    file.write_text(content)
+
+    with pytest.raises(ConfigError, match=str(file)) as caught:
+        kubeconfig.load_api_client(str(file))
+
+    assert "made-up" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.fixture

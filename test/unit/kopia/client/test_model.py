@@ -24,6 +24,7 @@ USUAL = {
         pytest.param({"url": "https://server"}, "https://HOST:PORT", id="a URL without a port"),
         pytest.param({"url": "https://server:x"}, "https://HOST:PORT", id="a port that is none"),
         pytest.param({"url": "server:1"}, "https://HOST:PORT", id="no URL"),
+        pytest.param({"url": "https://[server:1"}, "https://HOST:PORT", id="half an address"),
         pytest.param({"username": ""}, "no user name", id="no user"),
         pytest.param({"hostname": ""}, "no host name", id="no host"),
         pytest.param({"password": ""}, "no password", id="no password"),

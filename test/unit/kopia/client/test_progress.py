@@ -38,6 +38,18 @@ BACKUP = " | 1 hashing, 7 hashed (758.6 MB), 2 cached (1.5 KB), uploaded 753.8 M
             id="a backup with errors",
         ),
         pytest.param(
+            " - 0 hashing, 1 hashed (1.2.3 B), 0 cached (0 B), uploaded 0 B, estimating...",
+            None,
+            " - 0 hashing, 1 hashed (1.2.3 B), 0 cached (0 B), uploaded 0 B, estimating...",
+            id="a size that is no number is no progress",
+        ),
+        pytest.param(
+            f"Processed {'9' * 5000} (1 B) of 8 (800 MB).",
+            None,
+            f"Processed {'9' * 5000} (1 B) of 8 (800 MB).",
+            id="nor is a number that is longer than any",
+        ),
+        pytest.param(
             " - 0 hashing, 1 hashed (0 B), 0 cached (0 B), uploaded 0 B, estimating..."
             "upload error: permission denied",
             Progress(files=1),
