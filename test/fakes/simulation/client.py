@@ -193,6 +193,18 @@ class SimulatedClient:
             lambda: self._api.merge_patch(resource, namespace, name, body, subresource),
         )
 
+    def strategic_merge_patch(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        body: Mapping[str, Any],
+        *,
+        deadline: Deadline | None = None,
+    ) -> Object:
+        # Of what has no lists the two are the same.
+        return self.merge_patch(resource, namespace, name, body, deadline=deadline)
+
     def delete(
         self,
         resource: Resource,

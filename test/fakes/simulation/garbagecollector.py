@@ -36,6 +36,7 @@ OWNERS = (
     ACTION_SETS,
     resources.SERVICES,
     resources.REPLICA_SETS,
+    resources.STATEFUL_SETS,
     resources.PODS,
 )
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
-from fakes import objects
-from fakes.simulation.actionsets.programs import OUTPUT, RUN
+from fakes import application, objects
+from fakes.simulation.actionsets import works
+from fakes.simulation.actionsets.works import APP, WORKS
 from reconcilers import resources
 from reconcilers.actionset.api import (
     ACTION_SETS,
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from controller.resource import Object
     from fakes.simulation.apiserver import ApiServer
 
-APP = "app"
 PLANS = ("dump", "copy", "move")
 DEFER = "tidy"
 #: What a program has of a Secret, in its command.
@@ -37,6 +37,7 @@ _TARGET = {
     "name": "db",
     "namespace": APP,
 }
+_IN_APP = {"namespace": APP}
 
 
 @frozen
@@ -44,21 +45,30 @@ class Plan:
     """What the only action of a Blueprint is to do.
 
     Attributes:
-        phases: Names of its phases, each with its function.
-        deferred: Whether there is a deferPhase.
+        phases: Names of its phases, each with what it does: a key of `WORKS`.
+        deferred: What the deferPhase does; "" without one.
         repeatable: Which phases may run twice.
         artifact: Whether there is an output artifact: what the last phase has put out.
     """
 
     phases: dict[str, str]
-    deferred: bool
+    deferred: str
     repeatable: tuple[str, ...]
     artifact: bool
 
     @property
+    def all(self) -> dict[str, str]:
+        """All phases, the deferPhase last."""
+        return {**self.phases, **({DEFER: self.deferred} if self.deferred else {})}
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The names of all phases, the deferPhase last."""
-        return (*self.phases, *((DEFER,) if self.deferred else ()))
+        return tuple(self.all)
+
+    def work(self, phase: str) -> works.Work:
+        """What a phase does."""
+        return WORKS[self.all[phase]]
 
 
 @frozen
@@ -96,9 +106,10 @@ class Author:
     _count: int = 0
 
     def begin(self) -> None:
-        """Write all Blueprints, their target and the Secret."""
+        """Write all Blueprints, their target, the pod of commands and the Secret."""
         metadata = {"name": "db", "namespace": APP}
         self.api.create(resources.CONFIG_MAPS, {"metadata": metadata, "data": {"size": "3"}})
+        self.api.put(resources.PODS, application.pod(works.POD, change={"metadata": _IN_APP}))
         self.write_secret()
         for name in PLANS:
             self.plans[name] = self._plan()
@@ -124,7 +135,7 @@ class Author:
         if plan.deferred:
             action["deferPhase"] = self._phase(plan, DEFER, f"v{self._versions}")
         if plan.artifact:
-            path = f"{{{{ .Phases.{list(plan.phases)[-1]}.Output.{OUTPUT} }}}}"
+            path = _output(plan, list(plan.phases)[-1])
             action["outputArtifacts"] = {"data": {"keyValue": {"path": path}}}
         repeatable = {ANNOTATION_REPEATABLE: ",".join(plan.repeatable)} if plan.repeatable else {}
         metadata = {"name": name, "namespace": objects.NAMESPACE, "annotations": repeatable}
@@ -136,6 +147,8 @@ class Author:
         name = name or f"set-{self._count}"
         chosen = [self.random.choice(PLANS) for _ in range(self.random.choice((1, 1, 2)))]
         tokens = tuple(f"t{self._count}x{index}" for index in range(len(chosen)))
+        for one, token in zip(chosen, tokens, strict=True):
+            self._prepare(self.plans[one], token)
         annotations: dict[str, str] = {}
         if self.random.random() < 0.15:
             annotations[ANNOTATION_TIMEOUT] = self.random.choice(("30s", "10m"))
@@ -182,31 +195,46 @@ class Author:
         raise KeyError(token)
 
     def _plan(self) -> Plan:
-        functions = ("KubeTask", "KubeTask", "MultiContainerRun")
-        phases = {f"p{n}": self.random.choice(functions) for n in range(self.random.randint(1, 3))}
-        deferred = self.random.random() < 0.6
+        kinds = [kind for kind, share in works.SHARES.items() for _ in range(share)]
+        phases = {f"p{n}": self.random.choice(kinds) for n in range(self.random.randint(1, 3))}
+        deferred = self.random.choice(kinds) if self.random.random() < 0.6 else ""
         names = [*phases, *((DEFER,) if deferred else ())]
         repeatable = tuple(name for name in names if self.random.random() < 0.2)
         return Plan(phases, deferred, repeatable, artifact=self.random.random() < 0.7)
 
     def _phase(self, plan: Plan, name: str, version: str) -> Object:
-        command = [
-            RUN,
-            "{{ .Options.token }}",
-            name,
-            version,
-            f"{{{{ .Secrets.{SECRET}.data.{KEY} }}}}",
-        ]
-        args: dict[str, Any] = {"namespace": self.random.choice((APP, objects.NAMESPACE))}
+        token, secret = "{{ .Options.token }}", f"{{{{ .Secrets.{SECRET}.data.{KEY} }}}}"
         before = [one for one in plan.phases if one < name]
-        if before and name != DEFER:
-            command.append(f"{{{{ .Phases.{before[-1]}.Output.{OUTPUT} }}}}")
-        if plan.phases.get(name) == "MultiContainerRun":
-            args |= {"backgroundImage": "tools", "backgroundCommand": ["wait"]}
-            args |= {"outputImage": "tools", "outputCommand": command}
-        else:
-            args |= {"image": "tools", "command": command}
-        return {"name": name, "func": plan.phases.get(name, "KubeTask"), "args": args}
+        given = [_output(plan, before[-1])] if before and name != DEFER else []
+        words = works.command(token, name, version, secret, *given)
+        work = plan.work(name)
+        args = {"namespace": self.random.choice((APP, objects.NAMESPACE))}
+        return {
+            "name": name,
+            "func": work.function,
+            "args": args | work.arguments(name, version, words),
+        }
+
+    def _prepare(self, plan: Plan, token: str) -> None:
+        """Make what the phases of an action are about."""
+        for phase, kind in plan.all.items():
+            before = WORKS[kind].before
+            if not before:
+                continue
+            name = works.object_name(before, token, phase)
+            metadata = {"name": name, "namespace": APP}
+            if kind != works.SCALE:
+                self.api.create(resources.CONFIG_MAPS, {"metadata": metadata})
+                continue
+            selector = {"matchLabels": {"app": name}}
+            spec = {"replicas": works.ORIGINAL, "selector": selector}
+            body = {"kind": "StatefulSet", "metadata": metadata, "spec": spec}
+            made = self.api.create(resources.STATEFUL_SETS, body)
+            change = {"metadata": {**_IN_APP, "labels": {"app": name}}}
+            owner = made["metadata"]["uid"]
+            self.api.put(
+                resources.PODS, application.pod(f"{name}-0", owned_by=owner, change=change)
+            )
 
     def _write(self, resource: Any, obj: Object) -> None:
         metadata = obj["metadata"]
@@ -214,3 +242,7 @@ class Author:
             self.api.create(resource, obj)
         else:
             self.api.merge_patch(resource, metadata["namespace"], metadata["name"], obj)
+
+
+def _output(plan: Plan, phase: str) -> str:
+    return f"{{{{ .Phases.{phase}.Output.{plan.work(phase).output} }}}}"

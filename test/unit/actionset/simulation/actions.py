@@ -10,7 +10,9 @@ from fakes.simulation.actionsets.author import PLANS
 from fakes.simulation.actionsets.kubelet import NODES
 from reconcilers import resources
 from reconcilers.actionset.api import ACTION_SETS, ANNOTATION_MEMO, LABEL_UID
+from reconcilers.actionset.functions import workloads
 from reconcilers.actionset.phases.podview import LOST_SECONDS
+from unit.actionset.simulation.invariants import is_of_phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +31,11 @@ RIGHTS = (
     ("create", resources.PODS),
     ("patch", resources.PODS),
     ("delete", resources.PODS),
+    ("create", resources.CONFIG_MAPS),
+    ("patch", resources.CONFIG_MAPS),
+    ("delete", resources.CONFIG_MAPS),
+    ("get", workloads.SCALES["statefulset"]),
+    ("patch", workloads.SCALES["statefulset"]),
     ("patch", ACTION_SETS),
 )
 
@@ -142,7 +149,8 @@ def lose_node(history: History) -> None:
     cluster.nodes.lose(node)
     pause = cluster.random.choice((10.0, 60.0, 400.0))
     for pod in cluster.api.list(resources.PODS):
-        if pause > LOST_SECONDS and pod["spec"].get("nodeName") == node:
+        on_node = is_of_phase(pod) and pod["spec"].get("nodeName") == node
+        if pause > LOST_SECONDS and on_node:
             # Nobody waits so long for the end of a pod that is deleted.
             _disturb(history, pod, excuse=True)
     cluster.agenda.after(pause, lambda: cluster.nodes.find_again(node))
@@ -162,6 +170,20 @@ def kill_engine_often(history: History) -> None:
 
 def _spare_engine(history: History) -> None:
     history.cluster.killing = 0.0
+
+
+def kill_engine_at_writes(history: History) -> None:
+    """End the engine at its next writes to objects that phases work on."""
+    history.cluster.kills_at_writes = 3
+
+
+def kill_engine_beside_commands(history: History) -> None:
+    """End the engine while commands run, or in the moment in which they end."""
+    cluster = history.cluster
+    for life in cluster.containers.running():
+        left = max(0.0, life.since + life.program.seconds - cluster.clock.monotonic())
+        moment = cluster.random.choice((left / 2, left, left + 0.01))
+        cluster.agenda.after(moment, cluster.kill_controller)
 
 
 def fail_requests(history: History) -> None:
@@ -230,7 +252,8 @@ def _disturb(history: History, pod: Object, *, excuse: bool) -> None:
 
 
 def _some_pod(history: History) -> list[Object]:
-    return _some(history, resources.PODS)
+    found = [pod for pod in history.cluster.api.list(resources.PODS) if is_of_phase(pod)]
+    return [history.cluster.random.choice(found)] if found else []
 
 
 def _some(history: History, resource: object) -> list[Object]:
@@ -250,6 +273,8 @@ ACTIONS: tuple[Callable[[History], None], ...] = (
     lose_node,
     kill_engine,
     kill_engine_often,
+    kill_engine_at_writes,
+    kill_engine_beside_commands,
     fail_requests,
     cut_logs,
     take_right_away,

@@ -8,8 +8,10 @@ from fakes.simulation.actionsets.author import DEFER
 from fakes.simulation.actionsets.programs import program_of
 from reconcilers import resources
 from reconcilers.actionset.api import ACTION_SETS, State
-from reconcilers.actionset.status.document import has_succeeded, is_over
-from unit.actionset.simulation.invariants import has_our_finalizer
+from reconcilers.actionset.status.document import has_succeeded, is_over, phases_of
+from unit.actionset.simulation.invariants import has_our_finalizer, is_of_phase
+
+UNKNOWN = "outcome unknown"
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,6 +74,7 @@ def every_defer_phase_has_run(history: History) -> str:
             begun = any(history.last(token, name) for name in plan.phases)
             ran = history.last(token, DEFER) is not None
             excused = wanted.timeout or wanted.uid in history.excused
+            excused = excused or (token, DEFER) in history.lost
             if plan.deferred and begun and not ran and not excused:
                 return f"that of {token} has not"
     return ""
@@ -82,7 +85,7 @@ def no_pod_is_left(history: History) -> str:
 
     Where the engine lacks a right for long, it says what it leaves behind.
     """
-    for pod in history.cluster.api.list(resources.PODS):
+    for pod in filter(is_of_phase, history.cluster.api.list(resources.PODS)):
         program = program_of(pod)
         wanted, _ = history.cluster.author.of_token(program.token)
         life = history.last(program.token, program.phase)
@@ -106,10 +109,40 @@ def no_frozen_secret_is_left(history: History) -> str:
     return ", ".join(names)
 
 
-def _excused(history: History, obj: Object) -> bool:
-    """Return whether an ActionSet may have failed though its programs have not."""
+def what_nobody_knows_is_said(history: History) -> str:
+    """A phase that has failed since nobody knows what came of it says so."""
+    for obj in history.cluster.api.list(ACTION_SETS):
+        wanted = history.cluster.author.wanted[obj["metadata"]["uid"]]
+        failed = [
+            (token, phase["name"])
+            for token, action in zip(
+                wanted.tokens, obj["status"].get("actions") or (), strict=False
+            )
+            for phase in phases_of(action)
+            if phase["state"] == State.FAILED
+        ]
+        if _excused(history, obj, lost=False) or len(failed) != 1:
+            continue
+        life = history.last(*failed[0])
+        unknown = failed[0] in history.lost and (life is None or life.code == 0)
+        message = obj["status"]["error"]["message"]
+        if unknown and UNKNOWN not in message:
+            return f"{obj['metadata']['name']} says {message}"
+    return ""
+
+
+def _excused(history: History, obj: Object, *, lost: bool = True) -> bool:
+    """Return whether an ActionSet may have failed though its programs have not.
+
+    Args:
+        history: Where.
+        obj: The ActionSet.
+        lost: Whether that counts of which nobody knows what came of it.
+    """
     uid = obj["metadata"]["uid"]
-    return history.cluster.author.wanted[uid].timeout or uid in history.excused
+    wanted = history.cluster.author.wanted[uid]
+    unknown = lost and any(token in wanted.tokens for token, _ in history.lost)
+    return unknown or wanted.timeout or uid in history.excused
 
 
 IN_THE_END: tuple[Callable[[History], str], ...] = (
@@ -119,4 +152,5 @@ IN_THE_END: tuple[Callable[[History], str], ...] = (
     every_defer_phase_has_run,
     no_pod_is_left,
     no_frozen_secret_is_left,
+    what_nobody_knows_is_said,
 )

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from reconcilers.actionset.api import ACTION_SETS
+from reconcilers.actionset import memo
+from reconcilers.actionset.api import ACTION_SETS, ANNOTATION_MEMO
+from reconcilers.actionset.status import document
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +30,9 @@ class History:
         runs: The programs that were started, by token and phase, in their order.
         excused: The uids of ActionSets to which something was done from outside that a phase may
             fail by, though its program does not.
+        lost: Token and phase of what the engine ran when it was killed, or lost the answer to: it
+            may have run, and nobody can say so.
+        scaled: Token and phase of the phases that have scaled a workload and are complete.
         powerless: The uids of those for which the engine has lacked a right for long.
         disturbed: The uids of pods that somebody else than the engine has ended or deleted.
         reconciles: How many there were.
@@ -39,6 +44,8 @@ class History:
     lines: list[str] = field(factory=list)
     runs: dict[tuple[str, str], list[Life]] = field(factory=dict)
     excused: set[str] = field(factory=set)
+    lost: set[tuple[str, str]] = field(factory=set)
+    scaled: set[tuple[str, str]] = field(factory=set)
     powerless: set[str] = field(factory=set)
     disturbed: set[str] = field(factory=set)
     reconciles: int = 0
@@ -49,6 +56,8 @@ class History:
         """Hear of all that happens from now on."""
         self.cluster.api.listen(self._hear)
         self.cluster.nodes.on_start = self._start
+        self.cluster.containers.lost = self.lost
+        self.cluster.on_kill = self._lose
 
     def note(self, line: str) -> None:
         self.lines.append(f"{self.cluster.clock.monotonic():10.3f}  {line}")
@@ -74,6 +83,20 @@ class History:
         found = {one["metadata"]["uid"] for one in self.cluster.api.list(ACTION_SETS)}
         self.excused |= found
         self.powerless |= found
+
+    def _lose(self) -> None:
+        """Note which phases may have begun that another process can find out nothing of."""
+        for obj in self.cluster.api.list(ACTION_SETS):
+            wanted = self.cluster.author.wanted[obj["metadata"]["uid"]]
+            annotations = obj["metadata"].get("annotations") or {}
+            memos = memo.parse(annotations.get(ANNOTATION_MEMO, ""))
+            actions = (obj.get("status") or {}).get("actions") or ()
+            for index, (token, plan) in enumerate(zip(wanted.tokens, wanted.plans, strict=True)):
+                due = document.due_phase(obj["status"], index) if actions else None
+                entry = None if due is None else memos.get(due)
+                if due is not None and entry is not None and entry.memo:
+                    name = document.phase_at(obj["status"], due)["name"]
+                    self.lost |= set() if plan.work(name).resumes else {(token, name)}
 
     def _start(self, life: Life) -> None:
         program = life.program

@@ -6,10 +6,11 @@ import base64
 import json
 from typing import TYPE_CHECKING
 
+from fakes.simulation.actionsets import works
 from fakes.simulation.actionsets.author import DEFER
-from fakes.simulation.actionsets.programs import OUTPUT, program_of
+from fakes.simulation.actionsets.programs import program_of
 from reconcilers import resources
-from reconcilers.actionset.api import ACTION_SETS, FINALIZER_RESULT, State
+from reconcilers.actionset.api import ACTION_SETS, FINALIZER_RESULT, LABEL_UID, State
 from reconcilers.actionset.status.document import phases_of
 from reconcilers.actionset.status.invariants import violations
 
@@ -43,7 +44,8 @@ def runs_once(history: History, life: Life) -> str:
     ended = before[-1].code not in (0, None) or before[-1].pod["metadata"]["uid"] in (
         history.disturbed
     )
-    return "" if ended else f"{named} runs again beside or after a good run"
+    unheard = before[-1].code is not None and (program.token, program.phase) in history.lost
+    return "" if ended or unheard else f"{named} runs again beside or after a good run"
 
 
 def comes_in_order(history: History, life: Life) -> str:
@@ -72,7 +74,8 @@ def is_as_it_was_frozen(history: History, life: Life) -> str:
     runs = [
         run for (token, _), some in history.runs.items() if token == program.token for run in some
     ]
-    if any(run.program.version != program.version for run in runs):
+    versions = {run.program.version for run in runs} | {program.version}
+    if len(versions - {""}) > 1:
         return f"{program.token} {program.phase} is of another version"
     given = life.pod["spec"]["containers"][0]["command"][5:]
     said = {run.program.said for run in runs if run.code == 0}
@@ -149,16 +152,18 @@ def keeps_what_is_not_stored(history: History, sent: Sent) -> str:
     pod = history.cluster.api.find(resources.PODS, sent.namespace, sent.name)
     if pod is None:
         return ""
+    if not is_of_phase(pod):
+        return f"{sent.verb} of the pod {sent.name}, which is none of ours"
     program = program_of(pod)
     wanted, index = history.cluster.author.of_token(program.token)
     obj = history.action_set(wanted.uid)
     if obj is None or _state(obj, index, program.phase) in OVER:
         return ""
     repeats = program.phase in wanted.plans[index].repeatable
-    if repeats and pod["metadata"]["uid"] in history.disturbed:
-        return ""
     ends_early = wanted.timeout or "deletionTimestamp" in obj["metadata"]
-    if sent.verb == "delete" and ends_early:
+    if (repeats and pod["metadata"]["uid"] in history.disturbed) or (
+        sent.verb == "delete" and ends_early
+    ):
         return ""
     return f"{sent.verb} of the pod of {program.token} {program.phase}, which is not over"
 
@@ -202,17 +207,37 @@ def confidential_in(history: History, text: str) -> str:
 
 
 def _tells_what_ran(history: History, wanted: Wanted, token: str, phase: Object) -> str:
-    named = f"{token} {phase['name']}"
-    life = history.last(token, phase["name"])
+    name = phase["name"]
+    named = f"{token} {name}"
+    plan = wanted.plans[wanted.tokens.index(token)]
+    life, lost = history.last(token, name), (token, name) in history.lost
     if phase["state"] == State.COMPLETE:
         if life is None or life.code != 0:
             return f"{named} is complete, but its program is not"
-        said = {OUTPUT: life.program.said}
-        return "" if phase.get("output") == said else f"{named} has {phase.get('output')}"
-    excused = wanted.timeout or wanted.uid in history.excused
+        if lost and plan.all[name] == works.COMMAND and name not in plan.repeatable:
+            return f"{named} is complete, and nobody has heard that"
+        said = str((phase.get("output") or {}).get(plan.work(name).output))
+        if said != life.program.said:
+            return f"{named} has {phase.get('output')}"
+        return _not_scaled(history, token, name) if plan.all[name] == works.SCALE else ""
+    excused = wanted.timeout or lost or wanted.uid in history.excused
     if phase["state"] == State.FAILED and not excused and (life is None or life.code in (0, None)):
         return f"{named} has failed, but its program has not"
     return ""
+
+
+def _not_scaled(history: History, token: str, phase: str) -> str:
+    """Return what a workload lacks whose phase is just complete; later it may lose a pod."""
+    name = works.object_name(works.SCALED, token, phase)
+    if (token, phase) in history.scaled:
+        return ""
+    history.scaled.add((token, phase))
+    pods = [
+        pod
+        for pod in history.cluster.api.list(resources.PODS)
+        if (pod["metadata"].get("labels") or {}).get("app") == name
+    ]
+    return "" if len(pods) == works.WANTED else f"{name} has {len(pods)} pods"
 
 
 def _state(obj: Object, index: int, phase: str) -> str:
@@ -228,3 +253,8 @@ def _phases(status: Object) -> Iterator[Object]:
 def has_our_finalizer(pod: Object) -> bool:
     """Return whether a pod is kept by us."""
     return FINALIZER_RESULT in (pod["metadata"].get("finalizers") or ())
+
+
+def is_of_phase(pod: Object) -> bool:
+    """Return whether a pod is that of a phase, and not one of the application's."""
+    return LABEL_UID in (pod["metadata"].get("labels") or {})
