@@ -75,7 +75,6 @@ class History:
         pods: The names of the pods that each of these has had, by uid.
         selected: When a Service last selected a Ready pod, in monotonic seconds, by the pod's uid.
             One that does not answer any more has no sessions to speak of.
-        took_over: The uids of pods that a Service has selected while they were Ready.
         owners: The uid of the resource that owns each ReplicaSet, by the uid of that.
         services_lost: When the Service of a server was last deleted, in monotonic seconds, by name.
         owner_changed: When that has last changed, in monotonic seconds, by the same.
@@ -101,7 +100,6 @@ class History:
     servers: set[str] = field(factory=set)
     pods: dict[str, set[str]] = field(factory=dict)
     selected: dict[str, float] = field(factory=dict)
-    took_over: set[str] = field(factory=set)
     owners: dict[str, str] = field(factory=dict)
     services_lost: dict[str, float] = field(factory=dict)
     owner_changed: dict[str, float] = field(factory=dict)
@@ -327,7 +325,12 @@ class History:
         for service in (*services, *former):
             for pod in filter(podstatus.is_ready, selected_by(service, pods)):
                 self.selected[pod["metadata"]["uid"]] = self.now
-                self.took_over.add(pod["metadata"]["uid"])
+                # Its server's replacement has succeeded. What becomes of the pod since is none.
+                self.replaced = {
+                    uid: one
+                    for uid, one in self.replaced.items()
+                    if one.replica_set != names.maker_of(pod)
+                }
 
 
 def name_of(obj: Mapping[str, Any]) -> str:

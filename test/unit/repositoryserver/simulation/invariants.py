@@ -336,9 +336,6 @@ def _is_under_way(history: History, uid: str, replacement: Replacement) -> bool:
     if not made:
         # Its pod is about to be made.
         return age < max(REPLICA_SET_SECONDS)
-    if made[0]["metadata"]["uid"] in history.took_over:
-        # It has succeeded. What becomes of it since is no replacement of its server.
-        return False
     alone = len(made) == 1 and not plan.is_over(made[0])
     return alone and not podstatus.is_ready(made[0]) and podstatus.failed_since(made[0]) is None
 
