@@ -76,6 +76,11 @@ def test_the_words_name_message_status_and_reason() -> None:
         ),
         pytest.param(b"\xff\xfe", "��", id="bytes that are no text"),
         pytest.param(b"x" * 5000, "x" * 1024, id="a long page is cut"),
+        pytest.param(
+            b'{"kind": "Status", "details": {"retryAfterSeconds": NaN}}',
+            '{"kind": "Status", "details": {"retryAfterSeconds": NaN}}',
+            id="a Status with a number that JSON lacks",
+        ),
         pytest.param(b"[" * 5000, "[" * 1024, id="JSON that is nested too deep and does not end"),
     ],
 )
@@ -95,8 +100,7 @@ def test_a_body_that_is_no_status_is_kept_as_message(body: bytes, message: str) 
         pytest.param({"details": {"causes": 5}}, id="a number of causes"),
         pytest.param({"details": {"retryAfterSeconds": "soon"}}, id="a pause in words"),
         pytest.param({"details": {"retryAfterSeconds": [3]}}, id="a pause in a list"),
-        pytest.param({"details": {"retryAfterSeconds": float("nan")}}, id="a pause of no number"),
-        pytest.param({"details": {"retryAfterSeconds": 10**400}}, id="a pause without an end"),
+        pytest.param({"details": {"retryAfterSeconds": -1e300}}, id="a pause before now"),
         pytest.param({"details": {"retryAfterSeconds": True}}, id="a pause that is true"),
     ],
 )
