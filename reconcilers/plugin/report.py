@@ -114,6 +114,7 @@ class Report:
         url: Where clients connect to; empty if there is no server yet.
         fingerprint: Of the certificate that the server shows; empty if none is known.
         expires: When that certificate expires; empty if that is not known.
+        kopia: Version of the Kopia that serves; empty if that is not known.
         users: Who may connect, each with the Secret that has it.
         schedule: Of the maintenance, as a CronJob has it; empty for none.
         maintenance: `status.maintenance`; empty before a run.
@@ -134,6 +135,7 @@ class Report:
     url: str
     fingerprint: str
     expires: str
+    kopia: str
     users: tuple[tuple[str, str], ...]
     schedule: str
     maintenance: Mapping[str, str]
@@ -169,6 +171,7 @@ def of(facts: Facts) -> Report:
         url=reached.url,
         fingerprint=plain(reached.fingerprint),
         expires=info.get("tlsNotAfter") or "",
+        kopia=plain(info.get("kopiaVersion") or ""),
         users=tuple(facts.users),
         schedule=plain(maintenance.get("schedule") or ""),
         maintenance=status.get("maintenance") or {},

@@ -104,6 +104,7 @@ def document(report: Report) -> dict[str, Any]:
         "url": report.url,
         "tlsFingerprint": report.fingerprint,
         "tlsNotAfter": report.expires or None,
+        "kopiaVersion": report.kopia or None,
         "users": [{"user": user, "secret": secret} for user, secret in report.users],
         "maintenance": {"schedule": report.schedule, **report.maintenance},
         "pods": [
@@ -166,6 +167,8 @@ def _connection(report: Report, now: datetime, paint: Paint) -> Iterator[str]:
     yield f"{INDENT}URL          {report.url or NO_URL}"
     if report.fingerprint:
         yield f"{INDENT}Fingerprint  {report.fingerprint}"
+    if report.kopia:
+        yield f"{INDENT}Kopia        {report.kopia}"
     when = time_of(report.expires)
     if when is None:
         return

@@ -28,6 +28,7 @@ from reconcilers.repositoryserver.rollout.update import RevisionUpdater
 from reconcilers.repositoryserver.status.certificate import ShownCertificates
 from reconcilers.repositoryserver.status.faults import Faults
 from reconcilers.repositoryserver.status.sharing import Sharing
+from reconcilers.repositoryserver.status.version import KopiaVersions
 from reconcilers.repositoryserver.users.purge import RepositoryUserSearch
 from reconcilers.repositoryserver.users.source import UserSource
 from reconcilers.repositoryserver.users.sync import UserRegistrar
@@ -60,6 +61,7 @@ class Parts:
         crashes: Replaces pods that crash.
         refresher: Has a server read its repository's index again.
         user_search: Searches the repository for users.
+        versions: Finds which version of Kopia runs.
         publisher: Publishes how clients connect.
         maintainer: Keeps the repository maintained, and knows who owns that.
         records: Keeps what the next process needs to know.
@@ -79,6 +81,7 @@ class Parts:
     crashes: CrashReplacer
     refresher: Refresher
     user_search: RepositoryUserSearch
+    versions: KopiaVersions
     publisher: Publisher
     maintainer: Maintainer
     records: RecordKeeper
@@ -191,6 +194,7 @@ def assemble(
             states=states,
             clock=clock,
         ),
+        versions=KopiaVersions(commands=commands, states=states, clock=clock),
         publisher=Publisher(
             applier=applier,
             secret_reader=secrets,

@@ -36,6 +36,7 @@ from reconcilers.repositoryserver.serverexec import ServerCommands
 from reconcilers.repositoryserver.status import conditions as status
 from reconcilers.repositoryserver.status.sharing import Repositories
 from reconcilers.repositoryserver.status.writer import StatusWriter
+from reconcilers.repositoryserver.users.purge import NOT_SEARCHED
 from reconcilers.repositoryserver.verdict import PAUSED, SERVER_SETUP, Problem, RetryLater
 
 if TYPE_CHECKING:
@@ -219,13 +220,18 @@ class RepositoryServerReconciler:
         do.crashes.ensure_replaced(current, (update.pod, active))
         do.updater.settle_slot(current, update, active)
 
-        # 10. Have the server that clients reach read what others write to the repository.
+        # 10. Have the server that clients reach read what others write to the repository, and ask
+        # it for the users in there and for its version.
         reached = do.router.endpoint_ready(current, observed, active)
-        found = None
+        searched, version = NOT_SEARCHED, ""
         if reached is not None:
             do.refresher.ensure_caught_up(current, reached, observed.beside(reached))
             if update.is_of(reached):
-                found = do.user_search.ensure_searched(current, reached, users)
+                searched = do.user_search.ensure_searched(current, reached, users)
+            version = do.versions.ensure_read(
+                current, reached, searched.version, expected=searched.brings_version
+            )
+        found = searched.users
 
         # 11. Publish how clients connect to the server that they see.
         shown = reached or active
@@ -256,6 +262,7 @@ class RepositoryServerReconciler:
             url=connection.url(server.namespace, names.stable_name(server)),
             published=published.names,
             unpublished=published.warning,
+            kopia_version=version,
             fingerprint="" if certificate is None else certificate.fingerprint,
             not_after="" if certificate is None else timestamp(certificate.not_after),
             expiring=None if expiry is None else expiry.warning,

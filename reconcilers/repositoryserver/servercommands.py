@@ -6,6 +6,7 @@ They carry no secret: Kopia finds passwords in the container's environment and i
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Final
 
 from reconcilers.kopia.cli import EXECUTABLE, GLOBAL_FLAGS
@@ -13,7 +14,8 @@ from reconcilers.kopia.cli import EXECUTABLE, GLOBAL_FLAGS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-LIST_USERS: Final = (EXECUTABLE, *GLOBAL_FLAGS, "server", "user", "list", "--json")
+#: Opens no repository.
+VERSION: Final = (EXECUTABLE, "--version")
 REFRESH: Final = (EXECUTABLE, *GLOBAL_FLAGS, "server", "refresh")
 STATUS: Final = (EXECUTABLE, *GLOBAL_FLAGS, "server", "status")
 
@@ -29,6 +31,20 @@ USERS_FILE: Final = "htpasswd"
 USERS_VERSION_FILE: Final = "version"
 
 _GLOBAL: Final = " ".join(GLOBAL_FLAGS)
+
+# Prints Kopia's version as a line of one word, which is empty if it is not known, and then the
+# users. One exec so answers what is asked of each new server. The version has a limit as the
+# deletions below have.
+_LIST_SCRIPT: Final = f"""
+version=$(timeout -k 1 5 {EXECUTABLE} --version) || version=
+set -f
+set -- $version
+printf '%s\\n' "${{1-}}"
+exec {EXECUTABLE} {_GLOBAL} server user list --json
+"""
+LIST_USERS: Final = ("/bin/sh", "-c", _LIST_SCRIPT)
+_VERSION_WORD: Final = re.compile(rb"[0-9A-Za-z.+-]{1,32}")
+
 NOT_THERE_YET: Final = 75
 # Waits for the kubelet at most four seconds: its next look at the pod may be a minute away.
 _LOAD_SCRIPT: Final = f"""
@@ -81,6 +97,34 @@ def purge_users_input(names: Iterable[str]) -> bytes:
         names: Users to delete from the repository; one that is not there is no error.
     """
     return "".join(f"{line}\n" for line in [*sorted(names), "end"]).encode()
+
+
+def split_listing(output: bytes) -> tuple[bytes, bytes]:
+    """Return what `LIST_USERS` printed: Kopia's version, for `kopia_version`, and the users.
+
+    Args:
+        output: Its standard output.
+    """
+    version, _, users = output.partition(b"\n")
+    return version, users
+
+
+def kopia_version(exit_code: int, output: bytes) -> str:
+    """Return Kopia's version, as `VERSION` printed it.
+
+    Args:
+        exit_code: Of the command.
+        output: Its standard output; the version is the first word.
+
+    Raises:
+        ValueError: The command has failed, or printed something else.
+    """
+    if exit_code != 0:
+        raise ValueError(f"kopia --version has ended with code {exit_code}")
+    words = output.split(maxsplit=1)
+    if not words or not _VERSION_WORD.fullmatch(words[0]):
+        raise ValueError("kopia --version has printed no version")
+    return words[0].decode()
 
 
 def maintenance_owner(exit_code: int, output: bytes) -> str:

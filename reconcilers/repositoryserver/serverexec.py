@@ -31,6 +31,7 @@ LOAD_USERS: Final = "load_users"
 LIST_USERS: Final = "list_users"
 PURGE_USERS: Final = "purge_users"
 REFRESH: Final = "refresh"
+KOPIA_VERSION: Final = "kopia_version"
 MAINTENANCE_OWNER: Final = "maintenance_owner"
 
 

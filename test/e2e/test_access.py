@@ -199,6 +199,8 @@ def test_users_whom_somebody_else_registered_are_left_alone(
     assert server.users_in_repository() == ["somebody@else"]
     assert events_of(cluster.events(ready), "LegacyUsersPurged") == []
     assert told["status"]["repositoryUsers"] == 1
+    # The search has brought the version as well, in the same write.
+    assert told["status"]["serverInfo"]["kopiaVersion"] == server.kopia("--version").split()[0]
     warned = condition(told, "UsersInRepository")
     assert warned is not None
     assert "somebody@else" in warned["message"]

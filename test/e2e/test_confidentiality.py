@@ -213,6 +213,7 @@ def test_the_controller_runs_no_other_commands_in_pods_than_these() -> None:
     assert commands, "the controller ran nothing"
     for command in commands - {
         servercommands.LIST_USERS,
+        servercommands.VERSION,
         servercommands.PURGE_USERS,
         servercommands.REFRESH,
         servercommands.MAINTENANCE_INFO,

@@ -40,6 +40,26 @@ def nothing() -> str:
     return ""
 
 
+def version_in(pod: str) -> str:
+    """Return the version of the Kopia in a pod of the simulation: no other pod has that one."""
+    return f"0.23.1-{pod[-20:]}"
+
+
+def banner(version: str) -> bytes:
+    """Return what `servercommands.VERSION` prints."""
+    return f"{version} build: fake from: here\n".encode()
+
+
+def ownership(owner: str) -> bytes:
+    """Return what `servercommands.MAINTENANCE_INFO` prints."""
+    return json.dumps({"owner": owner}).encode()
+
+
+def listing(version: str, users: Iterable[str]) -> bytes:
+    """Return what `servercommands.LIST_USERS` prints."""
+    return f"{version}\n{json.dumps([{'username': user} for user in sorted(users)])}".encode()
+
+
 @define
 class FakeKopia:
     """Executes the commands of `reconcilers.repositoryserver.servercommands`."""
@@ -50,6 +70,8 @@ class FakeKopia:
     volume: Callable[[], str] = nothing
     #: What the running server knows, which is what it read at its last refresh.
     served: str = ""
+    #: What it prints of its version.
+    version: str = "0.23.1"
     #: Who owns the maintenance of the repository.
     owner: str = "admin@laptop"
     #: The commands that were run, each by a short name.
@@ -80,6 +102,8 @@ class FakeKopia:
         command = unbounded(command)
         if command == servercommands.LIST_USERS:
             name, act = "list", self._list
+        elif command == servercommands.VERSION:
+            name, act = "version", self._version
         elif command == servercommands.PURGE_USERS:
             name, act = "forget", lambda: self._forget(stdin.decode())
         elif command == servercommands.MAINTENANCE_INFO:
@@ -107,10 +131,13 @@ class FakeKopia:
         return commands
 
     def _list(self) -> FakeResult:
-        return FakeResult(stdout=json.dumps([{"username": user} for user in self.users]).encode())
+        return FakeResult(stdout=listing(self.version, self.users))
+
+    def _version(self) -> FakeResult:
+        return FakeResult(stdout=banner(self.version))
 
     def _maintenance_info(self) -> FakeResult:
-        return FakeResult(stdout=json.dumps({"owner": self.owner}).encode())
+        return FakeResult(stdout=ownership(self.owner))
 
     def _forget(self, lines: str) -> FakeResult:
         *names, end = lines.splitlines()

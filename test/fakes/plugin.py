@@ -190,6 +190,7 @@ def healthy(name: str = "files", change: Mapping[str, Any] | None = None) -> Obj
         service_name=f"repo-server-{name}",
         url=f"https://repo-server-{name}.{objects.NAMESPACE}.svc:51515",
         fingerprint=FINGERPRINT,
+        kopia_version="0.23.1",
         not_after="2026-12-31T00:00:00Z",
         maintenance={
             "result": "Succeeded",

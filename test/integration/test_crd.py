@@ -810,6 +810,7 @@ def test_lets_change(client: Client, namespace: str, server: Object, change: Obj
                     "podName": "pod",
                     "serviceName": "service",
                     "networkPolicyName": "policy",
+                    "kopiaVersion": "0.23.1",
                     "tlsFingerprint": "0" * 64,
                     "tlsNotAfter": "2027-01-31T12:00:00Z",
                 },

@@ -37,9 +37,9 @@ class NoKopia:
         deadline: Deadline,
         on_stdout: Callable[[bytes], None] | None = None,
     ) -> ExecResult:
-        """Say that all went well, and that the repository has no users."""
+        """Say that all went well, and that the repository has no users; each with a version."""
         del namespace, pod, container, command, stdin, deadline, on_stdout
-        return ExecResult(0, b"[]", b"")
+        return ExecResult(0, b"0.23.1\n[]", b"")
 
 
 def main() -> None:

@@ -33,6 +33,7 @@ def json_output(data: bytes) -> object:
         lambda text: output.manifest(b"// label type:snapshot\n" + text, _ID),
         parse_names,
         lambda text: servercommands.maintenance_owner(0, text),
+        lambda text: servercommands.kopia_version(0, servercommands.split_listing(text)[0]),
     ):
         try:
             found.append(read(data))

@@ -86,6 +86,7 @@ FIELDS: Final = (
     "status.serverInfo.connectionSecretName",
     "status.serverInfo.kanisterProfileName",
     "status.serverInfo.networkPolicyName",
+    "status.serverInfo.kopiaVersion",
     "status.serverInfo.tlsFingerprint",
     "status.serverInfo.tlsNotAfter",
     "status.maintenance.lastRunTime",

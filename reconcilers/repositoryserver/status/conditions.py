@@ -121,6 +121,7 @@ class Outcome:
         network_policy_name: The NetworkPolicy; empty before there is one.
         url: Where clients connect to; empty leaves what is written.
         fingerprint: Of the certificate that the Service's pod shows; empty leaves what is written.
+        kopia_version: Of the Kopia in the pod `pod_name`; empty leaves what is written of that pod.
         not_after: When that certificate expires, as Kubernetes writes times; empty as before.
         expiring: What to say of the certificate of the newest server if it is about to expire, or
             has expired; empty if neither, None if that is not known.
@@ -153,6 +154,7 @@ class Outcome:
     network_policy_name: str = ""
     url: str = ""
     fingerprint: str = ""
+    kopia_version: str = ""
     not_after: str = ""
     expiring: str | None = None
     expired: bool = False
@@ -216,6 +218,7 @@ def desired_status(
         "networkPolicyName": outcome.network_policy_name,
         "url": outcome.url,
         "port": api.PORT if outcome.url else 0,
+        "kopiaVersion": outcome.kopia_version,
         "tlsFingerprint": outcome.fingerprint,
         "tlsNotAfter": outcome.not_after,
     }
@@ -240,7 +243,15 @@ def desired_status(
     for name, value in outcome.published.items():
         if not value:
             del status["serverInfo"][name]
+    if not outcome.kopia_version and _is_of_another_pod(current, outcome):
+        status["serverInfo"].pop("kopiaVersion", None)
     return status
+
+
+def _is_of_another_pod(current: Mapping[str, Any], outcome: Outcome) -> bool:
+    """Return whether an outcome names another pod than the status does."""
+    named = (current.get("serverInfo") or {}).get("podName")
+    return bool(outcome.pod_name) and outcome.pod_name != named
 
 
 def progress(outcome: Outcome) -> str:

@@ -83,6 +83,26 @@ class RepositoryUsers:
 
 
 @frozen
+class Searched:
+    """What came of a search.
+
+    Args:
+        users: The users that were found and stay; None if no search has just been completed.
+        version: What the server has printed of its version with its users, for
+            `servercommands.kopia_version`; None if it has not just listed them.
+        brings_version: Whether a search is under way, or due within `FAILED_SEARCH_SECONDS`, whose
+            result has the version.
+    """
+
+    users: RepositoryUsers | None = None
+    version: bytes | None = None
+    brings_version: bool = False
+
+
+NOT_SEARCHED: Final = Searched()
+
+
+@frozen
 class _Purge:
     """A search of the repository for users whose result is being acted on.
 
@@ -136,7 +156,7 @@ class RepositoryUserSearch:
 
     def ensure_searched(
         self, current: ReconcileContext, pod: Mapping[str, Any], known: KnownUsers
-    ) -> RepositoryUsers | None:
+    ) -> Searched:
         """Search the repository for users if that is due, and delete the entries of legacy users.
 
         It is due once for each server, as long as there are entries to be deleted, and from time to
@@ -148,9 +168,6 @@ class RepositoryUserSearch:
             pod: The pod that clients reach, which is Ready.
             known: What is known of the server's users.
 
-        Returns:
-            The users that were found and stay; None if no search has just been completed.
-
         Raises:
             ClientError: The API server refused or could not be reached.
         """
@@ -160,7 +177,7 @@ class RepositoryUserSearch:
         # Kopia cannot delete from a repository that it opens for reading only.
         legacy = frozenset() if current.server.read_only else known.legacy
         if not (found or is_first or legacy):
-            return None
+            return NOT_SEARCHED
         if state.search_at is None:
             pause = FIRST_SEARCH_SECONDS if is_first or legacy else NEXT_SEARCH_SECONDS
             state.search_at = now + pause
@@ -168,51 +185,62 @@ class RepositoryUserSearch:
         if left > 0:
             # Servers that are not up yet come first.
             current.look_again(left, priority=LOW_PRIORITY)
-            return None
-        try:
-            users = self._search(current, pod, legacy)
-        except (access.UserListError, CommandError) as error:
-            _log.warning("previous users may still connect", cause=str(error))
-            state.purge = None
-            state.search_at = now + FAILED_SEARCH_SECONDS
-            current.look_again(FAILED_SEARCH_SECONDS)
-            return None
-        if users is None:
-            return None
+            return Searched(brings_version=left <= FAILED_SEARCH_SECONDS)
+        searched = self._search(current, pod, legacy)
+        if searched.users is None:
+            return searched
         if legacy:
             self._registrar.clear_pending_purge(current)
         state.search_at = None
-        if users:
+        if searched.users.number:
             current.look_again(NEXT_SEARCH_SECONDS, priority=LOW_PRIORITY)
-        return RepositoryUsers.of(users)
+        return searched
 
     def _search(
         self, current: ReconcileContext, pod: Mapping[str, Any], legacy: frozenset[str]
-    ) -> frozenset[str] | None:
-        """Return the users that stay in the repository; None while a command is under way."""
-        state = self._state.of(current)
-        if state.purge is None:
-            listed = self._commands.ensure(
-                current, pod, serverexec.LIST_USERS, servercommands.LIST_USERS
-            )
-            if listed is None:
-                return None
-            _check(listed)
-            users = access.parse_names(listed.stdout)
-            state.purge = _Purge(users & legacy, users - legacy)
-        purge = state.purge
-        if purge.found:
-            stdin = servercommands.purge_users_input(purge.found)
-            result = self._commands.ensure(
-                current, pod, serverexec.PURGE_USERS, servercommands.PURGE_USERS, stdin=stdin
-            )
-            if result is None:
-                return None
-            _check(result)
-            note = PURGED.format(names=", ".join(sorted(purge.found)))
-            self._record_event(current, EVENT_USERS_PURGED, note, "PurgeUsers")
+    ) -> Searched:
+        """Take the search one command further, and return what came of it."""
+        state, version = self._state.of(current), None
+        try:
+            if state.purge is None:
+                listed = self._commands.ensure(
+                    current, pod, serverexec.LIST_USERS, servercommands.LIST_USERS
+                )
+                if listed is None:
+                    return Searched(brings_version=True)
+                # It is there even if the users are not.
+                version, names = servercommands.split_listing(listed.stdout)
+                _check(listed)
+                users = access.parse_names(names)
+                state.purge = _Purge(users & legacy, users - legacy)
+            purge = state.purge
+            if not self._delete(current, pod, purge.found):
+                return Searched(version=version)
+        except (access.UserListError, CommandError) as error:
+            _log.warning("previous users may still connect", cause=str(error))
+            state.purge = None
+            state.search_at = self._clock.monotonic() + FAILED_SEARCH_SECONDS
+            current.look_again(FAILED_SEARCH_SECONDS)
+            return Searched(version=version, brings_version=True)
         state.purge = None
-        return purge.others
+        return Searched(RepositoryUsers.of(purge.others), version)
+
+    def _delete(
+        self, current: ReconcileContext, pod: Mapping[str, Any], found: frozenset[str]
+    ) -> bool:
+        """Delete the entries of users; return whether that is done."""
+        if not found:
+            return True
+        stdin = servercommands.purge_users_input(found)
+        result = self._commands.ensure(
+            current, pod, serverexec.PURGE_USERS, servercommands.PURGE_USERS, stdin=stdin
+        )
+        if result is None:
+            return False
+        _check(result)
+        note = PURGED.format(names=", ".join(sorted(found)))
+        self._record_event(current, EVENT_USERS_PURGED, note, "PurgeUsers")
+        return True
 
 
 def _check(result: ExecResult) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from attrs import define
@@ -11,7 +10,7 @@ from controller.clock import PASSED, DeadlineExceeded
 from controller.conditions import conditions_of, get_condition, timestamp
 from controller.errors import ServerUnavailable
 from fakes import objects
-from fakes.kopia import FakeResult, unbounded
+from fakes.kopia import FakeResult, banner, listing, ownership, unbounded, version_in
 from fakes.simulation.repositories import STRANGER, Repositories, Repository, opens
 from fakes.simulation.volumes import Users, claim_of, users_in
 from reconcilers import resources
@@ -201,10 +200,11 @@ class Nodes:
             raise ServerUnavailable(500, "", ENDED_WITH_ITS_CONTAINER)
         assert life.repository is not None
         if command == servercommands.LIST_USERS:
-            names = [{"username": user} for user in sorted(life.repository.users)]
-            return FakeResult(stdout=json.dumps(names).encode())
+            return FakeResult(stdout=listing(version_in(pod), life.repository.users))
+        if command == servercommands.VERSION:
+            return FakeResult(stdout=banner(version_in(pod)))
         if command == servercommands.MAINTENANCE_INFO:
-            return FakeResult(stdout=json.dumps({"owner": life.repository.owner}).encode())
+            return FakeResult(stdout=ownership(life.repository.owner))
         if command == servercommands.PURGE_USERS:
             life.repository.users -= set(stdin.decode().splitlines())
         elif command != servercommands.REFRESH:

@@ -56,6 +56,11 @@ def warned() -> Object:
             id="a certificate that has expired",
         ),
         pytest.param(
+            Facts(info(kopiaVersion="0.24.0\x1b[31m")),
+            ["  Kopia        0.24.0?[31m"],
+            id="the version of Kopia, which somebody may have written by hand",
+        ),
+        pytest.param(
             Facts(maintained({"result": "Failed", "message": "the owner is another"})),
             ["  Last run  Failed 2h ago", "    the owner is another"],
             id="a maintenance that has failed",

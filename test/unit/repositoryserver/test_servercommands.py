@@ -10,7 +10,7 @@ from reconcilers.repositoryserver import servercommands
 
 
 @pytest.mark.parametrize(
-    "command", [servercommands.LIST_USERS, servercommands.REFRESH, servercommands.STATUS]
+    "command", [servercommands.MAINTENANCE_INFO, servercommands.REFRESH, servercommands.STATUS]
 )
 def test_a_command_leaves_the_repository_and_the_disk_alone(command: tuple[str, ...]) -> None:
     assert command[:4] == (
@@ -56,16 +56,20 @@ class Container:
         self._log = folder / "calls"
         self._log.touch()
         self._kopia = folder / "kopia"
+        self._banner = folder / "banner"
         self.volume = folder / "users"
         self.volume.mkdir()
         self.fail_on("nothing")
 
-    def fail_on(self, words: str) -> None:
+    def fail_on(self, words: str, banner: str = "") -> None:
+        """Have Kopia fail with some arguments, and print a banner for its version."""
+        self._banner.write_text(banner)
         self._kopia.write_text(
             "#!/bin/sh\n"
             f'echo "$*" >> {self._log}\n'
+            f'[ "$*" != --version ] || cat {self._banner}\n'
             f'case "$*" in *"{words}"*) echo "kopia says no" >&2; exit 7 ;; esac\n'
-            "echo chatter\n"
+            '[ "$*" = --version ] || echo chatter\n'
         )
         self._kopia.chmod(0o755)
 
@@ -90,6 +94,12 @@ class Container:
             if close:
                 process.stdin.close()
             return process.wait(timeout=60)
+
+    def printed(self, command: tuple[str, ...]) -> tuple[int, bytes]:
+        """Run a script; return its exit code and its standard output."""
+        with self.start(command) as process:
+            output, _ = process.communicate(timeout=60)
+            return process.returncode, output
 
     def calls(self) -> list[str]:
         """Return the arguments of each call, without the flags that all have."""
@@ -160,6 +170,70 @@ class TestForgetUsers:
     def test_an_input_that_breaks_off_is_a_failure(self, container: Container) -> None:
         assert container.run(servercommands.PURGE_USERS, b"a@h\n", close=True) == 1
         assert "server refresh" not in container.calls()
+
+
+class TestListUsers:
+    """One command brings Kopia's version and the users."""
+
+    @pytest.mark.parametrize(
+        ("banner", "fails_on", "expected"),
+        [
+            pytest.param("0.23.1 build: x from: y", "nothing", (0, b"0.23.1"), id="both are there"),
+            pytest.param("", "nothing", (0, b""), id="nothing is printed of the version"),
+            pytest.param("* a", "nothing", (0, b"*"), id="a version that is a pattern is no list"),
+            pytest.param("-n a", "nothing", (0, b"-n"), id="nor an option"),
+            pytest.param("a\nb", "nothing", (0, b"a"), id="of several lines the first word counts"),
+            pytest.param(
+                "1.0", "--version", (0, b""), id="what a failed command says is no version"
+            ),
+            pytest.param("1.0", "list", (7, b"1.0"), id="the version is there without the users"),
+        ],
+    )
+    def test_prints_the_version_as_its_first_line(
+        self, container: Container, banner: str, fails_on: str, expected: tuple[int, bytes]
+    ) -> None:
+        container.fail_on(fails_on, banner)
+
+        code, output = container.printed(servercommands.LIST_USERS)
+        version, users = servercommands.split_listing(output)
+
+        assert (code, version) == expected
+        assert users == (b"" if code else b"chatter\n")
+        assert container.calls() == ["--version", "server user list --json"]
+
+
+class TestKopiaVersion:
+    @pytest.mark.parametrize(
+        ("output", "expected"),
+        [
+            pytest.param(b"0.23.1", "0.23.1", id="a version"),
+            pytest.param(b"0.23.1 build: -(x) from: \n", "0.23.1", id="as Kopia prints it"),
+            pytest.param(b"v0-unofficial\n", "v0-unofficial", id="of a build by hand"),
+            pytest.param(
+                b"2026.1.2-rc.1+git.abc", "2026.1.2-rc.1+git.abc", id="of a nightly build"
+            ),
+            pytest.param(b"1" * 32, "1" * 32, id="as long as it may be"),
+        ],
+    )
+    def test_is_the_first_word(self, output: bytes, expected: str) -> None:
+        assert servercommands.kopia_version(0, output) == expected
+
+    @pytest.mark.parametrize(
+        ("exit_code", "output"),
+        [
+            pytest.param(1, b"0.23.1", id="a command that has failed"),
+            pytest.param(0, b"", id="nothing was printed"),
+            pytest.param(0, b" \n", id="no word"),
+            pytest.param(0, b"1" * 33, id="a word that is too long"),
+            pytest.param(0, b"kopia: 0.23.1", id="a word of another kind"),
+            pytest.param(0, b"0.23.1\x1b[31m", id="what would colour a terminal"),
+            pytest.param(0, "0.23.1\u0663".encode(), id="a digit of another script"),
+            pytest.param(0, b'[{"username":"a@b"}]', id="users in place of a version"),
+        ],
+    )
+    def test_is_not_known(self, exit_code: int, output: bytes) -> None:
+        with pytest.raises(ValueError, match="kopia --version"):
+            servercommands.kopia_version(exit_code, output)
 
 
 class TestMaintenanceOwner:

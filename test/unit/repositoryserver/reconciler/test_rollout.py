@@ -142,11 +142,16 @@ def test_the_former_pod_drains_and_goes(settled: World) -> None:
     assert snapshots == [revision["metadata"]["name"]]
 
 
+def refreshes(world: World) -> list[str]:
+    """Return the commands since the last look, but for the one that reads Kopia's version."""
+    return [name for name in world.kopia.ran() if name != "version"]
+
+
 def test_what_the_former_pod_writes_becomes_known_to_its_successor(draining: World) -> None:
     for _ in range(3):
         draining.clock.step(PAUSE_MAX_SECONDS)
         result = draining.reconcile()
-        assert draining.kopia.ran() == ["refresh"]
+        assert refreshes(draining) == ["refresh"]
         assert result.requeue_after == PAUSE_MAX_SECONDS
 
     # Once more when it can write no more, and then never again.
@@ -157,7 +162,7 @@ def test_what_the_former_pod_writes_becomes_known_to_its_successor(draining: Wor
     for ran in (["refresh"], []):
         draining.clock.step(PAUSE_MAX_SECONDS)
         draining.reconcile()
-        assert draining.kopia.ran() == ran
+        assert refreshes(draining) == ran
 
 
 @pytest.mark.parametrize(
@@ -174,7 +179,7 @@ def test_a_refresh_that_fails_is_tried_again_and_keeps_nobody_out(
 
     draining.clock.step(PAUSE_MAX_SECONDS)
     draining.reconcile()
-    assert draining.kopia.ran() == ["refresh"]
+    assert refreshes(draining) == ["refresh"]
     assert draining.progress() == "Ready"
 
     # The former pod is gone by then, and without the failure there would be no more.
@@ -186,10 +191,10 @@ def test_a_refresh_that_fails_is_tried_again_and_keeps_nobody_out(
     draining.kopia.ran()
     draining.clock.step(PAUSE_MAX_SECONDS)
     draining.reconcile()
-    assert draining.kopia.ran() == ["refresh"]
+    assert refreshes(draining) == ["refresh"]
     draining.clock.step(PAUSE_MAX_SECONDS)
     draining.reconcile()
-    assert draining.kopia.ran() == []
+    assert refreshes(draining) == []
 
 
 def test_a_pod_that_waits_for_the_claim_of_the_former_one_takes_its_place(

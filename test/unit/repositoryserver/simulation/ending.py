@@ -13,6 +13,7 @@ from cryptography.exceptions import InvalidSignature
 
 from controller.conditions import get_condition, is_true
 from fakes import objects
+from fakes.kopia import version_in
 from fakes.simulation.repositories import ENTRIES
 from fakes.simulation.user import FILES, MIRROR, NAMES, SELF_SIGNED, USERNAMES
 from reconcilers import resources
@@ -201,6 +202,13 @@ def tells_of_its_repository(cluster: Cluster, server: Object) -> str:
     return ""
 
 
+def tells_the_version_of_its_pod(_cluster: Cluster, server: Object) -> str:
+    """It has the version of Kopia in its pod."""
+    info = (server.get("status") or {}).get("serverInfo") or {}
+    right = info.get("kopiaVersion") == version_in(info.get("podName") or "")
+    return "" if right else str(info)
+
+
 IN_THE_END: tuple[Callable[[Cluster, Object], str], ...] = (
     is_ready,
     has_one_pod,
@@ -213,6 +221,7 @@ IN_THE_END: tuple[Callable[[Cluster, Object], str], ...] = (
     protects_its_pods,
     leaves_the_users_of_others,
     tells_of_its_repository,
+    tells_the_version_of_its_pod,
 )
 
 

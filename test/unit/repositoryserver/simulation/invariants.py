@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from controller.conditions import is_true, parse_time
 from fakes import objects
+from fakes.kopia import version_in
 from fakes.simulation.cluster import SLOTS
 from fakes.simulation.replicasets import SECONDS as REPLICA_SET_SECONDS
 from fakes.simulation.user import TAKEN_OVER
@@ -195,6 +196,15 @@ def tells_available_of_what_works(history: History, sent: Sent) -> str:
     return "" if name in right | history.began_routed else f"{sent.name} is told so by {name}"
 
 
+def tells_the_version_of_its_pod(_history: History, sent: Sent) -> str:
+    """A status has the version of Kopia of the very pod that it names."""
+    if (sent.resource, sent.subresource) != (api.REPOSITORY_SERVERS, "status"):
+        return ""
+    info = sent.body["status"]["serverInfo"]
+    found, pod = info.get("kopiaVersion"), info.get("podName") or ""
+    return f"{sent.name} has {found} of {pod}" if found not in (None, version_in(pod)) else ""
+
+
 OF_EACH_REQUEST: tuple[Callable[[History, Sent], str], ...] = (
     deletes_its_own,
     keeps_what_serves,
@@ -204,6 +214,7 @@ OF_EACH_REQUEST: tuple[Callable[[History, Sent], str], ...] = (
     keeps_secrets,
     tells_of_its_own,
     tells_available_of_what_works,
+    tells_the_version_of_its_pod,
 )
 
 
