@@ -194,10 +194,13 @@ def test_a_greeting_on_its_way_out_gets_no_new_config_map(
     wait_for("its ConfigMap", lambda: config_map(client, namespace, "leaving-greeting"))
 
     client.delete(GREETINGS, namespace, "leaving")
+    # One watch shows both, so that the program knows of the deletion once this one has its own.
+    client.create(GREETINGS, namespace, greeting("later", "Hello"))
+    wait_for("the second ConfigMap", lambda: config_map(client, namespace, "later-greeting"))
     client.delete(CONFIG_MAPS, namespace, "leaving-greeting")
     # It is reconciled after the other one as a rule: a fault may be missed, none is made up.
-    client.create(GREETINGS, namespace, greeting("later", "Hello"))
-    wait_for("the other ConfigMap", lambda: config_map(client, namespace, "later-greeting"))
+    client.create(GREETINGS, namespace, greeting("last", "Hello"))
+    wait_for("the third ConfigMap", lambda: config_map(client, namespace, "last-greeting"))
 
     left = config_map(client, namespace, "leaving-greeting")
     client.merge_patch(GREETINGS, namespace, "leaving", {"metadata": {"finalizers": None}})
