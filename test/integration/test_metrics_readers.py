@@ -107,8 +107,8 @@ BOTH = {"repository-server-controller": MONITORING, "actionset-controller": MONI
 
 
 def test_the_lines_of_the_documentation_admit_one_namespace(tmp_path: Path) -> None:
-    page = (charts.MANIFESTS.parent / "docs" / "operations.md").read_text()
-    section = page.partition("### Who may read them")[2]
+    page = (charts.MANIFESTS.parent / "docs" / "metrics.md").read_text()
+    section = page.partition("## Who may read them")[2]
     block = re.search(r"(?:^    .*\n)+", section, re.MULTILINE)
     assert block is not None
     base = os.path.relpath(charts.MANIFESTS, tmp_path.resolve())

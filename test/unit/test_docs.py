@@ -37,6 +37,7 @@ def read(page: str) -> str:
 
 
 OPERATIONS = read("docs/operations.md")
+METRICS = read("docs/metrics.md")
 SETTINGS = read("docs/settings.md")
 TESTING = read("docs/testing.md")
 
@@ -182,7 +183,7 @@ def test_every_metric_that_is_told_exists() -> None:
         name for family in registry.collect() for name in (family.name, f"{family.name}_total")
     }
     prefixes = "controller_runtime|workqueue|rest_client|informer|leader_election|repository_server"
-    told = set(re.findall(rf"`((?:{prefixes}|pod_commands?)_\w+)", OPERATIONS))
+    told = set(re.findall(rf"`((?:{prefixes}|pod_commands?)_\w+)", OPERATIONS + METRICS))
 
     assert told
     assert told <= names
