@@ -14,6 +14,7 @@ SHARING: Final = {
     "test/e2e/test_functions.py": "a server with functions",
     "test/e2e/test_kubeexec.py": "a pod with a shell",
     "test/e2e/test_local_cluster.py": "a cluster that is killed",
+    "test/e2e/test_prometheus.py": "a Prometheus, with what it reads",
     "test/integration/test_actionset_scale.py": "a control plane with Kubernetes' controllers",
     "test/integration/test_kopia_client.py": "a Kopia server",
     "test/integration/test_kopia_client_faults.py": "a Kopia server that fails",

@@ -18,7 +18,8 @@ BLUEPRINT: Final = "stories"
 GATE: Final = "tidy-may-end"
 #: The first process of a container has to say what a signal does.
 WAITS: Final = "trap 'exit 1' TERM; sleep 3600 & wait"
-FAILS: Final = "echo connecting; echo 'FATAL: no such database' >&2; exit 3"
+#: In one stream: of two, the container runtime reads either first.
+FAILS: Final = "echo connecting >&2; echo 'FATAL: no such database' >&2; exit 3"
 
 
 def actions(cluster: Cluster) -> dict[str, Any]:

@@ -211,7 +211,11 @@ def test_the_claim_of_a_file_store_is_named(prometheus: Prometheus, works: Serve
         f'{{namespace="{NAMESPACE}", name="{works.name}", persistentvolumeclaim="{works.name}"}}'
     )
 
-    assert value(prometheus, f"count(repository_server_file_store_info{claim})") == REPLICAS
+    wait_for(
+        "both replicas to name it",
+        lambda: value(prometheus, f"count(repository_server_file_store_info{claim})"),
+        lambda count: count == REPLICAS,
+    )
 
 
 @pytest.mark.skipif(not DISKS_ARE_MEASURED, reason="the kubelet of hack/cluster measures no disk")

@@ -14,7 +14,7 @@ from controller.resource import Resource
 from e2e.waiting import wait_for
 from integration.conftest import NAMESPACES
 from integration.running import install_definition
-from integration.test_crd import REPOSITORY_SERVERS, SERVER
+from integration.serverobjects import REPOSITORY_SERVERS, SERVER
 from reconcilers import resources
 
 if TYPE_CHECKING:

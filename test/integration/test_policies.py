@@ -8,7 +8,7 @@ import pytest
 
 from integration import policies
 from integration.policies import AUTHOR, BUILDER, PODS, SERVERS_ONLY, Site, grant, server
-from integration.test_crd import REPOSITORY_SERVERS
+from integration.serverobjects import REPOSITORY_SERVERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

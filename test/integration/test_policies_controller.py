@@ -47,7 +47,7 @@ from integration.policies import (
     secret,
 )
 from integration.running import DEFINITIONS
-from integration.test_crd import REPOSITORY_SERVERS
+from integration.serverobjects import REPOSITORY_SERVERS
 from reconcilers import resources
 
 if TYPE_CHECKING:
