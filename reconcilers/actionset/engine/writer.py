@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 #: Bytes of the annotation that says what it waits for, at most.
 MAX_WAITS_FOR: Final = 1024
+#: Characters of a line of it. kubectl describe cuts each line of an annotation at 140 (kubectl
+#: pkg/describe/describe.go, maxAnnotationLen).
+MAX_LINE: Final = 120
 
 
 @frozen
@@ -106,12 +110,18 @@ def difference(obj: Object, desired: Desired) -> Object:
 
 def _annotations(obj: Object, desired: Desired) -> dict[str, str | None]:
     found = obj["metadata"].get("annotations") or {}
-    waits_for = desired.waits_for.encode()[:MAX_WAITS_FOR].decode(errors="ignore")
+    waits_for = _wrapped(desired.waits_for.encode()[:MAX_WAITS_FOR].decode(errors="ignore"))
     wanted = {
         ANNOTATION_MEMO: memo.render(desired.memos),
         ANNOTATION_WAITS_FOR: waits_for or None,
     }
     return {name: text for name, text in wanted.items() if found.get(name) != text}
+
+
+def _wrapped(text: str) -> str:
+    """Return a text in lines that kubectl describe shows whole."""
+    lines = textwrap.wrap(text, MAX_LINE, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines)
 
 
 def _patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> Object:
