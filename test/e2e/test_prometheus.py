@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from e2e.actionsetcontroller import InstalledEngine
 from e2e.actionsets import outputs_of
 from e2e.cluster import CLIENTS, NAMESPACE
 from e2e.installation import REPLICAS
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from controller.resource import Object
+    from e2e.actionsetcontroller import InstalledEngine
     from e2e.cluster import Cluster
     from e2e.installation import Controller
     from e2e.node import Node
@@ -76,12 +76,8 @@ def fails(
 
 
 @pytest.fixture(scope="module")
-def backed_up(
-    cluster: Cluster, node: Node, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[None]:
+def backed_up(cluster: Cluster, engine: InstalledEngine) -> None:
     """Run a backup by the controller of ActionSets."""
-    engine = InstalledEngine(cluster, node)
-    engine.deploy(tmp_path_factory.mktemp("engine"))
     task = {
         "func": "KubeTask",
         "name": "backup",
@@ -91,8 +87,6 @@ def backed_up(
     target = {"kind": "Namespace", "name": CLIENTS, "namespace": CLIENTS}
     action = {"name": "backup", "blueprint": "monitored", "object": target}
     assert outputs_of(engine.run("monitored", action))
-    yield
-    engine.remove()
 
 
 @pytest.fixture(scope="module")
