@@ -92,6 +92,15 @@ class Prometheus:
             )
         wait_for("Prometheus to answer", self._is_ready)
 
+    def ready(self, service: str) -> int:
+        """Return how many pods of a Service of the controllers are ready.
+
+        Args:
+            service: Its name.
+        """
+        found = self.cluster.get(ENDPOINTS, service) or {}
+        return sum(len(one.get("addresses") or ()) for one in found.get("subsets") or ())
+
     def remove(self) -> None:
         """Remove what is cluster-wide; the rest goes with the namespace."""
         for kind in ("clusterrole", "clusterrolebinding"):

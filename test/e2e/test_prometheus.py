@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import TYPE_CHECKING, Final
 
@@ -36,6 +37,9 @@ OF_DISKS: Final = frozenset(
 NOT_HERE: Final = frozenset({"repository_server_unmaintained"}) | (
     frozenset() if DISKS_ARE_MEASURED else OF_DISKS
 )
+
+#: Of the controllers. Each is the job of the series that are read through it.
+METRICS_SERVICES: Final = ("repository-server-controller-metrics", "actionset-controller-metrics")
 
 #: What of the alerts there is for as long as the clients of one server cannot connect.
 WRONG_HERE: Final = "RepositoryServerNotAvailable"
@@ -99,6 +103,12 @@ def prometheus(
     """Give a Prometheus, which reads what is there when it starts."""
     works.wait_ready()
     made = Prometheus(cluster)
+    for service in METRICS_SERVICES:
+        wait_for(
+            f"both replicas behind {service}",
+            functools.partial(made.ready, service),
+            lambda count: count == REPLICAS,
+        )
     made.start()
     yield made
     made.remove()
@@ -111,9 +121,7 @@ def value(prometheus: Prometheus, expression: str) -> float | None:
     return float(found[0]["value"][1]) if found else None
 
 
-@pytest.mark.parametrize(
-    "job", ["repository-server-controller-metrics", "actionset-controller-metrics"]
-)
+@pytest.mark.parametrize("job", METRICS_SERVICES)
 def test_both_replicas_are_read_of(prometheus: Prometheus, job: str) -> None:
     wait_for(
         "both replicas to be read",
