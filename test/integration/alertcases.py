@@ -98,7 +98,14 @@ ON_DISK: Final = {
 SERVER: Final = {"namespace": "backup", "name": "files"}
 STORE: Final = {**SERVER, "persistentvolumeclaim": "disk"}
 CONTROLLER: Final = {"namespace": "kanister"}
+BACKUP: Final = {
+    "namespace": "shop",
+    "object": "statefulset/db",
+    "blueprint": "postgres",
+    "action": "backup",
+}
 NOBODY_LEADS: Final = "No repository-server-controller leads."
+BACKUP_TOO_OLD: Final = "The last backup of shop/statefulset/db that succeeded is 1d 2h 11m 0s old."
 
 
 CASES: Final = (
@@ -318,26 +325,16 @@ CASES: Final = (
         "26 hours after the last backup, and ten minutes",
         {BACKED_UP: f"0x{2 * DAY}"},
         fires=26 * HOUR + 11,
-        labels={
-            "namespace": "shop",
-            "object": "statefulset/db",
-            "blueprint": "postgres",
-            "action": "backup",
-        },
-        summary="The last backup of shop/statefulset/db that succeeded is 1d 2h 11m 0s old.",
+        labels=BACKUP,
+        summary=BACKUP_TOO_OLD,
     ),
     Case(
         "ActionSetBackupTooOld",
         "the same if its ActionSet was deleted meanwhile",
         {BACKED_UP: f"0x{HOUR} stale"},
         fires=26 * HOUR + 11,
-        labels={
-            "namespace": "shop",
-            "object": "statefulset/db",
-            "blueprint": "postgres",
-            "action": "backup",
-        },
-        summary="The last backup of shop/statefulset/db that succeeded is 1d 2h 11m 0s old.",
+        labels=BACKUP,
+        summary=BACKUP_TOO_OLD,
     ),
     Case(
         "ActionSetBackupTooOld",
