@@ -167,6 +167,24 @@ class TestSeveralNamespaces:
         assert roles == {"apps", "kanister"}
 
 
+class TestNames:
+    def test_stay_texts_where_yaml_takes_them_for_numbers_or_truth_values(self) -> None:
+        def rendered(*names: str) -> list[Object]:
+            release, namespace, served, application, account, secret, priority = names
+            values = {
+                **charts.EVERYTHING,
+                "namespaces": [served],
+                "actionsets": {"create": True, "applications": [application]},
+                "serviceAccount": {"name": account},
+                "metrics": {"tlsSecretName": secret},
+                "priorityClassName": priority,
+            }
+            return charts.template(values, release=release, namespace=namespace)
+
+        plain, others = "abcdefg", ("12", "34", "2024", "no", "56", "7", "1")
+        assert types_of(rendered(*others)) == types_of(rendered(*plain))
+
+
 class TestTwoReleases:
     @pytest.mark.parametrize(
         ("other", "namespace"),
@@ -303,6 +321,15 @@ class TestParts:
         chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
 
         assert chart["version"] == chart["appVersion"] == controller.__version__
+
+
+def types_of(value: Any, path: str = "") -> set[tuple[str, str]]:
+    """Return each field of objects with the type of its value."""
+    if isinstance(value, dict):
+        return {one for key, item in value.items() for one in types_of(item, f"{path}.{key}")}
+    if isinstance(value, list):
+        return {one for item in value for one in types_of(item, f"{path}[]")}
+    return {(path, type(value).__name__)}
 
 
 def camel_case(name: str) -> str:

@@ -30,7 +30,7 @@ namespace has a dot, so that two releases never have the same one.
 
 {{- define "rsc.selectorLabels" -}}
 app.kubernetes.io/name: repository-server-controller
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "rsc.labels" -}}
@@ -66,7 +66,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{- define "asc.selectorLabels" -}}
 app.kubernetes.io/name: actionset-controller
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "asc.labels" -}}
