@@ -268,6 +268,15 @@ class TestActionSets:
         assert f"system:serviceaccount:kanister:{name}" in policies
         assert "':actionset-controller'" not in policies
 
+    def test_of_another_release_are_judged_where_its_own_account_is(self) -> None:
+        objects = charts.template(charts.EVERYTHING, release="second")
+        accounts = {one["metadata"]["name"] for one in objects if one["kind"] == "ServiceAccount"}
+        (binding,) = (one for one in objects if "paramRef" in one.get("spec", {}))
+
+        assert binding["metadata"]["name"] == "actionset-authors.kanister.second"
+        assert binding["spec"]["paramRef"]["name"] == "second-actionset-controller"
+        assert binding["spec"]["paramRef"]["name"] in accounts
+
     def test_read_no_secrets_of_applications_if_told_so(self) -> None:
         values = {"create": True, "applications": ["shop"], "readSecrets": False}
         objects = charts.template({"actionsets": values})
