@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -168,6 +169,21 @@ class TestSeveralNamespaces:
 
 
 class TestNames:
+    @pytest.mark.parametrize(
+        "release",
+        [
+            pytest.param("a" * 53, id="the longest of a release"),
+            pytest.param("a" * 24, id="one that leaves no room for the whole name of the chart"),
+            pytest.param(f"{'a' * 30}-{'a' * 22}", id="one that is cut at a hyphen"),
+        ],
+    )
+    def test_of_services_are_names_of_hosts(self, release: str) -> None:
+        objects = charts.template(charts.EVERYTHING, release=release)
+
+        names = [one["metadata"]["name"] for one in objects if one["kind"] == "Service"]
+        assert len(names) == 2
+        assert all(re.fullmatch(r"[a-z]([a-z0-9]|-(?!-)){0,61}[a-z0-9]", name) for name in names)
+
     def test_stay_texts_where_yaml_takes_them_for_numbers_or_truth_values(self) -> None:
         def rendered(*names: str) -> list[Object]:
             release, namespace, served, application, account, secret, priority = names

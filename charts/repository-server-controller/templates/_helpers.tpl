@@ -54,13 +54,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
-{{/* Name of the objects of the controller of ActionSets: that of the others, with its own word in it. */}}
+{{/*
+Name of the objects of the controller of ActionSets: that of the others, with its own word in it. At
+most 52 characters, as that of the others: the name of a Service has 63, `-metrics` among them.
+*/}}
 {{- define "asc.fullname" -}}
 {{- $name := include "rsc.fullname" . -}}
 {{- if contains "repository-server-controller" $name -}}
 {{- $name | replace "repository-server-controller" "actionset-controller" -}}
 {{- else -}}
-{{- printf "%s-actionset-controller" $name | trunc 63 -}}
+{{- printf "%s-actionset-controller" ($name | trunc 31 | trimSuffix "-") -}}
 {{- end -}}
 {{- end -}}
 
