@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 import shutil
 import subprocess
@@ -340,6 +341,27 @@ class TestSamples:
         others = [value for found in values.values() for value in found if value != of_client]
         assert all(of_client in found for found in values.values())
         assert len(others) == len(set(others))
+
+    def test_get_a_certificate_by_an_older_openssl_or_that_of_macos(self, tmp_path: Path) -> None:
+        programs = {
+            # LibreSSL and OpenSSL 1.1 know -nodes alone.
+            "openssl": f"""case " $* " in *" -noenc "*) exit 1; esac
+                exec {shutil.which("openssl")} "$@" """,
+            "kubectl": 'case "$3" in get) ;; create) echo "$@"; esac',
+        }
+        for name, script in programs.items():
+            (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+            (tmp_path / name).chmod(0o755)
+
+        ran = subprocess.run(  # noqa: S603 - a script of ours
+            [SAMPLES / "file-store" / "tls-secret.sh", "backup"],
+            env={"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+
+        assert ran.stdout.startswith("--namespace backup create secret tls file-store-tls --cert ")
 
     def test_make_the_repository_where_the_server_looks_for_it(
         self, file_store: list[Object]

@@ -13,9 +13,10 @@ namespace=${1:-kanister}
 kubectl=(kubectl --namespace "$namespace" "${@:2}")
 
 # Clients that trust the fingerprint ignore the names; those that trust an authority need them.
+# LibreSSL, as macOS has it, and OpenSSL 1.1 do not know the newer name of -nodes.
 make_certificate() {
     local folder=$1
-    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -days "$DAYS" \
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days "$DAYS" \
         -subj "/CN=${SECRET%-tls}" \
         -addext "subjectAltName=DNS:*.$namespace.svc,DNS:*.$namespace.svc.cluster.local" \
         -keyout "$folder/tls.key" -out "$folder/tls.crt" 2>"$folder/log" ||
