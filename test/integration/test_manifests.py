@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ import yaml
 
 from controller.errors import Forbidden
 from controller.rest.client import Client, Object, Resource
+from reconcilers import options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,14 +55,6 @@ components: [{manifests}/kanister-profiles]
 namespace: backup
 """
 
-SERVED_OVERLAY = """
-resources: [{manifests}/served-namespace]
-namespace: apps
-patches:
-  - target: {{kind: RoleBinding}}
-    patch: '[{{"op": "add", "path": "/subjects/0/namespace", "value": "kanister"}}]'
-"""
-
 SETTINGS_OVERLAY = """
 resources: [{manifests}]
 namespace: backup
@@ -68,6 +63,21 @@ configMapGenerator:
     behavior: replace
     files: [settings.yaml]
 """
+
+
+def kustomization_for_several(folder: Path, number: int) -> None:
+    """Write a kustomization that docs/installation.md has for several namespaces.
+
+    Args:
+        folder: Where to.
+        number: Which of the page.
+    """
+    page = (MANIFESTS.parent / "docs" / "installation.md").read_text()
+    section = page.partition("### Several namespaces\n")[2]
+    block = re.findall(r"(?:^    .*\n)+", section, re.MULTILINE)[number]
+    manifests = os.path.relpath(MANIFESTS, folder.resolve())
+    text = textwrap.dedent(block).replace("path/to/manifests", manifests)
+    (folder / "kustomization.yaml").write_text(text)
 
 
 def find(objects: list[Object], kind: str) -> Object:
@@ -176,14 +186,24 @@ class TestOverlay:
     def test_binds_the_account_of_the_controller_in_one_more_namespace(
         self, tmp_path: Path, build: Callable[[Path], list[Object]]
     ) -> None:
-        manifests = os.path.relpath(MANIFESTS, tmp_path.resolve())
-        text = SERVED_OVERLAY.format(manifests=manifests)
-        (tmp_path / "kustomization.yaml").write_text(text)
+        kustomization_for_several(tmp_path, 0)
 
         role, binding = build(tmp_path)
 
         assert role["metadata"]["namespace"] == binding["metadata"]["namespace"] == "apps"
         assert [one["namespace"] for one in binding["subjects"]] == ["kanister"]
+
+    def test_names_the_namespaces_to_the_controller(
+        self, tmp_path: Path, build: Callable[[Path], list[Object]]
+    ) -> None:
+        kustomization_for_several(tmp_path, 1)
+
+        (container,) = find(build(tmp_path), "Deployment")["spec"]["template"]["spec"]["containers"]
+
+        # The API server refuses a variable with both.
+        assert not [one for one in container["env"] if {"value", "valueFrom"} <= one.keys()]
+        given = {one["name"]: one.get("value", "") for one in container["env"]}
+        assert options.parse_options([], given).namespace == ("kanister", "apps")
 
     def test_sets_both_images(self, objects: list[Object]) -> None:
         pod = find(objects, "Deployment")["spec"]["template"]["spec"]
