@@ -12,8 +12,9 @@ from prometheus_client import CollectorRegistry, Gauge
 from controller.cache.store import Store
 from controller.metrics import Metrics
 from e2e.faults import FAULTS, Fault
+from fakes.children import named
 from reconcilers.options import Options, parse_options
-from reconcilers.repositoryserver.children import applier, workload
+from reconcilers.repositoryserver.children import applier, names, workload
 from reconcilers.repositoryserver.definition import watcher
 from reconcilers.repositoryserver.inputs import issuer
 from reconcilers.repositoryserver.rollout import router
@@ -142,6 +143,24 @@ def test_every_condition_is_told() -> None:
     summary = (status.AVAILABLE, status.READY, status.RECONCILING, status.STALLED)
     for type_ in (*STEPS, *summary, *status.WARNINGS):
         assert f"| `{type_}` |" in OPERATIONS
+
+
+def test_every_secret_that_the_controller_makes_is_on_the_page_on_security() -> None:
+    server = named("placeholder")
+    made = {
+        make(server)
+        for make in (
+            names.users_name,
+            names.certificate_name,
+            names.authority_name,
+            names.connection_name,
+            names.profile_certificate_name,
+            names.maintenance_secret_name,
+        )
+    }
+
+    page = read("docs/security.md")
+    assert {one for one in made if f"`{one.replace('placeholder', 'NAME')}`" not in page} == set()
 
 
 def test_every_event_reason_is_told() -> None:
