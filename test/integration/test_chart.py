@@ -82,6 +82,11 @@ class TestValues:
                 "serviceAccount.name is needed",
                 id="an account that nobody makes or names",
             ),
+            pytest.param(
+                {"serviceAccount": {"create": False, "name": "default"}},
+                "every pod of the namespace",
+                id="the account of pods that name none",
+            ),
         ],
     )
     def test_are_refused(self, values: Any, complaint: str) -> None:

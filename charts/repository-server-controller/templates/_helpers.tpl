@@ -21,6 +21,9 @@ namespace has a dot, so that two releases never have the same one.
 {{- end -}}
 
 {{- define "rsc.serviceAccountName" -}}
+{{- if eq "default" .Values.serviceAccount.name -}}
+{{- fail "serviceAccount.name must not be default: every pod of the namespace would have the controller's rights" -}}
+{{- end -}}
 {{- if .Values.serviceAccount.create -}}
 {{- default (include "rsc.fullname" .) .Values.serviceAccount.name -}}
 {{- else -}}
