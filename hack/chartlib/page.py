@@ -13,13 +13,7 @@ HEAD: Final = """\
 
 Runs Kopia repository servers for the resource RepositoryServer of Kanister.
 
-    helm install repository-server-controller charts/repository-server-controller \\
-      --namespace kanister --create-namespace \\
-      --set image.repository=registry.example/repository-server-controller
-
-[Installing it](../../docs/installation.md#install-with-helm) has upgrades, several releases in a
-cluster, and what an uninstall leaves. [Migration](../../docs/migration.md) is for who comes from
-Kanister's own chart.
+{install}
 
 ## Values
 
@@ -29,6 +23,22 @@ the schema is refused.
 | value | default | what it is |
 |---|---|---|
 """
+#: In a checkout, whose chart names no image that could be pulled.
+IN_CHECKOUT: Final = """\
+    helm install repository-server-controller charts/repository-server-controller \\
+      --namespace kanister --create-namespace \\
+      --set image.repository=registry.example/repository-server-controller
+
+[Installing it](../../docs/installation.md#install-with-helm) has upgrades, several releases in a
+cluster, and what an uninstall leaves. [Migration](../../docs/migration.md) is for who comes from
+Kanister's own chart."""
+#: In a release, which has no pages beside the chart.
+IN_RELEASE: Final = """\
+    helm install repository-server-controller repository-server-controller-{version}.tgz \\
+      --namespace kanister --create-namespace
+
+In the repository, docs/installation.md has upgrades, several releases in a cluster, and what an
+uninstall leaves. docs/migration.md is for who comes from Kanister's own chart."""
 ROW: Final = "| `{path}` | {default} | {description} |\n"
 NOTHING: Final = "nothing"
 
@@ -36,14 +46,16 @@ NOTHING: Final = "nothing"
 UNTOLD: Final = ("global",)
 
 
-def render(schema: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+def render(schema: Mapping[str, Any], values: Mapping[str, Any], *, version: str = "") -> str:
     """Return the text of the README.
 
     Args:
         schema: values.schema.json.
         values: values.yaml.
+        version: Of the release that the chart is part of. Default: none, a checkout.
     """
-    return HEAD + "".join(
+    install = IN_RELEASE.format(version=version) if version else IN_CHECKOUT
+    return HEAD.format(install=install) + "".join(
         ROW.format(path=path, default=_shown(default), description=_cell(description))
         for path, description, default in leaves(schema, values)
     )

@@ -61,7 +61,8 @@ def pack(
     values = with_image((source / "values.yaml").read_text(), image, digest)
     (source / "values.yaml").write_text(values)
     schema = json.loads((source / "values.schema.json").read_text())
-    (source / "README.md").write_text(page.render(schema, yaml.safe_load(values)))
+    text = page.render(schema, yaml.safe_load(values), version=version)
+    (source / "README.md").write_text(text)
     command = [str(helm), "package", str(source), f"--destination={scratch}"]
     command += [f"--version={version}", f"--app-version={version}"]
     processes.run(command, what=WHAT)

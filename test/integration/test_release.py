@@ -114,4 +114,8 @@ def test_the_chart_of_a_release_is_the_same_each_time_and_says_its_values(tmp_pa
     with tarfile.open(first) as archive:
         page = archive.extractfile("repository-server-controller/README.md")
         assert page is not None
-        assert f"| `image.digest` | `{DIGEST}` |" in page.read().decode()
+        text = page.read().decode()
+    assert f"| `image.digest` | `{DIGEST}` |" in text
+    # It refers to no file of the checkout.
+    assert "](" not in text
+    assert f" {first.name} " in text
