@@ -48,7 +48,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("hack/fuzz", description=DESCRIPTION)
     parser.add_argument(
         "--minutes",
-        type=float,
+        type=_minutes,
         default=DEFAULT_MINUTES,
         help="how long all of it takes; the targets share them (default: %(default)s)",
     )
@@ -56,9 +56,23 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--target", action="append", default=[], help="fuzz this one; may be given several times"
     )
     parser.add_argument(
-        "--jobs", type=int, default=os.cpu_count() or 1, help="targets at a time (default: CPUs)"
+        "--jobs", type=_jobs, default=os.cpu_count() or 1, help="targets at a time (default: CPUs)"
     )
     return parser.parse_args(arguments)
+
+
+def _minutes(text: str) -> float:
+    minutes = float(text)
+    if not 0 < minutes < float("inf"):
+        raise ValueError(text)
+    return minutes
+
+
+def _jobs(text: str) -> int:
+    jobs = int(text)
+    if jobs < 1:
+        raise ValueError(text)
+    return jobs
 
 
 def _fuzz(parsed: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 import structlog
 
-from fuzzlib import mutation
+from fuzzlib import cli, mutation
 from fuzzlib.campaign import Outcome, outcome
 from fuzzlib.target import MARKER, Finding, Target, judge, secret
 from fuzzlib.targets import TARGETS
@@ -125,3 +125,16 @@ def test_a_change_of_json_is_json_and_another_value() -> None:
 )
 def test_what_a_worker_printed_is_summed_up(code: int, printed: str, found: Outcome) -> None:
     assert outcome("t", code, printed) == found
+
+
+@pytest.mark.parametrize(
+    "argument",
+    ["--minutes=0", "--minutes=-1", "--minutes=nan", "--minutes=inf", "--jobs=0", "--jobs=two"],
+)
+def test_no_time_and_no_targets_at_a_time_are_refused(
+    argument: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.parse([argument])
+
+    assert argument.partition("=")[0] in capsys.readouterr().err
