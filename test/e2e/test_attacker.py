@@ -113,6 +113,7 @@ WAYS: list[tuple[str, Object, str]] = [
     ("by override", {"podOverride": {"serviceAccountName": CONTROLLER}}, OVERRIDE),
     ("the controller's account", {"serviceAccountName": CONTROLLER}, ACCOUNT),
     ("an account of the victim's", {"serviceAccountName": "cloud"}, ACCOUNT),
+    ("an image by the field", {"image": "evil"}, "ImageNotAllowed"),
     ("a token for others", {"serviceAccountToken": {"audience": "vault"}}, ACCOUNT),
 ]
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 OVERRIDE: Object = {"podOverride": {"priorityClassName": "high"}}
 ACCOUNT: Object = {"serviceAccountName": "cloud"}
+IMAGE: Object = {"image": "registry.example/kopia:own"}
 TOKEN: Object = {"serviceAccountToken": {"audience": "sts.example"}}
 ROOT: Object = {"runAsUser": 0}
 
@@ -45,6 +46,7 @@ class TestAuthors:
             pytest.param({"podOverride": {}}, "spec.server.podOverride", id="an empty override"),
             pytest.param(ACCOUNT, "spec.server.serviceAccountName", id="an account"),
             pytest.param(TOKEN, "spec.server.serviceAccountToken", id="a token"),
+            pytest.param(IMAGE, "spec.server.image", id="an image"),
             pytest.param(ROOT, "spec.server.runAsUser 0", id="root"),
         ],
     )
@@ -80,6 +82,8 @@ class TestAuthors:
             pytest.param({}, OVERRIDE, True, id="an override is added"),
             pytest.param({}, ACCOUNT, True, id="an account is named"),
             pytest.param({}, TOKEN, True, id="a token is asked for"),
+            pytest.param({}, IMAGE, True, id="an image is named"),
+            pytest.param(IMAGE, {"image": "other"}, True, id="another image is named"),
             pytest.param({}, ROOT, True, id="it becomes root"),
             pytest.param(
                 OVERRIDE,
@@ -91,14 +95,14 @@ class TestAuthors:
                 ACCOUNT, {"serviceAccountName": "other"}, True, id="another account is named"
             ),
             pytest.param(
-                {**OVERRIDE, **ACCOUNT, **TOKEN, **ROOT},
+                {**OVERRIDE, **ACCOUNT, **TOKEN, **IMAGE, **ROOT},
                 {"drainSeconds": 1},
                 False,
                 id="another field is changed",
             ),
             pytest.param(
-                {**OVERRIDE, **ACCOUNT, **TOKEN, **ROOT},
-                dict.fromkeys((*OVERRIDE, *ACCOUNT, *TOKEN, *ROOT)),
+                {**OVERRIDE, **ACCOUNT, **TOKEN, **IMAGE, **ROOT},
+                dict.fromkeys((*OVERRIDE, *ACCOUNT, *TOKEN, *IMAGE, *ROOT)),
                 False,
                 id="what asks for power is taken away",
             ),
