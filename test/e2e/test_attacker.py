@@ -182,7 +182,7 @@ MADE_WITH_ITS_TOKEN = {
         "files of the node",
     ),
     "processes of the node": (replica_set(hostPID=True), "namespaces of a node"),
-    "its own account": (replica_set(serviceAccountName=CONTROLLER), "its own account"),
+    "its own account": (replica_set(serviceAccountName=CONTROLLER), "account of an operator"),
 }
 
 #: What it does to objects that are there.

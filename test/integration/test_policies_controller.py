@@ -359,10 +359,16 @@ def test_changes_of_a_pod_nothing_but_labels_and_annotations(site: Site, change:
             "ports of the node",
             id="a port of the node",
         ),
-        pytest.param(
-            {"serviceAccountName": "repository-server-controller"},
-            "its own account",
-            id="its own account",
+        *(
+            pytest.param(
+                {"serviceAccountName": name}, "the account of an operator", id=f"the account {name}"
+            )
+            for name in (
+                "repository-server-controller",
+                "actionset-controller",
+                "kanister-operator",
+                "release-kanister-operator",
+            )
         ),
     ],
 )
