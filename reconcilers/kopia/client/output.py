@@ -5,7 +5,9 @@ An error names the field that is not as expected, and never repeats what is ther
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from datetime import datetime
 from typing import Any, Final
 
@@ -22,6 +24,10 @@ NOT_UNDERSTOOD: Final = (
 
 # Kopia puts it before the names of tags (cli/command_snapshot_create.go).
 _TAG_PREFIX: Final = "tag:"
+
+# The comment of a manifest that says of which kind it is.
+_IS_SNAPSHOT: Final = b"// label type:snapshot"
+_OBJECT: Final = re.compile(rb"^\{", re.MULTILINE)
 
 
 @frozen
@@ -84,16 +90,14 @@ def manifest(text: bytes, id_: str) -> Snapshot:
         ClientFailed: The text is something else, or of another kind of manifest.
     """
     what = "a manifest"
-    lines = text.decode(errors="replace").splitlines()
-    comments = [line for line in lines if line.startswith("//")]
-    if "// label type:snapshot" not in comments:
+    comments, content = _parts_of_manifest(text)
+    if _IS_SNAPSHOT not in comments.split(b"\n"):
         raise ClientFailed(
             Kind.NO_SUCH_SNAPSHOT,
             f"{id_} is in the repository, but is not a snapshot; give the id that the backup "
             "returned",
         )
-    content = "\n".join(line for line in lines if not line.startswith("//"))
-    decoded = _decoded(what, content.encode())
+    decoded = _decoded(what, content)
     if isinstance(decoded, dict):
         decoded["id"] = id_
     return _snapshot(_Value(what, decoded))
@@ -120,6 +124,20 @@ def verification(text: bytes) -> tuple[Verification, list[str]]:
 def made_by(found: Snapshot, uploaded: int) -> Snapshot:
     """Return a snapshot with the bytes that were sent for it."""
     return evolve(found, uploaded=uploaded)
+
+
+def _parts_of_manifest(text: bytes) -> tuple[bytes, bytes]:
+    """Return the comments of a manifest and its content.
+
+    A comment may have several lines, since Kopia prints tags as they are
+    (cli/command_manifest_show.go): the content is what is JSON up to the end.
+    """
+    for found in _OBJECT.finditer(text):
+        content = text[found.start() :]
+        with contextlib.suppress(ValueError, RecursionError):
+            json.loads(content)
+            return text[: found.start()], content
+    return text, text
 
 
 def _snapshot(value: _Value) -> Snapshot:

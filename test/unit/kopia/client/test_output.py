@@ -144,6 +144,25 @@ def test_a_manifest_is_read() -> None:
     assert output.manifest(MANIFEST.replace("TYPE", "snapshot").encode(), ID) == FOUND
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param("a\nb", id="an end of line, of a list of tags in YAML for example"),
+        pytest.param("a\n{", id="what looks like the beginning of the content"),
+        pytest.param("a\n{}", id="what is JSON by itself"),
+        pytest.param("a\x0cb\x85c", id="what Python takes for ends of lines"),
+    ],
+)
+def test_a_tag_may_have_any_value(value: str) -> None:
+    printed = json.loads(changed("tags", "tag:a", to=value)) | {"id": ""}
+    labels, _, _ = MANIFEST.replace("TYPE", "snapshot").partition("{")
+    text = labels.replace("tag:a:b", f"tag:a:{value}") + json.dumps(
+        printed, indent=2, ensure_ascii=False
+    )
+
+    assert output.manifest(text.encode(), ID).tags == {"a": value}
+
+
 def test_a_manifest_of_another_kind_is_no_snapshot() -> None:
     with pytest.raises(ClientFailed, match="is not a snapshot") as caught:
         output.manifest(MANIFEST.replace("TYPE", "policy").encode(), ID)
