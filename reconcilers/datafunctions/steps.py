@@ -92,7 +92,7 @@ def is_read_only(folder: Path) -> bool:
 
 def restore(
     run: Run,
-    snapshot: str,
+    snapshot: str | Snapshot,
     target: places.Target,
     *,
     root: Path | None = None,
@@ -102,7 +102,7 @@ def restore(
 
     Args:
         run: The run.
-        snapshot: Its id.
+        snapshot: The snapshot, or its id.
         target: What of it, and where to.
         root: Below which the workload's files are in this pod. Default: that of the run.
         what: What is restored, in a word, for the progress. Default: the path.
@@ -125,7 +125,8 @@ def restore(
         sparse=run.sparse,
         on_progress=run.progress_of(what or target.path),
     )
-    words = {"path": folder, "id": snapshot, "size": units.decimal(restored.size)}
+    id_ = snapshot if isinstance(snapshot, str) else snapshot.id
+    words = {"path": folder, "id": id_, "size": units.decimal(restored.size)}
     run.say(RESTORED.format(files=restored.files, **words))
 
 

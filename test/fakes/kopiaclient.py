@@ -146,7 +146,7 @@ class FakeClient(KopiaClient):
 
     def restore(
         self,
-        snapshot: str,
+        snapshot: str | Snapshot,
         target: str | Path,
         *,
         path: str = "",
@@ -157,7 +157,7 @@ class FakeClient(KopiaClient):
             self._called("restore", str(target))
         files = {
             name.removeprefix(f"{path}/"): content.data
-            for name, content in self.repository.contents[snapshot].items()
+            for name, content in self.repository.contents[_id_of(snapshot)].items()
             if not path or name.startswith(f"{path}/")
         }
         for name, data in files.items():
@@ -202,11 +202,15 @@ class FakeClient(KopiaClient):
 
     def verify(
         self,
-        snapshot: str,
+        snapshot: str | Snapshot,
         *,
         share: float = 1.0,
         on_progress: Callable[[Progress], object] | None = None,
     ) -> Verification:
-        self._called("verify", f"{snapshot} {share:g}")
-        found = self.repository.snapshots[snapshot]
+        found = self.repository.snapshots[_id_of(snapshot)]
+        self._called("verify", f"{found.id} {share:g}")
         return Verification(found.files + 1, found.size, found.files, found.size)
+
+
+def _id_of(snapshot: str | Snapshot) -> str:
+    return snapshot if isinstance(snapshot, str) else snapshot.id

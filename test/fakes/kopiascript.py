@@ -30,6 +30,7 @@ def manifest(**changes: Any) -> dict[str, Any]:
 GONE: Final = "flush error: rpc error: code = Unavailable desc = closing transport: EOF"
 CREATE, LIST, DELETE = "snapshot-create", "snapshot-list", "snapshot-delete"
 RESTORE, SHOW_MANIFEST, SHOW = "snapshot-restore", "manifest-show", "show"
+VERIFY = "snapshot-verify"
 SUMMARY = "Restored {files} files, 1 directories and 0 symbolic links (5 B)."
 
 #: Finds the next answer to a command, whose words are those that are no flags.
@@ -61,6 +62,15 @@ class Script:
 
     folder: Path
     count: int = 0
+
+    @classmethod
+    def made(cls, folder: Path) -> Script:
+        """Return one in a new folder, without answers."""
+        script = cls(folder)
+        folder.mkdir()
+        script.path.write_text(SCRIPT.format(folder=folder))
+        script.path.chmod(0o755)
+        return script
 
     @property
     def path(self) -> Path:

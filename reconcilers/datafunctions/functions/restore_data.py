@@ -66,7 +66,7 @@ def restore(run: Run, arguments: Arguments) -> Mapping[str, str]:
         restore_path=arguments.restore_path,
         backup_path=arguments.backup_path,
     )
-    steps.restore(run, snapshot.id, target)
+    steps.restore(run, snapshot, target)
     return {}
 
 

@@ -57,7 +57,7 @@ def restore(run: Run, arguments: Arguments) -> Mapping[str, str]:
         target = places.target(
             snapshots.path_of(snapshot), restore_path=arguments.restore_path, backup_path=""
         )
-        steps.restore(run, snapshot.id, target, root=run.root / pod, what=pod)
+        steps.restore(run, snapshot, target, root=run.root / pod, what=pod)
 
     outcome = parallel.for_each(pods, one, limit=run.parallel)
     if outcome.failed:

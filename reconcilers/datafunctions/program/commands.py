@@ -148,7 +148,7 @@ def _verify(options: Options, around: Surroundings) -> Command:
                 client, "backupID", snapshot=arguments.backup_id, tag=arguments.backup_tag
             )
         verified = client.verify(
-            snapshot.id,
+            snapshot,
             share=options.share,
             on_progress=lambda progress: around.reporter.update(snapshot.id, progress),
         )

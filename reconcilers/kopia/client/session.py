@@ -16,7 +16,7 @@ from reconcilers.kopia import cli
 from reconcilers.kopia.client import backup, child, commands, failures, names, output
 from reconcilers.kopia.client.attempts import listed
 from reconcilers.kopia.client.errors import ClientFailed, InvalidRequest, Kind
-from reconcilers.kopia.client.model import Limits, Restored
+from reconcilers.kopia.client.model import Limits, Restored, Snapshot
 from reconcilers.kopia.client.runner import Runner
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
         Progress,
         ServerConnection,
         Sink,
-        Snapshot,
         Source,
         Verification,
     )
@@ -189,7 +188,7 @@ class KopiaClient:
 
     def restore(
         self,
-        snapshot: str,
+        snapshot: str | Snapshot,
         target: str | Path,
         *,
         path: str = "",
@@ -206,7 +205,8 @@ class KopiaClient:
         restore to the same target completes it.
 
         Args:
-            snapshot: Id of the snapshot, or object id of a folder in the repository.
+            snapshot: The snapshot, where it was asked for already; else its id, or the object id of
+                a folder in the repository.
             target: Folder or file to write. Folders on the way are made.
             path: What to restore of the snapshot, relative to its root. Default: all.
             sparse: Whether to leave holes in files in place of zeros.
@@ -214,8 +214,9 @@ class KopiaClient:
         """
         absolute = _absolute(target)
         inner = _relative(path)
-        found = None if _OBJECT_ID.fullmatch(snapshot) else self._complete(snapshot)
-        of = f"{snapshot}/{inner}" if inner else snapshot
+        id_ = _id_of(snapshot)
+        found = None if _OBJECT_ID.fullmatch(id_) else self._complete(snapshot)
+        of = f"{id_}/{inner}" if inner else id_
         setting = self._runner.setting(failures.RESTORE, f"snapshot {of}", target=absolute)
         try:
             Path(absolute).parent.mkdir(parents=True, exist_ok=True)
@@ -227,7 +228,7 @@ class KopiaClient:
         restored = _restored(ended)
         if found is not None and not inner and restored.files != found.files:
             counts = {"found": restored.files, "expected": found.files}
-            message = FEWER.format(id=snapshot, target=absolute, **counts)
+            message = FEWER.format(id=id_, target=absolute, **counts)
             raise ClientFailed(Kind.DAMAGED, message)
         return restored
 
@@ -320,7 +321,7 @@ class KopiaClient:
 
     def verify(
         self,
-        snapshot: str,
+        snapshot: str | Snapshot,
         *,
         share: float = 1.0,
         on_progress: Callable[[Progress], object] | None = None,
@@ -332,29 +333,29 @@ class KopiaClient:
         prove that they are what was on the disk.
 
         Args:
-            snapshot: Its id.
+            snapshot: The snapshot, where it was asked for already; else its id.
             share: Which share of the files is read, from 0 to 1; which ones is left to chance.
             on_progress: As of `back_up`.
         """
         if not (math.isfinite(share) and 0.0 <= share <= 1.0):
             raise InvalidRequest(f"the share to verify is {share}; give a number from 0 to 1")
-        self._complete(snapshot)
-        arguments = commands.verify(snapshot, share * _ALL)
-        setting = self._runner.setting(failures.READ, f"snapshot {snapshot}")
+        id_ = self._complete(snapshot).id
+        arguments = commands.verify(id_, share * _ALL)
+        setting = self._runner.setting(failures.READ, f"snapshot {id_}")
         streams = child.Streams(on_progress=on_progress)
         ended = self._runner.retried(lambda: self._runner.checked(arguments, setting, streams))
         found, _ = output.verification(ended.output)
         return found
 
-    def _complete(self, snapshot: str) -> Snapshot:
-        """Return a snapshot by its id.
+    def _complete(self, snapshot: str | Snapshot) -> Snapshot:
+        """Return a snapshot, asked for by its id if only that is known.
 
         Raises:
             ClientFailed: There is none, or it is not complete.
         """
-        found = self.snapshot(snapshot)
+        found = snapshot if isinstance(snapshot, Snapshot) else self.snapshot(snapshot)
         if found.incomplete:
-            message = INCOMPLETE.format(id=snapshot, reason=found.incomplete)
+            message = INCOMPLETE.format(id=found.id, reason=found.incomplete)
             raise ClientFailed(Kind.NO_SUCH_SNAPSHOT, message)
         return found
 
@@ -402,6 +403,10 @@ def _restored(ended: Ended) -> Restored:
             return Restored(**counts, size=ended.progress.size)
     message = output.NOT_UNDERSTOOD.format(what="a restore", fault="it does not say how much")
     raise ClientFailed(Kind.NOT_UNDERSTOOD, message)
+
+
+def _id_of(snapshot: str | Snapshot) -> str:
+    return snapshot.id if isinstance(snapshot, Snapshot) else snapshot
 
 
 def _absolute(path: str | Path) -> str:

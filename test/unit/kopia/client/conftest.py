@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fakes.clock import InstantClock
-from fakes.kopiascript import SCRIPT, Script
+from fakes.kopiascript import Script
 from reconcilers.kopia.client import runner
 from reconcilers.kopia.client.model import Limits, ServerConnection
 from reconcilers.kopia.client.session import KopiaClient
@@ -21,11 +21,7 @@ CONNECTION = ServerConnection("https://server:1", "u", "h", "secret-51d0", "0a" 
 
 @pytest.fixture
 def script(tmp_path: Path) -> Script:
-    made = Script(tmp_path / "script")
-    made.folder.mkdir()
-    made.path.write_text(SCRIPT.format(folder=made.folder))
-    made.path.chmod(0o755)
-    return made
+    return Script.made(tmp_path / "script")
 
 
 @pytest.fixture
