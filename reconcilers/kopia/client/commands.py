@@ -94,6 +94,8 @@ def environment(connection: ServerConnection, folder: Path) -> dict[str, str]:
     }
     if not connection.fingerprint:
         variables["SSL_CERT_FILE"] = str(folder / CA_FILE)
+        # Without it Go adds the authorities in the folders of the system.
+        variables["SSL_CERT_DIR"] = str(folder)
     return variables
 
 

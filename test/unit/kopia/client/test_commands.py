@@ -183,5 +183,7 @@ def test_the_environment_is_kopias_own(
 
     assert variables["KOPIA_PASSWORD"] == PASSWORD
     assert variables["KOPIA_CHECK_FOR_UPDATES"] == "false"
+    # Go adds what is in the folders of the system, where it is not told others.
     assert variables.get("SSL_CERT_FILE") == trusts
+    assert variables.get("SSL_CERT_DIR") == (trusts and str(FOLDER))
     assert not {"HTTPS_PROXY", "KOPIA_BYTES_STRING_BASE_2"} & variables.keys()

@@ -146,6 +146,39 @@ def test_another_server_is_refused_at_once(
     assert caught.value.kind is Kind.CERTIFICATE
 
 
+def test_an_authority_is_trusted_that_another_one_has_signed(tmp_path: Path) -> None:
+    """As Go trusts it, and with it Kopia: an issuer may publish the intermediate one alone."""
+    server = Server(certificates.self_signed(tmp_path, issuer="root"))
+    server.listen()
+
+    connection = server.connection(fingerprint="", ca=server.certificate)
+
+    assert reach(connection) == connection
+
+
+@pytest.mark.parametrize(
+    "fingerprint",
+    [
+        pytest.param("", id="with no fingerprint"),
+        pytest.param("ab" * 32, id="with the fingerprint of another certificate"),
+    ],
+)
+def test_an_authority_of_the_system_is_not_the_one_that_was_named(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fingerprint: str
+) -> None:
+    """The password would go to whoever has a certificate of a public authority."""
+    server.listen()
+    system = tmp_path / "system.pem"
+    system.write_text(server.certificate)
+    monkeypatch.setenv("SSL_CERT_FILE", str(system))
+    named = Server(certificates.self_signed(tmp_path, "named")).certificate
+
+    with pytest.raises(ClientFailed) as caught:
+        reach(server.connection(fingerprint=fingerprint, ca=named))
+
+    assert caught.value.kind is Kind.CERTIFICATE
+
+
 def test_a_server_that_is_not_there_is_asked_again_for_a_while(server: Server) -> None:
     clock = InstantClock()
 
