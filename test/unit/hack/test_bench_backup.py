@@ -10,6 +10,7 @@ import pytest
 from benchlib import backup
 from benchlib.backup import KOPIA, MIB, OURS, Measured
 from clusterlib.errors import ClusterError
+from reconcilers.kopia import htpasswd
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +64,13 @@ def test_the_files_are_of_one_size_and_few_change(tmp_path: Path) -> None:
     changed = [file for file, content in before.items() if file.read_bytes() != content]
     assert (len(before), len(changed)) == (200, 2)
     assert {len(content) for content in before.values()} == {MIB // 200}
+
+
+def test_the_server_has_its_user_in_a_file_as_those_of_the_controller() -> None:
+    ((user, hash_),) = htpasswd.entries(backup.users_file()).items()
+
+    assert user == f"{backup.USER}@{backup.HOST}"
+    assert htpasswd.verify(backup.PASSWORD, hash_)
 
 
 def test_the_memory_of_what_a_program_starts_counts() -> None:
