@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import frozen
 
 from reconcilers.plugin.exits import USAGE, PluginError
+from reconcilers.plugin.screen import plain
 from reconcilers.repositoryserver import connection
 
 if TYPE_CHECKING:
@@ -165,10 +166,10 @@ def script(found: Way) -> list[str]:
         forward = ["kubectl", *found.cluster.flags(), "port-forward"]
         port = found.url.rpartition(":")[2]
         forward += [f"--namespace={_namespace(found)}", f"service/{found.service}"]
-        # It runs for as long as the client is connected: not a line of the script.
-        lines.insert(
-            0, FORWARD.format(command=shlex.join([*forward, f"{found.local_port}:{port}"]))
-        )
+        # It runs for as long as the client is connected: not a line of the script, whatever ends of
+        # lines a status has.
+        command = plain(shlex.join([*forward, f"{found.local_port}:{port}"]))
+        lines.insert(0, FORWARD.format(command=command))
         url = f"https://{_LOCAL}:{found.local_port}"
     options = (
         f"--url={url}",

@@ -268,6 +268,22 @@ class TestConnect:
             in world.run("connect", "files", "--local-port=5555").stdout
         )
 
+    def test_what_a_shell_does_is_not_in_the_hands_of_who_writes_a_status(
+        self, world: World, tmp_path: Path
+    ) -> None:
+        made = tmp_path / "made"
+        status = {"status": {"serverInfo": {"serviceName": f"x\n: >{made} #"}}}
+        world.client.put(connection.RESOURCE, objects.merged(plugin.healthy(), status))
+        shell = shutil.which("sh")
+        assert shell is not None
+
+        printed = world.run("connect", "files", "--local-port=5555")
+        subprocess.run(  # noqa: S603 - what this project prints
+            [shell, "-c", printed.stdout], env={"PATH": str(tmp_path)}, check=False
+        )
+
+        assert not made.exists()
+
 
 def test_a_conflict_is_told(world: World) -> None:
     world.client.failures["patch", "repositoryservers"] = Conflict(409, "Conflict", "changed")
