@@ -34,7 +34,10 @@ BAD_OBJECT: Final = (
 BAD_REFERENCE: Final = "--{option} {text!r} is not of the form ALIAS=NAMESPACE/NAME"
 #: Without the text: it may be a password whose name was forgotten.
 BAD_PAIR: Final = "--{option} takes NAME=VALUE; one of its values has no NAME="
-EMPTY: Final = "--{option} is empty"
+BAD_QUOTES: Final = (
+    "--{option} cannot be split at its commas: where a value has a comma or an end of line, put "
+    "NAME=VALUE into double quotes, and write double quotes in it twice"
+)
 
 _WORD: Final = re.compile(r"[\w.-]+")
 _OBJECT_PARTS: Final = (4, 5)
@@ -51,7 +54,7 @@ def targets(option: str, texts: Iterable[str]) -> list[dict[str, str]]:
         PluginError: One is not of the option's form.
     """
     found: list[dict[str, str]] = []
-    for text in _split(texts):
+    for text in _split(option, texts):
         target = _target(option, text)
         if target not in found:
             found.append(target)
@@ -86,7 +89,7 @@ def references(option: str, texts: Iterable[str]) -> dict[str, dict[str, str]]:
         PluginError: One is of another form.
     """
     found = {}
-    for text in _split(texts):
+    for text in _split(option, texts):
         alias, _, named_ = text.partition("=")
         where, _, name = named_.partition("/")
         _require(BAD_REFERENCE, option, text, alias, where, name)
@@ -105,7 +108,7 @@ def pairs(option: str, texts: Iterable[str]) -> dict[str, str]:
         PluginError: One has no name.
     """
     found = {}
-    for text in _split(texts):
+    for text in _split(option, texts):
         name, equals, value = text.partition("=")
         if not name.strip() or not equals:
             raise PluginError(BAD_PAIR.format(option=option), USAGE)
@@ -139,8 +142,13 @@ def _object(text: str) -> dict[str, str]:
     }
 
 
-def _split(texts: Iterable[str]) -> Iterator[str]:
-    return (part.strip() for row in csv.reader(texts) for part in row if part.strip())
+def _split(option: str, texts: Iterable[str]) -> Iterator[str]:
+    for text in texts:
+        try:
+            rows = list(csv.reader([text], strict=True))
+        except csv.Error:
+            raise PluginError(BAD_QUOTES.format(option=option), USAGE) from None
+        yield from (part.strip() for row in rows for part in row if part.strip())
 
 
 def _require(template: str, option: str, text: str, *words: str) -> None:

@@ -87,11 +87,28 @@ def test_a_target_of_another_form_is_refused(option: str, text: str) -> None:
         pytest.param(["a=b=c"], {"a": "b=c"}, id="a value may have an equals sign"),
         pytest.param(["a="], {"a": ""}, id="an empty value"),
         pytest.param(['"a=1,2"', "b=3"], {"a": "1,2", "b": "3"}, id="a value with a comma"),
+        pytest.param(['"a=1\n2"'], {"a": "1\n2"}, id="a value of several lines"),
         pytest.param(["a=1", "a=2"], {"a": "2"}, id="the last one counts"),
     ],
 )
 def test_pairs(texts: list[str], expected: dict[str, str]) -> None:
     assert references.pairs("options", texts) == expected
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        pytest.param(["a=made-up\npassword"], id="an end of line"),
+        pytest.param(['"a=made-up', "b=2"], id="quotes that are not closed"),
+        pytest.param(['"a=made"up'], id="quotes that are closed too early"),
+    ],
+)
+def test_what_cannot_be_split_is_refused_and_not_repeated(texts: list[str]) -> None:
+    with pytest.raises(PluginError, match=r"^--options ") as raised:
+        references.pairs("options", texts)
+
+    assert raised.value.code == USAGE
+    assert "made" not in str(raised.value)
 
 
 def test_a_value_whose_name_was_forgotten_is_not_repeated() -> None:
