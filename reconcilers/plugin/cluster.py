@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 PAGE: Final = 500
 
 MISSING: Final = "there is no {kind} {name} in namespace {namespace}"
+NO_NAMESPACE: Final = "there is no namespace {namespace}"
 NOT_SERVED: Final = "the API server knows no {kind}: install its CRD first ({plural}.{group})"
 MAY_NOT: Final = (
     "you may not {verb} {resource}{where}; ask for that right, docs/plugin.md has a Role for each "
@@ -145,6 +146,8 @@ def explained(
     except NotFound as error:
         # A path that is not served is answered with a text, not with a Status.
         template = MISSING if error.reason and name else NOT_SERVED
+        if error.reason and verb == "create":
+            template = NO_NAMESPACE
         words = {"plural": resource.plural, "group": resource.group or "core"}
         words |= {"kind": resource.kind, "namespace": namespace, "name": name}
         raise Missing(template.format(**words)) from None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from controller.errors import NotFound
 from fakes import objects, plugin
 from reconcilers.actionset.api import ACTION_SETS, ANNOTATION_WAITS_FOR
 from reconcilers.plugin import actionsets, exits, waiting
@@ -116,6 +117,29 @@ def test_names_are_those_of_kanctl(world: World, arguments: tuple[str, ...], nam
     assert printed == plugin.Printed(exits.DONE, f"ActionSet backup/{name} created\n", "")
     made = world.client.get(ACTION_SETS, objects.NAMESPACE, name)
     assert made["metadata"]["labels"] == {"team": "shop"}
+
+
+@pytest.mark.parametrize(
+    ("failure", "sentence"),
+    [
+        pytest.param(
+            NotFound(404, "NotFound", 'namespaces "backup" not found'),
+            "there is no namespace backup",
+            id="no namespace",
+        ),
+        pytest.param(
+            NotFound(404, "", "404 page not found"),
+            "the API server knows no ActionSet: install its CRD first (actionsets.cr.kanister.io)",
+            id="no CRD",
+        ),
+    ],
+)
+def test_why_one_cannot_be_made(world: World, failure: Exception, sentence: str) -> None:
+    world.client.failures["create", "actionsets"] = failure
+
+    printed = world.run(*NEW, "--skip-validation")
+
+    assert printed == plugin.Printed(exits.FAILED, "", f"kubectl-reposerver: {sentence}\n")
 
 
 @pytest.mark.parametrize(
