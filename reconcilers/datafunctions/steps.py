@@ -63,7 +63,7 @@ def back_up(
         ClientFailed: It cannot be backed up.
     """
     folder = places.in_pod(root or run.root, path)
-    if not folder.exists():
+    if _exists(folder) is False:
         raise Refused(NOT_THERE.format(argument=argument, path=folder))
     snapshot = run.client.back_up(
         folder,
@@ -83,6 +83,14 @@ def back_up(
             )
         )
     return snapshot
+
+
+def _exists(path: Path) -> bool | None:
+    """Return whether something is at a path; None if this user may not look: Kopia says that."""
+    try:
+        return path.exists()
+    except OSError:
+        return None
 
 
 def is_read_only(folder: Path) -> bool:
@@ -115,7 +123,7 @@ def restore(
     folder = places.in_pod(root or run.root, target.path)
     # Kopia: snapshot/restore/local_fs_output.go removes PATH.kopia-entry after each folder. Where
     # nothing can be written that fails also if there is none.
-    above = next((parent for parent in folder.parents if parent.exists()), folder)
+    above = next((parent for parent in folder.parents if _exists(parent)), folder)
     if is_read_only(above):
         raise Refused(READ_ONLY.format(folder=above))
     restored = run.client.restore(
@@ -153,5 +161,5 @@ def check_mounted(run: Run, paths: Iterable[str], *, argument: str) -> None:
     """
     for path in paths:
         folder = places.in_pod(run.root, places.absolute(argument, path))
-        if not folder.is_dir():
+        if _exists(folder) is not None and not folder.is_dir():
             raise Refused(NOT_THERE.format(argument=argument, path=folder))

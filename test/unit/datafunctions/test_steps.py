@@ -1,0 +1,31 @@
+"""What several functions do alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fakes.kopiaclient import FakeClient, FakeRepository
+from reconcilers.datafunctions import places, steps
+from reconcilers.datafunctions.function import Run
+from reconcilers.datafunctions.sources import Source
+from reconcilers.kopia.client.errors import ClientFailed, Kind
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: The system refuses to look at it, as it does where a user has no right to.
+PATH = f"/{'x' * 300}/data"
+SAID = ClientFailed(Kind.SOURCE_UNREADABLE, "as Kopia says it")
+
+
+def test_kopia_says_what_is_wrong_with_a_path_that_cannot_be_looked_at(tmp_path: Path) -> None:
+    repository = FakeRepository(failures={"back_up": [SAID], "restore": [SAID]})
+    run = Run(FakeClient(repository), root=tmp_path)
+
+    steps.check_mounted(run, [PATH], argument="volumes")
+    with pytest.raises(ClientFailed, match="as Kopia says it"):
+        steps.back_up(run, PATH, argument="includePath", source=Source("/x"), tags={})
+    with pytest.raises(ClientFailed, match="as Kopia says it"):
+        steps.restore(run, "0" * 32, places.Target("", PATH))
