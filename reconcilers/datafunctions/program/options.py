@@ -360,7 +360,12 @@ def _folder(text: str) -> Path:
 
 
 def _file(text: str) -> Path | None:
-    return Path(text) if text else None
+    if not text:
+        return None
+    path = Path(text)
+    if path.name in ("", ".."):
+        raise argparse.ArgumentTypeError(f"{text!r} names no file")
+    return path
 
 
 def _way(text: str) -> str:

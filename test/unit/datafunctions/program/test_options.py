@@ -153,6 +153,11 @@ def test_the_share_to_read_back(text: str, share: float) -> None:
             id="no number",
         ),
         pytest.param(
+            ["run", "X", "--output-file=/"],
+            "argument --output-file: '/' names no file",
+            id="no file for the outputs: it would be known once the work is done",
+        ),
+        pytest.param(
             ["verify", "--share=0%"],
             "argument --share: '0%' is not a share such as 10%",
             id="nothing to read",
