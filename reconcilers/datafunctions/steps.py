@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from reconcilers.datafunctions import places, units
 from reconcilers.datafunctions.errors import Refused
+from reconcilers.kopia.client.model import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -65,13 +66,11 @@ def back_up(
     folder = places.in_pod(root or run.root, path)
     if _exists(folder) is False:
         raise Refused(NOT_THERE.format(argument=argument, path=folder))
+    show = run.progress_of(what or path)
     snapshot = run.client.back_up(
-        folder,
-        source=source.path,
-        tags=tags,
-        force_hash=source.force_hash,
-        on_progress=run.progress_of(what or path),
+        folder, source=source.path, tags=tags, force_hash=source.force_hash, on_progress=show
     )
+    show(_done(snapshot.files, snapshot.size, uploaded=snapshot.uploaded or 0))
     words = {"path": path, "id": snapshot.id, "size": units.decimal(snapshot.size)}
     run.say(BACKED_UP.format(files=snapshot.files, **words))
     if snapshot.excluded_files or snapshot.excluded_directories:
@@ -126,16 +125,20 @@ def restore(
     above = next((parent for parent in folder.parents if _exists(parent)), folder)
     if is_read_only(above):
         raise Refused(READ_ONLY.format(folder=above))
+    show = run.progress_of(what or target.path)
     restored = run.client.restore(
-        snapshot,
-        folder,
-        path=target.within,
-        sparse=run.sparse,
-        on_progress=run.progress_of(what or target.path),
+        snapshot, folder, path=target.within, sparse=run.sparse, on_progress=show
     )
+    entries = restored.files + restored.directories + restored.symlinks
+    show(_done(entries, restored.size))
     id_ = snapshot if isinstance(snapshot, str) else snapshot.id
     words = {"path": folder, "id": id_, "size": units.decimal(restored.size)}
     run.say(RESTORED.format(files=restored.files, **words))
+
+
+def _done(files: int, size: int, *, uploaded: int = 0) -> Progress:
+    """Return the progress of what is done: others may still run, at a rate of their own."""
+    return Progress(files=files, size=size, uploaded=uploaded, total_size=size)
 
 
 def _check_volume(run: Run, path: str) -> None:

@@ -75,7 +75,8 @@ class Pieces:
     def total(self) -> int | None:
         """The bytes that there will be; None while one piece does not know."""
         totals = [one.total_size for one in self.progress.values()]
-        return sum(filter(None, totals)) if all(totals) else None
+        known = [total for total in totals if total is not None]
+        return sum(known) if len(known) == len(totals) else None
 
     @property
     def uploaded(self) -> int:

@@ -36,6 +36,11 @@ HALF = Progress(files=50, size=500_000_000, total_size=1_000_000_000, rate=100_0
             id="while one of them has none",
         ),
         pytest.param(
+            {"db-0": HALF, "db-1": Progress(total_size=0)},
+            "50 files, 500 MB of 1.0 GB (50 %), 100 MB/s, 5 s left",
+            id="beside an empty folder",
+        ),
+        pytest.param(
             {"/data": Progress(size=10**9, total_size=10**12, rate=10**8)},
             "0 files, 1.0 GB of 1.0 TB (0 %), 100 MB/s, 2 h 46 min left",
             id="hours",
