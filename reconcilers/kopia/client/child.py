@@ -193,12 +193,31 @@ class _Looks:
     Args:
         pid: The process.
         port: Where it must be connected to from its first sign of life; None for nowhere.
+        clock: The time.
     """
 
     pid: int
     port: int | None
+    clock: Clock
+    _next: float = field(default=0.0, init=False)
     _moved: int | None = field(default=None, init=False)
     _missed: int = field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Look at once."""
+        self._next = self.clock.monotonic()
+
+    @property
+    def pause(self) -> float:
+        """Seconds until the next look."""
+        return max(0.0, self._next - self.clock.monotonic())
+
+    def is_time(self) -> bool:
+        """Return whether to look now; the next time is counted from then."""
+        if self.pause:
+            return False
+        self._next = self.clock.monotonic() + _LOOK_SECONDS
+        return True
 
     def works(self) -> bool:
         """Return whether it has read or written much since it last had."""
@@ -235,7 +254,7 @@ class _Child:
 
     def run(self, patience: Patience, stop: Stop | None, connected_to: int | None) -> Ended:
         process = self._start()
-        looks = _Looks(process.pid, connected_to)
+        looks = _Looks(process.pid, connected_to, self._clock)
         forget = stop.call_back(self._watch.wake) if stop is not None else _nothing
         try:
             # Daemons: the other end of a stream may hold one for ever.
@@ -292,7 +311,9 @@ class _Child:
                 if stop is not None and stop.is_set():
                     watch.error = ClientFailed(Kind.CANCELLED, CANCELLED)
                     return
-                if looks.works():
+                # Each piece of a stream wakes this thread.
+                is_time = looks.is_time()
+                if is_time and looks.works():
                     watch.sign()
                 seconds = patience.stalled_seconds if watch.signs else patience.first_seconds
                 since = watch.at if watch.signs else self._began
@@ -301,10 +322,10 @@ class _Child:
                 if left is not None and left <= 0.0:
                     watch.error = _without_life(seconds, began=watch.signs > 0)
                     return
-                if watch.signs and looks.has_lost_connection():
+                if is_time and watch.signs and looks.has_lost_connection():
                     watch.error = ClientFailed(Kind.SERVER_GONE, LOST)
                     return
-                pause = _LOOK_SECONDS if left is None else min(left, _LOOK_SECONDS)
+                pause = looks.pause if left is None else min(left, looks.pause)
                 self._clock.wait(watch.condition, pause)
 
     def _reap(self, process: subprocess.Popen[bytes]) -> None:

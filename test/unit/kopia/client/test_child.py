@@ -370,3 +370,24 @@ def test_it_is_killed_once_its_connection_is_lost(monkeypatch: pytest.MonkeyPatc
         closer.join()
 
     assert caught.value.kind is Kind.SERVER_GONE
+
+
+def test_a_stream_does_not_make_looks_more_frequent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each piece of one wakes who waits. No time passes: one look has found no connection."""
+    looked: list[int] = []
+
+    def not_connected(pid: int, _: int) -> bool:
+        looked.append(pid)
+        return False
+
+    monkeypatch.setattr(child, "is_connected", not_connected)
+
+    ended = run(
+        "echo begun >&2; exec cat >/dev/null",
+        clock=FakeClock(),
+        streams=Streams(stdin=io.BytesIO(bytes(16 << 20))),
+        connected_to=1,
+    )
+
+    assert ended.code == 0
+    assert len(looked) <= 1
