@@ -202,8 +202,8 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = _Parser(
         prog=PROGRAM,
         description=(
-            "Backs up and restores through a repository server. Each option is a variable: "
-            f"{VARIABLES}ROOT is --root."
+            "Backs up and restores through a repository server. An option that has one value and "
+            f"need not be given can be a variable as well: {VARIABLES}ROOT is --root."
         ),
         allow_abbrev=False,
     )
