@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from reconcilers.actionset.api import ANNOTATION_PREFIX, GROUP, LABEL_UID
 from reconcilers.actionset.functions.manifests import ANNOTATION_PHASE
 from reconcilers.errors import InvalidInput
+from reconcilers.pods.accounts import is_of_operator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,7 +38,7 @@ RESERVED: Final = (
     " work with; remove it"
 )
 ACCOUNT: Final = (
-    "{what} would run with the service account of actionset-controller; name another one in"
+    "{what} would run with the service account of an operator; name another one in"
     " serviceAccountName"
 )
 
@@ -98,14 +99,14 @@ def check_body(body: Mapping[str, Any], what: str, *, account: str = "") -> None
     )
     if any(str(one).startswith(ANNOTATION_PREFIX) for one in names if one != ANNOTATION_PHASE):
         raise InvalidInput(REASON_REFUSED, RESERVED.format(what=what, prefix=ANNOTATION_PREFIX))
-    if account and account in _accounts(body):
+    if any(one == account or is_of_operator(one) for one in _accounts(body)):
         raise InvalidInput(REASON_REFUSED, ACCOUNT.format(what=what))
 
 
 def _accounts(tree: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON value
     """Yield the service accounts that a pod, or a template of one anywhere in a tree, names."""
     if isinstance(tree, dict):
-        yield from (str(tree[name]) for name in _ACCOUNT_FIELDS if name in tree)
+        yield from (str(tree[name]) for name in _ACCOUNT_FIELDS if tree.get(name))
         for one in tree.values():
             yield from _accounts(one)
     elif isinstance(tree, list):

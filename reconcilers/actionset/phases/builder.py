@@ -3,11 +3,11 @@
 The authors' part is Kanister's (pkg/function/args.go, GetPodSpecOverride; utils.go, MergeBPLabels):
 of podOverride the ActionSet's wins, of podLabels and podAnnotations the Blueprint's.
 
-Other than Kanister's, no pod has the account of the engine, and none has a token of an account
-unless it names that: who may write ActionSets must gain no right by it. The restricted Pod Security
-profile is not forced on a pod: the images are the users', and many run as root. A pod gets what any
-image can live with, the runtime's seccomp profile; `restricted` adds the rest where a namespace
-asks for it.
+Other than Kanister's, no pod has the account of the engine or of another operator, and none has a
+token of an account unless it names that: who may write ActionSets must gain no right by it. The
+restricted Pod Security profile is not forced on a pod: the images are the users', and many run as
+root. A pod gets what any image can live with, the runtime's seccomp profile; `restricted` adds the
+rest where a namespace asks for it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from reconcilers.actionset.phases import names
 from reconcilers.actionset.phases.model import OWN_SECRET
 from reconcilers.errors import InvalidInput
 from reconcilers.pods import allowed, overrides, strategicmerge
+from reconcilers.pods.accounts import is_of_operator
 from reconcilers.resources import PODS, SECRETS
 
 if TYPE_CHECKING:
@@ -36,9 +37,9 @@ if TYPE_CHECKING:
 REASON_ACCOUNT: Final = "AccountNotAllowed"
 REASON_METADATA: Final = "InvalidPodMetadata"
 
-ENGINES_ACCOUNT: Final = (
+OPERATORS_ACCOUNT: Final = (
     "phase {phase} must not run as ServiceAccount {namespace}/{account}: that is the account of "
-    "the controller itself; name another one as serviceAccountName in {field}"
+    "an operator; name another one as serviceAccountName in {field}"
 )
 OWN_KEY: Final = (
     "{field} must not have {key}: what begins with {prefix} is the controller's; remove it"
@@ -301,8 +302,9 @@ def _fill_requests(container: dict[str, Any], requests: Mapping[str, str]) -> No
 
 def _check_account(run: PhaseRun, spec: Mapping[str, Any], namespace: str, policy: Policy) -> None:
     account = spec.get("serviceAccountName") or spec.get("serviceAccount") or _DEFAULT_ACCOUNT
-    if (namespace, account) == (policy.namespace, policy.account):
-        message = ENGINES_ACCOUNT.format(
+    is_own = (namespace, account) == (policy.namespace, policy.account)
+    if is_own or is_of_operator(account):
+        message = OPERATORS_ACCOUNT.format(
             phase=run.phase,
             namespace=namespace,
             account=account,

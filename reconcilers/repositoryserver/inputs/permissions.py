@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from reconcilers.errors import InvalidInput
 from reconcilers.pods import allowed, overrides
+from reconcilers.pods.accounts import OPERATORS, is_of_operator
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import names
 
@@ -26,9 +27,7 @@ ANNOTATION_ALLOW: Final = "cr.kanister.io/allow-repository-servers"
 FIELD: Final = "spec.server.serviceAccountName"
 SETTING: Final = "pod.serviceAccountName of the controller's settings"
 
-# An operator's account reads and writes every Secret of its namespace, if not of the cluster. Its
-# name is the release's where Helm has installed it, so its labels count as well.
-_OPERATORS: Final = (names.MANAGER, "actionset-controller", "kanister-operator")
+# The name may be any where Helm has installed an operator, so these count as well.
 _OPERATOR_LABELS: Final = ("app.kubernetes.io/name", "app")
 
 REASON_ACCOUNT: Final = "ServiceAccountNotAllowed"
@@ -135,9 +134,7 @@ class Permissions:
 
 def _is_operators(name: str, account: Mapping[str, Any] | None) -> bool:
     labels = {} if account is None else account["metadata"].get("labels") or {}
-    return name.endswith(_OPERATORS) or any(
-        labels.get(label) in _OPERATORS for label in _OPERATOR_LABELS
-    )
+    return is_of_operator(name) or any(labels.get(label) in OPERATORS for label in _OPERATOR_LABELS)
 
 
 def _check_metadata(server: RepositoryServer) -> None:
@@ -147,7 +144,7 @@ def _check_metadata(server: RepositoryServer) -> None:
     """
     for key, value in server.pod.labels.items():
         is_own = key.startswith(OWN_PREFIX) or key == names.LABEL_MANAGED_BY
-        if is_own or (key in _OPERATOR_LABELS and value in _OPERATORS):
+        if is_own or (key in _OPERATOR_LABELS and value in OPERATORS):
             _refuse_key(LABELS, key, WHY_SELECTED)
     for key in server.pod.annotations:
         if key.startswith(OWN_PREFIX):

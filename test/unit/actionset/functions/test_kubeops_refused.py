@@ -98,7 +98,7 @@ def client() -> PhaseClient:
                     rest="spec: {template: {spec: {serviceAccountName: engine}}}",
                 ),
             },
-            "object 1 of argument spec would run with the service account of actionset-controller;"
+            "object 1 of argument spec would run with the service account of an operator;"
             " name another one in serviceAccountName",
             id="the engine's account, in a template of pods",
         ),
@@ -108,9 +108,19 @@ def client() -> PhaseClient:
                 "namespace": "kanister",
                 "spec": manifest("Pod", rest="spec: {serviceAccount: engine}"),
             },
-            "object 1 of argument spec would run with the service account of actionset-controller;"
+            "object 1 of argument spec would run with the service account of an operator;"
             " name another one in serviceAccountName",
             id="the engine's account, by the field's old name",
+        ),
+        pytest.param(
+            CREATE
+            | {
+                "namespace": "kanister",
+                "spec": manifest("Pod", rest="spec: {serviceAccountName: a-kanister-operator}"),
+            },
+            "object 1 of argument spec would run with the service account of an operator;"
+            " name another one in serviceAccountName",
+            id="another operator's account, as Helm calls it",
         ),
     ],
 )

@@ -172,8 +172,8 @@ def test_no_pod_has_the_account_of_the_engine(override: Object) -> None:
 
     assert refusal.reason == "AccountNotAllowed"
     assert refusal.message == (
-        "phase dump must not run as ServiceAccount kanister/engine: that is the account of the "
-        "controller itself; name another one as serviceAccountName in "
+        "phase dump must not run as ServiceAccount kanister/engine: that is the account of an "
+        "operator; name another one as serviceAccountName in "
         "phases[dump].args.podOverride"
     )
 
@@ -182,6 +182,20 @@ def test_nor_has_one_that_names_none_where_the_engine_runs_as_default() -> None:
     refusal = refused(policy=Policy(OWN, "default"), namespace=OWN)
 
     assert "ServiceAccount kanister/default" in refusal.message
+
+
+@pytest.mark.parametrize(
+    "account",
+    [
+        pytest.param("repository-server-controller", id="it reads the Secrets of all servers"),
+        pytest.param("actionset-controller", id="of an engine beside this one"),
+        pytest.param("release-kanister-operator", id="as Helm calls it"),
+    ],
+)
+def test_nor_has_any_the_account_of_another_operator(account: str) -> None:
+    refusal = refused(override={"serviceAccountName": account})
+
+    assert f"ServiceAccount {APP}/{account}: that is the account of an operator" in refusal.message
 
 
 def test_an_account_of_that_name_elsewhere_is_another_one() -> None:
