@@ -19,6 +19,8 @@ from integration.actionpolicies import (
 from integration.policies import ADDED, ANNOTATED, Site, grant, profile
 from reconcilers import resources
 from reconcilers.actionset import api
+from reconcilers.actionset.placement import podspec
+from reconcilers.actionset.placement.podspec import ROOT_USER, Placed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,6 +30,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("_policies")
 
 CONTAINER: Object = {"name": "container", "image": "a"}
+#: The pods of data functions that run as root: a backup reads, a restore writes.
+READS, RESTORES = (
+    podspec.spec(Placed((), user=ROOT_USER, writes=writes), image="a", secret="phase")
+    for writes in (False, True)
+)
 LACKS = "this one lacks their labels"
 #: Of what KubeOps creates.
 BY_KUBE_OPS: Object = {"annotations": {f"{api.ANNOTATION_PREFIX}phase": "1/0/create"}}
@@ -61,7 +68,8 @@ def site(client: Client, kubeconfig: str, namespace: str) -> Site:
     [
         pytest.param(pod(), id="the pod of a phase"),
         pytest.param(pod(serviceAccountName="default"), id="with an account of the application's"),
-        pytest.param(pod(securityContext={"runAsUser": 0}), id="as root, which a restore is"),
+        pytest.param(pod(**READS), id="of a data function that reads as root"),
+        pytest.param(pod(**RESTORES), id="of one that restores, with root's powers over files"),
         pytest.param(secret(MARKS), id="a Secret"),
         pytest.param(
             {**secret({}), "metadata": {"name": "made", **BY_KUBE_OPS}}, id="what KubeOps creates"
@@ -198,6 +206,15 @@ def test_changes_and_deletes_no_blueprint(client: Client, site: Site) -> None:
             {"initContainers": [{**CONTAINER, "name": "b", "securityContext": ADDED}]},
             "added capabilities",
             id="a capability, in an init container",
+        ),
+        pytest.param(
+            {
+                "containers": [
+                    {**CONTAINER, "securityContext": {"capabilities": {"add": ["CHOWN", "ALL"]}}}
+                ]
+            },
+            "added capabilities",
+            id="all capabilities, beside one of a restore",
         ),
         pytest.param(
             {"containers": [{**CONTAINER, "ports": [{"containerPort": 1, "hostPort": 1}]}]},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +12,8 @@ import yaml
 
 from reconcilers.actionset import api, options
 from reconcilers.actionset.phases import names
+from reconcilers.actionset.placement import podspec
+from reconcilers.actionset.placement.podspec import ROOT_USER, Placed
 
 Object = dict[str, Any]
 
@@ -174,6 +177,17 @@ class TestPolicies:
         text = (MANIFESTS / "policies" / f"{policy}.yaml").read_text()
 
         assert f"':{pod()['serviceAccountName']}'" in text
+
+    @pytest.mark.parametrize("writes", [False, True], ids=["reads", "restores"])
+    def test_let_root_read_and_restore(self, *, writes: bool) -> None:
+        """The pods of data functions as they are made, not as they might be."""
+        placed = Placed((), user=ROOT_USER, writes=writes)
+        (container,) = podspec.spec(placed, image="functions", secret="pod")["containers"]
+        added = container["securityContext"]["capabilities"]["add"]
+        text = (MANIFESTS / "policies/actionset-controller-pods.yaml").read_text()
+        (allowed,) = re.findall(r"capabilities\.add\.exists\(one,\s+!\(one in (\[.*\])\)\)", text)
+
+        assert set(added) <= set(yaml.safe_load(allowed))
 
     def test_authors_are_asked_where_that_account_is(self) -> None:
         _, binding = yaml.safe_load_all((MANIFESTS / "policies/actionset-authors.yaml").read_text())
