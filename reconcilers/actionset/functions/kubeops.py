@@ -214,6 +214,7 @@ class KubeOps:
         if found is None or found["metadata"]["uid"] != uid:
             return Complete(reference.output())
         if not found["metadata"].get("deletionTimestamp"):
+            refusals.check_existing(found, _words(reference))
             try:
                 self.client.delete(
                     reference.api,
@@ -264,7 +265,9 @@ def _reference(run: PhaseRun, given: Arguments) -> Reference:
 
 def _remembered(run: PhaseRun) -> Reference:
     """Return what is being deleted. An annotation can be changed by hand, so it is checked anew."""
-    return references.read(run, dict(run.memo["reference"]), argument=OBJECT_REFERENCE)
+    reference = references.read(run, dict(run.memo["reference"]), argument=OBJECT_REFERENCE)
+    refusals.check_resource(reference.api)
+    return reference
 
 
 def _words(reference: Reference) -> str:

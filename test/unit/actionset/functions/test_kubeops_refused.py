@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from controller.resource import Resource
 from fakes.clock import FakeClock
 from fakes.kubeops import CREATE, DELETE, PATCH, REFERENCE, SERVED, existing, manifest, phase
 from fakes.phaseclient import PhaseClient
@@ -151,3 +152,47 @@ def test_what_action_sets_work_with_is_left_alone(
 
     with pytest.raises(InvalidInput, match="pods app/made belongs to an ActionSet; KubeOps leaves"):
         phase(client, clock, given | {"objectReference": reference}).settle()
+
+
+@pytest.mark.parametrize(
+    ("reference", "labels", "message"),
+    [
+        pytest.param(
+            {**REFERENCE, "group": "cr.kanister.io", "apiVersion": "v1alpha1"},
+            {},
+            "KubeOps does not touch objects of the group cr.kanister.io",
+            id="an ActionSet of somebody else",
+        ),
+        pytest.param(
+            {**REFERENCE, "apiVersion": "v1", "resource": "namespaces", "name": "app"},
+            {},
+            "KubeOps does not touch cluster-scoped objects",
+            id="a namespace",
+        ),
+        pytest.param(
+            REFERENCE,
+            {"actionset.cr.kanister.io/uid": "another"},
+            "configmaps app/made belongs to an ActionSet",
+            id="what another ActionSet works with",
+        ),
+    ],
+)
+def test_a_memo_that_was_changed_by_hand_leads_to_nothing_else(
+    client: PhaseClient,
+    clock: FakeClock,
+    reference: dict[str, str],
+    labels: dict[str, str],
+    message: str,
+) -> None:
+    """Whoever may annotate an ActionSet may not delete with the rights of the engine."""
+    group, version = reference.get("group", ""), reference["apiVersion"]
+    api = Resource(group, version, reference["resource"], "")
+    found = existing(reference["name"], labels=labels)
+    found["metadata"]["namespace"] = "" if api.plural == "namespaces" else "app"
+    client.put(api, found)
+    memo = {"operation": "delete", "uid": "uid-1", "reference": reference}
+
+    with pytest.raises(InvalidInput, match=message):
+        phase(client, clock, DELETE, memo=memo).settle()
+
+    assert "delete" not in {one.verb for one in client.taken()}
