@@ -177,7 +177,7 @@ def beside_pod(asked: Asked) -> Plan:
     warnings = list(decided.left_out)
     user = container.user
     if asked.override_user is not None:
-        user = asked.override_user
+        user = evolve(asked.override_user, se_linux=user.se_linux)
     elif user.uid is None:
         warnings.append(AS_ROOT.format(container=container.name, pod=pod.name))
         user = evolve(user, uid=0, gid=0)

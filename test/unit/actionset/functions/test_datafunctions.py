@@ -140,6 +140,19 @@ def test_who_runs_as_the_image_says_is_backed_up_by_root(setting: Setting) -> No
     )
 
 
+def test_another_user_by_the_override_keeps_the_label_of_the_volume(setting: Setting) -> None:
+    """Another label would be put on the volume, under the workload's feet."""
+    own = {"securityContext": {"seLinuxOptions": {"level": "s0:c1"}}}
+    setting.reader.put(resources.PODS, placed.pod(spec=own))
+    action = {"pod_override": {"securityContext": {"runAsUser": 1000}}}
+
+    setting.phase("BackupData", BACKUP, action=action).advance()
+
+    context = setting.pods.made[""].spec["securityContext"]
+    assert context["runAsUser"] == 1000
+    assert context["seLinuxOptions"] == {"level": "s0:c1"}
+
+
 def test_what_has_no_effect_is_told_once(setting: Setting) -> None:
     arguments = {
         "namespace": SHOP,
