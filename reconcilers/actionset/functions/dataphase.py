@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from reconcilers.actionset import places
 from reconcilers.actionset.function import Complete, Failed, PhaseRun, Running, Step
@@ -254,8 +254,12 @@ class DataPhaseOfPods:
         return Failed(step.message, outputs) if step.failures else Complete(outputs)
 
     def cancel(self, run: PhaseRun) -> Step:
-        """Delete the pods."""
-        return parts.cancel(run, self.one.cancel_pod) or Failed(CANCELLED)
+        """Delete the pods. The outputs of those that have ended are kept."""
+        step = parts.cancel(run, self.one.cancel_pod) or Failed(CANCELLED)
+        done = parts.done(run)
+        if done and isinstance(step, Failed):
+            return evolve(step, outputs=self.outputs(done))
+        return step
 
 
 #: Of a phase that was ended before it had begun anything.

@@ -60,6 +60,14 @@ def names_of(run: PhaseRun) -> tuple[str, ...]:
     return tuple(run.memo.get(NAMES) or ())
 
 
+def done(run: PhaseRun) -> dict[str, Mapping[str, Any]]:
+    """Return the outputs of the parts that have succeeded so far, by name."""
+    known = run.memo.get(PARTS) or {}
+    return {
+        name: known[name][_OUTPUTS] for name in names_of(run) if _OUTPUTS in known.get(name, {})
+    }
+
+
 def begin(names: Sequence[str]) -> Running:
     """Return the step that stores which parts there are.
 

@@ -156,3 +156,17 @@ def test_a_cancel_deletes_all(setting: Setting) -> None:
 
     assert phase.cancel() == Failed("cancelled")
     assert setting.pods.cancelled == ["db-0", "db-1"]
+
+
+def test_what_was_backed_up_is_put_out_if_the_rest_is_cancelled(setting: Setting) -> None:
+    """Nobody could delete these backups otherwise, and they would stay for ever."""
+    phase = setting.phase("BackupDataAll", ARGUMENTS)
+    phase.advance()
+    phase.advance()
+    one = json.dumps({"db-0": {"PodName": "db-0", "BackupID": ID, "BackupTag": "t"}})
+    setting.pods.ended["db-0"] = Complete({"BackupAllInfo": one, "version": ALPHA})
+    phase.advance()
+
+    step = phase.cancel()
+
+    assert step == Failed("cancelled", {"BackupAllInfo": one, "version": ALPHA})
