@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve, frozen
 
+from controller.conditions import parse_time, timestamp
 from reconcilers.actionset import places
 from reconcilers.actionset.function import Complete, Failed, PhaseRun, Running, Step
 from reconcilers.actionset.functions import parts
@@ -36,6 +37,12 @@ if TYPE_CHECKING:
 WAIT_SECONDS: Final = 600.0
 #: Seconds between two looks.
 LOOK_SECONDS: Final = 10.0
+
+#: In the memo, while there is neither a pod nor a command: since when something is in the way of a
+#: part, or of a phase that runs again. Both begin later than the phase.
+WAITS_SINCE: Final = "waitsSince"
+#: As `PhasePods` has it: there is a pod.
+_POD: Final = "pod"
 
 WAITED: Final = "{by}; it has been so for {minutes:.0f} min"
 REASON_BLOCKED: Final = "PhaseBlocked"
@@ -112,17 +119,17 @@ class DataPhase:
         """
         if self.inside.is_begun(run):
             return self.inside.advance(run, pod)
-        if run.memo:
+        if _POD in run.memo:
             return self.services.pods.advance(
                 run, lambda: self._made(run, arguments(), pod), part=pod
             )
         asked = self._asked(run, arguments(), pod)
         plan = self._place(asked)
         if isinstance(plan, Blocked):
-            return self._wait(run, plan.by)
+            return self._wait(run, plan.by, pod)
         access = self._access(run, asked, plan)
         if isinstance(access, NotAvailable):
-            return self._wait(run, access.message)
+            return self._wait(run, access.message, pod)
         if isinstance(plan, Inside):
             return self.inside.begin(run, plan, access, pod)
         beside = plan
@@ -160,7 +167,7 @@ class DataPhase:
         return finder.find(run, hostname=hostname, namespace=plan.namespace)
 
     def _made(self, run: PhaseRun, arguments: Any, pod: str) -> PhasePod:  # noqa: ANN401 - as _asked
-        """Return the pod once more, for a phase that may run again."""
+        """Return the pod once more, for a phase whose memo was changed by hand."""
         asked = self._asked(run, arguments, pod)
         plan = self._place(asked)
         if isinstance(plan, Blocked):
@@ -197,11 +204,16 @@ class DataPhase:
         for warning in warnings:
             self.services.warn(asked.run, warning)
 
-    def _wait(self, run: PhaseRun, by: str) -> Step:
-        waited = (self.services.clock.now() - run.started_at).total_seconds()
+    def _wait(self, run: PhaseRun, by: str, pod: str) -> Step:
+        now, since, memo = self.services.clock.now(), run.started_at, None
+        if pod or run.memo:
+            stored = run.memo.get(WAITS_SINCE)
+            since = parse_time(stored) if stored else now
+            memo = {**run.memo, WAITS_SINCE: timestamp(since)}
+        waited = (now - since).total_seconds()
         if waited > WAIT_SECONDS:
             return Failed(WAITED.format(by=by, minutes=waited / 60))
-        return Running(waits_for=by, again_after=LOOK_SECONDS)
+        return Running(waits_for=by, memo=memo, again_after=LOOK_SECONDS)
 
 
 @frozen

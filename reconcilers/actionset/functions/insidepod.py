@@ -19,6 +19,7 @@ from controller.clock import DeadlineExceeded
 from controller.command import Command
 from controller.errors import ApiError, Forbidden, NotLeading, Stopped, TransportError
 from reconcilers.actionset.function import OUTCOME_UNKNOWN, Complete, Failed, Running, Step
+from reconcilers.actionset.phases.judge import MAX_ATTEMPTS
 from reconcilers.actionset.phases.outputs import Collector
 from reconcilers.actionset.placement import command
 from reconcilers.datafunctions.connect.wanted import PASSWORD_VARIABLE
@@ -35,7 +36,9 @@ SECONDS: Final = 86400.0
 #: Steps that are remembered: of phases whose end is not stored yet, in as many ActionSets.
 REMEMBERED: Final = 1024
 
+#: In the memo: which process runs it, and how often it was begun.
 MEMO: Final = "inside"
+BEGUN: Final = "begun"
 KIND: Final = "data_function"
 
 NEEDED: Final = (
@@ -124,7 +127,7 @@ class InsidePod:
         )
         with self._lock:
             self._begun[_key(run, part)] = _Begun(plan, prepared)
-        return Running(memo={MEMO: self._process})
+        return Running(memo={MEMO: self._process, BEGUN: run.memo.get(BEGUN, 0) + 1})
 
     def advance(self, run: PhaseRun, part: str = "") -> Step:
         """Start the command, or look whether it has ended.
@@ -140,8 +143,9 @@ class InsidePod:
         with self._lock:
             begun = self._begun.get(key)
         if begun is None or run.memo[MEMO] != self._process:
-            if run.repeatable:
-                return Running(memo={})
+            times = run.memo.get(BEGUN, 1)
+            if run.repeatable and times < MAX_ATTEMPTS:
+                return Running(memo={BEGUN: times})
             return Failed(OUTCOME_UNKNOWN.format(why=RESTARTED))
         # Its end may have come and not be stored: a second call must not start it again.
         if begun.command is not None:

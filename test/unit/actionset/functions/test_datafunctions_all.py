@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from fakes import placed
-from fakes.dataphases import ALPHA, SHOP, Setting
+from fakes.dataphases import ALPHA, SHOP, Setting, server
 from reconcilers import resources
 from reconcilers.actionset.function import Complete, Failed, Running
+from reconcilers.repositoryserver import connection
 
 if TYPE_CHECKING:
     from reconcilers.actionset.phases.model import PhasePod
@@ -156,6 +157,25 @@ def test_a_cancel_deletes_all(setting: Setting) -> None:
 
     assert phase.cancel() == Failed("cancelled")
     assert setting.pods.cancelled == ["db-0", "db-1"]
+
+
+def test_one_that_begins_late_waits_as_long_as_the_first(setting: Setting) -> None:
+    """Its time does not count from the beginning of the phase, in which others have run."""
+    phase = setting.phase("BackupDataAll", ARGUMENTS | {"pods": "db-0 db-1"})
+    phase.advance()
+    setting.reader.put(connection.RESOURCE, server({"status": {"conditions": []}}))
+    setting.pass_seconds(7200.0)
+
+    step = phase.advance()
+
+    assert isinstance(step, Running)
+    assert "db-1: RepositoryServer" in step.waits_for
+    setting.pass_seconds(595.0)
+    assert isinstance(phase.advance(), Running)
+    setting.pass_seconds(10.0)
+    step = phase.advance()
+    assert isinstance(step, Failed)
+    assert "it has been so for 10 min" in step.message
 
 
 def test_what_was_backed_up_is_put_out_if_the_rest_is_cancelled(setting: Setting) -> None:

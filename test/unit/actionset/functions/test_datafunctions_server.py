@@ -6,6 +6,7 @@ import json
 from typing import Final
 
 import pytest
+from attrs import evolve
 
 from fakes import objects
 from fakes.dataphases import SHOP, Setting, server
@@ -62,6 +63,21 @@ def test_not_for_ever(setting: Setting) -> None:
     assert phase.advance() == Failed(
         "RepositoryServer backup/files is not available: no storage; it has been so for 10 min"
     )
+
+
+def test_one_that_runs_again_waits_from_then_on(setting: Setting) -> None:
+    """What has ended its first pod may have ended the server's as well."""
+    setting.reader.put(connection.RESOURCE, server({"status": {"conditions": []}}))
+    phase = setting.phase("DeleteData", ARGUMENTS, repeatable=True)
+    phase.run = evolve(phase.run, memo={"attempt": 1})
+    setting.pass_seconds(7200.0)
+
+    assert isinstance(phase.advance(), Running)
+    setting.pass_seconds(595.0)
+    assert isinstance(phase.advance(), Running)
+    setting.pass_seconds(10.0)
+    assert isinstance(phase.advance(), Failed)
+    assert phase.run.memo["attempt"] == 1
 
 
 def test_without_one_nothing_can_be_done(setting: Setting) -> None:

@@ -50,7 +50,7 @@ def test_that_it_begins_is_stored_before_it_does(setting: Setting) -> None:
 
     assert isinstance(step, Running)
     assert step.memo is not None
-    assert list(step.memo) == ["inside"]
+    assert list(step.memo) == ["inside", "begun"]
     assert setting.threads == []
     assert phase.advance() == Running()
     assert len(setting.threads) == 1
@@ -187,7 +187,9 @@ def test_without_the_right_it_is_not_begun_and_tried_again(setting: Setting) -> 
             Failed(f"{UNKNOWN}the controller was restarted while it ran in a container"),
             id="it is not run twice",
         ),
-        pytest.param(True, Running(memo={}), id="unless the Blueprint says that it may be"),
+        pytest.param(
+            True, Running(memo={"begun": 1}), id="unless the Blueprint says that it may be"
+        ),
     ],
 )
 def test_another_process_cannot_know_what_came_of_it(
@@ -199,6 +201,22 @@ def test_another_process_cannot_know_what_came_of_it(
     setting.restart()
 
     assert setting.again(phase).advance() == expected
+
+
+def test_one_that_may_run_twice_is_run_three_times_at_most(setting: Setting) -> None:
+    """However often the controller is restarted while it runs."""
+    phase = setting.phase("BackupData", ARGUMENTS, repeatable=True)
+    for _ in range(9):
+        for _ in range(3):
+            phase.advance()
+        setting.run_commands()
+        setting.restart()
+        phase = setting.again(phase)
+
+    assert len(setting.executor.calls) == 3
+    assert phase.advance() == Failed(
+        f"{UNKNOWN}the controller was restarted while it ran in a container"
+    )
 
 
 def test_a_cancel_says_that_it_may_go_on(setting: Setting) -> None:
