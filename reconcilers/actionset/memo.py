@@ -115,6 +115,17 @@ class Memos:
             return self
         return self.with_entry(position, evolve(entry, over=state, refused_since=None))
 
+    def all_ended(self, state: str) -> Memos:
+        """Return the entries with all of them marked as over.
+
+        Args:
+            state: Of those that are not yet: `complete` or `failed`.
+        """
+        memos = self
+        for position, entry in self.entries.items():
+            memos = memos if entry.over else memos.ended(position, state)
+        return memos
+
     def over(self) -> list[tuple[Position, Entry]]:
         """Return the entries of phases that are over, in the order of their positions."""
         return sorted(

@@ -196,6 +196,9 @@ class ActionSetReconciler:
     def _step(self, request: Request, obj: Object, deadline: Deadline) -> _Step:
         # a. Remove what is left of the phases whose result is stored.
         memos = memo.parse((obj["metadata"].get("annotations") or {}).get(ANNOTATION_MEMO, ""))
+        if document.has_ended(obj):
+            # Somebody may have set the state by hand, to end what runs.
+            memos = memos.all_ended(State.FAILED.value)
         released = self._cleaner.release(request, obj, memos, deadline)
         self._note(obj, *released.notes)
 
@@ -265,8 +268,7 @@ class ActionSetReconciler:
         """End an ActionSet that cannot go on: what it began with is lost."""
         now = self._clock.now()
         status = document.abandoned(obj["status"], error.message, now=now)
-        for position in memos.entries:
-            memos = memos.ended(position, State.FAILED.value)
+        memos = memos.all_ended(State.FAILED.value)
         desired = Desired(status=status, memos=memos, claimed=True)
         obj = self._writer.write(obj, desired, deadline)
         self._note(obj, notes.Note(WARNING, notes.NOT_BEGUN, error.message))

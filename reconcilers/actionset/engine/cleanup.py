@@ -16,10 +16,10 @@ from reconcilers.actionset.engine.attempts import Refused, attempt
 from reconcilers.actionset.engine.writer import Desired
 from reconcilers.actionset.frozen import secret_name
 from reconcilers.actionset.function import Failed, PhaseRun
-from reconcilers.actionset.memo import ARTIFACTS, Memos
+from reconcilers.actionset.memo import Memos
 from reconcilers.actionset.parse import reference
 from reconcilers.actionset.settings import read_settings
-from reconcilers.actionset.status.document import phase_at
+from reconcilers.actionset.status.document import has_phase, phase_at
 
 if TYPE_CHECKING:
     from controller.clock import Clock, Deadline
@@ -81,7 +81,9 @@ class Cleaner:
         """
         released = Released(memos)
         for position, entry in memos.over():
-            if position.phase == ARTIFACTS:
+            if not has_phase(obj["status"], position):
+                # The artifacts, or what somebody has written by hand: no pod belongs to it.
+                released = evolve(released, memos=released.memos.without(position))
                 continue
             released = self._release_one(released, request, obj, position, entry, deadline)
         return released

@@ -191,6 +191,17 @@ def phase_at(status: Object, position: Position) -> Object:
     return phase
 
 
+def has_phase(status: Object, position: Position) -> bool:
+    """Return whether a position is that of a phase in the document."""
+    actions = status.get("actions") or ()
+    if not 0 <= position.action < len(actions):
+        return False
+    action = actions[position.action]
+    if position.deferred:
+        return bool((action.get("deferPhase") or {}).get("name"))
+    return 0 <= position.phase < len(action.get("phases") or ())
+
+
 def phases_of(action: Mapping[str, Any]) -> list[Object]:
     """Return the phases of an action's status, the deferPhase last."""
     deferred = action.get("deferPhase") or {}
