@@ -36,7 +36,7 @@ _KEPT_METADATA: Final = (
     "resourceVersion",
     "deletionTimestamp",
 )
-_KEPT_OF_OBJECT: Final = ("kind", "namespace", "name")
+_KEPT_OF_OBJECT: Final = ("kind", "resource", "namespace", "name")
 
 
 @frozen

@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from fakes.actionsets import ActionSetWorld, action, action_set, blueprint, phase
+from reconcilers.actionset.informers import trim_action_set
 from reconcilers.actionset.status.metrics import ActionSetCollector
 
 if TYPE_CHECKING:
@@ -55,6 +56,17 @@ def test_the_last_success_is_the_latest_and_a_failure_is_none() -> None:
         for one in ("backup", "delete", "restore")
     }
     assert last == {"backup": 1767398400, "delete": 1767398400, "restore": None}
+
+
+def test_an_object_that_is_named_by_its_resource_keeps_its_series_once_trimmed() -> None:
+    target = {"apiVersion": "v1", "resource": "configmaps", "namespace": "app", "name": "db"}
+    found = obj("complete", "2026-01-01T00:00:00Z", action(object=target))
+    labels = {"blueprint": "db", "action": "backup", "namespace": "app", "object": "configmaps/db"}
+
+    registry = registry_of(trim_action_set(found))
+
+    name = "actionset_last_success_timestamp_seconds"
+    assert registry.get_sample_value(name, labels) == 1767225600
 
 
 @pytest.mark.parametrize(("fail", "result"), [("", "complete"), ("no room", "failed")])
