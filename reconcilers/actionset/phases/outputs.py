@@ -39,6 +39,8 @@ BROKEN: Final = (
 CUT_SHORT: Final = "..."
 #: Of what runs still.
 MOST_PERCENT: Final = 99
+#: The largest number that counts. The API server refuses a status with one that no integer holds.
+LARGEST_NUMBER: Final = 2**53
 
 _MARKER: Final = MARKER.encode()
 
@@ -165,6 +167,8 @@ def _progress(content: str) -> Progress | None:
         parsed = json.loads(content)
         values = {name: int(value) for name, value in parsed.items() if value is not None}
         percent = values[PERCENT]
+        if max(map(abs, values.values())) > LARGEST_NUMBER:
+            return None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
         return None
     sizes = {name: max(0, values[name]) for name in SIZES if name in values}

@@ -183,6 +183,11 @@ PROGRESS = b"###Phase-progress###:"
             Progress(12),
             id="one that cannot be read does not count",
         ),
+        pytest.param(
+            PROGRESS + b'{"percent": 1}\n' + PROGRESS + b'{"percent": 2, "secondsLeft": 1e300}\n',
+            Progress(1),
+            id="a number for which a status has no room does not count",
+        ),
         pytest.param(PROGRESS + b'{"percent": 1e999}\n', None, id="no number at all"),
         pytest.param(PROGRESS + b"[]\n", None, id="no object"),
         pytest.param(PROGRESS + b'{"percent": 12}', None, id="a line that has not ended"),
