@@ -119,6 +119,9 @@ class PhasePods:
         look = None if cached is not None else LOOK_SECONDS
         if isinstance(verdict, Waiting):
             return self._wait(found, verdict, look)
+        if not verdict.container:
+            # Nobody asks for its log any more.
+            self.follower.forget(memo.uid)
         if not judge.may_run_again(verdict, run, memo):
             return self._end(found, verdict, result or outputs_of_log)
         if pod is not None and pod["metadata"]["uid"] == memo.uid:
@@ -172,6 +175,7 @@ class PhasePods:
             # One that no informer shows, for lack of a right.
             pod = self._existing(run, memo, "")
             pods |= {} if pod is None else {memo.uid: pod}
+            self.follower.forget(memo.uid)
         for pod in pods.values():
             if failed and run.keep_failed_pod:
                 self._take_off_finalizer(pod, run.deadline)

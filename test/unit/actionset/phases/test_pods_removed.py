@@ -7,10 +7,12 @@ from attrs import evolve
 
 from fakes.phases import APP, OWN, made, phase_run, state, wanted
 from fakes.phaseworld import OUTPUT, PhaseWorld
+from fakes.podlogs import stamped
 from reconcilers import resources
 from reconcilers.actionset.api import ObjectReference
-from reconcilers.actionset.function import Complete, Failed, Running
+from reconcilers.actionset.function import Complete, Failed, Progress, Running
 from reconcilers.actionset.phases import names
+from reconcilers.actionset.phases.reading import Source
 
 NAME = names.pod_name(phase_run())
 POD = f"shop/{NAME}"
@@ -43,6 +45,24 @@ class TestVanished:
 
         assert world.advance() == Failed(self.VANISHED)
         assert actions(world) == [("get", "pods")], "the informer alone may be behind"
+
+    def test_its_log_is_forgotten(self, world: PhaseWorld) -> None:
+        """It may hold a mebibyte of outputs, and a connection that is half open."""
+        world.advance()
+        world.schedule()
+        world.set_status(phase="Running", containerStatuses=[state(running={})])
+        world.logs.expect(stamped('###Phase-progress###: {"percent": 40}'))
+        world.advance()
+        world.read_logs()
+        uid = world.only_pod()["metadata"]["uid"]
+        source = Source(APP, NAME, uid, "container")
+        before = world.pods.follower.progress(source)
+        world.client.drop(resources.PODS, APP, NAME)
+
+        world.advance()
+
+        assert before == Progress(40)
+        assert world.pods.follower.progress(source) is None
 
     def test_another_one_of_its_name_is_left_alone(self, world: PhaseWorld) -> None:
         self.vanish(world)
