@@ -77,6 +77,19 @@ class FakeClient:
         for cache in self.caches.get(resource, ()):
             cache.deleted(obj)
 
+    def end(self, resource: Resource, obj: Object, *, at: str) -> None:
+        """Delete an object as the API server does: one with a finalizer is marked, and stays."""
+        if obj["metadata"].get("finalizers"):
+            self.put(resource, objects.merged(obj, {"metadata": {"deletionTimestamp": at}}))
+        else:
+            self.drop(resource, obj["metadata"]["namespace"], obj["metadata"]["name"])
+
+    def let_go(self, resource: Resource, obj: Object) -> None:
+        """Remove an object that is marked and has lost its last finalizer."""
+        metadata = obj["metadata"]
+        if metadata.get("deletionTimestamp") and not metadata.get("finalizers"):
+            self.drop(resource, metadata["namespace"], metadata["name"])
+
     def get(
         self, resource: Resource, namespace: str, name: str, *, deadline: Deadline | None = None
     ) -> Object:

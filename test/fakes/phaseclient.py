@@ -135,11 +135,7 @@ class PhaseClient(FakeClient):
         existing = self._existing(resource, namespace, name)
         if uid and existing["metadata"]["uid"] != uid:
             raise Conflict(409, "Conflict", "the uid is another one")
-        if existing["metadata"].get("finalizers"):
-            deleted = {"metadata": {"deletionTimestamp": self.created}}
-            self.put(resource, merged(existing, deleted))
-        else:
-            self.drop(resource, namespace, name)
+        self.end(resource, existing, at=self.created)
 
 
 def client_of(fake: PhaseClient) -> Client:

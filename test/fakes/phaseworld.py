@@ -82,7 +82,7 @@ class KeepingClient(FakeClient):
             patched = super(KeepingClient, self).merge_patch(
                 resource, namespace, name, *rest, **more
             )
-            self._collect(resource, patched)
+            self.let_go(resource, patched)
             return patched
 
         return self.request(do)
@@ -101,8 +101,7 @@ class KeepingClient(FakeClient):
             self._act("delete", resource, name)
             obj = self._existing(resource, namespace, name)
             assert obj["metadata"]["uid"] == uid
-            marked = {**obj["metadata"], "deletionTimestamp": "2026-01-01T00:00:30Z"}
-            self._collect(resource, self.put(resource, {**obj, "metadata": marked}))
+            self.end(resource, obj, at="2026-01-01T00:00:30Z")
 
         self.request(do)
 
@@ -120,11 +119,6 @@ class KeepingClient(FakeClient):
     def count(self) -> int:
         """How many requests there were."""
         return self._count
-
-    def _collect(self, resource: Resource, obj: Object) -> None:
-        metadata = obj["metadata"]
-        if metadata.get("deletionTimestamp") and not metadata.get("finalizers"):
-            self.drop(resource, metadata["namespace"], metadata["name"])
 
 
 @define
