@@ -10,7 +10,14 @@ from fakes.simulation.actionsets import works
 from fakes.simulation.actionsets.author import DEFER
 from fakes.simulation.actionsets.programs import program_of
 from reconcilers import resources
-from reconcilers.actionset.api import ACTION_SETS, FINALIZER_RESULT, LABEL_UID, State
+from reconcilers.actionset import memo
+from reconcilers.actionset.api import (
+    ACTION_SETS,
+    ANNOTATION_MEMO,
+    FINALIZER_RESULT,
+    LABEL_UID,
+    State,
+)
 from reconcilers.actionset.status.document import phases_of
 from reconcilers.actionset.status.invariants import violations
 
@@ -82,10 +89,28 @@ def is_as_it_was_frozen(history: History, life: Life) -> str:
     return "" if set(given) <= said else f"{program.token} {program.phase} is given {given}"
 
 
+def is_known_before(history: History, life: Life) -> str:
+    """What another process could not find again runs once it is stored that it may have."""
+    program = life.program
+    wanted, index = history.cluster.author.of_token(program.token)
+    plan, obj = wanted.plans[index], history.action_set(wanted.uid)
+    if obj is None or plan.all[program.phase] in (works.TASK, works.CONTAINERS):
+        return ""
+    memos = memo.parse((obj["metadata"].get("annotations") or {}).get(ANNOTATION_MEMO, ""))
+    number = memo.DEFER if program.phase == DEFER else plan.names.index(program.phase)
+    entry = memos.get(memo.Position(index, number))
+    stored = entry.memo.get("attempt", 1) if entry is not None and entry.memo else 0
+    runs = len(history.runs.get((program.token, program.phase), ()))
+    if plan.all[program.phase] == works.COMMAND and stored <= runs:
+        return f"{program.token} {program.phase} runs for the {runs + 1}. time, {stored} stored"
+    return "" if stored else f"{program.token} {program.phase} runs, and nothing is stored"
+
+
 AT_A_START: tuple[Callable[[History, Life], str], ...] = (
     runs_once,
     comes_in_order,
     is_as_it_was_frozen,
+    is_known_before,
 )
 
 
