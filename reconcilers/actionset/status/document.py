@@ -99,7 +99,7 @@ def phase_running(
         progress: How far it is; None if that has not changed.
         now: The time.
     """
-    changed = copy.deepcopy(status)
+    changed = _copied(status, position.action)
     phase = phase_at(changed, position)
     phase["state"] = State.RUNNING.value
     if progress is not None:
@@ -109,7 +109,7 @@ def phase_running(
 
 def phase_complete(status: Object, position: Position, step: Complete, *, now: datetime) -> Object:
     """Return the status once a phase has succeeded."""
-    changed = copy.deepcopy(status)
+    changed = _copied(status, position.action)
     phase = phase_at(changed, position)
     phase["state"] = State.COMPLETE.value
     _set_output(phase, step.outputs)
@@ -119,7 +119,7 @@ def phase_complete(status: Object, position: Position, step: Complete, *, now: d
 
 def phase_failed(status: Object, position: Position, step: Failed, *, now: datetime) -> Object:
     """Return the status once a phase has failed. The phases after it stay pending."""
-    changed = copy.deepcopy(status)
+    changed = _copied(status, position.action)
     phase = phase_at(changed, position)
     phase["state"] = State.FAILED.value
     _set_output(phase, step.outputs)
@@ -132,7 +132,7 @@ def with_artifacts(
     status: Object, action: int, artifacts: Mapping[str, Any], *, now: datetime
 ) -> Object:
     """Return the status with the output artifacts of an action as they were rendered."""
-    changed = copy.deepcopy(status)
+    changed = _copied(status, action)
     changed["actions"][action]["artifacts"] = dict(artifacts)
     return summarised(changed, now=now)
 
@@ -142,7 +142,7 @@ def artifacts_failed(status: Object, action: int, message: str, *, now: datetime
 
     They are taken out: a template is no artifact to restore from.
     """
-    changed = copy.deepcopy(status)
+    changed = _copied(status, action)
     changed["actions"][action].pop("artifacts", None)
     named = _named(changed, action)
     _add_error(changed, ARTIFACTS_FAILURE.format(action=named, message=message))
@@ -252,6 +252,13 @@ def _initial_action(spec: Mapping[str, Any], planned: BlueprintAction) -> Object
     if planned.defer is not None:
         action["deferPhase"] = {"name": planned.defer.name, "state": State.PENDING.value}
     return action
+
+
+def _copied(status: Object, action: int) -> Object:
+    """Return a document of which an action may be changed. The others stay those of before."""
+    actions = list(status["actions"])
+    actions[action] = copy.deepcopy(actions[action])
+    return {**status, "actions": actions}
 
 
 def _progress(progress: Progress) -> Object:

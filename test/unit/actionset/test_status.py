@@ -57,6 +57,18 @@ def happens(status: Object, at: Position, event: str, percents: int, now: dateti
     return document.phase_running(status, at, progress=progress, now=now)
 
 
+@pytest.mark.parametrize("event", EVENTS)
+def test_what_becomes_of_one_action_copies_no_other(event: str) -> None:
+    """There may be hundreds, and each has its turn in every reconcile."""
+    before = begun(planned(), planned())
+    kept = copy.deepcopy(before)
+
+    after = happens(before, FIRST, event, 50, NOW)
+
+    assert after["actions"][1] is before["actions"][1]
+    assert before == kept
+
+
 @given(plans_of_actions, events)
 @settings(max_examples=300)
 def test_whatever_phases_do_the_invariants_hold_and_all_come_to_an_end(
