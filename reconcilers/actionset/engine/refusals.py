@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from controller.errors import ApiError, BadRequest, Forbidden, Invalid
+from reconcilers.actionset import denials
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,7 +35,26 @@ POD_SECURITY: Final = (
     "the Pod Security level {level} of the namespace refuses the pod: {why}; change it with"
     " podOverride"
 )
-POLICY: Final = "policy {policy} refuses what the phase asks for"
+QUOTA_ASKS: Final = (
+    "quota {quota} of the namespace asks for what the pod does not say; set requests and limits"
+    " with podOverride"
+)
+LIMIT_RANGE: Final = (
+    "a LimitRange of the namespace refuses the pod by its {rule}; change requests and limits with"
+    " podOverride"
+)
+NO_ACCOUNT: Final = (
+    "there is no ServiceAccount {account}, which the pod is to have; create it, or name another one"
+)
+NO_CLASS: Final = (
+    "there is no {kind} {name}, which the pod is to have; create it, or name another one"
+)
+SECURITY_CONTEXT: Final = (
+    "no SecurityContextConstraints lets the pod run as it asks to; let its ServiceAccount use"
+    " others, or change it with podOverride"
+)
+TERMINATING: Final = "namespace {namespace} is being deleted, and takes nothing new"
+REFUSED_BY: Final = "{who} refuses what the phase asks for"
 REFUSED: Final = "the API server refuses what the phase asks for (403), by admission or policy"
 INVALID_FIELDS: Final = "the API server calls these fields wrong: {fields}"
 INVALID: Final = "the API server calls what the phase asks for invalid ({status})"
@@ -50,10 +70,25 @@ _RIGHT: Final = re.compile(
     r'cannot (?P<verb>\w+) resource "(?P<resource>[\w.-]+(?:/[\w.-]+)?)" in API group "[^"]*"'
     r'(?: in the namespace "(?P<namespace>[\w.-]+)")?'
 )
-# apiserver pkg/admission/plugin/resourcequota; pod-security-admission admission/response.go.
-_QUOTA: Final = re.compile(r"exceeded quota: (?P<quota>[\w.-]+),")
-_POD_SECURITY: Final = re.compile(r'violates PodSecurity "(?P<level>[\w.:-]+)": (?P<why>.{1,400})')
-_POLICY: Final = re.compile(r"ValidatingAdmissionPolicy '(?P<policy>[\w.-]+)'")
+# What refuses pods: apiserver pkg/admission/plugin/resourcequota and namespace/lifecycle;
+# pod-security-admission admission/response.go; kubernetes plugin/pkg/admission/limitranger,
+# serviceaccount, priority and runtimeclass; openshift apiserver-library-go
+# pkg/securitycontextconstraints/sccadmission.
+_OF_PODS: Final = tuple(
+    (re.compile(pattern), words)
+    for pattern, words in (
+        (r"exceeded quota: (?P<quota>[\w.-]+),", QUOTA),
+        (r"failed quota: (?P<quota>[\w.-]+): must specify", QUOTA_ASKS),
+        (r'violates PodSecurity "(?P<level>[\w.:-]+)": (?P<why>.{1,400})', POD_SECURITY),
+        (r"(?P<rule>(?:minimum|maximum) [\w./-]+ usage per \w+)", LIMIT_RANGE),
+        (r"(?P<rule>[\w./-]+ max limit to request ratio per \w+)", LIMIT_RANGE),
+        (r"error looking up service account (?P<account>[\w./-]+): serviceaccount", NO_ACCOUNT),
+        (r"no (?P<kind>PriorityClass) with name (?P<name>[\w.-]+) was found", NO_CLASS),
+        (r'(?P<kind>RuntimeClass) "?(?P<name>[\w.-]+)"? not found', NO_CLASS),
+        (r"unable to validate against any security context constraint", SECURITY_CONTEXT),
+        (r"new content in namespace (?P<namespace>[\w.-]+) because it is being", TERMINATING),
+    )
+)
 # apimachinery pkg/util/validation/field/errors.go: the path comes before the kind of the error.
 _FIELD: Final = re.compile(
     r"([A-Za-z][\w.\[\]-]*): (?:Required|Invalid|Unsupported|Duplicate|Forbidden|Too long|Too many)"
@@ -68,6 +103,8 @@ def describe(error: ApiError) -> str:
     Args:
         error: A `Forbidden`, `Invalid` or `BadRequest`.
     """
+    if who := denials.refuser(error.message):
+        return REFUSED_BY.format(who=who)
     if isinstance(error, Forbidden):
         return _forbidden(error.message)
     fields = list(dict.fromkeys(_FIELD.findall(error.message)))
@@ -105,10 +142,7 @@ def _forbidden(message: str) -> str:
     if right := _RIGHT.search(message):
         words = right.groupdict()
         return (MISSING_RIGHT if words["namespace"] else MISSING_RIGHT_EVERYWHERE).format(**words)
-    if quota := _QUOTA.search(message):
-        return QUOTA.format(**quota.groupdict())
-    if level := _POD_SECURITY.search(message):
-        return POD_SECURITY.format(**level.groupdict())
-    if policy := _POLICY.search(message):
-        return POLICY.format(**policy.groupdict())
+    for pattern, template in _OF_PODS:
+        if found := pattern.search(message):
+            return template.format(**found.groupdict())
     return REFUSED

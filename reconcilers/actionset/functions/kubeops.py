@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import evolve, field, frozen
 
 from controller.errors import AlreadyExists, BadRequest, Conflict, Invalid, NotFound
+from reconcilers.actionset import denials
 from reconcilers.actionset.api import ANNOTATION_REPEATABLE, ANNOTATION_TIMEOUT
 from reconcilers.actionset.function import OUTCOME_UNKNOWN, Complete, Failed, Running
 from reconcilers.actionset.functions import manifests, patience, references, refusals
@@ -47,6 +48,7 @@ NO_SPEC: Final = "argument spec is missing or empty; set it to what to {operatio
 ABSENT: Final = "{what} does not exist; check argument objectReference"
 EXISTS: Final = "{what} exists already, and this phase has not created it; use another name"
 REJECTED: Final = "{what} is rejected by the API server ({reason}){fields}; correct argument spec"
+DENIED: Final = "{what} is refused by {who}; correct argument spec"
 FIELDS: Final = ", for its {fields}"
 DONE_BEFORE: Final = "; created before: {names}"
 MAY_HAVE_CREATED: Final = (
@@ -279,6 +281,8 @@ def _rejected(what: str, error: ApiError) -> InvalidInput:
 
     The server's message is left out: it may have values of the object.
     """
+    if who := denials.refuser(error.message):
+        return InvalidInput(REASON_REJECTED, DENIED.format(what=what, who=who))
     fields = FIELDS.format(fields=", ".join(error.fields)) if error.fields else ""
     reason = error.reason or str(error.status)
     return InvalidInput(REASON_REJECTED, REJECTED.format(what=what, reason=reason, fields=fields))

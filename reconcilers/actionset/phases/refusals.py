@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from controller.errors import NotFound
+from reconcilers.actionset import denials
 
 if TYPE_CHECKING:
     from controller.errors import ApiError
@@ -15,6 +16,7 @@ INVALID: Final = (
     "the API server does not take the pod: {fields}; correct the arguments of the phase, or "
     "podOverride"
 )
+DENIED: Final = "{who} refuses the pod; change it with podOverride"
 NO_FIELD: Final = "its specification is invalid"
 
 # As k8s.io/pod-security-admission writes it, for any version of the profile.
@@ -42,5 +44,7 @@ def explain(error: ApiError, namespace: str) -> str:
     """
     if isinstance(error, NotFound):
         return NO_NAMESPACE.format(namespace=namespace)
+    if who := denials.refuser(error.message):
+        return DENIED.format(who=who)
     fields = dict.fromkeys(f"{path}: {what}" for path, what in _FIELD.findall(error.message))
     return INVALID.format(fields=", ".join(fields) or NO_FIELD)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from controller.errors import (
+    BadRequest,
     Conflict,
     Forbidden,
     Invalid,
@@ -24,6 +25,7 @@ from fakes.actionsets import (
     phase,
 )
 from fakes.apiclient import Action
+from fakes.refusals import OF_THE_SOURCE, RECORDED
 from reconcilers.actionset.api import ANNOTATION_MEMO, ANNOTATION_WAITS_FOR
 from reconcilers.actionset.engine.refusals import PATIENCE_SECONDS, describe
 from reconcilers.actionset.parameters.lookup import RightMissing
@@ -82,6 +84,70 @@ def forbidden(message: str = RIGHT) -> Forbidden:
             id="a policy, whose message may have a value",
         ),
         pytest.param(
+            Invalid(
+                422,
+                "Invalid",
+                "pods \"x\" is forbidden: ValidatingAdmissionPolicy 'no-root' with binding 'b'"
+                " denied request: secret-1: Invalid value",
+            ),
+            "policy no-root refuses what the phase asks for",
+            id="a policy that says no reason",
+        ),
+        pytest.param(
+            BadRequest(400, "", 'admission webhook "a.example" denied the request: secret-1'),
+            "admission webhook a.example refuses what the phase asks for",
+            id="a webhook",
+        ),
+        pytest.param(
+            forbidden('admission webhook "a.example" denied the request: secret-1'),
+            "admission webhook a.example refuses what the phase asks for",
+            id="a webhook that says that it forbids it",
+        ),
+        pytest.param(
+            forbidden(
+                'pods "x" is forbidden: error looking up service account app/dump: serviceaccount'
+                ' "dump" not found'
+            ),
+            "there is no ServiceAccount app/dump, which the pod is to have; create it, or name"
+            " another one",
+            id="an account that is not there",
+        ),
+        pytest.param(
+            forbidden(
+                'pods "x" is forbidden: [maximum memory usage per Container is 1Gi, but limit is'
+                " 2Gi, minimum cpu usage per Pod is 1, but request is 50m]"
+            ),
+            "a LimitRange of the namespace refuses the pod by its maximum memory usage per"
+            " Container; change requests and limits with podOverride",
+            id="a LimitRange",
+        ),
+        pytest.param(
+            forbidden(
+                'pods "x" is forbidden: unable to create new content in namespace app because it'
+                " is being terminated"
+            ),
+            "namespace app is being deleted, and takes nothing new",
+            id="a namespace that goes",
+        ),
+        pytest.param(
+            forbidden('pods "x" is forbidden: failed quota: small: must specify limits.memory'),
+            "quota small of the namespace asks for what the pod does not say; set requests and"
+            " limits with podOverride",
+            id="a quota of what the pod does not ask for",
+        ),
+        pytest.param(
+            forbidden('pods "x" is forbidden: no PriorityClass with name high was found'),
+            "there is no PriorityClass high, which the pod is to have; create it, or name another"
+            " one",
+            id="a PriorityClass that is not there",
+        ),
+        pytest.param(
+            forbidden('pods "x" is forbidden: pod rejected: RuntimeClass "gvisor" not found'),
+            "there is no RuntimeClass gvisor, which the pod is to have; create it, or name another"
+            " one",
+            id="a RuntimeClass that is not there",
+        ),
+        pytest.param(
             forbidden("no: secret-1"),
             "the API server refuses what the phase asks for (403), by admission or policy",
             id="anything else, whose message may have a value",
@@ -105,6 +171,29 @@ def forbidden(message: str = RIGHT) -> Forbidden:
 )
 def test_refusals_in_words_without_a_value(error: Any, told: str) -> None:
     assert describe(error) == told
+
+
+@pytest.mark.parametrize(
+    ("recorded", "names"),
+    [
+        ("account", "ServiceAccount backup/robot"),
+        ("priority class", "PriorityClass high"),
+        ("runtime class", "RuntimeClass gvisor"),
+        ("pod security", "Pod Security level restricted"),
+        ("full quota", "quota small"),
+        ("quota that asks for limits", "quota compute"),
+        ("maximum", "a LimitRange"),
+        ("ratio", "a LimitRange"),
+        ("range of user ids", "no SecurityContextConstraints"),
+        ("policy", "policy teams.backup"),
+        ("webhook", "admission webhook teams.example.com"),
+        ("webhook without a word", "admission webhook teams.example.com"),
+    ],
+)
+def test_what_an_api_server_has_said_is_told_by_the_name_of_who_refuses(
+    recorded: str, names: str
+) -> None:
+    assert names in describe(forbidden({**RECORDED, **OF_THE_SOURCE}[recorded]))
 
 
 def test_a_missing_right_is_told_at_once_and_the_phase_goes_on_once_it_is_given() -> None:

@@ -124,6 +124,22 @@ class TestCreate:
 
         assert run.advance() == Complete(OUTPUT)
 
+    def test_who_refuses_an_object_is_named(self, client: PhaseClient, clock: FakeClock) -> None:
+        client.failures[Action("create", "configmaps", "made")] = Invalid(
+            422,
+            "Invalid",
+            "configmaps \"made\" is forbidden: ValidatingAdmissionPolicy 'teams' with binding 'b'"
+            " denied request: hunter2",
+        )
+
+        with pytest.raises(InvalidInput) as refused:
+            phase(client, clock, CREATE).settle()
+
+        assert (
+            refused.value.message
+            == "ConfigMap made is refused by policy teams; correct argument spec"
+        )
+
     def test_a_rejected_object_is_named_with_its_fields_and_without_its_values(
         self, client: PhaseClient, clock: FakeClock
     ) -> None:

@@ -52,6 +52,28 @@ def test_an_invalid_pod_is_explained_by_its_fields(message: str, fields: str) ->
     )
 
 
+@pytest.mark.parametrize(
+    ("message", "who"),
+    [
+        pytest.param(
+            "pods \"dump\" is forbidden: ValidatingAdmissionPolicy 'no-root' with binding 'b'"
+            " denied request: hunter2",
+            "policy no-root",
+            id="a policy that says no reason is answered as a wrong field is",
+        ),
+        pytest.param(
+            'admission webhook "a.example" denied the request: hunter2',
+            "admission webhook a.example",
+            id="a webhook",
+        ),
+    ],
+)
+def test_who_refuses_a_pod_is_named(message: str, who: str) -> None:
+    assert refusals.explain(Invalid(422, "Invalid", message), "shop") == (
+        f"{who} refuses the pod; change it with podOverride"
+    )
+
+
 def test_a_namespace_that_is_not_there_is_named() -> None:
     error = NotFound(404, "NotFound", 'namespaces "shop" not found')
 
