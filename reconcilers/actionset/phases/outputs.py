@@ -9,6 +9,7 @@ A line may be of any length: of one without an output only its beginning is kept
 from __future__ import annotations
 
 import json
+import re
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,6 +44,8 @@ MOST_PERCENT: Final = 99
 LARGEST_NUMBER: Final = 2**53
 
 _MARKER: Final = MARKER.encode()
+# What a shell puts before each command that it traces, by `set -x`: the command has its values.
+_TRACED: Final = re.compile(r"\++ ")
 
 
 @frozen
@@ -51,7 +54,8 @@ class Printed:
 
     Args:
         outputs: Its outputs by key; of one key the last.
-        tail: The last lines without output, for an error.
+        tail: The last lines without output, for an error. Commands that a shell has traced are not
+            among them.
         problem: Why the outputs cannot be used; empty if they can.
     """
 
@@ -121,7 +125,7 @@ class Collector:
         if text.startswith(PROGRESS_MARKER):
             # One that cannot be read is no reason to fail.
             self.progress = _progress(text.removeprefix(PROGRESS_MARKER)) or self.progress
-        elif text:
+        elif text and not _TRACED.match(text):
             self._tail.append(text)
         if self._output is not None and self._output.strip() and not self._problem:
             self._take(bytes(self._output))

@@ -200,6 +200,13 @@ def test_how_far_a_phase_is(printed: bytes, expected: Progress | None) -> None:
     assert collector.progress == expected
 
 
+def test_commands_that_a_shell_traces_are_none_of_the_last_lines() -> None:
+    """After `set -x` it prints each command with its values, passwords among them."""
+    printed = collected(b"connecting\n+ psql --password=hunter2\n++ echo hunter2\n+1 row\nFATAL\n")
+
+    assert printed.tail == ("connecting", "+1 row", "FATAL")
+
+
 def test_how_far_it_is_is_none_of_the_last_lines() -> None:
     printed = collected(b"copying\n" + PROGRESS + b'{"percent": 12}\nno space left\n')
 
