@@ -32,6 +32,10 @@ FOREIGN: Final = (
     "there is a pod {pod} already, which is none of this ActionSet; delete it and run the action "
     "again"
 )
+FOREIGN_DATA: Final = (
+    "there is a Secret {secret} already, which is none of this ActionSet; delete it and run the "
+    "action again"
+)
 ROTATED: Final = (
     "pod {pod} has done its work, but its node has thrown away the beginning of its log before it "
     "was read, and with it perhaps outputs; have it print less, or raise containerLogMaxSize of "

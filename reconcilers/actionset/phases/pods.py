@@ -202,16 +202,23 @@ class PhasePods:
         name = names.pod_name(run, attempt=memo.attempt, part=part)
         body = builder.pod(run, wanted, name, self.policy)
         self.follow(wanted.namespace)
+        is_new = True
         try:
             pod = self._create(body, run.deadline)
         except AlreadyExists:
+            is_new = False
             pod = self.client.get(PODS, wanted.namespace, name, deadline=run.deadline)
             if not names.belongs_to(pod, run):
                 return Failed(judge.FOREIGN.format(pod=_key(pod)))
         if wanted.secret is not None:
             secret = builder.secret(pod, wanted.secret)
-            with suppress(AlreadyExists):
+            try:
                 self.client.create(SECRETS, wanted.namespace, secret, deadline=run.deadline)
+            except AlreadyExists:
+                # That of a pod made before a kill is there already, that of a new one cannot be.
+                if is_new:
+                    self._remove(pod, run.deadline)
+                    return Failed(judge.FOREIGN_DATA.format(secret=_key(pod)))
         made = evolve(memo, namespace=wanted.namespace, pod=name, uid=pod["metadata"]["uid"])
         return Running(ended.WAITS_FOR_START.format(pod=_key(pod)), memo=made.json())
 

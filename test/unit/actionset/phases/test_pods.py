@@ -89,6 +89,18 @@ class TestStart:
 
         assert isinstance(world.advance(), Running)
 
+    def test_a_secret_of_somebody_else_is_not_used(self, world: PhaseWorld) -> None:
+        """It could have the pod send the data of the application to another server."""
+        world.pod = wanted(secret={"url": b"https://ours"})
+        evil = {"metadata": {"namespace": APP, "name": NAME}, "data": {"url": "ZXZpbA=="}}
+        world.client.put(resources.SECRETS, evil)
+
+        assert world.advance() == Failed(
+            f"there is a Secret {POD} already, which is none of this ActionSet; delete it and run "
+            "the action again"
+        )
+        assert world.client.store(resources.PODS).list() == []
+
     def test_a_namespace_that_asks_for_it_gets_a_restricted_one(self, world: PhaseWorld) -> None:
         message = 'pods "x" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot'
 
