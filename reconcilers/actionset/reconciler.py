@@ -267,7 +267,8 @@ class ActionSetReconciler:
     def _abandon(self, obj: Object, memos: Memos, error: InvalidInput, deadline: Deadline) -> _Step:
         """End an ActionSet that cannot go on: what it began with is lost."""
         now = self._clock.now()
-        status = document.abandoned(obj["status"], error.message, now=now)
+        unrendered = {at.action for at in memos.entries if at.phase == memo.ARTIFACTS}
+        status = document.abandoned(obj["status"], error.message, unrendered=unrendered, now=now)
         memos = memos.all_ended(State.FAILED.value)
         desired = Desired(status=status, memos=memos, claimed=True)
         obj = self._writer.write(obj, desired, deadline)

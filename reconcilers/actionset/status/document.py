@@ -18,7 +18,7 @@ from reconcilers.actionset.memo import DEFER, Position
 from reconcilers.actionset.status.summary import summarised
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime
 
     from controller.resource import Object
@@ -162,16 +162,21 @@ def ended(status: Object, *, now: datetime) -> Object:
     return summarised(changed, now=now)
 
 
-def abandoned(status: Object, message: str, *, now: datetime) -> Object:
+def abandoned(
+    status: Object, message: str, *, unrendered: Collection[int], now: datetime
+) -> Object:
     """Return the status of an ActionSet that ran and cannot go on at all: `failed`.
 
     Args:
         status: That of before. Somebody may have changed it.
         message: Why.
+        unrendered: The indices of the actions whose artifacts are templates still.
         now: The time.
     """
     changed = copy.deepcopy(status)
-    for action in changed.get("actions") or ():
+    for index, action in enumerate(changed.get("actions") or ()):
+        if index in unrendered:
+            action.pop("artifacts", None)
         for phase in phases_of(action):
             if phase.get("state") == State.COMPLETE:
                 continue

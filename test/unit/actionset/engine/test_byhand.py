@@ -51,6 +51,7 @@ def test_artifacts_that_were_not_rendered_when_its_secret_is_gone() -> None:
 
     assert world.is_over()
     assert "is gone; it cannot go on" in world.error()
+    assert "artifacts" not in world.status()["actions"][0], "a template is none"
 
 
 @pytest.mark.parametrize("over", ["", "failed"])
