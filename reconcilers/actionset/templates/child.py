@@ -56,6 +56,8 @@ _DEATHS: Final = (
     (b"out of memory", TOO_LARGE),
     (b"cannot allocate memory", TOO_LARGE),
     (b"stack overflow", TOO_DEEP),
+    # Its garbage collector does not look whether it was given the memory that it asks for.
+    (b"runtime/mgc", TOO_LARGE),
 )
 #: Bytes of them that are kept: they begin with that, and go on with stacks.
 _WORDS: Final = 4096

@@ -68,6 +68,12 @@ def child(program: Path) -> Iterator[RendererProcess]:
             id="a text that grows",
         ),
         pytest.param(
+            '{{ repeat 300000000 "x" }}',
+            None,
+            "it needed more than 256 MiB of memory and was stopped",
+            id="a text that does not fit, which Go's garbage collector does not survive",
+        ),
+        pytest.param(
             '{{ define "a" }}{{ template "a" . }}{{ end }}{{ template "a" . }}',
             None,
             "exceeded maximum template depth (100000)",
