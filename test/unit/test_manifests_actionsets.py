@@ -14,6 +14,8 @@ from reconcilers.actionset import api, options
 from reconcilers.actionset.phases import names
 from reconcilers.actionset.placement import podspec
 from reconcilers.actionset.placement.podspec import ROOT_USER, Placed
+from reconcilers.actionset.templates.child import Limits
+from reconcilers.pods import quantities
 
 Object = dict[str, Any]
 
@@ -151,6 +153,17 @@ class TestDeployment:
 
         labels = load("deployment")["spec"]["template"]["metadata"]["labels"]
         assert selector.get("matchLabels", selector) == labels
+
+
+def test_two_templates_at_their_limit_do_not_kill_the_controller() -> None:
+    """The renderers are in its container, whose processes are killed together."""
+    (container,) = pod()["containers"]
+    asked, limit = (
+        float(quantities.amount(container["resources"][kind]["memory"]))
+        for kind in ("requests", "limits")
+    )
+
+    assert limit >= asked + 2 * Limits().memory_bytes
 
 
 class TestPolicies:
