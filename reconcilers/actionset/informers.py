@@ -1,17 +1,11 @@
-"""What the informers of the engine watch, and what of it is kept."""
+"""What the informer of ActionSets watches, and what of it is kept."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import frozen
-
 from controller.cache.trim import default_trim
-from reconcilers.actionset.api import (
-    ACTION_SETS,
-    ANNOTATION_TTL,
-    BLUEPRINTS,
-)
+from reconcilers.actionset.api import ACTION_SETS, ANNOTATION_TTL
 from reconcilers.actionset.retention import (
     DELETED,
     INDEX_DELETED,
@@ -39,28 +33,12 @@ _KEPT_METADATA: Final = (
 _KEPT_OF_OBJECT: Final = ("kind", "resource", "namespace", "name")
 
 
-@frozen
-class Caches:
-    """What the informers hold.
-
-    Args:
-        action_sets: All of the namespaces that are served, the finished ones trimmed.
-        blueprints: All of these namespaces.
-    """
-
-    action_sets: SharedInformer
-    blueprints: SharedInformer
-
-
-def follow(operator: Operator) -> Caches:
-    """Return the caches, filled by informers that run with the operator."""
-    return Caches(
-        action_sets=operator.informer(
-            ACTION_SETS,
-            indexers={INDEX_PUT_OUT: indexed_put_out, INDEX_DELETED: indexed_deleted},
-            trim=trim_action_set,
-        ),
-        blueprints=operator.informer(BLUEPRINTS),
+def follow(operator: Operator) -> SharedInformer:
+    """Return the ActionSets, finished ones trimmed, by an informer that runs with the operator."""
+    return operator.informer(
+        ACTION_SETS,
+        indexers={INDEX_PUT_OUT: indexed_put_out, INDEX_DELETED: indexed_deleted},
+        trim=trim_action_set,
     )
 
 

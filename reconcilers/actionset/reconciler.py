@@ -84,7 +84,6 @@ class ActionSetReconciler:
         services: What functions work with.
         functions: All functions.
         action_sets: The ActionSets, finished ones trimmed.
-        blueprints: The Blueprints.
         parameters: Gathers what templates can name.
         recorder: Takes events.
         metrics: Counts phases.
@@ -96,7 +95,6 @@ class ActionSetReconciler:
         services: Services,
         functions: Registry[Function[Any]],
         action_sets: Cache,
-        blueprints: Cache,
         parameters: Parameters,
         recorder: Recorder,
         metrics: PhaseMetrics,
@@ -113,7 +111,6 @@ class ActionSetReconciler:
         self._plans = Plans(client)
         claimer = Claimer(
             client=client,
-            blueprints=blueprints,
             functions=functions,
             parameters=parameters,
             renderer=services.renderer,

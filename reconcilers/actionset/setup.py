@@ -25,7 +25,6 @@ from reconcilers.actionset.status.metrics import ActionSetCollector, PhaseMetric
 if TYPE_CHECKING:
     from controller.operator import Operator
     from reconcilers.actionset.function import PhaseRun
-    from reconcilers.actionset.informers import Caches
     from reconcilers.actionset.options import Options
     from reconcilers.actionset.templates.renderer import Renderer
 
@@ -37,7 +36,7 @@ PODS_OF_PHASES: Final = "pods of phases"
 MAX_RETRY_SECONDS: Final = 60.0
 
 
-def setup(operator: Operator, *, options: Options, namespace: str, renderer: Renderer) -> Caches:
+def setup(operator: Operator, *, options: Options, namespace: str, renderer: Renderer) -> None:
     """Add the controller of ActionSets to an operator.
 
     Args:
@@ -45,11 +44,8 @@ def setup(operator: Operator, *, options: Options, namespace: str, renderer: Ren
         options: What the command line asks for.
         namespace: The namespace of the ActionSets.
         renderer: Renders templates.
-
-    Returns:
-        What it reads.
     """
-    caches = follow(operator)
+    action_sets = follow(operator)
     # In the namespaces of applications, each followed from the first phase there on.
     pods = operator.informer(
         resources.PODS,
@@ -92,10 +88,10 @@ def setup(operator: Operator, *, options: Options, namespace: str, renderer: Ren
         account=f"{namespace}/{options.service_account}" if options.service_account else "",
     )
     operator.add(Guard(operator.client, namespace, operator.clock), Group.CONTROLLERS)
-    operator.registry.register(ActionSetCollector(caches.action_sets.objects))
+    operator.registry.register(ActionSetCollector(action_sets.objects))
     (
         # A reconcile goes on from what its writes return.
-        builder.for_(caches.action_sets, predicate=not_own_write)
+        builder.for_(action_sets, predicate=not_own_write)
         .watches(pods, cache.requests_of)
         .with_workers(options.workers)
         .with_rate_limiter(ExponentialRateLimiter(maximum=MAX_RETRY_SECONDS))
@@ -103,12 +99,10 @@ def setup(operator: Operator, *, options: Options, namespace: str, renderer: Ren
             ActionSetReconciler(
                 services=services,
                 functions=catalogue(services),
-                action_sets=caches.action_sets,
-                blueprints=caches.blueprints,
+                action_sets=action_sets,
                 parameters=ParameterReader(operator.client, operator.clock),
                 recorder=operator.recorder,
                 metrics=PhaseMetrics(operator.registry),
             )
         )
     )
-    return caches

@@ -288,7 +288,6 @@ class ActionSetWorld:
             services=services,
             functions=self.functions(services),
             action_sets=Trimmed(self.api, ACTION_SETS),
-            blueprints=Trimmed(self.api, BLUEPRINTS),
             parameters=self.parameters,
             recorder=self.recorder,
             metrics=PhaseMetrics(self.registry),

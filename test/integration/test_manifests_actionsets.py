@@ -163,7 +163,7 @@ class TestRights:
         [
             ("actionsets.cr.kanister.io", "get list watch patch delete"),
             ("actionsets/finalizers.cr.kanister.io", "update"),
-            ("blueprints.cr.kanister.io", "get list watch"),
+            ("blueprints.cr.kanister.io", "get"),
             ("profiles.cr.kanister.io", "get"),
             ("repositoryservers.cr.kanister.io", "get list"),
             ("pods", "get list watch create patch delete"),

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from controller.rest.client import Client
     from reconcilers.actionset.api import Action
     from reconcilers.actionset.blueprint import BlueprintAction
-    from reconcilers.actionset.engine.collaborators import Cache, Parameters
+    from reconcilers.actionset.engine.collaborators import Parameters
     from reconcilers.actionset.engine.writer import Writer
     from reconcilers.actionset.function import Function
     from reconcilers.actionset.templates.renderer import Renderer
@@ -83,8 +83,7 @@ class Claimer:
     """Begins ActionSets.
 
     Args:
-        client: Makes the frozen Secrets, and reads a Blueprint that the cache does not show yet.
-        blueprints: The Blueprints.
+        client: Makes the frozen Secrets, and reads Blueprints.
         functions: All functions.
         parameters: Gathers what templates can name.
         renderer: Renders references.
@@ -96,7 +95,6 @@ class Claimer:
         self,
         *,
         client: Client,
-        blueprints: Cache,
         functions: Registry[Function[Any]],
         parameters: Parameters,
         renderer: Renderer,
@@ -104,7 +102,6 @@ class Claimer:
         clock: Clock,
     ) -> None:
         self._client = client
-        self._blueprints = blueprints
         self._functions = functions
         self._parameters = parameters
         self._renderer = renderer
@@ -161,9 +158,7 @@ class Claimer:
         )
 
     def _blueprint(self, namespace: str, name: str, deadline: Deadline) -> Object:
-        cached = self._blueprints.get(namespace, name)
-        if cached is not None:
-            return cached
+        # From no cache: it is read once, and somebody may have applied it with the ActionSet.
         try:
             return self._client.get(BLUEPRINTS, namespace, name, deadline=deadline)
         except NotFound:

@@ -34,6 +34,7 @@ def test_an_actionset_of_two_pods_sends_these_requests_and_no_other() -> None:
     first_pod, second_pod = "5a1e-0-dump", "5a1e-0-upload"
     look = f"get pods {first_pod}"
     assert begun == [
+        "get blueprints db",
         f"create secrets {FROZEN}",
         WRITE,
         look,
