@@ -81,6 +81,7 @@ class Beginner:
         if isinstance(found, Refused):
             return self._put_off(obj, found, since, now, deadline)
         if isinstance(found, Failed):
+            self._claimer.discard(obj, deadline)
             status = document.refused(found.message, now=now)
             obj = self._writer.write(obj, _unclaimed(status), deadline)
             return Begun(obj, notes=(Note(WARNING, notes.NOT_BEGUN, found.message),))

@@ -5,17 +5,18 @@ The frozen Secrets come before the claim: whoever goes on with a claimed ActionS
 
 from __future__ import annotations
 
+from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
-from controller.errors import AlreadyExists, Conflict, NotFound
+from controller.errors import AlreadyExists, Conflict, Forbidden, NotFound
 from reconcilers import resources
 from reconcilers.actionset.api import ACTION_SETS, ANNOTATION_REPEATABLE, BLUEPRINTS, State
 from reconcilers.actionset.blueprint import find_action, parse_action
 from reconcilers.actionset.engine.writer import Desired
-from reconcilers.actionset.frozen import FrozenAction, make_secret, parse_secret
+from reconcilers.actionset.frozen import FrozenAction, make_secret, parse_secret, secret_name
 from reconcilers.actionset.memo import Memos
 from reconcilers.actionset.parameters import document
 from reconcilers.actionset.parse import parse
@@ -144,6 +145,34 @@ class Claimer:
         written = self._writer.write(obj, desired, deadline)
         actions = tuple(one.action for one in checked)
         return Claimed(written, actions, tuple(frozen), tuple(dict.fromkeys(warnings)))
+
+    def discard(self, obj: Object, deadline: Deadline) -> None:
+        """Delete the frozen Secrets of an ActionSet that has not begun, and never will.
+
+        An earlier try may have got as far as making them. Those of others are left alone. Without
+        the right to look for them they go with the ActionSet, which owns them.
+
+        Args:
+            obj: The ActionSet.
+            deadline: Of the reconcile.
+
+        Raises:
+            Conflict: Somebody has changed it meanwhile, or claimed it.
+            ClientError: As a client raises it.
+        """
+        metadata = obj["metadata"]
+        place = (resources.SECRETS, metadata["namespace"])
+        for index in range(len((obj.get("spec") or {}).get("actions") or ())):
+            name = secret_name(metadata["uid"], index)
+            try:
+                found = self._client.get(*place, name, deadline=deadline)
+                parse_secret(found, obj)
+            except (NotFound, InvalidInput, Forbidden):
+                continue
+            self._ensure_current(obj, deadline)
+            with suppress(NotFound, Forbidden):
+                uid = found["metadata"]["uid"]
+                self._client.delete(*place, name, uid=uid, deadline=deadline)
 
     def _check(self, obj: Object, action: Action, deadline: Deadline) -> _Checked:
         blueprint = self._blueprint(obj["metadata"]["namespace"], action.blueprint, deadline)

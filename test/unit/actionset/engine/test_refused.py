@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 import pytest
 
+from controller.clock import Deadline
 from controller.errors import (
     BadRequest,
     Conflict,
@@ -26,10 +28,11 @@ from fakes.actionsets import (
 )
 from fakes.apiclient import Action
 from fakes.refusals import OF_THE_SOURCE, RECORDED
-from reconcilers.actionset.api import ANNOTATION_MEMO, ANNOTATION_WAITS_FOR
+from reconcilers.actionset.api import ANNOTATION_MEMO, ANNOTATION_WAITS_FOR, BLUEPRINTS
 from reconcilers.actionset.engine.refusals import PATIENCE_SECONDS, describe
 from reconcilers.actionset.parameters.lookup import RightMissing
 from reconcilers.actionset.templates.errors import RendererUnavailable
+from reconcilers.resources import SECRETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -345,6 +348,42 @@ class TestBeginning:
 
         assert (world.state(), world.error()) == ("failed", f"{TOLD} (tried for 10 minutes)")
         assert "finalizers" not in world.stored()["metadata"]
+
+    def test_nothing_is_kept_of_one_that_has_failed_after_all(self) -> None:
+        """Its options may hold a password."""
+        world = ActionSetWorld()
+        world.api.failures[Action("patch", "actionsets", NAME)] = forbidden()
+        with pytest.raises(Forbidden):
+            world.reconcile()
+        kept = len(world.api.store(SECRETS).list())
+        world.api.failures.clear()
+        world.api.put(BLUEPRINTS, blueprint(other={"phases": [phase("a")]}))
+
+        world.reconcile()
+
+        assert (kept, world.state()) == (1, "failed")
+        assert world.api.store(SECRETS).list() == []
+
+    def test_a_secret_of_somebody_else_is_left_alone(self) -> None:
+        world = ActionSetWorld()
+        other = {"metadata": {"namespace": "kanister", "name": f"actionset-{UID}-0"}}
+        world.api.put(SECRETS, other)
+
+        world.reconcile()
+
+        assert (world.state(), len(world.api.store(SECRETS).list())) == ("failed", 1)
+
+    def test_what_another_process_has_begun_meanwhile_keeps_its_secret(self) -> None:
+        """The cache may not show that yet."""
+        world = ActionSetWorld()
+        seen = copy.deepcopy(world.stored())
+        world.reconcile()
+        world.api.put(BLUEPRINTS, blueprint(other={"phases": [phase("a")]}))
+
+        with pytest.raises(Conflict):
+            world.reconciler._beginner.begin(seen, Deadline.after(world.clock, 60))  # noqa: SLF001
+
+        assert len(world.api.store(SECRETS).list()) == 1
 
     def test_somebody_else_may_be_faster(self) -> None:
         world = ActionSetWorld()

@@ -217,11 +217,11 @@ def take_right_away(history: History) -> None:
 
     def give_back() -> None:
         if pause > PATIENCE:
-            history.lack_right()
+            history.lack_right(right[1])
         cluster.weather.forbidden.discard(right)
 
     if pause > PATIENCE:
-        cluster.agenda.after(PATIENCE, history.lack_right)
+        cluster.agenda.after(PATIENCE, lambda: history.lack_right(right[1]))
     cluster.agenda.after(pause, give_back)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
+from reconcilers import resources
 from reconcilers.actionset import memo
 from reconcilers.actionset.api import ACTION_SETS, ANNOTATION_MEMO
 from reconcilers.actionset.status import document
@@ -13,7 +14,7 @@ from reconcilers.actionset.status import document
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from controller.resource import Object
+    from controller.resource import Object, Resource
     from fakes.simulation.actionsets.cluster import ActionSetCluster
     from fakes.simulation.actionsets.kubelet import Life
     from fakes.simulation.apiserver import Change
@@ -34,6 +35,7 @@ class History:
             may have run, and nobody can say so.
         scaled: Token and phase of the phases that have scaled a workload and are complete.
         powerless: The uids of those for which the engine has lacked a right for long.
+        untidy: As `powerless`, by a right to Secrets.
         disturbed: The uids of pods that somebody else than the engine has ended or deleted.
         reconciles: How many there were.
         on_start: Told of each program that is started, before it is in `runs`.
@@ -47,6 +49,7 @@ class History:
     lost: set[tuple[str, str]] = field(factory=set)
     scaled: set[tuple[str, str]] = field(factory=set)
     powerless: set[str] = field(factory=set)
+    untidy: set[str] = field(factory=set)
     disturbed: set[str] = field(factory=set)
     reconciles: int = 0
     on_start: Callable[[Life], None] = lambda _: None
@@ -78,9 +81,14 @@ class History:
         every = self.cluster.api.list(ACTION_SETS)
         return next((one for one in every if one["metadata"]["uid"] == uid), None)
 
-    def lack_right(self) -> None:
-        """Note that the engine lacks a right for so long that phases may fail by it."""
+    def lack_right(self, resource: Resource) -> None:
+        """Note that the engine lacks a right for so long that phases may fail by it.
+
+        Args:
+            resource: To what.
+        """
         found = {one["metadata"]["uid"] for one in self.cluster.api.list(ACTION_SETS)}
+        self.untidy |= found if resource == resources.SECRETS else set()
         self.excused |= found
         self.powerless |= found
 
