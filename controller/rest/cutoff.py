@@ -33,7 +33,7 @@ class Cause(Enum):
     SILENCE = "silence"
     #: The process ends.
     STOP = "stop"
-    #: The caller has closed the stream.
+    #: The caller has given it up.
     CLOSED = "closed"
 
 

@@ -1,15 +1,14 @@
 """The log of a container, over the log subresource of its pod, as a stream of bytes."""
 
 import math
-from collections.abc import Iterator
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
-import urllib3
+from attrs import evolve
 
 from controller.clock import PASSED, Deadline, DeadlineExceeded
 from controller.resource import Resource
 from controller.rest.cutoff import Cause
+from controller.rest.stream import Stream
 from controller.rest.transport import OPEN_SECONDS, Call, Transport
 
 _PODS: Final = Resource("", "v1", "pods", "Pod")
@@ -20,19 +19,16 @@ IDLE_SECONDS: Final = 60.0
 #: What the API server may answer: the log as it is, and a Status where it refuses.
 ACCEPT: Final = "application/json, */*"
 
-_READ_SIZE: Final = 64 * 1024
 
-
-class LogStream:
+class LogStream(Stream):
     """The log of a container, piece by piece. A piece may begin and end inside a line.
 
-    A context manager: leaving it gives the connection up. Iterating ends when the server ends the
-    log in good order. That is no proof of a whole log: an API server that loses the kubelet ends
-    its answer in good order as well.
+    Iterating ends when the server ends the log in good order. That is no proof of a whole log: an
+    API server that loses the kubelet ends its answer in good order as well.
 
     Args:
-        transport: Where it is opened, within the seconds of `call`.
-        call: The request.
+        transport: See `Stream`.
+        call: See `Stream`.
         idle_seconds: Seconds of silence after which the connection counts as dead.
         deadline: For all of it; its stop cuts it at once.
 
@@ -46,30 +42,10 @@ class LogStream:
     def __init__(
         self, transport: Transport, call: Call, *, idle_seconds: float, deadline: Deadline
     ) -> None:
-        self._transport = transport
-        self._description = f"LOG {call.path}"
+        bounded = evolve(call, deadline=deadline)
+        super().__init__(transport, bounded, description=f"LOG {call.path}", stop=deadline.stop)
         self._idle_seconds = idle_seconds
         self._deadline = deadline
-        deadline.check()
-        self._response, self._guard = transport.open(call, stop=deadline.stop)
-
-    def __enter__(self) -> Self:
-        """Take the stream over."""
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close the connection."""
-        self._guard.end()
-        self._response.close()
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Return the stream itself: a loop may be left and another one goes on from there."""
-        return self
 
     def __next__(self) -> bytes:
         """Wait for the next piece.
@@ -78,29 +54,18 @@ class LogStream:
             StopIteration: The server ended the log in good order.
             TransportError: The connection broke, or was silent for too long.
             DeadlineExceeded: The deadline has passed.
-            Stopped: The stop was set, or `close` was called.
+            Stopped: The stop was set.
         """
         left = self._deadline.remaining()
         if not left:
             raise DeadlineExceeded(f"{self._description}: {PASSED}")
         if left <= self._idle_seconds:
-            self._guard.renew(left, Cause.DEADLINE)
+            content = self._read(left, Cause.DEADLINE)
         else:
-            self._guard.renew(self._idle_seconds, Cause.SILENCE)
-        try:
-            content = self._response.read1(_READ_SIZE)
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise self._transport.failure(self._description, self._guard, error) from error
-        if self._guard.cause is not None:
-            # A body that ends with its connection looks whole when that is cut.
-            raise self._transport.failure(self._description, self._guard, None)
+            content = self._read(self._idle_seconds, Cause.SILENCE)
         if not content:
             raise StopIteration
         return content
-
-    def close(self) -> None:
-        """Cut the stream at once, from any thread; one that has ended stays so."""
-        self._guard.cut(Cause.CLOSED)
 
 
 class PodLogs:

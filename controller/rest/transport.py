@@ -7,6 +7,7 @@ well. Nothing is sent twice behind the caller's back but a read on a kept-alive 
 server closed meanwhile, and what the server refused because of outdated credentials.
 """
 
+import math
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
@@ -156,10 +157,10 @@ class Transport:
         Raises:
             ApiError: The server refuses.
             TransportError: No answer came in time.
+            DeadlineExceeded: The call's deadline has passed.
             Stopped: The stop was set.
         """
-        ends = self._clock.monotonic() + call.seconds
-        guard = self._cutoff.begin(ends, Cause.LIMIT, stop, grace=0.0)
+        guard = self._begin(call.description, call.seconds, call.deadline, stop, grace=0.0)
         try:
             return self._answer(call, guard), guard
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -184,14 +185,23 @@ class Transport:
         Raises:
             DeadlineExceeded: No time is left.
         """
-        now = self._clock.monotonic()
-        if deadline is None:
-            return self._cutoff.begin(now + seconds, Cause.LIMIT, None, STOP_GRACE_SECONDS)
-        left = deadline.remaining()
+        stop = None if deadline is None else deadline.stop
+        return self._begin(description, seconds, deadline, stop, grace=STOP_GRACE_SECONDS)
+
+    def _begin(
+        self,
+        description: str,
+        seconds: float,
+        deadline: Deadline | None,
+        stop: Stop | None,
+        *,
+        grace: float,
+    ) -> Guard:
+        left = math.inf if deadline is None else deadline.remaining()
         if not left:
             raise DeadlineExceeded(f"{description}: {PASSED}")
         ends, cause = (left, Cause.DEADLINE) if left <= seconds else (seconds, Cause.LIMIT)
-        return self._cutoff.begin(now + ends, cause, deadline.stop, STOP_GRACE_SECONDS)
+        return self._cutoff.begin(self._clock.monotonic() + ends, cause, stop, grace)
 
     def failure(
         self, description: str, guard: Guard, error: Exception | None

@@ -21,6 +21,7 @@ from attrs import define, field, frozen
 from controller.clock import SystemClock
 from controller.leaderelection.elector import EXIT_LOST
 from controller.leaderelection.lease import LEASES
+from controller.stop import Stop
 from fakes.tcpproxy import TcpProxy
 from integration import replica
 from integration.container import ENDS_WITH_US
@@ -129,6 +130,7 @@ Start = Callable[..., Replica]
 def history(client: Client, namespace: str) -> Iterator[History]:
     """Make the work there is, and watch it."""
     seen = History()
+    stop = Stop()
     version = ""
     for number in range(2 * replica.WORKERS):
         metadata = {"name": f"work-{number}", "labels": {LABEL: ""}}
@@ -141,6 +143,7 @@ def history(client: Client, namespace: str) -> Iterator[History]:
         timeout_seconds=300,
         read_timeout=60,
         label_selector=LABEL,
+        stop=stop,
     )
 
     def follow() -> None:
@@ -153,7 +156,7 @@ def history(client: Client, namespace: str) -> Iterator[History]:
     thread = threading.Thread(target=follow, daemon=True)
     thread.start()
     yield seen
-    stream.close()
+    stop.set()
     thread.join(STUCK_AFTER)
 
 

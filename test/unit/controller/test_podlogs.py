@@ -145,6 +145,20 @@ def test_one_that_does_not_begin_is_given_up(server: FakeApiServer, clock: FakeC
             opening.result(STUCK_AFTER)
 
 
+def test_one_that_does_not_begin_in_the_time_of_its_reader_is_given_up(
+    server: FakeApiServer, clock: FakeClock
+) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        opening = pool.submit(open_log, server, clock, seconds=OPEN_SECONDS / 2)
+        server.wait_for_requests(1)
+        clock.block_until_waiters(1)
+
+        clock.step(OPEN_SECONDS / 2)
+
+        with pytest.raises(DeadlineExceeded):
+            opening.result(STUCK_AFTER)
+
+
 class TestSilence:
     """A log on which nothing comes, whose reader only another thread can wake."""
 
@@ -165,18 +179,6 @@ class TestSilence:
             reader.wait_until_ended()
 
         assert isinstance(reader.failure, errors.Stopped), "no end in good order"
-
-    def test_close_ends_it_from_another_thread(
-        self, server: FakeApiServer, clock: FakeClock
-    ) -> None:
-        with open_log(server, clock) as stream:
-            next(stream)
-            reader = Reader(stream)
-
-            stream.close()
-            reader.wait_until_ended()
-
-        assert isinstance(reader.failure, errors.Stopped)
 
     def test_it_counts_as_dead_where_nobody_follows(
         self, server: FakeApiServer, clock: FakeClock

@@ -140,17 +140,6 @@ class TestSilence:
 
         assert (reader.events, reader.failure) == ([], None)
 
-    def test_close_ends_it_from_another_thread(self, server: FakeApiServer) -> None:
-        with open_watch(client_of(server)) as stream:
-            next(stream)
-            reader = Reader(stream)
-
-            stream.close()
-            reader.wait_until_ended()
-            stream.close()
-
-        assert (reader.events, reader.failure) == ([], None)
-
     def test_it_counts_as_dead_after_the_read_timeout(self, server: FakeApiServer) -> None:
         clock = FakeClock()
         with open_watch(client_of(server, clock)) as stream:
