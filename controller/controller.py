@@ -18,7 +18,7 @@ from controller.errors import ClientError, Stopped, pause_asked_for
 from controller.handler import EnqueueRequests, Mapper, Predicate, any_change
 from controller.health import CheckFailed
 from controller.metrics import CONTROLLER, RESULTS, Metrics
-from controller.reconcile import Reconciler, Request, TerminalError
+from controller.reconcile import Reconciler, Request, Result, TerminalError
 from controller.resource import Object, Resource
 from controller.stop import Stop
 from controller.workqueue.queue import PriorityQueue
@@ -36,6 +36,7 @@ UNSYNCED_PAUSE_SECONDS: Final = 1.0
 
 HUNG: Final = "{name}: a reconcile has run for {running:.0f} s, its deadline is {limit:g} s"
 NO_WORKERS: Final = "{name}: workers is {workers}, must be 1 or more"
+NO_RESULT: Final = "the reconciler returned {type}, must be Result"
 STARTED_TWICE: Final = "{name} was started before: its queue is shut down for good"
 
 #: One entry for each worker that has ended: its error, or None.
@@ -267,7 +268,7 @@ class Controller:
         """Reconcile one request. Each outcome is one branch here (`reconcileHandler`)."""
         deadline = Deadline.after(self._clock, self._reconcile_timeout, stop=self._stop)
         try:
-            result = self._reconciler.reconcile(request, deadline)
+            result = self._reconcile(request, deadline)
         except TerminalError as error:
             # Not added again, and not forgotten: the next failure is not the first one.
             self._terminal_errors.inc()
@@ -305,6 +306,13 @@ class Controller:
             else:
                 self._results["success"].inc()
                 self._queue.forget(request)
+
+    def _reconcile(self, request: Request, deadline: Deadline) -> Result:
+        # Nothing but a type checker keeps a reconciler from returning None on one of its ways.
+        result: object = self._reconciler.reconcile(request, deadline)
+        if not isinstance(result, Result):
+            raise TypeError(NO_RESULT.format(type=type(result).__name__))
+        return result
 
     def _retry(self, request: Request, priority: int, at_least: float = 0.0) -> None:
         self._queue.add(request, priority=priority, rate_limited=True, at_least=at_least)

@@ -121,6 +121,12 @@ RETRIED = [("add", 3, "rate limited", 0.0), ("done",)]
             {"error": 1, "reconcile_errors_total": 1, "reconcile_panics_total": 1},
             id="an exception that nobody means to raise is a panic and retried",
         ),
+        pytest.param(
+            lambda _request, _deadline: None,
+            RETRIED,
+            {"error": 1, "reconcile_errors_total": 1, "reconcile_panics_total": 1},
+            id="a reconciler that forgets its result is a bug of it, and the worker goes on",
+        ),
     ],
 )
 def test_outcome(
