@@ -188,11 +188,14 @@ class Cutoff:
 
         Returns:
             The guard, whose `end` the caller owes.
+
+        Raises:
+            RuntimeError: The system has no thread left.
         """
         guard = Guard(self, ends, cause, grace)
         with self.lock:
-            self.guards.add(guard)
             self.look_at(ends)
+            self.guards.add(guard)
         if stop is not None:
             guard.obey(stop)
         return guard
@@ -202,9 +205,11 @@ class Cutoff:
         if when == math.inf:
             return
         if self.thread is None:
-            self.thread = threading.Thread(target=self._run, name="cut-off", daemon=True)
             self.next_look = when
-            self.thread.start()
+            thread = threading.Thread(target=self._run, name="cut-off", daemon=True)
+            # It fails if the system has no thread left. The next request tries again.
+            thread.start()
+            self.thread = thread
         elif when < self.next_look:
             self.next_look = when
             self._earlier.notify()

@@ -293,3 +293,24 @@ def test_a_request_without_an_end_is_cut_by_its_stop(cutoff: Cutoff, waiting: Wa
 
     waiting.wait_until_woken()
     guard.end()
+
+
+def test_a_system_without_threads_costs_one_request_and_not_all_that_follow(
+    clock: FakeClock, cutoff: Cutoff, waiting: Waiting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_thread(_self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as system:
+        system.setattr(threading.Thread, "start", no_thread)
+        with pytest.raises(RuntimeError):
+            begin(cutoff, 10.0)
+    assert cutoff.guards == set()
+
+    guard = begin(cutoff, 10.0)
+    guard.attach(waiting.sock)
+    clock.block_until_waiters(1)
+    clock.step(10.0)
+
+    waiting.wait_until_woken()
+    assert guard.cause is Cause.DEADLINE
