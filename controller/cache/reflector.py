@@ -144,8 +144,8 @@ class Reflector:
         # True after the server said that it cannot serve that version: the next list asks for the
         # newest state, straight from etcd.
         self._is_last_sync_resource_version_unavailable = False
-        # Why the last initial state was listed rather than streamed, "" if it was streamed.
-        self._why_listed = ""
+        # Why the initial state is not streamed, as it was logged; "" if it was streamed.
+        self._why_not_streamed = ""
 
     def run(self, stop: Stop) -> None:
         """Mirror until told to stop. What fails is logged and tried again, without an end.
@@ -189,19 +189,21 @@ class Reflector:
             raise
         except ClientError as error:
             if not stop.is_set():
-                self._log_fallback(str(error))
+                self._log_not_streamed("no streaming list, falling back to a list", error)
             return None
-        self._why_listed = ""
+        self._why_not_streamed = ""
         return stream
 
-    def _log_fallback(self, cause: str) -> None:
-        """Log why the initial state is listed, once until the cause changes.
+    def _log_not_streamed(self, what: str, error: ClientError) -> None:
+        """Log why the initial state is not streamed, once until the cause changes.
 
-        A server without the feature, or one that refuses the watch, gives it at every try.
+        A server without the feature, or one that refuses the watch, gives it at every try. Nobody
+        listens while a server starts, which may take long.
         """
-        if cause != self._why_listed:
-            self._why_listed = cause
-            self._log.info("no streaming list, falling back to a list", error=cause)
+        cause = str(error)
+        if cause != self._why_not_streamed:
+            self._why_not_streamed = cause
+            self._log.info(what, error=cause)
 
     def _watch_list(self, stop: Stop) -> WatchStream:
         """Stream the initial state into the sink and return the stream, still open."""
@@ -215,6 +217,7 @@ class Reflector:
     def _may_stream_again(self, error: ClientError, stop: Stop) -> bool:
         """Prepare for another request for the stream; return whether it makes sense."""
         if is_watch_error_retriable(error):
+            self._log_not_streamed("no list yet, trying again", error)
             self._pause_after(error, stop)
             return True
         if is_expired(error) or is_too_large_resource_version(error):

@@ -5,6 +5,7 @@ too many is a failure as well.
 """
 
 import pytest
+from structlog.typing import EventDict
 
 from fakes import apiserver
 from fakes.apiserver import (
@@ -134,3 +135,18 @@ def test_a_failing_list_is_tried_again_with_growing_pauses() -> None:
         mirror.wait_until_told("replace a@1")
 
         assert clock.pauses == [0.8, 1.6, 3.2, 6.4]
+
+
+def test_why_the_initial_state_is_waited_for_is_logged_once(logged: list[EventDict]) -> None:
+    """An API server that is down at the start is all that whoever reads the log has to know."""
+    clock = InstantClock()
+    mirror = Mirror()
+    with FakeApiServer(streamed()) as server:
+        server.stop_listening()
+        with reflecting(server, mirror, clock):
+            clock.wait_for_pauses(5)
+            server.listen_again()
+            mirror.wait_until_told("replace a@1")
+
+    (line,) = [one for one in logged if "refused" in one.get("error", "")]
+    assert (line["event"], line["resource"]) == ("no list yet, trying again", "pods")
