@@ -170,6 +170,8 @@ class Commands:
         self._thread_ended = threading.Condition(self._lock)
         # The tasks by request and slot. A request without a task has no entry.
         self._tasks: dict[Request, dict[Hashable, _Task]] = {}
+        # Those of them that have ended and whose outcome expires, in the order of their ends.
+        self._expiring: dict[_Task, None] = {}
         self._pools = (_Pool(SHORT, max_short), _Pool(LONG, max_long))
         # Whether the stop was set. Nothing is queued then.
         self._stopping = False
@@ -200,7 +202,7 @@ class Commands:
         needs_thread = False
         pool = self._pool_of(command)
         with self._lock:
-            self._drop_expired(request)
+            self._drop_expired()
             task = self._tasks.get(request, {}).get(slot)
             if task is not None and task.command != command:
                 if task in self._pool_of(task.command).running:
@@ -282,6 +284,8 @@ class Commands:
                 del pool.running[task]
                 task.outcome, task.ended_at = outcome, self._clock.monotonic()
                 wanted = self._is_kept(task)
+                if wanted and not task.command.kept:
+                    self._expiring[task] = None
             if wanted:
                 self.enqueue(task.request)
 
@@ -348,19 +352,18 @@ class Commands:
     def _discard(self, task: _Task) -> None:
         """Remove a task from the queue and its slot. The caller holds the lock."""
         self._pool_of(task.command).queue.pop(task, None)
+        self._expiring.pop(task, None)
         if self._is_kept(task):
             tasks = self._tasks[task.request]
             del tasks[task.slot]
             if not tasks:
                 del self._tasks[task.request]
 
-    def _drop_expired(self, request: Request) -> None:
-        """Drop the outcomes that are too old, of commands that may run anew. The lock is held."""
+    def _drop_expired(self) -> None:
+        """Drop the outcomes that are too old. The caller holds the lock."""
         oldest = self._clock.monotonic() - OUTCOME_SECONDS
-        for task in list(self._tasks.get(request, {}).values()):
-            ended = task.outcome is not None and task.ended_at <= oldest
-            if ended and not task.command.kept:
-                self._discard(task)
+        while self._expiring and (task := next(iter(self._expiring))).ended_at <= oldest:
+            self._discard(task)
 
 
 def _cause_of_failure(outcome: ExecResult | Exception) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import pytest
 from attrs import evolve
 
@@ -203,6 +205,21 @@ def test_an_outcome_that_nobody_asks_for_is_dropped_in_time(pool: Pool) -> None:
     pool.clock.step(1)
 
     assert pool.ask(slot="of a pod that is gone") is None
+
+
+def test_the_outcome_that_nobody_asks_for_takes_no_memory_for_longer(pool: Pool) -> None:
+    """Its object may be deleted, so that nothing is ever asked for it again."""
+    pool.executor.outcome = ExecResult(0, b"a mebibyte", b"")
+    result = weakref.ref(pool.executor.outcome)
+    pool.ask()
+    pool.go_on()
+    pool.executor.outcome = DONE
+    assert result() is not None
+
+    pool.clock.step(OUTCOME_SECONDS)
+    pool.ask(request=OTHER)
+
+    assert result() is None
 
 
 def test_the_outcome_of_one_that_must_not_run_twice_is_kept_however_late_it_is_asked_for(
