@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import re
 import socket
+import uuid
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import structlog
@@ -48,6 +50,9 @@ EVENTS: Final = Resource("events.k8s.io", "v1", "events", "Event")
 NOTE_BYTES: Final = 1024
 NAME_LENGTH: Final = 253
 _ELLIPSIS: Final = "…"
+
+#: What an event may be called (apimachinery NameIsDNSSubdomain).
+_SUBDOMAIN: Final = re.compile(r"{0}(\.{0})*".format("[a-z0-9]([-a-z0-9]*[a-z0-9])?"))
 
 #: How often an event is tried, and the seconds between two tries (event_broadcaster.go).
 TRIES: Final = 12
@@ -359,11 +364,17 @@ class EventRecorder:
         return False
 
     def _name(self, recorded: _Recorded) -> str:
-        """Return a unique name for an event. It begins with the name of its object."""
+        """Return a unique name for an event. It begins with the name of its object if it may.
+
+        A Role or a ClusterRole may be called what no event may be called (client-go
+        tools/record/util/util.go, GenerateEventName).
+        """
         # Unique while a process records fewer than a thousand events in a microsecond.
         self._sequence = (self._sequence + 1) % 1000
         suffix = f".{int(recorded.at.timestamp() * 1_000_000) * 1000 + self._sequence:x}"
-        return recorded.regarding.name[: NAME_LENGTH - len(suffix)].rstrip("-.") + suffix
+        name = recorded.regarding.name
+        begins = name if _SUBDOMAIN.fullmatch(name) else str(uuid.uuid4())
+        return begins[: NAME_LENGTH - len(suffix)].rstrip("-.") + suffix
 
 
 def _is_final(error: Exception) -> bool:

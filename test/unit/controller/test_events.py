@@ -268,14 +268,24 @@ def test_a_long_note_is_cut_to_what_the_api_server_takes(
     assert delivery.client.created[0]["note"] == written
 
 
-def test_the_name_of_an_event_is_a_name_whatever_its_object_is_called(delivery: Delivery) -> None:
-    long = f"{'a' * 234}-.{'b' * 17}"
+@pytest.mark.parametrize(
+    ("called", "expected"),
+    [
+        pytest.param(f"{'a' * 234}--{'b' * 17}", r"a{234}\.[0-9a-f]{16}", id="as long as allowed"),
+        pytest.param("eu.files", r"eu\.files\.[0-9a-f]{16}", id="a name with a dot"),
+        pytest.param(
+            "system:Reader", r"[0-9a-f-]{36}\.[0-9a-f]{16}", id="a Role may be called anything"
+        ),
+    ],
+)
+def test_the_name_of_an_event_is_a_name_whatever_its_object_is_called(
+    delivery: Delivery, called: str, expected: str
+) -> None:
     delivery.start()
-    delivery.tell(metadata={"namespace": "backup", "name": long, "uid": "u1"})
+    delivery.tell(metadata={"namespace": "backup", "name": called, "uid": "u1"})
 
     delivery.client.wait(created=1)
-    name = delivery.client.created[0]["metadata"]["name"]
-    assert re.fullmatch(r"a{234}\.[0-9a-f]{16}", name)
+    assert re.fullmatch(expected, delivery.client.created[0]["metadata"]["name"])
 
 
 def test_an_api_server_that_is_away_is_tried_again(delivery: Delivery) -> None:
