@@ -35,6 +35,8 @@ DEFAULT_KUBECONFIG: Final = "~/.kube/config"
 
 USER_AGENT: Final = "repository-server-controller"
 
+UNUSABLE_ACCOUNT: Final = "the pod's service account cannot be used: {error}"
+
 #: What a kubeconfig raises that is not there, is not YAML or no kubeconfig, or has no credentials.
 _UNUSABLE: Final = (
     kubernetes.config.ConfigException,
@@ -181,7 +183,7 @@ def _load_service_account(configuration: kubernetes.client.Configuration) -> Non
         kubernetes.config.load_incluster_config(configuration, try_refresh_token=False)  # type: ignore[no-untyped-call]
         _follow_token(configuration, SERVICE_ACCOUNT / "token")
     except (kubernetes.config.ConfigException, OSError, ValueError) as error:
-        raise ConfigError(f"the pod's service account cannot be used: {error}") from error
+        raise ConfigError(UNUSABLE_ACCOUNT.format(error=error)) from error
 
 
 def _load_kubeconfig(
@@ -266,10 +268,16 @@ def current_namespace(kubeconfig: str = "", *, context: str = "") -> str:
     Returns:
         That of the context, or the pod's own, in the order above; "default" if there is
         none.
+
+    Raises:
+        ConfigError: The pod's service account has no namespace.
     """
     source = _source(kubeconfig, context)
     if source is None:
-        return (SERVICE_ACCOUNT / "namespace").read_text().strip()
+        try:
+            return (SERVICE_ACCOUNT / "namespace").read_text().strip()
+        except OSError as error:
+            raise ConfigError(UNUSABLE_ACCOUNT.format(error=error)) from error
     try:
         found, current = kubernetes.config.list_kube_config_contexts(source)  # type: ignore[no-untyped-call]
     except _UNUSABLE:

@@ -443,3 +443,10 @@ def test_a_service_account_without_certificate_is_refused(service_account: Path)
 
     with pytest.raises(ConfigError, match="service account"):
         kubeconfig.load_api_client()
+
+
+def test_a_service_account_without_namespace_is_refused(service_account: Path) -> None:
+    (service_account / "namespace").unlink()
+
+    with pytest.raises(ConfigError, match=r"service account .*/namespace"):
+        kubeconfig.current_namespace()
