@@ -118,7 +118,7 @@ class Client:
             limit: Objects a page, 0 for all at once.
             continue_token: Of the page before.
             on_progress: Called with each part of the answer that arrives: a long list on a slow
-                line may take minutes.
+                line is no hang.
             deadline: For the whole request.
         """
         query = {

@@ -271,7 +271,7 @@ def _dial(host: str, port: int, guard: Guard | None, options: Any) -> socket.soc
 def _share(guard: Guard | None, addresses: int) -> float:
     """Return the seconds for one of so many addresses (Go's net/dial.go, partialDeadline).
 
-    The last one may take all that is left: the guard sees to that.
+    None has more than `CONNECT_SECONDS`. The guard ends the last one if less is left.
     """
     if guard is None or addresses == 1:
         return CONNECT_SECONDS
