@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: Seconds for an orderly stop (internal.go `defaultGracefulShutdownPeriod`).
 DEFAULT_GRACEFUL_TIMEOUT_SECONDS: Final = 30.0
-#: Seconds that each group still has after the graceful timeout.
+#: Seconds that each group has at least, also after the graceful timeout.
 LAST_SECONDS: Final = 2.0
 #: Seconds between two warnings while the caches have not synced.
 SLOW_SYNC_SECONDS: Final = 30.0
@@ -338,15 +338,14 @@ class Manager:
             with self._lock:
                 self._running.discard(group)
                 parts = list(self._parts[group])
+            # The controllers may use up the time. The elector needs some of its own.
+            last = Deadline.after(self._clock, max(deadline.remaining(), LAST_SECONDS))
             for part in parts:
                 part.stop.set()
             late += [
                 part.runnable.name
                 for part in parts
-                if part.started
-                and not self._clock.wait_event(
-                    part.ended, max(deadline.remaining(), LAST_SECONDS if late else 0.0)
-                )
+                if part.started and not self._clock.wait_event(part.ended, last.remaining())
             ]
         if late:
             message = STILL_AT_WORK.format(seconds=self._graceful_timeout, names=", ".join(late))

@@ -10,7 +10,13 @@ from attrs import define, field
 from structlog.testing import capture_logs
 
 from controller.health import CheckFailed
-from controller.manager import GracefulTimeoutExceeded, Group, Manager, RunnableFailed
+from controller.manager import (
+    LAST_SECONDS,
+    GracefulTimeoutExceeded,
+    Group,
+    Manager,
+    RunnableFailed,
+)
 from controller.stop import Stop
 from fakes.clock import STUCK_AFTER, FakeClock
 
@@ -350,6 +356,52 @@ class TestGracefulTimeout:
             "-servers",
             "-recorders",
         ]
+
+    def test_a_lease_is_released_though_the_controllers_have_used_up_the_time(
+        self, process: Process
+    ) -> None:
+        def use_it_up(stop: Stop) -> None:
+            stop.wait()
+            process.clock.step(30)
+
+        def release(stop: Stop) -> None:
+            process.win_at_once(stop)
+            process.trace.add("releasing")
+            process.clock.wait_event(threading.Event(), 1)
+
+        process.parts[Group.CONTROLLERS].work = use_it_up
+        process.parts[Group.ELECTION].work = release
+        process.start()
+        process.wait_until_all_run()
+        process.stop.set()
+        process.trace.wait_for("releasing")
+        process.clock.block_until_waiters(2)
+        process.clock.step(1)
+
+        process.result()
+
+    def test_what_a_group_has_in_the_end_is_for_all_its_parts_together(
+        self, process: Process, refuse: Callable[[Stop], None]
+    ) -> None:
+        def last_to_refuse(stop: Stop) -> None:
+            stop.wait()
+            process.trace.add("all told")
+            refuse(stop)
+
+        process.parts[Group.CONTROLLERS].work = refuse
+        process.parts[Group.CACHES].work = refuse
+        manager = process.manager()
+        manager.add(Part("more caches", process.trace, last_to_refuse), Group.CACHES)
+        running = process.pool.submit(manager.run, process.stop)
+        process.wait_until_all_run()
+        process.stop.set()
+        process.trace.wait_for("refused")
+        process.clock.step(30)
+        process.trace.wait_for("all told")
+        process.clock.step(LAST_SECONDS)
+
+        with pytest.raises(GracefulTimeoutExceeded, match="controllers, caches, more caches"):
+            running.result(timeout=STUCK_AFTER)
 
     def test_the_failure_that_began_the_stop_is_not_forgotten(
         self, process: Process, refuse: Callable[[Stop], None]
