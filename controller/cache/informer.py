@@ -175,7 +175,7 @@ class Informer:
         self._wake = threading.Event()
         # Whether to drop the objects at the end of `run`.
         self._abandoned = False
-        # When the server was last heard, in monotonic seconds. Written by the informer's thread.
+        # When the server was last heard, in monotonic seconds.
         self._last_contact = clock.monotonic()
         # The last sign of life of the informer's thread. It goes on while the server is away.
         self._last_beat = clock.monotonic()
@@ -219,8 +219,9 @@ class Informer:
     def demand(self) -> None:
         """Begin to follow a resource that is followed on demand. A second call does nothing."""
         if not self._demanded:
-            # A thread that has only waited so far is no thread that hangs.
+            # A thread that has only waited so far is no thread that hangs, nor is it cut off.
             self._beat()
+            self._last_contact = self._clock.monotonic()
             self._demanded = True
             self._wake.set()
 
@@ -262,13 +263,13 @@ class Informer:
         return self._refusal
 
     def last_contact_age(self) -> float:
-        """Return the seconds since the server was last heard.
+        """Return the seconds since the server was last heard; 0.0 before a demand.
 
         A bookmark comes once a minute. After 90 s of silence the watch is opened again, which
         counts as well. So the store is stale at an age of more than two minutes. A restart would
         not help then: `check_alive` does not look at it.
         """
-        return self._clock.monotonic() - self._last_contact
+        return self._clock.monotonic() - self._last_contact if self._demanded else 0.0
 
     def check_alive(self) -> None:
         """Return if the informer's thread does not hang. Errors of the server are no hang.

@@ -242,6 +242,19 @@ class TestKindThatIsFollowedOnDemand:
                 informer.check_ready()
                 informer.check_alive()
 
+    def test_there_is_nothing_to_hear_before_so_that_no_alert_says_it_is_cut_off(self) -> None:
+        registry, clock = CollectorRegistry(), FakeClock()
+        with FakeApiServer() as server:
+            informer = make_informer(server, clock, on_demand=True, metrics=Metrics(registry))
+            with running(informer):
+                clock.block_until_waiters(1)
+                clock.step(HUNG_SECONDS + 1)
+
+                age = registry.get_sample_value(
+                    "informer_last_contact_seconds", {"resource": "pods"}
+                )
+                assert age == 0
+
     def test_it_is_followed_from_the_demand_on(self) -> None:
         clock = FakeClock()
         with FakeApiServer(watch(added("a", 1), initial_events_end(5), end="silent")) as server:
@@ -254,6 +267,7 @@ class TestKindThatIsFollowedOnDemand:
 
                 informer.demand()
                 informer.check_alive()
+                assert informer.last_contact_age() == 0
                 informer.demand()
 
                 listener.wait_until_called("add a@1 initial")
