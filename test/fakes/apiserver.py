@@ -281,6 +281,11 @@ def ok(body: Object) -> Answer:
     return answer(200, body)
 
 
+def who(handler: "Handler") -> None:
+    """Answer with the connection's own name."""
+    ok({"port": handler.client_address[1]})(handler)
+
+
 def failure(status: int, reason: str = "", *causes: str, **headers: str) -> Answer:
     """Answer with a Status object."""
     return answer(status, status_object(status, reason, *causes), **headers)

@@ -18,7 +18,7 @@ from controller.metrics import Metrics
 from controller.rest.credentials import TokenFile
 from controller.rest.cutoff import STOP_GRACE_SECONDS
 from controller.rest.podexec import ExecResult, Executor
-from controller.rest.transport import OPEN_SECONDS, Transport
+from controller.rest.transport import OPEN_SECONDS, Call, Transport
 from controller.stop import Stop
 from fakes import apiserver
 from fakes.apiserver import FakeApiServer
@@ -129,6 +129,23 @@ def test_the_deadline_covers_everything(server: FakeApiServer, answer: apiserver
 
     with pytest.raises(DeadlineExceeded, match="EXEC ns/pod-a/kopia"):
         run(server, seconds=0.2)
+
+
+def test_a_command_that_takes_too_long_says_nothing_of_other_connections(
+    server: FakeApiServer,
+) -> None:
+    """A hundred of them, on a storage that hangs, would have each request connect anew."""
+    other = Call("GET", "/api/v1/namespaces/ns/pods/a")
+    transport = server.transport()
+    server.expect(apiserver.who, exec_session(ExecStream.hang), apiserver.who)
+    kept = transport.request(other)
+
+    with pytest.raises(DeadlineExceeded):
+        Executor(transport).run(
+            "ns", "pod-a", "kopia", ["sync"], deadline=Deadline.after(SystemClock(), 0.2)
+        )
+
+    assert transport.request(other) == kept
 
 
 class Run:

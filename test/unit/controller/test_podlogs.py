@@ -9,13 +9,14 @@ import pytest
 from controller import errors
 from controller.clock import Deadline, DeadlineExceeded
 from controller.rest.podlogs import IDLE_SECONDS, LogStream, PodLogs
-from controller.rest.transport import OPEN_SECONDS
+from controller.rest.transport import OPEN_SECONDS, Call
 from controller.stop import Stop
 from fakes import apiserver
 from fakes.apiserver import FakeApiServer
 from fakes.clock import STUCK_AFTER, FakeClock
 
 SECONDS = 3600.0
+OTHER = Call("GET", "/api/v1/namespaces/ns/pods/a")
 
 
 @pytest.fixture
@@ -202,3 +203,24 @@ class TestSilence:
 
         assert clock.monotonic() >= SECONDS
         assert isinstance(reader.failure, DeadlineExceeded)
+
+    def test_the_end_of_its_readers_time_says_nothing_of_other_connections(
+        self, server: FakeApiServer, clock: FakeClock
+    ) -> None:
+        transport = server.transport(clock=clock)
+        server.expect(apiserver.who, apiserver.stream(b"one", end="silent"), apiserver.who)
+
+        def follow() -> LogStream:
+            deadline = Deadline.after(clock, SECONDS)
+            return PodLogs(transport).open("ns", "a", "main", deadline=deadline, follow=True)
+
+        with follow() as stream:
+            next(stream)
+            kept = transport.request(OTHER)
+            reader = Reader(stream)
+            clock.step_until(lambda: reader.ended, seconds=60.0)
+
+        assert isinstance(reader.failure, DeadlineExceeded)
+        # It takes the place of the connection that was closed.
+        with follow():
+            assert transport.request(OTHER) == kept

@@ -206,17 +206,12 @@ class TestIdleConnections:
 
     def fall_silent(self, client: Client, server: FakeApiServer, clock: FakeClock) -> None:
         """Use a connection, which is kept, while a watch on another one is silent for too long."""
-        server.expect(apiserver.watch(end="silent"), self.who)
+        server.expect(apiserver.watch(end="silent"), apiserver.who)
         with open_watch(client) as stream:
             self.kept = client.get(PODS, "ns", "a")
             reader = Reader(stream)
             clock.step_until(lambda: reader.ended)
             assert isinstance(reader.failure, errors.TransportError)
-
-    @staticmethod
-    def who(handler: apiserver.Handler) -> None:
-        """Answer with the connection's own name."""
-        apiserver.ok({"port": handler.client_address[1]})(handler)
 
     def in_use(self, client: Client, server: FakeApiServer) -> list[Any]:
         """Return the connections that two requests at once use: that of the watch was closed."""
@@ -224,7 +219,7 @@ class TestIdleConnections:
 
         def answer(handler: apiserver.Handler) -> None:
             together.wait(STUCK_AFTER)
-            self.who(handler)
+            apiserver.who(handler)
 
         server.expect(answer, answer)
         with ThreadPoolExecutor(2) as pool:
