@@ -7,7 +7,7 @@ transport/token_source.go, transport/cert_rotation.go.
 
 import ssl
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -59,6 +59,40 @@ class TokenFile:
     def forget(self) -> None:
         """Read the file with the next request, even if it has not changed."""
         self._read = None
+
+
+@define(eq=False)
+class PluginToken:
+    """A bearer token that a credential plugin gives (client-go plugin/pkg/client/auth/exec).
+
+    A refresh hook, as `TokenFile`. The official client asks the plugin anew once the token has
+    expired. One that does not say when it expires is good until the server refuses it.
+
+    Args:
+        hook: The official client's own.
+        ask: Asks the plugin anew, and returns the hook that has the new token.
+    """
+
+    _hook: Callable[[Any], None]
+    _ask: Callable[[], Callable[[Any], None]]
+    _refused: bool = field(default=False, init=False)
+
+    def __call__(self, configuration: Any) -> None:  # noqa: ANN401 - the official client has no types
+        """Put the token into a configuration.
+
+        Raises:
+            ConfigError: The plugin gave none.
+        """
+        if self._refused:
+            self._hook = self._ask()
+            self._refused = False
+        self._hook(configuration)
+        # The official client's hook puts itself in this place.
+        configuration.refresh_api_key_hook = self
+
+    def forget(self) -> None:
+        """Ask the plugin anew with the next request."""
+        self._refused = True
 
 
 @frozen
@@ -218,14 +252,15 @@ class Credentials:
             Whether it makes sense to send the request again: nothing that stands in the
             configuration itself can have changed.
         """
-        hook = self._configuration.refresh_api_key_hook
-        if hook is None and not self.tls.has_certificate_file:
+        if self._configuration.refresh_api_key_hook is None and not self.tls.has_certificate_file:
             return False
         with self._lock:
             if version == self._version:
                 self._version += 1
                 self._refused = True
-                if isinstance(hook, TokenFile):
+                # Not before: a call of the official client's hook puts another one in its place.
+                hook = self._configuration.refresh_api_key_hook
+                if isinstance(hook, TokenFile | PluginToken):
                     hook.forget()
                 if self.tls.has_certificate_file:
                     self.tls.load_anew()

@@ -14,8 +14,9 @@ last.
 import os
 import re
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, cast
 from urllib.parse import unquote, urlsplit
 
 import kubernetes.client
@@ -26,7 +27,7 @@ from kubernetes.client.rest import should_bypass_proxies
 from kubernetes.config.kube_config import ConfigNode, KubeConfigMerger
 
 from controller.errors import ConfigError
-from controller.rest.credentials import TlsFiles, TokenFile, tls_context
+from controller.rest.credentials import PluginToken, TlsFiles, TokenFile, tls_context
 
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -213,6 +214,7 @@ def _load_kubeconfig(
             _follow_token(configuration, Path(user.path).parent / user["tokenFile"])
         if user is not None and "exec" in user:
             _require_credentials(configuration, user["exec"]["command"])
+            _follow_plugin(configuration, source, context)
     except _UNUSABLE as error:
         # Not chained: errors show the part of the file that is wrong, and so perhaps a token.
         raise ConfigError(
@@ -246,6 +248,28 @@ def _require_credentials(configuration: kubernetes.client.Configuration, plugin:
     """Refuse a plugin that failed: the official client logs why, and would go on as nobody."""
     if not (configuration.api_key or configuration.cert_file):
         raise ConfigError(f"{plugin} gave no credentials")
+
+
+def _follow_plugin(
+    configuration: kubernetes.client.Configuration, source: str, context: str
+) -> None:
+    """Ask a plugin anew when its token is refused. The official client waits until it expires."""
+    # Declared as None.
+    hook: Any = configuration.refresh_api_key_hook
+    if hook is None:
+        # It gave a certificate.
+        return
+
+    def ask() -> Callable[[Any], None]:
+        fresh = kubernetes.client.Configuration()
+        with tempfile.TemporaryDirectory(prefix="kubeconfig-") as folder:
+            _load_kubeconfig(fresh, source, context, folder)
+        found: Any = fresh.refresh_api_key_hook
+        if found is None:
+            raise ConfigError(f"kubeconfig {source}: its plugin gave no token")
+        return cast("Callable[[Any], None]", found)
+
+    configuration.refresh_api_key_hook = PluginToken(hook, ask)  # type: ignore[assignment]
 
 
 def _follow_token(configuration: kubernetes.client.Configuration, path: Path) -> None:

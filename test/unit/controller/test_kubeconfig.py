@@ -332,6 +332,40 @@ def test_a_credential_plugin_is_asked_again_when_its_token_expires(
     assert tokens == ["Bearer 2", "Bearer 3"]
 
 
+def test_a_credential_plugin_is_asked_again_when_its_token_is_refused(
+    plugin_config: str, tmp_path: Path
+) -> None:
+    """Without a time at which it expires, a token is used until the server answers 401."""
+    script(
+        tmp_path / "plugin",
+        f"""
+        echo called >> {tmp_path}/calls
+        cat << END
+        {{
+          "apiVersion": "client.authentication.k8s.io/v1",
+          "kind": "ExecCredential",
+          "status": {{"token": "$(wc -l < {tmp_path}/calls)"}}
+        }}\nEND""",
+    )
+    read = Call("GET", "/api/v1/namespaces/ns/pods/a")
+    refused = apiserver.failure(401, "Unauthorized")
+    with FakeApiServer(apiserver.ok({}), refused, apiserver.ok({}), apiserver.ok({})) as server:
+        content = yaml.safe_load(Path(plugin_config).read_text())
+        content["clusters"][0]["cluster"]["server"] = server.url
+        Path(plugin_config).write_text(yaml.safe_dump(content))
+        transport = Transport(
+            kubeconfig.load_api_client(plugin_config),
+            clock=SystemClock(),
+            metrics=Metrics(CollectorRegistry()),
+        )
+
+        for _ in range(3):
+            transport.request(read)
+
+    sent = [request.headers["authorization"] for request in server.requests]
+    assert sent == ["Bearer 1", "Bearer 1", "Bearer 2", "Bearer 2"]
+
+
 @pytest.mark.parametrize(
     "plugin", [pytest.param("exit 3", id="fails"), pytest.param(None, id="is not there")]
 )
