@@ -195,7 +195,7 @@ class Controller:
 
         Raises:
             RuntimeError: The controller was started before.
-            Exception: A worker failed. The others may still be at work.
+            Exception: A worker failed. The others end after the reconcile that they are at.
         """
         if self._started:
             raise RuntimeError(STARTED_TWICE.format(name=self.name))
@@ -213,6 +213,7 @@ class Controller:
                     raise error
         finally:
             take_back()
+            self._queue.shut_down()
 
     def _start_worker(self, number: int, ends: _Ends) -> None:
         threading.Thread(

@@ -218,9 +218,11 @@ class TestWorkers:
         made = loop.controller(outcome, workers=2)
         made.enqueue(A)
         made.enqueue(B)
+        made.enqueue(Request("default", "c"))
         running: Future[None] = pool.submit(made.run, loop.stop)
         wait([running], STUCK_AFTER, FIRST_COMPLETED)
         assert not may_end.is_set()
+        assert loop.queue.get() is None, "they begin no other reconcile"
         may_end.set()
 
         with pytest.raises(SystemExit, match="spec"):
