@@ -35,6 +35,7 @@ DISABLED: Final = "0"
 
 METRICS_PATH: Final = "/metrics"
 NO_SUCH_PAGE: Final = "404 page not found\n"
+CANNOT_LISTEN: Final = "{name} cannot be served on {address}: {reason}"
 
 #: The last line of an answer. controller-runtime has the same words for both endpoints.
 CHECK_PASSED: Final = "healthz check passed"
@@ -124,8 +125,16 @@ class _HttpRunnable:
     ) -> None:
         #: Its name in logs and errors.
         self.name = name
-        # Opened here and not in `run`, so that a port that is taken fails the start.
-        self._server = None if address == DISABLED else _Server(address, handler, certificate)
+        self._server: _Server | None = None
+        if address == DISABLED:
+            return
+        try:
+            # Opened here and not in `run`, so that a port that is taken fails the start.
+            self._server = _Server(address, handler, certificate)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            message = CANNOT_LISTEN.format(name=name, address=address, reason=reason)
+            raise OSError(error.errno, message) from error
 
     @property
     def port(self) -> int:

@@ -172,11 +172,20 @@ def test_what_ends_a_request_early_is_no_traceback_on_standard_error(
     assert [line["event"] for line in lines if line["event"] != "serving"] == logged
 
 
-def test_a_port_that_is_taken_is_an_error_of_the_start() -> None:
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        pytest.param("127.0.0.1:{taken}", "in use", id="a port that is taken"),
+        pytest.param("192.0.2.1:0", "assign", id="an address of another machine"),
+        pytest.param("no.such.host.invalid:0", "", id="a name that nobody has"),
+    ],
+)
+def test_an_address_that_cannot_be_had_is_an_error_of_the_start(address: str, reason: str) -> None:
     first = HealthServer("127.0.0.1:0", healthz={})
+    wanted = address.format(taken=first.port)
 
-    with pytest.raises(OSError, match="in use"):
-        HealthServer(f"127.0.0.1:{first.port}", healthz={})
+    with pytest.raises(OSError, match=f"health probes cannot be served on {wanted}: .*{reason}"):
+        HealthServer(wanted, healthz={})
 
 
 def test_zero_switches_a_server_off(serve: Callable[[HealthServer], int]) -> None:
