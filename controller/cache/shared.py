@@ -265,7 +265,7 @@ class Informers:
         **options: Any,  # noqa: ANN401 - those of `Informer`
     ) -> None:
         self._client = client
-        self._namespaces = tuple(dict.fromkeys(namespaces))
+        self._namespaces = _distinct(namespaces)
         self._clock = clock
         self._metrics = metrics
         self._make = make
@@ -371,8 +371,7 @@ class Informers:
 
         Informers with namespaces of their own are left alone.
         """
-        if namespace not in self._namespaces:
-            self._namespaces = (*self._namespaces, namespace)
+        self._namespaces = _distinct((*self._namespaces, namespace))
         added = [
             shared.add_namespace(namespace)
             for shared in self.all()
@@ -415,3 +414,9 @@ class Informers:
             )
 
         return make
+
+
+def _distinct(namespaces: Iterable[str]) -> tuple[str, ...]:
+    """Return each namespace once, or all of them if they are among those named."""
+    named = tuple(dict.fromkeys(namespaces))
+    return ALL_NAMESPACES if ALL_NAMESPACES[0] in named else named

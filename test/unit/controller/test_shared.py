@@ -139,6 +139,17 @@ class TestNamespaces:
 
         assert shared.get("b", "two") == obj("b", "two")
 
+    @pytest.mark.parametrize("named", [("", "a"), ("a", ""), ("",)])
+    def test_one_that_is_named_beside_all_has_no_informer_of_its_own(
+        self, named: tuple[str, ...]
+    ) -> None:
+        """Each of its objects would come twice."""
+        made = informers(*named)
+        made.add_namespace("a")
+
+        assert [one.namespace for one in made.informer(PODS).informers] == [""]
+        assert made.namespaces == ALL_NAMESPACES
+
     def test_a_cluster_scoped_resource_is_one_informer_whatever_the_namespaces(self) -> None:
         shared = informers("a", "b").informer(NODES)
         part(shared, "").show(obj("", "node-1"))
