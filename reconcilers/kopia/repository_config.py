@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from reconcilers.secrets.data import trimmed
-
 if TYPE_CHECKING:
     from reconcilers.kopia.storage.model import Storage
 
@@ -45,9 +43,8 @@ def repository_config(
             ),
             "maxListCacheDuration": 30,
         },
-        # A YAML block ends in a line end.
-        "hostname": trimmed(hostname),
-        "username": trimmed(username),
+        "hostname": hostname,
+        "username": username,
         "enableActions": False,
         **({"readonly": True} if read_only else {}),
     }

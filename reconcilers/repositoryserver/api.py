@@ -14,7 +14,7 @@ from attrs import field, frozen
 from controller.resource import Resource
 from reconcilers.errors import InvalidInput
 from reconcilers.repositoryserver.peers import KopiaMetrics, metrics_of, peers_of_policy
-from reconcilers.secrets.data import SecretRef
+from reconcilers.secrets.data import SecretRef, trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -269,8 +269,9 @@ def parse(obj: Mapping[str, Any]) -> RepositoryServer:
     server = obj["spec"]["server"]
     cache = repository.get("cacheSizeSettings") or {}
     point_in_time = _point_in_time(repository.get("pointInTime"))
-    username = repository.get("username") or DEFAULT_USERNAME
-    hostname = repository.get("hostname") or f"{name}.{namespace}"
+    # A YAML block ends in a line end.
+    username = trimmed(repository.get("username") or "") or DEFAULT_USERNAME
+    hostname = trimmed(repository.get("hostname") or "") or f"{name}.{namespace}"
 
     def reference(parent: Mapping[str, Any], path: str) -> SecretRef:
         value = parent[path.rpartition(".")[2]]
@@ -405,7 +406,7 @@ def _point_in_time(value: str | None) -> datetime | None:
 def _maintenance(value: Mapping[str, Any] | None, identity: str) -> Maintenance | None:
     if value is None:
         return None
-    return Maintenance(value["schedule"], value.get("owner") or identity)
+    return Maintenance(trimmed(value["schedule"]), trimmed(value.get("owner") or "") or identity)
 
 
 def _publish(settings: Mapping[str, Any]) -> Publish:

@@ -67,11 +67,5 @@ def test_the_same_input_gives_the_same_text() -> None:
     assert config() == config()
 
 
-def test_the_line_end_of_a_yaml_block_is_no_part_of_the_identity() -> None:
-    found = json.loads(config(username="backup\n", hostname="store\n"))
-
-    assert (found["username"], found["hostname"]) == ("backup", "store")
-
-
 def test_a_repository_is_opened_for_reading_only_where_that_is_asked_for() -> None:
     assert json.loads(config(read_only=True))["readonly"] is True

@@ -112,6 +112,25 @@ def test_a_resource_of_the_removed_controller_is_read_whole() -> None:
             api.Maintenance("@daily", "a@b"),
             id="a schedule of another identity",
         ),
+        # A YAML block ends in a line end.
+        pytest.param(
+            nested("spec.repository", {"username": "admin\n", "hostname": "store\n"}),
+            "identity",
+            "admin@store",
+            id="an identity in blocks",
+        ),
+        pytest.param(
+            nested("spec.repository", {"username": "\n", "hostname": " "}),
+            "identity",
+            "repository-server@files.backup",
+            id="an identity of nothing but white space",
+        ),
+        pytest.param(
+            nested("spec.repository.maintenance", {"schedule": "@daily\n", "owner": "a@b\n"}),
+            "maintenance",
+            api.Maintenance("@daily", "a@b"),
+            id="schedule and owner in blocks",
+        ),
         pytest.param({}, "fs_group", None, id="no group of a volume: left to the default"),
         pytest.param(nested("spec.server.fsGroup", -1), "fs_group", -1, id="no group at all"),
         pytest.param(

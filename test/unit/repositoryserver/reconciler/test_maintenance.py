@@ -351,6 +351,15 @@ class TestNobodyMaintains:
         assert owner.recorder.lines().count(f"Warning {CONDITION}: {message}") == 1
         assert owner.progress() == "Ready"
 
+    def test_is_told_though_the_identity_ends_in_a_line_end(self, owner: World) -> None:
+        owner.edit({"repository": {name: f"{word}\n" for name, word in IDENTITY.items()}})
+        owner.reconcile()
+
+        self.ask(owner)
+
+        assert owner.condition(CONDITION)[0] == "True"
+        assert len(owner.revisions()) == 1
+
     def test_servers_that_come_up_go_first(self, owner: World) -> None:
         owner.reconcile()
 
