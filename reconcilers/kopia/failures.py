@@ -44,8 +44,8 @@ OUT_OF_MEMORY: Final = (
 )
 OTHER_KOPIA: Final = (
     "Kopia in the server's image does not accept the command line of the controller: {cause}; use "
-    "an image with Kopia 0.23.1 in --server-image of the controller, or in spec.server.podOverride "
-    "if that names one"
+    "an image with Kopia 0.23.1 in spec.server.image or spec.server.podOverride or, if neither "
+    "names one, in --server-image or the settings of the controller"
 )
 EXITED: Final = "Kopia exited with code {code}: {cause}; see the log of the pod"
 

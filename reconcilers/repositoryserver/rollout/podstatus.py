@@ -40,12 +40,12 @@ CLAIM_MISSING: Final = (
 )
 UNSCHEDULABLE: Final = (
     "no node can run pod {pod}: {cause}; fix the nodes or the volume, or change resources, "
-    "nodeSelector or tolerations of spec.server"
+    "nodeSelector or tolerations of spec.server or of the controller's settings"
 )
 IMAGE: Final = (
-    "image {image} of pod {pod} cannot be pulled: {cause}; correct the image in --server-image of "
-    "the controller, or in spec.server.podOverride if that names one, or name a Secret for its "
-    "registry in spec.server.imagePullSecrets"
+    "image {image} of pod {pod} cannot be pulled: {cause}; correct it in spec.server.image or "
+    "spec.server.podOverride or, if neither names it, in --server-image or the settings of the "
+    "controller, or name a Secret for its registry in spec.server.imagePullSecrets"
 )
 CONTAINER: Final = (
     "the container of pod {pod} cannot be created: {cause}; see the events of the pod"

@@ -52,8 +52,8 @@ FOLDER_OF_ROOT = START + (
                 reason="KopiaVersionUnsupported",
                 message="Kopia in the server's image does not accept the command line of the "
                 "controller: unknown long flag '--htpasswd-file'; use an image with "
-                "Kopia 0.23.1 in --server-image of the controller, or in "
-                "spec.server.podOverride if that names one",
+                "Kopia 0.23.1 in spec.server.image or spec.server.podOverride or, if neither "
+                "names one, in --server-image or the settings of the controller",
             ),
             id="another version of Kopia, which does not know a flag",
         ),

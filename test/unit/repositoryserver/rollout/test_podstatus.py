@@ -141,7 +141,7 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
                 "PodUnschedulable",
                 f"no node can run pod {POD}: 0/1 nodes are available: 1 Insufficient memory; fix "
                 "the nodes or the volume, or change resources, nodeSelector or tolerations of "
-                "spec.server",
+                "spec.server or of the controller's settings",
             ),
             id="no node takes it: in the scheduler's words",
         ),
@@ -163,7 +163,8 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
                 f"no node can run pod {POD}: 0/1 nodes are available: persistentvolumeclaim "
                 '"somebody-elses" not found. preemption: 0/1 nodes are available: 1 Preemption '
                 "is not helpful for scheduling; fix the nodes or the volume, or change "
-                "resources, nodeSelector or tolerations of spec.server",
+                "resources, nodeSelector or tolerations of spec.server or of the controller's "
+                "settings",
             ),
             id="a claim that is not the resource's own",
         ),
@@ -183,8 +184,8 @@ def test_a_pod_that_is_being_deleted_is_waited_for_whatever_it_does(of: Object) 
                     SERVER_SETUP,
                     "ImagePullFailed",
                     f"image {objects.IMAGE} of pod {POD} cannot be pulled: no such image; correct "
-                    "the image in --server-image of the controller, or in "
-                    "spec.server.podOverride if that names one, or name a Secret for its "
+                    "it in spec.server.image or spec.server.podOverride or, if neither names it, "
+                    "in --server-image or the settings of the controller, or name a Secret for its "
                     "registry in spec.server.imagePullSecrets",
                 ),
                 id=f"the image cannot be had: {reason}",
