@@ -216,9 +216,8 @@ class RepositoryServerReconciler:
         routed = do.router.roll_out(current, observed, update, state)
         observed, active = routed.observed, routed.active
 
-        # 9. Replace pods that crash, and release the slot of a server that is replaced.
+        # 9. Replace pods that crash.
         do.crashes.ensure_replaced(current, (update.pod, active))
-        do.updater.settle_slot(current, update, active)
 
         # 10. Have the server that clients reach read what others write to the repository, and ask
         # it for the users in there and for its version.
@@ -241,9 +240,11 @@ class RepositoryServerReconciler:
         # 12. Keep the repository maintained, and find out who does it.
         maintained = do.maintainer.ensure(current, update.hash, reached, setting)
 
-        # 13. Keep what the next process needs to know of a server that is as it should be.
+        # 13. Release the slot of a server that is replaced, or whose replacement has failed. Keep
+        # what the next process needs to know of a server that is as it should be.
         problems = (unprotected, update.verdict, published.problem, users.problem, loaded.fault)
         verdicts = do.faults.judge(current, problems)
+        do.updater.settle_slot(current, update, active, verdicts)
         if update.revision is not None and not verdicts:
             known = Known(update.inputs, users)
             do.records.ensure_kept(current, known, update.revision.replica_set)

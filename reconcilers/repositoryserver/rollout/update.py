@@ -24,7 +24,7 @@ from reconcilers.repositoryserver.verdict import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from typing import Any
 
     from controller.clock import Clock
@@ -308,17 +308,26 @@ class RevisionUpdater:
         return Waiting(SERVER_SETUP, REASON_WAITING_FOR_SLOT, throttle.why_held(failed))
 
     def settle_slot(
-        self, current: ReconcileContext, update: UpdateRevision, active: Mapping[str, Any] | None
+        self,
+        current: ReconcileContext,
+        update: UpdateRevision,
+        active: Mapping[str, Any] | None,
+        verdicts: Collection[Problem | Waiting],
     ) -> None:
         """Release the slot of a server that is replaced, or whose replacement has failed.
+
+        A fault that may yet pass by itself is no failure yet.
 
         Args:
             current: The reconcile.
             update: What `ensure` returned.
             active: The pod that clients reach; None if there is none.
+            verdicts: What is reported; a wait stands for a fault that may yet pass.
         """
         is_update = active is not None and update.is_of(active)
         verdict = update.verdict
+        if isinstance(verdict, Problem) and verdict not in verdicts:
+            return
         if isinstance(verdict, Problem) and verdict.reason in podstatus.OF_THE_NODE:
             self._slots.excuse(current.request)
         elif isinstance(verdict, Problem) and update.hash:

@@ -15,6 +15,7 @@ from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.rollout import podstatus
 from reconcilers.repositoryserver.rollout.throttle import MIN_PAUSE_SECONDS
 from reconcilers.repositoryserver.rollout.update import QUIET_SECONDS
+from reconcilers.repositoryserver.status import patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,6 +82,8 @@ def test_a_server_gives_its_slot_to_another_when(
 
     end(settled, new)
     settled.reconcile()
+    settled.clock.step(patience.SECONDS)
+    settled.reconcile()
 
     assert settled.slots.acquire(waiting)
 
@@ -99,6 +102,31 @@ class TestSlots:
 
         assert settled.api.taken() == []
         assert result.requeue_after == MIN_PAUSE_SECONDS
+
+    @pytest.mark.parametrize(
+        "status",
+        [
+            pytest.param(objects.unscheduled(), id="no node has room for its pod"),
+            pytest.param(objects.image_pull_failed(), id="its image cannot be pulled"),
+        ],
+    )
+    def test_one_whose_fault_may_yet_pass_keeps_it_and_has_not_failed(
+        self, settled: World, status: Object
+    ) -> None:
+        _, new = settled.renew()
+        *others, waiting = OTHERS
+        for other in others:
+            settled.slots.acquire(other, "broken")
+            settled.slots.fail(other)
+
+        settled.kubelet(new, status)
+        settled.reconcile()
+
+        assert settled.slots.acquire(waiting, "any")
+        settled.slots.release(waiting)
+        settled.clock.step(patience.SECONDS)
+        settled.reconcile()
+        assert not settled.slots.acquire(waiting, "any")
 
     def test_one_that_is_refused_gives_its_slot_back(self, settled: World) -> None:
         settled.renew()
