@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
-from controller.errors import Invalid
+from controller.errors import BadRequest, Forbidden, Invalid, WebhookFailed
 from reconcilers import resources
 from reconcilers.repositoryserver.children import names, network
 from reconcilers.repositoryserver.verdict import SERVER_SETUP, Problem
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 REASON_NETWORK_POLICY: Final = "NetworkPolicyInvalid"
 REFUSED: Final = (
     "the peers of {fields} make no NetworkPolicy: {message}; correct them (until then {meanwhile})"
+)
+#: A webhook or a right may be there later.
+REASON_DENIED: Final = "ApiRequestRefused"
+DENIED: Final = (
+    "the API server rejects NetworkPolicy {name}: {message}; correct the peers in spec.server, the "
+    "webhook, or the controller's Role (until then {meanwhile})"
 )
 POLICY: Final = "spec.server.networkPolicy"
 METRICS: Final = "spec.server.metrics.from"
@@ -61,7 +67,8 @@ class Protection:
         """Apply the NetworkPolicy that the resource asks for.
 
         One that the API server finds invalid is not sent again before its peers change. Without it
-        the server has the policy of before, or one without peers: never none.
+        the server has the policy of before, or one without peers: never none. One that it refuses
+        for another reason is sent again each time.
 
         Args:
             current: The reconcile.
@@ -72,31 +79,45 @@ class Protection:
         Raises:
             InvalidInput: The name is taken by an object that the resource does not own.
             RetryLater: It belongs to a deleted namesake of the resource.
-            ClientError: The API server could not be reached, or refused for another reason.
+            ClientError: The API server could not be reached, or refused one without peers as well.
         """
         server, refused = current.server, self._refused.of(current)
         wanted = network.network_policy(server)
+        policies, name = self._caches.network_policies, names.stable_name(server)
+        observed = policies.get(server.namespace, name)
         if refused is None or refused.policy != wanted:
             try:
                 self._applier.ensure(current, resources.NETWORK_POLICIES, wanted)
             except Invalid as error:
                 refused = _Refused(wanted, error.message)
                 self._refused.set(current, refused)
+            except (BadRequest, Forbidden, WebhookFailed) as error:
+                meanwhile = self._meanwhile(current, observed)
+                message = DENIED.format(name=name, message=error.message, meanwhile=meanwhile)
+                return Problem(SERVER_SETUP, REASON_DENIED, message, blocks=False)
             else:
                 self._refused.set(current, None)
                 return None
-        policies, name = self._caches.network_policies, names.stable_name(server)
-        observed = policies.get(server.namespace, name)
-        bare = network.without_peers(server)
-        if observed is None or observed["spec"].get("ingress") == bare["spec"]["ingress"]:
-            meanwhile = NAMESPACE_ONLY.format(namespace=server.namespace)
-            self._applier.ensure(current, resources.NETWORK_POLICIES, bare)
-        else:
-            meanwhile = PREVIOUS_STAYS
         message = REFUSED.format(
-            fields=_fields_of(server), message=refused.message, meanwhile=meanwhile
+            fields=_fields_of(server),
+            message=refused.message,
+            meanwhile=self._meanwhile(current, observed),
         )
         return Problem(SERVER_SETUP, REASON_NETWORK_POLICY, message, blocks=False)
+
+    def _meanwhile(self, current: ReconcileContext, observed: Mapping[str, Any] | None) -> str:
+        """Return who can connect until the peers are right, and have one without peers in place.
+
+        Args:
+            current: The reconcile.
+            observed: The policy of before, which stays if it has peers; None if there is none.
+        """
+        server = current.server
+        bare = network.without_peers(server)
+        if observed is None or observed["spec"].get("ingress") == bare["spec"]["ingress"]:
+            self._applier.ensure(current, resources.NETWORK_POLICIES, bare)
+            return NAMESPACE_ONLY.format(namespace=server.namespace)
+        return PREVIOUS_STAYS
 
 
 def _fields_of(server: RepositoryServer) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from controller.conditions import get_condition
-from controller.errors import Forbidden, Invalid
+from controller.errors import BadRequest, Forbidden, Invalid, WebhookFailed
 from fakes import objects
 from fakes.apiclient import Action
 from fakes.world import REQUEST, SERVICE, USERS_SECRET
@@ -17,11 +17,13 @@ from reconcilers.repositoryserver.rollout import endpoints
 from reconcilers.repositoryserver.status import patience
 
 if TYPE_CHECKING:
+    from controller.errors import ApiError
     from controller.resource import Object, Resource
     from fakes.world import World
 
 APPLY_POLICY = Action("apply", "networkpolicies", SERVICE)
 REFUSAL = 'NetworkPolicy "x" is invalid: spec.ingress[0].from[1].ipBlock.cidr: "999.0.0.0/8"'
+DENIED = 'admission webhook "peers.example" denied the request: not from there'
 WRONG_PEER = {"from": [{"ipBlock": {"cidr": "999.0.0.0/8"}}]}
 
 
@@ -194,12 +196,51 @@ class TestWrongPeer:
         assert reason == "NetworkPolicyInvalid"
         assert message.startswith(fields)
 
-    def test_a_new_server_comes_up_behind_a_policy_without_peers(self, world: World) -> None:
+    @pytest.mark.parametrize(
+        "refusal",
+        [
+            pytest.param(Forbidden(403, "Forbidden", DENIED), id="a policy denies it"),
+            pytest.param(BadRequest(400, "", DENIED), id="a webhook denies it without a code"),
+            pytest.param(WebhookFailed(500, "InternalError", DENIED), id="a webhook is away"),
+        ],
+    )
+    def test_one_that_the_cluster_denies_keeps_nothing_waiting_and_is_tried_again(
+        self, settled: World, refusal: ApiError
+    ) -> None:
+        settled.api.failures[APPLY_POLICY] = refusal
+        before = settled.api.store(resources.NETWORK_POLICIES).list()
+        settled.edit({"server": {"networkPolicy": {"from": [{"podSelector": {}}]}}})
+        settled.change_secret(objects.users_secret({"other": "n"}))
+
+        settled.reconcile()
+        settled.reconcile()
+
+        assert settled.may_connect() == {"backup@other": "n"}
+        assert settled.api.store(resources.NETWORK_POLICIES).list() == before
+        reason, message = settled.condition("Ready")[1:]
+        assert reason == "ApiRequestRefused"
+        assert message.startswith(f"the API server rejects NetworkPolicy {SERVICE}: {DENIED}; ")
+        assert "(until then only pods of namespace backup can connect)" in message
+        del settled.api.failures[APPLY_POLICY]
+        settled.reconcile()
+        assert settled.condition("Ready")[0] == "True"
+        assert settled.api.store(resources.NETWORK_POLICIES).list() != before
+
+    @pytest.mark.parametrize(
+        "refusal",
+        [
+            pytest.param(Invalid(422, "Invalid", REFUSAL), id="it is invalid"),
+            pytest.param(Forbidden(403, "Forbidden", DENIED), id="a policy denies it"),
+        ],
+    )
+    def test_a_new_server_comes_up_behind_a_policy_without_peers(
+        self, world: World, refusal: ApiError
+    ) -> None:
         world.edit({"server": {"networkPolicy": WRONG_PEER}})
 
         def refuse(resource: Resource, body: Object) -> None:
             if resource == resources.NETWORK_POLICIES and "ipBlock" in repr(body):
-                raise Invalid(422, "Invalid", REFUSAL)
+                raise refusal
 
         world.api.admission = refuse
 
@@ -315,8 +356,8 @@ def test_a_server_without_its_service_is_not_available_when_a_pass_breaks_off(
 
 
 def test_one_that_it_reaches_stays_available(settled: World) -> None:
-    settled.api.failures[APPLY_POLICY] = Forbidden(403, "Forbidden", "no")
-    settled.edit({"server": {"networkPolicy": {"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}}})
+    settled.api.failures[Action("apply", "secrets", USERS_SECRET)] = Forbidden(403, "", "no")
+    settled.change_secret(objects.users_secret({"other": "n"}))
 
     with pytest.raises(Forbidden):
         settled.reconcile()
