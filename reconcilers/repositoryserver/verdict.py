@@ -13,6 +13,7 @@ from reconcilers.kopia import failures
 from reconcilers.repositoryserver import api
 
 if TYPE_CHECKING:
+    from controller.reconcile import Request
     from reconcilers.errors import InvalidInput
     from reconcilers.repositoryserver.api import RepositoryServer
 
@@ -142,6 +143,18 @@ class PodContext:
             user=api.run_as_user(server),
         )
         return cls(claim, setting)
+
+
+def name_of(request: Request, namespace: str) -> str:
+    """Return how a message names another server.
+
+    Args:
+        request: The server.
+        namespace: Of the server that the message is about.
+    """
+    if request.namespace == namespace:
+        return request.name
+    return f"{request.namespace}/{request.name}"
 
 
 class RetryLater(Exception):

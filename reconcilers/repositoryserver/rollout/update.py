@@ -21,6 +21,7 @@ from reconcilers.repositoryserver.verdict import (
     Problem,
     RetryLater,
     Waiting,
+    name_of,
 )
 
 if TYPE_CHECKING:
@@ -304,7 +305,7 @@ class RevisionUpdater:
         if self._slots.acquire(request, hash_):
             return None
         current.look_again(self._slots.pause())
-        failed = [one.name for one in self._slots.holds(request)]
+        failed = [name_of(one, request.namespace) for one in self._slots.holds(request)]
         return Waiting(SERVER_SETUP, REASON_WAITING_FOR_SLOT, throttle.why_held(failed))
 
     def settle_slot(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from controller.conditions import TRUE, conditions_of, get_condition
 from controller.reconcile import Request
 from reconcilers.repositoryserver.status import conditions as status
+from reconcilers.repositoryserver.verdict import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -31,17 +32,18 @@ MORE: Final = "{named} and others"
 RECHECK_SECONDS: Final = 30.0
 
 
-def words(storage: str, others: Sequence[Request]) -> str:
+def words(storage: str, others: Sequence[Request], namespace: str) -> str:
     """Return what to say of servers that have the same repository.
 
     Args:
         storage: Where it is, in words.
         others: The other servers.
+        namespace: Of the server of which that is said.
     """
-    named = ", ".join(other.name for other in others[:NAMED])
+    names = ", ".join(name_of(other, namespace) for other in others[:NAMED])
     if len(others) > NAMED:
-        named = MORE.format(named=named)
-    return SHARED.format(storage=storage, others=named)
+        names = MORE.format(named=names)
+    return SHARED.format(storage=storage, others=names)
 
 
 class Repositories:
@@ -184,7 +186,7 @@ class Sharing:
             for other in self._repositories.sharing(current.request)
             if self._servers.get(other.namespace, other.name) is not None
         ]
-        found = words(storage, others) if others else ""
+        found = words(storage, others, current.request.namespace) if others else ""
         condition = get_condition(conditions_of(current.obj), status.REPOSITORY_SHARED)
         is_warned = condition is not None and condition["status"] == TRUE
         before = condition["message"] if condition is not None and is_warned else ""

@@ -159,6 +159,17 @@ class TestBrake:
         assert f"the last {SLOTS} in a row have failed (other-0, other-1, " in message
         assert settled.condition("Available")[0] == "True"
 
+    def test_the_condition_names_one_of_another_namespace_by_that_too(self, settled: World) -> None:
+        for number in range(SLOTS):
+            other = Request("elsewhere", f"other-{number}")
+            assert settled.slots.acquire(other, "broken")
+            settled.slots.fail(other)
+        settled.change_secret(objects.tls_secret(objects.key_pair("renewed")))
+
+        settled.begin_revision()
+
+        assert "have failed (elsewhere/other-0, " in settled.condition("Ready")[2]
+
     def test_it_goes_on_when_one_of_them_succeeds(self, settled: World) -> None:
         self.fail(settled)
         settled.change_secret(objects.tls_secret(objects.key_pair("renewed")))

@@ -144,8 +144,14 @@ class TestWaking:
 def test_a_message_stays_short(count: int, named: str) -> None:
     others = [Request("backup", f"server-{number}") for number in range(count)]
 
-    said = sharing.words(HERE, others)
+    said = sharing.words(HERE, others, "backup")
 
     assert said.startswith(
         f"the repository at {HERE} is also served by RepositoryServer {named}, and"
     )
+
+
+def test_a_message_says_in_which_other_namespace_a_server_is() -> None:
+    said = sharing.words(HERE, [SECOND, Request("other", "third")], "backup")
+
+    assert "by RepositoryServer second, other/third, and" in said
