@@ -207,12 +207,13 @@ def test_merges(override: Object, expected: Object) -> None:
     assert merged(override) == expected
 
 
-def test_a_node_selector_of_both_is_the_sum_and_the_overrides_counts() -> None:
-    generated = {**POD, "nodeSelector": {"kubernetes.io/os": "linux", "disk": "slow"}}
+@pytest.mark.parametrize("label", ["disk", "ports", "containers"])
+def test_a_node_selector_of_both_is_the_sum_and_the_overrides_counts(label: str) -> None:
+    generated = {**POD, "nodeSelector": {"kubernetes.io/os": "linux", label: "slow"}}
 
-    pod = overrides.merged(generated, {"nodeSelector": {"disk": "fast"}}, container=SERVER)
+    pod = overrides.merged(generated, {"nodeSelector": {label: "fast"}}, container=SERVER)
 
-    assert pod["nodeSelector"] == {"kubernetes.io/os": "linux", "disk": "fast"}
+    assert pod["nodeSelector"] == {"kubernetes.io/os": "linux", label: "fast"}
 
 
 @pytest.mark.parametrize(
