@@ -90,6 +90,8 @@ WAITING_READY: Final = "the server answers in pod {pod}, but the pod is not Read
 #: A node's faults, which say nothing of the revision whose pod has them.
 OF_THE_NODE: Final = frozenset({REASON_NODE_LOST, REASON_STUCK})
 
+# What is said of a pod that has not mounted its claim yet: the kubelet pulls images after that.
+_BEFORE_CLAIM: Final = frozenset({REASON_POD_PENDING, REASON_UNSCHEDULABLE, REASON_NODE_LOST})
 # The scheduler tries again with the same pod: a fault that it no longer reports is over.
 _OF_THE_SCHEDULER: Final = frozenset({REASON_UNSCHEDULABLE, REASON_CLAIM_MISSING})
 _IMAGE_REASONS: Final = frozenset(
@@ -132,6 +134,24 @@ def examine(
         if verdict is not None:
             return verdict
     return None
+
+
+def may_wait_for_claim(
+    pod: Mapping[str, Any] | None, verdict: Problem | Waiting | None, now: datetime
+) -> bool:
+    """Return whether another pod may be what keeps a pod from the claim that it is to mount.
+
+    One that has just been made, in place of one that crashed say, may have it in a moment.
+
+    Args:
+        pod: The pod; None while there is none.
+        verdict: What `examine` returned of it.
+        now: The time.
+    """
+    if verdict is None or verdict.reason not in _BEFORE_CLAIM:
+        return False
+    created = None if pod is None else parse_time(pod["metadata"]["creationTimestamp"])
+    return created is None or (now - created).total_seconds() >= STUCK_SECONDS
 
 
 def held_by_ending_pod(

@@ -260,9 +260,8 @@ class RevisionUpdater:
             return refusals.explain(refusal.get("message", ""), revision.name)
         if not revision.is_kept and revision.time(names.ANNOTATION_GAVE_BACK):
             return handover.not_ready(revision)
-        verdict = podstatus.examine(revision.pod, revision.name, inputs.pod)
-        if verdict is not None and inputs.pod.claim:
-            now = self._clock.now()
+        verdict, now = podstatus.examine(revision.pod, revision.name, inputs.pod), self._clock.now()
+        if inputs.pod.claim and podstatus.may_wait_for_claim(revision.pod, verdict, now):
             return podstatus.held_by_ending_pod(observed.pods, inputs.pod, now) or verdict
         return verdict
 

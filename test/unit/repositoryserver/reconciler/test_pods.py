@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
+from controller.conditions import timestamp
 from fakes import objects, refusals
 from fakes.apiclient import Action
 from fakes.world import WRITE_STATUS
@@ -13,6 +16,7 @@ from reconcilers.repositoryserver.rollout import podstatus, retry
 from reconcilers.repositoryserver.status import patience
 
 if TYPE_CHECKING:
+    from controller.resource import Object
     from fakes.world import World
 
 
@@ -89,6 +93,34 @@ def test_a_pod_that_does_not_end_is_a_fault_where_it_holds_a_claim(settled: Worl
     message = settled.condition("Ready")[2]
     assert f"delete pod {ending['metadata']['name']} --force --grace-period=0" in message
     assert f"PersistentVolumeClaim {objects.CLAIM}" in message
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        pytest.param(
+            objects.crash_looping("repository not initialized"), "RepositoryMissing", id="it fails"
+        ),
+        pytest.param(objects.image_pull_failed(), "ImagePullFailed", id="its image is not there"),
+        pytest.param(objects.running(), "OpeningRepository", id="it is opening the repository"),
+    ],
+)
+def test_a_pod_that_does_not_end_is_no_fault_of_one_that_has_the_claim(
+    settled: World, status: Object, reason: str
+) -> None:
+    """Many nodes can mount it: what the other pod says is what is wrong."""
+    ending = settled.api.put(resources.PODS, objects.terminating(settled.pod()))
+    settled.replica_sets.sync()
+    (new,) = [one for one in settled.pods() if one["metadata"]["uid"] != ending["metadata"]["uid"]]
+    settled.clock.step(30 + podstatus.STUCK_SECONDS)
+    settled.api.created = timestamp(settled.clock.now())
+    settled.kubelet(new, status)
+    settled.report()
+    settled.clock.step(patience.SECONDS)
+
+    settled.reconcile()
+
+    assert settled.condition("Ready")[1] == reason
 
 
 def test_an_evicted_pod_is_pruned_once_another_one_is_there(settled: World) -> None:
