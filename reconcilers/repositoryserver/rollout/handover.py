@@ -7,13 +7,20 @@ gets its pod back, and the new one waits before it tries again.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from controller.conditions import conditions_of, get_condition, parse_time
 from reconcilers.repositoryserver.children import names
-from reconcilers.repositoryserver.verdict import SERVER_SETUP, Problem
+from reconcilers.repositoryserver.rollout import plan, podstatus
+from reconcilers.repositoryserver.verdict import (
+    REASON_POD_PENDING,
+    SERVER_SETUP,
+    Problem,
+    Waiting,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from reconcilers.repositoryserver.rollout.revisions import Revision
@@ -30,6 +37,55 @@ NOT_READY: Final = (
     "claim, which only one node can mount, so the previous one has it again; another try is made "
     "every {minutes:.0f} minutes, and when something is changed"
 )
+
+
+WAITING_CLAIM: Final = (
+    "pod {pod} waits for PersistentVolumeClaim {claim}, which pod {holder} has and gives up after "
+    "{seconds:.0f} s"
+)
+# kube-scheduler, plugin volumerestrictions.
+_ONE_POD: Final = "ReadWriteOncePod"
+
+
+def waits_for_previous(
+    update: Mapping[str, Any] | None,
+    pods: Iterable[Mapping[str, Any]],
+    claim: str,
+    now: datetime,
+) -> Waiting | None:
+    """Return the wait of the update revision's pod for a claim that only one pod can mount.
+
+    Such a pod has no node until the pod that serves has gone, see `plan.in_each_others_way`.
+
+    Args:
+        update: That pod; None while there is none.
+        pods: The pods of the server.
+        claim: Name of the claim.
+        now: The time.
+
+    Returns:
+        The wait; None if it does not wait for that, or nobody gives the claim up.
+    """
+    if update is None:
+        return None
+    scheduled = get_condition(conditions_of(update), "PodScheduled") or {}
+    if scheduled.get("status") != "False" or _ONE_POD not in scheduled.get("message", ""):
+        return None
+    created = parse_time(update["metadata"]["creationTimestamp"])
+    is_young = (now - created).total_seconds() < plan.IN_PLACE_AFTER_SECONDS
+    for pod in pods:
+        metadata, phase = pod["metadata"], pod.get("status", {}).get("phase")
+        if metadata["uid"] == update["metadata"]["uid"] or phase in podstatus.ENDED_PHASES:
+            continue
+        if is_young or "deletionTimestamp" in metadata:
+            message = WAITING_CLAIM.format(
+                pod=update["metadata"]["name"],
+                claim=claim,
+                holder=metadata["name"],
+                seconds=plan.IN_PLACE_AFTER_SECONDS,
+            )
+            return Waiting(SERVER_SETUP, REASON_POD_PENDING, message)
+    return None
 
 
 def not_ready(revision: Revision) -> Problem:

@@ -261,9 +261,13 @@ class RevisionUpdater:
         if not revision.is_kept and revision.time(names.ANNOTATION_GAVE_BACK):
             return handover.not_ready(revision)
         verdict, now = podstatus.examine(revision.pod, revision.name, inputs.pod), self._clock.now()
-        if inputs.pod.claim and podstatus.may_wait_for_claim(revision.pod, verdict, now):
-            return podstatus.held_by_ending_pod(observed.pods, inputs.pod, now) or verdict
-        return verdict
+        claim, held = inputs.pod.claim, None
+        if not claim:
+            return verdict
+        if podstatus.may_wait_for_claim(revision.pod, verdict, now):
+            held = podstatus.held_by_ending_pod(observed.pods, inputs.pod, now)
+        pods = (*observed.pods, *observed.legacy_pods)
+        return held or handover.waits_for_previous(revision.pod, pods, claim, now) or verdict
 
     def _nudge(
         self, current: ReconcileContext, revision: Revision, refusal: Mapping[str, Any]

@@ -7,19 +7,26 @@ from typing import TYPE_CHECKING
 import pytest
 
 from controller.conditions import timestamp
+from controller.reconcile import Request
 from fakes import objects
 from fakes.apiclient import Action
 from fakes.kopia import FakeResult
-from fakes.world import READ_INPUTS, SERVICE, WRITE_STATUS
+from fakes.world import READ_INPUTS, SERVICE, SLOTS, WRITE_STATUS
 from reconcilers import resources
 from reconcilers.repositoryserver.api import DEFAULT_DRAIN_SECONDS
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.rollout import endpoints, handover, plan
 from reconcilers.repositoryserver.rollout.refresh import PAUSE_MAX_SECONDS
+from reconcilers.repositoryserver.status import patience
 from reconcilers.repositoryserver.users.purge import FIRST_SEARCH_SECONDS
 
 if TYPE_CHECKING:
     from fakes.world import World
+
+ONE_POD = (
+    "0/2 nodes are available: 2 node has pod using PersistentVolumeClaim with the same name and "
+    "ReadWriteOncePod access mode."
+)
 
 
 @pytest.fixture
@@ -218,6 +225,30 @@ def test_a_pod_that_waits_for_the_claim_of_the_former_one_takes_its_place(
     settled.reconcile()
     assert settled.replica_set() == settled.replica_set_of(new)
     assert settled.progress() == "Ready"
+
+
+def test_a_claim_for_one_pod_is_waited_for_as_long_as_the_former_one_has_it(
+    settled: World,
+) -> None:
+    """The scheduler says so at once, and nobody has to do anything about it."""
+    old, new = settled.renew()
+    settled.kubelet(new, objects.unscheduled(ONE_POD))
+    settled.api.put(resources.PERSISTENT_VOLUME_CLAIMS, objects.claim("ReadWriteOncePod"))
+    settled.recorder.events.clear()
+    settled.reconcile()
+    settled.clock.step(patience.SECONDS)
+
+    settled.reconcile()
+
+    assert settled.condition("Ready")[:2] == ("False", "PodPending")
+    message = settled.condition("Ready")[2]
+    assert f"PersistentVolumeClaim {objects.CLAIM}, which pod {old['metadata']['name']}" in message
+    assert settled.recorder.warnings() == []
+    others = [Request(objects.NAMESPACE, f"other-{number}") for number in range(SLOTS)]
+    assert [settled.slots.acquire(other) for other in others].count(True) == SLOTS - 1
+    settled.clock.step(plan.IN_PLACE_AFTER_SECONDS)
+    settled.reconcile()
+    assert settled.pod()["metadata"]["name"] == new["metadata"]["name"]
 
 
 def test_the_former_pod_gets_its_claim_back_if_its_successor_makes_no_use_of_it(

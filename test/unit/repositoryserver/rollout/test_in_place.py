@@ -8,7 +8,7 @@ import pytest
 
 from fakes import objects
 from fakes.rollouts import NOW, pod
-from reconcilers.repositoryserver.rollout import plan
+from reconcilers.repositoryserver.rollout import handover, plan
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -21,6 +21,8 @@ ONE_POD = (
     "0/1 nodes are available: 1 node has pod using PersistentVolumeClaim with the same name and "
     "ReadWriteOncePod access mode."
 )
+
+WAITS = pod("new", objects.unscheduled(ONE_POD), age=AFTER - 1)
 
 
 def unexplained() -> Object:
@@ -85,6 +87,42 @@ def unexplained() -> Object:
 def test_two_pods_are_in_each_others_way(newest: Object | None, blocked: bool) -> None:
     assert plan.in_each_others_way(newest, pod("old"), NOW) is blocked
     assert not plan.in_each_others_way(newest, objects.terminating(pod("old")), NOW)
+
+
+@pytest.mark.parametrize(
+    ("newest", "old", "waits"),
+    [
+        pytest.param(None, pod("old"), False, id="there is no newer pod"),
+        pytest.param(WAITS, pod("old"), True, id="the old pod will give the claim up"),
+        pytest.param(
+            pod("new", objects.unscheduled(ONE_POD), age=AFTER),
+            pod("old"),
+            False,
+            id="it should have given it up",
+        ),
+        pytest.param(
+            pod("new", objects.unscheduled(ONE_POD), age=AFTER),
+            objects.terminating(pod("old")),
+            True,
+            id="it is giving it up",
+        ),
+        pytest.param(WAITS, pod("old", objects.evicted()), False, id="it has ended"),
+        pytest.param(WAITS, WAITS, False, id="there is no old pod"),
+        pytest.param(
+            pod("new", objects.unscheduled(), age=0),
+            pod("old"),
+            False,
+            id="it waits for something else",
+        ),
+        pytest.param(pod("new", objects.creating(), age=0), pod("old"), False, id="it has a node"),
+    ],
+)
+def test_a_claim_for_one_pod_is_waited_for_while_another_one_has_it(
+    newest: Object | None, old: Object, waits: bool
+) -> None:
+    found = handover.waits_for_previous(newest, [old], "files", NOW)
+
+    assert (found is not None) is waits
 
 
 @pytest.mark.parametrize(
