@@ -74,7 +74,9 @@ NO_VERSIONS: Final = (
 )
 CREDENTIAL_FILE: Final = (
     "key service-account.json of Secret {credential} names the file {path}, which is not in the "
-    "pod; mount it there by spec.server.podOverride, or put another credential into the Secret"
+    "pod; for a token of the pod's account set spec.server.serviceAccountToken and name its file "
+    "there, mount any other file by spec.server.podOverride, or put another credential into the "
+    "Secret"
 )
 GOOGLE_CREDENTIAL: Final = (
     "Google's library refuses key service-account.json of Secret {credential}: {cause}; put a "

@@ -232,7 +232,8 @@ SIGNATURE = "The request signature we calculated does not match the signature yo
             "open /var/run/secrets/gcp/token: no such file or directory",
             "CredentialFileMissing",
             "key service-account.json of Secret backup/files-credential names the file "
-            "/var/run/secrets/gcp/token, which is not in the pod; mount it there by "
+            "/var/run/secrets/gcp/token, which is not in the pod; for a token of the pod's account "
+            "set spec.server.serviceAccountToken and name its file there, mount any other file by "
             "spec.server.podOverride, or put another credential into the Secret",
             id="Google: a federated identity whose token is not mounted is no missing repository",
         ),
