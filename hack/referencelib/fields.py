@@ -276,6 +276,7 @@ MEANINGS = {
                     ("PATH", allowed.WHY_FIELD),
                     (f"{_SERVER}env[NAME]", allowed.WHY_VARIABLE),
                     (f"{_SERVER}env[NAME].value", allowed.WHY_REFERENCE),
+                    (f"{_SERVER}volumeMounts[PATH].subPathExpr", allowed.WHY_REFERENCE),
                 )
             ),
             allowed.SWITCHED_OFF,

@@ -42,6 +42,8 @@ POD_FIELDS: Final = frozenset(
 )
 #: What `resources` may have; `claims` would name devices.
 RESOURCES: Final = frozenset({"requests", "limits"})
+#: What the mount of a volume may have.
+MOUNT: Final = frozenset({"name", "mountPath", "readOnly", "subPath"})
 #: Beginnings of variables by which a process sends its credentials elsewhere, trusts somebody else,
 #: or loads other code. Secrets that a resource names would be at its author's mercy.
 VARIABLES: Final = (
@@ -171,8 +173,16 @@ class _Check:
         for variable in self._items(item.get("env", []), f"{path}.env"):
             self._check_variable(variable, f"{path}.env[{variable.get('name')}]")
         for mount in self._items(item.get("volumeMounts", []), f"{path}.volumeMounts"):
-            if not _is_one_of(mount.get("name"), self._own_volumes()):
-                self._refuse(f"{path}.volumeMounts[{mount.get('mountPath')}]")
+            self._check_mount(mount, f"{path}.volumeMounts[{mount.get('mountPath')}]")
+
+    def _check_mount(self, mount: Mapping[str, Any], path: str) -> None:
+        if not _is_one_of(mount.get("name"), self._own_volumes()):
+            self._refuse(path)
+        # The kubelet fills in variables from Secrets here too, and says in the pod's status which
+        # path it could not mount (kubernetes pkg/kubelet/kubelet_pods.go, makeMounts).
+        if "subPathExpr" in mount:
+            self._refuse(f"{path}.subPathExpr", WHY_REFERENCE)
+        self._check_keys(mount, MOUNT, path)
 
     def _check_variable(self, variable: Mapping[str, Any], path: str) -> None:
         self._check_keys(variable, {"name", "value"}, path)

@@ -98,6 +98,28 @@ WAYS: list[tuple[str, Object, str]] = [
         OVERRIDE,
     ),
     (
+        "the password in the path of a mount, which the status of the pod repeats",
+        {
+            "podOverride": {
+                "volumes": [{"name": "evil", "emptyDir": {}}],
+                "containers": [
+                    {
+                        "name": names.CONTAINER,
+                        "env": [{"name": "UP", "value": ".."}],
+                        "volumeMounts": [
+                            {
+                                "name": "evil",
+                                "mountPath": "/evil",
+                                "subPathExpr": "$(UP)/$(KOPIA_PASSWORD)",
+                            }
+                        ],
+                    }
+                ],
+            }
+        },
+        OVERRIDE,
+    ),
+    (
         "a credential sent to another host",
         on_server(env=[{"name": "AZURE_AUTHORITY_HOST", "value": "https://evil"}]),
         OVERRIDE,

@@ -59,6 +59,24 @@ def check(override: Object, mode: str = allowed.RESTRICTED) -> None:
             },
             id="an empty volume, mounted",
         ),
+        pytest.param(
+            {
+                "volumes": [EMPTY_DIR],
+                **on_server(
+                    {
+                        "volumeMounts": [
+                            {
+                                "name": "scratch",
+                                "mountPath": "/a",
+                                "subPath": "a",
+                                "readOnly": False,
+                            }
+                        ]
+                    }
+                ),
+            },
+            id="a folder of it",
+        ),
     ],
 )
 def test_restricted_takes(override: Object) -> None:
@@ -165,6 +183,24 @@ def test_restricted_takes(override: Object) -> None:
             id="a volume of the controller's, mounted once more",
         ),
         pytest.param(
+            {
+                "volumes": [EMPTY_DIR],
+                **on_server(
+                    {
+                        "volumeMounts": [
+                            {
+                                "name": "scratch",
+                                "mountPath": "/a",
+                                "mountPropagation": "HostToContainer",
+                            }
+                        ]
+                    }
+                ),
+            },
+            "containers[server].volumeMounts[/a].mountPropagation",
+            id="what the node mounts there",
+        ),
+        pytest.param(
             on_server({"volumeDevices": [{"name": "a"}]}),
             "containers[server].volumeDevices",
             id="a device of a volume",
@@ -223,6 +259,20 @@ def test_restricted_refuses_a_value_that_would_carry_a_password_away() -> None:
         check(env(name="HTTPS_PROXY", value="http://$(KOPIA_PASSWORD)@thief:3128"))
 
     assert "thief" not in refusal.value.message
+
+
+def test_restricted_refuses_a_path_that_would_hold_a_password() -> None:
+    """The kubelet repeats a path that climbs, with the variables in it, in the pod's status."""
+    mount = {"name": "scratch", "mountPath": "/a", "subPathExpr": "$(UP)/$(KOPIA_PASSWORD)"}
+    container = {"env": [{"name": "UP", "value": ".."}], "volumeMounts": [mount]}
+
+    with pytest.raises(InvalidInput) as refusal:
+        check({"volumes": [EMPTY_DIR], **on_server(container)})
+
+    assert refusal.value.message.startswith(
+        "spec.server.podOverride.containers[server].volumeMounts[/a].subPathExpr is not allowed: "
+        "its value refers to another variable"
+    )
 
 
 @pytest.mark.parametrize("override", [{"initContainers": []}, on_server({"image": "mine"})])
