@@ -49,6 +49,8 @@ MOUNT: Final = frozenset({"name", "mountPath", "readOnly", "subPath"})
 VARIABLES: Final = (
     "AWS_",
     "AZURE_",
+    # The probe of a file store and the filter of the log run in /bin/sh, which may be bash.
+    "BASH",
     "CLOUDSDK_",
     "GCE_",
     "GODEBUG",
@@ -63,6 +65,8 @@ VARIABLES: Final = (
     "MINIO_",
     "MSI_",
     "PATH",
+    "PS4",
+    "SHELLOPTS",
     "SSL",
     "STORAGE_EMULATOR_",
     "XDG_",
