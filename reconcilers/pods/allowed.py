@@ -198,9 +198,9 @@ class _Check:
             self._refuse(f"{path}.value", WHY_REFERENCE)
 
     def _own_volumes(self) -> set[str]:
-        """Return the names of the volumes that the override adds."""
+        """Return the names of the emptyDir volumes of the override."""
         volumes = self._items(self._override.get("volumes", []), "volumes")
-        return {str(item.get("name")) for item in volumes}
+        return {str(item.get("name")) for item in volumes if item.get("emptyDir") is not None}
 
     def _items(self, value: Any, path: str) -> list[Mapping[str, Any]]:  # noqa: ANN401 - any JSON value
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):

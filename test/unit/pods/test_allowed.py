@@ -184,6 +184,14 @@ def test_restricted_takes(override: Object) -> None:
         ),
         pytest.param(
             {
+                "volumes": [{"name": "config"}],
+                **on_server({"volumeMounts": [{"name": "config", "mountPath": "/mnt"}]}),
+            },
+            "containers[server].volumeMounts[/mnt]",
+            id="the same, as if it were the override's",
+        ),
+        pytest.param(
+            {
                 "volumes": [EMPTY_DIR],
                 **on_server(
                     {
