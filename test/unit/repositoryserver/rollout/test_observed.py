@@ -75,6 +75,16 @@ def test_a_pod_that_has_lost_its_label_is_none_of_the_revisions() -> None:
     assert observed.with_pods([FIRST]).pods == [FIRST], "it has the label again"
 
 
+def test_a_pod_is_taken_back_by_a_replica_set_that_stays() -> None:
+    stays = evolve(revision(OLD), released=(FIRST,))
+    goes: Object = {**stays.replica_set, "metadata": {**stays.replica_set["metadata"]}}
+    goes["metadata"]["deletionTimestamp"] = objects.CREATED
+
+    assert evolve(OBSERVED, revisions=(stays,)).with_released().pods == [FIRST]
+    gone = evolve(stays, replica_set=goes)
+    assert evolve(OBSERVED, revisions=(gone,)).with_released().pods == []
+
+
 def test_the_pods_beside_one_are_the_others_whoever_made_them() -> None:
     observed = OBSERVED.with_revision(revision(NEW, SECOND))
 

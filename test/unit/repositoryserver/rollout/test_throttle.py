@@ -114,6 +114,16 @@ def test_who_has_failed_is_not_held_back_by_its_own_failure(slots: RolloutSlots)
     assert slots.holds(server(2)) == [server(0), server(1)]
 
 
+def test_a_failure_counts_no_more_once_the_inputs_have_changed(slots: RolloutSlots) -> None:
+    for number in range(2):
+        assert slots.acquire(server(number), "new")
+        slots.fail(server(number))
+
+    assert slots.acquire(server(0), "mended")
+
+    assert slots.acquire(server(2), "new")
+
+
 def test_who_was_counted_beyond_the_limit_waits_before_it_begins_another_revision(
     slots: RolloutSlots,
 ) -> None:
