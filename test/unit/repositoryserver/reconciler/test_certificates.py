@@ -317,6 +317,21 @@ class TestCertificateOfTheControllersOwn:
         settled.reconcile()
         assert self.RENEW in self.of_certificate(settled)
 
+    def test_a_renewal_that_is_taken_in_the_end_is_the_last(self, settled: World) -> None:
+        settled.api.failures[self.RENEW] = Forbidden(403, "Forbidden", "no")
+        settled.clock.step(self.DUE_SECONDS)
+        settled.reconcile()
+        del settled.api.failures[self.RENEW]
+        settled.clock.step(RETRY_SECONDS)
+        settled.reconcile()
+        settled.begin_revision()
+        settled.api.taken()
+
+        settled.clock.step(RETRY_SECONDS)
+        settled.reconcile()
+
+        assert self.of_certificate(settled) == []
+
     def test_is_not_written_into_a_secret_of_others(self, signed: World) -> None:
         theirs = objects.secret(self.SECRET, "kubernetes.io/tls", {"tls.crt": "", "tls.key": ""})
         signed.change_secret(theirs)

@@ -237,10 +237,13 @@ class TestResolve:
 
         assert let_in(found) == {}
 
-    def test_a_right_secret_wins_over_the_former_users_of_a_wrong_one(self) -> None:
-        former = file_of(source({"h": "p"}, "a", 0))
+    @pytest.mark.parametrize("wrong", [0, 1], ids=["of the first", "of the second"])
+    def test_a_right_secret_wins_over_the_former_users_of_a_wrong_one(self, wrong: int) -> None:
+        former = file_of(source({"h": "p"}, "a", wrong))
+        accesses = [source({"h": "q"}, "a", 0), source({"h": "q"}, "a", 1)]
+        accesses[wrong] = missing("a", wrong)
 
-        found = access.resolve([missing("a", 0), source({"h": "q"}, "a", 1)], former)
+        found = access.resolve(accesses, former)
 
         assert let_in(found) == {"a@h": "q"}
 
