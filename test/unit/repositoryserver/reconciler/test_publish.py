@@ -156,6 +156,22 @@ class TestConnection:
         assert content(world, CONNECTION)["ca.crt"] == leaf(ROOT)
         assert len(world.pods()) == 1
 
+    def test_that_of_a_certificate_which_is_not_served_yet_is_not(self, world: World) -> None:
+        chained = tls_secret(CHAINED, ROOT.certificate, **{"ca.crt": ROOT.certificate})
+        world.change_secret(chained)
+        world.settle()
+        publish(world, connection={})
+        renewed = objects.key_pair("renewed")
+        world.change_secret(tls_secret(renewed, **{"ca.crt": renewed.certificate}))
+        world.begin_revision()
+        world.drop_secret(CONNECTION)
+
+        world.reconcile()
+
+        found = content(world, CONNECTION)
+        assert found["tls.crt"] == leaf(CHAINED)
+        assert "ca.crt" not in found
+
     def test_an_authority_that_is_none_is_told_once(self, world: World) -> None:
         world.change_secret(tls_secret(CHAINED, **{"ca.crt": "none"}))
         world.settle()
