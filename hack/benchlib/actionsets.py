@@ -393,6 +393,9 @@ def _deploy(kubectl: Kubectl, images: Images) -> None:
     scene.apply(kubectl, kubectl.render(scene.MANIFESTS / "kanister-crds"))
     what = "waiting for the CRD"
     kubectl.run("wait", "--for=condition=Established", DEFINITION, scene.KUBECTL_TIMEOUT, what=what)
+    # kubectl asks again while the API server prepares to store objects of a new kind; a plain
+    # request is refused then (429).
+    kubectl.run("get", "actionsets,blueprints", scene.IN_NAMESPACE, what=what)
     rendered = [
         *kubectl.render(scene.MANIFESTS / NAME),
         *kubectl.render(scene.MANIFESTS / "application"),
