@@ -2,8 +2,9 @@
 
 Kopia takes a file from the last snapshot of the same source if name, size, time, mode and owner
 agree; it does not look at the content (Kopia snapshot/upload/upload.go). By itself a source is
-user, host and path, which all pods of a workload share: a snapshot of one pod would have another's
-files. So everything that is backed up has a source of its own, and the real path is a tag.
+user, host and path, which all pods of a workload share, and all containers of a pod: a snapshot of
+one would have another's files. So everything that is backed up has a source of its own, and the
+real path is a tag.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ ASKED: Final = (
     "that is backed up with this user has"
 )
 NAME_INVALID: Final = (
-    "argument {argument}: {name!r} is not the name of an object; it may have a to z, 0 to 9, "
-    "`-` and `.`"
+    "argument {argument}: {name!r} is not a name in Kubernetes; it may have a to z, 0 to 9, `-` "
+    "and `.`"
 )
 SOURCE_INVALID: Final = (
     "--source {name!r} is not a name; it may have letters, digits, `.`, `_` and `-`"
@@ -58,16 +59,21 @@ def of_claim(namespace: str, claim: str) -> Source:
     return Source(f"/claim/{_name('namespace', namespace)}/{_name('volume', claim)}")
 
 
-def of_pod(namespace: str, pod: str, path: str) -> Source:
-    """Return the source of a path in a pod.
+def of_pod(namespace: str, pod: str, path: str, container: str = "") -> Source:
+    """Return the source of a path in a pod, or in one of its containers.
 
     A pod whose name has a random end is replaced by another one: then it is the workload that has
     the source, and since its pods share it every file is read.
+
+    Containers of a pod may have different volumes at the same path. Those of a workload would not
+    get each other's files, but a restore of the last snapshot of their source, and a policy for it,
+    would be of any of them.
 
     Args:
         namespace: The pod's namespace.
         pod: Its name.
         path: Absolute path of the data in it.
+        container: The container that sees the data there. Default: nobody has said which.
 
     Raises:
         Refused: One is not a name.
@@ -75,9 +81,10 @@ def of_pod(namespace: str, pod: str, path: str) -> Source:
     name = _name("pod", pod)
     place = _name("namespace", namespace)
     replaceable = _REPLACEABLE.fullmatch(name)
-    if replaceable is None:
-        return Source(f"/pod/{place}/{name}{_below(path)}")
-    return Source(f"/workload/{place}/{replaceable.group(1)}{_below(path)}", force_hash=True)
+    kind, owner = ("pod", name) if replaceable is None else ("workload", replaceable.group(1))
+    if container:
+        kind, owner = f"{kind}-container", f"{owner}/{_name('container', container)}"
+    return Source(f"/{kind}/{place}/{owner}{_below(path)}", force_hash=replaceable is not None)
 
 
 def named(name: str, path: str) -> Source:
@@ -96,7 +103,13 @@ def named(name: str, path: str) -> Source:
 
 
 def choose(
-    path: str, *, asked: str = "", namespace: str = "", claim: str = "", pod: str = ""
+    path: str,
+    *,
+    asked: str = "",
+    namespace: str = "",
+    claim: str = "",
+    pod: str = "",
+    container: str = "",
 ) -> Source:
     """Return the source by the first that is known: what was asked for, the claim, the pod.
 
@@ -106,6 +119,7 @@ def choose(
         namespace: Namespace of the claim or pod.
         claim: Name of the claim that the data is on.
         pod: Name of the pod that the data is of.
+        container: Name of its container that sees the data.
 
     Raises:
         Refused: None is known, or one is not a name.
@@ -115,7 +129,7 @@ def choose(
     if claim and namespace:
         return of_claim(namespace, claim)
     if pod and namespace:
-        return of_pod(namespace, pod, path)
+        return of_pod(namespace, pod, path, container)
     raise Refused(ASKED.format(arguments="the arguments namespace and pod"))
 
 

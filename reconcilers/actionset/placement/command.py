@@ -23,8 +23,8 @@ FROM_STDIN: Final = "from-stdin"
 #: that can be written to: Kopia writes beside the folder that it restores to.
 ROOT: Final = "/workload"
 
-#: Of whoever makes the pod: which container's volumes it sees, and as whom it connects.
-_OF_THE_POD: Final = frozenset({"container", "repositoryServerUserHostname"})
+#: Of whoever makes the pod: as whom it connects.
+_OF_THE_POD: Final = frozenset({"repositoryServerUserHostname"})
 #: What has no effect never is on a command line: `encryptionKey` is a password.
 _LEFT_OUT: Final = _OF_THE_POD | {old.name for old in OLD_ARGUMENTS}
 

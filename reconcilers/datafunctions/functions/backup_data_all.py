@@ -50,6 +50,7 @@ def back_up(run: Run, arguments: Arguments) -> Mapping[str, str]:
             asked=f"{run.source}.{pod}" if run.source else "",
             namespace=arguments.namespace,
             pod=pod,
+            container=arguments.container,
         )
         for pod in arguments.pods
     }

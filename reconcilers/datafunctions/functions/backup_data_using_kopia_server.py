@@ -49,7 +49,11 @@ def back_up(run: Run, arguments: Arguments) -> Mapping[str, str]:
         path,
         argument="includePath",
         source=sources.choose(
-            path, asked=run.source, namespace=arguments.namespace, pod=arguments.pod
+            path,
+            asked=run.source,
+            namespace=arguments.namespace,
+            pod=arguments.pod,
+            container=arguments.container,
         ),
         tags=tags.parse(arguments.snapshot_tags) | own,
     )

@@ -144,6 +144,23 @@ def test_no_file_of_another_pod_gets_into_a_snapshot(
     assert repository.contents[last(repository).id]["file"].data == b"TWO"
 
 
+@pytest.mark.parametrize("function", ["BackupData", "BackupDataAll", KOPIA_SERVER])
+@pytest.mark.parametrize("pod", ["db-0", "web-7d4b9cf5d6-x2k5z"])
+def test_no_file_of_another_container_gets_into_a_snapshot(
+    repository: FakeRepository, tmp_path: Path, function: str, pod: str
+) -> None:
+    """Two containers of a pod may have different volumes at the same path."""
+    several = function == "BackupDataAll"
+    for container, content in (("main", b"ONE"), ("tools", b"TWO")):
+        root = tmp_path / container
+        write(root / pod / "data" if several else root / "data", content)
+        arguments = {"namespace": "shop", "container": container, "includePath": "/data"}
+        run(repository, function, arguments | {"pods" if several else "pod": pod}, root=root)
+
+    assert repository.contents[last(repository).id]["file"].data == b"TWO"
+    assert len({one.source for one in repository.snapshots.values()}) == 2
+
+
 def test_the_path_is_as_the_workload_sees_it(repository: FakeRepository, tmp_path: Path) -> None:
     write(tmp_path / "var/lib/data")
     arguments = {"namespace": "shop", "pod": "db-0", "includePath": "/var/lib/data"}

@@ -40,9 +40,19 @@ from reconcilers.datafunctions.sources import Source, choose
             id="a word with vowels is no random end",
         ),
         pytest.param(
-            {"namespace": "shop", "claim": "data", "pod": "web-7d4b9cf5d6-x2k5z"},
+            {"namespace": "shop", "pod": "db-0", "container": "tools"},
+            Source("/pod-container/shop/db-0/tools/var/lib/data"),
+            id="another container of the pod may have another volume at the path",
+        ),
+        pytest.param(
+            {"namespace": "shop", "pod": "web-7d4b9cf5d6-x2k5z", "container": "tools"},
+            Source("/workload-container/shop/web/tools/var/lib/data", force_hash=True),
+            id="containers of a Deployment's pods have histories of their own",
+        ),
+        pytest.param(
+            {"namespace": "shop", "claim": "data", "pod": "db-0", "container": "tools"},
             Source("/claim/shop/data"),
-            id="a claim counts more than the pod",
+            id="a claim counts more than the pod and its container",
         ),
         pytest.param(
             {"namespace": "shop", "claim": "data", "asked": "shop.db"},
@@ -70,8 +80,13 @@ def test_the_whole_file_system_of_a_pod_has_no_slash_behind() -> None:
         pytest.param({"namespace": "shop"}, "nothing says whose", id="a namespace without a pod"),
         pytest.param(
             {"namespace": "a/b", "pod": "db-0"},
-            "argument namespace: 'a/b' is not the name of an object",
+            "argument namespace: 'a/b' is not a name in Kubernetes",
             id="a name that would be two",
+        ),
+        pytest.param(
+            {"namespace": "shop", "pod": "db-0", "container": "a/b"},
+            "argument container: 'a/b' is not a name in Kubernetes",
+            id="a container that would be a container and a path",
         ),
         pytest.param(
             {"namespace": "shop", "pod": "../x"}, "argument pod: '../x' is not", id="a way up"

@@ -102,6 +102,7 @@ def test_a_backup_is_made_beside_the_pod_as_its_user(setting: Setting) -> None:
         "--root=/workload",
         "--arg=namespace=shop",
         "--arg=pod=db-0",
+        "--arg=container=db",
         "--arg=includePath=/var/lib/data",
         "--arg=backupArtifactPrefix=bucket/shop",
     ]

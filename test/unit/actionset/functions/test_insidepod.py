@@ -75,6 +75,7 @@ def test_what_it_is_told_goes_over_standard_input(setting: Setting) -> None:
             "--root=/",
             "--arg=namespace=shop",
             "--arg=pod=db-0",
+            "--arg=container=db",
             "--arg=includePath=/scratch",
             "--arg=backupArtifactPrefix=bucket/shop",
             "--url=https://repo-server-files.backup.svc:51515",

@@ -35,8 +35,8 @@ def given(name: str, arguments: dict[str, Any]) -> command.Given:
         pytest.param(
             "BackupData",
             BACKUP,
-            {key: BACKUP[key] for key in BACKUP if key != "container"},
-            id="whose volumes are seen is decided before",
+            BACKUP,
+            id="whose data it is: the container has a source of its own",
         ),
         pytest.param(
             "DeleteData",
