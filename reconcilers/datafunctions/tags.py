@@ -18,11 +18,12 @@ PREFIX: Final = "backupArtifactPrefix"
 #: Where the data was, where it is known.
 NAMESPACE: Final = "namespace"
 POD: Final = "pod"
+CONTAINER: Final = "container"
 VOLUME: Final = "volume"
 #: Who has made it.
 FUNCTION: Final = "function"
 
-RESERVED: Final = frozenset({PATH, BACKUP_TAG, PREFIX, NAMESPACE, POD, VOLUME, FUNCTION})
+RESERVED: Final = frozenset({PATH, BACKUP_TAG, PREFIX, NAMESPACE, POD, CONTAINER, VOLUME, FUNCTION})
 
 NOT_A_TAG: Final = (
     "argument snapshotTags: {tag!r} is no tag; write name:value, and commas between tags"
@@ -48,8 +49,8 @@ def of_backup(**known: str) -> dict[str, str]:
     """Return the tags of a backup; what is empty is left out.
 
     Args:
-        known: Values by `path`, `backupTag`, `backupArtifactPrefix`, `namespace`, `pod`, `volume`
-            and `function`.
+        known: Values by `path`, `backupTag`, `backupArtifactPrefix`, `namespace`, `pod`,
+            `container`, `volume` and `function`.
     """
     return {name: value for name, value in known.items() if value}
 

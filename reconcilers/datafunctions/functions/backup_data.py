@@ -53,6 +53,7 @@ def back_up(run: Run, arguments: Arguments) -> Mapping[str, str]:
             backupArtifactPrefix=arguments.prefix,
             namespace=arguments.namespace,
             pod=arguments.pod,
+            container=arguments.container,
             function=FUNCTION.name,
         ),
     )

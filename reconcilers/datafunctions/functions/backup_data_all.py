@@ -68,6 +68,7 @@ def back_up(run: Run, arguments: Arguments) -> Mapping[str, str]:
                 backupArtifactPrefix=arguments.prefix and f"{arguments.prefix}/{pod}",
                 namespace=arguments.namespace,
                 pod=pod,
+                container=arguments.container,
                 function=FUNCTION.name,
             ),
             root=run.root / pod,

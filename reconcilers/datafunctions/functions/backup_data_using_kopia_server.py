@@ -42,6 +42,7 @@ def back_up(run: Run, arguments: Arguments) -> Mapping[str, str]:
         path=path,
         namespace=arguments.namespace,
         pod=arguments.pod,
+        container=arguments.container,
         function=FUNCTION.name,
     )
     snapshot = steps.back_up(

@@ -159,6 +159,7 @@ def test_no_file_of_another_container_gets_into_a_snapshot(
 
     assert repository.contents[last(repository).id]["file"].data == b"TWO"
     assert len({one.source for one in repository.snapshots.values()}) == 2
+    assert [one.tags["container"] for one in repository.snapshots.values()] == ["main", "tools"]
 
 
 def test_the_path_is_as_the_workload_sees_it(repository: FakeRepository, tmp_path: Path) -> None:

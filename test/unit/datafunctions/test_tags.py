@@ -30,6 +30,7 @@ def test_snapshot_tags_are_read(text: str, parsed: dict[str, str]) -> None:
         pytest.param(":db", "':db' is no tag", id="no name"),
         pytest.param("app:a,app:b", "has the tag app twice", id="a name twice"),
         pytest.param("path:/x", "the tag path is set by the function itself", id="one of ours"),
+        pytest.param("container:x", "the tag container is set by", id="one that is not always set"),
     ],
 )
 def test_snapshot_tags_that_cannot_be_kept_are_refused(text: str, message: str) -> None:
