@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -17,6 +19,7 @@ from attrs import define, evolve, field
 
 from controller.stop import Stop
 from e2e.waiting import wait_for
+from fakes.kopiascript import CONFLICT
 from fakes.tcpproxy import TcpProxy
 from integration import kopiaserver
 from integration.kopiaserver import KopiaServer
@@ -369,12 +372,15 @@ class Producer:
 
     then: Callable[[], bytes]
     left: int = 20
+    given: bytes = b""
 
     def read(self, size: int) -> bytes:
         if not self.left:
             return self.then()
         self.left -= 1
-        return os.urandom(size)
+        piece = os.urandom(size)
+        self.given += piece
+        return piece
 
 
 def failing() -> bytes:
@@ -392,20 +398,58 @@ def test_a_stream_whose_producer_has_failed_is_not_kept(server: KopiaServer) -> 
     assert server.snapshots("/produced") == []
 
 
-def test_a_stream_is_not_begun_anew(server: KopiaServer) -> None:
+def test_a_stream_is_begun_anew_after_a_conflict(server: KopiaServer, tmp_path: Path) -> None:
+    conflicting = kopiaserver.script(
+        tmp_path,
+        "kopia",
+        f"""case "$*" in *"snapshot create"*)
+  if mkdir {tmp_path}/failed 2>/dev/null; then echo {quote(CONFLICT)} >&2; exit 1; fi
+esac
+exec {server.executable} "$@" """,
+    )
+    content, copy = os.urandom(BYTES), io.BytesIO()
+
+    with server.client(limits=PATIENT, executable=conflicting) as client:
+        stream = io.BytesIO(content)
+        snapshot = client.back_up_stream(stream, directory="/conflict", name="dump")
+        client.restore_stream(snapshot.id, "dump", copy)
+
+    assert (tmp_path / "failed").exists()
+    assert copy.getvalue() == content
+    assert [one["id"] for one in server.snapshots("/conflict")] == [snapshot.id]
+
+
+def test_a_stream_is_begun_anew_when_its_server_was_restarted(server: KopiaServer) -> None:
+    def restart() -> bytes:
+        restarted(server)
+        return b""
+
+    producer, copy = Producer(restart), io.BytesIO()
+    told: list[Kind] = []
+
+    with server.client(limits=PATIENT, on_retry=lambda error: told.append(error.kind)) as client:
+        snapshot = client.back_up_stream(producer, directory="/streamed", name="dump")
+        client.restore_stream(snapshot.id, "dump", copy)
+
+    assert told == [Kind.SERVER_GONE]
+    assert copy.getvalue() == producer.given
+    assert [one["id"] for one in server.snapshots("/streamed")] == [snapshot.id]
+
+
+def test_a_stream_of_which_much_was_read_is_not_begun_anew(server: KopiaServer) -> None:
     def kill() -> bytes:
         server.kill()
         return b""
 
     with (
         server.client(limits=evolve(IMPATIENT, retries=3)) as client,
-        pytest.raises(ClientFailed, match="went away") as caught,
+        pytest.raises(ClientFailed, match=r"went away .*more than 4 MiB of the stream") as caught,
     ):
-        client.back_up_stream(Producer(kill), directory="/streamed", name="dump")
+        client.back_up_stream(Producer(kill, left=100), directory="/long", name="dump")
     server.start()
 
     assert caught.value.kind is Kind.SERVER_GONE
-    assert server.snapshots("/streamed") == []
+    assert server.snapshots("/long") == []
 
 
 def test_a_producer_may_be_silent_for_longer_than_kopia_may(server: KopiaServer) -> None:

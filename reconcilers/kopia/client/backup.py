@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Final
+
+from attrs import evolve
 
 from reconcilers.kopia.client import child, failures, output
 from reconcilers.kopia.client.attempts import Attempts
 from reconcilers.kopia.client.errors import ClientFailed, Kind
+from reconcilers.kopia.client.replay import Replay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +30,10 @@ IDENTICAL: Final = (
     "{source}`"
 )
 
+TOO_MUCH_READ: Final = "more than {mib:g} MiB of the stream were read"
+
+_MIB: Final = 1 << 20
+
 
 def make(
     runner: Runner,
@@ -37,7 +45,7 @@ def make(
 ) -> Snapshot:
     """Return a snapshot. Whatever goes wrong, nothing that looks complete is left.
 
-    What comes of a stream is not tried again: it cannot be read twice.
+    What comes of a stream is tried again as long as its beginning can be given again.
 
     Args:
         runner: Runs Kopia.
@@ -51,22 +59,31 @@ def make(
     """
     setting = runner.setting(failures.BACK_UP, what)
     attempts = Attempts(runner)
+    kept = runner.limits.replay_bytes
+    stream = None if streams.stdin is None else Replay(streams.stdin, kept)
 
     def attempt() -> Snapshot:
-        ended = runner.run(
-            arguments(attempts.begin()),
-            stop=runner.stop,
-            streams=streams,
-            patience=child.Patience(runner.limits.connect_seconds, runner.limits.stalled_seconds),
-            connected_to=runner.connection.port,
-        )
+        name = attempts.begin()
+        with contextlib.nullcontext(None) if stream is None else stream.reading() as stdin:
+            ended = runner.run(
+                arguments(name),
+                stop=runner.stop,
+                streams=evolve(streams, stdin=stdin),
+                patience=child.Patience(
+                    runner.limits.connect_seconds, runner.limits.stalled_seconds
+                ),
+                connected_to=runner.connection.port,
+            )
         if ended.code != 0:
             unread = _unread(ended.output)
             raise (failures.unread(unread, setting) if unread else runner.explained(ended, setting))
         return _judged(ended, what, source)
 
+    def not_again() -> str:
+        return "" if stream is None or stream.is_whole else TOO_MUCH_READ.format(mib=kept / _MIB)
+
     try:
-        return runner.retried(attempt, unless=lambda: streams.stdin is not None)
+        return runner.retried(attempt, unless=not_again)
     except ClientFailed as error:
         raise attempts.failed(error) from error
     except BaseException:

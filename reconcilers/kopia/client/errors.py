@@ -26,11 +26,11 @@ class Kind(Enum):
     ACCESS_DENIED = 21
     #: The server's certificate is not the expected one.
     CERTIFICATE = 22
-    #: The server went away, and did not come back or went away each time.
+    #: The server went away, and did not come back, or went away in each try.
     SERVER_GONE = 23
     #: The server has trouble with its repository: storage away, object missing.
     REPOSITORY = 24
-    #: Another client changed the same thing at the same moment, each time.
+    #: Another client changed the same thing at the same moment, in each try.
     CONFLICT = 25
     #: A file or folder could not be read, or has a name that Kopia would not keep.
     SOURCE_UNREADABLE = 30

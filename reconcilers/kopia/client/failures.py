@@ -69,7 +69,7 @@ CHANGED: Final = (
 )
 CONFLICT: Final = (
     "{what} cannot be backed up: another client changed policies of the repository at the same "
-    "moment, each time; try again"
+    "moment; try again"
 )
 NO_SOURCE: Final = "{what} cannot be backed up: it is not there; correct the path"
 OWNERS: Final = (

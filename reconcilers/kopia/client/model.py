@@ -121,7 +121,11 @@ class Limits:
             of a stream is waited for does not count.
         clean_up_seconds: For removing what an attempt has left. A pod that is told to end has 30 s
             as a rule.
-        retries: How often a whole command is tried again after the server has gone.
+        retries: How often a whole command is tried again after the server has gone, or another
+            client has changed the same thing.
+        replay_bytes: Of a stream that is backed up, how much is kept to be given again. Kopia may
+            fail before it reads any: by then the pipe to it has 64 KiB, or 1 MiB where a page has
+            64 KiB, and 64 KiB more were read for it. Default: 4 MiB.
         cache_mb: Limit of Kopia's cache in the temporary folder, in MB. Default: 0, there is none:
             the folder goes at the end, and one run hardly reads anything twice.
     """
@@ -131,6 +135,7 @@ class Limits:
     stalled_seconds: float = 600.0
     clean_up_seconds: float = 15.0
     retries: int = 3
+    replay_bytes: int = 4 << 20
     cache_mb: int = 0
 
 

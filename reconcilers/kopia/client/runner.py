@@ -28,6 +28,8 @@ RETRIED: Final = frozenset({Kind.SERVER_GONE, Kind.CONFLICT})
 _FIRST_PAUSE: Final = 1.0
 
 NOT_BACK: Final = "{gone}; it did not come back: {cause}"
+TRIED: Final = "; it was tried {tries} times"
+NOT_AGAIN: Final = "; it was not tried again by itself: {why}"
 NO_FOLDER: Final = "this client is not open; use it inside of `with`"
 
 
@@ -109,23 +111,24 @@ class Runner:
         return failures.Setting(connection.url, connection.user, doing, what, target)
 
     def retried(
-        self, operation: Callable[[], Result], *, unless: Callable[[], bool] = lambda: False
+        self, operation: Callable[[], Result], *, unless: Callable[[], str] = str
     ) -> Result:
-        """Return what an operation returns, tried again as a whole after the server has gone.
+        """Return what an operation returns, tried again as a whole after what passes by itself.
 
         Before each try the server is waited for.
 
         Args:
             operation: Runs commands.
-            unless: Asked after a failure: True if the operation must not be repeated.
+            unless: Asked after a failure: why the operation must not be repeated; empty if it may.
 
         Raises:
             ClientFailed: It has failed for another reason, or each time.
         """
         pause = _FIRST_PAUSE
-        left = self.limits.retries
+        tries = 0
         gone: ClientFailed | None = None
         while True:
+            tries += 1
             try:
                 self.reach()
                 return operation()
@@ -133,13 +136,16 @@ class Runner:
                 if gone is not None and error.kind is Kind.CANNOT_CONNECT:
                     message = NOT_BACK.format(gone=gone.message, cause=error.message)
                     raise ClientFailed(Kind.SERVER_GONE, message, gone.output) from error
-                if error.kind not in RETRIED or not left or unless():
+                if error.kind not in RETRIED or not self.limits.retries:
                     raise
+                if tries > self.limits.retries:
+                    raise _with(error, TRIED.format(tries=tries)) from error
+                if why := unless():
+                    raise _with(error, NOT_AGAIN.format(why=why)) from error
                 if error.kind is Kind.SERVER_GONE:
                     gone = error
                 if self._on_retry is not None:
                     self._on_retry(error)
-            left -= 1
             self.clock.wait_event(self.stop or threading.Event(), pause)
             pause *= 2
             if self._reconnect is not None:
@@ -226,6 +232,11 @@ class Runner:
             config = commands.configuration(connection, self.limits, self._folder)
             _write(self._folder / commands.CONFIG_FILE, config)
             _write(self._folder / commands.CA_FILE, connection.ca)
+
+
+def _with(error: ClientFailed, words: str) -> ClientFailed:
+    """Return an error with some words more."""
+    return ClientFailed(error.kind, error.message + words, error.output)
 
 
 def _write(path: Path, text: str) -> None:

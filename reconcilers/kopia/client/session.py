@@ -43,6 +43,8 @@ SHORT: Final = (
     "complete; try again"
 )
 
+PARTLY_WRITTEN: Final = "a part of the stream was written"
+
 # Kopia logs it once a restore is over (cli/command_restore.go).
 _RESTORED: Final = re.compile(
     r"Restored (?P<files>\d+) files, (?P<directories>\d+) directories and (?P<symlinks>\d+) "
@@ -159,7 +161,8 @@ class KopiaClient:
         """Back up a stream as one file of one folder, and return the snapshot, complete and pinned.
 
         The shape is kando's: either can restore what the other has backed up. A stream cannot be
-        read again: if the server goes, the backup fails.
+        read twice. Its beginning is kept, and the backup is tried again as long as no more than
+        that was read, `Limits.replay_bytes`.
 
         Args:
             content: Read until its end. If reading raises an OSError or `ProducerFailed`, Kopia is
@@ -260,7 +263,7 @@ class KopiaClient:
         streams = child.Streams(stdout=counted, on_progress=on_progress)
         ended = self._runner.retried(
             lambda: self._runner.checked(arguments, setting, streams),
-            unless=lambda: counted.written > 0,
+            unless=lambda: PARTLY_WRITTEN if counted.written else "",
         )
         # A snapshot of one file, which a stream's is, says how long it is.
         if found.files == 1 and ended.passed_on != found.size:

@@ -13,6 +13,7 @@ from attrs import evolve
 
 from fakes.clock import InstantClock
 from fakes.kopiascript import (
+    CONFLICT,
     CREATE,
     DELETE,
     GONE,
@@ -23,7 +24,7 @@ from fakes.kopiascript import (
 )
 from reconcilers.kopia.client import runner
 from reconcilers.kopia.client.errors import ClientFailed, Kind
-from reconcilers.kopia.client.model import ServerConnection
+from reconcilers.kopia.client.model import Limits, ServerConnection
 from reconcilers.kopia.client.session import KopiaClient
 
 if TYPE_CHECKING:
@@ -247,12 +248,51 @@ def test_a_name_that_kopia_would_not_keep_is_refused_before_it_is_started(
     assert script.ran == []
 
 
-def test_a_stream_is_not_read_twice(client: KopiaClient, script: Script) -> None:
-    script.answers(CREATE, log=GONE, code=1)
+@pytest.mark.parametrize(
+    ("reads", "log"),
+    [
+        pytest.param("", CONFLICT, id="before it has read anything"),
+        pytest.param("head -c 100000 >/dev/null", GONE, id="in the middle of a stream"),
+        pytest.param("cat >/dev/null", GONE, id="at the end of one"),
+    ],
+)
+def test_a_stream_is_given_again_from_its_beginning(
+    client: KopiaClient, script: Script, tmp_path: Path, reads: str, log: str
+) -> None:
+    content = os.urandom(1_000_000)
+    script.answers(CREATE, log=log, code=1, once=True, reads=reads)
+    script.answers(CREATE, manifest(), reads=f"cat >{tmp_path}/read")
     script.answers(LIST, [])
 
+    assert client.back_up_stream(io.BytesIO(content), directory="/d", name="f").id == ID
+
+    assert (tmp_path / "read").read_bytes() == content
+    assert script.ran == [CREATE, LIST, CREATE]
+
+
+def test_a_stream_of_which_too_much_was_read_is_not_given_again(
+    client: KopiaClient, script: Script
+) -> None:
+    script.answers(CREATE, log=GONE, code=1, reads="cat >/dev/null")
+    script.answers(LIST, [])
+    content = io.BytesIO(bytes(Limits().replay_bytes + 1))
+
     with pytest.raises(ClientFailed) as caught:
-        client.back_up_stream(io.BytesIO(b"x"), directory="/d", name="f")
+        client.back_up_stream(content, directory="/d", name="f")
 
     assert caught.value.kind is Kind.SERVER_GONE
+    assert caught.value.message.endswith(
+        "it was not tried again by itself: more than 4 MiB of the stream were read"
+    )
     assert script.ran.count(CREATE) == 1
+
+
+def test_a_stream_that_fails_each_time_says_how_often(client: KopiaClient, script: Script) -> None:
+    script.answers(CREATE, log=CONFLICT, code=1)
+    script.answers(LIST, [])
+
+    with pytest.raises(ClientFailed, match=r"; it was tried 3 times$") as caught:
+        client.back_up_stream(io.BytesIO(b"x"), directory="/d", name="f")
+
+    assert caught.value.kind is Kind.CONFLICT
+    assert script.ran.count(CREATE) == 3
