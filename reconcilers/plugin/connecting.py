@@ -37,6 +37,10 @@ IN_CLUSTER: Final = (
     "the URL is one of the cluster: run this in a pod that spec.server.networkPolicy admits, or "
     "anywhere with --local-port"
 )
+WITHOUT_MARK: Final = (
+    "# The value begins with a byte order mark, which the server leaves out.",
+    r"KOPIA_PASSWORD=${KOPIA_PASSWORD#$(printf '\357\273\277')}",
+)
 
 _MOST_NAMED: Final = 20
 _LOCAL: Final = "127.0.0.1"
@@ -51,12 +55,14 @@ class Account:
         namespace: Of the Secret with the password.
         secret: Its name.
         key: The key that has it.
+        has_mark: Whether the value begins with a byte order mark.
     """
 
     user: str
     namespace: str
     secret: str
     key: str
+    has_mark: bool = False
 
 
 @frozen
@@ -161,6 +167,9 @@ def script(found: Way) -> list[str]:
     """Return the commands for a shell."""
     username, _, hostname = found.account.user.partition("@")
     lines = [f'export KOPIA_PASSWORD="$({shlex.join(_password(found))})"']
+    if found.account.has_mark:
+        # Kopia drops the white space around a password, as the server does, but not this.
+        lines += WITHOUT_MARK
     url = found.url
     if found.local_port:
         forward = ["kubectl", *found.cluster.flags(), "port-forward"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from typing import TYPE_CHECKING, Final
 
 from controller.resource import Resource
@@ -87,10 +88,13 @@ def accounts(cluster: Cluster, obj: Object) -> list[Account]:
     found: list[Account] = []
     for access in connection.accesses(obj):
         ref = access.secret
-        secret = cluster.get(resources.SECRETS, ref.namespace, ref.name)
-        for user in connection.users(access, data.read(ref, secret, (connection.USERS_TYPE,))):
+        read = cluster.get(resources.SECRETS, ref.namespace, ref.name)
+        secret = data.read(ref, read, (connection.USERS_TYPE,))
+        for user in connection.users(access, secret):
             name = f"{user.username}@{user.hostname}"
-            found.append(Account(name, ref.namespace, ref.name, connection.key_of(access, name)))
+            key = connection.key_of(access, name)
+            has_mark = secret.values[key].startswith(codecs.BOM_UTF8)
+            found.append(Account(name, ref.namespace, ref.name, key, has_mark))
     return found
 
 

@@ -7,6 +7,8 @@ from typing import Final
 
 from attrs import field, frozen
 
+from reconcilers.secrets.data import trimmed
+
 #: Where the documentation mounts the Secret of the connection, and that of the user.
 CONNECTION_FOLDER: Final = Path("/etc/repository-server/connection")
 USER_FOLDER: Final = Path("/etc/repository-server/user")
@@ -38,7 +40,7 @@ class Wanted:
     user: Path = USER_FOLDER
     url: str = ""
     fingerprint: str = ""
-    username: str = ""
-    hostname: str = ""
+    username: str = field(default="", converter=trimmed)
+    hostname: str = field(default="", converter=trimmed)
     password: str = field(default="", repr=False)
     kubeconfig: str = ""

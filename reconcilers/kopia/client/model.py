@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from attrs import field, frozen
 
 from reconcilers.kopia.client.errors import InvalidRequest
+from reconcilers.secrets.data import trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,12 +43,15 @@ class Sink(Protocol):
 
 
 def _normalised(fingerprint: str) -> str:
-    return fingerprint.strip().replace(":", "").lower()
+    return trimmed(fingerprint).replace(":", "").lower()
 
 
 @frozen
 class ServerConnection:
     """How to reach a Kopia server, and as whom.
+
+    Values may come from a Secret with a line end or a byte order mark, which are none of them: the
+    server takes its users' passwords without these as well.
 
     Args:
         url: `https://HOST:PORT`.
@@ -64,10 +68,10 @@ class ServerConnection:
         InvalidRequest: A field cannot work. The message names it.
     """
 
-    url: str
-    username: str
-    hostname: str
-    password: str = field(repr=False)
+    url: str = field(converter=trimmed)
+    username: str = field(converter=trimmed)
+    hostname: str = field(converter=trimmed)
+    password: str = field(converter=trimmed, repr=False)
     fingerprint: str = field(default="", converter=_normalised)
     ca: str = ""
 

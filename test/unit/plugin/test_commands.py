@@ -220,6 +220,37 @@ class TestConnect:
             "--no-persist-credentials",
         ]
 
+    @pytest.mark.parametrize(
+        ("value", "lines"),
+        [
+            pytest.param("made-up", 0, id="a password"),
+            pytest.param("made-up\r\n", 0, id="a line end, which Kopia drops"),
+            pytest.param("\ufeffmade-up\r\n", 1, id="a byte order mark, which Kopia keeps"),
+        ],
+    )
+    def test_the_password_is_what_the_server_takes_for_it(
+        self, world: World, tmp_path: Path, value: str, lines: int
+    ) -> None:
+        world.client.put(resources.SECRETS, objects.users_secret({"web": value}))
+        octal = "".join(f"\\{byte:03o}" for byte in value.encode())
+        for name, line in (
+            ("kubectl", f"printf '{octal}'"),
+            ("kopia", 'echo "$KOPIA_PASSWORD" >"$0.password"'),
+        ):
+            program = tmp_path / name
+            program.write_text(f"#!/bin/sh\n{line}\n")
+            program.chmod(0o755)
+        shell = shutil.which("sh")
+        assert shell is not None
+
+        printed = world.run("connect", "files").stdout
+        subprocess.run(  # noqa: S603 - what this project prints
+            [shell, "-ec", printed], env={"PATH": str(tmp_path)}, check=True
+        )
+
+        assert (tmp_path / "kopia.password").read_bytes().strip() == b"made-up"
+        assert printed.count("byte order mark") == lines
+
     def test_of_several_users_one_must_be_chosen(self, world: World) -> None:
         passwords = {"web": "password-of-web", "db.shop": "password-of-db"}
         world.client.put(resources.SECRETS, objects.users_secret(passwords))

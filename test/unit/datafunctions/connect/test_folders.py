@@ -105,6 +105,10 @@ def test_an_authority_is_trusted_as_well(
         pytest.param(
             {"password": PASSWORD, "hostname": "client"}, id="a password in the environment"
         ),
+        pytest.param(
+            {"password": f"{PASSWORD}\n", "username": "backup\n", "hostname": "client\r\n"},
+            id="values of a Secret by the environment, with the ends of their lines",
+        ),
         pytest.param({"url": URL}, id="an address over the folder's"),
     ],
 )

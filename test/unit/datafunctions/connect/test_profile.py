@@ -51,6 +51,13 @@ def profile(certificate: str) -> dict[str, Any]:
     }
 
 
+def test_a_line_end_is_no_part_of_a_password(profile: dict[str, Any]) -> None:
+    """Kanister renders the value of the Secret as it is."""
+    profile["Credential"]["KopiaServerSecret"]["Password"] = f"\ufeff{PASSWORD}\r\n"
+
+    assert connection_of(Wanted(profile=json.dumps(profile))).password == PASSWORD
+
+
 def test_it_says_all_that_is_needed(profile: dict[str, Any], certificate: str) -> None:
     connection = connection_of(Wanted(profile=json.dumps(profile)))
 

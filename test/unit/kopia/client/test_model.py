@@ -28,6 +28,7 @@ USUAL = {
         pytest.param({"username": ""}, "no user name", id="no user"),
         pytest.param({"hostname": ""}, "no host name", id="no host"),
         pytest.param({"password": ""}, "no password", id="no password"),
+        pytest.param({"password": " \n"}, "no password", id="nothing but white space"),
         pytest.param({"fingerprint": "0a"}, "64 hexadecimal digits", id="a short fingerprint"),
         pytest.param({"fingerprint": ""}, "neither a fingerprint nor", id="nothing to trust"),
     ],
@@ -49,6 +50,22 @@ def test_a_connection_has_what_commands_need() -> None:
     assert connection.user == "u@h"
     assert connection.fingerprint == FINGERPRINT
     assert "secret-51d0" not in repr(connection)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        pytest.param("{}\n", id="a line end, as echo adds one"),
+        pytest.param("{}\r\n", id="one of Windows"),
+        pytest.param("\ufeff{}\r\n", id="a byte order mark, which Kopia itself would keep"),
+    ],
+)
+@pytest.mark.parametrize("name", ["url", "username", "hostname", "password"])
+def test_what_surrounds_a_value_of_a_secret_is_none_of_it(name: str, written: str) -> None:
+    """The server leaves it out of its users' passwords as well, whoever has passed the value on."""
+    connection = ServerConnection(**{**USUAL, name: written.format(USUAL[name])})
+
+    assert getattr(connection, name) == USUAL[name]
 
 
 def test_exit_codes_tell_failures_apart_and_are_no_shells() -> None:
