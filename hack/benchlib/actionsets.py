@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from benchlib import figures, objects, scene, usage
 from benchlib.exposition import Metrics
@@ -137,9 +138,14 @@ class Stage:
         finally:
             self.clear(*collections)
 
-    def clear(self, *collections: str) -> None:
-        """Delete what a round has made of some kinds, and wait until it is gone."""
-        selector = f"labelSelector={objects.BENCH_LABEL}%3Dround"
+    def clear(self, *collections: str, side: str = "=round") -> None:
+        """Delete what a round has made of some kinds, and wait until it is gone.
+
+        Args:
+            collections: paths of the objects.
+            side: what the label says of them; empty for all of the bench.
+        """
+        selector = urlencode({"labelSelector": objects.BENCH_LABEL + side})
         for collection in collections:
             self.proxy.delete(f"{collection}?{selector}")
             waiting.until(
@@ -379,7 +385,8 @@ def prepared(target: Target, *, keep: bool) -> Iterator[Stage]:
             _deploy(kubectl, images)
         proxy = stack.enter_context(Proxy(kubectl))
         stage = Stage(proxy, images.kopia or images.controller)
-        stage.clear(ACTION_SETS, scene.PODS)
+        # A run that was to keep all has left those that have ended as well.
+        stage.clear(ACTION_SETS, scene.PODS, side="")
         yield stage
 
 
