@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
 
-from controller.clock import Deadline, DeadlineExceeded
+from controller.clock import DeadlineExceeded
 from controller.conditions import timestamp
 from controller.errors import (
     AlreadyExists,
@@ -42,7 +42,7 @@ from reconcilers.repositoryserver.verdict import PAUSED, SERVER_SETUP, Problem, 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from controller.clock import Clock
+    from controller.clock import Clock, Deadline
     from controller.commands import Commands
     from controller.rest.client import Client
     from reconcilers.repositoryserver.caches import Cache, Caches
@@ -92,7 +92,6 @@ class RepositoryServerReconciler:
         pod_override: str = allowed.RESTRICTED,
     ) -> None:
         self._servers = caches.servers
-        self._clock = clock
         self._slots = slots or RolloutSlots(clock=clock)
         self._repositories = repositories or Repositories()
         self._states = states = States()
@@ -154,7 +153,7 @@ class RepositoryServerReconciler:
                 obj=obj,
                 request=request,
                 server=evolve(server, own_secrets=self._parts.adoption.secrets_of(server)),
-                deadline=Deadline(self._clock, deadline.at - STATUS_GRACE_SECONDS),
+                deadline=evolve(deadline, at=deadline.at - STATUS_GRACE_SECONDS),
             )
             self._commands.begin(current)
             outcome = self._bring_about(current)

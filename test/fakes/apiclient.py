@@ -11,6 +11,7 @@ from controller.cache.store import IndexFunction, Store
 from controller.clock import Deadline
 from controller.errors import AlreadyExists, Conflict, NotFound
 from controller.resource import Object, Resource
+from controller.stop import Stop
 from fakes import objects
 from reconcilers import resources
 
@@ -38,6 +39,8 @@ class FakeClient:
     stores: dict[Resource, Store] = field(factory=dict)
     actions: list[Action] = field(factory=list)
     bodies: list[Mapping[str, Any]] = field(factory=list)
+    #: What ends each request early, in the order of the actions.
+    stops: list[Stop | None] = field(factory=list)
     #: Raised instead of carrying out the action.
     failures: dict[Action, Exception] = field(factory=dict)
     #: The caches of informers: own writes are recorded in them, and deletions shown to them.
@@ -93,6 +96,7 @@ class FakeClient:
     def get(
         self, resource: Resource, namespace: str, name: str, *, deadline: Deadline | None = None
     ) -> Object:
+        self._bound(deadline)
         self._act("get", resource, name)
         return copy.deepcopy(self._existing(resource, namespace, name))
 
@@ -105,6 +109,7 @@ class FakeClient:
         deadline: Deadline | None = None,
     ) -> Object:
         name = body["metadata"]["name"]
+        self._bound(deadline)
         self._act("create", resource, name, body)
         if self.store(resource).get(namespace, name) is not None:
             raise AlreadyExists(409, "AlreadyExists", f"{resource.plural} {name} already exists")
@@ -119,6 +124,7 @@ class FakeClient:
         *,
         deadline: Deadline | None = None,
     ) -> Object:
+        self._bound(deadline)
         self._act("apply", resource, name, body)
         before = self.store(resource).get(namespace, name) or {}
         refuse_outdated(resource, before, body)
@@ -138,6 +144,7 @@ class FakeClient:
         subresource: str = "",
         deadline: Deadline | None = None,
     ) -> Object:
+        self._bound(deadline)
         self._act("patch", resource, name, body, subresource)
         existing = self._existing(resource, namespace, name)
         refuse_outdated(resource, existing, body)
@@ -153,6 +160,7 @@ class FakeClient:
         grace_seconds: int | None = None,
         deadline: Deadline | None = None,
     ) -> None:
+        self._bound(deadline)
         self._act("delete", resource, name)
         existing = self._existing(resource, namespace, name)
         # A name with a uid in it needs no condition.
@@ -173,6 +181,9 @@ class FakeClient:
         for cache in self.caches.get(resource, ()):
             cache.mutated(stored)
         return stored
+
+    def _bound(self, deadline: Deadline | None) -> None:
+        self.stops.append(None if deadline is None else deadline.stop)
 
     def _act(
         self,

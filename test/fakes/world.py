@@ -17,6 +17,7 @@ from controller.commands import Commands
 from controller.conditions import get_condition
 from controller.metrics import Metrics
 from controller.reconcile import Request, Result
+from controller.stop import Stop
 from fakes import objects
 from fakes.apiclient import Action, FakeClient
 from fakes.clock import FakeClock
@@ -102,6 +103,7 @@ class World:
         recorder: Holds the events.
         replica_sets: Makes and deletes pods after each reconcile.
         clock: Moves when a test says so.
+        stop: Ends each request that hangs.
         settings: With which the next controller starts.
         slots: Those of the servers that are being replaced.
         pod_override: Which overrides of a pod the controller takes from its next start on.
@@ -120,6 +122,7 @@ class World:
         self.recorder = FakeRecorder()
         self.replica_sets = ReplicaSets(self.api)
         self.clock = FakeClock(objects.NOW)
+        self.stop = Stop()
         self.settings = Settings(image=objects.IMAGE)
         self.slots = RolloutSlots(SLOTS, clock=self.clock)
         self.pod_override = allowed.RESTRICTED
@@ -216,7 +219,7 @@ class World:
         """Reconcile a server once, be it another one."""
         try:
             return self.reconciler.reconcile(
-                request, Deadline.after(self.clock, _RECONCILE_SECONDS)
+                request, Deadline.after(self.clock, _RECONCILE_SECONDS, stop=self.stop)
             )
         finally:
             self.replica_sets.sync()

@@ -39,6 +39,12 @@ QUOTA = Forbidden(403, "Forbidden", "exceeded quota: pods, used: pods=2, limited
 WEBHOOK = WebhookFailed(500, "InternalError", "failed calling webhook: connection refused")
 
 
+def test_a_stop_ends_each_request_that_hangs(world: World) -> None:
+    world.settle()
+
+    assert set(world.api.stops) == {world.stop}
+
+
 @pytest.mark.parametrize(
     "refusal",
     [
