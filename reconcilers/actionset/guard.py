@@ -7,11 +7,13 @@ pkg/controller/controller.go, onUpdateActionSet).
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from controller.errors import ClientError, Forbidden
+from controller.clock import Deadline
+from controller.errors import ClientError, Forbidden, Stopped
 from reconcilers.actionset.kanister import DEPLOYMENTS, IN_THE_WAY, operators
 
 if TYPE_CHECKING:
@@ -51,14 +53,17 @@ class Guard:
         """Return if no Kanister operator serves the namespace, or if that cannot be found out.
 
         Args:
-            stop: Ends this, which goes on for as long as the API server does not answer.
+            stop: Ends this, which goes on for as long as the API server does not answer. A request
+                that hangs is cut.
 
         Raises:
             KanisterRuns: One does.
         """
         while not stop.is_set():
             try:
-                self._check()
+                self._check(stop)
+            except Stopped:
+                return
             except Forbidden as error:
                 _log.warning("cannot tell whether a Kanister operator runs here", error=str(error))
                 return
@@ -77,12 +82,14 @@ class Guard:
         """
         while not self._clock.wait_event(stop, LOOK_SECONDS):
             try:
-                self._check()
+                self._check(stop)
             except ClientError:
                 # Those who need the API server say so; of a missing right `wait_clear` has.
                 continue
 
-    def _check(self) -> None:
-        found = self._client.list(DEPLOYMENTS, self._namespace)["items"]
+    def _check(self, stop: Stop) -> None:
+        # No end of its own, which is the transport's to set.
+        deadline = Deadline(self._clock, math.inf, stop)
+        found = self._client.list(DEPLOYMENTS, self._namespace, deadline=deadline)["items"]
         for name in operators(found):
             raise KanisterRuns(IN_THE_WAY.format(name=name, namespace=self._namespace))

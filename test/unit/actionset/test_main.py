@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from attrs import define
 
 from controller.errors import Forbidden, TransportError
+from controller.rest.client import Client
+from controller.rest.cutoff import STOP_GRACE_SECONDS
 from controller.stop import Stop
-from fakes.clock import InstantClock
+from fakes.apiserver import FakeApiServer
+from fakes.clock import STUCK_AFTER, FakeClock, InstantClock
 from reconcilers.actionset.guard import LOOK_SECONDS, Guard, KanisterRuns
 from reconcilers.actionset.kanister import operators
 from reconcilers.actionset.options import parse_options
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from structlog.typing import EventDict
+
+    from controller.clock import Deadline
     from controller.resource import Object
 
 
@@ -49,7 +58,8 @@ class FakeClient:
 
     answers: list[Any]
 
-    def list(self, _resource: Any, _namespace: str) -> Any:
+    def list(self, _resource: Any, _namespace: str, *, deadline: Deadline) -> Any:
+        deadline.check()
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -102,6 +112,30 @@ def test_it_looks_no_more_once_it_is_to_stop() -> None:
     stop.set()
 
     Guard(FakeClient([]), "kanister", InstantClock()).run(stop)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("method", "before"),
+    [
+        pytest.param(Guard.wait_clear, 0.0, id="before anything runs"),
+        pytest.param(Guard.run, LOOK_SECONDS, id="beside the controllers"),
+    ],
+)
+def test_a_stop_cuts_a_request_that_hangs(
+    method: Callable[[Guard, Stop], None], before: float, logged: list[EventDict]
+) -> None:
+    clock, stop = FakeClock(), Stop()
+    with FakeApiServer() as server, ThreadPoolExecutor(1) as pool:
+        client = Client(server.transport(clock=clock), field_manager="test")
+        looking = pool.submit(method, Guard(client, "kanister", clock), stop)
+        clock.step_until(lambda: bool(server.requests), before or 1.0)
+        clock.block_until_waiters(1)
+        stop.set()
+        clock.step(STOP_GRACE_SECONDS)
+
+        looking.result(STUCK_AFTER)
+
+    assert logged == []
 
 
 def test_flags_have_variables_of_their_own() -> None:
