@@ -7,9 +7,11 @@ its work.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import os
 import signal
+import sys
 import threading
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
@@ -20,7 +22,7 @@ from controller.clock import Deadline
 from controller.stop import Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from controller.clock import Clock
     from controller.health import Check
@@ -37,6 +39,8 @@ _SYNC_POLL_SECONDS: Final = 0.05
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 #: The exit code after a second signal.
 EXIT_AT_ONCE: Final = 1
+#: The exit code after a failure.
+EXIT_FAILED: Final = 1
 
 FAILED: Final = "{name} failed: {error!r}"
 ENDED: Final = "{name} ended without being told to"
@@ -377,3 +381,19 @@ def stop_on_signals() -> Stop:
 
     threading.Thread(target=wait, name="signals", daemon=True).start()
     return stop
+
+
+@contextlib.contextmanager
+def exit_on_failure() -> Iterator[None]:
+    """Exit at once with code 1, and log why, if a runnable fails or a port cannot be had.
+
+    Make the operator and run it within this.
+    """
+    try:
+        yield
+    except (RunnableFailed, OSError) as error:
+        _log.error("stopping: a part has failed", error=str(error))
+        # Threads may still be at work: nothing must outlive the decision to end.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(EXIT_FAILED)

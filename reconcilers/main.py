@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from attrs import evolve
@@ -12,15 +12,13 @@ from attrs import evolve
 import controller
 from controller import log
 from controller.errors import ConfigError
-from controller.manager import RunnableFailed, stop_on_signals
+from controller.manager import exit_on_failure, stop_on_signals
 from controller.operator import Operator
 from controller.rest.kubeconfig import current_namespace, load_api_client
 from reconcilers import settings as settings_file
 from reconcilers.options import EXIT_USAGE, PROGRAM, parse_options
 from reconcilers.repositoryserver.setup import setup
 from reconcilers.settings import SettingsError
-
-EXIT_FAILED: Final = 1
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,17 +50,9 @@ def main() -> None:
     stop = stop_on_signals()
     namespaces = options.namespace or (own,)
     _log.info("starting", version=controller.__version__, namespaces=namespaces)
-    try:
+    with exit_on_failure():
         build(options, namespaces, api_client, own_namespace=own, settings=settings).run(stop)
-    except (RunnableFailed, OSError) as error:
-        _log.error("stopping: a part has failed", error=str(error))
-    else:
-        _log.info("stopped")
-        return
-    # Threads may still be at work: nothing must outlive the decision to end.
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(EXIT_FAILED)
+    _log.info("stopped")
 
 
 def read_settings(options: Options) -> Settings:

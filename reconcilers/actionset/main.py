@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 import controller
 from controller import log
 from controller.errors import ConfigError
-from controller.manager import RunnableFailed, stop_on_signals
+from controller.manager import exit_on_failure, stop_on_signals
 from controller.operator import Operator
 from controller.rest.kubeconfig import current_namespace, load_api_client
 from reconcilers.actionset.guard import Guard, KanisterRuns
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from reconcilers.actionset.options import Options
     from reconcilers.actionset.templates.renderer import Renderer
-
-EXIT_FAILED: Final = 1
 
 _log = structlog.get_logger()
 
@@ -48,26 +46,19 @@ def main() -> None:
         namespace = options.namespace or current_namespace(options.kubeconfig)
         program = renderer_path(options.template_renderer, os.environ)
         _log.info("starting", version=controller.__version__, namespace=namespace)
-        operator = make_operator(options, namespace, api_client)
+        with exit_on_failure():
+            operator = make_operator(options, namespace, api_client)
         Guard(operator.client, namespace, operator.clock).wait_clear(stop)
     except (ConfigError, KanisterRuns, RendererUnavailable) as error:
         # A parser of YAML speaks in several lines.
         sys.stderr.write(f"{PROGRAM}: {' '.join(str(error).split())}\n")
         sys.exit(EXIT_USAGE)
     renderer = ProgramRenderer.of(program, operator.clock, workers=options.workers)
-    try:
+    with exit_on_failure():
         setup(operator, options=options, namespace=namespace, renderer=renderer)
         operator.run(stop)
-    except (RunnableFailed, OSError) as error:
-        _log.error("stopping: a part has failed", error=str(error))
-    else:
         renderer.close()
-        _log.info("stopped")
-        return
-    # Threads may still be at work: nothing must outlive the decision to end.
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(EXIT_FAILED)
+    _log.info("stopped")
 
 
 def build(

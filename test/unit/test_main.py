@@ -1,6 +1,8 @@
 """The command's options: defaults, environment, and refusals in one line."""
 
+import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -296,14 +298,17 @@ def test_which_image_counts(tmp_path: Path, arguments: list[str], image: str) ->
     assert read_settings(options).image == image
 
 
+KUBECONFIG = (
+    "clusters: [{name: a, cluster: {server: 'http://127.0.0.1:1'}}]\n"
+    "contexts: [{name: a, context: {cluster: a}}]\n"
+    "current-context: a\n"
+)
+
+
 def test_the_command_refuses_a_settings_file_in_one_line(tmp_path: Path) -> None:
     settings, kubeconfig = tmp_path / "settings.yaml", tmp_path / "kubeconfig"
     settings.write_text("pod: {nodeSelectors: {}}\n")
-    kubeconfig.write_text(
-        "clusters: [{name: a, cluster: {server: 'http://127.0.0.1:1'}}]\n"
-        "contexts: [{name: a, context: {cluster: a}}]\n"
-        "current-context: a\n"
-    )
+    kubeconfig.write_text(KUBECONFIG)
 
     done = run_command("--kubeconfig", kubeconfig, "--config", settings)
 
@@ -315,9 +320,41 @@ def test_the_command_refuses_a_settings_file_in_one_line(tmp_path: Path) -> None
     )
 
 
-def run_command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        pytest.param("reconcilers.main", [], id="repository-server-controller"),
+        pytest.param(
+            "reconcilers.actionset.main",
+            ["--template-renderer", sys.executable],
+            id="actionset-controller",
+        ),
+    ],
+)
+@pytest.mark.parametrize("port", ["metrics", "health-probe"])
+def test_a_port_that_is_taken_is_an_error_in_the_log_and_no_traceback(
+    tmp_path: Path, module: str, arguments: list[str], port: str
+) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(KUBECONFIG)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        addresses = {"metrics": "0", "health-probe": "0"}
+        addresses[port] = f"127.0.0.1:{taken.getsockname()[1]}"
+        flags = [f"--{name}-bind-address={address}" for name, address in addresses.items()]
+
+        done = run_command("--kubeconfig", kubeconfig, *flags, *arguments, module=module)
+
+    assert done.returncode == 1
+    *_, last = map(json.loads, (done.stdout + done.stderr).splitlines())
+    assert (last["level"], last["event"]) == ("error", "stopping: a part has failed")
+    assert f"cannot be served on {addresses[port]}: Address already in use" in last["error"]
+
+
+def run_command(
+    *arguments: str | Path, module: str = "reconcilers.main"
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603 - the command under test
-        [sys.executable, "-c", "from reconcilers.main import main; main()", *arguments],
+        [sys.executable, "-c", f"from {module} import main; main()", *arguments],
         env={"PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
