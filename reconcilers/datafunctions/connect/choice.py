@@ -9,6 +9,7 @@ from reconcilers.datafunctions.connect.wanted import PASSWORD_VARIABLE
 from reconcilers.datafunctions.errors import Refused
 
 if TYPE_CHECKING:
+    from controller.stop import Stop
     from reconcilers.datafunctions.connect.wanted import Wanted
     from reconcilers.kopia.client.model import ServerConnection
 
@@ -19,14 +20,16 @@ OTHER_HOST: Final = (
 )
 
 
-def connection_of(wanted: Wanted) -> ServerConnection:
+def connection_of(wanted: Wanted, *, stop: Stop | None = None) -> ServerConnection:
     """Return the connection, as it is now: certificates and passwords are renewed.
 
     Args:
         wanted: The options.
+        stop: Cuts a request that hangs. Default: None, nothing does.
 
     Raises:
         Refused: Something is missing or cannot be read.
+        ClientFailed: The API server was asked, and has not answered.
         InvalidRequest: A value cannot work.
     """
     if wanted.profile and wanted.repository_server:
@@ -42,5 +45,5 @@ def connection_of(wanted: Wanted) -> ServerConnection:
     if wanted.repository_server:
         from reconcilers.datafunctions.connect import byname  # noqa: PLC0415 - see above
 
-        return byname.connection_of(wanted)
+        return byname.connection_of(wanted, stop=stop)
     return folders.connection_of(wanted, variable=PASSWORD_VARIABLE)

@@ -160,7 +160,7 @@ class Program:
 
     def _client(self, options: Options, command: Command) -> KopiaClient:
         def connection() -> ServerConnection:
-            return choice.connection_of(command.wanted)
+            return choice.connection_of(command.wanted, stop=self.stop)
 
         return self.make_client(
             connection(),

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import base64
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
 from attrs import define, field
 
+from controller.clock import Deadline
 from controller.errors import Forbidden, NotFound, TransportError
+from controller.stop import Stop
 from fakes import objects
+from fakes.apiserver import FakeApiServer
+from fakes.clock import STUCK_AFTER, FakeClock
 from reconcilers.datafunctions.connect.byname import connection_of, read
 from reconcilers.datafunctions.connect.wanted import Wanted
 from reconcilers.datafunctions.errors import Refused
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
 
 PASSWORD = "hunter2"
 FINGERPRINT = "ab" * 32
+DEADLINE = Deadline.after(FakeClock(), 60)
 EXPECTED = ServerConnection(
     "https://repo-server-files.backup.svc:51515", "backup", "client", PASSWORD, FINGERPRINT
 )
@@ -55,7 +61,8 @@ class Server:
     objects: dict[tuple[str, str], Object | Exception]
     asked: list[tuple[str, str, str]] = field(factory=list)
 
-    def get(self, resource: Resource, namespace: str, name: str) -> Object:
+    def get(self, resource: Resource, namespace: str, name: str, *, deadline: Deadline) -> Object:
+        assert deadline is DEADLINE
         self.asked.append((resource.kind, namespace, name))
         found = self.objects.get((resource.kind, name), NotFound(404, "NotFound", "not found"))
         if isinstance(found, Exception):
@@ -76,7 +83,7 @@ def api(
 def test_it_reads_the_resource_and_the_secret_with_its_users_and_nothing_else() -> None:
     asked = api(server(), secret(client=f"{PASSWORD}\n"))
 
-    assert read(asked, Wanted(repository_server="backup/files"), "shop") == EXPECTED
+    assert read(asked, Wanted(repository_server="backup/files"), "shop", DEADLINE) == EXPECTED
     assert asked.asked == [
         ("RepositoryServer", objects.NAMESPACE, "files"),
         ("Secret", objects.NAMESPACE, "users"),
@@ -92,7 +99,7 @@ def test_with_a_password_of_its_own_it_reads_the_resource_alone() -> None:
         password=PASSWORD,
     )
 
-    assert read(asked, wanted, "shop") == EXPECTED
+    assert read(asked, wanted, "shop", DEADLINE) == EXPECTED
     assert asked.asked == [("RepositoryServer", objects.NAMESPACE, "files")]
 
 
@@ -101,13 +108,13 @@ def test_a_user_that_is_mounted_counts_more_than_the_resource_s(tmp_path: Path) 
     asked = api(server(), Forbidden(403, "Forbidden", "forbidden"))
     wanted = Wanted(repository_server="backup/files", username="backup", user=tmp_path)
 
-    assert read(asked, wanted, "shop") == EXPECTED
+    assert read(asked, wanted, "shop", DEADLINE) == EXPECTED
 
 
 def test_without_a_namespace_it_is_in_that_of_the_pod() -> None:
     asked = api(server(), secret(client=PASSWORD))
 
-    read(asked, Wanted(repository_server="files"), "own")
+    read(asked, Wanted(repository_server="files"), "own", DEADLINE)
 
     assert asked.asked[0] == ("RepositoryServer", "own", "files")
 
@@ -138,7 +145,9 @@ def test_without_a_namespace_it_is_in_that_of_the_pod() -> None:
 def test_which_user(spec: dict[str, Any], users: Object, wanted: dict[str, Any]) -> None:
     asked = api(server(**spec), users, secret(client="other-password"))
 
-    assert read(asked, Wanted(repository_server="backup/files", **wanted), "own") == EXPECTED
+    assert (
+        read(asked, Wanted(repository_server="backup/files", **wanted), "own", DEADLINE) == EXPECTED
+    )
 
 
 @pytest.mark.parametrize(
@@ -180,7 +189,7 @@ def test_what_is_missing_is_named(
     resource: Object | Exception, users: Object | Exception, message: str
 ) -> None:
     with pytest.raises(Refused, match=message):
-        read(api(resource, users), Wanted(repository_server="backup/files"), "own")
+        read(api(resource, users), Wanted(repository_server="backup/files"), "own", DEADLINE)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +207,7 @@ def test_what_may_be_better_later_is_another_exit_code(
     resource: Object | Exception, message: str
 ) -> None:
     with pytest.raises(ClientFailed, match=message) as failed:
-        read(api(resource, secret()), Wanted(repository_server="backup/files"), "own")
+        read(api(resource, secret()), Wanted(repository_server="backup/files"), "own", DEADLINE)
 
     assert failed.value.kind is Kind.CANNOT_CONNECT
 
@@ -215,3 +224,22 @@ def test_what_the_client_of_the_api_server_logs_is_none_of_the_outputs(
     structlog.get_logger().warning("retrying")
 
     assert capsys.readouterr().out == ""
+
+
+def test_a_stop_cuts_a_request_that_hangs(tmp_path: Path) -> None:
+    kubeconfig, stop = tmp_path / "kubeconfig", Stop()
+    wanted = Wanted(repository_server="files", kubeconfig=str(kubeconfig))
+    with FakeApiServer() as silent, ThreadPoolExecutor(1) as pool:
+        kubeconfig.write_text(
+            f"clusters: [{{name: a, cluster: {{server: '{silent.url}'}}}}]\n"
+            "contexts: [{name: a, context: {cluster: a}}]\n"
+            "current-context: a\n"
+        )
+        asking = pool.submit(connection_of, wanted, stop=stop)
+        silent.wait_for_requests(1)
+        stop.set()
+
+        with pytest.raises(ClientFailed) as failed:
+            asking.result(STUCK_AFTER)
+
+    assert failed.value.kind is Kind.CANCELLED
