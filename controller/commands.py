@@ -13,7 +13,7 @@ queue (client-go util/workqueue):
 
 - commands start in the order in which they were asked for;
 - no more run at the same time than there are places; short and long ones have places of their own;
-- no two of one slot run at the same time;
+- no two of one slot run at the same time, be the first one forgotten;
 - none starts after the stop, which also cuts those that run (`controller.clock.Deadline`).
 """
 
@@ -90,6 +90,8 @@ class _Task:
         command: The command.
         outcome: The result, or the error. None until it has ended.
         ended_at: When it ended, in monotonic seconds.
+        forgotten: Whether it was forgotten while it ran. Its outcome is dropped then.
+        awaited: Whether its end enqueues the request.
     """
 
     request: Request
@@ -97,6 +99,8 @@ class _Task:
     command: Command
     outcome: ExecResult | Exception | None = None
     ended_at: float = 0.0
+    forgotten: bool = False
+    awaited: bool = True
 
 
 @define(eq=False)
@@ -181,7 +185,8 @@ class Commands:
 
         The result is returned once: the next call starts the command anew. A slot runs one command
         at a time. While another command runs in the slot, this returns None, and the result of the
-        other one is dropped. Its end enqueues the request, and the next call starts `command`.
+        other one is dropped. Its end enqueues the request, and the next call starts `command`. The
+        same holds of a command that was forgotten and still runs, be it equal to `command`.
 
         Args:
             request: The object. The end of the command enqueues it.
@@ -204,8 +209,9 @@ class Commands:
         with self._lock:
             self._drop_expired()
             task = self._tasks.get(request, {}).get(slot)
-            if task is not None and task.command != command:
-                if task in self._pool_of(task.command).running:
+            if task is not None and (task.forgotten or task.command != command):
+                if self._is_running(task):
+                    task.awaited = True
                     return None
                 self._discard(task)
                 task = None
@@ -221,14 +227,39 @@ class Commands:
             self._add_thread(pool, task)
         return self._take_outcome(task)
 
-    def forget(self, request: Request) -> None:
-        """Drop the commands of an object that is gone.
+    def withdraw(self, request: Request, slot: Hashable) -> bool:
+        """Remove a command from the queue.
 
-        Those that are queued never start. Those that run go on, and their end enqueues nothing.
+        Returns:
+            Whether it was there, and so never starts. False if it runs, has ended, or was never
+            asked for.
         """
         with self._lock:
-            for task in list(self._tasks.get(request, {}).values()):
+            task = self._tasks.get(request, {}).get(slot)
+            queued = task is not None and task in self._pool_of(task.command).queue
+            if task is not None and queued:
                 self._discard(task)
+        return queued
+
+    def forget(self, request: Request, *slots: Hashable) -> None:
+        """Drop the commands of an object that is gone, or those that nobody asks for any more.
+
+        Those that are queued never start. Those that run go on, each in its slot, and their ends
+        enqueue nothing unless the slot is asked for again: by another object of the same name, for
+        example. Such an object need not wait if the slot has the uid.
+
+        Args:
+            request: The object.
+            slots: Which of its commands. Default: all.
+        """
+        with self._lock:
+            for slot, task in list(self._tasks.get(request, {}).items()):
+                if slots and slot not in slots:
+                    continue
+                if self._is_running(task):
+                    task.forgotten, task.awaited = True, False
+                else:
+                    self._discard(task)
 
     def check_alive(self) -> None:
         """Return if no command hangs. A check of the liveness probe.
@@ -270,7 +301,9 @@ class Commands:
             # The system has no thread left. The next reconcile asks again.
             with self._lock:
                 pool.threads -= 1
-                self._discard(task)
+                # Another thread may have taken it from the queue meanwhile.
+                if task in pool.queue:
+                    self._discard(task)
             raise
 
     def _start_thread(self, work: Callable[[], None]) -> None:
@@ -283,10 +316,12 @@ class Commands:
             with self._lock:
                 del pool.running[task]
                 task.outcome, task.ended_at = outcome, self._clock.monotonic()
-                wanted = self._is_kept(task)
-                if wanted and not task.command.kept:
+                if task.forgotten:
+                    self._discard(task)
+                elif not task.command.kept:
                     self._expiring[task] = None
-            if wanted:
+                awaited = task.awaited
+            if awaited:
                 self.enqueue(task.request)
 
     def _queued(self, pool: _Pool) -> Iterator[tuple[_Task, Deadline]]:
@@ -346,15 +381,15 @@ class Commands:
             raise outcome
         return outcome
 
-    def _is_kept(self, task: _Task) -> bool:
-        return self._tasks.get(task.request, {}).get(task.slot) is task
+    def _is_running(self, task: _Task) -> bool:
+        return task in self._pool_of(task.command).running
 
     def _discard(self, task: _Task) -> None:
-        """Remove a task from the queue and its slot. The caller holds the lock."""
+        """Remove a task from the queue and its slot. It does not run. The caller holds the lock."""
         self._pool_of(task.command).queue.pop(task, None)
         self._expiring.pop(task, None)
-        if self._is_kept(task):
-            tasks = self._tasks[task.request]
+        tasks = self._tasks.get(task.request, {})
+        if tasks.get(task.slot) is task:
             del tasks[task.slot]
             if not tasks:
                 del self._tasks[task.request]

@@ -92,6 +92,8 @@ class Pool:
         self.woken: list[Request] = []
         #: Those that were asked for, and have not begun.
         self.threads: list[Callable[[], None]] = []
+        #: Makes a thread.
+        self.spawn: Callable[[Callable[[], None]], None] = self.threads.append
         self.metrics = Metrics(CollectorRegistry())
         self.commands = Commands(
             "commands",
@@ -101,8 +103,11 @@ class Pool:
             enqueue=self.woken.append,
             max_short=max_short,
             max_long=max_long,
-            spawn=self.threads.append,
+            spawn=self._spawn,
         )
+
+    def _spawn(self, work: Callable[[], None]) -> None:
+        self.spawn(work)
 
     def ask(
         self, command: Command = LOAD, slot: str = SLOT, request: Request = REQUEST

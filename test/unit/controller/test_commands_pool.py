@@ -43,6 +43,10 @@ def pool() -> Pool:
     return Pool()
 
 
+def _forget_while_it_runs(pool: Pool) -> None:
+    pool.while_it_runs(lambda: pool.commands.forget(REQUEST, SLOT))
+
+
 class TestPlaces:
     """Never more at a time than there are places, in the order of asking."""
 
@@ -113,6 +117,22 @@ class TestPlaces:
         pool.go_on()
         assert commands.ensure(REQUEST, SLOT, LOAD) == DONE
 
+    def test_one_that_another_thread_has_taken_meanwhile_does_not_run_again(
+        self, pool: Pool
+    ) -> None:
+        pool.ask()
+
+        def refuse(_work: Callable[[], None]) -> None:
+            pool.go_on()
+            raise RuntimeError("can't start new thread")
+
+        pool.spawn = refuse
+        with pytest.raises(RuntimeError):
+            pool.ask(ANOTHER, slot="other")
+
+        assert pool.ask(ANOTHER, slot="other") == DONE
+        assert pool.executor.ran == ["x", "y"]
+
 
 class TestObjectsThatAreGone:
     """Nothing is kept of them."""
@@ -135,25 +155,53 @@ class TestObjectsThatAreGone:
         # A namesake begins anew.
         assert pool.ask() is None
 
-    def test_a_namesake_does_not_wait_for_what_ran_for_the_former_object(self) -> None:
-        pool = Pool(max_short=1)
-        pool.ask()
+    @pytest.mark.parametrize(
+        "wanted",
+        [
+            pytest.param(ANOTHER, id="with another command"),
+            pytest.param(LOAD, id="with an equal one: the outcome is none of the new object's"),
+        ],
+    )
+    def test_a_namesake_waits_for_what_runs_in_its_slot(self, pool: Pool, wanted: Command) -> None:
+        found: list[object] = []
 
         def recreate() -> None:
             pool.commands.forget(REQUEST)
-            pool.ask(ANOTHER)
+            found.append(pool.ask(wanted))
+            # A second thread would begin it now.
+            pool.go_on()
+            found.append(list(pool.executor.ran))
 
+        pool.ask()
+        pool.while_it_runs(recreate)
+
+        assert found == [None, ["x"]]
+        assert pool.woken == [REQUEST]
+        assert pool.ask(wanted) is None
+        pool.go_on()
+        assert pool.executor.ran == ["x", wanted.argv[-1]]
+        assert pool.woken == [REQUEST, REQUEST]
+        assert pool.ask(wanted) == DONE
+
+    def test_a_namesake_in_a_slot_of_its_own_does_not_wait(self, pool: Pool) -> None:
+        def recreate() -> None:
+            pool.commands.forget(REQUEST)
+            pool.ask(ANOTHER, slot="of another uid")
+            pool.go_on()
+
+        pool.ask()
         pool.while_it_runs(recreate)
 
         assert pool.executor.ran == ["x", "y"]
         assert pool.woken == [REQUEST]
-        assert pool.ask(ANOTHER) == DONE
+        assert pool.ask(ANOTHER, slot="of another uid") == DONE
 
     @pytest.mark.parametrize(
         "before",
         [
             pytest.param(lambda _: None, id="of a command that is queued"),
             pytest.param(Pool.go_on, id="of one that has ended"),
+            pytest.param(_forget_while_it_runs, id="of one that has run on"),
         ],
     )
     def test_no_reference_is_left(self, pool: Pool, before: Callable[[Pool], None]) -> None:
@@ -175,6 +223,46 @@ class TestObjectsThatAreGone:
 
         pool.go_on()
         assert pool.ask(request=OTHER) == DONE
+
+
+class TestOneCommand:
+    """One of several commands of an object is no longer wanted."""
+
+    @pytest.mark.parametrize("command", [LOAD, evolve(LOAD, kept=True)], ids=["plain", "kept"])
+    @pytest.mark.parametrize("before", [Pool.go_on, _forget_while_it_runs], ids=["ended", "runs"])
+    def test_the_others_are_left_alone(
+        self, pool: Pool, command: Command, before: Callable[[Pool], None]
+    ) -> None:
+        left = weakref.ref(one := evolve(command))
+        pool.ask(one)
+        del one
+        pool.ask(ANOTHER, slot="other")
+        before(pool)
+
+        pool.commands.forget(REQUEST, SLOT)
+
+        gc.collect()
+        assert left() is None
+        assert pool.ask(ANOTHER, slot="other") == DONE
+
+    def test_one_that_is_queued_is_withdrawn_and_never_starts(self, pool: Pool) -> None:
+        pool.ask()
+        pool.ask(ANOTHER, slot="other")
+
+        assert pool.commands.withdraw(REQUEST, SLOT)
+
+        pool.go_on()
+        assert pool.executor.ran == ["y"]
+        assert pool.ask(ANOTHER, slot="other") == DONE
+
+    def test_one_that_runs_or_has_ended_is_not_withdrawn(self, pool: Pool) -> None:
+        withdrawn: list[bool] = [pool.commands.withdraw(REQUEST, SLOT)]
+        pool.ask()
+
+        pool.while_it_runs(lambda: withdrawn.append(pool.commands.withdraw(REQUEST, SLOT)))
+
+        assert [*withdrawn, pool.commands.withdraw(REQUEST, SLOT)] == [False, False, False]
+        assert pool.ask() == DONE
 
 
 class TestStop:
