@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, field
@@ -37,6 +38,10 @@ class Pods:
     #: What was run: pod, container, argv, and the first piece of the input.
     ran: list[tuple[str, str, tuple[str, ...], bytes]] = field(factory=list)
     seconds: list[float] = field(factory=list)
+    #: Called while a command runs.
+    meanwhile: Callable[[], object] = field(default=lambda: None)
+    #: What has come of the commands, for as long as somebody holds it.
+    outcomes: list[weakref.ref[ExecResult]] = field(factory=list)
 
     def run(
         self,
@@ -52,6 +57,7 @@ class Pods:
         head = stdin if isinstance(stdin, bytes) else next(iter(stdin))
         self.ran.append((pod, container, command, head))
         self.seconds.append(deadline.remaining())
+        self.meanwhile()
         results = self.results.get((pod, container), [WENT_WELL])
         result = results.pop(0) if len(results) > 1 else results[0]
         if isinstance(result, Exception):
@@ -59,7 +65,9 @@ class Pods:
         code, out, err = result
         assert on_stdout is not None
         on_stdout(out)
-        return ExecResult(code, b"", err)
+        outcome = ExecResult(code, b"", err)
+        self.outcomes.append(weakref.ref(outcome))
+        return outcome
 
 
 @define

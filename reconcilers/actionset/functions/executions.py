@@ -49,6 +49,8 @@ KIND: Final = "phase"
 CONNECTION_LOST: Final = "the connection to the container was lost while the command ran"
 OUT_OF_TIME: Final = "the command did not end in {seconds:.0f} s"
 BROKEN: Final = "actionset-controller failed while the command ran ({error}); see its log"
+#: Why a command was not run.
+WITHDRAWN: Final = "it was cancelled before it had begun"
 
 _log = structlog.get_logger()
 
@@ -139,12 +141,14 @@ class _Execution:
     """A command that was begun.
 
     Args:
+        request: The ActionSet that its end wakes.
         command: What is run.
         lifeline: Ends it; None if nothing does.
         collector: Gets what it prints.
         outcome: What came of it; None until it has ended.
     """
 
+    request: Request
     command: Command
     lifeline: Lifeline | None
     collector: Collector
@@ -263,11 +267,11 @@ class Executions:
             if where not in phase.begun:
                 if len(phase.running) >= self._limit:
                     continue
-                phase.begun[where] = self._prepared(phase.work, where)
+                phase.begun[where] = self._prepared(request, phase.work, where)
             execution = phase.begun[where]
             if execution.runs:
                 try:
-                    execution.outcome = self._take(request, (key, where), execution)
+                    execution.outcome = self._take(key, where, execution)
                 except ClientError:
                     execution.end()
                     del phase.begun[where]
@@ -281,8 +285,8 @@ class Executions:
             if one is not None and one.outcome is not None
         }
 
-    def end(self, request: Request, key: Key) -> bool:
-        """End the commands of a phase, and begin no more of them.
+    def end(self, key: Key) -> bool:
+        """End the commands of a phase, and begin no more of them: those that are queued never run.
 
         Returns:
             Whether none runs any more, or they have had the time to end.
@@ -295,15 +299,17 @@ class Executions:
             phase.ended_at = now
         for where, execution in phase.begun.items():
             execution.end()
-            if execution.runs:
-                execution.outcome = self._take(request, (key, where), execution)
+            if execution.runs and self._commands.withdraw(execution.request, (key, where)):
+                execution.outcome = NotRun(WITHDRAWN)
+            elif execution.runs:
+                execution.outcome = self._take(key, where, execution)
         return not phase.running or now - phase.ended_at >= END_SECONDS
 
     def _phase(self, key: Key) -> _Phase:
         with self._lock:
             return self._phases[key]
 
-    def _prepared(self, work: Work, where: Where) -> _Execution:
+    def _prepared(self, request: Request, work: Work, where: Where) -> _Execution:
         lifeline = Lifeline(shellscript.head(work.argv), clock=self._clock) if work.shell else None
         collector = Collector()
         command = Command(
@@ -319,11 +325,9 @@ class Executions:
             bounded=False,
             kept=True,
         )
-        return _Execution(command, lifeline, collector)
+        return _Execution(request, command, lifeline, collector)
 
-    def _take(
-        self, request: Request, slot: tuple[Key, Where], execution: _Execution
-    ) -> Outcome | None:
+    def _take(self, key: Key, where: Where, execution: _Execution) -> Outcome | None:
         """Return what came of a command, None while it is queued or runs.
 
         Raises:
@@ -331,7 +335,7 @@ class Executions:
         """
         command = execution.command
         try:
-            result = self._commands.ensure(request, slot, command)
+            result = self._commands.ensure(execution.request, (key, where), command)
         except DeadlineExceeded:
             return Unknown(OUT_OF_TIME.format(seconds=command.seconds))
         except ClientError as error:
@@ -339,7 +343,7 @@ class Executions:
                 raise
             return _of_error(error)
         except Exception as error:  # noqa: BLE001 - a bug, and perhaps the command has run
-            _log.exception("a command of a phase failed", where=str(slot[1]))
+            _log.exception("a command of a phase failed", where=str(where))
             return Unknown(BROKEN.format(error=type(error).__name__))
         return None if result is None else _of_result(result, execution.collector)
 
@@ -348,8 +352,9 @@ class Executions:
         for key, phase in list(self._phases.items()):
             kept = KEPT_SECONDS + (phase.work.seconds if phase.running else 0.0)
             if now - phase.asked_at > kept:
-                for execution in phase.begun.values():
+                for where, execution in phase.begun.items():
                     execution.end()
+                    self._commands.forget(execution.request, (key, where))
                 del self._phases[key]
 
 

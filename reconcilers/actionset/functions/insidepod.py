@@ -52,6 +52,7 @@ EXITED: Final = (
 REFUSED: Final = "container {container} of pod {pod} has not run it: {reason}"
 RESTARTED: Final = "the controller was restarted while it ran in a container"
 CUT: Final = "the connection to the container was cut while it ran: {reason}"
+WITHDRAWN: Final = "cancelled before it had begun"
 LEFT: Final = "it was given up, and may go on in the container"
 
 #: Of `timeout`, and of a shell: the program is not there.
@@ -156,14 +157,17 @@ class InsidePod:
         return begun.step
 
     def cancel(self, run: PhaseRun, part: str = "") -> Step:
-        """Fail the phase of the command. Nothing ends what runs in a container.
+        """Fail the phase of the command. One that is queued never runs; nothing ends one that runs.
 
         Args:
             run: The phase.
             part: As for `begin`.
         """
+        key = _key(run, part)
         with self._lock:
-            self._begun.pop(_key(run, part), None)
+            self._begun.pop(key, None)
+        if self.services.commands.withdraw(run.request, key):
+            return Failed(WITHDRAWN)
         return Failed(OUTCOME_UNKNOWN.format(why=LEFT))
 
     def _step(self, run: PhaseRun, key: _Key, plan: Inside, prepared: Command) -> Step | None:

@@ -157,7 +157,7 @@ class KubeExec:
     def cancel(self, run: PhaseRun) -> Step:
         """End the command. See `Function.cancel`."""
         key = key_of(run)
-        if not self.executions.end(run.request, key):
+        if not self.executions.end(key):
             return Running(waits_for=WAITS_FOR_EARLIER, again_after=LOOK_SECONDS)
         return Failed(CANCELLED_LOST if self.executions.is_running(key) else CANCELLED)
 

@@ -224,8 +224,23 @@ def test_a_cancel_says_that_it_may_go_on(setting: Setting) -> None:
     phase = setting.phase("BackupData", ARGUMENTS)
     phase.advance()
     phase.advance()
+    steps: list[Step] = []
+    setting.executor.meanwhile = lambda _deadline: steps.append(phase.cancel())
 
-    assert phase.cancel() == Failed(f"{UNKNOWN}it was given up, and may go on in the container")
+    setting.run_commands()
+
+    assert steps == [Failed(f"{UNKNOWN}it was given up, and may go on in the container")]
+
+
+def test_one_that_is_cancelled_while_it_is_queued_never_runs(setting: Setting) -> None:
+    phase = setting.phase("BackupData", ARGUMENTS)
+    phase.advance()
+    phase.advance()
+
+    assert phase.cancel() == Failed("cancelled before it had begun")
+    setting.run_commands()
+
+    assert setting.executor.calls == []
 
 
 def test_of_several_pods_each_is_a_command_of_its_own(setting: Setting) -> None:

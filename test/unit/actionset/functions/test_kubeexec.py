@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import pytest
@@ -10,8 +11,8 @@ from attrs import evolve
 from controller import errors
 from controller.clock import DeadlineExceeded
 from fakes.executions import WENT_WELL, Result, World, finish
-from fakes.phaseruns import NAME, OWN
-from reconcilers.actionset.function import Complete, Failed, Running
+from fakes.phaseruns import NAME, OWN, UID
+from reconcilers.actionset.function import Complete, Failed, Running, Step
 from reconcilers.actionset.functions import executions, shellscript
 from reconcilers.errors import InvalidInput
 
@@ -28,6 +29,14 @@ ALL = {
     "containers": "main tools",
     "command": ["sh", "-c", "sync"],
 }
+#: The command stands in the request itself.
+PLAIN = {"actionset.cr.kanister.io/plain-exec": "true"}
+
+
+def action_set(annotations: dict[str, str]) -> dict[str, Any]:
+    """Return an ActionSet with annotations."""
+    metadata = {"namespace": OWN, "name": NAME, "uid": UID, "annotations": annotations}
+    return {"metadata": metadata}
 
 
 class TestOnce:
@@ -121,6 +130,19 @@ class TestOnce:
         assert step.message.startswith("outcome unknown")
         assert len(world.pods.ran) == 1
 
+    def test_nothing_is_kept_of_one_whose_result_nobody_has_asked_for(self, world: World) -> None:
+        """Its ActionSet was deleted, for example."""
+        run = world.phase(ONE)
+        run.settle()
+        world.run_commands()
+        (outcome,) = world.pods.outcomes
+        world.clock.step(executions.KEPT_SECONDS + world.pods.seconds[0] + 1)
+
+        world.phase(ONE, phase="another").advance()
+
+        gc.collect()
+        assert outcome() is None
+
 
 class TestAudit:
     """What stands in the URL of the request, and so in the audit log."""
@@ -144,12 +166,7 @@ class TestAudit:
         )
 
     def test_unless_the_user_says_so(self, world: World) -> None:
-        run = world.phase(ONE)
-        annotations = {"actionset.cr.kanister.io/plain-exec": "true"}
-        metadata = {**run.run.action_set["metadata"], "annotations": annotations}
-        run.run = evolve(run.run, action_set={"metadata": metadata})
-
-        finish(world, run)
+        finish(world, world.phase(ONE, action_set=action_set(PLAIN)))
 
         ((_, _, argv, head),) = world.pods.ran
         assert (argv, head) == (tuple(ONE["command"]), b"")
@@ -368,25 +385,50 @@ class TestCancel:
 
         assert run.function.cancel(run.run) == Failed("cancelled; its command was ended")
 
+    @pytest.mark.parametrize(
+        "annotations",
+        [
+            pytest.param({}, id="with a shell"),
+            pytest.param(PLAIN, id="without one, so that nothing could end it"),
+        ],
+    )
+    def test_one_that_is_queued_never_runs(self, world: World, annotations: dict[str, str]) -> None:
+        run = world.phase(ONE, action_set=action_set(annotations))
+        run.settle()
+
+        assert run.function.cancel(run.run) == Failed("cancelled; its command was ended")
+        world.run_commands()
+
+        assert world.pods.ran == []
+
     def test_one_that_runs_is_told_to_end(self, world: World) -> None:
         run = world.phase(ONE)
         run.settle()
+        steps: list[Step] = []
+        world.pods.meanwhile = lambda: steps.append(run.function.cancel(run.run))
 
-        waits = run.function.cancel(run.run)
+        world.run_commands()
+
+        (waits,) = steps
         assert isinstance(waits, Running)
         assert waits.again_after == 1.0
-        # It ends as soon as it has begun.
-        world.run_commands()
         assert run.function.cancel(run.run) == Failed("cancelled; its command was ended")
-        assert world.pods.ran == []
 
     def test_one_whose_container_does_not_answer_is_given_up(self, world: World) -> None:
         run = world.phase(ONE)
         run.settle()
-        assert isinstance(run.function.cancel(run.run), Running)
-        world.clock.step(executions.END_SECONDS)
+        steps: list[Step] = []
 
-        assert run.function.cancel(run.run) == Failed(
+        def hang() -> None:
+            steps.append(run.function.cancel(run.run))
+            world.clock.step(executions.END_SECONDS)
+            steps.append(run.function.cancel(run.run))
+
+        world.pods.meanwhile = hang
+        world.run_commands()
+
+        assert isinstance(steps[0], Running)
+        assert steps[1] == Failed(
             "cancelled; its command was told to end, and the container has not answered: see"
             " whether it still runs"
         )
