@@ -44,6 +44,11 @@ CHECK_FAILED: Final = "healthz check failed"
 #: Seconds of silence after which a client is cut, so that it does not hold a thread.
 _CLIENT_TIMEOUT_SECONDS: Final = 10.0
 
+#: Seconds before the next try after a connection could not be accepted. They double up to the
+#: second figure (Go net/http server.go `Serve`).
+ACCEPT_PAUSE_SECONDS: Final = 0.005
+MAX_ACCEPT_PAUSE_SECONDS: Final = 1.0
+
 _log = structlog.get_logger()
 
 
@@ -64,6 +69,8 @@ class _Server(ThreadingHTTPServer):
         handler: type[BaseHTTPRequestHandler],
         certificate: ServingCertificate | None,
     ) -> None:
+        #: Why the last look for a connection has brought none; None if it has.
+        self.accept_error: OSError | None = None
         self._certificate = certificate
         host, _, port = address.rpartition(":")
         host = host.strip("[]")
@@ -84,7 +91,12 @@ class _Server(ThreadingHTTPServer):
 
         The thread that handles the request makes it, as the first read.
         """
-        connection, client = super().get_request()
+        self.accept_error = None
+        try:
+            connection, client = super().get_request()
+        except OSError as error:
+            self.accept_error = error
+            raise
         if self._certificate is None:
             return connection, client
         try:
@@ -149,9 +161,30 @@ class _HttpRunnable:
         _log.info("serving", server=self.name, port=self.port)
         with self._server as server:
             take_back = stop.call_back(lambda: _wake(server.socket))
+            pause = 0.0
             while not stop.is_set():
                 server.handle_request()
+                pause = self._pause_after(server.accept_error, pause, stop)
             take_back()
+
+    def _pause_after(self, error: OSError | None, pause: float, stop: Stop) -> float:
+        """Wait if there was no descriptor for a connection, for example: it is still in the queue.
+
+        Args:
+            error: Why no connection was accepted; None if one was.
+            pause: How long it waited before, 0.0 if the last connection was accepted.
+            stop: Ends the wait.
+
+        Returns:
+            How long it has waited.
+        """
+        if error is None or stop.is_set():
+            return 0.0
+        if not pause:
+            _log.warning("no connection accepted", server=self.name, error=str(error))
+        pause = min(2 * pause or ACCEPT_PAUSE_SECONDS, MAX_ACCEPT_PAUSE_SECONDS)
+        stop.wait(pause)
+        return pause
 
 
 def _wake(listening: socket.socket) -> None:

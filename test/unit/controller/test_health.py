@@ -1,15 +1,18 @@
 """The endpoints of the probes, word for word, and that of the metrics."""
 
+import errno
 import http.client
 import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
+from socketserver import TCPServer
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from controller.health import CheckFailed, HealthServer, MetricsServer
 from controller.stop import Stop
@@ -202,3 +205,43 @@ def test_a_check_that_comes_later_is_asked_from_then_on(
     checks["informer-of-pods/backup"] = broken
 
     assert fetch(port, "/readyz/informer-of-pods/backup")[0] == 500
+
+
+class Pauses(Stop):
+    """A stop that is not waited for, and notes for how long it was to be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.noted: list[float | None] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.noted.append(timeout)
+        return self.is_set()
+
+
+def test_without_a_descriptor_for_a_client_it_pauses_and_serves_once_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, logged: list[EventDict]
+) -> None:
+    """The client goes on waiting in the queue of the port, which stays readable."""
+    failures = [OSError(errno.EMFILE, "Too many open files") for _ in range(10)]
+    accept = TCPServer.get_request
+
+    def get_request(server: TCPServer) -> object:
+        if failures:
+            raise failures.pop()
+        return accept(server)
+
+    monkeypatch.setattr(TCPServer, "get_request", get_request)
+    stop, server = Pauses(), HealthServer("127.0.0.1:0", healthz={})
+    thread = threading.Thread(target=server.run, args=(stop,))
+    thread.start()
+
+    assert fetch(server.port, "/healthz") == (200, "ok")
+    failures.append(OSError(errno.EMFILE, "Too many open files"))
+    assert fetch(server.port, "/healthz") == (200, "ok")
+
+    stop.set()
+    thread.join(STUCK_AFTER)
+    first = [0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.0, 1.0]
+    assert stop.noted == pytest.approx([*first, 0.005])
+    assert [line["event"] for line in logged] == ["serving", *2 * ["no connection accepted"]]
