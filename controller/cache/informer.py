@@ -73,9 +73,11 @@ class Informer:
     A runnable. It follows one namespace, or all. Read from `cache`, which shows own writes before
     the watch does. The client must report each write to `written`.
 
-    A resource that the API server does not serve has no objects. The informer counts as synced, so
-    that nothing waits for it. It follows the resource once its CRD is installed. An optional
-    resource that the process may not list is treated alike, until it may.
+    A resource that the API server does not serve is not waited for: the informer counts as synced.
+    It follows the resource once its CRD is installed. If the CRD is deleted, the watch shows the
+    deletion of each object. Objects whose deletion it misses stay until the next list that
+    succeeds, as client-go's do: no answer but a list says that they are gone. An optional resource
+    that the process may not list is treated alike, until it may.
 
     Args:
         client: Lists and watches.

@@ -17,6 +17,7 @@ from fakes import apiserver
 from fakes.apiserver import (
     FakeApiServer,
     added,
+    error_event,
     initial_events_end,
     watch,
 )
@@ -155,6 +156,30 @@ class TestKindThatIsNotServed:
                 listener.wait_until_called("add a@1 initial")
                 assert informer.is_served()
                 informer.check_ready()
+
+    def test_objects_of_before_stay_until_a_list_says_that_they_are_gone(self) -> None:
+        """The CRD is deleted while the watch is down, as client-go has it."""
+        clock = FakeClock()
+        script = [
+            watch(added("a", 1), added("b", 2), initial_events_end(5), error_event(410)),
+            NOT_SERVED,
+            watch(added("b", 8), initial_events_end(9), end="silent"),
+        ]
+        with FakeApiServer(*script) as server:
+            informer = make_informer(server, clock)
+            listener = Listener(informer)
+            informer.add_handler(listener)
+            with running(informer):
+                clock.step_until(lambda: not informer.is_served(), BACKOFF_CAP)
+                assert informer.has_synced()
+                assert informer.cache.get("ns", "a") is not None
+
+                clock.step_until(informer.is_served, BACKOFF_CAP)
+
+                listener.wait_until_called(
+                    "add a@1 initial", "add b@2 initial", "update b@2 b@8", "delete a@1"
+                )
+                assert informer.cache.get("ns", "a") is None
 
     def test_the_process_is_ready_without_what_is_optional(self) -> None:
         clock = FakeClock()
