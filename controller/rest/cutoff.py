@@ -52,6 +52,7 @@ class Guard:
         "_take_back",
         "_under_way",
         "_wake",
+        "answered",
         "cause",
         "ends",
     )
@@ -62,6 +63,8 @@ class Guard:
         self.ends = ends
         #: Why it was cut, None while it was not.
         self.cause: Cause | None = None
+        #: Whether its answer has begun, which may go on for hours.
+        self.answered = False
         self._end_cause = cause
         self._grace = grace
         self._stopping = False
@@ -99,13 +102,14 @@ class Guard:
             self._wake = None
 
     def renew(self, seconds: float, cause: Cause) -> None:
-        """Extend the request to so many seconds from now, unless it is being stopped.
+        """Give a request whose answer has begun so many seconds from now, unless it is stopped.
 
         Args:
             seconds: From now.
             cause: What it means if they pass.
         """
         with self._cutoff.lock:
+            self.answered = True
             if not self._stopping:
                 self.ends = self._cutoff.clock.monotonic() + seconds
                 self._end_cause = cause

@@ -217,14 +217,14 @@ class Transport:
         if not guard.left():
             # The thread that cuts may be a moment late.
             guard.expire()
+        if guard.cause in (Cause.DEADLINE, Cause.LIMIT) and not guard.answered:
+            self._connections.close_idle()
         match guard.cause:
             case Cause.STOP | Cause.CLOSED:
                 return Stopped(f"{description}: cut off, since the process ends")
             case Cause.DEADLINE:
-                self._connections.close_idle()
                 return DeadlineExceeded(f"{description}: {PASSED}")
             case Cause.LIMIT:
-                self._connections.close_idle()
                 return TransportError(f"{description}: timed out")
             case Cause.SILENCE:
                 return TransportError(f"{description}: timed out: the connection is silent")

@@ -131,35 +131,19 @@ def test_the_deadline_covers_everything(server: FakeApiServer, answer: apiserver
         run(server, seconds=0.2)
 
 
-def test_a_command_that_takes_too_long_says_nothing_of_other_connections(
-    server: FakeApiServer,
-) -> None:
-    """A hundred of them, on a storage that hangs, would have each request connect anew."""
-    other = Call("GET", "/api/v1/namespaces/ns/pods/a")
-    transport = server.transport()
-    server.expect(apiserver.who, exec_session(ExecStream.hang), apiserver.who)
-    kept = transport.request(other)
-
-    with pytest.raises(DeadlineExceeded):
-        Executor(transport).run(
-            "ns", "pod-a", "kopia", ["sync"], deadline=Deadline.after(SystemClock(), 0.2)
-        )
-
-    assert transport.request(other) == kept
-
-
 class Run:
     """A command that a thread runs, on a clock that only the test moves."""
 
-    def __init__(self, server: FakeApiServer, seconds: float) -> None:
+    def __init__(self, server: FakeApiServer, seconds: float, *before: Call) -> None:
         self.clock, self.stop = FakeClock(), Stop()
         self._pool = ThreadPoolExecutor(1)
         deadline = Deadline.after(self.clock, seconds, stop=self.stop)
-        executor = Executor(server.transport(clock=self.clock))
+        self.transport = server.transport(clock=self.clock)
+        self.answers = [self.transport.request(call) for call in before]
         self._result = self._pool.submit(
-            executor.run, "ns", "pod-a", "kopia", ["sleep"], deadline=deadline
+            Executor(self.transport).run, "ns", "pod-a", "kopia", ["sleep"], deadline=deadline
         )
-        server.wait_for_requests(1)
+        server.wait_for_requests(len(before) + 1)
         self.clock.block_until_waiters(1)
 
     def result(self) -> ExecResult:
@@ -167,6 +151,31 @@ class Run:
             return self._result.result(STUCK_AFTER)
         finally:
             self._pool.shutdown()
+
+
+def test_a_command_that_takes_too_long_says_nothing_of_other_connections(
+    server: FakeApiServer,
+) -> None:
+    """A hundred of them, on a storage that hangs, would have each request connect anew."""
+    started = threading.Event()
+
+    def script(stream: ExecStream) -> None:
+        # The client answers once it counts the command as started.
+        stream.ping()
+        stream.receive()
+        started.set()
+        stream.hang()
+
+    other = Call("GET", "/api/v1/namespaces/ns/pods/a")
+    server.expect(apiserver.who, exec_session(script), apiserver.who)
+    command = Run(server, 60.0, other)
+    assert started.wait(STUCK_AFTER)
+
+    command.clock.step(60.0)
+
+    with pytest.raises(DeadlineExceeded):
+        command.result()
+    assert [command.transport.request(other)] == command.answers
 
 
 def test_a_command_may_run_for_longer_than_it_may_take_to_start(server: FakeApiServer) -> None:
