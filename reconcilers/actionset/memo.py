@@ -69,6 +69,8 @@ class Entry:
         memo: The last memo of its function. Default: none.
         refused_since: Since when every request for it has been refused; None if none is. Default:
             None.
+        away_since: Since when the API server has answered none of them; None if it does. Default:
+            None.
         cancelled: Whether the engine has asked its function to end it by a limit. Default: False.
         over: `complete` or `failed` once its result is stored and something of it may be left;
             empty while it runs. Default: empty.
@@ -77,6 +79,7 @@ class Entry:
     started_at: datetime
     memo: Mapping[str, Any] = field(factory=dict)
     refused_since: datetime | None = None
+    away_since: datetime | None = None
     cancelled: bool = False
     over: str = ""
 
@@ -113,7 +116,9 @@ class Memos:
         entry = self.get(position)
         if entry is None:
             return self
-        return self.with_entry(position, evolve(entry, over=state, refused_since=None))
+        return self.with_entry(
+            position, evolve(entry, over=state, refused_since=None, away_since=None)
+        )
 
     def all_ended(self, state: str) -> Memos:
         """Return the entries with all of them marked as over.
@@ -159,11 +164,12 @@ def render(memos: Memos) -> str | None:
 
 
 def _entry(content: Mapping[str, Any]) -> Entry:
-    refused = content.get("refusedSince")
+    refused, away = content.get("refusedSince"), content.get("awaySince")
     return Entry(
         started_at=parse_time(content["startedAt"]),
         memo=dict(content.get("memo") or {}),
         refused_since=parse_time(refused) if refused else None,
+        away_since=parse_time(away) if away else None,
         cancelled=bool(content.get("cancelled")),
         over=str(content.get("over") or ""),
     )
@@ -175,6 +181,8 @@ def _json(entry: Entry) -> dict[str, Any]:
         content["memo"] = entry.memo
     if entry.refused_since is not None:
         content["refusedSince"] = timestamp(entry.refused_since)
+    if entry.away_since is not None:
+        content["awaySince"] = timestamp(entry.away_since)
     if entry.cancelled:
         content["cancelled"] = True
     if entry.over:

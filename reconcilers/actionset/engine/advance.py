@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 #: pkg/progress/action.go).
 PROGRESS_SECONDS: Final = 5.0
 
-#: Seconds of a phase before it is stored what it waits for: all pods wait for a moment.
-QUIET_SECONDS: Final = 10.0
-
 WAITS: Final = "phase {phase}: {reason}"
 WAITS_ARTIFACTS: Final = "output artifacts of action {action}: {reason}"
 
@@ -178,7 +175,11 @@ class Advancer:
         is_first = is_pending and stage.memos.get(position) is None
         found = attempt(lambda: self._step(situation, turn, limit, is_pending=is_pending))
         if isinstance(found, Refused):
-            found = given_up(found, turn.entry.refused_since, now) or found
+            found = (
+                given_up(found, turn.entry.refused_since, now)
+                or _given_up_away(found, turn, limit)
+                or found
+            )
             if isinstance(found, Refused) and not found.message:
                 return stage.failed(found.error)
         if is_first:
@@ -187,7 +188,7 @@ class Advancer:
             status = document.phase_running(stage.status, position, progress=None, now=now)
             waits = WAITS.format(phase=phase["name"], reason=found.message)
             return _put_off(evolve(stage, status=status), turn, found, waits)
-        turn = evolve(turn, entry=evolve(turn.entry, refused_since=None))
+        turn = evolve(turn, entry=evolve(turn.entry, refused_since=None, away_since=None))
         if isinstance(found, Running):
             if limit.is_over(now):
                 turn = evolve(turn, entry=evolve(turn.entry, cancelled=True))
@@ -266,10 +267,21 @@ class Advancer:
         return evolve(stage, status=document.with_artifacts(stage.status, index, found, now=now))
 
 
+def _given_up_away(refused: Refused, turn: _Turn, limit: Limit) -> Failed | None:
+    """Return the failure of a phase beyond its limit while the API server is away; else None."""
+    since = turn.entry.away_since
+    if refused.away and since is not None and limit.is_hopeless(turn.now, since=since):
+        return Failed(limit.hopeless(refused.message))
+    return None
+
+
 def _put_off(stage: _Stage, turn: _Turn, refused: Refused, waits: str) -> _Stage:
     """Return the stage after something was refused, which is tried again."""
+    if refused.away:
+        return _put_off_away(stage, turn, waits).failed(refused.error)
     is_first = turn.entry.refused_since is None
-    entry = evolve(turn.entry, refused_since=turn.entry.refused_since or turn.now)
+    since = turn.entry.refused_since or turn.now
+    entry = evolve(turn.entry, refused_since=since, away_since=None)
     stage = evolve(
         stage,
         memos=stage.memos.with_entry(turn.position, entry),
@@ -278,6 +290,18 @@ def _put_off(stage: _Stage, turn: _Turn, refused: Refused, waits: str) -> _Stage
     if is_first:
         stage = stage.noted(notes.Note(WARNING, notes.REFUSED, waits))
     return stage.failed(refused.error).again(refusals.RETRY_SECONDS)
+
+
+def _put_off_away(stage: _Stage, turn: _Turn, waits: str) -> _Stage:
+    """Return the stage while the API server is away. One request that fails is no news."""
+    since = turn.entry.away_since or turn.now
+    entry = evolve(turn.entry, away_since=since)
+    is_told = (turn.now - since).total_seconds() >= refusals.QUIET_SECONDS
+    return evolve(
+        stage,
+        memos=stage.memos.with_entry(turn.position, entry),
+        waits_for=(*stage.waits_for, *((waits,) if is_told else ())),
+    )
 
 
 def _running(stage: _Stage, turn: _Turn, step: Running) -> _Stage:
@@ -292,7 +316,7 @@ def _running(stage: _Stage, turn: _Turn, step: Running) -> _Stage:
         progress, stage = None, stage.again(left)
     waits: tuple[str, ...] = ()
     if step.waits_for:
-        quiet = QUIET_SECONDS - (now - entry.started_at).total_seconds()
+        quiet = refusals.QUIET_SECONDS - (now - entry.started_at).total_seconds()
         if quiet > 0:
             stage = stage.again(quiet)
         else:

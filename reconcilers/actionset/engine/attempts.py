@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from attrs import frozen
 
 from controller.clock import DeadlineExceeded
-from controller.errors import ApiError, ClientError, Forbidden, NotFound
+from controller.errors import (
+    AlreadyExists,
+    ApiError,
+    ClientError,
+    Conflict,
+    Forbidden,
+    NotFound,
+    NotLeading,
+    Stopped,
+    WebhookFailed,
+)
 from reconcilers.actionset.engine import refusals
 from reconcilers.actionset.function import Failed
 from reconcilers.actionset.parameters.lookup import RightMissing
@@ -20,6 +30,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: Somebody was faster, or this process ends: nothing to tell.
+_SILENT: Final = (AlreadyExists, Conflict, NotLeading, Stopped)
+
 #: The type alone: what else an exception says may be of a Secret.
 PANICKED: Final = (
     "a bug in the controller, {type}, which is tried again; report the traceback in its log"
@@ -31,25 +44,27 @@ class Refused:
     """What could not be done for now.
 
     Args:
-        message: Why, for the user; empty if it passes by itself, however long that takes.
+        message: Why, for the user; empty if there is nothing to tell.
         error: To be raised, so that the queue tries again and logs it; None if `message` is all.
+        away: Whether the API server is away. Nothing of the ActionSet is wrong then, so it is tried
+            for as long as the phase may run. Default: False.
     """
 
     message: str
     error: Exception | None = None
+    away: bool = False
 
 
 def attempt(call: Callable[[], T]) -> T | Failed | Refused:
     """Return what a call returns, or why it could not be made."""
     try:
         return call()
-    except (InvalidInput, RendererUnavailable, Forbidden) as error:
+    except (InvalidInput, RendererUnavailable, Forbidden, WebhookFailed) as error:
         return _of_refusal(error)
+    except _SILENT as error:
+        return Refused("", error)
     except (ClientError, DeadlineExceeded) as error:
-        if isinstance(error, ApiError) and refusals.is_final(error):
-            return Failed(refusals.describe(error))
-        # Who asks for what may be gone says so: this is a namespace, or a kind without its CRD.
-        return Refused(refusals.NOT_FOUND if isinstance(error, NotFound) else "", error)
+        return _of_failure(error)
     except Exception as error:  # noqa: BLE001 - raised once the rest is stored
         return Refused(PANICKED.format(type=type(error).__name__), error)
 
@@ -57,18 +72,23 @@ def attempt(call: Callable[[], T]) -> T | Failed | Refused:
 def given_up(refused: Refused, since: datetime | None, now: datetime) -> Failed | None:
     """Return the failure of what has been refused for too long; None while it has not.
 
+    An API server that is away refuses nothing.
+
     Args:
         refused: What was refused just now.
         since: Since when it is refused; None if this is the first time.
         now: The time.
     """
-    if refused.message and since is not None and refusals.is_over(since, now):
+    told = refused.message and not refused.away
+    if told and since is not None and refusals.is_over(since, now):
         return Failed(refusals.gave_up(refused.message))
     return None
 
 
-def _of_refusal(error: InvalidInput | RendererUnavailable | Forbidden) -> Failed | Refused:
-    if isinstance(error, Forbidden):
+def _of_refusal(
+    error: InvalidInput | RendererUnavailable | Forbidden | WebhookFailed,
+) -> Failed | Refused:
+    if isinstance(error, Forbidden | WebhookFailed):
         return Refused(refusals.describe(error))
     if isinstance(error, RightMissing):
         # Somebody may give the right while the phase waits.
@@ -76,3 +96,12 @@ def _of_refusal(error: InvalidInput | RendererUnavailable | Forbidden) -> Failed
     if isinstance(error, InvalidInput):
         return Failed(error.message)
     return Refused(str(error))
+
+
+def _of_failure(error: ClientError | DeadlineExceeded) -> Failed | Refused:
+    if isinstance(error, ApiError) and refusals.is_final(error):
+        return Failed(refusals.describe(error))
+    if isinstance(error, NotFound):
+        # Who asks for what may be gone says so: this is a namespace, or a kind without its CRD.
+        return Refused(refusals.NOT_FOUND, error)
+    return Refused(refusals.away(error), error, away=True)

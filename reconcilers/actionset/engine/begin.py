@@ -104,6 +104,12 @@ class Beginner:
     ) -> Begun:
         if not refused.message:
             return Begun(obj, error=refused.error)
+        if refused.away:
+            # The status stays: its time says since when it is refused.
+            if _age(obj, now) >= refusals.QUIET_SECONDS:
+                status = obj.get("status") or {}
+                obj = self._writer.write(obj, _unclaimed(status, refused.message), deadline)
+            return Begun(obj, error=refused.error)
         status = document.waiting(now=now) if since is None else obj["status"]
         obj = self._writer.write(obj, _unclaimed(status, refused.message), deadline)
         first = (Note(WARNING, notes.REFUSED, refused.message),) if since is None else ()
@@ -113,6 +119,12 @@ class Beginner:
 
 def _unclaimed(status: Object, waits_for: str = "") -> Desired:
     return Desired(status=status, memos=Memos(), claimed=False, waits_for=waits_for)
+
+
+def _age(obj: Object, now: datetime) -> float:
+    """Return the seconds since an ActionSet was created."""
+    created = obj["metadata"].get("creationTimestamp")
+    return (now - parse_time(created)).total_seconds() if created else 0.0
 
 
 def _waits_since(obj: Object) -> datetime | None:

@@ -123,7 +123,7 @@ class Cleaner:
         now = self._clock.now()
         run = _run(request, obj, position, entry, deadline)
         found = attempt(lambda: self._pods.release(run, failed=entry.over == State.FAILED))
-        if isinstance(found, Refused) and not found.message:
+        if isinstance(found, Refused) and (found.away or not found.message):
             return evolve(released, error=released.error or found.error)
         if isinstance(found, Refused):
             since = entry.refused_since or now

@@ -75,9 +75,17 @@ class Limit:
         """Return whether the phase has to end."""
         return self.at is not None and (self.ends_unseen or now >= self.at)
 
-    def is_hopeless(self, now: datetime) -> bool:
-        """Return whether the end has been waited for long enough."""
-        return self.at is not None and (now - self.at).total_seconds() >= CANCEL_SECONDS
+    def is_hopeless(self, now: datetime, *, since: datetime | None = None) -> bool:
+        """Return whether the end has been waited for long enough.
+
+        Args:
+            now: The time.
+            since: Since when it cannot even be asked for. Default: None, it can.
+        """
+        if self.at is None:
+            return False
+        begun = self.at if since is None else max(self.at, since)
+        return (now - begun).total_seconds() >= CANCEL_SECONDS
 
     def hopeless(self, waits_for: str) -> str:
         """Return the message of a phase whose end was not waited for any longer."""

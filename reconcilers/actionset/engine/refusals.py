@@ -10,7 +10,7 @@ import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from controller.errors import ApiError, BadRequest, Forbidden, Invalid
+from controller.errors import ApiError, BadRequest, Forbidden, Invalid, WebhookFailed
 from reconcilers.actionset import denials
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 #: Seconds for which a phase is tried again while the API server refuses what it asks for. Time to
 #: add a Role or to free a quota, and no more: a backup that waits for ever is no backup.
 PATIENCE_SECONDS: Final = 600.0
+#: Seconds before it is stored what is waited for: all pods wait for a moment, and one request may
+#: fail.
+QUIET_SECONDS: Final = 10.0
 #: Seconds between two tries.
 RETRY_SECONDS: Final = 30.0
 
@@ -56,6 +59,13 @@ SECURITY_CONTEXT: Final = (
 TERMINATING: Final = "namespace {namespace} is being deleted, and takes nothing new"
 REFUSED_BY: Final = "{who} refuses what the phase asks for"
 REFUSED: Final = "the API server refuses what the phase asks for (403), by admission or policy"
+WEBHOOK_AWAY: Final = (
+    "admission webhook {name} does not answer, and the API server admits nothing without it; see"
+    " whether the Service of the webhook has a pod that is ready"
+)
+UNNAMED: Final = "(see the log of the controller)"
+AWAY: Final = "the API server does not answer, and is asked again"
+AWAY_STATUS: Final = "the API server answers with a fault of its own ({status}), and is asked again"
 INVALID_FIELDS: Final = "the API server calls these fields wrong: {fields}"
 INVALID: Final = "the API server calls what the phase asks for invalid ({status})"
 NOT_FOUND: Final = "a namespace, an object or a kind that the phase needs is not there (404)"
@@ -93,6 +103,8 @@ _OF_PODS: Final = tuple(
 _FIELD: Final = re.compile(
     r"([A-Za-z][\w.\[\]-]*): (?:Required|Invalid|Unsupported|Duplicate|Forbidden|Too long|Too many)"
 )
+# apiserver pkg/util/webhook/error.go. What follows has the address of the webhook.
+_WEBHOOK: Final = re.compile(r'failed calling webhook "(?P<name>[\w.-]+)"')
 # etcd api/v3rpc/rpctypes/error.go, ErrRequestTooLarge; rpc_util.go of grpc-go, for its client.
 _TOO_LARGE: Final = ("request is too large", "message larger than max")
 
@@ -101,8 +113,11 @@ def describe(error: ApiError) -> str:
     """Return what is refused, without a value.
 
     Args:
-        error: A `Forbidden`, `Invalid` or `BadRequest`.
+        error: A `Forbidden`, `Invalid`, `BadRequest` or `WebhookFailed`.
     """
+    if isinstance(error, WebhookFailed):
+        found = _WEBHOOK.search(error.message)
+        return WEBHOOK_AWAY.format(name=found["name"] if found else UNNAMED)
     if who := denials.refuser(error.message):
         return REFUSED_BY.format(who=who)
     if isinstance(error, Forbidden):
@@ -111,6 +126,15 @@ def describe(error: ApiError) -> str:
     if fields:
         return INVALID_FIELDS.format(fields=", ".join(fields))
     return INVALID.format(status=error.status)
+
+
+def away(error: Exception) -> str:
+    """Return what is told of an API server that is away, without a value.
+
+    Args:
+        error: What a client has raised.
+    """
+    return AWAY_STATUS.format(status=error.status) if isinstance(error, ApiError) else AWAY
 
 
 def is_final(error: Exception) -> bool:

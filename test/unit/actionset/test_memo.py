@@ -29,6 +29,7 @@ entries = st.builds(
     started_at=times,
     memo=st.dictionaries(st.text(), json, max_size=3),
     refused_since=st.none() | times,
+    away_since=st.none() | times,
     cancelled=st.booleans(),
     over=st.sampled_from(["", "complete", "failed"]),
 )
@@ -62,7 +63,9 @@ def test_what_another_hand_has_broken_counts_as_not_there(text: str) -> None:
 
 def test_a_phase_that_has_ended_is_no_longer_refused_and_is_left_to_be_released() -> None:
     at = Position(1, 0)
-    memos = Memos({at: Entry(NOW, {"pod": "x"}, refused_since=NOW)}).ended(at, "failed")
+    memos = Memos({at: Entry(NOW, {"pod": "x"}, refused_since=NOW, away_since=NOW)}).ended(
+        at, "failed"
+    )
 
     assert memos.over() == [(at, Entry(NOW, {"pod": "x"}, over="failed"))]
     assert memos.without(at) == Memos()

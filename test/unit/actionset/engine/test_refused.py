@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from controller.clock import Deadline
+from controller.conditions import timestamp
 from controller.errors import (
     BadRequest,
     Conflict,
     Forbidden,
     Invalid,
     ServerUnavailable,
+    Stopped,
     TransportError,
+    WebhookFailed,
 )
 from fakes.actionsets import (
     NAME,
@@ -29,7 +32,8 @@ from fakes.actionsets import (
 from fakes.apiclient import Action
 from fakes.refusals import OF_THE_SOURCE, RECORDED
 from reconcilers.actionset.api import ANNOTATION_MEMO, ANNOTATION_WAITS_FOR, BLUEPRINTS
-from reconcilers.actionset.engine.refusals import PATIENCE_SECONDS, describe
+from reconcilers.actionset.engine.limits import CANCEL_SECONDS
+from reconcilers.actionset.engine.refusals import PATIENCE_SECONDS, QUIET_SECONDS, describe
 from reconcilers.actionset.parameters.lookup import RightMissing
 from reconcilers.actionset.templates.errors import RendererUnavailable
 from reconcilers.resources import SECRETS
@@ -47,6 +51,16 @@ TOLD = (
     " manifests/application there"
 )
 CREATE = Action("create", "pods", "5a1e-0-dump")
+WEBHOOK = WebhookFailed(
+    500,
+    "InternalError",
+    'Internal error occurred: failed calling webhook "a.example": failed to call webhook: Post'
+    ' "https://a.app.svc:443/?token=secret-1": dial tcp 10.0.0.1:443: connect: connection refused',
+)
+WEBHOOK_TOLD = (
+    "admission webhook a.example does not answer, and the API server admits nothing without it; see"
+    " whether the Service of the webhook has a pod that is ready"
+)
 WRITE = f"patch actionsets {NAME}"
 
 
@@ -106,6 +120,7 @@ def forbidden(message: str = RIGHT) -> Forbidden:
             "admission webhook a.example refuses what the phase asks for",
             id="a webhook that says that it forbids it",
         ),
+        pytest.param(WEBHOOK, WEBHOOK_TOLD, id="a webhook that does not answer, by its address"),
         pytest.param(
             forbidden(
                 'pods "x" is forbidden: error looking up service account app/dump: serviceaccount'
@@ -245,6 +260,140 @@ def test_an_invalid_object_fails_the_phase_at_once() -> None:
     )
 
 
+def test_a_webhook_that_does_not_answer_is_a_refusal() -> None:
+    """Nobody mends it but whoever reads of it."""
+    world = ActionSetWorld()
+    world.api.failures[CREATE] = WEBHOOK
+    result = world.reconcile()
+    waits = world.stored()["metadata"]["annotations"][ANNOTATION_WAITS_FOR]
+    world.clock.step(PATIENCE_SECONDS)
+    world.reconcile()
+
+    assert result.requeue_after == 30
+    assert " ".join(waits.split("\n")) == f"phase dump: {WEBHOOK_TOLD}"
+    assert f"Warning Refused: phase dump: {WEBHOOK_TOLD}" in world.recorder.lines()
+    expected = f"action backup, phase dump: {WEBHOOK_TOLD} (tried for 10 minutes)"
+    assert (world.state(), world.error()) == ("failed", expected)
+
+
+AWAY = [
+    pytest.param(TransportError("secret-1"), "does not answer, and is asked again", id="no answer"),
+    pytest.param(
+        ServerUnavailable(503, "", "secret-1"),
+        "answers with a fault of its own (503), and is asked again",
+        id="an answer that passes",
+    ),
+]
+
+
+def annotations_of(world: ActionSetWorld) -> dict[str, str]:
+    found: dict[str, str] = world.stored()["metadata"]["annotations"]
+    return found
+
+
+class TestAway:
+    """An API server that is away for what a phase asks, while the ActionSet can be written."""
+
+    @pytest.mark.parametrize(("error", "told"), AWAY)
+    def test_it_is_told_once_it_lasts_and_no_longer_than_that(
+        self, error: Exception, told: str
+    ) -> None:
+        world = ActionSetWorld()
+        world.api.failures[CREATE] = error
+        seen = []
+        for _ in range(2):
+            with pytest.raises(type(error)):
+                world.reconcile()
+            seen.append(annotations_of(world).get(ANNOTATION_WAITS_FOR))
+            world.clock.step(QUIET_SECONDS)
+        world.api.failures.clear()
+        world.reconcile()
+
+        assert seen == [None, f"phase dump: the API server {told}"]
+        assert annotations_of(world)[ANNOTATION_WAITS_FOR] == "phase dump: its pod"
+        assert world.recorder.warnings() == []
+        assert "awaySince" not in annotations_of(world)[ANNOTATION_MEMO]
+
+    def test_a_limit_of_the_phase_holds_all_the_same(self) -> None:
+        world = ActionSetWorld(action_set(timeout="30m"))
+        world.reconcile()
+        for verb in ("get", "delete"):
+            world.api.failures[Action(verb, "pods", CREATE.name)] = TransportError("refused")
+        world.clock.step(1800)
+        with pytest.raises(TransportError):
+            world.reconcile()
+        before = world.phases()[0]
+        world.restart()
+        world.clock.step(CANCEL_SECONDS)
+        with pytest.raises(TransportError):
+            world.reconcile()
+
+        assert (before, world.phases()[0]) == ("dump running", "dump failed")
+        assert world.error().endswith(
+            "for 600 s: the API server does not answer, and is asked again"
+        )
+
+    def test_one_that_comes_back_long_after_the_limit_is_asked_what_has_come_of_the_phase(
+        self,
+    ) -> None:
+        """One request that fails, the first after a long time, is no reason to give up."""
+        world = ActionSetWorld(action_set(timeout="30m"))
+        world.reconcile()
+        world.end_pods()
+        world.clock.step(7200)
+        get = Action("get", "pods", CREATE.name)
+        world.api.failures[get] = ServerUnavailable(503, "", "starting")
+        with pytest.raises(ServerUnavailable):
+            world.reconcile()
+        world.api.failures.clear()
+        world.reconcile()
+
+        assert world.phases()[0] == "dump complete"
+
+    def test_its_time_does_not_count_as_that_of_a_refusal(self) -> None:
+        world = ActionSetWorld()
+        world.api.failures[CREATE] = TransportError("refused")
+        for _ in range(2):
+            with pytest.raises(TransportError):
+                world.reconcile()
+            world.clock.step(PATIENCE_SECONDS)
+        world.api.failures[CREATE] = forbidden()
+        world.reconcile()
+
+        assert world.state() == "running"
+
+    def test_a_process_that_ends_says_nothing(self) -> None:
+        world = ActionSetWorld()
+        world.api.failures[CREATE] = Stopped("the process ends")
+        for _ in range(2):
+            with pytest.raises(Stopped):
+                world.reconcile()
+            world.clock.step(QUIET_SECONDS)
+
+        assert ANNOTATION_WAITS_FOR not in annotations_of(world)
+
+    def test_an_actionset_that_cannot_begin_says_so_and_is_not_given_up(self) -> None:
+        world = ActionSetWorld()
+        create = Action("create", "secrets", f"actionset-{UID}-0")
+        world.api.failures[create] = ServerUnavailable(503, "", "secret-1")
+        world.edit({"metadata": {"creationTimestamp": timestamp(world.clock.now())}})
+        seen = []
+        for seconds in (QUIET_SECONDS, PATIENCE_SECONDS, 0):
+            with pytest.raises(ServerUnavailable):
+                world.reconcile()
+            seen.append(annotations_of(world).get(ANNOTATION_WAITS_FOR))
+            world.clock.step(seconds)
+        world.api.failures[create] = forbidden()
+        world.reconcile()
+        refused = world.state()
+        world.api.failures.clear()
+        world.run()
+
+        told = "the API server answers with a fault of its own (503), and is asked again"
+        assert seen == [None, told, told]
+        assert (refused, world.state()) == ("pending", "complete")
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -276,7 +425,7 @@ def test_one_action_that_cannot_be_asked_does_not_hold_up_another() -> None:
     with pytest.raises(TransportError):
         world.reconcile()
 
-    assert (world.phases(0)[0], world.phases(1)[0]) == ("dump pending", "dump running")
+    assert (world.phases(0)[0], world.phases(1)[0]) == ("dump running", "dump running")
 
 
 @pytest.mark.usefixtures("logged")
@@ -349,6 +498,15 @@ class TestBeginning:
         assert (world.state(), world.error()) == ("failed", f"{TOLD} (tried for 10 minutes)")
         assert "finalizers" not in world.stored()["metadata"]
 
+    def test_a_webhook_that_does_not_answer_is_a_refusal(self) -> None:
+        world = ActionSetWorld()
+        world.api.failures[Action("create", "secrets", f"actionset-{UID}-0")] = WEBHOOK
+
+        world.reconcile()
+
+        assert world.state() == "pending"
+        assert " ".join(annotations_of(world)[ANNOTATION_WAITS_FOR].split("\n")) == WEBHOOK_TOLD
+
     def test_nothing_is_kept_of_one_that_has_failed_after_all(self) -> None:
         """Its options may hold a password."""
         world = ActionSetWorld()
@@ -418,3 +576,19 @@ class TestReleasing:
             "Warning LeftBehind: the pod of phase dump is left behind: the engine lacks the right"
             " to delete pods in namespace app; give it the Role of manifests/application there"
         )
+
+    def test_an_api_server_that_is_away_leaves_no_pod_behind_however_long(self) -> None:
+        world = ActionSetWorld(plan=blueprint(backup={"phases": [phase("dump")]}))
+        world.reconcile()
+        world.end_pods()
+        delete = Action("delete", "pods", CREATE.name)
+        world.api.failures[delete] = ServerUnavailable(503, "", "etcd")
+        for _ in range(3):
+            with pytest.raises(ServerUnavailable):
+                world.reconcile()
+            world.clock.step(PATIENCE_SECONDS)
+        world.api.failures.clear()
+        world.reconcile()
+
+        assert world.is_over()
+        assert (world.pod_names(), world.recorder.warnings()) == ([], [])
