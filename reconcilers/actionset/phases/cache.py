@@ -9,6 +9,7 @@ from controller.cache.trim import default_trim
 from controller.reconcile import Request
 from reconcilers.actionset import api
 from reconcilers.actionset.phases import names
+from reconcilers.actionset.phases.podview import is_sidecar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,4 +52,8 @@ def trimmed(pod: Object) -> Object:
             for one in spec.get("containers") or ()
         ],
     }
+    sidecars = [one for one in spec.get("initContainers") or () if is_sidecar(one)]
+    if sidecars:
+        kept = ("name", "restartPolicy")
+        pod["spec"]["initContainers"] = [{name: one[name] for name in kept} for one in sidecars]
     return default_trim(pod)

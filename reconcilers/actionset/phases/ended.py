@@ -176,7 +176,7 @@ def _pod_ended(view: PodView) -> Ended | None:
         return Ended(container=view.containers[0])
     if view.phase != FAILED:
         return None
-    for container, state in view.first_states():
+    for container, state in view.init_states():
         terminated = state.get("terminated")
         if terminated is not None and terminated["exitCode"] != 0:
             return _failed(view, container, terminated)
@@ -244,13 +244,13 @@ def _initializes(view: PodView) -> bool:
     """Return whether an init container works, for which the main one waits."""
     _, state = next(view.states())
     waiting = state.get("waiting") or {}
-    works = any(state.get("running") is not None for _, state in view.first_states())
+    works = any(state.get("running") is not None for _, state in view.init_states())
     return works and waiting.get("reason") == _INITIALIZING
 
 
 def _waits_since(view: PodView) -> str:
     """Return since when the main container could have been started."""
-    ends = [(state.get("terminated") or {}).get("finishedAt") for _, state in view.first_states()]
+    ends = [(state.get("terminated") or {}).get("finishedAt") for _, state in view.init_states()]
     return max(view.created, *(str(end or "") for end in ends), "")
 
 

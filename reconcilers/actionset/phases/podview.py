@@ -30,6 +30,11 @@ _OVER_TIME: Final = "DeadlineExceeded"
 _GATES_NOT_READY: Final = "ReadinessGatesNotReady"
 
 
+def is_sidecar(container: Mapping[str, Any]) -> bool:
+    """Return whether an init container runs for as long as its pod."""
+    return container.get("restartPolicy") == "Always"
+
+
 @frozen
 class PodView:
     """A pod of a phase, as the API server has it.
@@ -156,9 +161,15 @@ class PodView:
         return None
 
     def first_states(self) -> Iterator[ContainerState]:
-        """Yield the states of the init containers."""
+        """Yield the states of the init containers, of those with a sidecar's life as well."""
         for one in self.status.get("initContainerStatuses") or ():
             yield one["name"], one.get("state") or {}
+
+    def init_states(self) -> Iterator[ContainerState]:
+        """Yield the states of the init containers that end before the others begin."""
+        containers = (self.pod.get("spec") or {}).get("initContainers") or ()
+        sidecars = {one["name"] for one in containers if is_sidecar(one)}
+        return (one for one in self.first_states() if one[0] not in sidecars)
 
     def memory_limit(self, container: str) -> str:
         """Return the limit of a container's memory; empty if it has none."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fakes.phases import NOW, Object, exited, made, state
-from reconcilers.actionset.phases import ended
+from reconcilers.actionset.phases import cache, ended
 from reconcilers.actionset.phases.ended import Ended, Waiting
 from reconcilers.actionset.phases.podview import PodView
 
@@ -29,6 +29,7 @@ def examined(
     now: datetime = NOW,
     containers: tuple[str, ...] = ("container",),
     first: tuple[Object, ...] = (),
+    sidecars: tuple[str, ...] = (),
     **status: Any,
 ) -> Waiting | Ended:
     pod = made(
@@ -37,7 +38,12 @@ def examined(
         initContainerStatuses=list(first),
         **status,
     )
-    return ended.examine(PodView.of(pod), now)
+    pod["spec"]["initContainers"] = [
+        {"name": one["name"], **({"restartPolicy": "Always"} if one["name"] in sidecars else {})}
+        for one in first
+    ]
+    # As the informer shows it.
+    return ended.examine(PodView.of(cache.trimmed(pod)), now)
 
 
 SUCCEEDED = Ended(container="container", exit_code=0)
@@ -328,6 +334,56 @@ def test_the_time_to_start_begins_with_the_end_of_the_init_containers() -> None:
 
     until = START_LIMIT + timedelta(days=1)
     assert found == Waiting(f"pod {POD} is starting", until=until)
+
+
+@pytest.mark.parametrize(
+    "mesh",
+    [
+        pytest.param(running("mesh"), id="it runs"),
+        pytest.param(
+            exited("mesh", 1, finishedAt="2026-01-01T00:14:59Z"), id="it ends again and again"
+        ),
+    ],
+)
+@pytest.mark.parametrize("reason", ["PodInitializing", "ContainerCreating"])
+def test_the_time_to_start_holds_beside_a_sidecar_that_was_injected(
+    mesh: Object, reason: str
+) -> None:
+    """It runs for as long as the pod: it is no work that the main container waits for."""
+    found = examined(
+        waiting(reason),
+        first=(mesh,),
+        sidecars=("mesh",),
+        phase="Pending",
+        now=START_LIMIT,
+    )
+
+    limit = "it has not started within 15 min of 2026-01-01T00:00:00Z"
+    assert found == Ended(f"pod {POD} is starting; {limit}", disrupted=True)
+
+
+def test_an_init_container_beside_such_a_sidecar_may_take_as_long_as_it_likes() -> None:
+    found = examined(
+        waiting("PodInitializing"),
+        first=(running("mesh"), running("init")),
+        sidecars=("mesh",),
+        phase="Pending",
+        now=NOW + timedelta(days=1),
+    )
+
+    assert found == Waiting()
+
+
+def test_of_a_pod_that_has_failed_its_init_container_is_named_and_no_sidecar() -> None:
+    """A sidecar is ended with the pod, by whatever signal."""
+    found = examined(
+        first=(exited("mesh", 137), exited("init", 3)),
+        sidecars=("mesh",),
+        phase="Failed",
+    )
+
+    assert isinstance(found, Ended)
+    assert found.cause == f"container init of pod {POD} has ended with exit code 3"
 
 
 def test_a_fault_counts_while_a_sidecar_of_the_init_containers_runs() -> None:
