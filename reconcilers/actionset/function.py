@@ -169,3 +169,12 @@ class Function(Protocol[A]):
         Returns:
             Running until nothing of it is left that runs, then Failed.
         """
+
+    def so_far(self, run: PhaseRun) -> Mapping[str, Any] | None:
+        """Return the outputs so far, of a phase that is given up; None for none.
+
+        Asked where the function itself does not say how the phase has ended. By the memo alone.
+
+        Args:
+            run: The phase.
+        """

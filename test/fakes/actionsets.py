@@ -136,6 +136,9 @@ class PodFunction:
             self.client.delete(resources.PODS, "app", pod_name(run))
         return Failed("cancelled")
 
+    def so_far(self, run: PhaseRun) -> Mapping[str, Any] | None:
+        return {"pod": run.memo["pod"]} if run.memo else None
+
 
 @frozen
 class StepFunction:
@@ -161,6 +164,9 @@ class StepFunction:
 
     def cancel(self, run: PhaseRun) -> Step:
         return Failed("cancelled")
+
+    def so_far(self, run: PhaseRun) -> None:
+        return None
 
 
 def pod_name(run: PhaseRun) -> str:

@@ -22,7 +22,9 @@ from reconcilers.actionset.memo import ARTIFACTS, Entry, Memos, Position
 from reconcilers.actionset.status import document
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
+    from typing import Any
 
     from controller.clock import Clock
     from controller.resource import Object
@@ -193,6 +195,8 @@ class Advancer:
             if limit.is_over(now):
                 turn = evolve(turn, entry=evolve(turn.entry, cancelled=True))
             return _running(stage, turn, found).again(limit.seconds_left(now))
+        if isinstance(found, Failed) and found.outputs is None:
+            found = evolve(found, outputs=self._so_far(situation, turn))
         return self._end_phase(situation, stage, turn, found)
 
     def _step(self, situation: Situation, turn: _Turn, limit: Limit, *, is_pending: bool) -> Step:
@@ -218,6 +222,11 @@ class Advancer:
         if isinstance(step, Running) and limit.is_hopeless(turn.now):
             return Failed(limit.hopeless(step.waits_for))
         return step
+
+    def _so_far(self, situation: Situation, turn: _Turn) -> Mapping[str, Any] | None:
+        """Return the outputs of a phase that has failed without a word of its function."""
+        found = attempt(lambda: self._runner.so_far(situation, turn.position, turn.entry))
+        return None if isinstance(found, Failed | Refused) else found
 
     def _end_phase(
         self, situation: Situation, stage: _Stage, turn: _Turn, step: Complete | Failed

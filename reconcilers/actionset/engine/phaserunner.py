@@ -111,6 +111,17 @@ class PhaseRunner:
         function = self._function(situation, position)
         return function.cancel(self.run_of(situation, position, entry))
 
+    def so_far(
+        self, situation: Situation, position: Position, entry: Entry
+    ) -> Mapping[str, Any] | None:
+        """Return the outputs so far, of a phase that is given up; None for none.
+
+        Raises:
+            InvalidInput: Its function is not there.
+        """
+        function = self._function(situation, position)
+        return function.so_far(self.run_of(situation, position, entry))
+
     def artifacts(self, situation: Situation, action: int, status: Object) -> Mapping[str, Any]:
         """Return the output artifacts of an action whose phases are complete, rendered.
 

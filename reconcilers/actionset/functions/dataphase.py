@@ -109,6 +109,9 @@ class DataPhase:
         """Delete the pod, or end what runs in the workload's container."""
         return self.cancel_pod(run)
 
+    def so_far(self, run: PhaseRun) -> None:
+        """Return None: it puts out nothing before its end."""
+
     def advance_pod(self, run: PhaseRun, arguments: Callable[[], Any], pod: str = "") -> Step:
         """Make a pod of the phase, or look how far it is.
 
@@ -268,10 +271,12 @@ class DataPhaseOfPods:
     def cancel(self, run: PhaseRun) -> Step:
         """Delete the pods. The outputs of those that have ended are kept."""
         step = parts.cancel(run, self.one.cancel_pod) or Failed(CANCELLED)
+        return evolve(step, outputs=self.so_far(run)) if isinstance(step, Failed) else step
+
+    def so_far(self, run: PhaseRun) -> Mapping[str, Any] | None:
+        """Return the outputs of the pods that have ended, None before the first has."""
         done = parts.done(run)
-        if done and isinstance(step, Failed):
-            return evolve(step, outputs=self.outputs(done))
-        return step
+        return self.outputs(done) if done else None
 
 
 #: Of a phase that was ended before it had begun anything.

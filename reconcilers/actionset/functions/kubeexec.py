@@ -161,6 +161,9 @@ class KubeExec:
             return Running(waits_for=WAITS_FOR_EARLIER, again_after=LOOK_SECONDS)
         return Failed(CANCELLED_LOST if self.executions.is_running(key) else CANCELLED)
 
+    def so_far(self, run: PhaseRun) -> None:
+        """Return None: it puts out nothing before its end."""
+
     def _admit(self, run: PhaseRun, arguments: Callable[[], _Arguments]) -> Running:
         """Admit the command once more, and return the memo to store before it begins."""
         key, attempt = key_of(run), _attempt(run) + 1

@@ -121,6 +121,9 @@ class KubeOps:
         """End it: no request of it is under way. See `Function.cancel`."""
         return Failed(CANCELLED_LATE if run.memo else CANCELLED)
 
+    def so_far(self, run: PhaseRun) -> None:
+        """Return None: it puts out nothing before its end."""
+
     def _create(self, run: PhaseRun, given: Arguments) -> Step:
         _check_spec(given)
         wanted = manifests.objects(run, given.spec, namespace=given.namespace)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve, field, frozen
 
+from controller.errors import ClientError
 from reconcilers.actionset.function import Complete, Failed, Progress, Running, Step
 from reconcilers.errors import InvalidInput
 
@@ -87,16 +88,22 @@ def begin(names: Sequence[str]) -> Running:
 def advance(run: PhaseRun, one: Callable[[PhaseRun, str], Step], *, limit: int) -> Running | Ended:
     """Advance each part that runs, and begin others.
 
+    A part that cannot be asked holds up no other: what came of those is stored first.
+
     Args:
         run: The phase, whose memo `begin` has made.
         one: Advances a part, by its run, which has its memo, and its name.
         limit: How many at the same time.
+
+    Raises:
+        ClientError: As the part raises it, once all else is stored.
     """
     before: Mapping[str, Mapping[str, Any]] = run.memo[PARTS]
     after = dict(before)
     waits: list[str] = []
     again: list[float] = []
     percents: list[int] = []
+    errors: list[ClientError] = []
     begun = sum(1 for part in before.values() if _MEMO in part)
     for name in names_of(run):
         if name in before and _MEMO not in before[name]:
@@ -105,12 +112,18 @@ def advance(run: PhaseRun, one: Callable[[PhaseRun, str], Step], *, limit: int) 
             if begun >= limit:
                 continue
             begun += 1
-        step = _advanced(run, name, one)
+        try:
+            step = _advanced(run, name, one)
+        except ClientError as error:
+            errors.append(error)
+            continue
         after[name] = _stored(step, before.get(name, {}))
         if isinstance(step, Running):
             waits += [f"{name}: {step.waits_for}"] if step.waits_for else []
             again += [step.again_after] if step.again_after is not None else []
             percents += [step.progress.percent] if step.progress is not None else []
+    if errors and after == before:
+        raise errors[0]
     ended = [part for part in after.values() if _MEMO not in part]
     if len(ended) == len(names_of(run)):
         return Ended(

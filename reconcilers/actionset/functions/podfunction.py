@@ -77,3 +77,6 @@ class PodFunction(Generic[A]):
     def cancel(self, run: PhaseRun) -> Step:
         """Delete the pod. See `Function.cancel`."""
         return self.pods.cancel(run)
+
+    def so_far(self, run: PhaseRun) -> None:
+        """Return None: it puts out nothing before its end."""

@@ -124,6 +124,10 @@ class ScaleWorkload:
         template = CANCELLED if run.memo.get("scaled") else CANCELLED_MEANWHILE
         return Failed(template.format(what=target, wanted=target.replicas), _outputs(run))
 
+    def so_far(self, run: PhaseRun) -> Mapping[str, Any] | None:
+        """Return the number of replicas from before, once it is known."""
+        return _outputs(run) if "original" in run.memo else None
+
     def _begin(self, run: PhaseRun, target: _Target) -> Running:
         scale = self._read(run, target)
         if scale is None:

@@ -122,6 +122,9 @@ class Wait:
         self._prepared.drop(run)
         return Failed(CANCELLED)
 
+    def so_far(self, run: PhaseRun) -> None:
+        """Return None: it puts out nothing before its end."""
+
     def _look(self, run: PhaseRun, wanted: Conditions) -> _Look:
         objects: dict[Reference, Object | None] = {}
         met: dict[str, bool] = {}

@@ -8,6 +8,7 @@ from controller.errors import Forbidden
 from fakes.actionsets import ActionSetWorld, PodFunction, action_set, blueprint, phase
 from reconcilers.actionset.api import ACTION_SETS, FINALIZER_RUNNING
 from reconcilers.actionset.engine.limits import CANCEL_SECONDS, DEFER_SECONDS
+from reconcilers.actionset.engine.refusals import PATIENCE_SECONDS
 from reconcilers.actionset.function import PhaseRun, Running, Step
 
 if TYPE_CHECKING:
@@ -198,6 +199,8 @@ def test_what_does_not_end_is_given_up_and_told(monkeypatch: pytest.MonkeyPatch)
     assert world.error().endswith(
         f"{DELETED}; what is left of it has not ended for 600 s: node x is away"
     )
+    (stored,) = world.status()["actions"][0]["phases"]
+    assert stored["output"] == {"pod": "5a1e-0-a"}, "what it has put out so far"
     assert world.stored()["metadata"]["finalizers"] == []
 
 
@@ -211,3 +214,23 @@ def test_of_one_that_is_gone_the_pods_are_swept_up() -> None:
 
     assert [request.name for request in world.pods.swept] == ["backup-x7k2p"]
     assert world.taken() == []
+
+
+def test_of_a_phase_whose_end_is_refused_for_too_long_the_outputs_so_far_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody could delete the backups that it has made otherwise."""
+
+    def refused(_function: PodFunction, _run: PhaseRun) -> Step:
+        raise Forbidden(403, "Forbidden", "pods is forbidden")
+
+    monkeypatch.setattr(PodFunction, "cancel", refused)
+    world = ActionSetWorld(plan=blueprint(backup={"phases": [phase("a")]}))
+    world.reconcile()
+    world.delete()
+    world.reconcile()
+    world.clock.step(PATIENCE_SECONDS)
+    world.reconcile()
+
+    (stored,) = world.status()["actions"][0]["phases"]
+    assert (stored["state"], stored["output"]) == ("failed", {"pod": "5a1e-0-a"})

@@ -190,3 +190,4 @@ def test_what_was_backed_up_is_put_out_if_the_rest_is_cancelled(setting: Setting
     step = phase.cancel()
 
     assert step == Failed("cancelled", {"BackupAllInfo": one, "version": ALPHA})
+    assert phase.function.so_far(phase.run) == {"BackupAllInfo": one, "version": ALPHA}

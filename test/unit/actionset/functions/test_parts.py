@@ -9,6 +9,7 @@ import pytest
 from attrs import define, evolve, field
 
 from controller.clock import Deadline
+from controller.errors import Forbidden
 from controller.reconcile import Request
 from fakes.clock import FakeClock
 from reconcilers.actionset.api import Action, ObjectReference
@@ -138,6 +139,19 @@ def test_one_that_fails_leaves_the_others_alone(run: PhaseRun) -> None:
     assert isinstance(ended, Ended)
     assert ended.done == {"b": {"id": "b"}}
     assert ended.message == "failed for a, c (a: no space; c: no claim); done for b"
+
+
+def test_one_that_cannot_be_asked_holds_up_no_other(run: PhaseRun) -> None:
+    """A quota that has no room for its pod: what the others have done would be lost with it."""
+    refused = Forbidden(403, "Forbidden", "exceeded quota")
+    one = Parts({"a": Complete({"id": "a"}), "b": refused, "c": Complete({"id": "c"})})
+
+    step = parts.advance(run, one, limit=5)
+    stored = evolve(run, memo=memo_of(step))
+
+    assert parts.done(stored) == {"a": {"id": "a"}, "c": {"id": "c"}}
+    with pytest.raises(Forbidden):
+        parts.advance(stored, one, limit=5)
 
 
 def test_a_cancel_ends_every_part_one_after_another(run: PhaseRun) -> None:
