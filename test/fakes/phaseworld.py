@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from controller.clock import Deadline
+    from controller.errors import ClientError
     from controller.resource import Object, Resource
     from reconcilers.actionset.function import PhaseRun, Step
     from reconcilers.actionset.phases.model import PhasePod
@@ -129,10 +130,15 @@ class Informer:
     synced: bool = True
     #: Whether it shows nothing, as before its first list or for lack of a right.
     blind: bool = False
+    #: The answer by which there is nothing to follow.
+    refused: ClientError | None = None
 
     def has_synced(self, namespace: str = "") -> bool:
         assert namespace
         return self.synced
+
+    def refusal(self) -> ClientError | None:
+        return self.refused
 
     def get(self, namespace: str, name: str) -> Object | None:
         if self.blind:

@@ -13,6 +13,7 @@ from attrs import evolve, field, frozen
 
 from controller.errors import ClientError
 from reconcilers.actionset.function import Complete, Failed, Progress, Running, Step
+from reconcilers.actionset.phases.memo import MEMO, MOST_PARTS, NAMES, PARTS
 from reconcilers.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -20,18 +21,12 @@ if TYPE_CHECKING:
 
     from reconcilers.actionset.function import PhaseRun
 
-#: More would not fit into the annotation that has the memo.
-MOST: Final = 200
-
 REASON_TOO_MANY: Final = "TooManyPods"
 TOO_MANY: Final = (
     "argument pods: {number} pods are more than {most}, which one phase takes; name them in "
     "several phases"
 )
 
-NAMES: Final = "names"
-PARTS: Final = "parts"
-_MEMO: Final = "memo"
 _OUTPUTS: Final = "outputs"
 _FAILED: Final = "failed"
 
@@ -79,8 +74,8 @@ def begin(names: Sequence[str]) -> Running:
         InvalidInput: They are too many.
     """
     unique = list(dict.fromkeys(names))
-    if len(unique) > MOST:
-        message = TOO_MANY.format(number=len(unique), most=MOST)
+    if len(unique) > MOST_PARTS:
+        message = TOO_MANY.format(number=len(unique), most=MOST_PARTS)
         raise InvalidInput(REASON_TOO_MANY, message)
     return Running(memo={NAMES: unique, PARTS: {}})
 
@@ -104,9 +99,9 @@ def advance(run: PhaseRun, one: Callable[[PhaseRun, str], Step], *, limit: int) 
     again: list[float] = []
     percents: list[int] = []
     errors: list[ClientError] = []
-    begun = sum(1 for part in before.values() if _MEMO in part)
+    begun = sum(1 for part in before.values() if MEMO in part)
     for name in names_of(run):
-        if name in before and _MEMO not in before[name]:
+        if name in before and MEMO not in before[name]:
             continue
         if name not in before:
             if begun >= limit:
@@ -124,7 +119,7 @@ def advance(run: PhaseRun, one: Callable[[PhaseRun, str], Step], *, limit: int) 
             percents += [step.progress.percent] if step.progress is not None else []
     if errors and after == before:
         raise errors[0]
-    ended = [part for part in after.values() if _MEMO not in part]
+    ended = [part for part in after.values() if MEMO not in part]
     if len(ended) == len(names_of(run)):
         return Ended(
             {name: part[_OUTPUTS] for name, part in after.items() if _OUTPUTS in part},
@@ -165,7 +160,7 @@ def part_of(run: PhaseRun, name: str) -> PhaseRun:
         name: Of the part.
     """
     part = (run.memo.get(PARTS) or {}).get(name) or {}
-    return evolve(run, memo=part.get(_MEMO) or {})
+    return evolve(run, memo=part.get(MEMO) or {})
 
 
 def _advanced(run: PhaseRun, name: str, one: Callable[[PhaseRun, str], Step]) -> Step:
@@ -183,5 +178,5 @@ def _stored(step: Step, before: Mapping[str, Any]) -> dict[str, Any]:
         case Failed():
             return {_FAILED: step.message}
         case Running():
-            memo = before.get(_MEMO, {}) if step.memo is None else step.memo
-            return {_MEMO: dict(memo)}
+            memo = before.get(MEMO, {}) if step.memo is None else step.memo
+            return {MEMO: dict(memo)}

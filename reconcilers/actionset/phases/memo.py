@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+#: Parts of a phase at most: the memos of more would not fit into the annotation.
+MOST_PARTS: Final = 200
+#: In the memo of a phase with several pods (`functions.parts`).
+NAMES: Final = "names"
+PARTS: Final = "parts"
+MEMO: Final = "memo"
 
 
 @frozen
@@ -53,3 +60,18 @@ class Memo:
             "firstLine": self.first_line,
         }
         return {name: value for name, value in stored.items() if value}
+
+
+def of_parts(memo: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the parts of a phase with several pods, each with the memo of its pod.
+
+    That of one that has ended is empty, as that of one that has not begun. Nothing is yielded for a
+    phase with one pod, or where somebody has changed the memo by hand.
+    """
+    names, parts = memo.get(NAMES), memo.get(PARTS)
+    if not isinstance(names, list) or not isinstance(parts, dict):
+        return
+    for name in names[:MOST_PARTS]:
+        part = parts.get(name) if isinstance(name, str) else None
+        found = part.get(MEMO) if isinstance(part, dict) else None
+        yield str(name), found if isinstance(found, dict) else {}

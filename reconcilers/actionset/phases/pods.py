@@ -18,7 +18,7 @@ from reconcilers.actionset.function import Failed, Running
 from reconcilers.actionset.phases import builder, cache, ended, judge, names, refusals
 from reconcilers.actionset.phases.ended import Ended, Waiting
 from reconcilers.actionset.phases.judge import Found
-from reconcilers.actionset.phases.memo import Memo
+from reconcilers.actionset.phases.memo import Memo, of_parts
 from reconcilers.actionset.phases.model import outputs_of_log
 from reconcilers.actionset.phases.podview import PodView
 from reconcilers.actionset.phases.reading import Source, Unread
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from controller.clock import Clock, Deadline
+    from controller.errors import ClientError
     from controller.reconcile import Request
     from controller.resource import Object
     from controller.rest.client import Client
@@ -57,6 +58,9 @@ class Pods(Protocol):
 
     def get(self, namespace: str, name: str) -> Object | None:
         """Return a pod with own writes, None if there is none."""
+
+    def refusal(self) -> ClientError | None:
+        """Return why the pods of some namespace are not shown; None if all are."""
 
     def by_index(self, index: str, value: str) -> list[Object]:
         """Return the pods with a value in an index."""
@@ -170,12 +174,7 @@ class PhasePods:
             ClientError: The API server refuses or does not answer.
         """
         pods = {pod["metadata"]["uid"]: pod for pod in self._of_phase(run)}
-        memo = _remembered(run)
-        if memo.uid and memo.uid not in pods:
-            # One that no informer shows, for lack of a right.
-            pod = self._existing(run, memo, "")
-            pods |= {} if pod is None else {memo.uid: pod}
-            self.follower.forget(memo.uid)
+        pods |= {pod["metadata"]["uid"]: pod for pod in self._not_shown(run, set(pods))}
         for pod in pods.values():
             if failed and run.keep_failed_pod:
                 self._take_off_finalizer(pod, run.deadline)
@@ -316,6 +315,27 @@ class PhasePods:
             for pod in pods:
                 if (pod["metadata"].get("labels") or {}).get(label) == value:
                     yield pod
+
+    def _not_shown(self, run: PhaseRun, shown: set[str]) -> Iterator[Object]:
+        """Yield the pods of a phase that no informer shows, for lack of a right.
+
+        Args:
+            run: The phase.
+            shown: The uids of those that are shown.
+        """
+        for part, stored in [("", run.memo), *of_parts(run.memo)]:
+            of_part = evolve(run, memo=stored)
+            memo = _remembered(of_part, part)
+            if memo.uid and memo.uid not in shown:
+                self.follower.forget(memo.uid)
+                tries = [memo]
+            elif part and not memo.uid and self.pods.refusal() is not None:
+                # Which attempt has ended is not stored.
+                tries = [Memo(attempt=attempt) for attempt in range(judge.MAX_ATTEMPTS)]
+            else:
+                continue
+            found = (self._existing(of_part, one, part) for one in tries)
+            yield from (pod for pod in found if pod is not None)
 
     def _remove(self, pod: Mapping[str, Any], deadline: Deadline) -> None:
         """Delete a pod whose result is stored, then let it go."""

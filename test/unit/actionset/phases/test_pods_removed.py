@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
+from controller.errors import Forbidden
 from fakes.phases import APP, OWN, made, phase_run, state, wanted
 from fakes.phaseworld import OUTPUT, PhaseWorld
 from fakes.podlogs import stamped
@@ -248,6 +249,52 @@ class TestRelease:
         world.pods.release(evolve(world.run, memo={"parts": {}}), failed=False)
 
         assert world.client.store(resources.PODS).list() == []
+
+    @pytest.mark.parametrize(
+        "stored",
+        [
+            pytest.param({"outputs": {}}, id="that has ended"),
+            pytest.param({"memo": {}}, id="whose memo was never stored"),
+            pytest.param(None, id="that runs"),
+        ],
+    )
+    @pytest.mark.parametrize("attempt", [0, 2])
+    def test_a_part_that_no_informer_may_show(
+        self, world: PhaseWorld, stored: dict[str, object] | None, attempt: int
+    ) -> None:
+        run = evolve(world.run, memo={"attempt": attempt})
+        step = world.pods.advance(run, lambda: world.pod, part="db-0")
+        assert isinstance(step, Running)
+        parts = {"db-0": stored or {"memo": step.memo}}
+        world.informer.blind = True
+        world.informer.refused = Forbidden(403, "Forbidden", "pods is forbidden")
+        memo = {"names": ["db-0", "db-1"], "parts": parts}
+
+        world.pods.release(evolve(world.run, memo=memo), failed=False)
+
+        assert world.client.store(resources.PODS).list() == []
+
+    @pytest.mark.parametrize(
+        "memo",
+        [
+            pytest.param({"names": 3, "parts": {}}, id="names that are none"),
+            pytest.param({"names": ["a", 3], "parts": []}, id="parts that are none"),
+            pytest.param({"names": ["a"], "parts": {"a": {"memo": 3}}}, id="a memo that is none"),
+        ],
+    )
+    def test_parts_that_somebody_has_changed_by_hand(
+        self, world: PhaseWorld, memo: dict[str, object]
+    ) -> None:
+        world.informer.refused = Forbidden(403, "Forbidden", "pods is forbidden")
+
+        assert world.pods.release(evolve(world.run, memo=memo), failed=False)
+
+    def test_parts_cost_nothing_where_the_informer_shows_them(self, world: PhaseWorld) -> None:
+        memo = {"names": ["db-0"], "parts": {"db-0": {"failed": "there is no such pod"}}}
+
+        world.pods.release(evolve(world.run, memo=memo), failed=True)
+
+        assert actions(world) == []
 
     def test_those_of_an_actionset_that_is_gone(self, world: PhaseWorld) -> None:
         world.advance()
