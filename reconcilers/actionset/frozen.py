@@ -2,6 +2,10 @@
 
 Kept in an immutable Secret that the ActionSet owns, one an action, so that a process that goes on
 works with what the one before it began with. It holds no copy of another Secret.
+
+Once the ActionSet is deleted, a second one without an owner has the same for the deferPhase: with
+`--cascade=foreground` the garbage collector deletes what the ActionSet owns at once, though that
+itself stays for our finalizer.
 """
 
 from __future__ import annotations
@@ -70,6 +74,16 @@ def secret_name(uid: str, action: int) -> str:
     return f"actionset-{uid}-{action}"
 
 
+def kept_name(uid: str, action: int) -> str:
+    """Return the name of the Secret without an owner.
+
+    Args:
+        uid: Of the ActionSet.
+        action: The index of the action.
+    """
+    return f"{secret_name(uid, action)}-deleted"
+
+
 def make_secret(action_set: Object, action: int, content: FrozenAction) -> Object:
     """Return the Secret of an action.
 
@@ -114,19 +128,33 @@ def make_secret(action_set: Object, action: int, content: FrozenAction) -> Objec
     }
 
 
+def make_kept(action_set: Object, action: int, content: FrozenAction) -> Object:
+    """Return the Secret without an owner, of an action whose ActionSet is deleted.
+
+    Args:
+        action_set: Whose it is.
+        action: The index of the action.
+        content: What to keep.
+    """
+    secret = make_secret(action_set, action, content)
+    metadata = {key: one for key, one in secret["metadata"].items() if key != "ownerReferences"}
+    name = kept_name(action_set["metadata"]["uid"], action)
+    return {**secret, "metadata": {**metadata, "name": name}}
+
+
 def parse_secret(secret: Object, action_set: Object) -> FrozenAction:
     """Return what a Secret keeps.
 
     Args:
         secret: The Secret.
-        action_set: The ActionSet that must own it: others may make a Secret of this name first.
+        action_set: The ActionSet that must own it: others may make a Secret of this name first. If
+            it is deleted there may be no owner: `--cascade=orphan` takes it away as well.
 
     Raises:
         InvalidInput: It is not of this ActionSet, or cannot be read.
     """
-    uid, name = action_set["metadata"]["uid"], secret["metadata"]["name"]
-    owners = secret["metadata"].get("ownerReferences") or ()
-    if not secret.get("immutable") or all(owner["uid"] != uid for owner in owners):
+    name = secret["metadata"]["name"]
+    if not secret.get("immutable") or not _belongs_to(secret, action_set):
         raise InvalidInput(REASON_NAME_TAKEN, NAME_TAKEN.format(name=name))
     try:
         data = {key: base64.b64decode(text) for key, text in secret["data"].items()}
@@ -140,3 +168,11 @@ def parse_secret(secret: Object, action_set: Object) -> FrozenAction:
         )
     except (KeyError, TypeError, ValueError, RecursionError):
         raise InvalidInput(REASON_NAME_TAKEN, NAME_TAKEN.format(name=name)) from None
+
+
+def _belongs_to(secret: Object, action_set: Object) -> bool:
+    metadata, uid = secret["metadata"], action_set["metadata"]["uid"]
+    owners = metadata.get("ownerReferences") or ()
+    if owners or not action_set["metadata"].get("deletionTimestamp"):
+        return any(owner["uid"] == uid for owner in owners)
+    return bool((metadata.get("labels") or {}).get(LABEL_UID) == uid)

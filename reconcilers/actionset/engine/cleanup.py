@@ -14,7 +14,7 @@ from reconcilers.actionset.api import Action, State
 from reconcilers.actionset.engine import notes, refusals
 from reconcilers.actionset.engine.attempts import Refused, attempt
 from reconcilers.actionset.engine.writer import Desired
-from reconcilers.actionset.frozen import secret_name
+from reconcilers.actionset.frozen import kept_name, secret_name
 from reconcilers.actionset.function import Failed, PhaseRun
 from reconcilers.actionset.memo import Memos
 from reconcilers.actionset.parse import reference
@@ -102,8 +102,11 @@ class Cleaner:
             ClientError: As a client raises it.
         """
         metadata = obj["metadata"]
-        for index in range(len(obj["status"].get("actions") or ())):
-            name = secret_name(metadata["uid"], index)
+        actions = range(len(obj["status"].get("actions") or ()))
+        names = [secret_name(metadata["uid"], index) for index in actions]
+        if metadata.get("deletionTimestamp"):
+            names += [kept_name(metadata["uid"], index) for index in actions]
+        for name in names:
             with contextlib.suppress(NotFound):
                 self._client.delete(
                     resources.SECRETS, metadata["namespace"], name, deadline=deadline

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import field, frozen
+import structlog
+from attrs import define, field, frozen
 
-from controller.errors import NotFound
+from controller.errors import AlreadyExists, ApiError, NotFound
 from reconcilers import resources
 from reconcilers.actionset.blueprint import BlueprintAction, Phase, parse_action
-from reconcilers.actionset.frozen import parse_secret, secret_name
+from reconcilers.actionset.frozen import kept_name, make_kept, parse_secret, secret_name
 from reconcilers.actionset.parameters.document import decode
 from reconcilers.actionset.parse import parse, reference
 from reconcilers.errors import InvalidInput
@@ -30,6 +32,9 @@ LOST: Final = (
     "Secret {name}, which holds what the action began with, is gone; it cannot go on, create the"
     " ActionSet again"
 )
+
+
+_log = structlog.get_logger()
 
 
 @frozen
@@ -59,17 +64,39 @@ class Plan:
         return self.planned.phases[position.phase]
 
 
+@define
+class _Known:
+    """What this process knows of an ActionSet.
+
+    Args:
+        uid: Its uid.
+        plans: What its actions are to do.
+        frozen: The same as its Secrets hold it.
+        is_kept: Whether it is in Secrets without an owner as well.
+    """
+
+    uid: str
+    plans: tuple[Plan, ...]
+    frozen: tuple[FrozenAction, ...]
+    is_kept: bool = False
+
+    @property
+    def is_to_be_kept(self) -> bool:
+        """Whether a deferPhase needs it after a deletion, and it is not kept for that yet."""
+        return not self.is_kept and any(plan.planned.defer is not None for plan in self.plans)
+
+
 class Plans:
     """Reads the frozen Secrets, and keeps what they hold while the ActionSet runs.
 
     Args:
-        client: Reads Secrets by name.
+        client: Reads and writes Secrets by name.
     """
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        # By request, for one uid. One request is reconciled by one worker at a time.
-        self._known: dict[Request, tuple[str, tuple[Plan, ...]]] = {}
+        # One request is reconciled by one worker at a time.
+        self._known: dict[Request, _Known] = {}
 
     def of(self, request: Request, obj: Object, deadline: Deadline) -> tuple[Plan, ...]:
         """Return the plans of an ActionSet that has begun, one an action of its status.
@@ -79,18 +106,20 @@ class Plans:
             obj: The same.
             deadline: Of the reconcile.
 
+        Once it is deleted, what its deferPhases need is kept in Secrets that it does not own.
+
         Raises:
             InvalidInput: A Secret is gone, or is not of this ActionSet.
             ClientError: As the client raises it.
         """
-        uid = obj["metadata"]["uid"]
         known = self._known.get(request)
-        if known is None or known[0] != uid:
+        if known is None or known.uid != obj["metadata"]["uid"]:
             actions = range(len(obj["status"]["actions"]))
-            frozen = [self._read(obj, index, deadline) for index in actions]
-            known = (uid, plans_of(obj, frozen))
-            self._known[request] = known
-        return known[1]
+            self.keep(request, obj, [self._read(obj, index, deadline) for index in actions])
+            known = self._known[request]
+        if obj["metadata"].get("deletionTimestamp") and known.is_to_be_kept:
+            self._keep_without_owner(obj, known, deadline)
+        return known.plans
 
     def keep(self, request: Request, obj: Object, frozen: Sequence[FrozenAction]) -> None:
         """Keep what an ActionSet works with that has just been claimed.
@@ -100,7 +129,7 @@ class Plans:
             obj: The same.
             frozen: What its Secrets hold.
         """
-        self._known[request] = (obj["metadata"]["uid"], plans_of(obj, frozen))
+        self._known[request] = _Known(obj["metadata"]["uid"], plans_of(obj, frozen), tuple(frozen))
 
     def drop(self, request: Request) -> None:
         """Forget an ActionSet that has ended or is gone."""
@@ -108,14 +137,35 @@ class Plans:
 
     def _read(self, obj: Object, index: int, deadline: Deadline) -> FrozenAction:
         metadata = obj["metadata"]
-        name = secret_name(metadata["uid"], index)
+        uid, place = metadata["uid"], (resources.SECRETS, metadata["namespace"])
+        names = [secret_name(uid, index)]
+        if metadata.get("deletionTimestamp"):
+            names.append(kept_name(uid, index))
+        for name in names:
+            with contextlib.suppress(NotFound):
+                return parse_secret(self._client.get(*place, name, deadline=deadline), obj)
+        raise InvalidInput(REASON_LOST, LOST.format(name=names[0]))
+
+    def _keep_without_owner(self, obj: Object, known: _Known, deadline: Deadline) -> None:
+        """Make the Secrets without an owner. If they are refused the deferPhase runs all the same.
+
+        What is of the name was made before a kill, or is somebody else's: it is made anew.
+        """
+        metadata = obj["metadata"]
+        place = (resources.SECRETS, metadata["namespace"])
         try:
-            secret = self._client.get(
-                resources.SECRETS, metadata["namespace"], name, deadline=deadline
-            )
-        except NotFound:
-            raise InvalidInput(REASON_LOST, LOST.format(name=name)) from None
-        return parse_secret(secret, obj)
+            for index, content in enumerate(known.frozen):
+                secret = make_kept(obj, index, content)
+                name = secret["metadata"]["name"]
+                try:
+                    self._client.create(*place, secret, deadline=deadline)
+                except AlreadyExists:
+                    self._client.delete(*place, name, deadline=deadline)
+                    self._client.create(*place, secret, deadline=deadline)
+        except ApiError as error:
+            _log.warning("not kept for a deferPhase after a restart", status=error.status)
+            return
+        known.is_kept = True
 
 
 def plans_of(obj: Object, frozen: Sequence[FrozenAction]) -> tuple[Plan, ...]:

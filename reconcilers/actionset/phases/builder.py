@@ -131,9 +131,10 @@ def pod(run: PhaseRun, wanted: PhasePod, name: str, policy: Policy) -> Object:
         "finalizers": [api.FINALIZER_RESULT],
     }
     # With --cascade=foreground the garbage collector deletes what a deleted owner has, at once: the
-    # pod of a deferPhase too. The finalizer of the ActionSet sees to it that none is left.
+    # pod of a deferPhase too, which runs all the same. The finalizer of the ActionSet sees to it
+    # that none is left.
     is_deleted = run.action_set["metadata"].get("deletionTimestamp")
-    if wanted.namespace == run.request.namespace and not is_deleted:
+    if wanted.namespace == run.request.namespace and not (run.deferred or is_deleted):
         metadata["ownerReferences"] = [controller_reference(run.action_set)]
     body: Object = {
         "apiVersion": PODS.api_version,

@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from fakes.actionsets import UID, action, action_set, phase
-from reconcilers.actionset.frozen import MAX_BYTES, FrozenAction, make_secret, parse_secret
+from reconcilers.actionset.api import LABEL_UID
+from reconcilers.actionset.frozen import (
+    MAX_BYTES,
+    FrozenAction,
+    make_kept,
+    make_secret,
+    parse_secret,
+)
 from reconcilers.errors import InvalidInput
 
 KEPT = FrozenAction(
@@ -50,6 +57,34 @@ def test_one_of_that_name_that_is_not_ours_is_refused(change: dict[str, Any]) ->
 
     with pytest.raises(InvalidInput, match=f"Secret actionset-{UID}-1 is in the way"):
         parse_secret(secret, action_set())
+
+
+DELETED: dict[str, Any] = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("of_action_set", "labels", "is_ours"),
+    [
+        pytest.param(DELETED, {LABEL_UID: UID}, True, id="of an ActionSet that is deleted"),
+        pytest.param({}, {LABEL_UID: UID}, False, id="of one that is not"),
+        pytest.param(DELETED, {LABEL_UID: "x"}, False, id="of another ActionSet"),
+        pytest.param(DELETED, None, False, id="of nobody"),
+    ],
+)
+def test_one_without_an_owner_is_ours_by_its_label_once_the_actionset_is_deleted(
+    of_action_set: dict[str, Any], labels: dict[str, str] | None, *, is_ours: bool
+) -> None:
+    owner = action_set()
+    owner["metadata"] |= of_action_set
+    secret = make_kept(owner, 1, KEPT)
+    assert "ownerReferences" not in secret["metadata"]
+    secret["metadata"]["labels"] = labels
+
+    if is_ours:
+        assert parse_secret(secret, owner) == KEPT
+    else:
+        with pytest.raises(InvalidInput, match=f"Secret actionset-{UID}-1-deleted is in the way"):
+            parse_secret(secret, owner)
 
 
 def test_an_action_that_does_not_fit_is_refused_with_its_size() -> None:

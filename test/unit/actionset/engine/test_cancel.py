@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from controller.errors import Forbidden
-from fakes.actionsets import ActionSetWorld, PodFunction, action_set, blueprint, phase
+import pytest
+
+from controller.errors import Forbidden, TransportError
+from fakes.actionsets import UID, ActionSetWorld, PodFunction, action_set, blueprint, phase
+from fakes.apiclient import Action
 from reconcilers.actionset.api import ACTION_SETS, FINALIZER_RUNNING
 from reconcilers.actionset.engine.limits import CANCEL_SECONDS, DEFER_SECONDS
 from reconcilers.actionset.engine.refusals import PATIENCE_SECONDS
 from reconcilers.actionset.function import PhaseRun, Running, Step
+from reconcilers.resources import SECRETS
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Callable
 
 PLAN = blueprint(
     backup={"phases": [phase("a"), phase("b")], "deferPhase": phase("last")},
@@ -234,3 +238,100 @@ def test_of_a_phase_whose_end_is_refused_for_too_long_the_outputs_so_far_are_kep
 
     (stored,) = world.status()["actions"][0]["phases"]
     assert (stored["state"], stored["output"]) == ("failed", {"pod": "5a1e-0-a"})
+
+
+FROZEN = f"actionset-{UID}-0"
+
+
+def collected_in_foreground(world: ActionSetWorld) -> None:
+    """Delete what the ActionSet owns, as for `--cascade=foreground`."""
+    for secret in world.api.store(SECRETS).list():
+        if secret["metadata"].get("ownerReferences"):
+            world.api.drop(SECRETS, "kanister", secret["metadata"]["name"])
+
+
+def orphaned(world: ActionSetWorld) -> None:
+    """Take the owner off what the ActionSet owns, as for `--cascade=orphan`."""
+    for secret in world.api.store(SECRETS).list():
+        metadata = {key: v for key, v in secret["metadata"].items() if key != "ownerReferences"}
+        world.api.put(SECRETS, {**secret, "metadata": metadata})
+
+
+@pytest.mark.parametrize("collected", [collected_in_foreground, orphaned])
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_defer_phase_outlives_the_garbage_collector_and_a_restart(
+    collected: Callable[[ActionSetWorld], None], *, restarts: bool
+) -> None:
+    world = ActionSetWorld(plan=PLAN)
+    world.reconcile()
+    world.delete()
+    world.reconcile()
+    collected(world)
+    if restarts:
+        world.restart()
+    meanwhile = world.reconcile().requeue_after
+    world.end_pods()
+    world.reconcile()
+
+    assert meanwhile is not None
+    assert world.phases() == ["a failed", "b pending", "last complete"]
+    assert world.error() == f"action backup, phase a: {DELETED}"
+    assert world.is_over()
+    assert world.api.store(SECRETS).list() == [], "its options may hold a password"
+
+
+@pytest.mark.parametrize("at", [Action("create", "secrets", f"{FROZEN}-deleted"), None])
+def test_what_a_defer_phase_needs_is_kept_by_the_next_process_as_well(at: Action | None) -> None:
+    world = ActionSetWorld(plan=PLAN)
+    world.reconcile()
+    world.delete()
+    if at is not None:
+        world.api.failures[at] = TransportError("killed")
+        with pytest.raises(TransportError):
+            world.reconcile()
+        world.api.failures.clear()
+    else:
+        world.reconcile()
+    world.restart()
+    world.reconcile()
+    collected_in_foreground(world)
+    world.restart()
+    world.end_pods()
+    world.reconcile()
+
+    assert world.phases()[-1] == "last complete"
+
+
+def test_where_it_may_not_be_kept_the_defer_phase_runs_all_the_same() -> None:
+    world = ActionSetWorld(plan=PLAN)
+    world.reconcile()
+    world.delete()
+    refused = Forbidden(403, "Forbidden", "exceeded quota: secrets")
+    world.api.failures[Action("create", "secrets", f"{FROZEN}-deleted")] = refused
+    world.run()
+
+    assert world.phases()[-1] == "last complete"
+
+
+def test_what_somebody_else_has_put_in_its_place_is_made_anew() -> None:
+    """It would decide what the deferPhase runs."""
+    world = ActionSetWorld(plan=PLAN)
+    world.reconcile()
+    evil = {"metadata": {"namespace": "kanister", "name": f"{FROZEN}-deleted"}, "data": {"x": ""}}
+    world.api.put(SECRETS, evil)
+    world.delete()
+    world.reconcile()
+
+    kept = world.api.store(SECRETS).get("kanister", f"{FROZEN}-deleted")
+    assert kept is not None
+    assert "action.json" in kept["data"]
+
+
+def test_nothing_is_kept_where_no_defer_phase_needs_it() -> None:
+    world = ActionSetWorld(plan=blueprint(backup={"phases": [phase("a"), phase("b")]}))
+    world.reconcile()
+    world.delete()
+    world.taken()
+    world.run()
+
+    assert f"create secrets {FROZEN}-deleted" not in world.taken()

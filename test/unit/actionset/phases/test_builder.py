@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+import pytest
+
 from fakes.phases import ACTION_SET, APP, OWN, Object, phase_run, wanted
 from reconcilers.actionset.phases import builder, names
 from reconcilers.actionset.phases.builder import Policy
@@ -75,10 +77,21 @@ def test_in_its_own_namespace_the_actionset_owns_it() -> None:
     )
 
 
-def test_an_actionset_that_is_deleted_owns_no_pod_of_its_defer_phase() -> None:
+@pytest.mark.parametrize(
+    ("deletion", "deferred"),
+    [
+        pytest.param({}, True, id="a deferPhase, which may run when the ActionSet is deleted"),
+        pytest.param(
+            {"deletionTimestamp": "2026-01-01T00:00:00Z"}, False, id="one that is deleted"
+        ),
+    ],
+)
+def test_an_actionset_does_not_own_a_pod_that_outlives_its_deletion(
+    deletion: Object, *, deferred: bool
+) -> None:
     """The garbage collector would delete it at once, with `--cascade=foreground`."""
-    metadata = {**ACTION_SET["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}
-    run = phase_run(action_set={**ACTION_SET, "metadata": metadata}, deferred=True)
+    metadata = {**ACTION_SET["metadata"], **deletion}
+    run = phase_run(action_set={**ACTION_SET, "metadata": metadata}, deferred=deferred)
 
     made = builder.pod(run, wanted(namespace=OWN), "pod-a", Policy(OWN, "engine"))
 
