@@ -1,4 +1,7 @@
-"""The garbage collector: deletes what a deleted object has owned, some time later."""
+"""The garbage collector: deletes what a deleted object has owned, some time later.
+
+With `--cascade=foreground` it does so while the object is still there.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +44,10 @@ OWNERS = (
 )
 
 
+#: On an object that is deleted with `--cascade=foreground`, until it owns nothing any more.
+FOREGROUND = "foregroundDeletion"
+
+
 class GarbageCollector:
     """Deletes orphans."""
 
@@ -60,12 +67,26 @@ class GarbageCollector:
             # One that has got an owner that is gone already.
             resource, obj = change.resource, change.new
             self._agenda.after(max(SECONDS), lambda: self._collect_orphan(resource, obj))
+        if change.new is not None and _begins_in_foreground(change):
+            resource, obj = change.resource, change.new
+            self._agenda.after(
+                self._random.choice(SECONDS), lambda: self._collect_in_foreground(resource, obj)
+            )
 
     def _collect(self, uid: str) -> None:
         for resource in RESOURCES:
             for obj in self._api.list(resource):
                 if uid in _owner_uids(obj):
                     self._delete(resource, obj)
+
+    def _collect_in_foreground(self, resource: Resource, obj: Object) -> None:
+        metadata = obj["metadata"]
+        self._collect(metadata["uid"])
+        place = (resource, metadata["namespace"], metadata["name"])
+        found = self._api.find(*place)
+        if found is not None and found["metadata"]["uid"] == metadata["uid"]:
+            kept = [one for one in found["metadata"]["finalizers"] if one != FOREGROUND]
+            self._api.merge_patch(*place, {"metadata": {"finalizers": kept or None}})
 
     def _collect_orphan(self, resource: Resource, obj: Object) -> None:
         metadata = obj["metadata"]
@@ -85,3 +106,12 @@ class GarbageCollector:
 
 def _owner_uids(obj: Object) -> set[str]:
     return {owner["uid"] for owner in obj["metadata"].get("ownerReferences") or ()}
+
+
+def _begins_in_foreground(change: Change) -> bool:
+    return _is_in_foreground(change.new) and not _is_in_foreground(change.old)
+
+
+def _is_in_foreground(obj: Object | None) -> bool:
+    metadata = {} if obj is None else obj["metadata"]
+    return "deletionTimestamp" in metadata and FOREGROUND in (metadata.get("finalizers") or ())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fakes import objects
 from fakes.simulation.actionsets.author import PLANS
 from fakes.simulation.actionsets.kubelet import NODES
+from fakes.simulation.garbagecollector import FOREGROUND
 from reconcilers import resources
 from reconcilers.actionset.api import ACTION_SETS, ANNOTATION_MEMO, LABEL_UID
 from reconcilers.actionset.functions import workloads
@@ -42,6 +43,9 @@ RIGHTS = (
 # Seconds for which a phase waits for a right; it may fail by a longer time without it.
 PATIENCE = 500.0
 
+# Share of the deletions that delete what an ActionSet owns before that is gone.
+IN_FOREGROUND = 0.3
+
 # Seconds between two of them.
 PAUSES = (0.0, 0.01, 0.1, 1.0, 1.0, 5.0, 5.0, 20.0, 20.0, 100.0, 300.0)
 
@@ -60,17 +64,25 @@ def create_several(history: History) -> None:
 def delete(history: History) -> None:
     """Delete an ActionSet, running or not."""
     for obj in _some(history, ACTION_SETS):
-        history.excused.add(obj["metadata"]["uid"])
-        history.cluster.api.delete(ACTION_SETS, objects.NAMESPACE, obj["metadata"]["name"])
+        _delete(history, obj)
 
 
 def replace(history: History) -> None:
     """Delete an ActionSet, and create another one of its name once it is gone."""
     for obj in _some(history, ACTION_SETS):
-        name = obj["metadata"]["name"]
-        history.excused.add(obj["metadata"]["uid"])
-        history.cluster.api.delete(ACTION_SETS, objects.NAMESPACE, name)
-        _create_when_gone(history, name)
+        _delete(history, obj)
+        _create_when_gone(history, obj["metadata"]["name"])
+
+
+def _delete(history: History, obj: Object) -> None:
+    """Delete an ActionSet, at times with what it owns before it is gone."""
+    api, metadata = history.cluster.api, obj["metadata"]
+    history.excused.add(metadata["uid"])
+    place = (ACTION_SETS, objects.NAMESPACE, metadata["name"])
+    if history.cluster.random.random() < IN_FOREGROUND:
+        finalizers = [*(metadata.get("finalizers") or ()), FOREGROUND]
+        api.merge_patch(*place, {"metadata": {"finalizers": finalizers}})
+    api.delete(*place)
 
 
 def _create_when_gone(history: History, name: str) -> None:
