@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from reconcilers.actionset.api import ObjectReference
 from reconcilers.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from controller.resource import Object
     from reconcilers.actionset.function import PhaseRun
 
 REASON_ELSEWHERE: Final = "NamespaceNotAllowed"
@@ -24,6 +26,7 @@ BAD_NAMESPACE: Final = (
 BAD_NAME: Final = "{argument} is no name that an object can have; check what its template renders"
 
 _KIND_NAMESPACE: Final = "namespace"
+_OF_REFERENCE: Final = ("kind", "name", "namespace")
 
 # A DNS label.
 _NAMESPACE: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
@@ -35,15 +38,27 @@ _NO_NAMES: Final = frozenset({".", ".."})
 
 def of_object(run: PhaseRun) -> str:
     """Return the namespace of an action's object; of a namespace, itself."""
-    target = run.action.object
-    if target.kind.lower() == _KIND_NAMESPACE:
-        return target.name
-    return target.namespace or run.request.namespace
+    return _of_reference(run.action.object, run.request.namespace)
 
 
 def namespaces_of(run: PhaseRun) -> tuple[str, ...]:
     """Return the namespaces in which a phase may act, the ActionSet's first."""
     return tuple(dict.fromkeys((run.request.namespace, of_object(run))))
+
+
+def namespaces_of_all(action_set: Object) -> set[str]:
+    """Return the namespaces in which phases of an ActionSet may have acted, by its status.
+
+    That may be written by anybody: what is no name is left out.
+    """
+    own = action_set["metadata"]["namespace"]
+    actions = (action_set.get("status") or {}).get("actions") or ()
+    found = {own}
+    for one in actions:
+        target = one.get("object") or {}
+        named = {name: target.get(name) or "" for name in _OF_REFERENCE}
+        found.add(_of_reference(ObjectReference(**named), own))
+    return {one for one in found if _NAMESPACE.fullmatch(one)}
 
 
 def check_namespace(run: PhaseRun, namespace: str, *, argument: str) -> None:
@@ -77,3 +92,9 @@ def check_name(name: str, *, argument: str) -> None:
     """
     if not _NAME.fullmatch(name) or name in _NO_NAMES:
         raise InvalidInput(REASON_BAD_NAME, BAD_NAME.format(argument=argument))
+
+
+def _of_reference(target: ObjectReference, own: str) -> str:
+    if target.kind.lower() == _KIND_NAMESPACE:
+        return target.name
+    return target.namespace or own

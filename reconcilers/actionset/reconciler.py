@@ -14,7 +14,7 @@ from attrs import frozen
 from controller.errors import AlreadyExists, ApiError, Conflict
 from controller.events import WARNING
 from controller.reconcile import Result
-from reconcilers.actionset import memo
+from reconcilers.actionset import memo, places
 from reconcilers.actionset.api import (
     ANNOTATION_MEMO,
     FINALIZER_RUNNING,
@@ -157,6 +157,7 @@ class ActionSetReconciler:
         # 2. Leave one that has ended alone, until its time is over.
         if document.is_over(obj):
             self._drop(request)
+            self._services.pods.look_after(places.namespaces_of_all(obj), deadline)
             return self._expiry.ensure(obj, deadline)
 
         # 3. Leave alone what another engine has begun.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from controller.clock import Clock, Deadline
     from controller.commands import Commands
@@ -69,6 +69,17 @@ class PhasePods(Protocol):
 
         Returns:
             Whether nothing is left of it that needs another call.
+        """
+
+    def look_after(self, namespaces: Iterable[str], deadline: Deadline) -> None:
+        """Have pods followed that processes before this one have left. Never wait.
+
+        Without that nothing would tell of the pod of a failed phase that is kept, or of one that
+        another process could not remove, before the next phase in its namespace.
+
+        Args:
+            namespaces: Where they may be.
+            deadline: Of the reconcile.
         """
 
     def sweep(self, request: Request, deadline: Deadline) -> None:

@@ -36,7 +36,7 @@ from reconcilers.datafunctions.arguments import text
 from reconcilers.datafunctions.registry import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from controller.resource import Object, Resource
     from reconcilers.actionset.api import Action, ObjectReference
@@ -181,6 +181,8 @@ class FakePods:
     client: FakeClient
     #: What was swept up after.
     swept: list[Request] = field(factory=list)
+    #: Where pods of earlier processes were looked for.
+    looked_after: set[str] = field(factory=set)
 
     def advance(self, run: PhaseRun, make: Any, result: Any = None, *, part: str = "") -> Step:
         raise NotImplementedError
@@ -193,6 +195,9 @@ class FakePods:
             with contextlib.suppress(NotFound):
                 self.client.delete(resources.PODS, "app", run.memo["pod"])
         return True
+
+    def look_after(self, namespaces: Iterable[str], deadline: Deadline) -> None:
+        self.looked_after |= set(namespaces)
 
     def sweep(self, request: Request, deadline: Deadline) -> None:
         self.swept.append(request)

@@ -56,6 +56,7 @@ class PhaseClient(FakeClient):
         namespace: str,
         *,
         label_selector: str = "",
+        limit: int = 0,
         deadline: Deadline | None = None,
     ) -> Object:
         self._act("list", resource, namespace)

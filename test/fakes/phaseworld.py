@@ -55,6 +55,7 @@ class KeepingClient(FakeClient):
         namespace: str,
         *,
         label_selector: str = "",
+        limit: int = 0,
         deadline: Deadline | None = None,
     ) -> Object:
         def do() -> Object:
@@ -130,12 +131,17 @@ class Informer:
     synced: bool = True
     #: Whether it shows nothing, as before its first list or for lack of a right.
     blind: bool = False
+    #: The namespaces that it follows.
+    followed: set[str] = field(factory=set)
     #: The answer by which there is nothing to follow.
     refused: ClientError | None = None
 
     def has_synced(self, namespace: str = "") -> bool:
         assert namespace
         return self.synced
+
+    def follows(self, namespace: str) -> bool:
+        return namespace in self.followed
 
     def refusal(self) -> ClientError | None:
         return self.refused
@@ -177,7 +183,7 @@ class PhaseWorld:
     pods: PhasePods = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.informer = Informer(self.client)
+        self.informer = Informer(self.client, followed=self.followed)
         self.start_process()
 
     def start_process(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from controller.errors import AlreadyExists, Forbidden, Invalid, NotFound
 from reconcilers.actionset import api, places
@@ -26,7 +26,7 @@ from reconcilers.errors import InvalidInput
 from reconcilers.resources import PODS, SECRETS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from controller.clock import Clock, Deadline
     from controller.errors import ClientError
@@ -59,6 +59,9 @@ class Pods(Protocol):
     def get(self, namespace: str, name: str) -> Object | None:
         """Return a pod with own writes, None if there is none."""
 
+    def follows(self, namespace: str) -> bool:
+        """Return whether the pods of a namespace are followed."""
+
     def refusal(self) -> ClientError | None:
         """Return why the pods of some namespace are not shown; None if all are."""
 
@@ -79,6 +82,7 @@ class PhasePods:
         policy: What is allowed.
         clock: The time.
         start_seconds: How long a pod may take until its containers run. Default: 15 min.
+        looked_after: Namespaces in which there was nothing, or that may not be listed.
     """
 
     client: Client
@@ -88,6 +92,7 @@ class PhasePods:
     policy: Policy
     clock: Clock
     start_seconds: float = ended.START_SECONDS
+    looked_after: set[str] = field(factory=set)
 
     def advance(
         self,
@@ -181,6 +186,33 @@ class PhasePods:
             else:
                 self._remove(pod, run.deadline)
         return True
+
+    def look_after(self, namespaces: Iterable[str], deadline: Deadline) -> None:
+        """Have pods followed that processes before this one have left. Never wait.
+
+        It costs a request for each namespace that is not followed, once in the life of a process. A
+        namespace without such pods is not followed for that: there may be thousands, long gone.
+
+        Args:
+            namespaces: Where they may be.
+            deadline: Of the reconcile.
+
+        Raises:
+            ClientError: The API server does not answer.
+        """
+        for namespace in namespaces:
+            if namespace in self.looked_after or self.pods.follows(namespace):
+                continue
+            found: list[Object] = []
+            with suppress(Forbidden):
+                labels = cache.SELECTION.labels
+                found = self.client.list(
+                    PODS, namespace, label_selector=labels, limit=1, deadline=deadline
+                )["items"]
+            if found:
+                self.follow(namespace)
+            else:
+                self.looked_after.add(namespace)
 
     def sweep(self, request: Request, deadline: Deadline) -> None:
         """Remove the pods of an ActionSet that is gone, as far as the informer shows them.

@@ -122,6 +122,7 @@ class SimulatedClient:
         namespace: str,
         *,
         label_selector: str = "",
+        limit: int = 0,
         deadline: Deadline | None = None,
     ) -> Object:
         selection = Selection(labels=label_selector)

@@ -91,3 +91,17 @@ def test_no_name_leads_to_something_else(name: str) -> None:
     assert refused.value.message == (
         "argument name is no name that an object can have; check what its template renders"
     )
+
+
+def test_where_an_actionset_may_have_acted() -> None:
+    targets = [
+        {"kind": "StatefulSet", "namespace": "shop", "name": "db"},
+        {"kind": "Namespace", "name": "team"},
+        {"kind": "pvc", "name": "data"},
+        {"kind": "StatefulSet", "namespace": "../../apis", "name": "db"},
+    ]
+    status = {"actions": [*({"object": one} for one in targets), {}]}
+    found = {"metadata": {"namespace": "kanister"}, "status": status}
+
+    assert places.namespaces_of_all(found) == {"kanister", "shop", "team"}
+    assert places.namespaces_of_all({"metadata": {"namespace": "kanister"}}) == {"kanister"}

@@ -335,3 +335,16 @@ def test_nothing_is_kept_where_no_defer_phase_needs_it() -> None:
     world.run()
 
     assert f"create secrets {FROZEN}-deleted" not in world.taken()
+
+
+def test_of_one_that_has_ended_what_an_earlier_process_has_left_is_looked_for() -> None:
+    """The pod of a phase that has failed may be kept, in the namespace of the application."""
+    world = ActionSetWorld()
+    world.run()
+    world.restart()
+    world.taken()
+
+    world.reconcile()
+
+    assert world.pods.looked_after == {"kanister", "app"}
+    assert world.taken() == []

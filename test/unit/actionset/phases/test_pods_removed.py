@@ -6,13 +6,14 @@ import pytest
 from attrs import evolve
 
 from controller.errors import Forbidden
+from fakes.apiclient import Action
 from fakes.phases import APP, OWN, made, phase_run, state, wanted
 from fakes.phaseworld import OUTPUT, PhaseWorld
 from fakes.podlogs import stamped
 from reconcilers import resources
 from reconcilers.actionset.api import ObjectReference
 from reconcilers.actionset.function import Complete, Failed, Progress, Running
-from reconcilers.actionset.phases import names
+from reconcilers.actionset.phases import cache, names
 from reconcilers.actionset.phases.reading import Source
 
 NAME = names.pod_name(phase_run())
@@ -303,6 +304,43 @@ class TestRelease:
         world.pods.sweep(world.run.request, world.run.deadline)
 
         assert world.client.store(resources.PODS).list() == []
+
+
+class TestLookAfter:
+    """What an earlier process has left in a namespace where no phase runs now."""
+
+    def look_after(self, world: PhaseWorld) -> list[tuple[str, str]]:
+        world.client.taken()
+        world.pods.look_after([OWN, APP], world.run.deadline)
+        return actions(world)
+
+    def test_its_namespace_is_followed_so_that_it_is_swept(self, world: PhaseWorld) -> None:
+        world.finish(code=1)
+        world.followed.clear()
+        world.start_process()
+
+        assert self.look_after(world) == [("list", "pods")] * 2
+        assert world.followed == {APP}
+
+    def test_it_is_looked_for_once(self, world: PhaseWorld) -> None:
+        self.look_after(world)
+
+        assert self.look_after(world) == []
+        assert world.followed == set(), "each costs a watch"
+
+    def test_not_where_its_namespace_is_followed(self, world: PhaseWorld) -> None:
+        world.followed |= {OWN, APP}
+
+        assert self.look_after(world) == []
+
+    def test_not_where_it_may_not_be_looked_for(self, world: PhaseWorld) -> None:
+        selector = cache.SELECTION.labels
+        refused = Forbidden(403, "Forbidden", "pods is forbidden")
+        world.client.failures[Action("list", "pods", selector)] = refused
+
+        self.look_after(world)
+
+        assert self.look_after(world) == []
 
 
 class TestMemoThatWasChanged:
