@@ -3,7 +3,8 @@
 A program runs for as long as it likes, and a worker that waited for its log would be lost to all
 other ActionSets. There are places for so many logs at once, apart for those that are followed and
 for those that are read after the end: the former may last for days. A log that finds no place to be
-followed is read after the end.
+followed is read after the end. Until then its first line is read, to know by the end whether its
+node has thrown away the beginning.
 """
 
 from __future__ import annotations
@@ -140,10 +141,17 @@ class Follower:
             step = reading.while_running(self._clock.monotonic())
             if isinstance(step, Unread):
                 return step
-            if self._stopping or self._followers >= self._max_followed:
+            if self._stopping:
                 return Unread(again_after=PLACE_SECONDS)
-            self._followers += 1
-            stop = reading.begin(Opening.FOLLOWED)
+            is_full = self._followers >= self._max_followed
+            needs_thread = is_full and reading.log.first is None and self._enqueue(reading)
+            if not is_full:
+                self._followers += 1
+                stop = reading.begin(Opening.FOLLOWED)
+        if is_full:
+            if needs_thread:
+                self._start_reader(reading)
+            return Unread(again_after=PLACE_SECONDS)
 
         def give_up() -> None:
             self._end_follower()
@@ -181,28 +189,21 @@ class Follower:
             if step is Do.CUT:
                 reading.stop.set()
                 return Unread()
-            reading.begin(Opening.QUEUED)
-            self._queue[reading] = None
-            needs_thread = self._readers < self._max_read
-            self._readers += needs_thread
+            needs_thread = self._enqueue(reading)
         if needs_thread:
-
-            def give_up() -> None:
-                self._end_reader()
-                self._queue.pop(reading, None)
-                reading.opening = Opening.NONE
-
-            self._start(self._read_queued, give_up)
+            self._start_reader(reading)
         return Unread(reading.why)
 
     def first_line(self, source: Source) -> int | None:
-        """Return the time of the first line of a long log, which is to be remembered; else None.
+        """Return the time of the first line, if it is to be remembered; else None.
+
+        That is so of a long log, and of one that nobody follows.
 
         After a restart it tells whether the node has thrown away the beginning.
         """
         with self._lock:
             reading = self._readings.get(source)
-            if reading is None or reading.log.size < LONG_LOG:
+            if reading is None or not (reading.peeked or reading.log.size >= LONG_LOG):
                 return None
             return reading.log.first
 
@@ -234,6 +235,22 @@ class Follower:
                 reading.stop.set()
             while self._followers or self._readers:
                 self._clock.wait(self._thread_ended, None)
+
+    def _enqueue(self, reading: Reading) -> bool:
+        """Queue a log up to be read, and return whether a thread is to be started for it."""
+        reading.begin(Opening.QUEUED)
+        self._queue[reading] = None
+        needs_thread = self._readers < self._max_read
+        self._readers += needs_thread
+        return needs_thread
+
+    def _start_reader(self, reading: Reading) -> None:
+        def give_up() -> None:
+            self._end_reader()
+            self._queue.pop(reading, None)
+            reading.opening = Opening.NONE
+
+        self._start(self._read_queued, give_up)
 
     def _ensure(self, request: Request, source: Source, first: int | None) -> Reading:
         reading = self._readings.get(source)
@@ -290,7 +307,7 @@ class Follower:
                     return
                 reading = next(iter(self._queue))
                 del self._queue[reading]
-                stop = reading.begin(Opening.READ)
+                stop = reading.begin(Opening.READ if reading.wanted else Opening.PEEKED)
             yield reading, stop
 
     def _end_reader(self) -> None:
@@ -312,6 +329,8 @@ class Follower:
                 for piece in pieces:
                     before = _to_remember(reading.log)
                     reading.log.feed(piece)
+                    if reading.opening is Opening.PEEKED and reading.log.first is not None:
+                        break
                     if follow and _to_remember(reading.log) != before:
                         self._wake(reading)
         except (ClientError, DeadlineExceeded, NoLog) as error:

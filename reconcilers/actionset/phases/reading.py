@@ -113,6 +113,8 @@ class Opening(Enum):
     QUEUED = "queued"
     FOLLOWED = "followed"
     READ = "read"
+    #: Its first line is read, while there is no place to follow it.
+    PEEKED = "peeked"
 
 
 @define(eq=False)
@@ -132,6 +134,8 @@ class Reading:
     opening: Opening = Opening.NONE
     #: Cuts the present opening.
     stop: Stop = field(factory=Stop)
+    #: Whether its first line was read while nobody followed it.
+    peeked: bool = False
     #: Why the last opening failed; empty if none has since one ended in good order.
     why: str = ""
     _followed_until: float | None = None
@@ -199,9 +203,11 @@ class Reading:
 
     def end(self, now: float) -> None:
         """Record that the opening has ended in good order."""
-        followed, self.opening = self.opening is Opening.FOLLOWED, Opening.NONE
+        before, self.opening = self.opening, Opening.NONE
         self._failures, self.why = 0, ""
-        if followed and self._end_seen is None:
+        if before is Opening.PEEKED:
+            self.peeked = True
+        elif before is Opening.FOLLOWED and self._end_seen is None:
             self._followed_until = now
         else:
             self._conclude(now)

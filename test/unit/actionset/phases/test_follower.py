@@ -441,3 +441,67 @@ def test_a_stop_cuts_all_logs_and_waits_for_the_threads() -> None:
     follower.follow(REQUEST, evolve(SOURCE, uid="other"))
     assert follower.read(REQUEST, evolve(SOURCE, uid="third")) == Unread()
     assert logs.opened == [FOLLOWED]
+
+
+class TestWithoutPlace:
+    """A log that finds no place to be followed: its beginning is looked at."""
+
+    def test_what_its_node_has_thrown_away_by_the_end_is_noticed(self) -> None:
+        world = World(max_followed=0)
+        world.logs.expect(stamped("one", "two"))
+        world.logs.expect(stamped("late", first=30))
+
+        assert world.follow() == Unread(again_after=PLACE_SECONDS)
+        world.go_on()
+        log = world.read_to_its_end()
+
+        assert isinstance(log, Log)
+        assert log.rotated
+        assert world.logs.opened == [READ, READ]
+
+    def test_its_first_line_is_to_be_remembered_and_is_read_once(self) -> None:
+        world = World(max_followed=0)
+        world.logs.expect(stamped("one"))
+        world.follow()
+        before = world.follower.first_line(SOURCE)
+        world.go_on()
+        world.follow()
+        world.go_on()
+
+        assert (before, world.woken) == (None, [REQUEST])
+        assert world.follower.first_line(SOURCE) == nanoseconds(stamped("x").split(b" ")[0])
+        assert len(world.logs.opened) == 1
+
+    def test_one_that_has_printed_nothing_yet_is_looked_at_again(self) -> None:
+        world = World(max_followed=0)
+        for _ in range(2):
+            world.follow()
+            world.go_on()
+
+        assert world.logs.opened == [READ, READ]
+        assert world.follower.first_line(SOURCE) is None
+
+    def test_one_that_ends_meanwhile_is_read_as_a_whole(self) -> None:
+        world = World(max_followed=0)
+        world.logs.expect(stamped("one"), stamped("two", first=1))
+        world.follow()
+        assert world.read() == Unread()
+        world.go_on()
+
+        assert world.read() == log_of("one", "two")
+        assert world.logs.opened == [READ]
+
+    def test_it_is_followed_once_there_is_a_place(self) -> None:
+        world = World(max_followed=1)
+        world.follow(evolve(SOURCE, uid="uid-b"))
+        world.logs.expect(stamped("of the other"))
+        world.logs.expect(stamped("one"))
+        world.logs.expect(stamped("one", "two"))
+        world.follow()
+        world.go_on()
+        world.clock.step(PLACE_SECONDS)
+        world.follow()
+        world.go_on()
+
+        assert world.read() == log_of("one", "two")
+        assert world.logs.opened[-1] == FOLLOWED
