@@ -125,6 +125,8 @@ class InsidePod:
             seconds=SECONDS,
             stdin=json.dumps(told).encode() + b"\n",
             long=True,
+            # Dropped after a while, its outcome would have it run a second time.
+            kept=True,
         )
         with self._lock:
             self._begun[_key(run, part)] = _Begun(plan, prepared)
@@ -168,6 +170,7 @@ class InsidePod:
             self._begun.pop(key, None)
         if self.services.commands.withdraw(run.request, key):
             return Failed(WITHDRAWN)
+        self.services.commands.forget(run.request, key)
         return Failed(OUTCOME_UNKNOWN.format(why=LEFT))
 
     def _step(self, run: PhaseRun, key: _Key, plan: Inside, prepared: Command) -> Step | None:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from controller.commands import OUTCOME_SECONDS
 from controller.errors import Forbidden, ServerUnavailable, TransportError
 from controller.rest.podexec import ExecResult
 from fakes import placed
@@ -230,6 +231,18 @@ def test_a_cancel_says_that_it_may_go_on(setting: Setting) -> None:
     setting.run_commands()
 
     assert steps == [Failed(f"{UNKNOWN}it was given up, and may go on in the container")]
+
+
+def test_it_runs_once_even_if_nobody_asks_for_its_end_for_long(setting: Setting) -> None:
+    """The API server may be away, or the workers behind."""
+    phase = setting.phase("BackupData", ARGUMENTS)
+    phase.advance()
+    phase.advance()
+    setting.run_commands()
+    setting.clock.step(2 * OUTCOME_SECONDS)
+
+    assert not isinstance(phase.advance(), Running)
+    assert setting.threads == []
 
 
 def test_one_that_is_cancelled_while_it_is_queued_never_runs(setting: Setting) -> None:
