@@ -298,6 +298,24 @@ class TestActionSets:
         assert binding["spec"]["paramRef"]["name"] == "second-actionset-controller"
         assert binding["spec"]["paramRef"]["name"] in accounts
 
+    def test_give_no_pod_an_account_of_the_release_that_is_called_otherwise(self) -> None:
+        values = {"fullnameOverride": "repository-server-controller-two"}
+        objects = charts.template({**charts.EVERYTHING, **values})
+
+        expressions = {
+            one["metadata"]["name"].partition(".")[0]: validation["expression"]
+            for one in objects
+            if one["kind"] == "ValidatingAdmissionPolicy"
+            for validation in one["spec"]["validations"]
+            if "pod.serviceAccountName" in validation["expression"]
+        }
+        assert expressions.keys() == {
+            "repository-server-controller-pods",
+            "actionset-controller-pods",
+        }
+        for name in ("repository-server-controller-two", "actionset-controller-two"):
+            assert all(f"!= '{name}' &&" in one for one in expressions.values())
+
     def test_read_no_secrets_of_applications_if_told_so(self) -> None:
         values = {"create": True, "applications": ["shop"], "readSecrets": False}
         objects = charts.template({"actionsets": values})

@@ -178,15 +178,16 @@ def test_changes_and_deletes_no_blueprint(client: Client, site: Site) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        pytest.param(
-            {"serviceAccountName": "actionset-controller"},
-            "account of a controller",
-            id="its own account",
-        ),
-        pytest.param(
-            {"serviceAccountName": "repository-server-controller"},
-            "account of a controller",
-            id="that of the other controller",
+        *(
+            pytest.param(
+                {"serviceAccountName": name}, "the account of an operator", id=f"the account {name}"
+            )
+            for name in (
+                "repository-server-controller",
+                "actionset-controller",
+                "kanister-operator",
+                "release-kanister-operator",
+            )
         ),
         pytest.param({"hostNetwork": True}, "namespaces of a node", id="network of the node"),
         pytest.param({"hostPID": True}, "namespaces of a node", id="processes of the node"),

@@ -18,6 +18,7 @@ from fakes import storage as fakes
 from reconcilers import options, settings
 from reconcilers.kopia.storage import kinds
 from reconcilers.kopia.storage.paths import repository_path
+from reconcilers.pods import accounts
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import names
 from reconcilers.secrets import data as secrets
@@ -213,6 +214,22 @@ class TestRights:
             deployment["spec"]["template"]["spec"]["serviceAccountName"]
             == account["metadata"]["name"]
         )
+
+
+@pytest.mark.parametrize("name", ["controller-pods", "actionset-controller-pods"])
+def test_the_policies_refuse_the_accounts_of_the_operators_that_the_controllers_refuse(
+    name: str,
+) -> None:
+    policy = find(load(MANIFESTS / "policies" / f"{name}.yaml"), "ValidatingAdmissionPolicy")
+
+    (expression,) = (
+        one["expression"]
+        for one in policy["spec"]["validations"]
+        if "serviceAccountName" in one["expression"]
+    )
+
+    (pattern,) = re.findall(r"serviceAccountName\.matches\(\s*'\((\S+)\)\$'\)", expression)
+    assert sorted(pattern.split("|")) == sorted(accounts.OPERATORS)
 
 
 class TestDeployment:
