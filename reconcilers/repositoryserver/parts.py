@@ -146,6 +146,7 @@ def assemble(
             accounts=caches.service_accounts,
             mode=pod_override,
             settings_account=settings.pod.service_account_name,
+            settings_image=settings.image,
         ),
         records=records,
         states=states,

@@ -52,8 +52,9 @@ NO_SETTINGS_ACCOUNT: Final = (
 
 REASON_IMAGE: Final = "ImageNotAllowed"
 IMAGE_NOT_ALLOWED: Final = (
-    "spec.server.image is not allowed: an image can read all that the pod is given; remove it, or "
-    "have whoever runs the controller set --pod-override=any"
+    "spec.server.image is not that of the controller's settings, the only one that is allowed: an "
+    "image can read all that the pod is given; remove it, or have whoever runs the controller set "
+    "--pod-override=any"
 )
 
 REASON_METADATA: Final = "PodMetadataNotAllowed"
@@ -80,6 +81,7 @@ class Permissions:
         mode: Which overrides are taken, one of `allowed.MODES`.
         settings_account: The account that the controller's settings give to servers, which needs
             no annotation; empty if they give none.
+        settings_image: The image of the controller's settings, which may be named under each mode.
     """
 
     def __init__(
@@ -88,10 +90,12 @@ class Permissions:
         accounts: Cache,
         mode: str = allowed.RESTRICTED,
         settings_account: str = "",
+        settings_image: str = "",
     ) -> None:
         self._accounts = accounts
         self._mode = mode
         self._settings_account = settings_account
+        self._settings_image = settings_image
 
     def check(self, server: RepositoryServer) -> None:
         """Return if a resource asks for nothing that it may not have.
@@ -100,7 +104,7 @@ class Permissions:
             InvalidInput: It does, or its account does not exist.
         """
         _check_metadata(server)
-        if server.image and self._mode != allowed.ANY:
+        if server.image not in ("", self._settings_image) and self._mode != allowed.ANY:
             raise InvalidInput(REASON_IMAGE, IMAGE_NOT_ALLOWED)
         overrides.refuse_powers(server.pod.override, is_root=api.run_as_user(server) == 0)
         rules = allowed.of_server(names.CONTAINER)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from controller.cache.store import Store
+from fakes import objects
 from fakes.children import server
 from reconcilers.errors import InvalidInput
 from reconcilers.pods import allowed
@@ -114,16 +115,25 @@ def test_the_settings_say_which_overrides_are_taken() -> None:
         check(settings, mode=allowed.OFF)
 
 
+@pytest.mark.parametrize("mode", allowed.MODES)
+def test_the_settings_image_may_be_named(mode: str) -> None:
+    check({"image": objects.IMAGE}, mode=mode, settings_image=objects.IMAGE)
+
+
 @pytest.mark.parametrize("mode", [allowed.RESTRICTED, allowed.OFF])
-def test_an_image_is_taken_where_every_override_is(mode: str) -> None:
+def test_another_image_is_taken_where_every_override_is(mode: str) -> None:
     settings: Object = {"image": "registry.example/kopia:0.23.1"}
 
-    check(settings, mode=allowed.ANY)
+    check(settings, mode=allowed.ANY, settings_image=objects.IMAGE)
     with pytest.raises(InvalidInput) as refusal:
-        check(settings, mode=mode)
+        check(settings, mode=mode, settings_image=objects.IMAGE)
 
     assert refusal.value.reason == "ImageNotAllowed"
-    assert "spec.server.image is not allowed" in refusal.value.message
+    assert refusal.value.message == (
+        "spec.server.image is not that of the controller's settings, the only one that is allowed: "
+        "an image can read all that the pod is given; remove it, or have whoever runs the "
+        "controller set --pod-override=any"
+    )
 
 
 @pytest.mark.parametrize(
