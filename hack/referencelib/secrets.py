@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from reconcilers.kopia.storage import authorities, azure, filestore, gcs, kinds, paths, s3
 from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver.inputs import permissions
 from reconcilers.repositoryserver.users import access
 from reconcilers.secrets import certificates
 from reconcilers.secrets import data as secrets
@@ -257,7 +258,9 @@ SECRETS = (
                 (azure.FEDERATED,),
                 "one of the four",
                 "`storage.config.azureFederatedTokenFile`, if it is `true`: a token of the pod's "
-                "service account, renewed by the kubelet",
+                "service account, renewed by the kubelet; the account has to be allowed as for "
+                "`spec.server.serviceAccountToken`",
+                refusals=(permissions.NOT_ALLOWED_FOR_STORAGE,),
             ),
             Key(
                 (azure.TENANT,),

@@ -102,6 +102,15 @@ class Storage:
         return directory
 
     @property
+    def needs_token(self) -> bool:
+        """Return whether Kopia logs in with a token of the pod's account."""
+        return any(
+            "serviceAccountToken" in source
+            for volume in self.volumes
+            for source in volume.get("projected", {}).get("sources", ())
+        )
+
+    @property
     def section(self) -> dict[str, Any]:
         """Return the `storage` part of Kopia's repository configuration."""
         return {"type": self.type_, "config": dict(self.config)}

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from reconcilers.repositoryserver.api import RepositoryServer
     from reconcilers.repositoryserver.caches import Cache
+    from reconcilers.secrets.data import SecretRef
 
 #: On a ServiceAccount, with the value `true`: pods of RepositoryServers may run as it.
 ANNOTATION_ALLOW: Final = "cr.kanister.io/allow-repository-servers"
@@ -48,6 +49,9 @@ NO_ACCOUNT: Final = (
 NO_SETTINGS_ACCOUNT: Final = (
     "ServiceAccount {namespace}/{name}, named by {source}, does not exist; create it, or have "
     "whoever runs the controller correct the name"
+)
+NOT_ALLOWED_FOR_STORAGE: Final = (
+    "Secret {ref}, named by {field}, asks for a token of the pod's account: {message}"
 )
 
 REASON_IMAGE: Final = "ImageNotAllowed"
@@ -109,31 +113,55 @@ class Permissions:
         overrides.refuse_powers(server.pod.override, is_root=api.run_as_user(server) == 0)
         rules = allowed.of_server(names.CONTAINER)
         allowed.check(server.pod.override, mode=self._mode, rules=rules)
-        named = server.service_account_name
-        name = named or self._settings_account or api.DEFAULT_ACCOUNT
-        # The pod gets no token of its own account, unless it asks for one.
-        if name != api.DEFAULT_ACCOUNT or server.token is not None:
-            self._check_account(server.namespace, name, FIELD if named else SETTING)
+        # The pod gets no token of its own account, unless it asks for one, or its storage does.
+        if self._account_of(server) != api.DEFAULT_ACCOUNT or server.token is not None:
+            refusal = self.token_refusal(server)
+            if refusal is not None:
+                raise InvalidInput(refusal.reason, refusal.message)
 
-    def _check_account(self, namespace: str, name: str, source: str) -> None:
+    def check_token(self, server: RepositoryServer, secret: SecretRef) -> None:
+        """Return if the pod of a server may have a token of its account for its storage.
+
+        Args:
+            server: The resource.
+            secret: The Secret that asks for the token.
+
+        Raises:
+            InvalidInput: It may not, or there is no such account.
+        """
+        refusal = self.token_refusal(server)
+        if refusal is not None:
+            message = NOT_ALLOWED_FOR_STORAGE.format(
+                ref=secret, field=secret.field, message=refusal.message
+            )
+            raise InvalidInput(refusal.reason, message)
+
+    def token_refusal(self, server: RepositoryServer) -> InvalidInput | None:
+        """Return why the pod of a server may have no token of its account; None if it may.
+
+        It is not raised: by its traceback it would hold the reconcile, with all Secrets.
+        """
+        namespace, name = server.namespace, self._account_of(server)
         account = self._accounts.get(namespace, name)
         of_settings = name == self._settings_account
         words = {
             "namespace": namespace,
             "name": name,
-            "source": source if of_settings else FIELD,
+            "source": SETTING if of_settings and not server.service_account_name else FIELD,
             "annotation": ANNOTATION_ALLOW,
         }
         if _is_operators(name, account):
-            raise InvalidInput(REASON_ACCOUNT, ACCOUNT_OF_OPERATOR.format(**words))
+            return InvalidInput(REASON_ACCOUNT, ACCOUNT_OF_OPERATOR.format(**words))
         if account is None:
             template = NO_SETTINGS_ACCOUNT if of_settings else NO_ACCOUNT
-            raise InvalidInput(REASON_NO_ACCOUNT, template.format(**words))
-        if of_settings:
-            return
+            return InvalidInput(REASON_NO_ACCOUNT, template.format(**words))
         annotations = account["metadata"].get("annotations") or {}
-        if annotations.get(ANNOTATION_ALLOW) != "true":
-            raise InvalidInput(REASON_ACCOUNT, ACCOUNT_NOT_ALLOWED.format(**words))
+        if of_settings or annotations.get(ANNOTATION_ALLOW) == "true":
+            return None
+        return InvalidInput(REASON_ACCOUNT, ACCOUNT_NOT_ALLOWED.format(**words))
+
+    def _account_of(self, server: RepositoryServer) -> str:
+        return server.service_account_name or self._settings_account or api.DEFAULT_ACCOUNT
 
 
 def _is_operators(name: str, account: Mapping[str, Any] | None) -> bool:

@@ -227,6 +227,8 @@ class InputReader:
                 point_in_time=server.point_in_time,
             )
         )
+        if found.needs_token:
+            self._permissions.check_token(server, (credential or location).ref)
         storage = authorities.trusting(found, self._settings.storage.ca_bundle)
         return ServerInputs(
             storage=storage,
@@ -278,6 +280,9 @@ class InputReader:
         # A namesake begins with the same generation, and may take the ReplicaSet over. Pods mount
         # the users by name.
         besides = [server.uid, str(server.generation), names.users_name(server)]
+        # Whether its storage needs a token is known only once that has been read.
+        refusal = self._permissions.token_refusal(server)
+        besides.append("" if refusal is None else refusal.message)
         if server.self_signed:
             # Not among those that have to be there: a certificate of before authorities has none.
             signer = authority.reference(server)

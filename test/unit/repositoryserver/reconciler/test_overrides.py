@@ -11,6 +11,8 @@ from fakes import objects
 from fakes.world import World
 from reconcilers import resources
 from reconcilers.repositoryserver.children import names
+from reconcilers.secrets import data as secrets
+from reconcilers.settings import PodDefaults, Settings
 
 if TYPE_CHECKING:
     from controller.resource import Object
@@ -148,3 +150,78 @@ class TestAccount:
         assert world.condition("Ready")[1] == "InvalidPodOverride"
         assert world.pod()["metadata"]["uid"] == before["metadata"]["uid"]
         assert world.selected() == names.hash_of(before)
+
+
+class TestTokenForTheStorage:
+    """Kopia logs in with a token of the pod's account only if the account's owner allows it."""
+
+    FEDERATED: ClassVar[dict[str, str | bytes]] = {
+        "azure_storage_account_id": "account1",
+        "azure_tenant_id": "tenant",
+        "azure_client_id": "client",
+        "azure_federated_identity": "true",
+    }
+
+    @pytest.fixture
+    def federated(self, world: World) -> World:
+        location: dict[str, str | bytes] = {"type": "azure", "bucket": "backups"}
+        world.change_secret(objects.location_secret(location))
+        world.change_secret(objects.secret(objects.CREDENTIAL, secrets.TYPE_AZURE, self.FEDERATED))
+        world.edit({"storage": {"credentialSecretRef": {"name": objects.CREDENTIAL}}})
+        return world
+
+    def put(self, world: World, name: str, allow: str | None = None) -> None:
+        metadata: Object = {"name": name, "namespace": objects.NAMESPACE, "uid": name}
+        if allow is not None:
+            metadata["annotations"] = {"cr.kanister.io/allow-repository-servers": allow}
+        world.api.put(resources.SERVICE_ACCOUNTS, {"metadata": metadata})
+
+    def test_is_refused_until_the_owner_of_the_account_allows_it(self, federated: World) -> None:
+        self.put(federated, "default")
+
+        federated.settle()
+
+        assert federated.pods() == []
+        _, reason, message = federated.condition("Ready")
+        assert reason == "ServiceAccountNotAllowed"
+        assert message == (
+            f"Secret {objects.NAMESPACE}/{objects.CREDENTIAL}, named by "
+            "spec.storage.credentialSecretRef, asks for a token of the pod's account: "
+            f"ServiceAccount {objects.NAMESPACE}/default is not allowed for RepositoryServers; "
+            f"have its owner run kubectl annotate -n {objects.NAMESPACE} serviceaccount/default "
+            "cr.kanister.io/allow-repository-servers=true, or set another one in "
+            "spec.server.serviceAccountName"
+        )
+
+        self.put(federated, "default", "true")
+        federated.settle()
+
+        assert federated.progress() == "Ready"
+
+    def test_that_is_allowed_no_more_leaves_the_server_as_it_is(self, federated: World) -> None:
+        self.put(federated, "default", "true")
+        federated.settle()
+        before = federated.pod()
+
+        self.put(federated, "default", "false")
+        federated.reconcile()
+
+        assert federated.condition("Ready")[1] == "ServiceAccountNotAllowed"
+        assert federated.condition("Available")[0] == "True"
+        assert federated.pod() == before
+
+        self.put(federated, "default", "true")
+        federated.reconcile()
+
+        assert federated.condition("Ready")[0] == "True"
+        assert federated.pod() == before
+
+    def test_of_the_settings_account_needs_no_annotation(self, federated: World) -> None:
+        pod = PodDefaults(service_account_name="cloud")
+        federated.settings = Settings(image=objects.IMAGE, pod=pod)
+        federated.restart()
+        self.put(federated, "cloud")
+
+        federated.settle()
+
+        assert federated.progress() == "Ready"
