@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from controller.resource import Resource
 from reconcilers.errors import InvalidInput
@@ -76,10 +76,12 @@ class UserAccess:
         username: The user name before each key, which is then a host (`spec.server.userAccess`);
             empty where the keys are whole users written `user_at_host`
             (`spec.server.userAccessSecretRef`).
+        wrong: Why the Secret must not be read; None if it may.
     """
 
     secret: SecretRef
     username: str
+    wrong: InvalidInput | None = None
 
 
 @frozen
@@ -154,6 +156,8 @@ class Publish:
 class RepositoryServer:
     """The desired state of one repository server.
 
+    A reference to a Secret never leaves the namespace, whatever the resource says: see `wrong`.
+
     Args:
         location: Secret with the storage location.
         credential: Secret with the storage credential; None where the store needs none.
@@ -184,6 +188,8 @@ class RepositoryServer:
         restart: Any text. A change of it makes a new revision, and so another pod.
         own_secrets: Names of the Secrets that the controller has made for it, as far as they are
             known: of these the names stay whatever the resource refers to since.
+        wrong: Why nothing can be started from what is said here; None if something can. The
+            accesses are judged by themselves.
     """
 
     namespace: str
@@ -217,6 +223,7 @@ class RepositoryServer:
     image: str = ""
     restart: str = ""
     own_secrets: frozenset[str] = frozenset()
+    wrong: InvalidInput | None = None
 
     @property
     def self_signed(self) -> bool:
@@ -262,40 +269,52 @@ def parse(obj: Mapping[str, Any]) -> RepositoryServer:
     Raises:
         InvalidInput: A reference leaves the resource's namespace, or a time is none.
     """
+    server = read(obj)
+    for wrong in (server.wrong, *(access.wrong for access in server.accesses)):
+        if wrong is not None:
+            raise InvalidInput(wrong.reason, wrong.message)
+    return server
+
+
+def read(obj: Mapping[str, Any]) -> RepositoryServer:
+    """Read what is right of a RepositoryServer, and note what is wrong of it.
+
+    A user who is removed must not come in because another field is wrong.
+    """
     namespace = obj["metadata"]["namespace"]
     name = obj["metadata"]["name"]
     storage = obj["spec"]["storage"]
     repository = obj["spec"]["repository"]
     server = obj["spec"]["server"]
     cache = repository.get("cacheSizeSettings") or {}
-    point_in_time = _point_in_time(repository.get("pointInTime"))
+    point_in_time, no_time = _point_in_time(repository.get("pointInTime"))
+    problems = [] if no_time is None else [no_time]
     # A YAML block ends in a line end.
     username = trimmed(repository.get("username") or "") or DEFAULT_USERNAME
     hostname = trimmed(repository.get("hostname") or "") or f"{name}.{namespace}"
 
     def reference(parent: Mapping[str, Any], path: str) -> SecretRef:
-        value = parent[path.rpartition(".")[2]]
-        ref = SecretRef(path, value.get("namespace") or namespace, value["name"])
-        if ref.namespace != namespace:
-            raise InvalidInput(
-                REASON_FOREIGN_NAMESPACE,
-                FOREIGN_NAMESPACE.format(field=path, reference=ref, namespace=namespace),
-            )
+        ref, wrong = _reference(parent, path, namespace)
+        problems.extend([] if wrong is None else [wrong])
         return ref
+
+    def access(parent: Mapping[str, Any], path: str, username: str) -> UserAccess:
+        ref, wrong = _reference(parent, path, namespace)
+        return UserAccess(ref, username, wrong)
 
     def accesses() -> Iterator[UserAccess]:
         named = {
-            f"spec.server.additionalUserAccess[{number}]": access
-            for number, access in enumerate(server.get("additionalUserAccess") or ())
+            f"spec.server.additionalUserAccess[{number}]": one
+            for number, one in enumerate(server.get("additionalUserAccess") or ())
         }
         if "userAccess" in server:
             named = {"spec.server.userAccess": server["userAccess"], **named}
         else:
-            yield UserAccess(reference(server, "spec.server.userAccessSecretRef"), username="")
-        for path, access in named.items():
-            yield UserAccess(reference(access, f"{path}.userAccessSecretRef"), access["username"])
+            yield access(server, "spec.server.userAccessSecretRef", username="")
+        for path, one in named.items():
+            yield access(one, f"{path}.userAccessSecretRef", one["username"])
 
-    return RepositoryServer(
+    found = RepositoryServer(
         namespace=namespace,
         name=name,
         uid=obj["metadata"]["uid"],
@@ -318,7 +337,7 @@ def parse(obj: Mapping[str, Any]) -> RepositoryServer:
         peers=peers_of_policy(server.get("networkPolicy") or {}),
         metrics=metrics_of(server.get("metrics")),
         # Kopia cannot write to what is past.
-        read_only=bool(repository.get("readOnly")) or point_in_time is not None,
+        read_only=bool(repository.get("readOnly")) or bool(repository.get("pointInTime")),
         point_in_time=point_in_time,
         service_account_name=server.get("serviceAccountName", ""),
         maintenance=_maintenance(repository.get("maintenance"), f"{username}@{hostname}"),
@@ -330,6 +349,7 @@ def parse(obj: Mapping[str, Any]) -> RepositoryServer:
         image=server.get("image", ""),
         restart=server.get("restart", ""),
     )
+    return evolve(found, wrong=next(iter(problems), None))
 
 
 def is_paused(obj: Mapping[str, Any]) -> bool:
@@ -392,15 +412,29 @@ def _or_default(value: int | None, default: int) -> int:
     return default if value is None else value
 
 
-def _point_in_time(value: str | None) -> datetime | None:
+def _reference(
+    parent: Mapping[str, Any], path: str, namespace: str
+) -> tuple[SecretRef, InvalidInput | None]:
+    """Return a reference as one to the resource's own namespace, and what is wrong with it."""
+    value = parent[path.rpartition(".")[2]]
+    ref = SecretRef(path, namespace, value["name"])
+    named = SecretRef(path, value.get("namespace") or namespace, value["name"])
+    if named == ref:
+        return ref, None
+    message = FOREIGN_NAMESPACE.format(field=path, reference=named, namespace=namespace)
+    return ref, InvalidInput(REASON_FOREIGN_NAMESPACE, message)
+
+
+def _point_in_time(value: str | None) -> tuple[datetime | None, InvalidInput | None]:
+    """Return a time, and what is wrong with it."""
     if value is None:
-        return None
+        return None, None
     # The schema asks for a date-time; it lets small letters pass, which are right, a 25th hour, and
     # a zone in which it is the year 0 or 10000.
     try:
-        return datetime.fromisoformat(value.upper()).astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise InvalidInput(REASON_NO_TIME, NO_TIME.format(value=value)) from error
+        return datetime.fromisoformat(value.upper()).astimezone(UTC), None
+    except (ValueError, OverflowError):
+        return None, InvalidInput(REASON_NO_TIME, NO_TIME.format(value=value))
 
 
 def _maintenance(value: Mapping[str, Any] | None, identity: str) -> Maintenance | None:

@@ -148,7 +148,7 @@ class RepositoryServerReconciler:
     def _reconcile(self, request: Request, obj: dict[str, Any], deadline: Deadline) -> Result:
         """Reconcile a resource that is there, and report whatever ends that early."""
         try:
-            server = api.parse(obj)
+            server = api.read(obj)
             current = ReconcileContext(
                 obj=obj,
                 request=request,

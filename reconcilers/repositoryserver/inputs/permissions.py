@@ -105,8 +105,10 @@ class Permissions:
         """Return if a resource asks for nothing that it may not have.
 
         Raises:
-            InvalidInput: It does, or its account does not exist.
+            InvalidInput: It does, a field cannot work, or its account does not exist.
         """
+        if server.wrong is not None:
+            raise InvalidInput(server.wrong.reason, server.wrong.message)
         _check_metadata(server)
         if server.image not in ("", self._settings_image) and self._mode != allowed.ANY:
             raise InvalidInput(REASON_IMAGE, IMAGE_NOT_ALLOWED)

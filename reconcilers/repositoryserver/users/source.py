@@ -60,8 +60,9 @@ class UserSource:
     def user_sources(self, server: api.RepositoryServer) -> Versions:
         """Return the state of all that the users depend on."""
         accesses = server.accesses
+        wrong = ("" if one.wrong is None else one.wrong.message for one in accesses)
         return self._secrets.versions(
-            (access.secret for access in accesses), *(access.username for access in accesses)
+            (one.secret for one in accesses), *(one.username for one in accesses), *wrong
         )
 
     def accesses(self, current: ReconcileContext) -> list[Access]:
@@ -75,6 +76,8 @@ class UserSource:
     def _read(
         self, current: ReconcileContext, one: api.UserAccess
     ) -> secrets.SecretData | InvalidInput:
+        if one.wrong is not None:
+            return one.wrong
         obj = self._secrets.get(current.reads, one.secret.namespace, one.secret.name)
         if obj is not None and names.is_ours(obj):
             message = OWN.format(ref=one.secret, field=one.secret.field)

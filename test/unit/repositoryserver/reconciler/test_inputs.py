@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from fakes import objects
-from fakes.world import WRITE_STATUS
+from fakes.world import READ_INPUTS
 from reconcilers.repositoryserver import api
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.status import patience
@@ -151,15 +151,66 @@ def test_bad_input_leaves_a_running_server_alone(settled: World) -> None:
     assert settled.selected() == pod["metadata"]["labels"][names.LABEL_HASH]
 
 
-def test_a_reference_into_another_namespace_is_refused(world: World) -> None:
-    elsewhere = {"spec": {"server": {"tlsSecretRef": {"namespace": "other"}}}}
-    world.api.put(api.REPOSITORY_SERVERS, objects.repository_server(elsewhere))
+ELSEWHERE = {"namespace": "other"}
 
-    world.reconcile()
 
-    assert world.api.taken() == [WRITE_STATUS]
-    assert world.condition("Ready")[1] == "ReferenceInOtherNamespace"
-    assert "spec.server.tlsSecretRef" in world.condition("Ready")[2]
+@pytest.mark.parametrize(
+    ("spec", "reason", "word"),
+    [
+        pytest.param(
+            {"storage": {"secretRef": ELSEWHERE}},
+            "ReferenceInOtherNamespace",
+            "spec.storage.secretRef",
+            id="a reference to the location",
+        ),
+        pytest.param(
+            {"server": {"tlsSecretRef": ELSEWHERE}},
+            "ReferenceInOtherNamespace",
+            "spec.server.tlsSecretRef",
+            id="a reference to the certificate",
+        ),
+        pytest.param(
+            {"repository": {"pointInTime": "2026-01-31T25:00:00Z"}},
+            "InvalidPointInTime",
+            "spec.repository.pointInTime",
+            id="a time that is none",
+        ),
+    ],
+)
+class TestResourceThatIsWrongByItself:
+    def test_makes_no_revision_and_reads_none_of_its_inputs(
+        self, world: World, spec: Object, reason: str, word: str
+    ) -> None:
+        world.edit(spec)
+
+        world.reconcile()
+
+        assert world.pods() == []
+        assert not [one for one in world.api.taken() if one in READ_INPUTS]
+        assert world.condition("Ready")[1] == reason
+        assert word in world.condition("Ready")[2]
+
+    def test_keeps_in_nobody_who_is_removed(
+        self, settled: World, spec: Object, reason: str, word: str
+    ) -> None:
+        before, right = settled.pod()["metadata"]["uid"], settled.server()["spec"]
+
+        settled.edit(spec)
+        settled.change_secret(objects.users_secret({"other": "p"}))
+        settled.reconcile()
+
+        assert settled.may_connect() == {"backup@other": "p"}
+        assert settled.condition("Available")[0] == "True"
+        assert settled.condition("Ready")[1] == reason
+        assert word in settled.condition("Ready")[2]
+        assert settled.pod()["metadata"]["uid"] == before
+
+        settled.api.put(api.REPOSITORY_SERVERS, {**settled.server(), "spec": right})
+        settled.edit({})
+        settled.reconcile()
+
+        assert settled.condition("Ready")[0] == "True"
+        assert settled.pod()["metadata"]["uid"] == before
 
 
 def test_a_secret_that_the_cache_does_not_have_yet_is_not_called_missing(world: World) -> None:

@@ -194,6 +194,27 @@ class TestTwoAccessSecrets:
             "restorer@b": "p",
         }
 
+    def test_a_user_is_removed_though_the_other_one_is_sought_in_another_namespace(
+        self, both: World
+    ) -> None:
+        ref = {"name": self.SECOND, "namespace": "elsewhere"}
+        further = [{"username": "restorer", "userAccessSecretRef": ref}]
+        both.edit({"server": {"additionalUserAccess": further}})
+        both.change_secret(objects.users_secret({"app": "p"}))
+        both.change_secret(self.second({"c": "p"}))
+        both.reconcile()
+
+        assert both.may_connect() == {USER: "p", "restorer@a": "n", "restorer@b": "n"}
+        assert both.condition("Ready")[1] == "ReferenceInOtherNamespace"
+        assert both.condition("ClientUserInitialized")[0] == "False"
+
+        further[0]["userAccessSecretRef"] = {"name": self.SECOND}
+        both.edit({"server": {"additionalUserAccess": further}})
+        both.reconcile()
+
+        assert both.may_connect() == {USER: "p", "restorer@c": "p"}
+        assert both.condition("Ready")[0] == "True"
+
     def test_the_users_of_the_right_one_connect_to_a_new_server(self, world: World) -> None:
         ref = {"name": self.SECOND, "namespace": objects.NAMESPACE}
         further = [{"username": "restorer", "userAccessSecretRef": ref}]
