@@ -78,7 +78,9 @@ SHORT_PASSWORDS: Final = (
 )
 USER_AND_KEY: Final = "user {user} (key {key} of Secret {ref})"
 USERS_STAY: Final = (
-    "{message}; until this is fixed, no user of that Secret is added, changed or removed"
+    "{message}; until this is fixed, that Secret adds nobody, and the users that it has given so "
+    "far stay, each with the same password, unless another access Secret names the user: then the "
+    "password there counts"
 )
 
 
@@ -186,7 +188,7 @@ def resolve(accesses: Sequence[Access], present: UserFile) -> Resolved:
     for number in problems.keys() - passwords.keys():
         users = dict(present.sections.get(origins[number], {}))
         stay[number] = {user: users[user] for user in users if user not in named_by}
-        if users:
+        if stay[number]:
             problems[number] = _with(problems[number], USERS_STAY)
     problems |= _leave_out(origins, passwords, stay, present, named_by)
     hashes = {

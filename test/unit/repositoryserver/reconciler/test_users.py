@@ -146,7 +146,10 @@ def test_a_wrong_access_secret_tells_that_its_users_stay_as_they_are(settled: Wo
     _, reason, message = settled.condition("Ready")
     assert reason == "UserNameInvalid"
     assert message.startswith(f"key App of Secret {objects.NAMESPACE}/{objects.USERS}, ")
-    assert "until this is fixed, no user of that Secret is added, changed or removed" in message
+    assert (
+        "until this is fixed, that Secret adds nobody, and the users that it has given so"
+        in message
+    )
     assert settled.may_connect() == before
 
 
