@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from controller.conditions import conditions_of, get_condition, parse_time
+from controller.conditions import conditions_of, get_condition
 from reconcilers.repositoryserver.children import names
 from reconcilers.repositoryserver.rollout import plan, podstatus
 from reconcilers.repositoryserver.verdict import (
@@ -48,44 +48,39 @@ _ONE_POD: Final = "ReadWriteOncePod"
 
 
 def waits_for_previous(
-    update: Mapping[str, Any] | None,
-    pods: Iterable[Mapping[str, Any]],
-    claim: str,
-    now: datetime,
+    update: Mapping[str, Any] | None, pods: Iterable[Mapping[str, Any]], claim: str
 ) -> Waiting | None:
     """Return the wait of the update revision's pod for a claim that only one pod can mount.
 
-    Such a pod has no node until the pod that serves has gone, see `plan.in_each_others_way`.
+    It has no node until the other pod has gone, which the router sees to.
 
     Args:
         update: That pod; None while there is none.
         pods: The pods of the server.
         claim: Name of the claim.
-        now: The time.
 
     Returns:
-        The wait; None if it does not wait for that, or nobody gives the claim up.
+        The wait; None if it waits for something else, or no other pod of the server is left.
     """
-    if update is None:
+    if update is None or not _waits_for_claim(update):
         return None
-    scheduled = get_condition(conditions_of(update), "PodScheduled") or {}
-    if scheduled.get("status") != "False" or _ONE_POD not in scheduled.get("message", ""):
+    live = (pod for pod in pods if pod.get("status", {}).get("phase") not in podstatus.ENDED_PHASES)
+    holder = next((pod for pod in live if not _waits_for_claim(pod)), None)
+    if holder is None:
         return None
-    created = parse_time(update["metadata"]["creationTimestamp"])
-    is_young = (now - created).total_seconds() < plan.IN_PLACE_AFTER_SECONDS
-    for pod in pods:
-        metadata, phase = pod["metadata"], pod.get("status", {}).get("phase")
-        if metadata["uid"] == update["metadata"]["uid"] or phase in podstatus.ENDED_PHASES:
-            continue
-        if is_young or "deletionTimestamp" in metadata:
-            message = WAITING_CLAIM.format(
-                pod=update["metadata"]["name"],
-                claim=claim,
-                holder=metadata["name"],
-                seconds=plan.IN_PLACE_AFTER_SECONDS,
-            )
-            return Waiting(SERVER_SETUP, REASON_POD_PENDING, message)
-    return None
+    message = WAITING_CLAIM.format(
+        pod=update["metadata"]["name"],
+        claim=claim,
+        holder=holder["metadata"]["name"],
+        seconds=plan.IN_PLACE_AFTER_SECONDS,
+    )
+    return Waiting(SERVER_SETUP, REASON_POD_PENDING, message)
+
+
+def _waits_for_claim(pod: Mapping[str, Any]) -> bool:
+    """Return whether a pod has no node because another one has its claim."""
+    scheduled = get_condition(conditions_of(pod), "PodScheduled") or {}
+    return scheduled.get("status") == "False" and _ONE_POD in scheduled.get("message", "")
 
 
 def not_ready(revision: Revision) -> Problem:

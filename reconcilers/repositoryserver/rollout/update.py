@@ -260,14 +260,14 @@ class RevisionUpdater:
             return refusals.explain(refusal.get("message", ""), revision.name)
         if not revision.is_kept and revision.time(names.ANNOTATION_GAVE_BACK):
             return handover.not_ready(revision)
-        verdict, now = podstatus.examine(revision.pod, revision.name, inputs.pod), self._clock.now()
-        claim, held = inputs.pod.claim, None
+        verdict = podstatus.examine(revision.pod, revision.name, inputs.pod)
+        claim, now, held = inputs.pod.claim, self._clock.now(), None
         if not claim:
             return verdict
         if podstatus.may_wait_for_claim(revision.pod, verdict, now):
             held = podstatus.held_by_ending_pod(observed.pods, inputs.pod, now)
         pods = (*observed.pods, *observed.legacy_pods)
-        return held or handover.waits_for_previous(revision.pod, pods, claim, now) or verdict
+        return held or handover.waits_for_previous(revision.pod, pods, claim) or verdict
 
     def _nudge(
         self, current: ReconcileContext, revision: Revision, refusal: Mapping[str, Any]

@@ -249,6 +249,7 @@ def test_a_claim_for_one_pod_is_waited_for_as_long_as_the_former_one_has_it(
     settled.clock.step(plan.IN_PLACE_AFTER_SECONDS)
     settled.reconcile()
     assert settled.pod()["metadata"]["name"] == new["metadata"]["name"]
+    assert settled.condition("Ready")[2] == message.partition(" (")[0]
 
 
 def test_the_former_pod_gets_its_claim_back_if_its_successor_makes_no_use_of_it(

@@ -22,7 +22,7 @@ ONE_POD = (
     "ReadWriteOncePod access mode."
 )
 
-WAITS = pod("new", objects.unscheduled(ONE_POD), age=AFTER - 1)
+WAITS = pod("new", objects.unscheduled(ONE_POD))
 
 
 def unexplained() -> Object:
@@ -94,19 +94,14 @@ def test_two_pods_are_in_each_others_way(newest: Object | None, blocked: bool) -
     [
         pytest.param(None, pod("old"), False, id="there is no newer pod"),
         pytest.param(WAITS, pod("old"), True, id="the old pod will give the claim up"),
-        pytest.param(
-            pod("new", objects.unscheduled(ONE_POD), age=AFTER),
-            pod("old"),
-            False,
-            id="it should have given it up",
-        ),
-        pytest.param(
-            pod("new", objects.unscheduled(ONE_POD), age=AFTER),
-            objects.terminating(pod("old")),
-            True,
-            id="it is giving it up",
-        ),
+        pytest.param(WAITS, objects.terminating(pod("old")), True, id="it is giving it up"),
         pytest.param(WAITS, pod("old", objects.evicted()), False, id="it has ended"),
+        pytest.param(
+            WAITS,
+            pod("old", objects.unscheduled(ONE_POD), node=""),
+            False,
+            id="it waits as well: somebody else has the claim",
+        ),
         pytest.param(WAITS, WAITS, False, id="there is no old pod"),
         pytest.param(
             pod("new", objects.unscheduled(), age=0),
@@ -120,7 +115,7 @@ def test_two_pods_are_in_each_others_way(newest: Object | None, blocked: bool) -
 def test_a_claim_for_one_pod_is_waited_for_while_another_one_has_it(
     newest: Object | None, old: Object, waits: bool
 ) -> None:
-    found = handover.waits_for_previous(newest, [old], "files", NOW)
+    found = handover.waits_for_previous(newest, [old], "files")
 
     assert (found is not None) is waits
 
