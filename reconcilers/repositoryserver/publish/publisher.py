@@ -260,7 +260,11 @@ class Publisher:
             wanted = names.metadata(server, name)
             # The Secret that the certificate came from may have the next one by now.
             fits = _mark_of(observed).startswith(mark if in_effect else desired.mark(hash_))
-            if as_left and fits and not compare.differs(wanted, observed["metadata"]):
+            if (
+                as_left
+                and fits
+                and not compare.differs(wanted, observed["metadata"], ("metadata",))
+            ):
                 return ""
         refusal = known.refused.get(name)
         if refusal is not None and refusal[0] == mark:
@@ -271,7 +275,8 @@ class Publisher:
         try:
             obj = desired.secret(server, name, make(current, certificate), mark)
         except InvalidInput as error:
-            known.refused[name] = (mark, error)
+            # The error itself would hold the Secrets that were read, by its traceback.
+            known.refused[name] = (mark, InvalidInput(error.reason, error.message))
             raise
         applied = self._applier.ensure(current, resources.SECRETS, obj, changed=True)
         self._records.note_written(current, applied)
@@ -316,7 +321,7 @@ class Publisher:
             try:
                 known.user = profileuser.choose(server, users)
             except InvalidInput as error:
-                known.user = error
+                known.user = InvalidInput(error.reason, error.message)
             known.users = state
         if isinstance(known.user, InvalidInput):
             raise InvalidInput(known.user.reason, known.user.message)

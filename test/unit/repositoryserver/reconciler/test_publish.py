@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,7 +34,7 @@ from reconcilers.repositoryserver.publish.publisher import (
 )
 
 if TYPE_CHECKING:
-    from controller.resource import Object
+    from controller.resource import Object, Resource
     from fakes.world import World
 
 
@@ -122,6 +123,7 @@ class TestConnection:
         before = content(connected, CONNECTION)
         connected.reconcile()
         assert content(connected, CONNECTION) == before
+        assert WRITE_CONNECTION not in connected.api.taken()
 
         connected.kubelet(new, objects.serving())
         for _ in range(2):
@@ -179,6 +181,8 @@ class TestConnection:
         publish(world, connection={})
         world.reconcile()
         world.api.taken()
+        # A Secret that is still in memory would be read without a request.
+        gc.collect()
         world.reconcile()
 
         value, reason, message = world.condition("Ready")
@@ -189,6 +193,16 @@ class TestConnection:
         )
         assert world.condition("Available")[0] == "True"
         assert world.api.taken() == []
+
+    def test_what_was_read_for_one_that_is_refused_leaves_the_memory(self, world: World) -> None:
+        world.change_secret(tls_secret(CHAINED, **{"ca.crt": "none"}))
+        world.settle()
+
+        publish(world, connection={})
+        gc.collect()
+
+        publisher = world.reconciler._parts.publisher  # noqa: SLF001 - it shows nowhere
+        assert dict(publisher._secrets._lent) == {}  # noqa: SLF001
 
     @pytest.mark.parametrize(
         "change",
@@ -208,6 +222,27 @@ class TestConnection:
         assert after["metadata"]["labels"] == before["metadata"]["labels"]
         told = f"Normal ChildRestored: Secret {CONNECTION} was not as it should be and has been"
         assert any(event.startswith(told) for event in connected.recorder.lines())
+
+    def test_an_owner_that_somebody_has_added_is_let_be(self, connected: World) -> None:
+        other = {"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "foreign"}
+
+        def add_owner(_: Resource, obj: Object) -> None:
+            """An apply leaves an owner that another manager has added."""
+            if obj["metadata"]["name"] == CONNECTION:
+                own = [one for one in obj["metadata"]["ownerReferences"] if one != other]
+                obj["metadata"]["ownerReferences"] = [*own, other]
+
+        connected.api.admission = add_owner
+        secret = connected.secret(CONNECTION)
+        connected.change_secret(objects.merged(secret, {"metadata": {"labels": None}}))
+        connected.reconcile()
+        connected.reconcile()
+        connected.api.taken()
+
+        connected.reconcile()
+
+        assert other in connected.secret(CONNECTION)["metadata"]["ownerReferences"]
+        assert connected.api.taken() == []
 
     def test_one_that_was_deleted_is_made_again(self, connected: World) -> None:
         before = content(connected, CONNECTION)
