@@ -31,12 +31,8 @@ _BOOKKEEPING: Final = frozenset(
 # may be called as one of them.
 _EXACT: Final = frozenset({("spec", "selector"), ("spec", "podSelector"), ("spec", "ingress")})
 
-# Lists that others may add to, with the field that tells their items apart: an owner of their own,
-# the container of a service mesh.
-_KEYED: Final[Mapping[Path, str]] = {
-    ("metadata", "ownerReferences"): "uid",
-    ("spec", "containers"): "name",
-}
+# Lists that others may add to, with the field that tells their items apart: an owner of their own.
+_KEYED: Final[Mapping[Path, str]] = {("metadata", "ownerReferences"): "uid"}
 
 
 def with_applied(desired: Mapping[str, Any]) -> dict[str, Any]:

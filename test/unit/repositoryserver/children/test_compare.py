@@ -55,7 +55,6 @@ POD = {
 }
 
 FOREIGN_OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "foreign"}
-SIDECAR = {"name": "proxy", "image": "proxy:1"}
 PORT = {"name": "https", "port": 51515, "protocol": "TCP", "targetPort": 51515}
 RULE = POLICY["spec"]["ingress"][0]
 
@@ -81,11 +80,6 @@ class TestDiffers:
                 id="another owner, whom an apply would not take away",
             ),
             pytest.param(SERVICE, {"spec": {"sessionAffinity": "ClientIP"}}, id="a field unsaid"),
-            pytest.param(
-                POD,
-                {"spec": {"containers": [SIDECAR, *POD["spec"]["containers"]]}},
-                id="a container that a service mesh puts in",
-            ),
         ],
     )
     def test_what_others_add_is_let_be(self, desired: Object, change: Object) -> None:
@@ -159,11 +153,6 @@ class TestDiffers:
                 {"metadata": {"labels": {"containers": "a", "selector": "b"}}},
                 {"metadata": {"labels": {"containers": "b", "selector": "b"}}},
                 id="a label that is called as a list of a pod",
-            ),
-            pytest.param(
-                {"spec": {"containers": [{"name": "a", "image": "a:1"}]}},
-                {"spec": {"containers": [{"name": "b"}, {"name": "a", "image": "a:2"}]}},
-                id="a container, whatever stands before it",
             ),
         ],
     )
