@@ -1,5 +1,6 @@
 """Certificate and key are read if a Go server could use them, and refused in words otherwise."""
 
+import warnings
 from datetime import timedelta
 
 import pytest
@@ -477,3 +478,18 @@ def test_a_representation_shows_neither_key_nor_certificate() -> None:
 
     assert "BEGIN" not in shown
     assert PAIR.key.splitlines()[1] not in shown
+
+
+def test_a_negative_serial_number_is_one_that_go_does_not_read() -> None:
+    """Go refuses the certificate (crypto/x509 parser.go); Python reads it, with a warning."""
+    right = x509.load_pem_x509_certificate(objects.key_pair().certificate.encode())
+    der = right.public_bytes(serialization.Encoding.DER)
+    length = (right.serial_number.bit_length() + 8) // 8
+    serial = right.serial_number.to_bytes(length, "big", signed=True)
+    negative = (right.serial_number - (1 << (8 * length - 1))).to_bytes(length, "big", signed=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wrong = x509.load_der_x509_certificate(der.replace(serial, negative, 1))
+
+        assert certificates.unread(wrong) == "its serial number is negative"
+    assert certificates.unread(right) == ""
