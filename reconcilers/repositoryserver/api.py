@@ -43,18 +43,6 @@ DEFAULT_TOKEN_SECONDS: Final = 3600
 #: The account that a pod has which names none.
 DEFAULT_ACCOUNT: Final = "default"
 
-# Every field that refers to a Secret which the controller reads; lists on the way are walked.
-SECRET_FIELDS: Final = (
-    "spec.storage.secretRef",
-    "spec.storage.credentialSecretRef",
-    "spec.repository.passwordSecretRef",
-    "spec.server.adminSecretRef",
-    "spec.server.tlsSecretRef",
-    "spec.server.userAccess.userAccessSecretRef",
-    "spec.server.userAccessSecretRef",
-    "spec.server.additionalUserAccess.userAccessSecretRef",
-)
-
 REASON_FOREIGN_NAMESPACE: Final = "ReferenceInOtherNamespace"
 FOREIGN_NAMESPACE: Final = (
     "{field} names Secret {reference}, but a RepositoryServer reads Secrets of its own namespace "
@@ -353,7 +341,7 @@ def read(obj: Mapping[str, Any]) -> RepositoryServer:
 
 
 def is_paused(obj: Mapping[str, Any]) -> bool:
-    """Return whether nothing is to be changed of a server. Like `secret_names` it never fails."""
+    """Return whether nothing is to be changed of a server. It never fails."""
     return bool(obj["spec"].get("paused"))
 
 
@@ -371,41 +359,6 @@ def fs_group(server: RepositoryServer) -> int | None:
     if server.fs_group is not None:
         return None if server.fs_group == NO_FS_GROUP else server.fs_group
     return DEFAULT_USER if server.run_as_user is None else None
-
-
-def secret_names(obj: Mapping[str, Any]) -> set[str]:
-    """Return the names of the Secrets that a RepositoryServer refers to in its own namespace.
-
-    Unlike `parse` it never fails: a resource that is wrong elsewhere must still be woken by its
-    Secrets.
-    """
-    namespace = obj["metadata"]["namespace"]
-    return {
-        reference["name"]
-        for path in SECRET_FIELDS
-        for reference in _values(obj, path.split("."))
-        if reference.get("name") and (reference.get("namespace") or namespace) == namespace
-    }
-
-
-def service_account_names(obj: Mapping[str, Any]) -> list[str]:
-    """Return the name of the ServiceAccount that a RepositoryServer asks for; empty for none.
-
-    Like `secret_names` it never fails.
-    """
-    server = obj["spec"].get("server") or {}
-    return [server.get("serviceAccountName") or ""]
-
-
-def _values(node: Any, path: Sequence[str]) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401 - JSON
-    if isinstance(node, list):
-        for item in node:
-            yield from _values(item, path)
-    elif isinstance(node, dict):
-        if path:
-            yield from _values(node.get(path[0]), path[1:])
-        else:
-            yield node
 
 
 def _or_default(value: int | None, default: int) -> int:

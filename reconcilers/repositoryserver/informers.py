@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from controller.cache.shared import Selection
 from controller.cache.trim import default_trim
 from reconcilers import resources
-from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver import api, references
 from reconcilers.repositoryserver.caches import (
     INDEX_ACCOUNT,
     INDEX_INSTANCE,
@@ -47,8 +47,8 @@ def follow(operator: Operator) -> Caches[SharedInformer]:
         servers=operator.informer(
             api.REPOSITORY_SERVERS,
             indexers={
-                INDEX_SECRET: api.secret_names,
-                INDEX_ACCOUNT: api.service_account_names,
+                INDEX_SECRET: references.secret_names,
+                INDEX_ACCOUNT: references.service_account_names,
                 INDEX_INSTANCE: instance_of_server,
                 INDEX_RELEASED: versioned_prefix_of_server,
             },

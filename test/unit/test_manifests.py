@@ -19,7 +19,7 @@ from reconcilers import options, settings
 from reconcilers.kopia.storage import kinds
 from reconcilers.kopia.storage.paths import repository_path
 from reconcilers.pods import accounts
-from reconcilers.repositoryserver import api
+from reconcilers.repositoryserver import api, references
 from reconcilers.repositoryserver.children import names
 from reconcilers.secrets import data as secrets
 
@@ -318,7 +318,7 @@ class TestSamples:
         objects = resources(SAMPLES / sample)
         there = {obj["metadata"]["name"] for obj in objects if obj["kind"] == "Secret"}
 
-        named = api.secret_names(in_namespace(find(objects, api.KIND)))
+        named = references.secret_names(in_namespace(find(objects, api.KIND)))
 
         assert named <= there | SECRETS_MADE_ELSEWHERE
 
