@@ -31,6 +31,14 @@ AUTHOR = "author"
 BUILDER = "builder"
 CONTROLLER = "system:serviceaccount:{namespace}:repository-server-controller"
 
+#: The last one as Helm calls it.
+ACCOUNTS_OF_OPERATORS = (
+    "repository-server-controller",
+    "actionset-controller",
+    "kanister-operator",
+    "release-kanister-operator",
+)
+
 SERVERS_ONLY: list[Object] = [
     {"apiGroups": ["cr.kanister.io"], "resources": ["repositoryservers"], "verbs": ["*"]}
 ]

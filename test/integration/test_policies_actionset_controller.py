@@ -16,7 +16,7 @@ from integration.actionpolicies import (
     install_account,
     pod,
 )
-from integration.policies import ADDED, ANNOTATED, Site, grant, profile
+from integration.policies import ACCOUNTS_OF_OPERATORS, ADDED, ANNOTATED, Site, grant, profile
 from reconcilers import resources
 from reconcilers.actionset import api
 from reconcilers.actionset.placement import podspec
@@ -182,12 +182,7 @@ def test_changes_and_deletes_no_blueprint(client: Client, site: Site) -> None:
             pytest.param(
                 {"serviceAccountName": name}, "the account of an operator", id=f"the account {name}"
             )
-            for name in (
-                "repository-server-controller",
-                "actionset-controller",
-                "kanister-operator",
-                "release-kanister-operator",
-            )
+            for name in ACCOUNTS_OF_OPERATORS
         ),
         pytest.param({"hostNetwork": True}, "namespaces of a node", id="network of the node"),
         pytest.param({"hostPID": True}, "namespaces of a node", id="processes of the node"),

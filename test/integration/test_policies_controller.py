@@ -17,6 +17,7 @@ from e2e import profiles
 from e2e.waiting import wait_for
 from integration import policies, running
 from integration.policies import (
+    ACCOUNTS_OF_OPERATORS,
     ADDED,
     ANNOTATED,
     BOTH,
@@ -363,12 +364,7 @@ def test_changes_of_a_pod_nothing_but_labels_and_annotations(site: Site, change:
             pytest.param(
                 {"serviceAccountName": name}, "the account of an operator", id=f"the account {name}"
             )
-            for name in (
-                "repository-server-controller",
-                "actionset-controller",
-                "kanister-operator",
-                "release-kanister-operator",
-            )
+            for name in ACCOUNTS_OF_OPERATORS
         ),
     ],
 )
