@@ -102,7 +102,7 @@ class Guard:
             self._wake = None
 
     def renew(self, seconds: float, cause: Cause) -> None:
-        """Give a request whose answer has begun so many seconds from now, unless it is stopped.
+        """Set a new end for a request whose answer has begun, unless it is being stopped.
 
         Args:
             seconds: From now.

@@ -72,7 +72,7 @@ class PhasePods(Protocol):
         """
 
     def look_after(self, namespaces: Iterable[str], deadline: Deadline) -> None:
-        """Have pods followed that processes before this one have left. Never wait.
+        """Follow the pods that earlier processes have left. Does not wait for them.
 
         Without that nothing would tell of the pod of a failed phase that is kept, or of one that
         another process could not remove, before the next phase in its namespace.

@@ -188,7 +188,7 @@ class PhasePods:
         return True
 
     def look_after(self, namespaces: Iterable[str], deadline: Deadline) -> None:
-        """Have pods followed that processes before this one have left. Never wait.
+        """Follow the pods that earlier processes have left. Does not wait for them.
 
         It costs a request for each namespace that is not followed, once in the life of a process. A
         namespace without such pods is not followed for that: there may be thousands, long gone.
