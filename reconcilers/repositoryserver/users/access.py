@@ -175,7 +175,8 @@ def resolve(accesses: Sequence[Access], present: UserFile) -> Resolved:
         try:
             secret, users = _read(one)
         except InvalidInput as error:
-            problems[number] = error
+            # Its traceback would keep all passwords.
+            problems[number] = error.with_traceback(None)
             continue
         if not users:
             empty.append(secret)

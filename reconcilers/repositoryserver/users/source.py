@@ -85,7 +85,8 @@ class UserSource:
         try:
             return secrets.read(one.secret, obj, (secrets.TYPE_USERS,))
         except InvalidInput as error:
-            return error
+            # It is kept, and its traceback would keep the Secret.
+            return error.with_traceback(None)
 
     def stored_users(self, current: ReconcileContext) -> StoredUsers | None:
         """Return the users as they were written for the server last; None if they never were.

@@ -235,6 +235,11 @@ class TestResolve:
             "UserNameInvalid",
         ]
 
+    def test_what_is_told_of_keeps_no_secret_that_was_read(self) -> None:
+        found = access.resolve([source({"H": "p"}, "b", 0), source({"h": ""}, "a", 1)], UserFile())
+
+        assert [problem.__traceback__ for problem in found.problems] == [None, None]
+
     def test_who_is_named_no_more_goes_though_the_secret_is_wrong(self) -> None:
         """Another user name, or no access at all, is a change of the resource."""
         former = file_of(source({"h": "p"}, "a", 0), source({"h": "q"}, "b", 1))
