@@ -62,6 +62,9 @@ def ping() -> None:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    # The kernel drops connections beyond this number, and a probe that it drops is tried again
+    # after a second. The default is 5.
+    request_queue_size = socket.SOMAXCONN
 
     def __init__(
         self,

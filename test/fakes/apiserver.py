@@ -184,6 +184,9 @@ class FakeApiServer:
 class _Listener(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+    # As many as a test opens at once. The kernel drops those beyond five, the default, and they
+    # try again ever more rarely.
+    request_queue_size = socket.SOMAXCONN
     fake: FakeApiServer
 
     def handle_error(self, request: Any, client_address: Any) -> None:

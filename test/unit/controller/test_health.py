@@ -1,5 +1,6 @@
 """The endpoints of the probes, word for word, and that of the metrics."""
 
+import contextlib
 import errno
 import http.client
 import socket
@@ -91,6 +92,17 @@ def test_health_endpoints(
     )
 
     assert fetch(serve(server), path) == (status, text)
+
+
+def test_many_clients_may_wait_while_it_is_busy(serve: Callable[[HealthServer], int]) -> None:
+    server = HealthServer("127.0.0.1:0", healthz={})
+
+    # Nobody accepts them yet. One that finds no room is tried again after a second.
+    with contextlib.ExitStack() as stack:
+        for _ in range(50):
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=0.5))
+
+    assert fetch(serve(server), "/healthz") == (200, "ok")
 
 
 @pytest.mark.parametrize(
