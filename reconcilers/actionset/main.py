@@ -53,7 +53,7 @@ def main() -> None:
         # A parser of YAML speaks in several lines.
         sys.stderr.write(f"{PROGRAM}: {' '.join(str(error).split())}\n")
         sys.exit(EXIT_USAGE)
-    renderer = ProgramRenderer.of(program, operator.clock, workers=options.workers)
+    renderer = ProgramRenderer.of(program, operator.clock)
     with exit_on_failure():
         setup(operator, options=options, namespace=namespace, renderer=renderer)
         operator.run(stop)

@@ -145,7 +145,7 @@ def playing(
         name = f"crd/{kind.plural}.{kind.group}"
         cluster.kubectl.run("wait", "--for=condition=Established", name)
     rights = publicapplications.rights(cluster)
-    renderer = ProgramRenderer.of(templates.program(), SystemClock(), workers=1)
+    renderer = ProgramRenderer.of(templates.program(), SystemClock())
     plays = []
     grouped = itertools.groupby(CASES, lambda one: one.blueprint)
     for number, (file, cases) in enumerate(grouped):

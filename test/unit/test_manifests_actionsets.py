@@ -15,6 +15,7 @@ from reconcilers.actionset.phases import names
 from reconcilers.actionset.placement import podspec
 from reconcilers.actionset.placement.podspec import ROOT_USER, Placed
 from reconcilers.actionset.templates.child import Limits
+from reconcilers.actionset.templates.program import AT_ONCE
 from reconcilers.pods import quantities
 
 Object = dict[str, Any]
@@ -155,7 +156,7 @@ class TestDeployment:
         assert selector.get("matchLabels", selector) == labels
 
 
-def test_two_templates_at_their_limit_do_not_kill_the_controller() -> None:
+def test_templates_at_their_limit_do_not_kill_the_controller() -> None:
     """The renderers are in its container, whose processes are killed together."""
     (container,) = pod()["containers"]
     asked, limit = (
@@ -163,7 +164,7 @@ def test_two_templates_at_their_limit_do_not_kill_the_controller() -> None:
         for kind in ("requests", "limits")
     )
 
-    assert limit >= asked + 2 * Limits().memory_bytes
+    assert limit >= asked + AT_ONCE * Limits().memory_bytes
 
 
 class TestPolicies:

@@ -26,7 +26,7 @@ class RendererPool:
     Invariant: there are never more than `size`.
 
     Args:
-        size: How many there may be. One a worker: then nobody waits.
+        size: How many there may be.
         start: Starts one.
         clock: The time.
     """

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 AT: Final = "{place}, {path}: {reason}"
 AT_WHOLE: Final = "{place}: {reason}"
 
+#: Programs at once. A template takes milliseconds, so that two keep up with all workers. Two that
+#: take all the memory that they may have stay within the controller's limit, ten do not.
+AT_ONCE: Final = 2
+
 #: How often a renderer that has ended for no known reason is replaced and asked again.
 TRIES: Final = 2
 
@@ -37,18 +41,17 @@ class ProgramRenderer:
     _pool: RendererPool
 
     @classmethod
-    def of(cls, program: Path, clock: Clock, *, workers: int, limits: Limits | None = None) -> Self:
+    def of(cls, program: Path, clock: Clock, *, limits: Limits | None = None) -> Self:
         """Return one with a pool of its own.
 
         Args:
             program: Path of the program.
             clock: The time.
-            workers: How many threads render at the same time.
             limits: Of each process. Default: `Limits()`.
         """
         within = limits or Limits()
         return cls(
-            RendererPool(workers, lambda: RendererProcess.start(program, within, clock), clock)
+            RendererPool(AT_ONCE, lambda: RendererProcess.start(program, within, clock), clock)
         )
 
     def render(self, parameters: Mapping[str, Any], tree: Any, *, place: str) -> Any:  # noqa: ANN401 - any JSON

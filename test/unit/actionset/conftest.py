@@ -29,6 +29,6 @@ def program() -> Path:
 @pytest.fixture(scope="session")
 def renderer(program: Path) -> Iterator[ProgramRenderer]:
     """Return a renderer that keeps one process for all tests."""
-    shared = ProgramRenderer.of(program, SystemClock(), workers=1)
+    shared = ProgramRenderer.of(program, SystemClock())
     yield shared
     shared.close()

@@ -38,7 +38,7 @@ def renderer() -> Iterator[ProgramRenderer]:
     """Return a renderer that keeps one process."""
     if not templates.program().exists():
         pytest.skip("no template-renderer: `hack/cluster build template-renderer` builds it")
-    made = ProgramRenderer.of(templates.program(), SystemClock(), workers=1)
+    made = ProgramRenderer.of(templates.program(), SystemClock())
     yield made
     made.close()
 

@@ -29,7 +29,7 @@ def limited(program: Path) -> Iterator[Callable[..., ProgramRenderer]]:
     made = []
 
     def make(limits: Limits | None = None) -> ProgramRenderer:
-        renderer = ProgramRenderer.of(program, SystemClock(), workers=1, limits=limits)
+        renderer = ProgramRenderer.of(program, SystemClock(), limits=limits)
         made.append(renderer)
         return renderer
 
@@ -245,7 +245,7 @@ def test_one_that_is_kept_from_work_is_no_fault_of_the_template(program: Path) -
 
 
 def test_one_that_cannot_be_started_is_no_fault_of_the_template(tmp_path: Path) -> None:
-    renderer = ProgramRenderer.of(tmp_path / "nothing", SystemClock(), workers=1)
+    renderer = ProgramRenderer.of(tmp_path / "nothing", SystemClock())
 
     with pytest.raises(RendererUnavailable, match="nothing cannot be started: No such file"):
         renderer.render({}, "{{ 1 }}", place="arguments")
