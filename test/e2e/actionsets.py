@@ -28,13 +28,15 @@ SECONDS: Final = 180.0
 
 @define
 class ActionSets:
-    """ActionSets and Blueprints in the namespace of the tests.
+    """ActionSets and Blueprints in the namespace of the tests, or in another one.
 
     Attributes:
         cluster: Where they are.
+        namespace: Theirs.
     """
 
     cluster: Cluster
+    namespace: str = field(default=NAMESPACE, kw_only=True)
 
     def install(self) -> None:
         """Install the CRDs."""
@@ -59,7 +61,7 @@ class ActionSets:
                 {
                     "apiVersion": ACTION_SETS.api_version,
                     "kind": ACTION_SETS.kind,
-                    "metadata": {"name": name, "namespace": NAMESPACE},
+                    "metadata": {"name": name, "namespace": self.namespace},
                     "spec": {"actions": [action]},
                 }
             ]
@@ -69,7 +71,7 @@ class ActionSets:
         """Return an ActionSet once it is over and nothing of it is left."""
         found = wait_for(
             f"ActionSet {name} to end",
-            lambda: self.cluster.client.get(ACTION_SETS, NAMESPACE, name),
+            lambda: self.cluster.client.get(ACTION_SETS, self.namespace, name),
             lambda obj: _state(obj) in ENDED,
             seconds=SECONDS,
         )
@@ -91,7 +93,7 @@ class ActionSets:
                 {
                     "apiVersion": BLUEPRINTS.api_version,
                     "kind": BLUEPRINTS.kind,
-                    "metadata": {"name": name, "namespace": NAMESPACE},
+                    "metadata": {"name": name, "namespace": self.namespace},
                     "actions": actions,
                 }
             ]

@@ -23,6 +23,7 @@ def make(
     valid: timedelta = VALID,
     issuer: KeyPair | None = None,
     key: CertificateIssuerPrivateKeyTypes | None = None,
+    hosts: tuple[str, ...] = (),
 ) -> KeyPair:
     """Make a certificate and its key.
 
@@ -31,8 +32,10 @@ def make(
         valid: For how long from now; negative for one that has expired.
         issuer: Who signs it; itself by default.
         key: Its private key; a new one on P-256 by default.
+        hosts: Whose it is, by their DNS names; nobody's by default.
     """
-    return key_pair(name, not_after=CLOCK.now() + valid, issuer=issuer, key=key)
+    not_after = CLOCK.now() + valid
+    return key_pair(name, not_after=not_after, issuer=issuer, key=key, hosts=hosts)
 
 
 def fingerprint(pair: KeyPair) -> str:

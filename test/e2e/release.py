@@ -52,6 +52,11 @@ class Release:
         """The name of the controller's Deployment."""
         return f"{self.name}-repository-server-controller"
 
+    @property
+    def engine(self) -> str:
+        """The name of the Deployment of the controller of ActionSets."""
+        return f"{self.name}-actionset-controller"
+
     def apply(self, verb: str, values: Any, *flags: str) -> Ran:
         """Run `helm install` or `helm upgrade`, and wait until the controller is ready."""
         return self.run(

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from e2e import removed
+from e2e import certificates, removed
+from e2e.actionsets import ActionSets, outputs_of
 from e2e.backup_client import login
 from e2e.cluster import DEPLOYMENTS, NAMESPACE, NAMESPACES
 from e2e.conftest import KUBECONFIG, told
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from controller.resource import Object
     from e2e.backup_client import Client
     from e2e.cluster import Cluster
     from e2e.installation import Controller
@@ -42,6 +44,16 @@ NOBODY_ANSWERS = "failed calling webhook"
 SOMEBODY = "somebody"
 READ = {"get", "list", "watch"}
 WRITE = {"create", "update", "patch", "delete"}
+
+OUTPUT = """echo '###Phase-output###: {"key": "greeting", "value": "hello"}'"""
+METRICS_SECRET = "metrics-tls"
+# As the ServiceMonitor has it: the CA of the Secret, and the name of the Service.
+READ_METRICS = """
+import ssl, sys, urllib.request
+trusted = ssl.create_default_context(cafile="/etc/metrics-tls/ca.crt")
+url = f"https://{sys.argv[1]}:8080/metrics"
+print(urllib.request.urlopen(url, context=trusted).read().decode())
+"""
 
 PEER = {"from": [{"namespaceSelector": {}, "podSelector": {"matchLabels": MAY_CONNECT}}]}
 
@@ -126,8 +138,7 @@ def test_from_the_removed_chart_to_an_uninstall_a_server_runs(
     assert NOT_OURS in refused.complaint
     assert not knows(cluster, "publish")
 
-    installed = release.apply("install", values(cluster), "--take-ownership")
-    assert installed.code == 0, installed
+    succeed(release.apply("install", values(cluster), "--take-ownership"))
     assert knows(cluster, "publish")
     server.wait(
         "to be taken over",
@@ -144,31 +155,95 @@ def test_from_the_removed_chart_to_an_uninstall_a_server_runs(
     connection = login(ready, server.password_of())
     client.wait_until_accepted(server.name, connection)
 
-    upgraded = release.apply("upgrade", values(cluster, log={"level": "debug"}))
-    assert upgraded.code == 0, upgraded
+    make_certificate(release, cluster)
+    with_more = values(
+        cluster,
+        log={"level": "debug"},
+        actionsets={"create": True, "kanisterCrds": True, "replicas": 1},
+        metrics={"tlsSecretName": METRICS_SECRET},
+    )
+    succeed(release.apply("upgrade", with_more, "--take-ownership"))
     done("upgraded")
+
+    assert outputs_of(run_action_set(release, cluster)) == {"greet": {"greeting": "hello"}}
+    assert leaders(release, cluster) == [release.deployment, release.engine]
+    done("an ActionSet ran, and the metrics were read by TLS")
 
     # As an operator of before does when it starts.
     removed.write_definition(cluster)
     assert not knows(cluster, "publish")
-    again = release.apply("upgrade", values(cluster, log={"level": "debug"}))
-    assert again.code == 0, again
+    succeed(release.apply("upgrade", with_more))
     assert knows(cluster, "publish")
     done("upgraded after the CRD was written back")
 
-    back = release.run("rollback", release.name, "1", "--wait", "--timeout=90s")
-    assert back.code == 0, back
+    succeed(release.run("rollback", release.name, "1", "--wait", "--timeout=90s"))
     assert server.pod()["metadata"]["uid"] == pod
     done("rolled back")
 
-    gone = release.run("uninstall", release.name, "--wait", "--timeout=90s")
-    assert gone.code == 0, gone
+    succeed(release.run("uninstall", release.name, "--wait", "--timeout=90s"))
     assert cluster.get(DEPLOYMENTS, release.deployment, RELEASE_NAMESPACE) is None
     assert knows(cluster, "publish")
     assert server.pod()["metadata"]["uid"] == pod
     assert server.history() == ["True"]
     assert client.connect(server.name, connection).code == 0
     done("uninstalled")
+
+
+def succeed(ran: Ran) -> None:
+    """Assert that Helm has done what it was asked to."""
+    assert ran.code == 0, ran
+
+
+def run_action_set(release: Release, cluster: Cluster) -> Object:
+    """Run an ActionSet beside the controllers, and return it as it has ended."""
+    action_sets = ActionSets(cluster, namespace=release.namespace)
+    arguments = {
+        "namespace": release.namespace,
+        "image": cluster.controller_image,
+        "command": ["sh", "-c", OUTPUT],
+    }
+    phase = {"func": "KubeTask", "name": "greet", "args": arguments}
+    action_sets.make_blueprint("greeter", {"greet": {"phases": [phase]}})
+    target = {"kind": "Namespace", "name": release.namespace}
+    return action_sets.run("greeting", {"name": "greet", "blueprint": "greeter", "object": target})
+
+
+def make_certificate(release: Release, cluster: Cluster) -> None:
+    """Make the Secret with the certificate of the metrics, as cert-manager makes it."""
+    hosts = tuple(metrics_host(release, name) for name in (release.deployment, release.engine))
+    pair = certificates.make("metrics", hosts=hosts)
+    content = {"tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": pair.certificate}
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "kubernetes.io/tls",
+        "metadata": {"name": METRICS_SECRET, "namespace": release.namespace},
+        "stringData": content,
+    }
+    cluster.kubectl.create([secret])
+
+
+def metrics_host(release: Release, deployment: str) -> str:
+    """Return the name that the ServiceMonitor of a Deployment expects in its certificate."""
+    return f"{deployment}-metrics.{release.namespace}.svc"
+
+
+def leaders(release: Release, cluster: Cluster) -> list[str]:
+    """Return the Deployments that say in their metrics that they lead."""
+    return [
+        deployment
+        for deployment in (release.deployment, release.engine)
+        if f'leader_election_master_status{{name="{deployment}"}} 1.0'
+        in read_metrics(release, cluster, deployment)
+    ]
+
+
+def read_metrics(release: Release, cluster: Cluster, deployment: str) -> str:
+    """Return the metrics of a Deployment, read from its pod by the name of its Service."""
+    return cluster.kubectl.run(
+        *("exec", f"--namespace={release.namespace}", f"deployment/{deployment}"),
+        *("--", "python3", "-c", READ_METRICS, metrics_host(release, deployment)),
+    )
 
 
 def edit(server: Server) -> Ran:

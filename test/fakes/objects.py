@@ -211,6 +211,7 @@ def key_pair(
     key: CertificateIssuerPrivateKeyTypes | None = None,
     issuer: KeyPair | None = None,
     not_after: datetime = NOW + timedelta(days=365),
+    hosts: tuple[str, ...] = (),
 ) -> KeyPair:
     """Make a certificate and key, once for the same arguments.
 
@@ -219,6 +220,7 @@ def key_pair(
         key: The private key; a new one on an elliptic curve by default.
         issuer: Who signs; the certificate itself by default.
         not_after: When it expires.
+        hosts: Whose it is, by their DNS names; nobody's by default.
     """
     key = key or ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -229,7 +231,7 @@ def key_pair(
             "CertificateIssuerPrivateKeyTypes",
             serialization.load_pem_private_key(issuer.key.encode(), password=None),
         )
-    certificate = (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issued_by)
@@ -237,8 +239,12 @@ def key_pair(
         .serial_number(x509.random_serial_number())
         .not_valid_before(not_after - timedelta(days=400))
         .not_valid_after(not_after)
-        .sign(signer, None if isinstance(signer, _WITHOUT_HASH) else hashes.SHA256())
     )
+    if hosts:
+        names = x509.SubjectAlternativeName(map(x509.DNSName, hosts))
+        builder = builder.add_extension(names, critical=False)
+    algorithm = None if isinstance(signer, _WITHOUT_HASH) else hashes.SHA256()
+    certificate = builder.sign(signer, algorithm)
     return KeyPair(
         certificate.public_bytes(serialization.Encoding.PEM).decode(),
         key.private_bytes(

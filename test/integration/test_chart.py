@@ -87,6 +87,16 @@ class TestValues:
                 "every pod of the namespace",
                 id="the account of pods that name none",
             ),
+            pytest.param(
+                {"leaderElection": {"renewDeadline": 2.4}},
+                "leaderElection.renewDeadline (2.4) must be above 1.2 times",
+                id="a leader that gives up before its second try",
+            ),
+            pytest.param(
+                {"leaderElection": {"leaseDuration": 10}},
+                "leaderElection.leaseDuration (10) must be above",
+                id="a Lease that others take before its holder gives up",
+            ),
         ],
     )
     def test_are_refused(self, values: Any, complaint: str) -> None:
@@ -202,8 +212,13 @@ class TestNames:
             }
             return charts.template(values, release=release, namespace=namespace)
 
-        plain, others = "abcdefg", ("12", "34", "2024", "no", "56", "7", "1")
-        assert types_of(rendered(*others)) == types_of(rendered(*plain))
+        def types(*names: str) -> set[tuple[str, str]]:
+            # The file of the dashboard is named after the release.
+            release = f"{names[1]}.{names[0]}"
+            found = types_of(rendered(*names))
+            return {(path.replace(release, "RELEASE"), type_) for path, type_ in found}
+
+        assert types("12", "34", "2024", "no", "56", "7", "1") == types(*"abcdefg")
 
 
 class TestTwoReleases:
@@ -225,6 +240,16 @@ class TestTwoReleases:
         shared = charts.by_key(first).keys() & charts.by_key(second).keys()
 
         assert {kind for kind, _, _ in shared} == {"CustomResourceDefinition"}
+
+    def test_have_a_dashboard_each(self) -> None:
+        found = {}
+        for name in (charts.RELEASE, "second"):
+            objects = charts.template(charts.EVERYTHING, release=name)
+            (config_map,) = (one for one in objects if "-dashboard" in one["metadata"]["name"])
+            ((key, text),) = config_map["data"].items()
+            found[name] = {key, json.loads(text)["uid"], json.loads(text)["title"]}
+
+        assert not found[charts.RELEASE] & found["second"]
 
     def test_in_one_namespace_select_their_own_pods(self) -> None:
         deployments = [
@@ -315,6 +340,18 @@ class TestActionSets:
         }
         for name in ("repository-server-controller-two", "actionset-controller-two"):
             assert all(f"!= '{name}' &&" in one for one in expressions.values())
+
+    def test_get_the_variables_of_their_own(self) -> None:
+        proxy = {"name": "HTTPS_PROXY", "value": "http://proxy.example:3128"}
+        objects = charts.template({"actionsets": {"create": True, "env": [proxy]}})
+
+        names = [
+            one["metadata"]["name"]
+            for one in objects
+            if one["kind"] == "Deployment"
+            and proxy in one["spec"]["template"]["spec"]["containers"][0]["env"]
+        ]
+        assert names == ["actionset-controller"]
 
     def test_read_no_secrets_of_applications_if_told_so(self) -> None:
         values = {"create": True, "applications": ["shop"], "readSecrets": False}

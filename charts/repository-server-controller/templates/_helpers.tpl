@@ -48,6 +48,19 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- default (list .Release.Namespace) .Values.namespaces | uniq | toJson -}}
 {{- end -}}
 
+{{/* One of the times of the Lease, once they fit together: see controller/leaderelection/lease.py. */}}
+{{- define "rsc.leaseTime" -}}
+{{- with .root.Values.leaderElection -}}
+{{- if le (float64 .renewDeadline) (mulf 1.2 .retryPeriod) -}}
+{{- fail (printf "leaderElection.renewDeadline (%v) must be above 1.2 times leaderElection.retryPeriod (%v)" .renewDeadline .retryPeriod) -}}
+{{- end -}}
+{{- if le (float64 .leaseDuration) (float64 .renewDeadline) -}}
+{{- fail (printf "leaderElection.leaseDuration (%v) must be above leaderElection.renewDeadline (%v)" .leaseDuration .renewDeadline) -}}
+{{- end -}}
+{{- end -}}
+{{- index .root.Values.leaderElection .name -}}
+{{- end -}}
+
 {{- define "rsc.image" -}}
 {{- $tag := default .Chart.AppVersion .Values.image.tag -}}
 {{- if .Values.image.digest -}}
