@@ -9,6 +9,7 @@ from reconcilers.actionset.functions.dataphase import DataPhase, DataPhaseOfPods
 from reconcilers.actionset.functions.insidepod import InsidePod
 from reconcilers.datafunctions import backupinfo
 from reconcilers.datafunctions.catalogue import FUNCTIONS
+from reconcilers.datafunctions.errors import Refused
 from reconcilers.datafunctions.function import VERSION
 
 if TYPE_CHECKING:
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
     from reconcilers.actionset.function import Function
     from reconcilers.actionset.functions.dataplaces import Place
     from reconcilers.actionset.services import Services
+    from reconcilers.datafunctions.backupinfo import PodBackup
+
+#: The image of a pod can be overridden, and the workload's own container has its own.
+NO_BACKUP: Final = (
+    "its program has ended well, but not put out which snapshot is of pod {pod}; have the program"
+    " of this controller's image run"
+)
 
 _BACKUP_ALL_INFO: Final = "BackupAllInfo"
 _VERSION: Final = "version"
@@ -36,26 +44,47 @@ _PLACES: Final[Mapping[str, Place]] = {
 
 
 def _backups_of(done: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return the outputs of BackupDataAll by those for each pod."""
-    # Each has put out its own; where somebody else's image has not, there is nothing to hand on.
-    texts = [outputs[_BACKUP_ALL_INFO] for outputs in done.values() if _BACKUP_ALL_INFO in outputs]
-    backups = [backup for text in texts for backup in backupinfo.parse(text).values()]
-    return {_BACKUP_ALL_INFO: backupinfo.render(backups), _VERSION: VERSION}
+    """Return the outputs of BackupDataAll by those for each pod, of which each has a backup."""
+    backups = [_backup_of(pod, outputs) for pod, outputs in done.items()]
+    known = [backup for backup in backups if backup is not None]
+    return {_BACKUP_ALL_INFO: backupinfo.render(known), _VERSION: VERSION}
+
+
+def _backup_of(pod: str, outputs: Mapping[str, Any]) -> PodBackup | None:
+    """Return what BackupDataAll has put out of a pod; None if that is nothing."""
+    try:
+        return backupinfo.parse(str(outputs.get(_BACKUP_ALL_INFO, ""))).get(pod)
+    except Refused:
+        return None
+
+
+def _without_backup(pod: str, outputs: Mapping[str, Any]) -> str:
+    """Return why nobody could restore a pod; empty if the outputs have its backup."""
+    return NO_BACKUP.format(pod=pod) if _backup_of(pod, outputs) is None else ""
+
+
+def _no_problem(_pod: str, _outputs: Mapping[str, Any]) -> str:
+    return ""
 
 
 def _nothing(_done: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any] | None:
     return None
 
 
-#: Those with a pod for each pod of the workload: where each of these goes, and what they put out.
+#: Those with a pod for each pod of the workload: where each of these goes, what they put out, and
+#: what is wrong with one that has ended well.
 _PLACES_OF_PODS: Final[
     Mapping[
         str,
-        tuple[Place, Callable[[Mapping[str, Mapping[str, Any]]], Mapping[str, Any] | None]],
+        tuple[
+            Place,
+            Callable[[Mapping[str, Mapping[str, Any]]], Mapping[str, Any] | None],
+            Callable[[str, Mapping[str, Any]], str],
+        ],
     ]
 ] = {
-    "BackupDataAll": (dataplaces.beside_one, _backups_of),
-    "RestoreDataAll": (dataplaces.restored_one, _nothing),
+    "BackupDataAll": (dataplaces.beside_one, _backups_of, _without_backup),
+    "RestoreDataAll": (dataplaces.restored_one, _nothing, _no_problem),
 }
 
 
@@ -69,9 +98,9 @@ def functions(services: Services) -> tuple[Function[Any], ...]:
     found: list[Function[Any]] = []
     for function in FUNCTIONS:
         if function.name in _PLACES_OF_PODS:
-            place, outputs = _PLACES_OF_PODS[function.name]
+            place, outputs, problem = _PLACES_OF_PODS[function.name]
             one = DataPhase(function, services, place, inside)
-            found.append(DataPhaseOfPods(one, outputs))
+            found.append(DataPhaseOfPods(one, outputs, problem))
         else:
             found.append(DataPhase(function, services, _PLACES[function.name], inside))
     return tuple(found)

@@ -226,10 +226,13 @@ class DataPhaseOfPods:
     Args:
         one: What is done for each of them.
         outputs: Returns the outputs of all by those of each.
+        problem: Returns why one that has ended well counts as failed, by the name of its pod and
+            its outputs; empty if it does not.
     """
 
     one: DataPhase
     outputs: Callable[[Mapping[str, Mapping[str, Any]]], Mapping[str, Any] | None]
+    problem: Callable[[str, Mapping[str, Any]], str]
 
     @property
     def name(self) -> str:
@@ -260,13 +263,19 @@ class DataPhaseOfPods:
             return parts.begin(pods)
         step = parts.advance(
             run,
-            lambda part, name: self.one.advance_pod(part, arguments, name),
+            lambda part, name: self._advance_one(part, arguments, name),
             limit=DEFAULT_PARALLEL,
         )
         if isinstance(step, Running):
             return step
         outputs = self.outputs(step.done)
         return Failed(step.message, outputs) if step.failures else Complete(outputs)
+
+    def _advance_one(self, part: PhaseRun, arguments: Callable[[], Any], name: str) -> Step:
+        step = self.one.advance_pod(part, arguments, name)
+        if isinstance(step, Complete) and (problem := self.problem(name, step.outputs or {})):
+            return Failed(problem)
+        return step
 
     def cancel(self, run: PhaseRun) -> Step:
         """Delete the pods. The outputs of those that have ended are kept."""

@@ -64,6 +64,8 @@ ARGUMENTS: Final = {
     **PREFIX,
 }
 
+OF_FIRST: Final = json.dumps({"db-0": {"PodName": "db-0", "BackupID": ID, "BackupTag": "t"}})
+
 
 @pytest.fixture(autouse=True)
 def second(setting: Setting) -> None:
@@ -111,6 +113,33 @@ def test_what_was_backed_up_is_put_out_if_another_fails(setting: Setting) -> Non
     assert step.outputs == {"BackupAllInfo": one, "version": ALPHA}
     assert step.message.startswith("failed for db-1, gone (db-1: no space; gone: there is no Pod")
     assert step.message.endswith("; done for db-0")
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        pytest.param({}, id="nothing, as an image with another program"),
+        pytest.param({"BackupAllInfo": "{}"}, id="no pod"),
+        pytest.param({"BackupAllInfo": "db-1 is saved"}, id="no JSON"),
+        pytest.param({"BackupAllInfo": OF_FIRST}, id="another pod"),
+    ],
+)
+def test_a_backup_that_nothing_names_is_none(setting: Setting, outputs: dict[str, str]) -> None:
+    """Complete, it would be found out by a restore."""
+    phase = setting.phase("BackupDataAll", ARGUMENTS)
+    phase.advance()
+    phase.advance()
+    setting.pods.ended["db-0"] = Complete({"BackupAllInfo": OF_FIRST, "version": ALPHA})
+    setting.pods.ended["db-1"] = Complete(outputs)
+
+    step = phase.advance()
+
+    assert isinstance(step, Failed)
+    assert step.message == (
+        "failed for db-1 (db-1: its program has ended well, but not put out which snapshot is of"
+        " pod db-1; have the program of this controller's image run); done for db-0"
+    )
+    assert step.outputs == {"BackupAllInfo": OF_FIRST, "version": ALPHA}
 
 
 def test_each_gets_its_own_backup_back(setting: Setting) -> None:
