@@ -6,11 +6,13 @@ import base64
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from fakes.phases import ACTION_SET, APP, OWN, Object, phase_run, wanted
 from reconcilers.actionset.phases import builder, names
 from reconcilers.actionset.phases.builder import Policy
 from reconcilers.actionset.phases.model import OWN_SECRET
+from reconcilers.errors import InvalidInput
 from reconcilers.pods import allowed
 
 POLICY = Policy(OWN, "engine", of_action_sets=allowed.ANY)
@@ -279,6 +281,17 @@ class TestToken:
         pod = build(override={"serviceAccountName": "dumper"})
 
         assert "automountServiceAccountToken" not in pod["spec"]
+
+    def test_an_action_set_may_name_one_if_the_settings_admit_any_override(self) -> None:
+        """For Blueprints whose commands use `kubectl`, and that nobody wants to change."""
+        run = {"pod_override": {"serviceAccountName": "dumper"}}
+
+        pod = build(run=run, policy=evolve(POLICY, of_action_sets=allowed.ANY))
+
+        assert pod["spec"]["serviceAccountName"] == "dumper"
+        assert "automountServiceAccountToken" not in pod["spec"]
+        with pytest.raises(InvalidInput, match="--pod-override=any"):
+            build(run=run, policy=evolve(POLICY, of_action_sets=allowed.RESTRICTED))
 
     def test_who_asks_for_a_token_gets_it(self) -> None:
         pod = build(override={"automountServiceAccountToken": True})
