@@ -161,10 +161,16 @@ def profile(change: Object | None = None, namespace: str = NAMESPACE) -> Object:
     return result
 
 
-def application(reader: Store, kind: str = "StatefulSet") -> None:
-    """Store a workload with one pod that runs, its claim and the Namespace."""
+def application(reader: Store, kind: str = "StatefulSet", change: Object | None = None) -> None:
+    """Store a workload with one pod that runs, its claim and the Namespace.
+
+    Args:
+        reader: Gets them.
+        kind: One of KINDS.
+        change: A merge patch of the workload.
+    """
     resource, between = KINDS[kind]
-    reader.put(resource, workload(kind))
+    reader.put(resource, workload(kind, change))
     owned_by = "uid-db"
     if kind in REVISION:
         reader.put(between, revision(kind, "1"), revision(kind, "2"))

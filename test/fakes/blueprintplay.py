@@ -19,6 +19,7 @@ from fakes.simulation.cluster import SimulatedCluster
 from fakes.simulation.workloads import WorkloadController
 from reconcilers import resources
 from reconcilers.actionset.api import ACTION_SETS, BLUEPRINTS, LABEL_UID
+from reconcilers.actionset.blueprint import DEFER_PHASE
 from reconcilers.repositoryserver import connection
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ HOME: Final = objects.NAMESPACE
 CONTAINERS_READY: Final = {"type": "ContainersReady", "status": "True"}
 #: What a chart calls the workload that is `db` here.
 SAME: Final = {"release-mongodb": application.NAME}
+#: Groups of Kubernetes itself: what is of these is there without an operator.
+SERVED_GROUPS: Final = ("", "apps", "batch")
 #: Seconds after which an action that has not ended never will.
 PATIENCE: Final = 3600.0
 #: Functions of Kanister's that ran restic: they need the version that is ours.
@@ -93,6 +96,8 @@ class PlayCluster(SimulatedCluster):
         super().__init__(0)
         self.api = GenerousApi(self.clock)
         self._renderer = renderer
+        #: Of the objects for which there is an operator.
+        self.kinds: set[Resource] = set()
         self.tools = Tools(lambda _: {})
         self.nodes = PhaseNodes(self.api, self.agenda, self.random, self.clock, self.tools.program)
         WorkloadController(self.api, self.agenda)
@@ -110,12 +115,16 @@ class PlayCluster(SimulatedCluster):
         return engine
 
     def _run(self, change: Change) -> None:
-        """Run a pod that a phase has created by KubeOps."""
+        """Run a pod that a phase has created by KubeOps; do what another such object asks for."""
         if change.resource == resources.PODS and change.old is None:
             pod = change.obj
             if "status" not in pod and LABEL_UID not in (pod["metadata"].get("labels") or {}):
                 status = {"phase": "Running", "conditions": [CONTAINERS_READY]}
                 self.agenda.after(1.0, lambda: self.api.write_status(resources.PODS, pod, status))
+        elif change.resource in self.kinds and change.old is None:
+            made = change.obj
+            status = publicblueprints.MET
+            self.agenda.after(1.0, lambda: self.api.write_status(change.resource, made, status))
 
 
 @define
@@ -136,6 +145,12 @@ class Play:
         api.create(BLUEPRINTS, {"metadata": metadata, "actions": self.blueprint["actions"]})
         api.put(connection.RESOURCE, dataphases.server())
         api.put(resources.SECRETS, *objects.all_secrets())
+        self.cluster.kinds = {
+            api.canonical(kind)
+            for case in self.cases
+            for kind in case.kinds
+            if kind.group not in SERVED_GROUPS
+        }
         self.cluster.start_controller()
         order = {"backup": 0, "delete": 2}
         return [
@@ -202,7 +217,8 @@ class Store:
 def prepare(api: GenerousApi, case: Case) -> None:
     """Store what the phases of an action name beside its target."""
     api.values = publicblueprints.values_of(case)
-    for name in ("datadir-my-release-mongodb-1", "data-db-0", "data-db-1"):
+    named = [claim for phase in case.phases for claim in phase["args"].get("volumes") or ()]
+    for name in ("data-db-0", "data-db-1", *(claim for claim in named if "{{" not in claim)):
         metadata = {"name": name, "namespace": application.NAMESPACE, "uid": name}
         spec = {"accessModes": ["ReadWriteOnce"]}
         api.put(resources.PERSISTENT_VOLUME_CLAIMS, {"metadata": metadata, "spec": spec})
@@ -218,9 +234,15 @@ def with_containers(pod: Object, case: Case) -> Object:
         name, path = phase["args"].get("container", ""), phase["args"].get("includePath", "")
         if name:
             name = application.NAME if "{{" in name else name
+            path = publicblueprints.DATA if "{{" in path else path
             mounts = [{"name": "data", "mountPath": path}] if path else []
             containers[name] = {"name": name, "image": name, "volumeMounts": mounts}
-    return {**pod, "spec": {**pod["spec"], "containers": list(containers.values())}}
+    status = {"containerStatuses": [{"name": name, "ready": True} for name in sorted(containers)]}
+    return {
+        **pod,
+        "spec": {**pod["spec"], "containers": list(containers.values())},
+        "status": {**pod.get("status", {}), **status},
+    }
 
 
 def spec_of(action: Action, case: Case) -> Object:
@@ -248,7 +270,7 @@ def _outputs(case: Case, phase: str) -> dict[str, str]:
     """Return what a phase puts out: what the templates of others name of it."""
     found: dict[str, str] = {}
     for one in case.phases:
-        if one["name"] == phase or not phase:
+        if phase in ("", one["name"] or DEFER_PHASE):
             found |= case.outputs(one["name"])
     # What the function itself puts together.
     found.pop("BackupAllInfo", None)

@@ -16,7 +16,6 @@ from attrs import frozen
 
 from controller.resource import Resource
 from fakes import application
-from fakes.objects import merged
 from reconcilers import resources
 from reconcilers.actionset.api import Action, ObjectReference
 
@@ -31,15 +30,35 @@ VARIABLE = "RSC_TEST_BLUEPRINTS"
 
 HOME = "kanister"
 ELASTICSEARCHES = Resource("elasticsearch.k8s.elastic.co", "v1", "elasticsearches", "Elasticsearch")
+#: For all other objects that somebody's operator knows.
+DATABASES = Resource("operators.example", "v1", "databases", "Database")
 WORKLOADS = ("StatefulSet", "Deployment", "DeploymentConfig")
+#: Where the data is of which an output of an earlier phase says where it is.
+DATA = "/outputs"
+#: The status of objects that are made or waited for: it meets all conditions.
+MET: Object = {
+    "health": "green",
+    "state": "ready",
+    "finishTime": "2026-01-02T03:04:05Z",
+    "finished": ["rack-0"],
+    "restoreKey": "key",
+    "containerStatuses": [{"name": "db", "ready": True}],
+    "conditions": [{"type": "ContainersReady", "status": "True"}],
+}
 
 _TEMPLATE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _TOP = re.compile(r"(?<![\w)\]])\.([A-Z]\w*)")
 _ARTIFACT = re.compile(r"\.ArtifactsIn\.(\w+)\.(KeyValue\.(\w+)|KopiaSnapshot)")
 _OUTPUT = re.compile(r"\.Phases\.(\w+)\.Output\.(\w+)")
+_OUTPUT_DEFERRED = re.compile(r"\.DeferPhase\.Output\.(\w+)")
 _NAMED = re.compile(r"\.(Secrets|ConfigMaps)\.(\w+)\.")
 _DATA = re.compile(r"\.Data(?:\.(\w+)| \"([^\"]+)\")")
 _OBJECT_DATA = re.compile(r"\.Object\.data(?:\.(\w+)| \"([^\"]+)\")")
+_OBJECT_FIELD = re.compile(r"\.Object\.((?:spec|status)(?:\.\w+)+)")
+_OBJECT_LABEL = re.compile(r"\.Object\.metadata\.labels \"([^\"]+)\"")
+_MANIFEST = re.compile(r"^apiVersion: *([\w./-]+)\s+kind: *(\w+)", re.MULTILINE)
+_PATH = re.compile(r"(?:path|location|prefix|dir)$", re.IGNORECASE)
+_NUMBER = re.compile(r"count|replicas", re.IGNORECASE)
 
 
 class Store(Protocol):
@@ -79,9 +98,26 @@ class Case:
         return [*self.action["phases"], *([{"name": "", **deferred}] if deferred else [])]
 
     def outputs(self, phase: str) -> dict[str, str]:
-        """Return outputs of a phase: those that the templates of others name."""
-        found = _OUTPUT.findall(self.templates)
-        return {key: f"output-{key}" for name, key in found if name == phase}
+        """Return outputs of a phase: those that the templates of others name.
+
+        Args:
+            phase: Its name, as it is written; that of a deferPhase may be empty.
+        """
+        found = [key for name, key in _OUTPUT.findall(self.templates) if name == phase]
+        deferred = self.action.get("deferPhase")
+        if deferred and deferred.get("name", "") == phase:
+            found += _OUTPUT_DEFERRED.findall(self.templates)
+        return {key: _output(key) for key in found}
+
+    @property
+    def kinds(self) -> list[Resource]:
+        """The kinds of the objects that its phases create."""
+        specs = [phase["args"].get("spec") for phase in self.phases]
+        found = [one for spec in specs if isinstance(spec, str) for one in _MANIFEST.findall(spec)]
+        return [
+            Resource(group, version, f"{kind.lower()}s", kind)
+            for (group, _, version), kind in ((name.rpartition("/"), kind) for name, kind in found)
+        ]
 
 
 def cases() -> list[Case]:
@@ -92,12 +128,21 @@ def cases() -> list[Case]:
     found = []
     for path in sorted(Path(folder).rglob("*.y*ml")):
         for blueprint in yaml.safe_load_all(path.read_text()):
-            for name, action in blueprint["actions"].items():
-                templates = "\n".join(
-                    match for text in _texts(action) for match in _TEMPLATE.findall(text)
-                )
-                file = str(path.relative_to(folder))
-                found.append(Case(f"{file}: {name}", action, templates, file, name))
+            found += cases_of(blueprint, str(path.relative_to(folder)))
+    return found
+
+
+def cases_of(blueprint: Object, file: str) -> list[Case]:
+    """Return all actions of a Blueprint.
+
+    Args:
+        blueprint: The Blueprint.
+        file: What it is called.
+    """
+    found = []
+    for name, action in blueprint["actions"].items():
+        templates = "\n".join(match for text in _texts(action) for match in _TEMPLATE.findall(text))
+        found.append(Case(f"{file}: {name}", action, templates, file, name))
     return found
 
 
@@ -122,6 +167,8 @@ def action_of(case: Case, api: Store) -> Action:
             there = {"pvc": application.CLAIM}
             if key.lower().endswith("namespace"):
                 there[key] = application.NAMESPACE
+            elif _NUMBER.search(key):
+                there[key] = "1"
             artifact["keyValue"][key] = there.get(key, f"a-{key.lower()}")
     here = ObjectReference("named", application.NAMESPACE)
     return Action(
@@ -161,32 +208,71 @@ def values_of(case: Case) -> dict[str, str]:
 def _target(case: Case, api: Store) -> ObjectReference:
     """Store a target that has what the templates look into, and return the reference to it."""
     namespace = application.NAMESPACE
+    asked = sorted(set(_OBJECT_LABEL.findall(case.templates)))
+    labels = {key: f"label-{number}" for number, key in enumerate(asked)} | application.LABELS
     for kind in WORKLOADS:
         if kind in case.tops:
-            application.application(api, kind)
+            application.application(api, kind, {"metadata": {"labels": labels}})
             return ObjectReference("db", namespace, kind)
     application.application(api)
-    if "Namespace" in case.tops:
+    if "PVC" in case.tops:
+        return ObjectReference(application.CLAIM, namespace, "pvc")
+    if "Namespace" in case.tops or any(map(_is_namespace, case.phases)):
         return ObjectReference(namespace, namespace, "namespace")
+    resource, obj = _object(case, labels)
+    api.put(resource, obj)
+    return ObjectReference(
+        "db", namespace, resource.kind, resource.version, resource.group, resource.plural
+    )
+
+
+def _object(case: Case, labels: dict[str, str]) -> tuple[Resource, Object]:
+    """Return an object that has what the templates look into, and what it is one of."""
+    metadata = {"name": "db", "namespace": application.NAMESPACE, "uid": "uid-db", "labels": labels}
     if ".Object.spec.nodeSets" in case.templates:
         cluster = {
-            "metadata": {"name": "db", "namespace": namespace, "uid": "uid-db"},
+            "metadata": metadata,
             "spec": {"nodeSets": [{"name": "default", "count": 3}]},
             "status": {"health": "green"},
         }
-        api.put(ELASTICSEARCHES, cluster)
-        resource = ELASTICSEARCHES
-        return ObjectReference(
-            "db", namespace, resource.kind, resource.version, resource.group, resource.plural
-        )
+        return ELASTICSEARCHES, cluster
+    fields = [field.split(".") for field in _OBJECT_FIELD.findall(case.templates)]
+    if fields:
+        database: Object = {"metadata": metadata}
+        for field in fields:
+            _fill(database, field)
+        return DATABASES, database
     keys = [one or other for one, other in _OBJECT_DATA.findall(case.templates)]
     values = {key: f"value-of-{key}" for key in keys}
     if "b64dec" in case.templates:
-        api.put(resources.SECRETS, application.secret("db", values))
-        return ObjectReference("db", namespace, "Secret", "v1", "", "secrets")
-    config_map = merged(application.config_map("db", values), {})
-    api.put(resources.CONFIG_MAPS, config_map)
-    return ObjectReference("db", namespace, "ConfigMap", "v1", "", "configmaps")
+        return resources.SECRETS, application.secret("db", values)
+    return resources.CONFIG_MAPS, {**application.config_map("db", values), "metadata": metadata}
+
+
+def _is_namespace(phase: Object) -> bool:
+    """Return whether a phase acts in the namespace that the object is."""
+    return bool(phase["args"].get("namespace") == "{{ .Object.metadata.name }}")
+
+
+def _fill(obj: Object, path: list[str]) -> None:
+    """Give an object a field; what templates look into is a map, or a list with a claim."""
+    *parts, last = path
+    for part in parts:
+        inner = obj.setdefault(part, {})
+        if not isinstance(inner, dict):
+            inner = obj[part] = {}
+        obj = inner
+    claim = [{"persistentVolumeClaim": {"claimName": application.CLAIM}}]
+    obj.setdefault(last, claim if last == "volumes" else f"value-of-{last.lower()}")
+
+
+def _output(key: str) -> str:
+    """Return an output that fits what it is used for, by its key."""
+    if key.lower().endswith("namespace"):
+        return application.NAMESPACE
+    if _NUMBER.search(key):
+        return "1"
+    return f"{DATA}/{key}" if _PATH.search(key) else f"output-{key}"
 
 
 def _texts(node: Any) -> Iterator[str]:

@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 
 #: What the data functions put out, whatever they are asked.
 _ID = "8f2b3b4d0c7b1d9b5f0e6a1c2d3e4f50"
-_OF_POD = {"PodName": "db-0", "BackupID": _ID, "BackupTag": "tag:1"}
+_ONE_POD = "--arg=pods="
 OF_DATA_FUNCTIONS = {
-    "BackupAllInfo": json.dumps({"db-0": _OF_POD}),
     "backupID": _ID,
     "backupTag": "tag:1",
     "backupRoot": "/mnt/vol_data/data",
@@ -72,7 +71,7 @@ class Tools:
             command = [*(container.get("command") or ()), *(container.get("args") or ())]
             self.asked.append(tuple(command))
         phase = pod["metadata"]["annotations"][names.ANNOTATION_PHASE].partition("/")[2]
-        return Recorded({**OF_DATA_FUNCTIONS, **self.outputs(phase)})
+        return Recorded({**OF_DATA_FUNCTIONS, **_of_pod(self.asked[-1]), **self.outputs(phase)})
 
     def run(
         self,
@@ -97,6 +96,16 @@ class Tools:
         if on_stdout is not None:
             on_stdout("\n".join(lines_of(self.outputs(""))).encode())
         return FakeResult(0, b"", b"")
+
+
+def _of_pod(command: Sequence[str]) -> dict[str, str]:
+    """Return what BackupDataAll puts out of the pod that it is told."""
+    for word in command:
+        if word.startswith(_ONE_POD):
+            pod = word.removeprefix(_ONE_POD)
+            backup = {"PodName": pod, "BackupID": _ID, "BackupTag": "tag:1"}
+            return {"BackupAllInfo": json.dumps({pod: backup})}
+    return {}
 
 
 def lines_of(outputs: Mapping[str, Any]) -> list[str]:
