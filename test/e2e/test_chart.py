@@ -159,7 +159,12 @@ def test_from_the_removed_chart_to_an_uninstall_a_server_runs(
     with_more = values(
         cluster,
         log={"level": "debug"},
-        actionsets={"create": True, "kanisterCrds": True, "replicas": 1},
+        actionsets={
+            "create": True,
+            "kanisterCrds": True,
+            "applications": [release.namespace],
+            "replicas": 1,
+        },
         metrics={"tlsSecretName": METRICS_SECRET},
     )
     succeed(release.apply("upgrade", with_more, "--take-ownership"))

@@ -27,7 +27,7 @@ RETRY_SECONDS: Final = 30.0
 
 MISSING_RIGHT: Final = (
     "the engine lacks the right to {verb} {resource} in namespace {namespace}; give it the Role of"
-    " manifests/application there"
+    " manifests/application there (in the chart: actionsets.applications)"
 )
 MISSING_RIGHT_EVERYWHERE: Final = (
     "the engine lacks the right to {verb} {resource} in the whole cluster, which it should not"

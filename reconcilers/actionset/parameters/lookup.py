@@ -29,7 +29,8 @@ NOT_OF_CLUSTER: Final = (
 REASON_RIGHT: Final = "RightMissing"
 RIGHT_MISSING: Final = (
     "the controller may not {verb} {resource} in namespace {namespace}, which {field} needs; allow "
-    "it in a Role there, such as that of manifests/application"
+    "it in a Role there, such as that of manifests/application (in the chart: "
+    "actionsets.applications)"
 )
 RIGHT_MISSING_IN_CLUSTER: Final = (
     "the controller may not {verb} {resource} outside namespaces, which {field} needs; name an "

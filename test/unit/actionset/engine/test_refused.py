@@ -48,7 +48,7 @@ RIGHT = (
 )
 TOLD = (
     "the engine lacks the right to create pods in namespace app; give it the Role of"
-    " manifests/application there"
+    " manifests/application there (in the chart: actionsets.applications)"
 )
 CREATE = Action("create", "pods", "5a1e-0-dump")
 WEBHOOK = WebhookFailed(
@@ -575,6 +575,7 @@ class TestReleasing:
         assert world.recorder.lines()[-1] == (
             "Warning LeftBehind: the pod of phase dump is left behind: the engine lacks the right"
             " to delete pods in namespace app; give it the Role of manifests/application there"
+            " (in the chart: actionsets.applications)"
         )
 
     def test_an_api_server_that_is_away_leaves_no_pod_behind_however_long(self) -> None:

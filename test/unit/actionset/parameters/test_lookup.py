@@ -139,21 +139,24 @@ def test_what_is_refused_is_not_asked_for(api: FakeReader, look: Lookup) -> None
             Reference(resources.STATEFUL_SETS, "shop", "db", FIELD),
             ("get", "statefulsets.apps", "shop"),
             "the controller may not get statefulsets.apps in namespace shop, which "
-            f"{FIELD} needs; allow it in a Role there, such as that of manifests/application",
+            f"{FIELD} needs; allow it in a Role there, such as that of manifests/application "
+            "(in the chart: actionsets.applications)",
             id="one object",
         ),
         pytest.param(
             Reference(resources.PODS, "shop", "", FIELD),
             ("list", "pods", "shop"),
             f"the controller may not list pods in namespace shop, which {FIELD} needs; allow it in "
-            "a Role there, such as that of manifests/application",
+            "a Role there, such as that of manifests/application "
+            "(in the chart: actionsets.applications)",
             id="all objects of a namespace",
         ),
         pytest.param(
             Reference(resources.NAMESPACES, "shop", "shop", FIELD),
             ("get", "namespaces", "shop"),
             "the controller may not get namespaces in namespace shop, which "
-            f"{FIELD} needs; allow it in a Role there, such as that of manifests/application",
+            f"{FIELD} needs; allow it in a Role there, such as that of manifests/application "
+            "(in the chart: actionsets.applications)",
             id="a namespace, which a Role of its own may allow",
         ),
         pytest.param(
