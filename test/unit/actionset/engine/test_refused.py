@@ -219,7 +219,7 @@ def test_a_missing_right_is_told_at_once_and_the_phase_goes_on_once_it_is_given(
     world.api.failures[CREATE] = forbidden()
 
     result = world.reconcile()
-    told = world.stored()["metadata"]["annotations"][ANNOTATION_WAITS_FOR]
+    told = waits_for(world)
     running = (world.state(), world.phases()[0])
     del world.api.failures[CREATE]
     world.run()
@@ -265,7 +265,7 @@ def test_a_webhook_that_does_not_answer_is_a_refusal() -> None:
     world = ActionSetWorld()
     world.api.failures[CREATE] = WEBHOOK
     result = world.reconcile()
-    waits = world.stored()["metadata"]["annotations"][ANNOTATION_WAITS_FOR]
+    waits = waits_for(world)
     world.clock.step(PATIENCE_SECONDS)
     world.reconcile()
 
@@ -289,6 +289,11 @@ AWAY = [
 def annotations_of(world: ActionSetWorld) -> dict[str, str]:
     found: dict[str, str] = world.stored()["metadata"]["annotations"]
     return found
+
+
+def waits_for(world: ActionSetWorld) -> str:
+    """Return what an ActionSet waits for, in one line."""
+    return annotations_of(world)[ANNOTATION_WAITS_FOR].replace("\n", " ")
 
 
 class TestAway:
@@ -439,7 +444,7 @@ def test_a_bug_in_a_function_is_raised_and_told_by_its_type_and_ends_the_phase_i
     world = ActionSetWorld()
     with pytest.raises(KeyError):
         world.reconcile()
-    told = world.stored()["metadata"]["annotations"][ANNOTATION_WAITS_FOR]
+    told = waits_for(world)
     world.clock.step(PATIENCE_SECONDS)
     world.reconcile()
 
@@ -462,12 +467,13 @@ def test_what_the_arguments_need_may_come_later(error: Exception) -> None:
     world = ActionSetWorld()
     world.parameters.failures = [None, error]
     world.reconcile()
-    waits = world.stored()["metadata"]["annotations"][ANNOTATION_WAITS_FOR]
+    told = waits_for(world)
+    lines = annotations_of(world)[ANNOTATION_WAITS_FOR].split("\n")
     world.run()
 
-    assert " ".join(waits.split("\n")) == f"phase dump: {error}"
+    assert told == f"phase dump: {error}"
     # kubectl describe cuts longer lines.
-    assert max(map(len, waits.split("\n"))) < 140
+    assert max(map(len, lines)) < 140
     assert world.state() == "complete"
 
 
@@ -479,7 +485,7 @@ class TestBeginning:
         world.api.failures[Action("create", "secrets", f"actionset-{UID}-0")] = forbidden()
 
         result = world.reconcile()
-        pending = (world.state(), world.stored()["metadata"]["annotations"][ANNOTATION_WAITS_FOR])
+        pending = (world.state(), waits_for(world))
         world.api.failures.clear()
         world.run()
 
@@ -505,7 +511,7 @@ class TestBeginning:
         world.reconcile()
 
         assert world.state() == "pending"
-        assert " ".join(annotations_of(world)[ANNOTATION_WAITS_FOR].split("\n")) == WEBHOOK_TOLD
+        assert waits_for(world) == WEBHOOK_TOLD
 
     def test_nothing_is_kept_of_one_that_has_failed_after_all(self) -> None:
         """Its options may hold a password."""
