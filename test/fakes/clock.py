@@ -28,20 +28,28 @@ class FakeClock:
         self._conditions: list[tuple[threading.Condition, float | None]] = []
         # The same for the threads inside `wait_event`.
         self._events: list[float | None] = []
+        # When each thread has looked at the clock last, unless it has waited since.
+        self._looked = threading.local()
 
     def now(self) -> datetime:
         return self._start + timedelta(seconds=self.monotonic())
 
     def monotonic(self) -> float:
         with self._changed:
+            self._looked.at = self._elapsed
             return self._elapsed
 
     def wait(self, condition: threading.Condition, timeout: float | None) -> bool:
+        """Wait as `Clock` says; the timeout counts from when the thread has looked last.
+
+        It has computed it from that. A step in between would be lost, and the thread wait for ever.
+        """
         if timeout is not None and timeout > threading.TIMEOUT_MAX:
             # As `Condition.wait` does.
             raise OverflowError("timeout value is too large")
         with self._changed:
-            ends = None if timeout is None else self._elapsed + timeout
+            looked = self._looked.__dict__.pop("at", self._elapsed)
+            ends = None if timeout is None else looked + timeout
             if ends is not None and ends <= self._elapsed:
                 return False
             entry = (condition, ends)
@@ -55,7 +63,8 @@ class FakeClock:
             with self._changed:
                 self._conditions.remove(entry)
                 self._changed.notify_all()
-        return ends is None or self.monotonic() < ends
+        with self._changed:
+            return ends is None or self._elapsed < ends
 
     def wait_event(self, event: threading.Event, timeout: float | None) -> bool:
         with self._changed:

@@ -85,6 +85,22 @@ class TestFakeClock:
             clock.step(0.5)
             assert short.result(timeout=STUCK_AFTER) is False
 
+    def test_a_step_between_a_look_and_the_wait_that_it_was_for_is_not_lost(self) -> None:
+        clock, condition = FakeClock(), threading.Condition()
+        ended: list[bool] = []
+
+        def wait() -> None:
+            with condition:
+                left = 10 - clock.monotonic()
+                clock.step(10)
+                ended.append(clock.wait(condition, left))
+
+        thread = threading.Thread(target=wait, daemon=True)
+        thread.start()
+        thread.join(STUCK_AFTER)
+
+        assert ended == [False]
+
     def test_a_step_ends_the_wait_for_an_event(self) -> None:
         clock = FakeClock()
         event = threading.Event()
