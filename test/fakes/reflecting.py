@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from prometheus_client import CollectorRegistry
 
 from controller.cache.reflector import Reflector
+from controller.clock import Clock
 from controller.metrics import Metrics
 from controller.resource import Object
 from controller.rest.client import Client, Resource
@@ -73,10 +74,15 @@ def reflecting(
     beat: Callable[[], None] = lambda: None,
     read_timeout: float = 2 * STUCK_AFTER,
     metrics: Metrics | None = None,
+    transport_clock: Clock | None = None,
 ) -> Iterator[None]:
-    """Run a reflector; it must end when told to, before its watch counts as silent."""
+    """Run a reflector; it must end when told to, before its watch counts as silent.
+
+    Args:
+        transport_clock: By which a watch is silent; the machine's unless given.
+    """
     metrics = metrics or Metrics(CollectorRegistry())
-    client = Client(server.transport(metrics), field_manager="tester")
+    client = Client(server.transport(metrics, transport_clock), field_manager="tester")
     reflector = Reflector(
         client,
         PODS,

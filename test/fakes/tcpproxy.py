@@ -25,6 +25,8 @@ class TcpProxy:
         self._delay = 0.0
         self._lock = threading.Lock()
         self._connections: list[tuple[socket.socket, threading.Event]] = []
+        #: Set once something came that is not let through.
+        self.held_back = threading.Event()
         self._reserved = reserved(listen)
         self.port = port_of(self._reserved)
         self.accept()
@@ -93,6 +95,8 @@ class TcpProxy:
                     SystemClock().wait_event(threading.Event(), self._delay)
                 if not frozen.is_set():
                     sink.sendall(content)
+                else:
+                    self.held_back.set()
         if not frozen.is_set():
             _end(sink)
 

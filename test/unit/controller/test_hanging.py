@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Any
 
 import kubernetes.client
@@ -155,18 +156,36 @@ class TestHanging:
             with pytest.raises(DeadlineExceeded):
                 connections.request(evolve(READ, deadline=deadline))
 
-    def test_a_stop_ends_the_wait_for_a_connection(self) -> None:
-        stop = Stop()
+    def test_a_stop_ends_the_wait_for_a_connection(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        clock, stop = FakeClock(), Stop()
+        dialled: SimpleQueue[socket.socket] = SimpleQueue()
+        connect = socket.socket.connect
+
+        def note(sock: socket.socket, address: Any) -> None:
+            dialled.put(sock)
+            connect(sock, address)
+
+        # It is not the limit of one address that ends the wait.
+        monkeypatch.setattr("controller.rest.connections.CONNECT_SECONDS", 2 * STUCK_AFTER)
         with traps.unreachable() as port, ThreadPoolExecutor(1) as pool:
-            connections = transport_to(f"http://127.0.0.1:{port}")
-            call = evolve(READ, deadline=Deadline.after(SystemClock(), 3.0, stop=stop))
-            started = SystemClock().monotonic()
-            waiting = pool.submit(connections.request, call)
+            monkeypatch.setattr(socket.socket, "connect", note)
+            call = evolve(READ, deadline=Deadline.after(clock, 3600.0, stop=stop))
+            waiting = pool.submit(transport_to(f"http://127.0.0.1:{port}", clock).request, call)
+            wait_until_connecting(dialled.get(timeout=STUCK_AFTER))
             stop.set()
+            clock.step(STOP_GRACE_SECONDS)
 
             with pytest.raises(errors.Stopped):
                 waiting.result(STUCK_AFTER)
-            assert SystemClock().monotonic() - started < 2.0
+
+
+def wait_until_connecting(sock: socket.socket) -> None:
+    """Return once the kernel connects a socket: from then on it has a port of its own."""
+    for _ in range(int(STUCK_AFTER / 0.01)):
+        if sock.getsockname()[1]:
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError("the socket is not being connected")
 
 
 class TestNames:
@@ -210,7 +229,14 @@ class TestNames:
 
             assert request.result(STUCK_AFTER) == b"{}"
 
-    def test_one_that_nobody_has_is_an_error(self) -> None:
+    def test_one_that_nobody_has_is_an_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The machine's own server of names is not asked: it may be slow, or know all names."""
+
+        def look_up(*_arguments: Any, **_options: Any) -> Any:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+        monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
         with pytest.raises(errors.TransportError, match=r"api\.invalid"):
             transport_to("http://api.invalid").request(READ)
 

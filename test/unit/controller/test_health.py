@@ -97,10 +97,11 @@ def test_health_endpoints(
 def test_many_clients_may_wait_while_it_is_busy(serve: Callable[[HealthServer], int]) -> None:
     server = HealthServer("127.0.0.1:0", healthz={})
 
-    # Nobody accepts them yet. One that finds no room is tried again after a second.
+    # Nobody accepts them yet: one that finds no room would never be connected.
     with contextlib.ExitStack() as stack:
         for _ in range(50):
-            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=0.5))
+            address = ("127.0.0.1", server.port)
+            stack.enter_context(socket.create_connection(address, timeout=STUCK_AFTER))
 
     assert fetch(serve(server), "/healthz") == (200, "ok")
 

@@ -33,20 +33,39 @@ from fakes.reflecting import SILENT, Mirror, asked, reflecting, streamed
         pytest.param("clean", id="the server's timeout"),
         pytest.param("cut", id="cut between events"),
         pytest.param("truncated", id="cut in mid-object"),
-        pytest.param("silent", id="half-open"),
     ],
 )
 def test_a_watch_that_ends_is_opened_again_where_it_was(end: apiserver.End) -> None:
     script = [streamed(modified("a", 7), end=end), watch(modified("a", 8), end="silent")]
     clock = InstantClock()
     mirror = Mirror()
-    with (
-        FakeApiServer(*script) as server,
-        reflecting(server, mirror, clock, read_timeout=1.0),
-    ):
+    with FakeApiServer(*script) as server, reflecting(server, mirror, clock):
         mirror.wait_until_told("replace a@1", "update a@7", "update a@8")
 
-        assert asked(server, 2)[:2] == ["stream from now", "watch from 7"]
+        assert asked(server, 2) == ["stream from now", "watch from 7"]
+        assert clock.pauses == []
+
+
+def test_a_watch_that_falls_silent_is_opened_again_where_it_was() -> None:
+    """Its connection is half-open."""
+    given_up = threading.Event()
+
+    def fall_silent(handler: apiserver.Handler) -> None:
+        streamed(modified("a", 7), end="open")(handler)
+        handler.wait_until_closed()
+        given_up.set()
+
+    clock, transport_clock = InstantClock(), FakeClock()
+    mirror = Mirror()
+    with (
+        FakeApiServer(fall_silent, watch(modified("a", 8), end="silent")) as server,
+        reflecting(server, mirror, clock, read_timeout=1.0, transport_clock=transport_clock),
+    ):
+        mirror.wait_until_told("replace a@1", "update a@7")
+        transport_clock.step_until(given_up.is_set)
+        mirror.wait_until_told("replace a@1", "update a@7", "update a@8")
+
+        assert asked(server, 2) == ["stream from now", "watch from 7"]
         assert clock.pauses == []
 
 

@@ -21,7 +21,7 @@ from controller.rest.counts import host_label
 from controller.rest.transport import Call, Transport
 from fakes import apiserver
 from fakes.apiserver import FakeApiServer
-from fakes.clock import STUCK_AFTER
+from fakes.clock import STUCK_AFTER, FakeClock
 from fakes.tcpproxy import TcpProxy
 
 POD = "/api/v1/namespaces/ns/pods/a"
@@ -129,49 +129,61 @@ class TestHalfOpenConnections:
             yield proxy
 
     @pytest.fixture
-    def connections(self, network: TcpProxy) -> Transport:
-        return transport_to(f"http://127.0.0.1:{network.port}")
+    def clock(self) -> FakeClock:
+        return FakeClock()
+
+    @pytest.fixture
+    def connections(self, network: TcpProxy, clock: FakeClock) -> Transport:
+        return transport_to(f"http://127.0.0.1:{network.port}", clock)
 
     def get_three_at_once(self, server: FakeApiServer, connections: Transport) -> list[Any]:
         """Use three connections, which are kept then."""
         together = threading.Barrier(3)
 
         def answer(handler: apiserver.Handler) -> None:
-            together.wait(5.0)
+            together.wait(STUCK_AFTER)
             apiserver.ok({"a": 1})(handler)
 
         server.expect(answer, answer, answer)
         with ThreadPoolExecutor(3) as pool:
             return list(pool.map(lambda _: json.loads(connections.request(READ)), range(3)))
 
-    def time_out(self, connections: Transport) -> None:
-        deadline = Deadline.after(SystemClock(), 0.2)
-        with pytest.raises(DeadlineExceeded):
-            connections.request(Call("GET", POD, deadline=deadline))
+    def time_out(self, connections: Transport, clock: FakeClock, waits: threading.Event) -> None:
+        """Let the time of a request pass once it waits for what does not come."""
+        deadline = Deadline.after(clock, 20.0)
+        with ThreadPoolExecutor(1) as pool:
+            asking = pool.submit(connections.request, Call("GET", POD, deadline=deadline))
+            assert waits.wait(STUCK_AFTER)
+            clock.step(20.0)
+            with pytest.raises(DeadlineExceeded):
+                asking.result(STUCK_AFTER)
 
     def test_a_request_without_an_answer_is_the_only_one(
-        self, server: FakeApiServer, network: TcpProxy, connections: Transport
+        self, server: FakeApiServer, network: TcpProxy, connections: Transport, clock: FakeClock
     ) -> None:
         self.get_three_at_once(server, connections)
         network.freeze()
 
-        self.time_out(connections)
+        self.time_out(connections, clock, network.held_back)
 
         assert self.get_three_at_once(server, connections) == [{"a": 1}] * 3
 
     def test_an_answer_that_stops_halfway_is_the_only_one(
-        self, server: FakeApiServer, network: TcpProxy, connections: Transport
+        self, server: FakeApiServer, network: TcpProxy, connections: Transport, clock: FakeClock
     ) -> None:
+        halfway = threading.Event()
+
         def half(handler: apiserver.Handler) -> None:
             handler.send_response(200)
             handler.send_header("Content-Length", "8")
             handler.end_headers()
             handler.wfile.write(b'{"a"')
+            halfway.set()
             handler.hang()
 
         self.get_three_at_once(server, connections)
         server.expect(half)
-        self.time_out(connections)
+        self.time_out(connections, clock, halfway)
 
         # Only what is connected by now; whatever is kept would be silent.
         network.freeze()
@@ -202,15 +214,21 @@ def test_as_many_connections_are_kept_as_were_in_use_at_once(
 
 
 def test_requests_are_counted(server: FakeApiServer) -> None:
-    registry = CollectorRegistry()
-    connections = server.transport(Metrics(registry))
+    registry, clock = CollectorRegistry(), FakeClock()
+    connections = server.transport(Metrics(registry), clock)
     server.expect(apiserver.ok({}), apiserver.failure(404, "NotFound"), apiserver.silence)
 
     connections.request(Call("POST", POD, body=b"12345"))
     with pytest.raises(errors.NotFound):
         connections.request(READ)
-    with pytest.raises(DeadlineExceeded):
-        connections.request(Call("GET", POD, deadline=Deadline.after(SystemClock(), 0.1)))
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(
+            connections.request, Call("GET", POD, deadline=Deadline.after(clock, 20.0))
+        )
+        server.wait_for_requests(3)
+        clock.step(20.0)
+        with pytest.raises(DeadlineExceeded):
+            asking.result(STUCK_AFTER)
 
     host = server.url.removeprefix("http://")
     counted = {
