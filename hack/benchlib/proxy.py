@@ -54,7 +54,7 @@ class Proxy(Requests):
             )
             on_failure.callback(process.terminate)
             waiting.until(
-                self._socket.exists,
+                self._listens,
                 what="kubectl proxy listens",
                 timeout_seconds=START_TIMEOUT_SECONDS,
                 alive=lambda: process.poll() is None,
@@ -66,6 +66,11 @@ class Proxy(Requests):
     def __exit__(self, *_: object) -> None:
         """End the proxy."""
         self._running.close()
+
+    def _listens(self) -> bool:
+        # Its file is there a moment before somebody listens at it.
+        with socket.socket(socket.AF_UNIX) as asking:
+            return asking.connect_ex(str(self._socket)) == 0
 
 
 class _Connection(http.client.HTTPConnection):

@@ -79,12 +79,31 @@ def test_a_refusal_is_told_with_the_servers_words(proxy: Proxy) -> None:
 
 
 def test_a_watch_gives_each_event_as_it_comes_and_tells_silence(proxy: Proxy) -> None:
-    with proxy.stream("/a?watch=true", 2.0) as stream:
+    with proxy.stream("/a?watch=true", 60.0) as stream:
         lines = iter(stream)
-
         assert next(lines) == b'{"number": "1"}\n'
+
+        # From here on it is silent, and only that takes a time that is worth being short.
+        connection = stream._connection.sock  # noqa: SLF001 - as above
+        assert connection.gettimeout() == 60.0
+        connection.settimeout(0.1)
         with pytest.raises(TimeoutError):
             next(lines)
+
+
+def test_a_proxy_is_asked_once_it_listens(kubectl: Callable[[str], Kubectl]) -> None:
+    """Its socket has a file before."""
+    late = PROXY.replace(
+        "Server(path, Handler).serve_forever()",
+        "server = Server(path, Handler, bind_and_activate=False)\n"
+        "server.server_bind()\n"
+        "time.sleep(0.5)\n"
+        "server.server_activate()\n"
+        "server.serve_forever()",
+    )
+
+    with Proxy(kubectl(f"import time\n{late}")) as proxy:
+        assert proxy.get("/a")["path"] == "/a"
 
 
 def test_a_proxy_that_ends_is_not_waited_for(
