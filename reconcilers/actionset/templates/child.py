@@ -247,7 +247,8 @@ class RendererProcess:
     def _late(self) -> NoAnswer | RendererUnavailable:
         """Return why there is no answer in time: it works without end, or is kept from work."""
         seconds = self._limits.seconds
-        used = _cpu_seconds(self._process.pid) - self._cpu_seconds
+        # The kernel shows hundredths, and the renderer more: the difference may be below zero.
+        used = max(0.0, _cpu_seconds(self._process.pid) - self._cpu_seconds)
         if used < seconds * _AT_WORK:
             return RendererUnavailable(STARVED.format(used=used, seconds=seconds))
         return NoAnswer(TOO_SLOW.format(seconds=seconds), limit=True)
