@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from controller.clock import SystemClock
+from reconcilers.actionset.templates.child import Limits
 from reconcilers.actionset.templates.program import ProgramRenderer
 from testlib import templates
 
@@ -29,6 +30,7 @@ def program() -> Path:
 @pytest.fixture(scope="session")
 def renderer(program: Path) -> Iterator[ProgramRenderer]:
     """Return a renderer that keeps one process for all tests."""
-    shared = ProgramRenderer.of(program, SystemClock())
+    # A machine that is busy takes its time.
+    shared = ProgramRenderer.of(program, SystemClock(), limits=Limits(seconds=60.0))
     yield shared
     shared.close()

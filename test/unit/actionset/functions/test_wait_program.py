@@ -14,6 +14,7 @@ from fakes.phaseruns import Phase, phase_run
 from reconcilers import resources
 from reconcilers.actionset.function import Complete, Running
 from reconcilers.actionset.functions.wait import WAIT, WAIT_V2, Wait
+from reconcilers.actionset.templates.child import Limits
 from reconcilers.actionset.templates.program import ProgramRenderer
 from reconcilers.errors import InvalidInput
 from testlib import templates
@@ -38,7 +39,8 @@ def renderer() -> Iterator[ProgramRenderer]:
     """Return a renderer that keeps one process."""
     if not templates.program().exists():
         pytest.skip("no template-renderer: `hack/cluster build template-renderer` builds it")
-    made = ProgramRenderer.of(templates.program(), SystemClock())
+    # A machine that is busy takes its time.
+    made = ProgramRenderer.of(templates.program(), SystemClock(), limits=Limits(seconds=60.0))
     yield made
     made.close()
 
