@@ -14,6 +14,7 @@ import pytest
 from clusterlib import processes, waiting
 from clusterlib.errors import ClusterError
 from clusterlib.processes import Command
+from fakes.ports import port_of, reserved
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,21 +104,24 @@ def test_a_component_is_signalled_and_no_other(cluster: Path) -> None:
 def test_a_killed_component_has_closed_its_sockets(cluster: Path) -> None:
     # Many threads and much memory: it takes a while from the end of the first to the last's.
     script = f"""
-import socket, threading
+import socket, sys, threading
 memory = bytearray(b"x") * {256 << 20}
 for _ in range(50):
     threading.Thread(target=threading.Event().wait).start()
-listener = socket.create_server(("127.0.0.1", 0))
-print(listener.getsockname()[1], flush=True)
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("listens", flush=True)
 """
-    start(cluster, "etcd", [sys.executable, "-c", script])
-    log = cluster / "etcd.log"
-    waiting.until(lambda: bool(log.read_text()), what="its port", timeout_seconds=30, log=log)
+    # A port that nobody else is given in the moment when it is free.
+    with reserved() as kept:
+        port = port_of(kept)
+        start(cluster, "etcd", [sys.executable, "-c", script, str(port)])
+        log = cluster / "etcd.log"
+        waiting.until(lambda: bool(log.read_text()), what="its port", timeout_seconds=30, log=log)
 
-    assert processes.kill_component(cluster, "etcd") == 1
+        assert processes.kill_component(cluster, "etcd") == 1
 
-    socket.create_server(("127.0.0.1", int(log.read_text()))).close()
-    assert processes.kill_component(cluster, "etcd") == 0
+        socket.create_server(("127.0.0.1", port)).close()
+        assert processes.kill_component(cluster, "etcd") == 0
 
 
 def test_killing_nothing_is_no_error(cluster: Path) -> None:
