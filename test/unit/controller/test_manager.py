@@ -115,6 +115,11 @@ class Process:
         self.stop.set()
         self.result()
 
+    def pass_time(self, seconds: float) -> None:
+        """Move time forward once the manager waits for a part to end, for so long at most."""
+        self.clock.block_until_waiters(1)
+        self.clock.step(seconds)
+
     def result(self) -> None:
         self.running.result(timeout=STUCK_AFTER)
 
@@ -237,7 +242,7 @@ class TestElection:
         process.wait_until_all_run()
         process.stop.set()
         process.trace.wait_for("refused")
-        process.clock.step(30)
+        process.pass_time(30)
 
         with pytest.raises(GracefulTimeoutExceeded, match="controllers"):
             process.result()
@@ -344,7 +349,7 @@ class TestGracefulTimeout:
         process.wait_until_all_run()
         process.stop.set()
         process.trace.wait_for("refused")
-        process.clock.step(30)
+        process.pass_time(30)
 
         with pytest.raises(GracefulTimeoutExceeded, match=r"after 30 s: controllers$"):
             process.result()
@@ -396,9 +401,9 @@ class TestGracefulTimeout:
         process.wait_until_all_run()
         process.stop.set()
         process.trace.wait_for("refused")
-        process.clock.step(30)
+        process.pass_time(30)
         process.trace.wait_for("all told")
-        process.clock.step(LAST_SECONDS)
+        process.pass_time(LAST_SECONDS)
 
         with pytest.raises(GracefulTimeoutExceeded, match="controllers, caches, more caches"):
             running.result(timeout=STUCK_AFTER)
@@ -410,7 +415,7 @@ class TestGracefulTimeout:
         process.parts[Group.CACHES].work = refuse
         process.start()
         process.trace.wait_for("refused")
-        process.clock.step(30)
+        process.pass_time(30)
 
         with pytest.raises(GracefulTimeoutExceeded, match="caches") as caught:
             process.result()
