@@ -32,8 +32,9 @@ METRICS, PROBES = "metrics-bind-address", "health-probe-bind-address"
 #: The kubelet's back-off: none at first, then 10 s, and twice as long each time.
 FIRST_DELAY: Final = 10.0
 
-REQUEST_SECONDS = 5.0
-START_SECONDS = 30.0
+#: Real seconds after which a process is stuck, not slow.
+REQUEST_SECONDS = 30.0
+START_SECONDS = 60.0
 
 
 Run = Callable[..., "Container"]

@@ -11,6 +11,7 @@ from attrs import evolve
 from prometheus_client import CollectorRegistry
 
 from controller.cache.informer import Informer
+from controller.cache.reflector import READ_TIMEOUT
 from controller.clock import Deadline, SystemClock
 from controller.errors import NotFound, TooManyRequests
 from controller.metrics import Metrics
@@ -100,15 +101,34 @@ class Listener:
             self._changed.notify_all()
 
 
+class SkippingClock(SystemClock):
+    """The machine's clock, which a test sets ahead."""
+
+    ahead = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
+
+    def wait(self, condition: threading.Condition, timeout: float | None) -> bool:
+        """Wait for a short while, so that whoever waits looks at the clock again."""
+        return super().wait(condition, 0.1 if timeout is None else min(timeout, 0.1))
+
+
 @pytest.fixture
-def recording(kubeconfig: str, network: TcpProxy) -> RecordingClient:
+def clock() -> SkippingClock:
+    """Give the clock of the connections."""
+    return SkippingClock()
+
+
+@pytest.fixture
+def recording(kubeconfig: str, network: TcpProxy, clock: SkippingClock) -> RecordingClient:
     """Give a client that reaches the server through the proxy."""
     api_client = load_api_client(kubeconfig)
     server = urlsplit(api_client.configuration.host)
     api_client.configuration.host = f"https://127.0.0.1:{network.port}"
     api_client.configuration.tls_server_name = server.hostname
     metrics = Metrics(CollectorRegistry())
-    connections = Bookmarkless(api_client, clock=SystemClock(), metrics=metrics)
+    connections = Bookmarkless(api_client, clock=clock, metrics=metrics)
     client = RecordingClient(connections, field_manager="integration-test")
     client.connections = connections
     client.asked = []
@@ -121,7 +141,7 @@ Start = Callable[..., tuple[Informer, Listener]]
 
 @pytest.fixture
 def start(recording: RecordingClient, namespace: str) -> Iterator[Start]:
-    """Give a function that starts an informer; each must end within a second."""
+    """Give a function that starts an informer; each must end before its watch counts as silent."""
     stop = Stop()
     threads: list[threading.Thread] = []
 
@@ -144,7 +164,7 @@ def start(recording: RecordingClient, namespace: str) -> Iterator[Start]:
 
     stop.set()
     for thread in threads:
-        thread.join(1.0)
+        thread.join(STUCK_AFTER)
     assert not any(thread.is_alive() for thread in threads)
 
 
@@ -173,10 +193,10 @@ def test_it_streams_and_follows(
 
 
 @pytest.mark.parametrize(
-    "fail",
+    ("fail", "silent"),
     [
-        pytest.param(TcpProxy.cut, id="a connection that is cut"),
-        pytest.param(TcpProxy.freeze, id="a half-open connection"),
+        pytest.param(TcpProxy.cut, 0.0, id="a connection that is cut"),
+        pytest.param(TcpProxy.freeze, READ_TIMEOUT, id="a half-open connection"),
     ],
 )
 def test_it_goes_on_where_it_was(
@@ -186,16 +206,19 @@ def test_it_goes_on_where_it_was(
     recording: RecordingClient,
     network: TcpProxy,
     start: Start,
+    clock: SkippingClock,
     fail: Callable[[TcpProxy], None],
+    silent: float,
 ) -> None:
     client.create(CONFIG_MAPS, namespace, config_map("before"))
-    _, listener = start(CONFIG_MAPS, read_timeout=2.0)
+    _, listener = start(CONFIG_MAPS)
     listener.wait_until_called("add before initial")
     client.create(CONFIG_MAPS, namespace, config_map("live"))
     listener.wait_until_called("add before initial", "add live")
 
     fail(network)
     client.create(CONFIG_MAPS, namespace, config_map("meanwhile"))
+    clock.ahead = silent
 
     listener.wait_until_called("add before initial", "add live", "add meanwhile")
     assert recording.asked[:2] == ["stream", "watch"]

@@ -75,6 +75,10 @@ TRIED_AGAIN_SECONDS: Final = retry.MAX_SECONDS + 10
 #: What a recorded text has in place of the namespace and the port of a test.
 NAMESPACE: Final = "backup"
 PORT: Final = "8443"
+#: What a webhook that is to answer may take: a busy machine takes its time. One that hangs has a
+#: second, which stands in the recorded texts.
+ANSWER_SECONDS: Final = 30
+HANGS_SECONDS: Final = 1
 
 TEMPLATE: Final[Object] = {
     "metadata": {"labels": {"app": "refused"}},
@@ -198,7 +202,7 @@ class Site:
             "rules": [rule],
             "namespaceSelector": {"matchLabels": self._here},
             "sideEffects": "None",
-            "timeoutSeconds": 1,
+            "timeoutSeconds": HANGS_SECONDS if answers == HANGS else ANSWER_SECONDS,
             "failurePolicy": "Fail",
             "admissionReviewVersions": ["v1"],
         }
@@ -237,6 +241,7 @@ class Site:
         text = text.replace(self.namespace, NAMESPACE)
         if self.port:
             text = text.replace(str(self.port), PORT)
+        text = text.replace(f"?timeout={ANSWER_SECONDS}s", f"?timeout={HANGS_SECONDS}s")
         # In no certain order.
         text = re.sub(r"(?<=: \[)maximum.*(?=\]$)", _sorted, text)
         return re.sub(rf'"{NAME}-[a-z0-9]*"', f'"{NAME}-"', text)
@@ -267,6 +272,9 @@ class Answer:
     """
 
     status: Object | None
+
+
+HANGS: Final = Answer(None)
 
 
 @define(eq=False)
@@ -403,7 +411,7 @@ CASES: Final[dict[str, tuple[Callable[[Site], None], Object]]] = {
     "webhook with a reason": (lambda site: site.webhook(Answer({"reason": "NoTeam"})), {}),
     "webhook without a word": (lambda site: site.webhook(Answer({})), {}),
     "webhook that does not listen": (lambda site: site.webhook(None), {}),
-    "webhook that hangs": (lambda site: site.webhook(Answer(None)), {}),
+    "webhook that hangs": (lambda site: site.webhook(HANGS), {}),
     "webhook that is not trusted": (
         lambda site: site.webhook(Answer({}), trusted=False),
         {},

@@ -43,7 +43,7 @@ CHILD: Final = "hello-greeting"
 
 #: Real seconds after which the program is stuck, not slow.
 STUCK_AFTER: Final = 90.0
-REQUEST_SECONDS: Final = 5.0
+REQUEST_SECONDS: Final = 30.0
 
 
 @define
