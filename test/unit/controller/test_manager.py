@@ -496,6 +496,7 @@ def test_what_follows_the_caches_waits_until_enough_of_them_is_filled(process: P
     for group in (Group.CACHES, Group.CONTROLLERS):
         manager.add(process.parts[group], group)
     process.running = process.pool.submit(manager.run, process.stop)
+    process.trace.wait_for("+caches")
     process.clock.block_until_waiters(1)
     assert process.trace.entries() == ["+caches"]
     enough.set()

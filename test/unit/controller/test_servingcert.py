@@ -43,6 +43,8 @@ def port(folder: Path) -> Iterator[int]:
     server = MetricsServer("127.0.0.1:0", registry, cert_path=str(folder))
     thread = threading.Thread(target=server.run, args=(stop,))
     thread.start()
+    # Once it serves it has logged that, into no test's own log.
+    assert presented(server.port) == "first"
     yield server.port
     stop.set()
     thread.join(STUCK_AFTER)
