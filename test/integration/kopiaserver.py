@@ -143,8 +143,9 @@ class KopiaServer:
         return self._process is not None and self._process.poll() is None
 
     def pause(self) -> None:
-        """Let it hang."""
+        """Let it hang, and return when it does: its threads stand still one after the other."""
         os.kill(self.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
 
     def resume(self) -> None:
         if self.is_running():

@@ -280,6 +280,8 @@ def test_one_that_is_kept_from_work_is_no_fault_of_the_template(program: Path) -
     # To start takes it time as well, which a slow machine has not done before the signal.
     child.ask(ASK)
     os.kill(child.pid, signal.SIGSTOP)
+    # One of its threads could answer before it stands still.
+    os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
     clock.passes = True
 
     with pytest.raises(RendererUnavailable, match=r"had the CPU for 0\.0 s within 0\.2 s"):
