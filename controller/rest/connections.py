@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import kubernetes.client
 import urllib3
+from attrs import define
 from kubernetes.client.rest import should_bypass_proxies
 from kubernetes.utils.keepalive import tcp_keepalive_socket_options
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -34,6 +35,22 @@ _NO_RETRIES: Final = urllib3.Retry(total=False, redirect=False)
 _CUT: Final = "cut off"
 
 
+@define
+class _Shared:
+    """What a pool and its connections have in common.
+
+    A connection does not know its pool. urllib3 keeps the idle connections until nobody has the
+    pool any more, and closes them then: a pool that they know would be kept, with them, for ever.
+
+    Args:
+        tls: The TLS settings.
+        generation: Counts how often the idle connections were closed.
+    """
+
+    tls: Tls
+    generation: int = 0
+
+
 class Connections:
     """The connections to one server. Safe to share between threads.
 
@@ -45,13 +62,10 @@ class Connections:
     """
 
     def __init__(self, configuration: kubernetes.client.Configuration, tls: Tls) -> None:
-        #: The TLS settings.
-        self.tls = tls
-        #: Counts how often the idle connections were closed.
-        self.generation = 0
+        self._shared = _Shared(tls)
         self._server = urlsplit(configuration.host)
         self._pool = _pool(configuration, tls)
-        self._pool.conn_kw["owner"] = self
+        self._pool.conn_kw["shared"] = self._shared
         self._base = self._server.path.rstrip("/")
         self._headers: dict[str, str] = {}
         if self._pool.proxy is not None and self._server.scheme == "http":
@@ -127,7 +141,7 @@ class Connections:
         would cost a request its whole time. client-go has one HTTP/2 connection for everything, and
         gives that up when it does not answer a ping. Those in use are closed when they come back.
         """
-        self.generation += 1
+        self._shared.generation += 1
         if (idle := self._pool.pool) is not None:
             with contextlib.suppress(queue.Empty):
                 while True:
@@ -140,7 +154,7 @@ class _Guarded:
     """What both kinds of connections have in common: a request's guard can cut them.
 
     Args:
-        owner: Knows whether connections as old as this one are still to be used.
+        shared: Says whether connections as old as this one are still to be used.
     """
 
     #: urllib3's own fields.
@@ -149,10 +163,10 @@ class _Guarded:
     port: int
     _dns_host: str
 
-    def __init__(self, *args: Any, owner: Connections, **options: Any) -> None:  # noqa: ANN401
+    def __init__(self, *args: Any, shared: _Shared, **options: Any) -> None:  # noqa: ANN401
         super().__init__(*args, **options)
-        self._owner = owner
-        self._generation = owner.generation
+        self._shared = shared
+        self._generation = shared.generation
         self._guard: Guard | None = None
 
     @property
@@ -162,7 +176,7 @@ class _Guarded:
         The pool asks right before. From here on that request's guard has the socket, and no longer
         that of the request before.
         """
-        if self.sock is None or self._generation != self._owner.generation:
+        if self.sock is None or self._generation != self._shared.generation:
             return False
         self._hand_over()
         if self._guard is not None and not self._guard.attach(self.sock):
@@ -175,7 +189,7 @@ class _Guarded:
             before.detach()
 
     def _new_conn(self) -> socket.socket:
-        self._generation = self._owner.generation
+        self._generation = self._shared.generation
         self._hand_over()
         connection = cast("HTTPConnection", self)
         try:
@@ -198,7 +212,7 @@ class GuardedHTTPSConnection(_Guarded, HTTPSConnection):
 
     def connect(self) -> None:
         """Connect, through the proxy's tunnel if there is one, and shake hands."""
-        self.ssl_context = self._owner.tls.context
+        self.ssl_context = self._shared.tls.context
         super().connect()
 
 

@@ -88,6 +88,7 @@ class FakeApiServer:
     def __exit__(self, *_: object) -> None:
         self.closing.set()
         self.stop_listening()
+        self.drop_connections()
         self._reserved.close()
 
     @property

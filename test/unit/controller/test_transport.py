@@ -1,5 +1,6 @@
 """How a request goes out and comes to an end, whatever the server does."""
 
+import gc
 import json
 import logging
 import threading
@@ -211,6 +212,25 @@ def test_as_many_connections_are_kept_as_were_in_use_at_once(
 
     assert first == second
     assert caplog.records == []
+
+
+def test_connections_are_closed_with_their_transport(server: FakeApiServer) -> None:
+    """A descriptor each would stay with the process for ever."""
+    closed = threading.Event()
+
+    def answer(handler: apiserver.Handler) -> None:
+        apiserver.ok({})(handler)
+        handler.wait_until_closed()
+        closed.set()
+
+    server.expect(answer)
+    connections = server.transport()
+    connections.request(READ)
+
+    del connections
+    gc.collect()
+
+    assert closed.wait(STUCK_AFTER)
 
 
 def test_requests_are_counted(server: FakeApiServer) -> None:
