@@ -216,7 +216,7 @@ class TestKubectlWait:
             )
 
         report(server["metadata"]["generation"])
-        assert "condition met" in kubectl(*wait, "--timeout=5s")
+        assert "condition met" in kubectl(*wait, "--timeout=60s")
         change = {"spec": {"server": {"drainSeconds": 7}}}
         edited = client.merge_patch(REPOSITORY_SERVERS, namespace, name, change)
 
@@ -224,4 +224,4 @@ class TestKubectlWait:
             kubectl(*wait, "--timeout=1s")
 
         report(edited["metadata"]["generation"])
-        assert "condition met" in kubectl(*wait, "--timeout=5s")
+        assert "condition met" in kubectl(*wait, "--timeout=60s")
