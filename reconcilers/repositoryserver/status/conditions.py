@@ -259,6 +259,11 @@ def progress(outcome: Outcome) -> str:
     return reasons.shown(_summary(outcome).kind, available=outcome.available).progress
 
 
+def reason_of(outcome: Outcome) -> str:
+    """Return the reason of the condition Ready."""
+    return _summary(outcome).reason
+
+
 def is_stage(current: Mapping[str, Any], outcome: Outcome, generation: int) -> bool:
     """Return whether an outcome is no more than another stage of a server that comes up.
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from attrs import evolve, frozen
+
 from reconcilers.repositoryserver.status import conditions as status
 
 if TYPE_CHECKING:
@@ -15,14 +17,30 @@ if TYPE_CHECKING:
     from reconcilers.repositoryserver.context import ReconcileContext
     from reconcilers.repositoryserver.perobject import States
 
-#: Seconds until the first stage of a server that comes up is reported.
+#: Seconds until the first stage of a server that comes up is reported, and for which a later one
+#: has to last: the last one before Ready takes a moment.
 STAGE_PAUSE_SECONDS: Final = 2.0
 #: Seconds between two stages that are reported.
 NEXT_STAGE_PAUSE_SECONDS: Final = 5.0
 
 
+@frozen
+class _Known:
+    """What is known of one resource. Times are monotonic seconds.
+
+    Args:
+        reported_at: When its status was brought up to date last; at first, when it was first seen.
+        stage: The stage that was seen last.
+        since: Since when.
+    """
+
+    reported_at: float
+    stage: str = ""
+    since: float = 0.0
+
+
 class Stages:
-    """Remembers when the status of each resource was last brought up to date.
+    """Remembers when the status of each resource was last brought up to date, and its stage.
 
     Args:
         states: Holds the time of each.
@@ -31,8 +49,7 @@ class Stages:
 
     def __init__(self, *, states: States, clock: Clock) -> None:
         self._clock = clock
-        # In monotonic seconds; at first, when the resource was first seen.
-        self._reported_at = states.per_object(lambda _: clock.monotonic())
+        self._known = states.per_object(lambda _: _Known(clock.monotonic()))
 
     def seconds_left(self, current: ReconcileContext, outcome: status.Outcome) -> float:
         """Return the seconds for which an outcome may go unreported; 0 or less if it may not.
@@ -42,12 +59,18 @@ class Stages:
             outcome: What was found.
         """
         before = current.obj.get("status") or {}
-        reported_at = self._reported_at.of(current)
+        known, now = self._known.of(current), self._clock.monotonic()
         if not status.is_stage(before, outcome, current.server.generation):
             return 0.0
-        pause = NEXT_STAGE_PAUSE_SECONDS if before.get("progress") else STAGE_PAUSE_SECONDS
-        return reported_at + pause - self._clock.monotonic()
+        if known.stage != (stage := status.reason_of(outcome)):
+            known = evolve(known, stage=stage, since=now)
+            self._known.set(current, known)
+        if not before.get("progress"):
+            return known.reported_at + STAGE_PAUSE_SECONDS - now
+        next_at = known.reported_at + NEXT_STAGE_PAUSE_SECONDS
+        return max(next_at, known.since + STAGE_PAUSE_SECONDS) - now
 
     def reported(self, current: ReconcileContext) -> None:
         """Record that the status has been brought up to date."""
-        self._reported_at.set(current, self._clock.monotonic())
+        known = self._known.of(current)
+        self._known.set(current, evolve(known, reported_at=self._clock.monotonic()))

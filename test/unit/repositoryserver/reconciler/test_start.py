@@ -161,3 +161,18 @@ def test_the_stage_after_the_first_is_told_later(world: World) -> None:
     world.clock.step(NEXT_STAGE_PAUSE_SECONDS - STAGE_PAUSE_SECONDS)
     world.reconcile()
     assert world.api.taken() == [WRITE_STATUS]
+
+
+def test_a_stage_that_has_just_begun_is_told_if_it_lasts(world: World) -> None:
+    """The last one before Ready takes a moment, and its write would delay the others."""
+    world.report()
+    world.clock.step(NEXT_STAGE_PAUSE_SECONDS)
+    world.kubelet(world.pod(), objects.running())
+    world.api.taken()
+
+    result = world.reconcile()
+    assert (world.api.taken(), result.requeue_after) == ([], STAGE_PAUSE_SECONDS)
+
+    world.clock.step(STAGE_PAUSE_SECONDS)
+    world.reconcile()
+    assert world.api.taken() == [WRITE_STATUS]
