@@ -6,9 +6,10 @@ The times in an object's status have whole seconds, and are those of another clo
 from __future__ import annotations
 
 import json
+import threading
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from benchlib.proxy import Proxy
     from benchlib.requests import Stream
+    from demolib.objects import Object
 
 READY = "Ready"
 
@@ -30,15 +32,9 @@ SILENCE_SECONDS = 120.0
 # `clusterlib.waiting.seconds`.
 Seen = dict[str, dict[str, float]]
 
-NOT_ALL = (
-    "{count} of {wanted} {what} are Ready; nothing new for {seconds:.0f} s, or the watch ended"
-)
-NOT_DONE = (
-    "{count} of {wanted} {what} are done; nothing new for {seconds:.0f} s, or the watch ended"
-)
-NOT_SEEN = (
-    "none of the {what} became what it should; nothing new for {seconds:.0f} s, or the watch ended"
-)
+NOT_ALL = "{count} of {wanted} {what} are Ready; nothing new for {seconds:.0f} s"
+NOT_DONE = "{count} of {wanted} {what} are done; nothing new for {seconds:.0f} s"
+NOT_SEEN = "none of the {what} became what it should; nothing new for {seconds:.0f} s"
 
 
 @contextmanager
@@ -198,16 +194,63 @@ def _first(
 
 
 @contextmanager
-def _changes(proxy: Proxy, collection: str, selector: str) -> Iterator[Stream]:
+def _changes(proxy: Proxy, collection: str, selector: str) -> Iterator[_Changes]:
     """Watch a collection of objects from now on."""
-    listed = proxy.get(f"{collection}?{urlencode({'labelSelector': selector})}")
-    parameters = {
-        "watch": "true",
-        "labelSelector": selector,
-        "resourceVersion": listed["metadata"]["resourceVersion"],
-    }
-    with proxy.stream(f"{collection}?{urlencode(parameters)}", SILENCE_SECONDS) as lines:
-        yield lines
+    with ExitStack() as stack:
+        yield _Changes(proxy, collection, selector, stack)
+
+
+class _Changes:
+    """The events of a collection, over as many watches as it takes.
+
+    The API server ends the watch of whoever reads too slowly, as this process does while it creates
+    many objects (k8s.io/apiserver pkg/storage/cacher, `cacheWatcher.add`).
+
+    Args:
+        proxy: asks the cluster.
+        collection: path of the objects.
+        selector: the label selector that finds them.
+        stack: closes the watches.
+    """
+
+    def __init__(self, proxy: Proxy, collection: str, selector: str, stack: ExitStack) -> None:
+        self._proxy = proxy
+        self._collection = collection
+        self._selector = selector
+        self._stack = stack
+        self._ended = threading.Event()
+        self._lines, _ = self._open()
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Return the events, and what there is when another watch begins, until the end.
+
+        Raises:
+            TimeoutError: there was none for too long.
+            ClusterError: the API server refuses another watch.
+        """
+        while True:
+            yield from self._lines
+            if self._ended.is_set():
+                return
+            self._lines, present = self._open()
+            if self._ended.is_set():
+                return
+            yield from (json.dumps({"object": obj}).encode() for obj in present)
+
+    def end(self) -> None:
+        """End it; to be called by another thread than the one that reads it."""
+        self._ended.set()
+        self._lines.end()
+
+    def _open(self) -> tuple[Stream, list[Object]]:
+        """Return a watch from now on, and the objects that there are now."""
+        selected = {"labelSelector": self._selector}
+        listed = self._proxy.get(f"{self._collection}?{urlencode(selected)}")
+        version = listed["metadata"]["resourceVersion"]
+        parameters = {"watch": "true", **selected, "resourceVersion": version}
+        path = f"{self._collection}?{urlencode(parameters)}"
+        lines = self._stack.enter_context(self._proxy.stream(path, SILENCE_SECONDS))
+        return lines, listed["items"]
 
 
 def note(lines: Iterable[bytes], wanted: int, now: Callable[[], float] = waiting.seconds) -> Seen:

@@ -14,7 +14,7 @@ from benchlib.milestones import awaiting, note, reached, true_conditions
 from clusterlib.errors import ClusterError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from demolib.objects import Object
 
@@ -68,27 +68,57 @@ def test_a_watch_that_falls_silent_ends_the_wait() -> None:
 
 
 class Watched:
-    """Stands for the API server: a watch with some events, which then is open until it is ended."""
+    """Stands for the API server: a watch with some events, which then is open until it is ended.
 
-    def __init__(self, *lines: bytes) -> None:
+    Args:
+        lines: The events.
+        items: What there is when it is opened.
+        silent: Whether nothing comes after the events for too long.
+        later: What there is, and comes, after the API server has ended it.
+    """
+
+    def __init__(
+        self,
+        *lines: bytes,
+        items: Sequence[Object] = (),
+        silent: bool = False,
+        later: Watched | None = None,
+    ) -> None:
         self._lines = lines
+        self._items = items
+        self._silent = silent
+        self._later = later
+        self._is_over = False
         self._ended = threading.Event()
         self.asked = ""
 
-    def get(self, _path: str) -> Object:
-        return {"metadata": {"resourceVersion": "7"}}
+    def get(self, path: str) -> Object:
+        if self._is_over and self._later is not None:
+            return self._later.get(path)
+        return {"metadata": {"resourceVersion": "7"}, "items": self._items}
 
     @contextmanager
-    def stream(self, path: str, _timeout_seconds: float) -> Iterator[Watched]:
-        self.asked = path
-        yield self
+    def stream(self, path: str, timeout_seconds: float) -> Iterator[Watched]:
+        if self._is_over and self._later is not None:
+            with self._later.stream(path, timeout_seconds) as later:
+                yield later
+        else:
+            self.asked = path
+            yield self
 
     def __iter__(self) -> Iterator[bytes]:
         yield from self._lines
-        assert self._ended.wait(10), "nobody has ended the watch"
+        if self._silent:
+            raise TimeoutError
+        self._is_over = True
+        if self._later is None:
+            assert self._ended.wait(10), "nobody has ended the watch"
 
     def end(self) -> None:
         self._ended.set()
+
+
+READY: Object = json.loads(event("a", Ready="True"))
 
 
 def is_ready(obj: Any) -> bool:
@@ -114,15 +144,28 @@ def test_a_watch_is_ended_with_the_body_whatever_it_was_waiting_for() -> None:
         raise ValueError("another fault")
 
 
-def test_a_watch_that_ends_before_is_an_error() -> None:
-    proxy: Any = Watched(event("a", Ready="False"))
-    proxy.end()
+def test_a_watch_that_falls_silent_before_is_an_error() -> None:
+    proxy: Any = Watched(event("a", Ready="False"), silent=True)
 
     with (
         awaiting(proxy, "/pods", "", is_ready) as wait,
         pytest.raises(ClusterError, match="none of the pods became what it should"),
     ):
         wait()
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        pytest.param(Watched(items=[READY["object"]]), id="by what there is then"),
+        pytest.param(Watched(json.dumps(READY).encode()), id="by what comes then"),
+    ],
+)
+def test_after_a_watch_that_the_api_server_ends_another_one_goes_on(later: Watched) -> None:
+    proxy: Any = Watched(event("a", Ready="False"), later=later)
+
+    with awaiting(proxy, "/pods", "", is_ready) as wait:
+        assert wait() > 0
 
 
 def state(name: str, state_: str) -> bytes:
