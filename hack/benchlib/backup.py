@@ -282,7 +282,8 @@ def _ours(server: _Server, environment: Environment, folder: Path) -> Side:
     told = variables(dict(os.environ), environment) | given
     # As in the image, which has the bytecode.
     told.pop("PYTHONDONTWRITEBYTECODE", None)
-    run([*program[:-1], "list"], told)
+    # Both sides meet a server that has had a client, as `repository connect` is one for the other.
+    run([*program[:-1], "snapshots"], told)
     return Side(OURS, back_up, restore, told)
 
 
