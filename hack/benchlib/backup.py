@@ -208,8 +208,15 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> Measured:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            # The kernel shares the CPUs between sessions (sched_autogroup). The functions start
+            # Kopia in one of its own, and without this the other side would share the server's.
+            start_new_session=True,
         )
-        peak = _peak(process)
+        try:
+            peak = _peak(process)
+        except BaseException:
+            process.kill()
+            raise
         seconds = waiting.seconds() - began
         if process.returncode != 0:
             output.seek(0)
