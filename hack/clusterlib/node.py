@@ -137,9 +137,10 @@ def kubelet_configuration(state: State, layout: Layout) -> dict[str, Any]:
         # Sysctls and limits that the machine does not let us set are left as they are.
         "featureGates": {"KubeletInUserNamespace": True},
         # The machine's disk is not the cluster's to judge: no eviction, no image deleted.
-        "localStorageCapacityIsolation": False,
         "imageGCHighThresholdPercent": 100,
         "evictionHard": {"nodefs.available": "0%", "imagefs.available": "0%"},
+        # How full volumes are. By default it is a minute or two until a new one is measured.
+        "volumeStatsAggPeriod": "10s",
     }
 
 

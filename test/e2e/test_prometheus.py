@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -27,16 +26,8 @@ if TYPE_CHECKING:
     from e2e.node import Node
     from e2e.witness import Witness
 
-#: The kubelet of hack/cluster measures no disk, since the machine's is not the cluster's to judge
-#: (`localStorageCapacityIsolation` in hack/clusterlib/node.py).
-DISKS_ARE_MEASURED: Final = "RSC_TEST_CLUSTER" not in os.environ
-OF_DISKS: Final = frozenset(
-    {"kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes"}
-)
-#: Metrics that only something wrong has, which is made in no test here; and those above.
-NOT_HERE: Final = frozenset({"repository_server_unmaintained"}) | (
-    frozenset() if DISKS_ARE_MEASURED else OF_DISKS
-)
+#: Metrics that only something wrong has, which is made in no test here.
+NOT_HERE: Final = frozenset({"repository_server_unmaintained"})
 
 #: Of the controllers. Each is the job of the series that are read through it.
 METRICS_SERVICES: Final = ("repository-server-controller-metrics", "actionset-controller-metrics")
@@ -220,7 +211,6 @@ def test_the_claim_of_a_file_store_is_named(prometheus: Prometheus, works: Serve
     )
 
 
-@pytest.mark.skipif(not DISKS_ARE_MEASURED, reason="the kubelet of hack/cluster measures no disk")
 def test_the_kubelet_says_how_full_a_file_store_is(prometheus: Prometheus, works: Server) -> None:
     (alert,) = (one for one in expressions() if one.where == "RepositoryServerFileStoreAlmostFull")
     without_limit, _, limit = alert.text.rpartition("<")
