@@ -16,7 +16,7 @@ _SECONDS: Final = {
     "µs": 1e-6,
     "ns": 1e-9,
 }
-_PART: Final = re.compile(r"(\d{1,9}(?:\.\d{0,9})?)(ms|us|µs|ns|d|h|m|s)", re.ASCII)
+_PART: Final = re.compile(r"(\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})(ms|us|µs|ns|d|h|m|s)", re.ASCII)
 _WHOLE: Final = re.compile(rf"(?:{_PART.pattern}){{1,8}}", re.ASCII)
 
 #: The longest one, in seconds: a later time could not be added to a date.
@@ -29,7 +29,7 @@ def parse(text: str) -> float:
     Raises:
         ValueError: It is none, or is longer than 100 years.
     """
-    stripped = text.strip()
+    stripped = text.strip().removeprefix("+")
     if stripped == "0":
         return 0.0
     if not _WHOLE.fullmatch(stripped):
