@@ -53,6 +53,9 @@ CONNECT_SECONDS = 15
 # listens. No test expects that, so that none waits for as long.
 ROUTED_SECONDS = 30.0
 NOBODY_LISTENS = "connection refused"
+# A server that refuses closes the stream at once, and now and then Kopia is still writing to it.
+# Then it gets the end of the stream, and not the answer (grpc-go, `ClientStream.SendMsg`).
+ANSWER_LOST = "unable to initialize session: EOF"
 
 # Until a password opens the door and until the node's rules lead to another pod, on a machine that
 # is busy.
@@ -119,7 +122,7 @@ class Client:
         }
 
     def connect(self, directory: str, to: Login, *, seconds: int = CONNECT_SECONDS) -> Ran:
-        """Connect to a server, and again for a moment while nobody listens.
+        """Connect to a server, and again for a moment while nobody listens or the answer is lost.
 
         Args:
             directory: Keeps the connection.
@@ -127,10 +130,11 @@ class Client:
             seconds: How long one try may take; Kopia asks for 12 s whether it is really refused.
         """
         deadline = CLOCK.monotonic() + ROUTED_SECONDS
-        while NOBODY_LISTENS in (ran := self._connect(directory, to, seconds)).complaint:
-            if CLOCK.monotonic() > deadline:
-                break
-        return ran
+        while True:
+            ran = self._connect(directory, to, seconds)
+            passes = any(words in ran.complaint for words in (NOBODY_LISTENS, ANSWER_LOST))
+            if not passes or CLOCK.monotonic() > deadline:
+                return ran
 
     def wait_until_accepted(
         self, directory: str, to: Login, *, seconds: float = PROMPTLY_SECONDS
