@@ -130,7 +130,10 @@ class Outages:
         self._filter("--delete", address)
 
     def _filter(self, change: str, address: str) -> None:
-        command = [*namespace.enter(self._state), "iptables", "--wait", change]
+        # Not in the table `filter`: kube-router reads that and writes it back, and a rule that was
+        # made in between is lost.
+        iptables = ["iptables", "--wait", "--table", "mangle", change]
+        command = [*namespace.enter(self._state), *iptables]
         port = str(self._record.layout.api_port)
         for rule in (
             ["INPUT", "--source", address, "--protocol", "tcp", "--dport", port],

@@ -101,7 +101,7 @@ def test_a_pod_that_is_cut_off_is_let_through_again_by_the_same_rules(
     to = f"INPUT --source 198.18.96.4 --protocol tcp --dport {port} --jump DROP"
     back = f"OUTPUT --destination 198.18.96.4 --protocol tcp --sport {port} --jump DROP"
     assert [" ".join(command) for command in ran] == [
-        f"enter iptables --wait {change} {rule}"
+        f"enter iptables --wait --table mangle {change} {rule}"
         for change in ("--insert", "--delete")
         for rule in (to, back)
     ]
