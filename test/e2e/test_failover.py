@@ -18,11 +18,9 @@ if TYPE_CHECKING:
     from e2e.node import Node
     from e2e.server import Server
 
-# What the manifests leave the lease at, and how often it is renewed.
+# What the manifests leave the lease at, and what a busy machine adds.
 LEASE_SECONDS = 15.0
-RENEWED_EVERY = 2.0
-# The lease of a leader that is gone lasts for as long at least.
-EXPIRES_AFTER = LEASE_SECONDS - RENEWED_EVERY
+SLACK_SECONDS = 5.0
 
 GONE = "another replica led after"
 
@@ -42,9 +40,8 @@ def kill(controller: Controller, node: Node) -> None:
 @pytest.mark.parametrize(
     ("take_away", "within"),
     [
-        pytest.param(delete_pod, EXPIRES_AFTER, id="its pod is deleted"),
-        # One that began to count anew would take as long again.
-        pytest.param(kill, LEASE_SECONDS + EXPIRES_AFTER, id="its process is killed"),
+        pytest.param(delete_pod, 3.0, id="its pod is deleted"),
+        pytest.param(kill, LEASE_SECONDS + SLACK_SECONDS, id="its process is killed"),
     ],
 )
 def test_when_the_leader_goes_another_one_takes_up_its_work(

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     RecordSeconds = Callable[[str, float], None]
 
-# Time in which a thing that was changed by hand is as it was, on a machine that is busy.
-PROMPTLY = 30.0
+# Time in which a thing that was changed by hand is as it was.
+PROMPTLY = 15.0
 
 
 def test_a_killed_kopia_is_noticed_and_served_again(

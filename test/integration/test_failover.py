@@ -232,8 +232,7 @@ def test_a_leader_that_is_told_to_stop_is_replaced_at_once(pair: Pair, history: 
 
     at_work = history.wait_for_work_of("second", 20)
 
-    # By the lease itself it would have been replaced no earlier.
-    assert at_work - told < LEASE_SECONDS - RENEWED_EVERY
+    assert at_work - told < 3
     assert pair.leader.ended() == 0
     assert history.turns() == ["first", "second"]
 
@@ -258,10 +257,8 @@ def test_a_leader_that_is_killed_is_replaced_when_its_lease_has_expired(
 
     at_work = history.wait_for_work_of("second", 20)
 
-    # Not before: the others cannot know that it is dead. One that began to count anew would take
-    # as long again.
-    soonest = LEASE_SECONDS - RENEWED_EVERY
-    assert soonest - SLACK < at_work - killed < LEASE_SECONDS + soonest
+    # Not before: the others cannot know that it is dead.
+    assert LEASE_SECONDS - RENEWED_EVERY - SLACK < at_work - killed < LEASE_SECONDS + SLACK
     assert history.turns() == ["first", "second"]
 
 
