@@ -48,8 +48,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- default (list .Release.Namespace) .Values.namespaces | uniq | toJson -}}
 {{- end -}}
 
-{{/* One of the times of the Lease, once they fit together: see controller/leaderelection/lease.py. */}}
-{{- define "rsc.leaseTime" -}}
+{{/*
+The variables with the times of the Lease, of the controller whose variables begin with a prefix. They
+have to fit together: see controller/leaderelection/lease.py.
+*/}}
+{{- define "rsc.leaseTimes" -}}
+{{- $prefix := .prefix -}}
 {{- with .root.Values.leaderElection -}}
 {{- if le (float64 .renewDeadline) (mulf 1.2 .retryPeriod) -}}
 {{- fail (printf "leaderElection.renewDeadline (%v) must be above 1.2 times leaderElection.retryPeriod (%v)" .renewDeadline .retryPeriod) -}}
@@ -57,8 +61,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if le (float64 .leaseDuration) (float64 .renewDeadline) -}}
 {{- fail (printf "leaderElection.leaseDuration (%v) must be above leaderElection.renewDeadline (%v)" .leaseDuration .renewDeadline) -}}
 {{- end -}}
+- name: {{ $prefix }}_LEADER_ELECTION_LEASE_DURATION
+  value: {{ .leaseDuration | quote }}
+- name: {{ $prefix }}_LEADER_ELECTION_RENEW_DEADLINE
+  value: {{ .renewDeadline | quote }}
+- name: {{ $prefix }}_LEADER_ELECTION_RETRY_PERIOD
+  value: {{ .retryPeriod | quote }}
 {{- end -}}
-{{- index .root.Values.leaderElection .name -}}
 {{- end -}}
 
 {{- define "rsc.image" -}}
