@@ -203,8 +203,8 @@ def _changes(proxy: Proxy, collection: str, selector: str) -> Iterator[_Changes]
 class _Changes:
     """The events of a collection, over as many watches as it takes.
 
-    The API server ends the watch of whoever reads too slowly, as this process does while it creates
-    many objects (k8s.io/apiserver pkg/storage/cacher, `cacheWatcher.add`).
+    The API server may end one at any time, among others that of whoever reads too slowly
+    (k8s.io/apiserver pkg/storage/cacher, `cacheWatcher.add`).
 
     Args:
         proxy: asks the cluster.

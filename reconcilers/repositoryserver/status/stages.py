@@ -43,7 +43,7 @@ class Stages:
     """Remembers when the status of each resource was last brought up to date, and its stage.
 
     Args:
-        states: Holds the time of each.
+        states: Holds what is known of each.
         clock: The time.
     """
 
